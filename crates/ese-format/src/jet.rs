@@ -1,0 +1,103 @@
+//! The engine's error numbers, as administrators know them from event logs and `eseutil`.
+//!
+//! Numbers and names are those of `published/inc/jethdr.w`; only the ones edbkit reports are listed.
+
+use serde::Serialize;
+use std::fmt;
+
+/// A JET error: its number and the name Microsoft gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct JetError {
+    /// The (negative) number.
+    pub code: i32,
+    /// The symbol without its `JET_err` prefix.
+    pub name: &'static str,
+}
+
+macro_rules! jet_errors {
+    ($($(#[$doc:meta])* $constant:ident = $code:literal $name:literal;)*) => {
+        impl JetError {
+            $($(#[$doc])* pub const $constant: JetError = JetError { code: $code, name: $name };)*
+        }
+    };
+}
+
+jet_errors! {
+    /// A page link does not lead where the neighbour says.
+    BAD_PAGE_LINK = -327 "BadPageLink";
+    /// A log file is damaged where recovery needs it.
+    LOG_FILE_CORRUPT = -501 "LogFileCorrupt";
+    /// The log file that the checkpoint points at is missing.
+    MISSING_PREVIOUS_LOG_FILE = -509 "MissingPreviousLogFile";
+    /// The name of a log file disagrees with the generation in its header.
+    LOG_GENERATION_MISMATCH = -513 "LogGenerationMismatch";
+    /// The log format version is not supported.
+    BAD_LOG_VERSION = -514 "BadLogVersion";
+    /// A log's previous-creation-time is not its predecessor's creation time.
+    INVALID_LOG_SEQUENCE = -515 "InvalidLogSequence";
+    /// A log file is missing from the sequence.
+    MISSING_LOG_FILE = -528 "MissingLogFile";
+    /// A log file belongs to another stream.
+    BAD_LOG_SIGNATURE = -530 "BadLogSignature";
+    /// A database is not the one the log was written for.
+    BAD_DB_SIGNATURE = -531 "BadDbSignature";
+    /// A checkpoint belongs to another stream.
+    BAD_CHECKPOINT_SIGNATURE = -532 "BadCheckpointSignature";
+    /// Neither copy of the checkpoint can be read.
+    CHECKPOINT_CORRUPT = -533 "CheckpointCorrupt";
+    /// A database and a set of logs do not belong together.
+    DATABASE_LOG_SET_MISMATCH = -539 "DatabaseLogSetMismatch";
+    /// A log file's size is not the size in its header.
+    LOG_FILE_SIZE_MISMATCH = -541 "LogFileSizeMismatch";
+    /// Logs that the database needs are missing.
+    REQUIRED_LOG_FILES_MISSING = -543 "RequiredLogFilesMissing";
+    /// A log's sector size differs from the stream's.
+    LOG_SECTOR_SIZE_MISMATCH = -546 "LogSectorSizeMismatch";
+    /// The database was not shut down cleanly.
+    DATABASE_DIRTY_SHUTDOWN = -550 "DatabaseDirtyShutdown";
+    /// The database's last consistent time is not the log's.
+    CONSISTENT_TIME_MISMATCH = -551 "ConsistentTimeMismatch";
+    /// A page is older than the record that changes it expects.
+    DB_TIME_TOO_OLD = -566 "DbTimeTooOld";
+    /// A page is newer than the record expects, but older than its result.
+    DB_TIME_TOO_NEW = -567 "DbTimeTooNew";
+    /// Redo succeeded; undo was skipped as asked.
+    RECOVERED_WITHOUT_UNDO = -579 "RecoveredWithoutUndo";
+    /// Committed logs are missing; giving them up loses durability, not consistency.
+    COMMITTED_LOG_FILES_MISSING = -582 "CommittedLogFilesMissing";
+    /// Redo succeeded; undo was to be skipped but was not needed.
+    RECOVERED_WITHOUT_UNDO_DATABASES_CONSISTENT = -584 "RecoveredWithoutUndoDatabasesConsistent";
+    /// Committed logs are damaged; giving them up loses durability, not consistency.
+    COMMITTED_LOG_FILE_CORRUPT = -586 "CommittedLogFileCorrupt";
+    /// The previous log's accumulated segment checksum is not the one the next log names.
+    LOG_SEQUENCE_CHECKSUM_MISMATCH = -590 "LogSequenceChecksumMismatch";
+    /// A page is initialised on one side and not on the other.
+    PAGE_INITIALIZED_MISMATCH = -596 "PageInitializedMismatch";
+    /// A page's checksum does not match its bytes.
+    READ_VERIFY_FAILURE = -1018 "ReadVerifyFailure";
+    /// A page that should be in use is blank.
+    PAGE_NOT_INITIALIZED = -1019 "PageNotInitialized";
+    /// The operating system could not read or write.
+    DISK_IO = -1022 "DiskIO";
+    /// The file is locked or in use.
+    FILE_ACCESS_DENIED = -1032 "FileAccessDenied";
+    /// Not a database, or one that is corrupted.
+    DATABASE_CORRUPTED = -1206 "DatabaseCorrupted";
+    /// The format version is not supported.
+    INVALID_DATABASE_VERSION = -1209 "InvalidDatabaseVersion";
+    /// A database that the logs attach is missing or is another one.
+    ATTACHED_DATABASE_MISMATCH = -1216 "AttachedDatabaseMismatch";
+    /// The page size differs from what is expected.
+    PAGE_SIZE_MISMATCH = -1213 "PageSizeMismatch";
+    /// The file is not there.
+    FILE_NOT_FOUND = -1811 "FileNotFound";
+    /// The file is not a database or log file of the right type.
+    FILE_INVALID_TYPE = -1812 "FileInvalidType";
+}
+
+/// As people quote it: `-501 (JET_errLogFileCorrupt)`.
+impl fmt::Display for JetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (JET_err{})", self.code, self.name)
+    }
+}

@@ -1,0 +1,25 @@
+//! What the bytes of the Extensible Storage Engine mean.
+//!
+//! Everything here is a pure reading of `&[u8]`: no file is opened, no thread started, nothing printed, and no
+//! allocation grows with a number found in the input. The other crates of edbkit build on these types; none of them
+//! knows an on-disk offset of its own.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod jet;
+pub mod lgpos;
+pub mod progress;
+pub mod reader;
+pub mod signature;
+pub mod time;
+pub mod units;
+
+pub use error::FormatError;
+pub use jet::JetError;
+pub use lgpos::Lgpos;
+pub use progress::Progress;
+pub use reader::Reader;
+pub use signature::Signature;
+pub use time::LogTime;
+pub use units::{Dbtime, Generation, ObjId, Pgno, ProcId};

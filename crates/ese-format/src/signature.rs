@@ -1,0 +1,91 @@
+//! Signatures: the identity of a database, a log stream or one flush of a header.
+//!
+//! `SIGNATURE` (`inc/daedef.hxx`) takes 28 bytes:
+//!
+//! ```text
+//! 0        4                12                          28
+//! | random | creation time  | computer name (obsolete)  |
+//!   u32      LogTime          16 bytes
+//! ```
+
+use crate::LogTime;
+use crate::time::write_fields;
+use serde::Serialize;
+use std::fmt;
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// A signature as stored. Two things belong together when all 28 bytes are equal.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct Signature {
+    random: U32,
+    /// When the signed thing was created.
+    pub created: LogTime,
+    computer: [u8; 16],
+}
+
+const _: () = assert!(size_of::<Signature>() == Signature::SIZE);
+
+impl Signature {
+    /// Bytes that a signature takes on disk.
+    pub const SIZE: usize = 28;
+
+    /// A signature from its parts, without a computer name.
+    pub fn new(random: u32, created: LogTime) -> Self {
+        Signature {
+            random: random.into(),
+            created,
+            computer: [0; 16],
+        }
+    }
+
+    /// Whether every byte is zero. A log signature of a database is zeroed by repair (`esentutl /p`).
+    pub fn is_null(self) -> bool {
+        self == Signature::default()
+    }
+
+    /// The random number that tells signatures of the same time apart.
+    pub fn random(self) -> u32 {
+        self.random.get()
+    }
+
+    /// The computer name up to its terminating zero; bytes outside printable ASCII are escaped.
+    pub fn computer(&self) -> String {
+        let name = self.computer.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        name.escape_ascii().to_string()
+    }
+}
+
+/// As header dumps write it (`SigToSz`, `inc/daedef.hxx`).
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Create time:")?;
+        write_fields(f, self.created)?;
+        write!(f, " Rand:{} Computer:{}", self.random, self.computer())
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("Signature", 3)?;
+        fields.serialize_field("created", &self.created)?;
+        fields.serialize_field("random", &self.random())?;
+        fields.serialize_field("computer", &self.computer())?;
+        fields.end()
+    }
+}

@@ -1,0 +1,127 @@
+//! The reference data beside the checkout, unpacked once.
+//!
+//! `../shared/fixtures` holds what Microsoft's engine itself did. It is not part of the repository, so every function
+//! here returns `None` when it is missing, after saying so aloud; with `CI=true` in the environment it panics instead.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// The root of the repository this crate was built from.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository exists while its tests run")
+}
+
+/// `../shared/fixtures`, or `None` (said aloud) when it is not there.
+pub fn shared() -> Option<PathBuf> {
+    let root = repository().join("../shared/fixtures");
+    if root.is_dir() {
+        return Some(root.canonicalize().expect("a directory has a path"));
+    }
+    let message = format!(
+        "reference fixtures are missing: {} does not exist; tests that need them prove nothing",
+        root.display()
+    );
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{message}"
+    );
+    eprintln!("SKIPPED: {message}");
+    None
+}
+
+/// The real files written by Windows.
+pub fn real() -> Option<PathBuf> {
+    Some(shared()?.join("real"))
+}
+
+/// Names of all engine-made sets, sorted.
+pub fn engine_set_names() -> Vec<String> {
+    let Some(shared) = shared() else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = fs::read_dir(shared.join("engine"))
+        .expect("the engine folder can be listed")
+        .filter_map(|entry| {
+            let name = entry.expect("a directory entry").file_name();
+            Some(name.to_str()?.strip_suffix(".tar.zst")?.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Folder of one engine-made set, unpacked below the build folder on first use. Read it, never change it.
+pub fn engine_set(name: &str) -> Option<PathBuf> {
+    let archive = shared()?.join("engine").join(format!("{name}.tar.zst"));
+    Some(unpack(&archive, &unpacked_root().join("engine"), name))
+}
+
+/// Folder of one set shipped in `testdata/`, unpacked below the build folder on first use.
+pub fn testdata_set(name: &str) -> PathBuf {
+    let archive = repository()
+        .join("testdata")
+        .join(format!("{name}.tar.zst"));
+    unpack(&archive, &unpacked_root().join("testdata"), name)
+}
+
+/// Every file below `root`, sorted by path.
+pub fn files_below(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a fixture folder can be listed") {
+            let path = entry.expect("a directory entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Decompressed content of a `.zst` file.
+pub fn read_zst(path: &Path) -> Vec<u8> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    zstd::stream::decode_all(file).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn unpacked_root() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    target.join("fixtures")
+}
+
+/// Unpacks `archive`, which holds one folder `name`, below `root` unless it is there already.
+///
+/// Tests run as parallel processes: a lock file makes one of them unpack while the others wait, and a rename makes
+/// the folder appear whole.
+fn unpack(archive: &Path, root: &Path, name: &str) -> PathBuf {
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return folder;
+    }
+    fs::create_dir_all(root).expect("the build folder is writable");
+    let lock = File::create(root.join(format!("{name}.lock"))).expect("a lock file can be made");
+    lock.lock().expect("a lock can be taken");
+    if folder.is_dir() {
+        return folder;
+    }
+    let partial = root.join(format!("{name}.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).expect("an abandoned unpacking can be removed");
+    }
+    let file = File::open(archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
+    let decoder = zstd::Decoder::new(file).expect("a zstd archive");
+    tar::Archive::new(decoder)
+        .unpack(&partial)
+        .unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
+    fs::rename(partial.join(name), &folder).expect("the archive holds a folder of its own name");
+    fs::remove_dir_all(&partial).expect("the empty shell can be removed");
+    folder
+}

@@ -1,0 +1,7 @@
+//! What edbkit's tests share: reference fixtures and the means to damage or craft files.
+//!
+//! Tests only. Nothing here is part of a program, so it panics where a test should fail.
+
+#![forbid(unsafe_code)]
+
+pub mod fixtures;
