@@ -25,6 +25,16 @@ macro_rules! jet_errors {
 jet_errors! {
     /// A page link does not lead where the neighbour says.
     BAD_PAGE_LINK = -327 "BadPageLink";
+    /// A parent page points at a page that is not its child.
+    BAD_PARENT_PAGE_LINK = -338 "BadParentPageLink";
+    /// The tree of available extents is damaged.
+    SP_AVAIL_EXT_CORRUPTED = -341 "SPAvailExtCorrupted";
+    /// The tree of owned extents is damaged.
+    SP_OWN_EXT_CORRUPTED = -343 "SPOwnExtCorrupted";
+    /// A tag of a page points outside it, or there are more tags than fit.
+    PAGE_TAG_CORRUPTED = -357 "PageTagCorrupted";
+    /// A node is shorter than its key claims.
+    NODE_CORRUPTED = -358 "NodeCorrupted";
     /// A log file is damaged where recovery needs it.
     LOG_FILE_CORRUPT = -501 "LogFileCorrupt";
     /// The log file that the checkpoint points at is missing.
