@@ -9,6 +9,7 @@
 pub mod error;
 pub mod jet;
 pub mod lgpos;
+pub mod log;
 pub mod page;
 pub mod progress;
 pub mod reader;

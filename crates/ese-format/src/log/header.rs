@@ -1,0 +1,295 @@
+//! The header of a log file.
+//!
+//! 4096 bytes (`LGFILEHDR`, `inc/log.hxx`), written once when the log is created and never again:
+//!
+//! ```text
+//!   0 checksum           u32        44 log signature                    28 bytes
+//!   4 generation         u32        72 DBMS_PARAM                       567 bytes
+//!   8 sector size        u16       639 flags                            u8
+//!  10 header sectors     u16       640 checkpoint when created          Lgpos
+//!  12 file sectors       u16       648 version: update minor            u32
+//!  14 page size          u16       652 disk sector size                 u8
+//!  16 created            LogTime   653 previous accumulated checksum    u64
+//!  24 previous created   LogTime   661 engine version                   u32
+//!  32 version: major     u32       665 reserved                         2 bytes
+//!  36 version: minor     u32       667 file type                        u32
+//!  40 update major       u32       671 attach list                      2048 bytes
+//! ```
+
+use super::{
+    AttachList, FILE_TYPE_LOG, HEADER_SIZE, RawSystemParameters, SystemParameters, Unverified,
+};
+use crate::{FormatError, Generation, JetError, Lgpos, LogTime, Signature};
+use ese_checksum::header_checksum;
+use serde::Serialize;
+use std::fmt;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// `LGFILEHDR_FIXED` as stored, without the attach list behind it.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+#[expect(missing_docs, reason = "LogHeader describes each field")]
+pub struct RawLogHeader {
+    pub checksum: U32,
+    pub generation: U32,
+    pub sector_size: U16,
+    pub header_sectors: U16,
+    pub file_sectors: U16,
+    pub page_size: U16,
+    pub created: LogTime,
+    pub previous_created: LogTime,
+    pub version_major: U32,
+    pub version_minor: U32,
+    pub version_update_major: U32,
+    pub signature: Signature,
+    pub parameters: RawSystemParameters,
+    pub flags: u8,
+    pub checkpoint: [u8; Lgpos::SIZE],
+    pub version_update_minor: U32,
+    pub disk_sector_size: u8,
+    pub previous_accumulated_checksum: U64,
+    pub engine_version: U32,
+    pub reserved: [u8; 2],
+    pub file_type: U32,
+}
+
+const _: () = assert!(size_of::<RawLogHeader>() == 671);
+const _: () = assert!(std::mem::offset_of!(RawLogHeader, version_major) == 32);
+const _: () = assert!(std::mem::offset_of!(RawLogHeader, signature) == 44);
+const _: () = assert!(std::mem::offset_of!(RawLogHeader, flags) == 639);
+const _: () = assert!(std::mem::offset_of!(RawLogHeader, previous_accumulated_checksum) == 653);
+const _: () = assert!(std::mem::offset_of!(RawLogHeader, file_type) == super::FILE_TYPE_OFFSET);
+
+/// The version of a log's format, ordered as the engine orders it (`CmpLogFormatVersion`, `inc/daedef.hxx`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct LogVersion {
+    /// 8, or 7 for the older layout.
+    pub major: u32,
+    /// 4000, or 3704 for the older layout.
+    pub minor: u32,
+    /// Raised when older engines cannot read the log any more.
+    pub update_major: u32,
+    /// Raised when older engines can still read the log.
+    pub update_minor: u32,
+}
+
+/// The newest log version whose records are understood: the one of format version 9600
+/// (`ulLGVersionMajorMax` and its companions, `published/inc/jethdr.w`).
+pub const NEWEST_LOG_VERSION: LogVersion = LogVersion {
+    major: 8,
+    minor: 4000,
+    update_major: 130,
+    update_minor: 280,
+};
+
+/// As header dumps write it: `8.4000.130.280`.
+impl fmt::Display for LogVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LogVersion {
+            major,
+            minor,
+            update_major,
+            update_minor,
+        } = self;
+        write!(f, "{major}.{minor}.{update_major}.{update_minor}")
+    }
+}
+
+/// How records are laid out behind the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Segments of 4096 bytes, each with its own checksum: version 8.4000, since Windows 8 and Exchange 2013.
+    Segments,
+    /// Sectors chained by checksum records: version 7.3704, Windows XP to 7 and Exchange 2000 to 2010.
+    ChecksumRecords,
+}
+
+impl LogVersion {
+    /// The layout of logs of this version, or why they cannot be read: -514 for every version but 7.3704 and the
+    /// 8.4000 line up to [`NEWEST_LOG_VERSION`] (`ErrLGICheckVersionCompatibility`, `ese/_log/log.cxx`; a higher
+    /// update minor alone is allowed).
+    pub fn layout(self) -> Result<Layout, JetError> {
+        let newest = NEWEST_LOG_VERSION;
+        match (self.major, self.minor) {
+            (7, 3704) => Ok(Layout::ChecksumRecords),
+            (major, minor)
+                if (major, minor) == (newest.major, newest.minor)
+                    && self.update_major <= newest.update_major =>
+            {
+                Ok(Layout::Segments)
+            }
+            _ => Err(JetError::BAD_LOG_VERSION),
+        }
+    }
+}
+
+/// Flags of a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct LogFlags(pub u8);
+
+impl LogFlags {
+    /// The log was made from a reserve log, because the disk was full (`fLGReservedLog`).
+    pub fn is_reserve(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Circular logging was on when the log was created (`fLGCircularLoggingCurrent`).
+    pub fn circular_logging(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Circular logging had been on at some time before (`fLGCircularLoggingHistory`).
+    pub fn circular_logging_before(self) -> bool {
+        self.0 & 4 != 0
+    }
+}
+
+/// What the log says of the disk's real sector size (`bTrueDiskSize*`, `inc/log.hxx`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DiskSectorSize(pub u8);
+
+/// As header dumps write it behind the sector size.
+impl fmt::Display for DiskSectorSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            0 => "legacy, unknown actual",
+            1 => "matches",
+            2 => "actual @ log gen 512",
+            3 => "actual @ log gen 1024",
+            4 => "actual @ log gen 2048",
+            5 => "actual @ log gen 4096",
+            255 => "actual @ log gen NON-STANDARD",
+            _ => "Unknown ENUM!",
+        })
+    }
+}
+
+/// The header of a log file, decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogHeader {
+    /// Number of this log in its stream.
+    pub generation: Generation,
+    /// Bytes per sector (older layout) or segment; always 4096 in the newer layout.
+    pub sector_size: u16,
+    /// Sectors that the header takes.
+    pub header_sectors: u16,
+    /// Sectors of the whole file.
+    pub file_sectors: u16,
+    /// Page size as stored, in bytes; 0 stands for 4096. See [`page_size`](Self::page_size).
+    pub stored_page_size: u16,
+    /// When this log was created, by the clock of the machine that wrote it.
+    pub created: LogTime,
+    /// When the log before this one was created: equal to that log's `created`.
+    pub previous_created: LogTime,
+    /// Version of the log's format.
+    pub version: LogVersion,
+    /// Signature of the stream.
+    pub signature: Signature,
+    /// Settings of the engine that wrote the log.
+    pub parameters: SystemParameters,
+    /// Flags.
+    pub flags: LogFlags,
+    /// Where the checkpoint was when this log was created.
+    pub checkpoint: Lgpos,
+    /// What is known of the disk's sector size.
+    pub disk_sector_size: DiskSectorSize,
+    /// The accumulated segment checksum of the log before this one; 0 where the engine did not fill it in.
+    pub previous_accumulated_checksum: u64,
+    /// Format version of the engine that wrote the log (`JET_efv`), 0 where unknown.
+    pub engine_version: u32,
+    /// Kind of file: [`FILE_TYPE_LOG`], or 0 before version 7.3704.5.
+    pub file_type: u32,
+    /// Databases attached when this log was created.
+    pub attachments: AttachList,
+}
+
+impl LogHeader {
+    /// Decodes the first 4096 bytes of a log file. Only a short file is an error here; everything else is for
+    /// [`Unverified::is_intact`] and [`check`](Self::check) to judge.
+    pub fn read(file: &[u8]) -> Result<Unverified<Self>, FormatError> {
+        let bytes = file.get(..HEADER_SIZE).ok_or(FormatError::Truncated {
+            what: "log header",
+            offset: 0,
+            needed: HEADER_SIZE as u64,
+            available: file.len() as u64,
+        })?;
+        let (raw, rest) = RawLogHeader::ref_from_prefix(bytes).expect("4096 bytes hold 671");
+        let list = rest.get(..AttachList::SIZE).unwrap_or(rest);
+        let header = LogHeader {
+            generation: Generation(raw.generation.get()),
+            sector_size: raw.sector_size.get(),
+            header_sectors: raw.header_sectors.get(),
+            file_sectors: raw.file_sectors.get(),
+            stored_page_size: raw.page_size.get(),
+            created: raw.created,
+            previous_created: raw.previous_created,
+            version: LogVersion {
+                major: raw.version_major.get(),
+                minor: raw.version_minor.get(),
+                update_major: raw.version_update_major.get(),
+                update_minor: raw.version_update_minor.get(),
+            },
+            signature: raw.signature,
+            parameters: (&raw.parameters).into(),
+            flags: LogFlags(raw.flags),
+            checkpoint: Lgpos::from_bytes(raw.checkpoint),
+            disk_sector_size: DiskSectorSize(raw.disk_sector_size),
+            previous_accumulated_checksum: raw.previous_accumulated_checksum.get(),
+            engine_version: raw.engine_version.get(),
+            file_type: raw.file_type.get(),
+            attachments: AttachList::read(list, size_of::<RawLogHeader>() as u64),
+        };
+        let computed = header_checksum(bytes);
+        Ok(Unverified::new(raw.checksum.get(), computed, header))
+    }
+
+    /// Page size of the databases of this stream, in bytes.
+    pub fn page_size(&self) -> u32 {
+        match self.stored_page_size {
+            0 => 4096,
+            size => u32::from(size),
+        }
+    }
+
+    /// Size that the file should have, in bytes.
+    pub fn file_size(&self) -> u64 {
+        u64::from(self.file_sectors) * u64::from(self.sector_size)
+    }
+
+    /// The layout of the records, once everything that decides it makes sense: version, file type, sector size and
+    /// header size (`ErrLGIReadFileHeader`, `ese/_log/log.cxx`; `LOG_STREAM::ErrLGReadFileHdr`,
+    /// `ese/_log/logstream.cxx`). Each problem comes with the error the engine would give.
+    pub fn check(&self) -> Result<Layout, (FormatError, JetError)> {
+        if self.file_type != 0 && self.file_type != FILE_TYPE_LOG {
+            let offset = super::FILE_TYPE_OFFSET as u64;
+            let problem = FormatError::invalid("file type", offset, self.file_type, FILE_TYPE_LOG);
+            return Err((problem, JetError::FILE_INVALID_TYPE));
+        }
+        let layout = self.version.layout().map_err(|error| {
+            let expected = format!("7.3704 or 8.4000 up to {NEWEST_LOG_VERSION}");
+            (
+                FormatError::invalid("log version", 32, self.version, expected),
+                error,
+            )
+        })?;
+        let expected = match layout {
+            Layout::Segments if self.sector_size != 4096 => Some("4096"),
+            Layout::ChecksumRecords
+                if !(512..=4096).contains(&self.sector_size)
+                    || !self.sector_size.is_power_of_two() =>
+            {
+                Some("512, 1024, 2048 or 4096")
+            }
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let problem = FormatError::invalid("sector size", 8, self.sector_size, expected);
+            return Err((problem, JetError::LOG_FILE_CORRUPT));
+        }
+        Ok(layout)
+    }
+}
