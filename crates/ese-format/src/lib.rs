@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod database;
 pub mod error;
+pub mod flush_map;
 pub mod jet;
+mod layout;
 pub mod lgpos;
 pub mod log;
 pub mod page;
@@ -17,8 +20,10 @@ pub mod signature;
 pub mod time;
 pub mod units;
 
+pub use database::DatabaseHeader;
 pub use error::FormatError;
 pub use jet::JetError;
+pub use layout::Reserved;
 pub use lgpos::Lgpos;
 pub use progress::Progress;
 pub use reader::Reader;
