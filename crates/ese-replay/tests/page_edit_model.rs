@@ -1,8 +1,9 @@
 //! The page editor against a plain list of nodes: whatever is done to a page, it holds what the list holds, and its
 //! free count is what the list leaves.
 
+use ese_format::page::{NodeFlags, PageFlags};
 use ese_format::{ObjId, Pgno};
-use ese_replay::page_edit::{EditError, NodeFlags, PageFlags, PageImage};
+use ese_replay::page_edit::{EditError, PageImage};
 use proptest::prelude::*;
 
 const TAG: usize = 4;
@@ -63,7 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn new_page(size: usize) -> PageImage {
     let mut page = PageImage::new_preinit(size, Pgno(7), ObjId(3)).unwrap();
-    page.consume(PageFlags(PageFlags::LEAF));
+    page.consume(PageFlags::LEAF);
     page
 }
 
@@ -78,7 +79,7 @@ fn apply(page: &mut PageImage, model: &mut Vec<Line>, prefix: &mut Vec<u8>, step
             flags,
         } => {
             let at = at % (model.len() + 1);
-            let done = page.insert_node_compressed(at, key, data, NodeFlags(*flags));
+            let done = page.insert_node_compressed(at, key, data, node_flags(*flags));
             if done.is_ok() {
                 let common = key.iter().zip(&*prefix).take_while(|(a, b)| a == b).count();
                 let common = if common > 2 { common } else { 0 };
@@ -106,12 +107,12 @@ fn apply(page: &mut PageImage, model: &mut Vec<Line>, prefix: &mut Vec<u8>, step
         Step::Delete { at } if !model.is_empty() => {
             let at = at % model.len();
             model.remove(at);
-            page.delete_line(at)
+            page.delete_node(at)
         }
         Step::Flags { at, flags } if !model.is_empty() => {
             let at = at % model.len();
             model[at].flags = *flags;
-            page.set_node_flags(at, *flags, 3 & !*flags)
+            page.change_node_flags(at, node_flags(*flags), node_flags(3 & !*flags))
         }
         Step::Prefix { bytes } if model.iter().all(|line| line.prefix == 0) => {
             let done = page.set_external_header(bytes);
@@ -130,15 +131,19 @@ fn apply(page: &mut PageImage, model: &mut Vec<Line>, prefix: &mut Vec<u8>, step
     }
 }
 
+fn node_flags(bits: u8) -> NodeFlags {
+    NodeFlags::from_bits_retain(bits)
+}
+
 fn contents(page: &PageImage) -> Vec<Line> {
-    (0..page.line_count())
+    (0..page.node_count())
         .map(|line| {
             let node = page.node(line).unwrap();
             Line {
-                key: node.key(),
+                key: node.key().to_vec(),
                 prefix: node.prefix.len(),
                 data: node.data.to_vec(),
-                flags: node.flags.without(NodeFlags::COMPRESSED).0,
+                flags: (node.flags - NodeFlags::COMPRESSED).bits(),
             }
         })
         .collect()
@@ -153,13 +158,13 @@ proptest! {
         for step in &steps {
             apply(&mut page, &mut model, &mut prefix, step);
             prop_assert_eq!(&contents(&page), &model);
-            prop_assert_eq!(page.external_header().unwrap(), &prefix[..]);
+            prop_assert_eq!(page.view().external_header().unwrap(), &prefix[..]);
             let used: usize = model.iter().map(Line::size).sum();
-            prop_assert_eq!(page.free(), size - page.header_size() - TAG - prefix.len() - used);
+            prop_assert_eq!(page.free(), size - page.view().size().header_size() - TAG - prefix.len() - used);
         }
         page.empty().unwrap();
-        prop_assert_eq!(page.line_count(), 0);
-        prop_assert_eq!(page.free(), size - page.header_size() - TAG);
+        prop_assert_eq!(page.node_count(), 0);
+        prop_assert_eq!(page.free(), size - page.view().size().header_size() - TAG);
     }
 
     /// Any bytes at all: every operation answers or refuses.
@@ -172,10 +177,10 @@ proptest! {
         let mut page = PageImage::from_bytes(bytes.into_boxed_slice(), Pgno(2)).unwrap();
         for step in steps {
             let _ = match step {
-                Step::Insert { at, key, data, flags } => page.insert_node_compressed(at % 99, &key, &data, NodeFlags(flags)),
+                Step::Insert { at, key, data, flags } => page.insert_node_compressed(at % 99, &key, &data, node_flags(flags)),
                 Step::Replace { at, data } => page.replace_data(at % 99, &data),
-                Step::Delete { at } => page.delete_line(at % 99),
-                Step::Flags { at, flags } => page.set_node_flags(at % 99, flags, 0),
+                Step::Delete { at } => page.delete_node(at % 99),
+                Step::Flags { at, flags } => page.change_node_flags(at % 99, node_flags(flags), NodeFlags::empty()),
                 Step::Prefix { bytes } => page.set_external_header(&bytes),
                 Step::Reorganise => page.overwrite_unused(b'Z'),
             };

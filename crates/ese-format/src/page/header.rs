@@ -111,6 +111,54 @@ impl PageHeader {
     }
 }
 
+/// What redo and undo change.
+impl PageHeader {
+    /// Sets the time of the last change.
+    pub fn set_dbtime(&mut self, dbtime: Dbtime) {
+        self.dbtime.set(dbtime.0);
+    }
+
+    /// Sets the page to the left.
+    pub fn set_previous(&mut self, pgno: Pgno) {
+        self.previous.set(pgno.0);
+    }
+
+    /// Sets the page to the right.
+    pub fn set_next(&mut self, pgno: Pgno) {
+        self.next.set(pgno.0);
+    }
+
+    /// Sets the tree that the page belongs to.
+    pub fn set_objid(&mut self, objid: ObjId) {
+        self.objid.set(objid.0);
+    }
+
+    /// Sets the number of free bytes.
+    pub fn set_free(&mut self, bytes: u16) {
+        self.free.set(bytes);
+    }
+
+    /// Sets the number of free bytes that a rollback may want back.
+    pub fn set_uncommitted_free(&mut self, bytes: u16) {
+        self.uncommitted_free.set(bytes);
+    }
+
+    /// Sets the offset in the data area behind which no node stands.
+    pub fn set_mic_free(&mut self, offset: u16) {
+        self.mic_free.set(offset);
+    }
+
+    /// Sets number of tags (12 bits) and number of reserved tags (3 bits).
+    pub fn set_tag_state(&mut self, tags: u16, reserved: u16) {
+        self.tag_state.set(tags & 0x0fff | (reserved & 7) << 12);
+    }
+
+    /// Sets the flags.
+    pub fn set_flags(&mut self, flags: PageFlags) {
+        self.flags.set(flags.bits());
+    }
+}
+
 /// Bytes 40 to 80 of a large page.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -134,6 +182,11 @@ impl LargePageExtension {
     /// The number that the page believes it has.
     pub fn pgno(&self) -> Pgno {
         Pgno(self.pgno.get())
+    }
+
+    /// Sets the number that the page believes it has.
+    pub fn set_pgno(&mut self, pgno: Pgno) {
+        self.pgno.set(pgno.0);
     }
 }
 
@@ -181,6 +234,9 @@ bitflags::bitflags! {
 }
 
 impl PageFlags {
+    /// Both bits of the flush type.
+    pub const FLUSH_TYPE: PageFlags = PageFlags::FLUSH_TYPE_LOW.union(PageFlags::FLUSH_TYPE_HIGH);
+
     /// Root page of a tree that is not a space tree: holds a space header (`CPAGE::FFDPPage`).
     pub fn is_fdp(self) -> bool {
         self.contains(PageFlags::ROOT) && !self.contains(PageFlags::SPACE_TREE)
