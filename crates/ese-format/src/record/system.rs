@@ -1,0 +1,450 @@
+//! Records about the log stream and the engine itself: start and end, recovery, backup, notes, and the stream's own
+//! joints (fragments, checksums, filling).
+//!
+//! Source: `LRINIT2`, `LRTERMREC2`, `LRRECOVERYUNDO2`, `LRLOGRESTORE`, `LRLOGBACKUP_OBSOLETE`, `LRLOGBACKUP`,
+//! `LREXTRESTORE`, `LRTRACE`, `LRJETOP`, `LRMS`, `LRCHECKSUM`, `LRIGNORED`, `LRFRAGMENTBEGIN`, `LRFRAGMENT`
+//! (`inc/logapi.hxx`); `DBMS_PARAM`, `BKINFO` (`inc/daedef.hxx`).
+
+use super::RecordType;
+use super::database::FileNames;
+use super::layout::{Ascii, Field, fixed_layout, hex, stored_choice};
+use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};
+use serde::Serialize;
+
+/// Filling, one byte each; a run of them is read as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Nop {
+    /// How many bytes.
+    pub count: u32,
+}
+
+impl Nop {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+        let more = reader.remaining().len();
+        reader.take(more, "Nop")?;
+        Ok(Nop {
+            count: u32::try_from(more).unwrap_or(u32::MAX).saturating_add(1),
+        })
+    }
+}
+
+/// An engine instance started (`LRINIT`, `LRINIT2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Init<'a> {
+    /// What it was started with.
+    #[serde(flatten)]
+    pub environment: Environment<'a>,
+    /// When; `None` in the form before 7.3704.2.
+    pub time: Option<LogTime>,
+}
+
+/// The parameters of an engine instance (`DBMS_PARAM`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Environment<'a> {
+    /// Folder of the checkpoint, as the instance called it.
+    pub system_path: Ascii<'a>,
+    /// Folder of the logs, as the instance called it.
+    pub log_path: Ascii<'a>,
+    /// The rest.
+    #[serde(flatten)]
+    pub limits: EnvironmentLimits,
+}
+
+fixed_layout! {
+    /// The numbers of an [`Environment`].
+    pub struct EnvironmentLimits: 45 {
+        /// Bit 0: circular logging is on; since 7.3704.4.
+        pub environment_flags: u8,
+        /// Sessions at most.
+        pub sessions: u32,
+        /// Open tables at most.
+        pub open_tables: u32,
+        /// Version pages at most.
+        pub version_pages: u32,
+        /// Cursors at most.
+        pub cursors: u32,
+        /// Log buffers, in sectors.
+        pub log_buffers: u32,
+        /// Size of a log file, in sectors.
+        pub log_file_sectors: u32,
+        /// Database cache, in pages.
+        pub cache_pages: u32,
+        /// Zero.
+        pub environment_reserved: [u64; 2],
+    }
+}
+
+/// Bytes of each path in `DBMS_PARAM`.
+const PATH_SIZE: usize = 261;
+
+impl<'a> Environment<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        Ok(Environment {
+            system_path: Ascii(reader.take(PATH_SIZE, "Environment.system_path")?),
+            log_path: Ascii(reader.take(PATH_SIZE, "Environment.log_path")?),
+            limits: Field::read(reader, "Environment")?,
+        })
+    }
+
+    /// Whether logs are deleted as soon as the checkpoint has passed them.
+    pub fn circular_logging(&self) -> bool {
+        self.limits.environment_flags & 1 != 0
+    }
+}
+
+impl<'a> Init<'a> {
+    pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        Ok(Init {
+            environment: Environment::read(reader)?,
+            time: None,
+        })
+    }
+
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let mut init = Self::read_old(reader)?;
+        init.time = Some(Field::read(reader, "Init.time")?);
+        Ok(init)
+    }
+}
+
+fixed_layout! {
+    /// What all forms of [`Term`] have (`LRTERMREC`).
+    pub struct TermFields: 17 {
+        /// Where the last undo of recovery began.
+        pub lgpos_undo: Lgpos,
+        /// Where redo of recovery began.
+        pub lgpos_redo_from: Lgpos,
+        /// Not 0 after a restore of a backup rather than a soft recovery.
+        pub hard: u8,
+    }
+}
+
+/// An engine instance or a recovery ended (`LRTERMREC`, `LRTERMREC2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Term {
+    /// What all forms have.
+    #[serde(flatten)]
+    pub term: TermFields,
+    /// When; `None` in the form before 7.3704.2.
+    pub time: Option<LogTime>,
+}
+
+impl Term {
+    pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+        Ok(Term {
+            term: Field::read(reader, "Term")?,
+            time: None,
+        })
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+        let mut term = Self::read_old(reader)?;
+        term.time = Some(Field::read(reader, "Term.time")?);
+        Ok(term)
+    }
+}
+
+/// Recovery went over from redo to undo: what follows is its rollback (`LRRECOVERYUNDO`, `LRRECOVERYUNDO2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RecoveryUndo {
+    /// When; `None` in the form before 7.3704.2.
+    pub time: Option<LogTime>,
+}
+
+impl RecoveryUndo {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+        Ok(RecoveryUndo {
+            time: Some(Field::read(reader, "RecoveryUndo.time")?),
+        })
+    }
+}
+
+/// A backup of the first kind was made (`LRLOGRESTORE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BackupNote<'a> {
+    /// Where to.
+    pub path: Ascii<'a>,
+}
+
+impl<'a> BackupNote<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let length = reader.u16("BackupNote.path length")?;
+        Ok(BackupNote {
+            path: Ascii(reader.take(length.into(), "BackupNote.path")?),
+        })
+    }
+}
+
+stored_choice! {
+    /// The step of a [`BackupOld`] (`LRLOGBACKUP_TYPE`).
+    pub enum BackupOldType: u8 {
+        /// A full backup.
+        Full = 0,
+        /// An incremental backup.
+        Incremental = 1,
+        /// A snapshot began.
+        SnapshotStart = 2,
+        /// A snapshot ended.
+        SnapshotStop = 3,
+        /// Logs were truncated.
+        TruncateLogs = 4,
+        /// A full backup by the operating system's snapshots.
+        OsSnapshot = 5,
+        /// An incremental backup by the operating system's snapshots.
+        OsSnapshotIncremental = 6,
+    }
+}
+
+/// A backup step, in the form before 7.3704.10 (`LRLOGBACKUP_OBSOLETE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BackupOld<'a> {
+    /// The step.
+    pub backup_type: BackupOldType,
+    /// Zero.
+    pub reserved: u8,
+    /// Where to.
+    pub path: Ascii<'a>,
+}
+
+impl<'a> BackupOld<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let backup_type = Field::read(reader, "BackupOld.backup_type")?;
+        let reserved = reader.u8("BackupOld.reserved")?;
+        let length = reader.u16("BackupOld.path length")?;
+        Ok(BackupOld {
+            backup_type,
+            reserved,
+            path: Ascii(reader.take(length.into(), "BackupOld.path")?),
+        })
+    }
+}
+
+stored_choice! {
+    /// How far a backup is (`LRLOGBACKUP_PHASE`).
+    pub enum BackupPhase: u8 {
+        /// It begins.
+        Begin = 1,
+        /// It goes over to the logs.
+        PrepareLogs = 2,
+        /// It truncates the logs.
+        Truncate = 3,
+        /// The database header says so.
+        Update = 4,
+        /// It was given up.
+        Abort = 5,
+        /// It is over.
+        Stop = 6,
+    }
+}
+
+stored_choice! {
+    /// How a backup is made (`BKINFOTYPE`).
+    pub enum BackupType: u32 {
+        /// Streamed through the engine.
+        Normal = 0,
+        /// By the operating system's snapshots.
+        OsSnapshot = 1,
+        /// By snapshots of the engine (never used).
+        Snapshot = 2,
+        /// Made of a copy of this database elsewhere.
+        Surrogate = 3,
+    }
+}
+
+stored_choice! {
+    /// What a backup holds (`LRLOGBACKUP_SCOPE`).
+    pub enum BackupScope: u8 {
+        /// Everything; logs are truncated after.
+        Full = 1,
+        /// The logs since the last one.
+        Incremental = 2,
+        /// Everything; nothing is truncated.
+        Copy = 5,
+        /// The logs since the last full one.
+        Differential = 6,
+    }
+}
+
+fixed_layout! {
+    /// The fixed fields of a [`Backup`] (`LRLOGBACKUP` with its `BKINFO`).
+    pub struct BackupFields: 32 {
+        /// How far it is.
+        pub phase: BackupPhase,
+        /// How it is made.
+        pub backup_type: BackupType,
+        /// What it holds.
+        pub scope: BackupScope,
+        /// The database.
+        pub dbid: u8,
+        /// The position that names the backup.
+        pub lgpos_mark: Lgpos,
+        /// When that was logged.
+        pub time_mark: LogTime,
+        /// First generation that belongs to it.
+        pub generation_low: Generation,
+        /// Last generation that belongs to it.
+        pub generation_high: Generation,
+        /// Zero.
+        pub reserved: u8,
+    }
+}
+
+/// A backup step (`LRLOGBACKUP`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Backup<'a> {
+    /// All but the path; what `phase` does not need is zero.
+    #[serde(flatten)]
+    pub backup: BackupFields,
+    /// Where to.
+    pub path: Ascii<'a>,
+}
+
+impl<'a> Backup<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let backup = Field::read(reader, "Backup")?;
+        let length = reader.u16("Backup.path length")?;
+        Ok(Backup {
+            backup,
+            path: Ascii(reader.take(length.into(), "Backup.path")?),
+        })
+    }
+}
+
+/// A restore runs the logs as another instance, in another place (`LREXTRESTORE`, `LREXTRESTORE2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ExternalRestore<'a> {
+    /// The instance's name, then the folder of its logs.
+    pub names: FileNames<'a>,
+}
+
+impl<'a> ExternalRestore<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>, unicode: bool) -> Result<Self, FormatError> {
+        let length = reader.u16("ExternalRestore.names length")?;
+        Ok(ExternalRestore {
+            names: FileNames {
+                unicode,
+                bytes: reader.take(length.into(), "ExternalRestore.names")?,
+            },
+        })
+    }
+}
+
+fixed_layout! {
+    /// An API call; debug builds only (`LRJETOP`).
+    pub struct JetOp: 3 {
+        /// The session.
+        pub procid: ProcId,
+        /// The call.
+        pub operation: u8,
+    }
+}
+
+/// A note in plain text (`LRTRACE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Trace<'a> {
+    /// The session.
+    pub procid: ProcId,
+    /// The note, with the zero that ends it.
+    pub text: Ascii<'a>,
+}
+
+impl<'a> Trace<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let procid = Field::read(reader, "Trace.procid")?;
+        let length = reader.u16("Trace.text length")?;
+        Ok(Trace {
+            procid,
+            text: Ascii(reader.take(length.into(), "Trace.text")?),
+        })
+    }
+}
+
+fixed_layout! {
+    /// A flush of many sectors, in a format that no reader accepts any more (`LRMS`).
+    pub struct MultiSectorFlush: 8 {
+        /// Byte in the sector of the next one.
+        pub forward_byte: u16,
+        /// Checksum.
+        pub checksum: u32,
+        /// Sector of the next one.
+        pub forward_sector: u16,
+    }
+}
+
+fixed_layout! {
+    /// The checksum of a flush, in the log layout before 8.4000 (`LRCHECKSUM`).
+    pub struct Checksum: 21 {
+        /// Bytes before this record that the checksum covers.
+        pub backward: u32,
+        /// Bytes after this record that it covers.
+        pub forward: u32,
+        /// From the end of this record to the next one of its kind; 0 if there is none yet.
+        pub next: u32,
+        /// Checksum of the range.
+        pub checksum: u32,
+        /// Checksum of this record's sector alone.
+        pub short_checksum: u32,
+        /// `0x9A`: the short checksum counts; `0xD1`: it does not.
+        pub use_short_checksum: u8,
+    }
+}
+
+/// A record of one of the reserved types that readers skip (`LRIGNORED`), and `NOP2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ignored<'a> {
+    /// The record's type.
+    pub record_type: RecordType,
+    /// What it holds.
+    #[serde(serialize_with = "hex")]
+    pub data: &'a [u8],
+}
+
+impl<'a> Ignored<'a> {
+    pub(super) fn read(
+        reader: &mut Reader<'a>,
+        record_type: RecordType,
+    ) -> Result<Self, FormatError> {
+        Ok(Ignored {
+            record_type,
+            data: reader.take(reader.remaining().len(), "Ignored.data")?,
+        })
+    }
+}
+
+/// The first piece of a record that does not fit into its segment (`LRFRAGMENTBEGIN`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FragmentBegin<'a> {
+    /// Size of the whole record.
+    pub total_size: u32,
+    /// The record's first bytes.
+    #[serde(serialize_with = "hex")]
+    pub data: &'a [u8],
+}
+
+impl<'a> FragmentBegin<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let total_size = reader.u32("FragmentBegin.total_size")?;
+        let length = reader.u16("FragmentBegin.data length")?;
+        Ok(FragmentBegin {
+            total_size,
+            data: reader.take(length.into(), "FragmentBegin.data")?,
+        })
+    }
+}
+
+/// A further piece of a record that does not fit into its segment (`LRFRAGMENT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Fragment<'a> {
+    /// More bytes of the record.
+    #[serde(serialize_with = "hex")]
+    pub data: &'a [u8],
+}
+
+impl<'a> Fragment<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let length = reader.u16("Fragment.data length")?;
+        Ok(Fragment {
+            data: reader.take(length.into(), "Fragment.data")?,
+        })
+    }
+}
