@@ -95,6 +95,14 @@ jet_errors! {
     DATABASE_CORRUPTED = -1206 "DatabaseCorrupted";
     /// The format version is not supported.
     INVALID_DATABASE_VERSION = -1209 "InvalidDatabaseVersion";
+    /// The catalog holds something that cannot be.
+    CATALOG_CORRUPTED = -1220 "CatalogCorrupted";
+    /// There is no such table or object.
+    OBJECT_NOT_FOUND = -1305 "ObjectNotFound";
+    /// A long value is damaged.
+    LV_CORRUPTED = -1526 "LVCorrupted";
+    /// Compressed data does not unpack.
+    DECOMPRESSION_FAILED = -1620 "DecompressionFailed";
     /// A database that the logs attach is missing or is another one.
     ATTACHED_DATABASE_MISMATCH = -1216 "AttachedDatabaseMismatch";
     /// The page size differs from what is expected.

@@ -1,0 +1,30 @@
+//! Reads one database: pages, B-trees, catalog, rows, long values, space.
+//!
+//! Everything starts with a [`PageSource`] (a file, bytes in memory, an overlay over a base), so a database that
+//! exists only as "base file plus logs applied" is read by the same code as one on disk. Nothing here writes.
+//!
+//! Damage costs what it hits and no more: a page that cannot be read is left out, the walk goes on by the parents, the
+//! sibling links or the object id, and what was lost is counted in a [`Losses`].
+
+#![forbid(unsafe_code)]
+
+pub mod btree;
+pub mod catalog;
+pub mod compression;
+mod database;
+mod error;
+pub mod long_value;
+mod losses;
+pub mod record;
+pub mod rows;
+pub mod source;
+pub mod space;
+pub mod value;
+
+pub use catalog::{Catalog, Column, ColumnType, Index, Table};
+pub use database::{Database, Page};
+pub use error::DbError;
+pub use losses::{Losses, LostPage};
+pub use rows::{Row, TableReader};
+pub use source::{FileSource, MemorySource, OverlaySource, PageSource};
+pub use value::{Text, Value};

@@ -1,0 +1,252 @@
+//! Rows of a table, in the order of its primary index.
+
+use crate::btree::Leaves;
+use crate::catalog::{Column, ColumnFlags, Table};
+use crate::long_value::LongValues;
+use crate::record::{Field, RawValue, Record, Tagged};
+use crate::value::{Value, decode};
+use crate::{Database, DbError, Losses, Page, compression};
+use ese_format::page::Node;
+use std::borrow::Cow;
+
+/// Reads one table.
+#[derive(Debug)]
+pub struct TableReader<'d> {
+    db: &'d Database,
+    table: &'d Table,
+    long_values: Option<LongValues<'d>>,
+}
+
+impl<'d> TableReader<'d> {
+    /// A reader of `table`, which comes from the catalog of `db`.
+    pub fn new(db: &'d Database, table: &'d Table) -> Self {
+        TableReader {
+            db,
+            table,
+            long_values: LongValues::new(db, table),
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &'d Table {
+        self.table
+    }
+
+    /// The columns that are not deleted.
+    pub fn columns(&self) -> impl Iterator<Item = &'d Column> + use<'d> {
+        let columns = self.table.columns.iter();
+        columns.filter(|column| !column.is_deleted())
+    }
+
+    /// The rows that are not deleted.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows {
+            reader: self,
+            leaves: self.table.tree().leaves(self.db),
+            page: None,
+            with_deleted: false,
+        }
+    }
+
+    /// The rows, and those that are deleted but still in their pages.
+    pub fn rows_with_deleted(&self) -> Rows<'_> {
+        Rows {
+            with_deleted: true,
+            ..self.rows()
+        }
+    }
+}
+
+/// The rows of a table; see [`TableReader::rows`].
+pub struct Rows<'r> {
+    reader: &'r TableReader<'r>,
+    leaves: Leaves<'r>,
+    page: Option<(Page, usize)>,
+    with_deleted: bool,
+}
+
+impl Rows<'_> {
+    /// What was lost so far.
+    pub fn losses(&self) -> &Losses {
+        &self.leaves.losses
+    }
+}
+
+impl<'r> Iterator for Rows<'r> {
+    type Item = Row<'r>;
+
+    fn next(&mut self) -> Option<Row<'r>> {
+        loop {
+            let Some((page, line)) = &mut self.page else {
+                self.page = Some((self.leaves.next()?, 0));
+                continue;
+            };
+            if *line >= page.view().node_count() {
+                self.page = None;
+                continue;
+            }
+            let row = Row {
+                reader: self.reader,
+                page: page.clone(),
+                line: *line,
+            };
+            *line += 1;
+            match row.node() {
+                Ok(node) if node.is_deleted() && !self.with_deleted => {}
+                Ok(node) if Record::parse(node.data, self.reader.db.page_size()).is_ok() => {
+                    return Some(row);
+                }
+                _ => self.leaves.losses.rows += 1,
+            }
+        }
+    }
+}
+
+/// One row: a record on a page that is kept in memory as long as the row is.
+#[derive(Debug, Clone)]
+pub struct Row<'r> {
+    reader: &'r TableReader<'r>,
+    page: Page,
+    line: usize,
+}
+
+impl Row<'_> {
+    /// The node that holds the record.
+    pub fn node(&self) -> Result<Node<'_>, DbError> {
+        Ok(self.page.view().node(self.line)?)
+    }
+
+    /// The page, and the number of the node on it.
+    pub fn place(&self) -> (ese_format::Pgno, usize) {
+        (self.page.pgno(), self.line)
+    }
+
+    /// The fields, ready to be read column by column.
+    pub fn fields(&self) -> Result<Fields<'_>, DbError> {
+        let node = self.node()?;
+        let record = Record::parse(node.data, self.reader.db.page_size())?;
+        let (tagged, problem) = match record.tagged() {
+            Ok(tagged) => (tagged, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        Ok(Fields {
+            reader: self.reader,
+            node,
+            record,
+            tagged,
+            problem,
+        })
+    }
+}
+
+/// Bytes that are not the value, and why.
+type Undecoded<'a> = (Cow<'a, [u8]>, String);
+
+/// The fields of one row.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    reader: &'a TableReader<'a>,
+    node: Node<'a>,
+    record: Record<'a>,
+    tagged: Vec<Tagged<'a>>,
+    /// Why there are no tagged columns, when they could not be read.
+    problem: Option<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// Key of the row in the primary index.
+    pub fn key(&self) -> Vec<u8> {
+        self.node.key().to_vec()
+    }
+
+    /// Whether the row is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.node.is_deleted()
+    }
+
+    /// The value of `column`: stored, default, or null. What cannot be read is [`Value::Undecoded`].
+    pub fn value(&self, column: &'a Column) -> Value<'a> {
+        match self.stored(column) {
+            Ok(Field::Null) => Value::Null,
+            Ok(Field::Absent) => self.default(column),
+            Ok(Field::Single(raw)) => self.decode(raw, column),
+            Ok(Field::Multi(values)) => Value::Multi(
+                values
+                    .into_iter()
+                    .map(|raw| self.decode(raw, column))
+                    .collect(),
+            ),
+            Err(error) => Value::Undecoded {
+                bytes: Cow::Borrowed(&[]),
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// What the record itself says of `column`.
+    pub fn stored(&self, column: &Column) -> Result<Field<'a>, DbError> {
+        if column.is_fixed() {
+            let offset = usize::from(column.record_offset);
+            return self.record.fixed(column.id, offset, column.fixed_size());
+        }
+        if !column.is_tagged() {
+            return self.record.variable(column.id);
+        }
+        // Records of derived tables mark columns of a template, but not those of the oldest templates.
+        let derived = column.of_template && column.flags.contains(ColumnFlags::TEMPLATE);
+        let tagged = self
+            .tagged
+            .iter()
+            .find(|tagged| tagged.id == column.id && tagged.derived == derived);
+        match (tagged, &self.problem) {
+            (Some(tagged), _) => tagged.field(),
+            (None, None) => Ok(Field::Absent),
+            (None, Some(problem)) => Err(DbError::Catalog {
+                what: problem.clone(),
+            }),
+        }
+    }
+
+    fn default(&self, column: &'a Column) -> Value<'a> {
+        match &column.default_value {
+            Some(bytes) if column.flags.contains(ColumnFlags::DEFAULT) => {
+                decode(bytes.into(), column.column_type, column.code_page)
+            }
+            _ => Value::Null,
+        }
+    }
+
+    fn decode(&self, raw: RawValue<'a>, column: &Column) -> Value<'a> {
+        match self.bytes(raw) {
+            Ok(bytes) => decode(bytes, column.column_type, column.code_page),
+            Err((bytes, reason)) => Value::Undecoded { bytes, reason },
+        }
+    }
+
+    /// The bytes of a value, fetched and unpacked; or those that are there, and what is wrong with them.
+    fn bytes(&self, raw: RawValue<'a>) -> Result<Cow<'a, [u8]>, Undecoded<'a>> {
+        let stored = || Cow::Borrowed(raw.bytes);
+        if raw.separated {
+            let Some(long_values) = &self.reader.long_values else {
+                return Err((stored(), "the table has no tree of long values".into()));
+            };
+            return match long_values.read_reference(raw.bytes) {
+                Ok(value) => match value.problem {
+                    None => Ok(Cow::Owned(value.bytes)),
+                    Some(problem) => Err((Cow::Owned(value.bytes), problem)),
+                },
+                Err(error) => Err((stored(), error.to_string())),
+            };
+        }
+        if raw.encrypted {
+            return Err((stored(), "the value is encrypted".into()));
+        }
+        if raw.compressed {
+            return match compression::decompress(raw.bytes) {
+                Ok(bytes) => Ok(Cow::Owned(bytes)),
+                Err(error) => Err((stored(), error.to_string())),
+            };
+        }
+        Ok(stored())
+    }
+}

@@ -1,0 +1,277 @@
+//! Where pages come from: a file, bytes in memory, or changed pages laid over a base.
+
+use crate::DbError;
+use ese_format::Pgno;
+use ese_format::page::PageSize;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The pages of one database, readable in any order and from any thread.
+pub trait PageSource: Send + Sync {
+    /// Size of every page.
+    fn page_size(&self) -> PageSize;
+
+    /// The last page; [`Pgno::NULL`] when there is none.
+    fn last_page(&self) -> Pgno;
+
+    /// Fills `buffer`, which is exactly one page long, with page `pgno`, which is not beyond the last one.
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError>;
+
+    /// Whether the page is known to be good, so that its checksum is not looked at: a page changed in memory has none.
+    fn is_trusted(&self, _pgno: Pgno) -> bool {
+        false
+    }
+}
+
+impl<S: PageSource + ?Sized> PageSource for Arc<S> {
+    fn page_size(&self) -> PageSize {
+        (**self).page_size()
+    }
+
+    fn last_page(&self) -> Pgno {
+        (**self).last_page()
+    }
+
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
+        (**self).read(pgno, buffer)
+    }
+
+    fn is_trusted(&self, pgno: Pgno) -> bool {
+        (**self).is_trusted(pgno)
+    }
+}
+
+/// A database file, opened for reading only.
+///
+/// Positioned reads, not a memory map: a file that shrinks meanwhile is an error then, not a crash.
+#[derive(Debug)]
+pub struct FileSource {
+    path: PathBuf,
+    file: File,
+    page_size: PageSize,
+    last_page: Pgno,
+}
+
+impl FileSource {
+    /// Opens `path`. The page size comes from the header, or from its shadow when the header is damaged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DbError> {
+        let path = path.as_ref().to_owned();
+        let io = |source| DbError::Io {
+            path: path.clone(),
+            offset: 0,
+            source,
+        };
+        let file = File::open(&path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(DbError::NotADatabase {
+                path,
+                reason: "not a regular file".into(),
+            });
+        }
+        let length = metadata.len();
+        let mut start = vec![0; usize::try_from(length.min(65_536)).unwrap_or(65_536)];
+        read_at(&file, &mut start, 0).map_err(io)?;
+        let Some(page_size) = page_size_of(&start) else {
+            return Err(DbError::NotADatabase {
+                path,
+                reason: "neither header nor shadow header is one of a database".into(),
+            });
+        };
+        Ok(FileSource {
+            path,
+            file,
+            page_size,
+            last_page: last_page(length, page_size),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl PageSource for FileSource {
+    fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    fn last_page(&self) -> Pgno {
+        self.last_page
+    }
+
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
+        let offset = pgno.file_offset(self.page_size.bytes());
+        read_at(&self.file, buffer, offset).map_err(|source| DbError::Io {
+            path: self.path.clone(),
+            offset,
+            source,
+        })
+    }
+}
+
+/// A database whose bytes are in memory, header pages included.
+#[derive(Debug, Clone)]
+pub struct MemorySource<B> {
+    bytes: B,
+    page_size: PageSize,
+}
+
+impl<B: AsRef<[u8]> + Send + Sync> MemorySource<B> {
+    /// The database in `bytes`.
+    pub fn new(bytes: B) -> Result<Self, DbError> {
+        let page_size = page_size_of(bytes.as_ref()).ok_or_else(|| DbError::NotADatabase {
+            path: PathBuf::from("(memory)"),
+            reason: "neither header nor shadow header is one of a database".into(),
+        })?;
+        Ok(MemorySource { bytes, page_size })
+    }
+}
+
+impl<B: AsRef<[u8]> + Send + Sync> PageSource for MemorySource<B> {
+    fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    fn last_page(&self) -> Pgno {
+        last_page(self.bytes.as_ref().len() as u64, self.page_size)
+    }
+
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
+        let offset = pgno.file_offset(self.page_size.bytes());
+        let page = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.bytes.as_ref().get(start..start + buffer.len()))
+            .ok_or(DbError::NoSuchPage {
+                pgno,
+                last: self.last_page(),
+            })?;
+        buffer.copy_from_slice(page);
+        Ok(())
+    }
+}
+
+/// Changed pages over a base that is never written.
+#[derive(Debug, Clone)]
+pub struct OverlaySource<S> {
+    base: S,
+    changed: HashMap<Pgno, Arc<[u8]>>,
+    last_page: Pgno,
+}
+
+impl<S: PageSource> OverlaySource<S> {
+    /// `base` as it is.
+    pub fn new(base: S) -> Self {
+        let last_page = base.last_page();
+        OverlaySource {
+            base,
+            changed: HashMap::new(),
+            last_page,
+        }
+    }
+
+    /// Replaces one page; a page behind the last one makes the database longer (pages between are blank).
+    ///
+    /// Returns `false`, and changes nothing, when `page` is not exactly one page.
+    pub fn put(&mut self, pgno: Pgno, page: Arc<[u8]>) -> bool {
+        if page.len() != self.base.page_size().as_usize() || pgno.is_null() {
+            return false;
+        }
+        self.changed.insert(pgno, page);
+        self.last_page = self.last_page.max(pgno);
+        true
+    }
+
+    /// Makes the database end at `last`.
+    pub fn set_last_page(&mut self, last: Pgno) {
+        self.last_page = last;
+    }
+
+    /// The base.
+    pub fn base(&self) -> &S {
+        &self.base
+    }
+}
+
+impl<S: PageSource> PageSource for OverlaySource<S> {
+    fn page_size(&self) -> PageSize {
+        self.base.page_size()
+    }
+
+    fn last_page(&self) -> Pgno {
+        self.last_page
+    }
+
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
+        if let Some(page) = self.changed.get(&pgno) {
+            buffer.copy_from_slice(page);
+            return Ok(());
+        }
+        if pgno > self.base.last_page() {
+            buffer.fill(0);
+            return Ok(());
+        }
+        self.base.read(pgno, buffer)
+    }
+
+    fn is_trusted(&self, pgno: Pgno) -> bool {
+        self.changed.contains_key(&pgno) || self.base.is_trusted(pgno)
+    }
+}
+
+/// The last whole page of a file of `length` bytes.
+fn last_page(length: u64, page_size: PageSize) -> Pgno {
+    let pages = (length / u64::from(page_size.bytes())).saturating_sub(2);
+    Pgno(u32::try_from(pages).unwrap_or(u32::MAX))
+}
+
+const MAGIC: u32 = 0x89ab_cdef;
+const PAGE_SIZE_OFFSET: usize = 236;
+
+/// The page size that the header says, or its shadow: the copy stands one page further, whatever that is.
+fn page_size_of(start: &[u8]) -> Option<PageSize> {
+    let candidates = PageSize::ALL.into_iter();
+    let primary = candidates
+        .clone()
+        .find(|size| header_of(start, 0, *size) == Some(*size));
+    primary.or_else(|| {
+        candidates
+            .into_iter()
+            .find(|size| header_of(start, size.as_usize(), *size) == Some(*size))
+    })
+}
+
+/// The page size in the header at `offset`, if its checksum over a page of `size` fits.
+fn header_of(start: &[u8], offset: usize, size: PageSize) -> Option<PageSize> {
+    let header = start.get(offset..offset + size.as_usize())?;
+    let word = |at: usize| {
+        let bytes = header.get(at..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes))
+    };
+    let fits = ese_checksum::header_checksum(header) == word(0)? && word(4)? == MAGIC;
+    // Databases of Exchange 2000 and before leave the field 0: they have pages of 4 KiB.
+    let stored = word(PAGE_SIZE_OFFSET).map(|bytes| if bytes == 0 { 4096 } else { bytes })?;
+    fits.then(|| PageSize::new(stored)).flatten()
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.read_exact_at(buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.seek_read(&mut buffer[done..], offset + done as u64)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => done += read,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The canonical form of rows that the reference fixtures use.
+
+use ese_db::{Column, ColumnType, Database, TableReader, Value};
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The rows of one table, each with the hexadecimal key.
+#[derive(Debug, Default)]
+pub(crate) struct TableDump {
+    pub(crate) schema: Json,
+    pub(crate) rows: Vec<(String, Json)>,
+}
+
+/// Tables by name.
+pub(crate) type Dump = BTreeMap<String, TableDump>;
+
+/// A dump made by the engine.
+pub(crate) fn parse(lines: &[&str]) -> Dump {
+    let mut tables = Dump::new();
+    for line in lines {
+        let mut line: Json = serde_json::from_str(line).unwrap();
+        let table = line["table"].as_str().unwrap().to_owned();
+        let table = tables.entry(table).or_default();
+        match line["bm"].as_str().map(str::to_owned) {
+            Some(key) => table.rows.push((key, line["row"].take())),
+            None => table.schema = line["schema"].take(),
+        }
+    }
+    tables
+}
+
+/// A dump of what this project reads.
+pub(crate) fn dump(db: &Database) -> Dump {
+    let catalog = db.catalog().unwrap();
+    assert!(catalog.losses.is_empty(), "{:?}", catalog.losses);
+    let users = catalog
+        .tables
+        .iter()
+        .filter(|table| !table.name.starts_with("MSys"));
+    users
+        .map(|table| {
+            let reader = TableReader::new(db, table);
+            let mut columns: Vec<&Column> = reader.columns().collect();
+            columns.sort_by_key(|column| &column.name);
+            let schema = columns.iter().map(|column| {
+                json!({"name": column.name, "id": column.id, "typ": type_number(column.column_type)})
+            });
+            let mut dump = TableDump {
+                schema: schema.collect(),
+                rows: Vec::new(),
+            };
+            // The canonical form is made of the bytes: read every column as if it were binary.
+            let raw: Vec<(Column, &Column)> = columns
+                .iter()
+                .map(|column| {
+                    let binary = Column {
+                        column_type: ColumnType::Binary,
+                        max_size: column.fixed_size() as u32,
+                        ..(*column).clone()
+                    };
+                    (binary, *column)
+                })
+                .collect();
+            let mut rows = reader.rows();
+            for row in &mut rows {
+                let fields = row.fields().unwrap();
+                let mut values = Map::new();
+                for (binary, column) in &raw {
+                    let value = fields.value(binary);
+                    if value != Value::Null {
+                        values.insert(column.name.clone(), canonical(&value, column));
+                    }
+                }
+                dump.rows.push((hex(&fields.key()), Json::Object(values)));
+            }
+            let losses = rows.losses();
+            assert!(losses.is_empty(), "{}: {losses:?}", table.name);
+            (table.name.clone(), dump)
+        })
+        .collect()
+}
+
+fn canonical(value: &Value<'_>, column: &Column) -> Json {
+    let bytes = match value {
+        Value::Binary(bytes) => bytes.as_ref(),
+        Value::Multi(values) => {
+            return values
+                .iter()
+                .map(|value| canonical(value, column))
+                .collect();
+        }
+        Value::Undecoded { reason, .. } => panic!("column {}: {reason}", column.name),
+        other => panic!("column {} is not read as bytes: {other:?}", column.name),
+    };
+    let integer = |wide: &dyn Fn([u8; 8]) -> Json, signed: bool| {
+        let fill = if signed && bytes.last().is_some_and(|last| *last >= 0x80) {
+            0xff
+        } else {
+            0
+        };
+        let mut filled = [fill; 8];
+        filled[..bytes.len()].copy_from_slice(bytes);
+        wide(filled)
+    };
+    let signed = |bytes| json!(i64::from_le_bytes(bytes));
+    let unsigned = |bytes| json!(u64::from_le_bytes(bytes));
+    match column.column_type {
+        ColumnType::Bit => json!(bytes[0] != 0),
+        ColumnType::UnsignedByte
+        | ColumnType::UnsignedShort
+        | ColumnType::UnsignedLong
+        | ColumnType::UnsignedLongLong => integer(&unsigned, false),
+        ColumnType::Short | ColumnType::Long | ColumnType::Currency | ColumnType::LongLong => {
+            integer(&signed, true)
+        }
+        _ if bytes.len() > 300 => {
+            json!({"len": bytes.len(), "sha256": hex(&Sha256::digest(bytes))})
+        }
+        _ if column.column_type.is_text() && column.code_page != 1200 => {
+            json!(
+                bytes
+                    .iter()
+                    .map(|byte| char::from(*byte))
+                    .collect::<String>()
+            )
+        }
+        _ => json!(format!("x:{}", hex(bytes))),
+    }
+}
+
+fn type_number(column_type: ColumnType) -> u32 {
+    (0..=18)
+        .find(|number| ColumnType::from_number(*number) == column_type)
+        .unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
