@@ -11,6 +11,7 @@
 //! ```
 
 use crate::layout::{Reserved, layout};
+use crate::page::FlushType;
 use crate::{Dbtime, Generation, LogTime, Pgno, Signature};
 use std::fmt;
 
@@ -101,48 +102,6 @@ layout! {
     }
 }
 
-/// Which kind a write of a page was. The engine goes round Rock, Paper, Scissors, so that a lost write shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlushType {
-    /// Not known.
-    Unknown,
-    /// First of the three.
-    Rock,
-    /// Second of the three.
-    Paper,
-    /// Third of the three.
-    Scissors,
-}
-
-impl FlushType {
-    /// The type that two bits stand for (`CPAGE::PageFlushType`).
-    pub fn from_bits(bits: u32) -> Self {
-        match bits & 3 {
-            0 => FlushType::Unknown,
-            1 => FlushType::Rock,
-            2 => FlushType::Paper,
-            _ => FlushType::Scissors,
-        }
-    }
-
-    /// The flush type in the flags of a database page.
-    pub fn of_page_flags(flags: u32) -> Self {
-        Self::from_bits(flags >> 15)
-    }
-}
-
-impl fmt::Display for FlushType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            FlushType::Unknown => "unknown",
-            FlushType::Rock => "rock",
-            FlushType::Paper => "paper",
-            FlushType::Scissors => "scissors",
-        })
-    }
-}
-
 /// Number of the map page that covers database page `pgno`, and the page's index in it.
 pub fn map_position(pgno: Pgno) -> (u32, u32) {
     (pgno.0 / PAGES_PER_MAP_PAGE, pgno.0 % PAGES_PER_MAP_PAGE)
@@ -152,5 +111,5 @@ pub fn map_position(pgno: Pgno) -> (u32, u32) {
 pub fn flush_type(map_page: &[u8], index: u32) -> FlushType {
     let byte = map_page.get(DATA_HEADER_SIZE + index as usize / 4).copied();
     let shift = 6 - 2 * (index % 4);
-    FlushType::from_bits(byte.map_or(0, |byte| u32::from(byte >> shift)))
+    FlushType::from_bits(byte.map_or(0, |byte| byte >> shift))
 }

@@ -91,6 +91,10 @@ jet_errors! {
     DISK_IO = -1022 "DiskIO";
     /// The file is locked or in use.
     FILE_ACCESS_DENIED = -1032 "FileAccessDenied";
+    /// A page carries another page's number.
+    READ_PGNO_VERIFY_FAILURE = -1118 "ReadPgnoVerifyFailure";
+    /// A page's last write was lost.
+    READ_LOST_FLUSH_VERIFY_FAILURE = -1119 "ReadLostFlushVerifyFailure";
     /// Not a database, or one that is corrupted.
     DATABASE_CORRUPTED = -1206 "DatabaseCorrupted";
     /// The format version is not supported.

@@ -136,6 +136,15 @@ macro_rules! layout {
             /// Bytes the structure takes.
             pub const SIZE: usize = $size;
 
+            /// Name of the field that the byte at `offset` belongs to.
+            pub fn field_at(offset: usize) -> Option<&'static str> {
+                [$(($offset, stringify!($field)),)*]
+                    .into_iter()
+                    .rev()
+                    .find(|(start, _)| *start <= offset && offset < $size)
+                    .map(|(_, name)| name)
+            }
+
             /// Reads the structure; every pattern of bytes is one.
             pub fn from_bytes(bytes: &[u8; $size]) -> Self {
                 $name {

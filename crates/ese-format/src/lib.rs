@@ -8,6 +8,7 @@
 
 pub mod database;
 pub mod error;
+pub mod file_kind;
 pub mod flush_map;
 pub mod jet;
 mod layout;
@@ -23,6 +24,7 @@ pub mod units;
 
 pub use database::DatabaseHeader;
 pub use error::FormatError;
+pub use file_kind::FileKind;
 pub use jet::JetError;
 pub use layout::Reserved;
 pub use lgpos::Lgpos;

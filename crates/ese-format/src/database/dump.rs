@@ -30,7 +30,7 @@ impl Display for HeaderDump<'_> {
 
 fn write_identity(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result {
     let kind = match header.attributes {
-        1 => "Database",
+        0 => "Database",
         _ => "UNKNOWN",
     };
     let (version, major, minor) = DatabaseHeader::NEWEST;

@@ -14,7 +14,7 @@ layout! {
         0 checksum: u32 = "XOR checksum of the whole header page.";
         4 magic: u32 = "[`DatabaseHeader::MAGIC`] in every database.";
         8 version: u32 = "Format version; 0x620 since Windows 2000 and Exchange 2000.";
-        12 attributes: u32 = "1 for a database, 2 for a (long obsolete) streaming file.";
+        12 attributes: u32 = "0 for a database, 1 for a (long obsolete) streaming file.";
         16 dbtime: Dbtime = "The database's dbtime when the header was written: the next to be given out.";
         24 signature: Signature = "Identity of the database.";
         52 state: State = "Whether the database can be used as it is.";

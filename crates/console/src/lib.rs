@@ -1,0 +1,18 @@
+//! The manners of edbkit's programs: how they start, report, stop and exit.
+//!
+//! Data goes to standard output, everything else to standard error. A program's `main` is one call of [`run`]; its
+//! commands return an [`Exit`] or a [`Failure`], and never end the process themselves.
+
+#![forbid(unsafe_code)]
+
+mod exit;
+mod interrupt;
+mod output;
+mod progress;
+mod shell;
+
+pub use exit::{Exit, Failure};
+pub use interrupt::{interrupted, watch_interrupts};
+pub use output::{Output, RunOptions};
+pub use progress::Bar;
+pub use shell::{ShellCommand, run};

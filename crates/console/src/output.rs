@@ -1,0 +1,127 @@
+//! Where a command's answer goes: text or JSON on standard output.
+
+use crate::{Bar, Failure};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+/// The options that every command of every program takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RunOptions {
+    /// Print one JSON document per answer instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress and no remarks on standard error, errors excepted
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Use this many threads (default: all processors)
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+impl RunOptions {
+    /// How many threads the work may use: as asked, or one for each processor.
+    pub fn threads(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, Into::into);
+        self.threads.map_or_else(processors, Into::into)
+    }
+}
+
+/// Standard output, locked and buffered, with the choice between text and JSON.
+pub struct Output {
+    stdout: BufWriter<StdoutLock<'static>>,
+    json: bool,
+    quiet: bool,
+    threads: usize,
+}
+
+impl Output {
+    /// Standard output in the form that `options` ask for.
+    pub fn new(options: &RunOptions) -> Self {
+        Output {
+            stdout: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+            json: options.json,
+            quiet: options.quiet,
+            threads: options.threads(),
+        }
+    }
+
+    /// How many threads the work may use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether JSON was asked for.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints an answer: `text` as it is, or `document` as one line of JSON whose first field is
+    /// `"schema": "edbkit.<what>/<version>"`.
+    pub fn answer(
+        &mut self,
+        schema: &str,
+        document: &impl Serialize,
+        text: &impl Display,
+    ) -> Result<(), Failure> {
+        if self.json {
+            self.document(schema, document)
+        } else {
+            self.text(text)
+        }
+    }
+
+    /// Prints text.
+    pub fn text(&mut self, text: &impl Display) -> Result<(), Failure> {
+        let written = write!(self.stdout, "{text}");
+        check(written)
+    }
+
+    /// Prints one line of JSON with its schema.
+    pub fn document(&mut self, schema: &str, document: &impl Serialize) -> Result<(), Failure> {
+        #[derive(Serialize)]
+        struct Document<'a, T> {
+            schema: &'a str,
+            #[serde(flatten)]
+            body: &'a T,
+        }
+        let document = Document {
+            schema,
+            body: document,
+        };
+        let written = serde_json::to_writer(&mut self.stdout, &document)
+            .map_err(io::Error::from)
+            .and_then(|()| self.stdout.write_all(b"\n"));
+        check(written)
+    }
+
+    /// A remark for the person at the terminal; not part of the answer.
+    pub fn remark(&self, line: &impl Display) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// A progress bar for `total` bytes, if standard error is a terminal and nobody asked for quiet.
+    pub fn bar(&self, total: u64, what: &str) -> Bar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return Bar::hidden();
+        }
+        Bar::new(total, what)
+    }
+
+    /// Writes out what is buffered.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        let written = self.stdout.flush();
+        check(written)
+    }
+}
+
+/// A reader that has had enough (`| head`) is no failure: the process ends quietly, as others in a pipeline do.
+fn check(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failure::io("standard output".as_ref(), &error)),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Starting a program, and what it tells the shell about itself.
+
+use crate::{Exit, Failure, Output, RunOptions, watch_interrupts};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Commands that every program has besides its own.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ShellCommand {
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff); `man -l` shows it
+    Man,
+}
+
+impl ShellCommand {
+    /// Prints what was asked for about the program `P`.
+    pub fn print<P: CommandFactory>(&self) -> Result<Exit, Failure> {
+        let mut command = P::command();
+        let name = command.get_name().to_owned();
+        let mut page = Vec::new();
+        let rendered = match self {
+            ShellCommand::Completions { shell } => {
+                clap_complete::generate(*shell, &mut command, name, &mut page);
+                Ok(())
+            }
+            ShellCommand::Man => render_manual(command, &mut page),
+        };
+        rendered
+            .and_then(|()| std::io::stdout().write_all(&page))
+            .map_err(|error| Failure::io("standard output".as_ref(), &error))?;
+        Ok(Exit::Clean)
+    }
+}
+
+/// The program's page, followed by the pages of its commands.
+fn render_manual(command: clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(page)?;
+    for subcommand in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        clap_mangen::Man::new(subcommand.clone()).render(page)?;
+    }
+    Ok(())
+}
+
+/// Runs a program: parses the command line, calls `work`, and turns its result into an exit code.
+///
+/// `options` picks the common options out of the parsed command line. A failure is printed to standard error, and
+/// with `--json` also to standard output as `edbkit.failure/1`.
+pub fn run<P: Parser>(
+    options: impl FnOnce(&P) -> RunOptions,
+    work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
+) -> ExitCode {
+    let program = match P::try_parse() {
+        Ok(program) => program,
+        Err(error) => return usage(&error),
+    };
+    watch_interrupts();
+    let options = options(&program);
+    limit_threads(options.threads());
+    let mut output = Output::new(&options);
+    let worked = work(program, &mut output).and_then(|exit| output.flush().map(|()| exit));
+    match worked {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if options.json {
+                // Nothing better can be done when standard output fails too.
+                let _ = output.document("edbkit.failure/1", &failure);
+                let _ = output.flush();
+            }
+            eprintln!("error: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+/// `--help` and `--version` are answers; everything else is misuse.
+fn usage(error: &clap::Error) -> ExitCode {
+    let asked_for = !error.use_stderr();
+    // A closed standard output or error leaves nobody to tell.
+    let _ = error.print();
+    if asked_for { Exit::Clean } else { Exit::Usage }.into()
+}
+
+fn limit_threads(threads: usize) {
+    // Fails only when the pool exists already, and nothing runs before this.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+}

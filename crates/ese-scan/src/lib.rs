@@ -1,0 +1,24 @@
+//! One pass over all pages of a database: checksums, page numbers, lost writes, and digests of the whole file.
+//!
+//! A database is read front to back in chunks. Several threads read and check chunks; their results come out in file
+//! order, so that the report is the same whatever the number of threads. Memory is a few chunks for each thread,
+//! whatever the size of the file.
+//!
+//! The counts are those of `eseutil /k` (`ProcessESEPages`, `_esefile/checksum.cxx` of the reference): both header
+//! pages count as pages seen, and blank pages are counted apart.
+
+#![forbid(unsafe_code)]
+
+mod digest;
+mod flush_map;
+mod page;
+mod pipeline;
+mod rate;
+mod report;
+mod scan;
+
+pub use digest::{Digest, DigestKind, Digests, digest_file};
+pub use flush_map::{FlushMap, FlushMapError};
+pub use rate::RateLimit;
+pub use report::{Counts, Finding, FindingKind, Position};
+pub use scan::{Outcome, ScanError, ScanOptions, scan};

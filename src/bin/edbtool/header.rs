@@ -1,0 +1,422 @@
+//! `edbtool header`: what the header of a file says, both copies of it, and what that means.
+
+use crate::files::{Directories, expand, not_ese, unreadable};
+use console::{Exit, Failure, Output};
+use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
+use ese_format::file_kind::DETECT_BYTES;
+use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
+use ese_format::log::{
+    CheckpointFile, HeaderCopy, LogHeader, Unverified, checkpoint_text, log_header_text,
+};
+use ese_format::{FileKind, FormatError, JetError};
+use evidence::EvidenceFile;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+mod advice;
+
+/// Print the header of databases, logs, checkpoints and flush maps, as `eseutil /mh`, `/ml` and `/mk` do
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Files, or with --recursive also directories
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Enter directories and everything below them; files that are not ESE's are passed over
+    #[arg(long, short)]
+    recursive: bool,
+    /// Print one line per file
+    #[arg(long)]
+    summary: bool,
+}
+
+/// Runs the command: the exit code is the worst of all files.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let directories = match arguments.recursive {
+        true => Directories::EnterRecursively,
+        false => Directories::Refuse,
+    };
+    let mut exit = Exit::Clean;
+    for path in expand(&arguments.files, directories) {
+        let read = path.and_then(|path| read(&path));
+        match read {
+            Err(failure) if arguments.recursive && failure.exit == Exit::NotEse => {}
+            Err(failure) => {
+                exit = exit.and(failure.exit);
+                report_failure(&failure, output)?;
+            }
+            Ok(report) => {
+                exit = exit.and(report.exit());
+                if arguments.summary {
+                    output.answer(
+                        "edbkit.header-summary/1",
+                        &report.summary(),
+                        &report.summary(),
+                    )?;
+                } else {
+                    output.answer("edbkit.header/1", &report, &report)?;
+                }
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// One file of several cannot be read: say so and go on with the others.
+fn report_failure(failure: &Failure, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        output.document("edbkit.failure/1", failure)?;
+    }
+    output.flush()?;
+    eprintln!("error: {failure}");
+    Ok(())
+}
+
+/// What was found in one file.
+#[derive(Debug, Serialize)]
+struct Report {
+    path: PathBuf,
+    file_size: u64,
+    #[serde(flatten)]
+    content: Content,
+    /// What it means and what to do next, in one line.
+    meaning: String,
+    findings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Content {
+    Database {
+        #[serde(flatten)]
+        copies: Box<HeaderCopies>,
+        /// Names of the log files of the required range.
+        required_logs: Vec<String>,
+        /// Names of the log files up to the committed one, behind the required range.
+        committed_logs: Vec<String>,
+    },
+    Log {
+        header: Box<Unverified<LogHeader>>,
+    },
+    Checkpoint {
+        copies: Box<CheckpointFile>,
+    },
+    FlushMap {
+        header: Box<FlushMapHeader>,
+        computed_checksum: u32,
+    },
+    Blank,
+}
+
+fn read(path: &Path) -> Result<Report, Failure> {
+    let file = EvidenceFile::open(path).map_err(|error| unreadable(&error))?;
+    let start = file
+        .start(DETECT_BYTES)
+        .map_err(|error| unreadable(&error))?;
+    let kind = FileKind::detect(&start);
+    let (content, findings) = match kind {
+        FileKind::Database => read_database(path, &start, file.length()),
+        FileKind::Log => read_log(path, &start, file.length())?,
+        FileKind::Checkpoint => read_checkpoint(&start),
+        FileKind::FlushMap => read_flush_map(path, &start)?,
+        FileKind::Blank => (Content::Blank, Vec::new()),
+        FileKind::RevertSnapshot | FileKind::Empty | FileKind::Unknown => {
+            return Err(not_ese(path, kind));
+        }
+    };
+    Ok(Report {
+        path: path.to_owned(),
+        file_size: file.length(),
+        meaning: advice::meaning(path, &content),
+        content,
+        findings,
+    })
+}
+
+fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<String>) {
+    let copies = HeaderCopies::read(start);
+    let mut findings = Vec::new();
+    for (name, copy) in [("primary", &copies.primary), ("shadow", &copies.shadow)] {
+        // A database that keeps no shadow has ordinary bytes in that place.
+        if name == "shadow" && !copies.shadow_expected() {
+            continue;
+        }
+        if let Some(fault) = copy.fault {
+            findings.push(format!(
+                "the {name} header at offset {:#x} cannot be trusted: {fault} (stored {:#010x}, computed {:#010x})",
+                copy.offset, copy.stored_checksum, copy.computed_checksum
+            ));
+        }
+    }
+    if copies.status == HeaderStatus::ShadowBad
+        && copies.shadow.fault.is_none()
+        && copies.shadow_expected()
+    {
+        findings.push(format!(
+            "primary and shadow header are both intact but differ: {}",
+            advice::differing_fields(&copies)
+        ));
+    }
+    let page_size = u64::from(copies.page_size);
+    if !file_size.is_multiple_of(page_size) {
+        findings.push(format!(
+            "the file ends inside a page: {} bytes are {} pages of {page_size} bytes and {} bytes more",
+            file_size,
+            file_size / page_size,
+            file_size % page_size
+        ));
+    }
+    let header = copies.good().map(|copy| &copy.fields);
+    findings.extend(header.into_iter().flat_map(advice::header_findings));
+    let names = advice::LogNames::beside(path);
+    let (required_logs, committed_logs) = header.map_or_else(Default::default, |header| {
+        (names.required(header), names.committed(header))
+    });
+    let content = Content::Database {
+        copies: Box::new(copies),
+        required_logs,
+        committed_logs,
+    };
+    (content, findings)
+}
+
+fn truncated(path: &Path, error: &FormatError) -> Failure {
+    Failure::new(Exit::NotEse, format!("{}: {error}", path.display()))
+        .advise("the file is cut off inside its header; look for another copy of it")
+}
+
+fn read_log(path: &Path, start: &[u8], size: u64) -> Result<(Content, Vec<String>), Failure> {
+    let header = LogHeader::read(start).map_err(|error| truncated(path, &error))?;
+    let findings = log_header_findings(&header, size);
+    let header = Box::new(header);
+    Ok((Content::Log { header }, findings))
+}
+
+/// What is wrong with the header of a log file of `size` bytes.
+pub(crate) fn log_header_findings(header: &Unverified<LogHeader>, size: u64) -> Vec<String> {
+    if !header.is_intact() {
+        return vec![format!(
+            "the header cannot be trusted: stored checksum {:#010x}, computed {:#010x} [JET {}]",
+            header.stored_checksum,
+            header.computed_checksum,
+            JetError::LOG_FILE_CORRUPT
+        )];
+    }
+    let fields = header.as_read();
+    let mut findings = Vec::new();
+    if let Err((problem, jet)) = fields.check() {
+        findings.push(format!("{problem} [JET {jet}]"));
+    }
+    if fields.file_size() != size {
+        findings.push(format!(
+            "the file has {size} bytes, its header says {} [JET {}]",
+            fields.file_size(),
+            JetError::LOG_FILE_SIZE_MISMATCH
+        ));
+    }
+    findings
+}
+
+fn read_checkpoint(start: &[u8]) -> (Content, Vec<String>) {
+    let copies = Box::new(CheckpointFile::read(start));
+    let mut findings = Vec::new();
+    for (name, copy) in [("first", &copies.primary), ("second", &copies.shadow)] {
+        match copy {
+            Ok(copy) if copy.is_intact() => {}
+            Ok(copy) => findings.push(format!(
+                "the {name} copy cannot be trusted: stored checksum {:#010x}, computed {:#010x}",
+                copy.stored_checksum, copy.computed_checksum
+            )),
+            Err(error) => findings.push(format!("the {name} copy cannot be read: {error}")),
+        }
+    }
+    if let Err(problem) = copies.current() {
+        findings.push(format!("{problem} [JET {}]", JetError::CHECKPOINT_CORRUPT));
+    }
+    (Content::Checkpoint { copies }, findings)
+}
+
+fn read_flush_map(path: &Path, start: &[u8]) -> Result<(Content, Vec<String>), Failure> {
+    let page = start.get(..MAP_PAGE_SIZE).ok_or_else(|| {
+        let error = FormatError::Truncated {
+            what: "flush map header",
+            offset: 0,
+            needed: MAP_PAGE_SIZE as u64,
+            available: start.len() as u64,
+        };
+        truncated(path, &error)
+    })?;
+    let mut fields = [0; FlushMapHeader::SIZE];
+    fields.copy_from_slice(&page[..FlushMapHeader::SIZE]);
+    let header = Box::new(FlushMapHeader::from_bytes(&fields));
+    let computed_checksum = ese_checksum::header_checksum(page);
+    let mut findings = Vec::new();
+    if header.checksum != computed_checksum {
+        findings.push(format!(
+            "the header cannot be trusted: stored checksum {:#010x}, computed {computed_checksum:#010x}",
+            header.checksum
+        ));
+    }
+    let content = Content::FlushMap {
+        header,
+        computed_checksum,
+    };
+    Ok((content, findings))
+}
+
+impl Report {
+    /// A dirty database is a finding like any other: it cannot be used as it is.
+    fn exit(&self) -> Exit {
+        let usable = match &self.content {
+            Content::Database { copies, .. } => copies
+                .good()
+                .is_some_and(|copy| advice::is_usable(&copy.fields)),
+            _ => true,
+        };
+        if !usable || !self.findings.is_empty() {
+            return Exit::Finding;
+        }
+        Exit::Clean
+    }
+
+    fn summary(&self) -> Summary<'_> {
+        let (state, detail) = match &self.content {
+            Content::Database { copies, .. } => match copies.good() {
+                Some(copy) => (
+                    copy.fields.state.name(),
+                    advice::required_text(&copy.fields),
+                ),
+                None => ("Corrupt header", String::new()),
+            },
+            Content::Log { header } => (
+                if header.is_intact() {
+                    "Log"
+                } else {
+                    "Corrupt header"
+                },
+                format!("generation {0} ({0:#x})", header.as_read().generation),
+            ),
+            Content::Checkpoint { copies } => match copies.current() {
+                Ok((checkpoint, _)) => (
+                    "Checkpoint",
+                    checkpoint.checkpoint.parenthesized().to_string(),
+                ),
+                Err(_) => ("Corrupt checkpoint", String::new()),
+            },
+            Content::FlushMap { header, .. } => (
+                if header.is_clean() {
+                    "Clean flush map"
+                } else {
+                    "Dirty flush map"
+                },
+                String::new(),
+            ),
+            Content::Blank => ("Blank", String::new()),
+        };
+        Summary {
+            path: &self.path,
+            exit: self.exit(),
+            state,
+            detail,
+            findings: self.findings.len(),
+        }
+    }
+}
+
+/// One line about one file.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    path: &'a Path,
+    exit: Exit,
+    state: &'a str,
+    detail: String,
+    findings: usize,
+}
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.state)?;
+        if !self.detail.is_empty() {
+            write!(f, ", {}", self.detail)?;
+        }
+        match self.findings {
+            0 => writeln!(f),
+            1 => writeln!(f, ", 1 finding"),
+            count => writeln!(f, ", {count} findings"),
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.content {
+            Content::Database {
+                copies,
+                required_logs,
+                committed_logs,
+            } => self.write_database(f, copies, required_logs, committed_logs)?,
+            Content::Log { header } => {
+                writeln!(f, "         Log file: {}\n", self.path.display())?;
+                f.write_str(&log_header_text(header.as_read(), None))?;
+            }
+            Content::Checkpoint { copies } => {
+                writeln!(f, "      Checkpoint file: {}\n", self.path.display())?;
+                for (which, copy) in [
+                    (HeaderCopy::Primary, &copies.primary),
+                    (HeaderCopy::Shadow, &copies.shadow),
+                ] {
+                    let used = copies.current().is_ok_and(|(_, current)| current == which);
+                    if let Ok(copy) = copy
+                        && (used || !copies.copies_agree)
+                    {
+                        let name = if used { "" } else { "not used: " };
+                        writeln!(f, "      ({name}{which:?} copy)")?;
+                        f.write_str(&checkpoint_text(copy.as_read()))?;
+                    }
+                }
+            }
+            Content::FlushMap { header, .. } => {
+                writeln!(f, "        Flush Map: {}\n", self.path.display())?;
+                write!(f, "{header}")?;
+            }
+            Content::Blank => writeln!(f, "             File: {}", self.path.display())?,
+        }
+        writeln!(f)?;
+        for finding in &self.findings {
+            writeln!(f, "WARNING: {finding}")?;
+        }
+        writeln!(f, "{}\n", self.meaning)
+    }
+}
+
+impl Report {
+    fn write_database(
+        &self,
+        f: &mut Formatter<'_>,
+        copies: &HeaderCopies,
+        required_logs: &[String],
+        committed_logs: &[String],
+    ) -> fmt::Result {
+        writeln!(f, "         Database: {}", self.path.display())?;
+        let shadow_used = copies.status == HeaderStatus::PrimaryBad;
+        let both = copies.status != HeaderStatus::Good && copies.shadow_expected();
+        if !shadow_used || both {
+            writeln!(f, "\nDATABASE HEADER:\n{}", HeaderDump(&copies.primary))?;
+        }
+        if shadow_used || both {
+            writeln!(
+                f,
+                "\nDATABASE SHADOW HEADER:\n{}",
+                HeaderDump(&copies.shadow)
+            )?;
+        }
+        writeln!(f, "   Header Copies: {}", advice::copies_text(copies))?;
+        if !required_logs.is_empty() {
+            writeln!(f, "   Required Logs: {}", required_logs.join(" "))?;
+        }
+        if !committed_logs.is_empty() {
+            writeln!(f, "  Committed Logs: {}", committed_logs.join(" "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! What a header means, and what to do next.
+
+use super::Content;
+use ese_format::database::{HeaderCopies, HeaderStatus, State};
+use ese_format::log::{HEADER_SIZE, LogHeader};
+use ese_format::{DatabaseHeader, Generation};
+use evidence::EvidenceFile;
+use std::fmt::Write;
+use std::path::Path;
+
+/// More names than this are shortened to the first and the last.
+const NAMES_SHOWN: u32 = 64;
+
+/// How the log files of a database are called: by the stream that lies beside it, or in the usual way.
+pub(super) struct LogNames {
+    base: String,
+    digits: usize,
+    extension: &'static str,
+    /// Generation of the current log, whose name has no number, where it lies there too.
+    current: Option<Generation>,
+}
+
+impl LogNames {
+    /// Names as in the folder of the database. Where it holds no log, the base name is unknown and shown as `???`.
+    pub(super) fn beside(database: &Path) -> Self {
+        let folder = database
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok();
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        let found = names.iter().find_map(|name| Self::from_log(name));
+        let mut found = found.unwrap_or(LogNames {
+            base: "???".into(),
+            digits: 5,
+            extension: "log",
+            current: None,
+        });
+        let current = folder.unwrap_or(Path::new(".")).join(found.current_name());
+        found.current = generation_of(&current);
+        found
+    }
+
+    fn current_name(&self) -> String {
+        format!("{}.{}", self.base, self.extension)
+    }
+
+    /// The pattern behind the name of a numbered log: three characters, 5 or 8 hexadecimal digits.
+    fn from_log(name: &str) -> Option<Self> {
+        let (stem, extension) = name.rsplit_once('.')?;
+        let extension = ["log", "jtx"]
+            .into_iter()
+            .find(|known| extension.eq_ignore_ascii_case(known))?;
+        let base = stem.get(..3)?;
+        let number = stem.get(3..)?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_number && matches!(number.len(), 5 | 8)).then(|| LogNames {
+            base: base.to_owned(),
+            digits: number.len(),
+            extension,
+            current: None,
+        })
+    }
+
+    fn name(&self, generation: Generation) -> String {
+        let LogNames {
+            base,
+            digits,
+            extension,
+            current,
+        } = self;
+        if *current == Some(generation) {
+            return self.current_name();
+        }
+        format!("{base}{:0digits$X}.{extension}", generation.0)
+    }
+
+    /// File names of the generations that recovery needs.
+    pub(super) fn required(&self, header: &DatabaseHeader) -> Vec<String> {
+        if header.min_required.0 == 0 {
+            return Vec::new();
+        }
+        self.range(header.min_required.0, header.max_required.0)
+    }
+
+    /// File names of the generations behind those, up to the last committed one.
+    pub(super) fn committed(&self, header: &DatabaseHeader) -> Vec<String> {
+        self.range(
+            header.max_required.0.saturating_add(1),
+            header.max_committed.0,
+        )
+    }
+
+    fn range(&self, first: u32, last: u32) -> Vec<String> {
+        if last < first {
+            return Vec::new();
+        }
+        if last - first < NAMES_SHOWN {
+            return (first..=last)
+                .map(|number| self.name(Generation(number)))
+                .collect();
+        }
+        vec![
+            self.name(Generation(first)),
+            "...".into(),
+            self.name(Generation(last)),
+        ]
+    }
+}
+
+/// The generation that an intact log header names.
+fn generation_of(log: &Path) -> Option<Generation> {
+    let start = EvidenceFile::open(log).ok()?.start(HEADER_SIZE).ok()?;
+    let header = LogHeader::read(&start).ok()?;
+    Some(header.trusted()?.generation)
+}
+
+/// Whether a database with this header can be attached as it is.
+pub(super) fn is_usable(header: &DatabaseHeader) -> bool {
+    header.state == State::CLEAN_SHUTDOWN
+}
+
+/// `Log Required: 12-15 (0xc-0xf)`.
+pub(super) fn required_text(header: &DatabaseHeader) -> String {
+    format!(
+        "Log Required: {0}-{1} ({0:#x}-{1:#x})",
+        header.min_required, header.max_required
+    )
+}
+
+/// What stands out in a header that can be trusted.
+pub(super) fn header_findings(header: &DatabaseHeader) -> Vec<String> {
+    let mut findings = Vec::new();
+    if header.was_repaired() {
+        findings.push(format!(
+            "the database was repaired (esentutl /p): {} times, last on {}, and {} times before the last \
+             defragmentation; what its logs held is lost to it, and logs can no longer be replayed into it",
+            header.repair_count, header.repair_time, header.old_repair_count
+        ));
+    }
+    if header.is_newer_than_known() {
+        let (version, major, minor) = DatabaseHeader::NEWEST;
+        findings.push(format!(
+            "the format {:#x},{},{} is newer than the newest known here ({version:#x},{major},{minor}): \
+             fields that it added are not shown",
+            header.version, header.update_major, header.update_minor
+        ));
+    }
+    if header.recovering.0 != 0 {
+        findings.push(format!(
+            "a recovery was interrupted while it replayed generation {0} ({0:#x})",
+            header.recovering
+        ));
+    }
+    findings
+}
+
+/// Which copies of the header are good.
+pub(super) fn copies_text(copies: &HeaderCopies) -> String {
+    match copies.status {
+        HeaderStatus::Good => "primary and shadow are intact and equal".into(),
+        _ if !copies.shadow_expected() => "primary is intact; no shadow is kept".into(),
+        HeaderStatus::PrimaryBad => "primary is damaged; the shadow is intact and used".into(),
+        HeaderStatus::ShadowBad if copies.shadow.fault.is_none() => {
+            "both are intact but differ; the primary is used, as the engine does".into()
+        }
+        HeaderStatus::ShadowBad => "primary is intact and used; the shadow is damaged".into(),
+        HeaderStatus::Corrupt => "neither primary nor shadow can be trusted".into(),
+    }
+}
+
+/// Names of the fields in which both copies differ, with offsets.
+pub(super) fn differing_fields(copies: &HeaderCopies) -> String {
+    let mut text = String::new();
+    for range in &copies.differences {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let last = range.end - 1;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{:#x}-{last:#x}", range.start);
+        if let Some(field) = DatabaseHeader::field_at(range.start) {
+            let _ = write!(text, " ({field})");
+        }
+    }
+    text
+}
+
+/// One line: what the file is good for, and what to do next.
+pub(super) fn meaning(path: &Path, content: &Content) -> String {
+    match content {
+        Content::Database {
+            copies,
+            required_logs,
+            committed_logs,
+        } => match copies.good() {
+            None => "Neither copy of the header can be trusted: look for another copy of the file; its pages may \
+                     still be readable with a page size given by hand."
+                .into(),
+            Some(copy) => database_meaning(&copy.fields, required_logs, committed_logs),
+        },
+        Content::Log { header } => match header.is_intact() {
+            true => format!(
+                "Log generation {0} ({0:#x}); check the whole stream with `logchain verify {1}`.",
+                header.as_read().generation,
+                path.parent()
+                    .filter(|folder| !folder.as_os_str().is_empty())
+                    .unwrap_or(Path::new("."))
+                    .display()
+            ),
+            false => "The log's header is damaged: recovery cannot use this file; look for another copy of it."
+                .into(),
+        },
+        Content::Checkpoint { copies } => match copies.current() {
+            Ok((checkpoint, _)) => format!(
+                "Recovery starts at {} unless a database needs an earlier log.",
+                checkpoint.checkpoint.parenthesized()
+            ),
+            Err(_) => "The checkpoint is lost; recovery can start from the first log that the database needs.".into(),
+        },
+        Content::FlushMap { header, .. } => match header.is_clean() {
+            true => "The flush map was closed cleanly; `edbtool verify --flush-map` finds lost writes with it.".into(),
+            false => "The flush map was in use; it is right only up to its last flush.".into(),
+        },
+        Content::Blank => "Nothing but zeros: a reserve log, a log that was never written, or lost content.".into(),
+    }
+}
+
+fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[String]) -> String {
+    match header.state {
+        State::CLEAN_SHUTDOWN if header.was_repaired() => {
+            "Clean Shutdown, but by repair: usable, with whatever repair threw away missing.".into()
+        }
+        State::CLEAN_SHUTDOWN if header.log_signature.is_null() => {
+            "Clean Shutdown: complete without any log; no log stream belongs to it (zero log signature).".into()
+        }
+        State::CLEAN_SHUTDOWN => "Clean Shutdown: complete without any log.".into(),
+        State::DIRTY_SHUTDOWN | State::DIRTY_AND_PATCHED => {
+            let needs = match required {
+                [] => "its log files".into(),
+                [only] => only.clone(),
+                [first, .., last] => format!("{first} to {last}"),
+            };
+            let more = match committed {
+                [] => String::new(),
+                [only] => format!(", and {only} to lose nothing committed"),
+                [first, .., last] => format!(", and {first} to {last} to lose nothing committed"),
+            };
+            format!(
+                "{}: needs {needs}{more}; check with `logchain verify`.",
+                header.state
+            )
+        }
+        State::JUST_CREATED => "Just Created: a database that was never completed, or a temporary one.".into(),
+        State::BEING_CONVERTED => "Being Converted: the conversion did not finish; go back to a backup.".into(),
+        State::INCREMENTAL_RESEED => {
+            "Incremental Reseed In Progress: pages were rolled back and not yet patched; finish the reseed or take \
+             another copy."
+                .into()
+        }
+        State::REVERT_IN_PROGRESS => {
+            "Database Revert in Progress: the revert did not finish; run it again or take another copy.".into()
+        }
+        other => format!("The state {} is none that the engine writes.", other.0),
+    }
+}

@@ -1,0 +1,288 @@
+//! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
+
+use crate::files::{Directories, expand, not_ese, unreadable};
+use crate::header::log_header_findings;
+use console::{Exit, Failure, Output};
+use ese_format::database::HeaderCopies;
+use ese_format::file_kind::DETECT_BYTES;
+use ese_format::log::LogHeader;
+use ese_format::{FileKind, Progress};
+use ese_scan::{Counts, Digest, DigestKind, Finding, RateLimit, digest_file};
+use evidence::EvidenceFile;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+mod database;
+mod others;
+mod resume;
+
+/// Check every page of databases, and every other ESE file, for damage
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Files or directories; a directory stands for all ESE files in it
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Enter the folders below a directory too
+    #[arg(long, short)]
+    recursive: bool,
+    /// Check only these pages of a database
+    #[arg(long, value_name = "A-B", value_parser = parse_pages)]
+    pages: Option<RangeInclusive<u32>>,
+    /// Find lost writes with the flush map: the .jfm file beside the database, or this one
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[expect(
+        clippy::option_option,
+        reason = "absent, without a value, with a value"
+    )]
+    flush_map: Option<Option<PathBuf>>,
+    /// Print digests of each file, computed in the same read, as `sha256sum --tag` does
+    #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', conflicts_with_all = ["pages", "resume"])]
+    hash: Vec<HashName>,
+    /// Read at most this much a second, as in 50MiB
+    #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
+    rate_limit: Option<NonZeroU64>,
+    /// Keep the place in this file: an interrupted scan goes on from there (one database only)
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// List at most this many findings for each file; all are counted
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    max_findings: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum HashName {
+    Sha256,
+    Blake3,
+}
+
+impl From<HashName> for DigestKind {
+    fn from(name: HashName) -> Self {
+        match name {
+            HashName::Sha256 => DigestKind::Sha256,
+            HashName::Blake3 => DigestKind::Blake3,
+        }
+    }
+}
+
+fn parse_pages(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let number = |text: &str| -> Result<u32, String> {
+        let parsed = match text.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        parsed.map_err(|error| format!("{text:?}: {error}"))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    if first == 0 || last < first {
+        return Err("write the first and the last page, as in 1-100; pages count from 1".into());
+    }
+    Ok(first..=last)
+}
+
+fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let size: bytesize::ByteSize = text.parse()?;
+    NonZeroU64::new(size.as_u64()).ok_or_else(|| "a rate of 0 would never end".into())
+}
+
+/// Runs the command: the exit code is the worst of all files.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let directories = match arguments.recursive {
+        true => Directories::EnterRecursively,
+        false => Directories::Enter,
+    };
+    let single = matches!(arguments.files.as_slice(), [only] if !only.is_dir());
+    if arguments.resume.is_some() && !single {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--resume keeps the place in one file: name exactly one",
+        ));
+    }
+    let rate = arguments.rate_limit.map(RateLimit::new);
+    let named: Vec<&Path> = arguments.files.iter().map(PathBuf::as_path).collect();
+    let mut exit = Exit::Clean;
+    for path in expand(&arguments.files, directories) {
+        let in_directory = path
+            .as_ref()
+            .is_ok_and(|path| !named.contains(&path.as_path()));
+        match path.and_then(|path| verify(&path, arguments, rate.as_ref(), output)) {
+            Err(failure) if in_directory && failure.exit == Exit::NotEse => {
+                output.remark(&format!("passed over: {failure}"));
+            }
+            Err(failure) if failure.exit == Exit::Refused => return Err(failure),
+            Err(failure) => {
+                exit = exit.and(failure.exit);
+                report_failure(&failure, output)?;
+            }
+            Ok(report) => {
+                exit = exit.and(report.exit());
+                output.answer("edbkit.verify/1", &report, &report)?;
+                output.flush()?;
+                if report.exit() == Exit::Interrupted {
+                    return Ok(exit);
+                }
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn report_failure(failure: &Failure, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        output.document("edbkit.failure/1", failure)?;
+    }
+    output.flush()?;
+    eprintln!("error: {failure}");
+    Ok(())
+}
+
+fn verify(
+    path: &Path,
+    arguments: &Arguments,
+    rate: Option<&RateLimit>,
+    output: &Output,
+) -> Result<Report, Failure> {
+    let file = EvidenceFile::open(path).map_err(|error| unreadable(&error))?;
+    let start = file
+        .start(DETECT_BYTES)
+        .map_err(|error| unreadable(&error))?;
+    let kind = FileKind::detect(&start);
+    let bar = output.bar(file.length(), &path.display().to_string());
+    if kind == FileKind::Database {
+        let headers = HeaderCopies::read(&start);
+        return database::verify(&file, &headers, arguments, rate, output.threads(), &bar);
+    }
+    let problems = match kind {
+        FileKind::Log => log_problems(&start, file.length()),
+        FileKind::Checkpoint => others::checkpoint_problems(&start),
+        FileKind::FlushMap => others::flush_map_problems(&file)?,
+        FileKind::Blank => Vec::new(),
+        _ => return Err(not_ese(path, kind)),
+    };
+    Ok(Report {
+        path: path.to_owned(),
+        kind,
+        file_size: file.length(),
+        page_size: None,
+        pages: None,
+        problems,
+        findings: Vec::new(),
+        findings_omitted: 0,
+        digests: digests(&file, arguments, &bar)?,
+        remarks: Vec::new(),
+        interrupted_at: None,
+    })
+}
+
+/// Problems of a log file's header.
+fn log_problems(start: &[u8], size: u64) -> Vec<String> {
+    match LogHeader::read(start) {
+        Ok(header) => log_header_findings(&header, size),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn digests(
+    file: &EvidenceFile,
+    arguments: &Arguments,
+    progress: &dyn Progress,
+) -> Result<Vec<Digest>, Failure> {
+    let kinds = arguments.digest_kinds();
+    digest_file(file, &kinds, progress).map_err(|error| unreadable(&error))
+}
+
+impl Arguments {
+    fn digest_kinds(&self) -> Vec<DigestKind> {
+        self.hash.iter().copied().map(DigestKind::from).collect()
+    }
+}
+
+/// What was found in one file.
+#[derive(Debug, Serialize)]
+struct Report {
+    path: PathBuf,
+    kind: FileKind,
+    file_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size: Option<u32>,
+    /// Counts over all pages of a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages: Option<Counts>,
+    /// What is wrong with the file as a whole.
+    problems: Vec<String>,
+    /// What is wrong with single pages.
+    findings: Vec<Finding>,
+    findings_omitted: u64,
+    digests: Vec<Digest>,
+    /// What was not checked, and why.
+    remarks: Vec<String>,
+    /// Byte offset at which the scan was interrupted.
+    interrupted_at: Option<u64>,
+}
+
+impl Report {
+    fn is_clean(&self) -> bool {
+        self.problems.is_empty() && self.findings.is_empty() && self.findings_omitted == 0
+    }
+
+    fn exit(&self) -> Exit {
+        match (self.interrupted_at, self.is_clean()) {
+            (Some(_), _) => Exit::Interrupted,
+            (None, true) => Exit::Clean,
+            (None, false) => Exit::Finding,
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "File: {} ({})\n", self.path.display(), self.kind)?;
+        for problem in &self.problems {
+            writeln!(f, "ERROR: {problem}")?;
+        }
+        for finding in &self.findings {
+            let severity = if finding.is_correctable() {
+                "WARNING"
+            } else {
+                "ERROR"
+            };
+            write!(f, "{severity}: {finding}")?;
+            match finding.jet() {
+                Some(jet) => writeln!(f, " [JET {jet}]")?,
+                None => writeln!(f)?,
+            }
+        }
+        if self.findings_omitted > 0 {
+            writeln!(
+                f,
+                "... and {} findings more (raise --max-findings to list them)",
+                self.findings_omitted
+            )?;
+        }
+        if let Some(pages) = &self.pages {
+            write!(f, "{pages}")?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "NOTE: {remark}")?;
+        }
+        for digest in &self.digests {
+            let name = match digest.algorithm {
+                DigestKind::Sha256 => "SHA256",
+                DigestKind::Blake3 => "BLAKE3",
+            };
+            writeln!(f, "{name} ({}) = {}", self.path.display(), digest.hex)?;
+        }
+        match (self.interrupted_at, self.is_clean()) {
+            (Some(offset), _) => writeln!(
+                f,
+                "INTERRUPTED at offset {offset:#x} of {:#x}; what is beyond was not checked\n",
+                self.file_size
+            ),
+            (None, true) => writeln!(f, "No damage was found.\n"),
+            (None, false) => writeln!(f, "DAMAGE was found.\n"),
+        }
+    }
+}

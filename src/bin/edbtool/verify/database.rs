@@ -1,0 +1,142 @@
+//! Verifying a database.
+
+use super::resume::Place;
+use super::{Arguments, Report};
+use crate::files::unreadable;
+use console::{Exit, Failure};
+use ese_format::database::HeaderCopies;
+use ese_format::{FileKind, Pgno, Progress};
+use ese_scan::{FlushMap, FlushMapError, Outcome, RateLimit, ScanError, ScanOptions, scan};
+use evidence::{EvidenceError, EvidenceFile};
+use std::path::{Path, PathBuf};
+
+pub(super) fn verify(
+    file: &EvidenceFile,
+    headers: &HeaderCopies,
+    arguments: &Arguments,
+    rate: Option<&RateLimit>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Report, Failure> {
+    let mut remarks = Vec::new();
+    let flush_map = flush_map(file, headers, arguments, &mut remarks)?;
+    let place = match &arguments.resume {
+        Some(path) => Place::load(path, file, headers, arguments.pages.clone())?,
+        None => Place::start(file, headers, arguments.pages.clone()),
+    };
+    if place.next_offset > 0 {
+        progress.advance(place.next_offset);
+        remarks.push(format!(
+            "went on at offset {:#x}, where an earlier scan was interrupted; counts and findings include it",
+            place.next_offset
+        ));
+    }
+    let digests = arguments.digest_kinds();
+    let options = ScanOptions {
+        pages: arguments.pages.clone(),
+        resume_at: place.next_offset,
+        digests: &digests,
+        flush_map: flush_map.as_ref(),
+        rate,
+        threads,
+        keep_findings: arguments.max_findings.saturating_sub(place.findings.len()),
+    };
+    let outcome = scan(file, headers, &options, progress).map_err(|error| failure(&error))?;
+    let place = place.advanced(&outcome);
+    if let Some(path) = &arguments.resume {
+        place.save_or_finish(path, outcome.interrupted_at)?;
+    }
+    Ok(report(file, headers, place, outcome, remarks))
+}
+
+fn report(
+    file: &EvidenceFile,
+    headers: &HeaderCopies,
+    place: Place,
+    outcome: Outcome,
+    remarks: Vec<String>,
+) -> Report {
+    let mut problems = Vec::new();
+    if headers.good().is_none() {
+        problems.push(format!(
+            "neither copy of the header can be trusted; pages were read with a page size of {} bytes, which is a guess",
+            headers.page_size
+        ));
+    }
+    if !headers.differences.is_empty()
+        && headers.primary.fault.is_none()
+        && headers.shadow.fault.is_none()
+        && headers.shadow_expected()
+    {
+        problems.push("primary and shadow header are both intact but differ".into());
+    }
+    if place.counts.pages_seen == 0 {
+        problems.push("the file holds not a single whole page".into());
+    }
+    Report {
+        path: file.path().to_owned(),
+        kind: FileKind::Database,
+        file_size: file.length(),
+        page_size: Some(headers.page_size),
+        pages: Some(place.counts),
+        problems,
+        findings: place.findings,
+        findings_omitted: place.findings_omitted,
+        digests: outcome.digests,
+        remarks,
+        interrupted_at: outcome.interrupted_at,
+    }
+}
+
+/// The flush map, if it was asked for and can be used. That it cannot is no damage, but has to be said.
+fn flush_map(
+    file: &EvidenceFile,
+    headers: &HeaderCopies,
+    arguments: &Arguments,
+    remarks: &mut Vec<String>,
+) -> Result<Option<FlushMap>, Failure> {
+    let Some(asked) = &arguments.flush_map else {
+        return Ok(None);
+    };
+    let path = asked.clone().unwrap_or_else(|| beside(file.path()));
+    let Some(header) = headers.good() else {
+        remarks.push(
+            "lost writes were not looked for: the database's header cannot be trusted".into(),
+        );
+        return Ok(None);
+    };
+    let last_page = Pgno::at_file_offset(file.length(), headers.page_size);
+    let opened = EvidenceFile::open(&path)
+        .map_err(FlushMapError::from)
+        .and_then(|map| FlushMap::open(&map, &header.fields, last_page));
+    match opened {
+        Ok(map) => {
+            for number in map.damaged_pages() {
+                remarks.push(format!(
+                    "page {number} of the flush map is damaged: lost writes of the pages that it covers go unnoticed"
+                ));
+            }
+            Ok(Some(map))
+        }
+        Err(FlushMapError::Unreadable(error @ EvidenceError::Io { .. })) => Err(unreadable(&error)),
+        Err(error) => {
+            remarks.push(format!(
+                "lost writes were not looked for: {}: {error}",
+                path.display()
+            ));
+            Ok(None)
+        }
+    }
+}
+
+/// The flush map's usual place: beside the database, with the extension `jfm`.
+fn beside(database: &Path) -> PathBuf {
+    database.with_extension("jfm")
+}
+
+fn failure(error: &ScanError) -> Failure {
+    match error {
+        ScanError::Unreadable(error) => unreadable(error),
+        ScanError::NoSuchPages { .. } => Failure::new(Exit::Usage, error.to_string()),
+    }
+}
