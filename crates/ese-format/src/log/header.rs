@@ -123,6 +123,11 @@ impl LogVersion {
             _ => Err(JetError::BAD_LOG_VERSION),
         }
     }
+
+    /// Whether the unused part of a log of this version is zeroes (`FLGVersionZeroFilled`, `ese/_log/log.cxx`).
+    pub fn fills_with_zeroes(self) -> bool {
+        (self.major, self.minor, self.update_major) >= (8, 4000, 2)
+    }
 }
 
 /// Flags of a log file.

@@ -6,17 +6,21 @@
 
 mod attach_list;
 mod checkpoint;
+mod checksum_record;
 mod dump;
 mod header;
+mod segment;
 mod system_parameters;
 mod unverified;
 
 pub use attach_list::{AttachList, Attachment};
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, RawCheckpoint};
+pub use checksum_record::{ChecksumRecord, fill_pattern, is_fill_pattern};
 pub use dump::{checkpoint_text, log_header_text};
 pub use header::{
     DiskSectorSize, Layout, LogFlags, LogHeader, LogVersion, NEWEST_LOG_VERSION, RawLogHeader,
 };
+pub use segment::{SEGMENT_HEADER_SIZE, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
 pub use system_parameters::{RawSystemParameters, SystemParameters};
 pub use unverified::Unverified;
 

@@ -1,0 +1,143 @@
+//! What stops the reading of a log stream.
+//!
+//! Damage is not an error: it is found, described ([`Damage`](crate::Damage)) and reported in full. Errors are what
+//! keeps a file from being read at all, and where a reader of records has to stop.
+
+use ese_format::log::LogHeader;
+use ese_format::{FormatError, Generation, JetError, Lgpos, RecordError};
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a log stream, a file of it, or a record cannot be read.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The operating system could not read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Not a regular file: a folder, FIFO or device.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is larger than any log can be.
+    #[error("{} has {size} bytes, more than a log file can have ({limit})", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// No log stream is there, or not the one asked for.
+    #[error("{}: no log stream{}", folder.display(), base.as_ref().map(|base| format!(" with base name {base}")).unwrap_or_default())]
+    NoStream {
+        /// The folder.
+        folder: PathBuf,
+        /// The base name that was asked for.
+        base: Option<String>,
+    },
+    /// Several streams are there and none was asked for.
+    #[error("{}: several log streams ({}); name one by its base name", folder.display(), bases.join(", "))]
+    SeveralStreams {
+        /// The folder.
+        folder: PathBuf,
+        /// Base names of the streams.
+        bases: Vec<String>,
+    },
+    /// The header of a log is damaged or of an unsupported version.
+    #[error("{}: {problem} ({jet})", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<HeaderProblem>,
+        /// The engine's error.
+        jet: JetError,
+    },
+    /// The next log is missing or does not continue the one before.
+    #[error("{}: generation {found} follows {expected} in the stream ({jet})", path.display())]
+    Sequence {
+        /// The file that does not fit.
+        path: PathBuf,
+        /// The generation that should follow.
+        expected: Generation,
+        /// The generation it has.
+        found: Generation,
+        /// The engine's error.
+        jet: JetError,
+    },
+    /// The log is damaged at a position where records were to be read.
+    #[error("{}: log damaged at {lgpos} ({jet})", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first position that cannot be read.
+        lgpos: Lgpos,
+        /// The engine's error.
+        jet: JetError,
+    },
+    /// A record cannot be understood.
+    #[error("{}: record at {lgpos}: {problem} ({jet})", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Where the record is.
+        lgpos: Lgpos,
+        /// What is wrong with it.
+        problem: Box<RecordError>,
+        /// The engine's error.
+        jet: JetError,
+    },
+}
+
+/// What is wrong with the header of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HeaderProblem {
+    /// The file ends inside the header, or a field makes no sense.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// Every byte of the header is zero.
+    #[error("the header is blank")]
+    Blank,
+    /// The checksum does not fit.
+    #[error("header checksum is {stored:#010x}, expected {computed:#010x}")]
+    Checksum {
+        /// What the header says.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+        /// The fields as they stand there.
+        header: Box<LogHeader>,
+    },
+}
+
+impl LogError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> LogError {
+        let path = path.into();
+        move |source| LogError::Io { path, source }
+    }
+
+    /// The engine's error number for this, where it has one.
+    pub fn jet(&self) -> Option<JetError> {
+        match self {
+            LogError::Header { jet, .. }
+            | LogError::Sequence { jet, .. }
+            | LogError::Damaged { jet, .. }
+            | LogError::Record { jet, .. } => Some(*jet),
+            LogError::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some(JetError::FILE_NOT_FOUND),
+                io::ErrorKind::PermissionDenied => Some(JetError::FILE_ACCESS_DENIED),
+                _ => Some(JetError::DISK_IO),
+            },
+            _ => None,
+        }
+    }
+}

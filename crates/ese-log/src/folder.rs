@@ -1,0 +1,192 @@
+//! The log streams in a folder.
+
+use crate::error::LogError;
+use crate::name::{FileRole, LogFileName, Naming};
+use ese_format::Generation;
+use ese_format::log::{FILE_TYPE_LOG, HEADER_SIZE, LogHeader};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A file of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is, by its name.
+    pub role: FileRole,
+}
+
+impl StreamFile {
+    /// The file name, for messages.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// The files of one log stream in one folder, found by name; nothing is read but what tells streams from other files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFiles {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How the stream spells its names.
+    pub naming: Naming,
+    /// Finished logs, by the generation in their name, then by name. The same generation stands twice where it exists
+    /// in both lengths or with both extensions.
+    pub logs: Vec<StreamFile>,
+    /// The current log; more than one where it exists with both extensions.
+    pub current: Vec<StreamFile>,
+    /// Temporary and reserve logs.
+    pub leftovers: Vec<StreamFile>,
+    /// The checkpoint; more than one where it exists with both extensions.
+    pub checkpoints: Vec<StreamFile>,
+}
+
+impl StreamFiles {
+    /// Finished logs and the current one, in the order in which records are read.
+    pub fn in_order(&self) -> impl Iterator<Item = &StreamFile> {
+        self.logs.iter().chain(&self.current)
+    }
+
+    /// All streams in `folder`, by base name. A file called `abc.log` alone makes a stream only if its content is a
+    /// log.
+    pub fn find_all(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
+        let mut streams = group(folder)?;
+        streams.retain(StreamFiles::looks_real);
+        Ok(streams)
+    }
+
+    /// The stream `base` of `folder`, or its only stream if no base name is given. Case does not matter.
+    pub fn find(folder: &Path, base: Option<&str>) -> Result<StreamFiles, LogError> {
+        let mut streams = match base {
+            Some(base) => {
+                let mut streams = group(folder)?;
+                streams.retain(|stream| stream.naming.base.eq_ignore_ascii_case(base));
+                streams
+            }
+            None => Self::find_all(folder)?,
+        };
+        match (streams.len(), streams.pop()) {
+            (1, Some(stream)) => Ok(stream),
+            (0, _) | (_, None) => Err(LogError::NoStream {
+                folder: folder.to_owned(),
+                base: base.map(str::to_owned),
+            }),
+            (_, Some(last)) => {
+                let all = streams.iter().chain([&last]);
+                Err(LogError::SeveralStreams {
+                    folder: folder.to_owned(),
+                    bases: all.map(|stream| stream.naming.base.clone()).collect(),
+                })
+            }
+        }
+    }
+
+    fn looks_real(&self) -> bool {
+        !self.logs.is_empty() || self.current.iter().any(|file| looks_like_log(&file.path))
+    }
+}
+
+/// Whether the file begins like a log: intact header, or the right type and a known version in a damaged one.
+fn looks_like_log(path: &Path) -> bool {
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut start = Vec::with_capacity(HEADER_SIZE);
+    let mut read = || {
+        File::open(path)?
+            .take(HEADER_SIZE as u64)
+            .read_to_end(&mut start)
+    };
+    if !is_file || read().is_err() {
+        return false;
+    }
+    LogHeader::read(&start).is_ok_and(|header| {
+        let fields = header.as_read();
+        fields.version.layout().is_ok() && (fields.file_type == FILE_TYPE_LOG || header.is_intact())
+    })
+}
+
+/// Files of `folder` by base name, compared without case.
+fn group(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
+    let mut groups: BTreeMap<String, Vec<(String, StreamFile)>> = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(LogError::io(folder))? {
+        let path = entry.map_err(LogError::io(folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.and_then(LogFileName::parse) {
+            let file = StreamFile {
+                path,
+                role: name.role,
+            };
+            let key = name.base.to_ascii_lowercase();
+            groups.entry(key).or_default().push((name.base, file));
+        }
+    }
+    let shared = groups.remove("").unwrap_or_default();
+    let streams = groups.into_values().map(|mut files| {
+        files.extend(shared.iter().cloned());
+        assemble(folder, files)
+    });
+    Ok(streams.collect())
+}
+
+fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles {
+    files.sort_by(|(_, a), (_, b)| (a.role, &a.path).cmp(&(b.role, &b.path)));
+    let mut stream = StreamFiles {
+        folder: folder.to_owned(),
+        naming: naming(&files),
+        logs: Vec::new(),
+        current: Vec::new(),
+        leftovers: Vec::new(),
+        checkpoints: Vec::new(),
+    };
+    for (_, file) in files {
+        match file.role {
+            FileRole::Generation { .. } => stream.logs.push(file),
+            FileRole::Current => stream.current.push(file),
+            FileRole::Temporary | FileRole::Reserve => stream.leftovers.push(file),
+            FileRole::Checkpoint => stream.checkpoints.push(file),
+        }
+    }
+    // Names of 8 digits sort behind those of 5; generations must not.
+    stream.logs.sort_by_key(|file| match file.role {
+        FileRole::Generation { generation, .. } => generation,
+        _ => Generation(u32::MAX),
+    });
+    stream
+}
+
+/// The spelling of the newest log, or what can be told without one.
+fn naming(files: &[(String, StreamFile)]) -> Naming {
+    let extension = |file: &StreamFile| {
+        let extension = file.path.extension().unwrap_or_default();
+        format!(".{}", extension.to_string_lossy())
+    };
+    let newest = files.iter().filter_map(|(base, file)| match file.role {
+        FileRole::Generation { generation, digits } => Some((generation, digits, base, file)),
+        _ => None,
+    });
+    if let Some((_, digits, base, file)) = newest.max_by_key(|(generation, ..)| *generation) {
+        return Naming {
+            base: base.clone(),
+            digits,
+            extension: extension(file),
+        };
+    }
+    let current = files
+        .iter()
+        .find(|(_, file)| file.role == FileRole::Current);
+    let (base, extension) = match current {
+        Some((base, file)) => (base.clone(), extension(file)),
+        None => {
+            let named = files.iter().find(|(base, _)| !base.is_empty());
+            let base = named.map(|(base, _)| base.clone()).unwrap_or_default();
+            (base, ".log".to_owned())
+        }
+    };
+    Naming {
+        base,
+        digits: 8,
+        extension,
+    }
+}

@@ -1,0 +1,24 @@
+//! Reading one ESE log stream: its files, their segments, its records, the chain they form.
+//!
+//! [`StreamFiles`] finds the files of a stream in a folder. [`LogImage`] is one log in memory, checked. [`LogStream`]
+//! reads records over all generations, whichever of the two on-disk layouts they are in.
+//!
+//! Nothing here writes, and nothing trusts: any bytes give an answer, a finding or an error with a position.
+
+#![forbid(unsafe_code)]
+
+mod checksum_records;
+mod error;
+mod folder;
+mod image;
+mod name;
+mod records;
+mod segments;
+mod stream;
+
+pub use error::{HeaderProblem, LogError};
+pub use folder::{StreamFile, StreamFiles};
+pub use image::{Body, Damage, Island, LogImage, MAX_LOG_SIZE, Shore, trusted_header};
+pub use name::{BASE_NAME_LENGTH, FileRole, LogFileName, Naming};
+pub use records::{BadRecord, RawRecord, RecordCursor};
+pub use stream::{LogStream, StreamRecords};

@@ -1,0 +1,197 @@
+//! Which segments of a version 8.4000 log hold records, and what is wrong with the others.
+//!
+//! The rules are those of `LOG_READ_BUFFER::ErrLGCheckReadLastLogRecordFF` (`ese/_log/logread.cxx`), except that the
+//! engine stops at the first segment it cannot use and we go on:
+//!
+//! - a segment whose checksum fits its number and that names its own position is good;
+//! - blank segments, segments of an older life of the file (lower position) and the shadow of the segment before mark
+//!   the end: nothing good may follow;
+//! - a bad segment is replaced by its shadow if that stands behind it;
+//! - everything else is damage. The last segment of a file is only ever a shadow.
+
+use crate::image::{Body, Damage, Island, Shore, position};
+use ese_checksum::correct;
+use ese_format::Lgpos;
+use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
+
+/// What stands at the place of a segment.
+enum Place {
+    Good { checksum: u64 },
+    End,
+    Bad(Damage),
+}
+
+/// Examines the body of a log; corrects `bytes` where they can be corrected.
+pub(crate) fn examine(bytes: &mut [u8], header: &LogHeader) -> Body {
+    let mut survey = Survey {
+        header,
+        body: Body::default(),
+        ends: Vec::new(),
+        broken: false,
+    };
+    let count = usize::from(header.file_sectors);
+    survey.body.end = SEGMENT_SIZE;
+    for number in 1..count.saturating_sub(1) {
+        let start = number * SEGMENT_SIZE;
+        if bytes.len() < start + SEGMENT_SIZE {
+            survey.cut_off(start.min(bytes.len()), count * SEGMENT_SIZE);
+            break;
+        }
+        survey.visit(bytes, number);
+    }
+    survey.body.damage.sort_by_key(Damage::lgpos);
+    survey.body
+}
+
+struct Survey<'a> {
+    header: &'a LogHeader,
+    body: Body,
+    /// Segments passed that mark the end, since the last good one.
+    ends: Vec<Lgpos>,
+    /// Something unusable has been passed: the engine would have stopped there.
+    broken: bool,
+}
+
+impl Survey<'_> {
+    fn visit(&mut self, bytes: &mut [u8], number: usize) {
+        let lgpos = position(self.header, number * SEGMENT_SIZE);
+        match self.judge(bytes, number, lgpos) {
+            Place::Good { checksum } => {
+                if !self.ends.is_empty() {
+                    // What looked like the end was not: the segments there have been lost.
+                    self.broken = true;
+                    let lost = self.ends.drain(..);
+                    self.body
+                        .damage
+                        .extend(lost.map(|lgpos| Damage::Blank { lgpos }));
+                }
+                self.add(number);
+                if !self.broken {
+                    self.body.accumulated_checksum ^= checksum;
+                    self.body.end = (number + 1) * SEGMENT_SIZE;
+                }
+            }
+            Place::End => self.ends.push(lgpos),
+            Place::Bad(damage) => {
+                self.broken = true;
+                self.body.damage.push(damage);
+            }
+        }
+    }
+
+    fn judge(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> Place {
+        match check_segment(segment(bytes, number), number as u32) {
+            SegmentCheck::Good => {}
+            SegmentCheck::Correctable { bit } => {
+                correct(segment_mut(bytes, number), &[bit]);
+                self.body.damage.push(Damage::Corrected { lgpos, bit });
+            }
+            SegmentCheck::Blank => return self.blank(bytes, number, lgpos),
+            SegmentCheck::Bad { stored, computed } => {
+                if number > 1
+                    && check_segment(segment(bytes, number), number as u32 - 1).is_usable()
+                {
+                    return Place::End;
+                }
+                let damage = Damage::Checksum {
+                    lgpos,
+                    bytes: SEGMENT_SIZE as u64,
+                    stored,
+                    computed,
+                };
+                return self.shadow_or(bytes, number, lgpos, damage);
+            }
+        }
+        let Ok(found) = SegmentHeader::read(segment(bytes, number), 0) else {
+            return Place::End;
+        };
+        if found.lgpos < lgpos {
+            Place::End
+        } else if found.lgpos > lgpos {
+            let found = found.lgpos;
+            Place::Bad(Damage::Misplaced { lgpos, found })
+        } else {
+            let checksum = found.checksum;
+            Place::Good { checksum }
+        }
+    }
+
+    /// A blank segment: the end, unless its shadow shows that it was written.
+    fn blank(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> Place {
+        if self.header.version.fills_with_zeroes() {
+            return Place::End;
+        }
+        self.shadow_or(bytes, number, lgpos, Damage::Blank { lgpos })
+    }
+
+    /// Puts the shadow behind segment `number` in its place, or gives up with `damage`.
+    fn shadow_or(
+        &mut self,
+        bytes: &mut [u8],
+        number: usize,
+        lgpos: Lgpos,
+        damage: Damage,
+    ) -> Place {
+        let start = number * SEGMENT_SIZE;
+        let Some(mut shadow) = bytes
+            .get(start + SEGMENT_SIZE..start + 2 * SEGMENT_SIZE)
+            .map(<[u8]>::to_vec)
+            .filter(|_| self.ends.is_empty())
+        else {
+            return Place::Bad(damage);
+        };
+        match check_segment(&shadow, number as u32) {
+            SegmentCheck::Good => {}
+            SegmentCheck::Correctable { bit } => correct(&mut shadow, &[bit]),
+            SegmentCheck::Blank | SegmentCheck::Bad { .. } => return Place::Bad(damage),
+        }
+        match SegmentHeader::read(&shadow, 0) {
+            Ok(found) if found.lgpos == lgpos => {
+                segment_mut(bytes, number).copy_from_slice(&shadow);
+                self.body.damage.push(Damage::Torn {
+                    lgpos,
+                    only_in_current_log: false,
+                });
+                let checksum = found.checksum;
+                Place::Good { checksum }
+            }
+            _ => Place::Bad(damage),
+        }
+    }
+
+    /// Adds segment `number` to the last island, or begins one.
+    fn add(&mut self, number: usize) {
+        let start = number * SEGMENT_SIZE;
+        let end = start + SEGMENT_SIZE;
+        match self.body.islands.last_mut() {
+            Some(island) if island.bytes.end == start => island.bytes.end = end,
+            _ => self.body.islands.push(Island {
+                bytes: start..end,
+                shore: if number == 1 {
+                    Shore::Whole
+                } else {
+                    Shore::Damage
+                },
+            }),
+        }
+    }
+
+    fn cut_off(&mut self, have: usize, need: usize) {
+        self.body.damage.push(Damage::CutOff {
+            lgpos: position(self.header, have),
+            bytes: (need - have) as u64,
+        });
+    }
+}
+
+fn segment(bytes: &[u8], number: usize) -> &[u8] {
+    let start = number * SEGMENT_SIZE;
+    bytes.get(start..start + SEGMENT_SIZE).unwrap_or(&[])
+}
+
+fn segment_mut(bytes: &mut [u8], number: usize) -> &mut [u8] {
+    let start = number * SEGMENT_SIZE;
+    bytes
+        .get_mut(start..start + SEGMENT_SIZE)
+        .unwrap_or(&mut [])
+}
