@@ -4,7 +4,7 @@
 //! that reads it from bytes and one that writes it back. A wrong offset does not compile: each must be where the
 //! fields before it end.
 
-use crate::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
+use crate::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, ProcId, Signature};
 
 /// Something that takes a fixed number of bytes on disk, and that any bytes of that number are.
 pub(crate) trait Stored: Sized {
@@ -29,7 +29,7 @@ macro_rules! stored_integer {
         }
     )*};
 }
-stored_integer!(u8, u16, u32, i32, u64);
+stored_integer!(u8, u16, i16, u32, i32, u64);
 
 macro_rules! stored_unit {
     ($($unit:ident($inner:ty)),*) => {$(
@@ -44,7 +44,13 @@ macro_rules! stored_unit {
         }
     )*};
 }
-stored_unit!(Pgno(u32), ObjId(u32), Generation(u32), Dbtime(u64));
+stored_unit!(
+    Pgno(u32),
+    ObjId(u32),
+    Generation(u32),
+    Dbtime(u64),
+    ProcId(u16)
+);
 
 impl<const N: usize> Stored for [u8; N] {
     const SIZE: usize = N;

@@ -3,7 +3,7 @@
 //! Source: `LRCREATEDB`, `LRCREATEDBFINISH`, `LRATTACHDB`, `LRDETACHDB`, `LRREATTACHDB`, `LRSIGNALATTACHDB`,
 //! `LRSETDBVERSION` (`inc/logapi.hxx`).
 
-use super::layout::{Ascii, Field, fixed_layout, stored_flags};
+use super::layout::{Ascii, fixed, fixed_layout, stored_flags};
 use crate::{FormatError, Lgpos, ProcId, Reader, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -106,16 +106,16 @@ pub struct CreateDb<'a> {
 
 impl<'a> CreateDb<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "CreateDb.procid")?;
+        let procid = fixed(reader, "CreateDb.procid")?;
         let dbid = reader.u8("CreateDb.dbid")?;
         let grbit = reader.u32("CreateDb.grbit")?;
         let max_pages = reader.u32("CreateDb.max_pages")?;
-        let signature = Field::read(reader, "CreateDb.signature")?;
+        let signature = fixed(reader, "CreateDb.signature")?;
         let names = reader.u16("CreateDb.names length")?;
-        let create_flags = CreateDbFlags::read(reader, "CreateDb.create_flags")?;
+        let create_flags = fixed::<CreateDbFlags>(reader, "CreateDb.create_flags")?;
         let version = create_flags
             .contains(CreateDbFlags::VERSION_INFO)
-            .then(|| Field::read(reader, "CreateDb.version"))
+            .then(|| fixed(reader, "CreateDb.version"))
             .transpose()?;
         Ok(CreateDb {
             procid,
@@ -180,14 +180,14 @@ pub struct AttachDb<'a> {
 
 impl<'a> AttachDb<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "AttachDb.procid")?;
+        let procid = fixed(reader, "AttachDb.procid")?;
         let dbid = reader.u8("AttachDb.dbid")?;
         let max_pages = reader.u32("AttachDb.max_pages")?;
         let lgpos_consistent = Lgpos::read(reader)?;
-        let db_signature = Field::read(reader, "AttachDb.db_signature")?;
-        let log_signature = Field::read(reader, "AttachDb.log_signature")?;
+        let db_signature = fixed(reader, "AttachDb.db_signature")?;
+        let log_signature = fixed(reader, "AttachDb.log_signature")?;
         let names = reader.u16("AttachDb.names length")?;
-        let attach_flags = AttachDbFlags::read(reader, "AttachDb.attach_flags")?;
+        let attach_flags = fixed::<AttachDbFlags>(reader, "AttachDb.attach_flags")?;
         Ok(AttachDb {
             procid,
             dbid,
@@ -233,10 +233,10 @@ pub struct DetachDb<'a> {
 
 impl<'a> DetachDb<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "DetachDb.procid")?;
+        let procid = fixed(reader, "DetachDb.procid")?;
         let dbid = reader.u8("DetachDb.dbid")?;
         let names = reader.u16("DetachDb.names length")?;
-        let detach_flags = DetachDbFlags::read(reader, "DetachDb.detach_flags")?;
+        let detach_flags = fixed::<DetachDbFlags>(reader, "DetachDb.detach_flags")?;
         Ok(DetachDb {
             procid,
             dbid,

@@ -1,94 +1,42 @@
 //! How a record's fixed part is read: field by field, little-endian, without padding.
 //!
-//! Every fixed layout is declared once with [`fixed_layout!`], which makes the struct, its reading and a compile-time
-//! check of its size against the reference's `sizeof` (all of `inc/logapi.hxx` is packed to one byte). The type byte
-//! that opens every record is read before and is not part of these sizes.
+//! Every fixed layout is declared once with [`fixed_layout!`], which makes the struct, its reading and writing, and a
+//! compile-time check of its size against the reference's `sizeof` (all of `inc/logapi.hxx` is packed to one byte).
+//! The type byte that opens every record is read before and is not part of these sizes.
 
-use crate::{
-    Dbtime, FormatError, Generation, Lgpos, LogTime, ObjId, Pgno, ProcId, Reader, Signature,
-};
+use crate::layout::Stored;
+use crate::{FormatError, Reader};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use zerocopy::FromBytes;
 
-/// A value of fixed size that stands in a record.
-pub(super) trait Field<'a>: Sized {
-    /// Bytes that it takes.
-    const SIZE: usize;
-
-    /// Reads it; `what` names it in errors.
-    fn read(reader: &mut Reader<'a>, what: &'static str) -> Result<Self, FormatError>;
+/// Reads a value of fixed size; `what` names it in errors.
+pub(super) fn fixed<T: Stored>(
+    reader: &mut Reader<'_>,
+    what: &'static str,
+) -> Result<T, FormatError> {
+    Ok(T::load(reader.take(T::SIZE, what)?))
 }
 
-macro_rules! integer_field {
-    ($($type:ty)*) => {$(
-        impl Field<'_> for $type {
-            const SIZE: usize = size_of::<$type>();
+/// The fields of a fixed layout that are still to be read.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
-            #[inline]
-            fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormatError> {
-                Ok(<$type>::from_le_bytes(reader.array(what)?))
-            }
-        }
-    )*};
-}
-
-macro_rules! unit_field {
-    ($($unit:ident($inner:ty))*) => {$(
-        impl Field<'_> for $unit {
-            const SIZE: usize = size_of::<$inner>();
-
-            #[inline]
-            fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormatError> {
-                <$inner as Field>::read(reader, what).map($unit)
-            }
-        }
-    )*};
-}
-
-macro_rules! zerocopy_field {
-    ($($type:ty)*) => {$(
-        impl Field<'_> for $type {
-            const SIZE: usize = <$type>::SIZE;
-
-            #[inline]
-            fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormatError> {
-                let offset = reader.offset();
-                let bytes = reader.take(Self::SIZE, what)?;
-                Self::read_from_bytes(bytes)
-                    .map_err(|_| FormatError::invalid(what, offset, bytes.len(), Self::SIZE))
-            }
-        }
-    )*};
-}
-
-integer_field!(u8 u16 u32 u64 i16 i32 i64);
-unit_field!(Pgno(u32) ObjId(u32) Dbtime(u64) ProcId(u16) Generation(u32));
-zerocopy_field!(Signature LogTime);
-
-impl Field<'_> for Lgpos {
-    const SIZE: usize = Lgpos::SIZE;
-
-    #[inline]
-    fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormatError> {
-        Ok(Lgpos::from_bytes(reader.array(what)?))
+impl Fields<'_> {
+    /// The next field; [`Stored::load`] is given as many bytes as it needs by the check of the layout's size.
+    pub(super) fn next<T: Stored>(&mut self) -> T {
+        let (field, rest) = self.0.split_at_checked(T::SIZE).unwrap_or_default();
+        self.0 = rest;
+        T::load(field)
     }
 }
 
-impl<const N: usize> Field<'_> for [u64; N] {
-    const SIZE: usize = 8 * N;
-
-    #[inline]
-    fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormatError> {
-        let mut words = [0; N];
-        for word in &mut words {
-            *word = reader.u64(what)?;
-        }
-        Ok(words)
-    }
+/// Writes a field to the first of `bytes`; returns the rest.
+pub(super) fn store_first<'b, T: Stored>(field: &T, bytes: &'b mut [u8]) -> &'b mut [u8] {
+    let (first, rest) = bytes.split_at_mut(T::SIZE);
+    field.store(first);
+    rest
 }
 
-/// Declares a struct of [`Field`]s that is `$size` bytes on disk.
+/// Declares a struct of [`Stored`] fields that is `$size` bytes on disk.
 macro_rules! fixed_layout {
     (
         $(#[$meta:meta])*
@@ -102,24 +50,22 @@ macro_rules! fixed_layout {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
-        impl crate::record::layout::Field<'_> for $name {
-            const SIZE: usize = 0 $(+ <$type as crate::record::layout::Field<'static>>::SIZE)*;
+        impl crate::layout::Stored for $name {
+            const SIZE: usize = $size;
 
-            #[inline]
-            fn read(
-                reader: &mut crate::Reader<'_>,
-                _what: &'static str,
-            ) -> Result<Self, crate::FormatError> {
-                Ok($name {
-                    $($field: crate::record::layout::Field::read(
-                        reader,
-                        concat!(stringify!($name), ".", stringify!($field)),
-                    )?,)*
-                })
+            fn load(bytes: &[u8]) -> Self {
+                let mut fields = crate::record::layout::Fields(bytes);
+                $name { $($field: fields.next(),)* }
+            }
+
+            fn store(&self, bytes: &mut [u8]) {
+                let mut rest = bytes;
+                $(rest = crate::record::layout::store_first(&self.$field, rest);)*
+                debug_assert!(rest.is_empty());
             }
         }
 
-        const _: () = assert!(<$name as crate::record::layout::Field<'static>>::SIZE == $size);
+        const _: () = assert!($size == 0 $(+ <$type as crate::layout::Stored>::SIZE)*);
     };
 }
 pub(super) use fixed_layout;
@@ -143,15 +89,15 @@ macro_rules! stored_flags {
             }
         }
 
-        impl crate::record::layout::Field<'_> for $name {
+        impl crate::layout::Stored for $name {
             const SIZE: usize = size_of::<$bits>();
 
-            #[inline]
-            fn read(
-                reader: &mut crate::Reader<'_>,
-                what: &'static str,
-            ) -> Result<Self, crate::FormatError> {
-                <$bits as crate::record::layout::Field>::read(reader, what).map(Self::from_bits_retain)
+            fn load(bytes: &[u8]) -> Self {
+                Self::from_bits_retain(<$bits as crate::layout::Stored>::load(bytes))
+            }
+
+            fn store(&self, bytes: &mut [u8]) {
+                crate::layout::Stored::store(&self.bits(), bytes);
             }
         }
     };
@@ -193,15 +139,15 @@ macro_rules! stored_choice {
             }
         }
 
-        impl crate::record::layout::Field<'_> for $name {
+        impl crate::layout::Stored for $name {
             const SIZE: usize = size_of::<$repr>();
 
-            #[inline]
-            fn read(
-                reader: &mut crate::Reader<'_>,
-                what: &'static str,
-            ) -> Result<Self, crate::FormatError> {
-                <$repr as crate::record::layout::Field>::read(reader, what).map(Self::from)
+            fn load(bytes: &[u8]) -> Self {
+                Self::from(<$repr as crate::layout::Stored>::load(bytes))
+            }
+
+            fn store(&self, bytes: &mut [u8]) {
+                crate::layout::Stored::store(&<$repr>::from(*self), bytes);
             }
         }
     };

@@ -20,6 +20,7 @@
 //! | [`transaction`] | begin, commit, rollback, macros, commit contexts |
 //! | [`database`] | create, attach, detach, version |
 //! | [`system`] | start and end, recovery, backup, notes, fragments, filling |
+//! | [`dump`] | records as the reference's log dump prints them |
 //!
 //! Unknown numbers are errors, as in the reference: the numbers from 67 to 75 and 82 to 91 were set aside with a
 //! length that any reader understands, and only these may be skipped ([`RecordType::is_ignorable`]). The layouts
@@ -30,6 +31,7 @@
 
 pub mod database;
 pub mod diff;
+pub mod dump;
 pub mod kind;
 mod layout;
 pub mod node;
@@ -52,9 +54,9 @@ pub use system::*;
 pub use transaction::*;
 pub use tree::*;
 
+use crate::layout::Stored;
 use crate::{FormatError, JetError, Reader};
 use kind::Unsized;
-use layout::Field;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -194,8 +196,8 @@ macro_rules! records {
 }
 
 /// Reads a struct that is nothing but fixed fields.
-fn fixed<'a, T: Field<'a>>(reader: &mut Reader<'a>, _: RecordFormat) -> Result<T, FormatError> {
-    T::read(reader, "log record")
+fn fixed<T: Stored>(reader: &mut Reader<'_>, _: RecordFormat) -> Result<T, FormatError> {
+    layout::fixed(reader, "log record")
 }
 
 records! {

@@ -5,7 +5,7 @@
 //! (`ErrLGRIRedoNodeOperation`) takes them.
 
 use super::diff::Diff;
-use super::layout::{Field, fixed_layout, hex, stored_choice, stored_flags};
+use super::layout::{fixed, fixed_layout, hex, stored_choice, stored_flags};
 use super::page::{NodeOp, PageOp};
 use crate::{FormatError, Reader};
 use serde::Serialize;
@@ -32,8 +32,8 @@ pub struct Insert<'a> {
 
 impl<'a> Insert<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Insert.page")?;
-        let node = Field::read(reader, "Insert.node")?;
+        let page = fixed(reader, "Insert.page")?;
+        let node = fixed(reader, "Insert.node")?;
         let suffix = reader.u16("Insert.key_suffix length")?;
         let prefix = reader.u16("Insert.key_prefix length")?;
         let data = reader.u16("Insert.data length")?;
@@ -66,8 +66,8 @@ pub struct FlagInsert<'a> {
 
 impl<'a> FlagInsert<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "FlagInsert.page")?;
-        let node = Field::read(reader, "FlagInsert.node")?;
+        let page = fixed(reader, "FlagInsert.page")?;
+        let node = fixed(reader, "FlagInsert.node")?;
         let key = reader.u16("FlagInsert.key length")?;
         let data = reader.u16("FlagInsert.data length")?;
         Ok(FlagInsert {
@@ -100,8 +100,8 @@ pub struct FlagInsertAndReplaceData<'a> {
 
 impl<'a> FlagInsertAndReplaceData<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "FlagInsertAndReplaceData.page")?;
-        let node = Field::read(reader, "FlagInsertAndReplaceData.node")?;
+        let page = fixed(reader, "FlagInsertAndReplaceData.page")?;
+        let node = fixed(reader, "FlagInsertAndReplaceData.node")?;
         let key = reader.u16("FlagInsertAndReplaceData.key length")?;
         let data = reader.u16("FlagInsertAndReplaceData.data length")?;
         Ok(FlagInsertAndReplaceData {
@@ -191,8 +191,8 @@ impl<'a> Replace<'a> {
 
 impl<'a> ReplaceDelta<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Replace.page")?;
-        let node = Field::read(reader, "Replace.node")?;
+        let page = fixed(reader, "Replace.page")?;
+        let node = fixed(reader, "Replace.node")?;
         let length = reader.u16("Replace.data length")?;
         Ok(ReplaceDelta {
             page,
@@ -252,13 +252,13 @@ pub struct UndoInfo<'a> {
 
 impl<'a> UndoInfo<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "UndoInfo.page")?;
-        let node = Field::read(reader, "UndoInfo.node")?;
+        let page = fixed(reader, "UndoInfo.page")?;
+        let node = fixed(reader, "UndoInfo.node")?;
         let key = reader.u16("UndoInfo.bookmark_key length")?;
         let bookmark_data = reader.u16("UndoInfo.bookmark_data length")?;
-        let operation = Field::read(reader, "UndoInfo.operation")?;
-        let max_size = Field::read(reader, "UndoInfo.max_size")?;
-        let size_delta = Field::read(reader, "UndoInfo.size_delta")?;
+        let operation = fixed(reader, "UndoInfo.operation")?;
+        let max_size = fixed(reader, "UndoInfo.max_size")?;
+        let size_delta = fixed(reader, "UndoInfo.size_delta")?;
         let data = reader.u16("UndoInfo.data length")?;
         Ok(UndoInfo {
             page,
@@ -307,8 +307,8 @@ impl<'a> Delta<'a> {
         reader: &mut Reader<'a>,
         delta: impl FnOnce(&mut Reader<'a>) -> Result<i64, FormatError>,
     ) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Delta.page")?;
-        let node = Field::read(reader, "Delta.node")?;
+        let page = fixed(reader, "Delta.page")?;
+        let node = fixed(reader, "Delta.node")?;
         let key = reader.u16("Delta.bookmark_key length")?;
         let bookmark_data = reader.u16("Delta.bookmark_data length")?;
         Ok(Delta {
@@ -345,14 +345,14 @@ pub struct Undo<'a> {
 
 impl<'a> Undo<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Undo.page")?;
-        let node = Field::read(reader, "Undo.node")?;
+        let page = fixed(reader, "Undo.page")?;
+        let node = fixed(reader, "Undo.node")?;
         let key = reader.u16("Undo.bookmark_key length")?;
         let bookmark_data = reader.u16("Undo.bookmark_data length")?;
         Ok(Undo {
             page,
             node,
-            operation: Field::read(reader, "Undo.operation")?,
+            operation: fixed(reader, "Undo.operation")?,
             operation_level: reader.u8("Undo.operation_level")?,
             bookmark_key: reader.take(key.into(), "Undo.bookmark_key")?,
             bookmark_data: reader.take(bookmark_data.into(), "Undo.bookmark_data")?,
@@ -376,8 +376,8 @@ pub struct SetExternalHeader<'a> {
 
 impl<'a> SetExternalHeader<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "SetExternalHeader.page")?;
-        let node = Field::read(reader, "SetExternalHeader.node")?;
+        let page = fixed(reader, "SetExternalHeader.page")?;
+        let node = fixed(reader, "SetExternalHeader.node")?;
         let data = reader.u16("SetExternalHeader.data length")?;
         Ok(SetExternalHeader {
             page,
@@ -416,9 +416,9 @@ pub struct Scrub<'a> {
 
 impl<'a> Scrub<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Scrub.page")?;
-        let node = Field::read(reader, "Scrub.node")?;
-        let scrub_flags = Field::read(reader, "Scrub.scrub_flags")?;
+        let page = fixed(reader, "Scrub.page")?;
+        let node = fixed(reader, "Scrub.node")?;
+        let scrub_flags = fixed(reader, "Scrub.scrub_flags")?;
         let operation_count = reader.u32("Scrub.operation_count")?;
         let data = reader.u16("Scrub.operations length")?;
         Ok(Scrub {

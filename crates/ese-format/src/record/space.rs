@@ -3,7 +3,8 @@
 //! Source: `LREXTENDDB`, `LRSHRINKDB`, `LRSHRINKDB3`, `LRTRIMDB`, `LREXTENTFREED`, `LREXTENTFREED2`, `LRSCANCHECK`,
 //! `LRSCANCHECK2`, `LRPAGEPATCHREQUEST` (`inc/logapi.hxx`).
 
-use super::layout::{Field, fixed_layout, stored_flags};
+use super::layout::{fixed, fixed_layout, stored_flags};
+use crate::layout::Reserved;
 use crate::{Dbtime, FormatError, Pgno, Reader};
 use serde::Serialize;
 
@@ -42,14 +43,14 @@ pub struct ShrinkDb {
 impl ShrinkDb {
     pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         Ok(ShrinkDb {
-            shrink: Field::read(reader, "ShrinkDb")?,
+            shrink: fixed(reader, "ShrinkDb")?,
             dbtime: None,
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         let mut shrink = Self::read_old(reader)?;
-        shrink.dbtime = Some(Field::read(reader, "ShrinkDb.dbtime")?);
+        shrink.dbtime = Some(fixed(reader, "ShrinkDb.dbtime")?);
         Ok(shrink)
     }
 }
@@ -103,14 +104,14 @@ pub struct ExtentFreed {
 impl ExtentFreed {
     pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         Ok(ExtentFreed {
-            extent: Field::read(reader, "ExtentFreed")?,
+            extent: fixed(reader, "ExtentFreed")?,
             dbtime: None,
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         let mut freed = Self::read_old(reader)?;
-        freed.dbtime = Some(Field::read(reader, "ExtentFreed.dbtime")?);
+        freed.dbtime = Some(fixed(reader, "ExtentFreed.dbtime")?);
         Ok(freed)
     }
 }
@@ -185,7 +186,7 @@ fixed_layout! {
         pub pgno: Pgno,
         /// The database's dbtime; the page that comes must have a lesser one.
         pub dbtime: Dbtime,
-        /// Unused, zero.
-        pub reserved: [u64; 4],
+        /// Unused.
+        pub reserved: Reserved<32>,
     }
 }

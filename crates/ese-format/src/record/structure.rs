@@ -3,8 +3,9 @@
 //! Source: `LRSPLIT_`, `LRMERGE_`, `LREMPTYTREE`, `LRNEWPAGE`, `LRPAGEMOVE`, `LRROOTPAGEMOVE` (`inc/logapi.hxx`),
 //! `EMPTYPAGE` and the choices in `inc/btsplit.hxx`.
 
-use super::layout::{Field, fixed_layout, hex, stored_choice, stored_flags};
+use super::layout::{fixed, fixed_layout, hex, stored_choice, stored_flags};
 use super::page::{NodeOp, PageOp};
+use crate::layout::Stored;
 use crate::{Dbtime, FormatError, ObjId, Pgno, ProcId, Reader};
 use serde::{Serialize, Serializer};
 
@@ -177,8 +178,8 @@ impl<'a> Split<'a> {
     }
 
     fn read_form(reader: &mut Reader<'a>, has_image: bool) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Split.page")?;
-        let split = Field::read(reader, "Split")?;
+        let page = fixed(reader, "Split.page")?;
+        let split = fixed(reader, "Split")?;
         let split_prefix = reader.u16("Split.split_prefix length")?;
         let new_prefix = reader.u16("Split.new_prefix length")?;
         let parent_key = reader.u16("Split.parent_key length")?;
@@ -200,7 +201,7 @@ impl<'a> Split<'a> {
 }
 
 fn image_header(reader: &mut Reader<'_>) -> Result<(PageImageFlags, u32), FormatError> {
-    let flags = Field::read(reader, "before_image.flags")?;
+    let flags = fixed(reader, "before_image.flags")?;
     Ok((flags, reader.u32("before_image length")?))
 }
 
@@ -272,8 +273,8 @@ impl<'a> Merge<'a> {
     }
 
     fn read_form(reader: &mut Reader<'a>, has_image: bool) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "Merge.page")?;
-        let merge = Field::read(reader, "Merge")?;
+        let page = fixed(reader, "Merge.page")?;
+        let merge = fixed(reader, "Merge")?;
         let separator_key = reader.u16("Merge.separator_key length")?;
         let image = has_image.then(|| image_header(reader)).transpose()?;
         Ok(Merge {
@@ -319,8 +320,8 @@ pub struct EmptyPages<'a> {
 
 impl<'a> EmptyTree<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "EmptyTree.page")?;
-        let node = Field::read(reader, "EmptyTree.node")?;
+        let page = fixed(reader, "EmptyTree.page")?;
+        let node = fixed(reader, "EmptyTree.node")?;
         let length = usize::from(reader.u16("EmptyTree.pages length")?);
         let offset = reader.offset();
         if !length.is_multiple_of(EmptyPage::SIZE) {
@@ -347,7 +348,7 @@ impl<'a> EmptyPages<'a> {
     pub fn iter(self) -> impl Iterator<Item = EmptyPage> + use<'a> {
         self.bytes
             .chunks_exact(EmptyPage::SIZE)
-            .filter_map(|page| EmptyPage::read(&mut Reader::new(page), "EmptyPage").ok())
+            .map(EmptyPage::load)
     }
 }
 
@@ -420,8 +421,8 @@ fixed_layout! {
 
 impl<'a> PageMove<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = Field::read(reader, "PageMove.page")?;
-        let moved = Field::read(reader, "PageMove")?;
+        let page = fixed(reader, "PageMove.page")?;
+        let moved = fixed(reader, "PageMove")?;
         let header = reader.u32("PageMove.header length")? as usize;
         let trailer = reader.u32("PageMove.trailer length")? as usize;
         Ok(PageMove {

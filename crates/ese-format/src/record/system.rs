@@ -3,13 +3,15 @@
 //!
 //! Source: `LRINIT2`, `LRTERMREC2`, `LRRECOVERYUNDO2`, `LRLOGRESTORE`, `LRLOGBACKUP_OBSOLETE`, `LRLOGBACKUP`,
 //! `LREXTRESTORE`, `LRTRACE`, `LRJETOP`, `LRMS`, `LRCHECKSUM`, `LRIGNORED`, `LRFRAGMENTBEGIN`, `LRFRAGMENT`
-//! (`inc/logapi.hxx`); `DBMS_PARAM`, `BKINFO` (`inc/daedef.hxx`).
+//! (`inc/logapi.hxx`); `BKINFO` (`inc/daedef.hxx`).
 
 use super::RecordType;
 use super::database::FileNames;
-use super::layout::{Ascii, Field, fixed_layout, hex, stored_choice};
+use super::layout::{Ascii, fixed, fixed_layout, hex, stored_choice};
+use crate::log::{RawSystemParameters, SystemParameters};
 use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use zerocopy::FromBytes;
 
 /// Filling, one byte each; a run of them is read as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,77 +34,34 @@ impl Nop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Init<'a> {
     /// What it was started with.
-    #[serde(flatten)]
-    pub environment: Environment<'a>,
+    #[serde(serialize_with = "system_parameters")]
+    pub parameters: &'a RawSystemParameters,
     /// When; `None` in the form before 7.3704.2.
     pub time: Option<LogTime>,
 }
 
-/// The parameters of an engine instance (`DBMS_PARAM`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Environment<'a> {
-    /// Folder of the checkpoint, as the instance called it.
-    pub system_path: Ascii<'a>,
-    /// Folder of the logs, as the instance called it.
-    pub log_path: Ascii<'a>,
-    /// The rest.
-    #[serde(flatten)]
-    pub limits: EnvironmentLimits,
-}
-
-fixed_layout! {
-    /// The numbers of an [`Environment`].
-    pub struct EnvironmentLimits: 45 {
-        /// Bit 0: circular logging is on; since 7.3704.4.
-        pub environment_flags: u8,
-        /// Sessions at most.
-        pub sessions: u32,
-        /// Open tables at most.
-        pub open_tables: u32,
-        /// Version pages at most.
-        pub version_pages: u32,
-        /// Cursors at most.
-        pub cursors: u32,
-        /// Log buffers, in sectors.
-        pub log_buffers: u32,
-        /// Size of a log file, in sectors.
-        pub log_file_sectors: u32,
-        /// Database cache, in pages.
-        pub cache_pages: u32,
-        /// Zero.
-        pub environment_reserved: [u64; 2],
-    }
-}
-
-/// Bytes of each path in `DBMS_PARAM`.
-const PATH_SIZE: usize = 261;
-
-impl<'a> Environment<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Ok(Environment {
-            system_path: Ascii(reader.take(PATH_SIZE, "Environment.system_path")?),
-            log_path: Ascii(reader.take(PATH_SIZE, "Environment.log_path")?),
-            limits: Field::read(reader, "Environment")?,
-        })
-    }
-
-    /// Whether logs are deleted as soon as the checkpoint has passed them.
-    pub fn circular_logging(&self) -> bool {
-        self.limits.environment_flags & 1 != 0
-    }
+fn system_parameters<S: Serializer>(
+    parameters: &RawSystemParameters,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    SystemParameters::from(parameters).serialize(serializer)
 }
 
 impl<'a> Init<'a> {
     pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let offset = reader.offset();
+        let bytes = reader.take(size_of::<RawSystemParameters>(), "Init.parameters")?;
+        let parameters = RawSystemParameters::ref_from_bytes(bytes)
+            .map_err(|error| FormatError::invalid("Init.parameters", offset, error, "its size"))?;
         Ok(Init {
-            environment: Environment::read(reader)?,
+            parameters,
             time: None,
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
         let mut init = Self::read_old(reader)?;
-        init.time = Some(Field::read(reader, "Init.time")?);
+        init.time = Some(fixed(reader, "Init.time")?);
         Ok(init)
     }
 }
@@ -132,14 +91,14 @@ pub struct Term {
 impl Term {
     pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         Ok(Term {
-            term: Field::read(reader, "Term")?,
+            term: fixed(reader, "Term")?,
             time: None,
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         let mut term = Self::read_old(reader)?;
-        term.time = Some(Field::read(reader, "Term.time")?);
+        term.time = Some(fixed(reader, "Term.time")?);
         Ok(term)
     }
 }
@@ -154,7 +113,7 @@ pub struct RecoveryUndo {
 impl RecoveryUndo {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         Ok(RecoveryUndo {
-            time: Some(Field::read(reader, "RecoveryUndo.time")?),
+            time: Some(fixed(reader, "RecoveryUndo.time")?),
         })
     }
 }
@@ -208,7 +167,7 @@ pub struct BackupOld<'a> {
 
 impl<'a> BackupOld<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let backup_type = Field::read(reader, "BackupOld.backup_type")?;
+        let backup_type = fixed(reader, "BackupOld.backup_type")?;
         let reserved = reader.u8("BackupOld.reserved")?;
         let length = reader.u16("BackupOld.path length")?;
         Ok(BackupOld {
@@ -301,7 +260,7 @@ pub struct Backup<'a> {
 
 impl<'a> Backup<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let backup = Field::read(reader, "Backup")?;
+        let backup = fixed(reader, "Backup")?;
         let length = reader.u16("Backup.path length")?;
         Ok(Backup {
             backup,
@@ -350,7 +309,7 @@ pub struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "Trace.procid")?;
+        let procid = fixed(reader, "Trace.procid")?;
         let length = reader.u16("Trace.text length")?;
         Ok(Trace {
             procid,
@@ -384,9 +343,16 @@ fixed_layout! {
         pub checksum: u32,
         /// Checksum of this record's sector alone.
         pub short_checksum: u32,
-        /// `0x9A`: the short checksum counts; `0xD1`: it does not.
+        /// [`Checksum::SHORT_ON`] or [`Checksum::SHORT_OFF`]; anything else is damage.
         pub use_short_checksum: u8,
     }
+}
+
+impl Checksum {
+    /// The short checksum counts: the flush wrote several sectors (`bShortChecksumOn`).
+    pub const SHORT_ON: u8 = 0x9a;
+    /// The short checksum does not count (`bShortChecksumOff`).
+    pub const SHORT_OFF: u8 = 0xd1;
 }
 
 /// A record of one of the reserved types that readers skip (`LRIGNORED`), and `NOP2`.

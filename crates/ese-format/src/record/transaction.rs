@@ -4,7 +4,7 @@
 //! (`inc/logapi.hxx`).
 
 use super::RecordFormat;
-use super::layout::{Field, fixed_layout, hex, stored_flags};
+use super::layout::{fixed, fixed_layout, hex, stored_flags};
 use crate::{Dbtime, FormatError, Pgno, ProcId, Reader};
 use serde::{Serialize, Serializer};
 
@@ -24,7 +24,7 @@ pub struct Begin {
 impl Begin {
     /// Reads the form of levels above 0.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "Begin.procid")?;
+        let procid = fixed(reader, "Begin.procid")?;
         let levels = reader.u8("Begin.levels")?;
         Ok(Begin {
             procid,
@@ -114,7 +114,7 @@ pub struct PrepareCommit<'a> {
 
 impl<'a> PrepareCommit<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "PrepareCommit.procid")?;
+        let procid = fixed(reader, "PrepareCommit.procid")?;
         let length = reader.u32("PrepareCommit.data length")?;
         Ok(PrepareCommit {
             procid,
@@ -152,7 +152,7 @@ impl<'a> MacroInfo<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
         let dbid = reader.u8("MacroInfo.dbid")?;
         let count = reader.u32("MacroInfo.pages count")?;
-        let length = (count as usize).saturating_mul(<Pgno as Field>::SIZE);
+        let length = (count as usize).saturating_mul(size_of::<Pgno>());
         Ok(MacroInfo {
             dbid,
             pages: Pgnos {
@@ -202,10 +202,10 @@ pub struct CommitContext<'a> {
 
 impl<'a> CommitContext<'a> {
     pub(super) fn read(reader: &mut Reader<'a>, format: RecordFormat) -> Result<Self, FormatError> {
-        let procid = Field::read(reader, "CommitContext.procid")?;
+        let procid = fixed(reader, "CommitContext.procid")?;
         let context_flags = format
             .has_commit_context_flags
-            .then(|| Field::read(reader, "CommitContext.context_flags"))
+            .then(|| fixed(reader, "CommitContext.context_flags"))
             .transpose()?;
         Ok(CommitContext {
             procid,

@@ -3,7 +3,7 @@
 //! `page.pgno` is the root (father data page) of the tree. Source: `LRCREATEMEFDP`, `LRCREATESEFDP`,
 //! `LRCONVERTFDP_OBSOLETE`, `LRCONVERTFDP`, `LRFREEFDP` (`inc/logapi.hxx`).
 
-use super::layout::{Field, fixed_layout, stored_choice};
+use super::layout::{fixed, fixed_layout, stored_choice};
 use super::page::PageOp;
 use crate::{FormatError, ObjId, Pgno, Reader};
 use serde::Serialize;
@@ -93,15 +93,15 @@ pub struct ConvertFdp {
 impl ConvertFdp {
     pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         Ok(ConvertFdp {
-            page: Field::read(reader, "ConvertFdp.page")?,
-            convert: Field::read(reader, "ConvertFdp")?,
+            page: fixed(reader, "ConvertFdp.page")?,
+            convert: fixed(reader, "ConvertFdp")?,
             extra: None,
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
         let mut convert = Self::read_old(reader)?;
-        convert.extra = Some(Field::read(reader, "ConvertFdp")?);
+        convert.extra = Some(fixed(reader, "ConvertFdp")?);
         Ok(convert)
     }
 }
