@@ -3,6 +3,7 @@
 use crate::source::{FileSource, PageSource};
 use crate::{Catalog, DbError};
 use ese_checksum::Verdict;
+use ese_format::database::HeaderCopies;
 use ese_format::page::{PageSize, PageView};
 use ese_format::{ObjId, Pgno};
 use std::collections::HashMap;
@@ -73,6 +74,11 @@ impl Database {
     /// How often a page was read whose single flipped bit could be corrected.
     pub fn corrected_reads(&self) -> u64 {
         self.corrected.load(Ordering::Relaxed)
+    }
+
+    /// Both copies of the header, where the source has any.
+    pub fn headers(&self) -> Option<&HeaderCopies> {
+        self.source.headers()
     }
 
     /// The catalog, read anew.

@@ -2,6 +2,7 @@
 
 use crate::DbError;
 use ese_format::Pgno;
+use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,6 +24,11 @@ pub trait PageSource: Send + Sync {
     fn is_trusted(&self, _pgno: Pgno) -> bool {
         false
     }
+
+    /// Both copies of the header, where there are any.
+    fn headers(&self) -> Option<&HeaderCopies> {
+        None
+    }
 }
 
 impl<S: PageSource + ?Sized> PageSource for Arc<S> {
@@ -41,7 +47,13 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
     fn is_trusted(&self, pgno: Pgno) -> bool {
         (**self).is_trusted(pgno)
     }
+
+    fn headers(&self) -> Option<&HeaderCopies> {
+        (**self).headers()
+    }
 }
+
+const NO_HEADER: &str = "neither header nor shadow header is one of a database";
 
 /// A database file, opened for reading only.
 ///
@@ -50,6 +62,7 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
 pub struct FileSource {
     path: PathBuf,
     file: File,
+    headers: HeaderCopies,
     page_size: PageSize,
     last_page: Pgno,
 }
@@ -72,17 +85,18 @@ impl FileSource {
             });
         }
         let length = metadata.len();
-        let mut start = vec![0; usize::try_from(length.min(65_536)).unwrap_or(65_536)];
+        let mut start = vec![0; HEADERS_MAX.min(usize::try_from(length).unwrap_or(HEADERS_MAX))];
         read_at(&file, &mut start, 0).map_err(io)?;
-        let Some(page_size) = page_size_of(&start) else {
+        let Some((headers, page_size)) = headers_of(&start) else {
             return Err(DbError::NotADatabase {
                 path,
-                reason: "neither header nor shadow header is one of a database".into(),
+                reason: NO_HEADER.into(),
             });
         };
         Ok(FileSource {
             path,
             file,
+            headers,
             page_size,
             last_page: last_page(length, page_size),
         })
@@ -111,23 +125,34 @@ impl PageSource for FileSource {
             source,
         })
     }
+
+    fn headers(&self) -> Option<&HeaderCopies> {
+        Some(&self.headers)
+    }
 }
 
 /// A database whose bytes are in memory, header pages included.
 #[derive(Debug, Clone)]
 pub struct MemorySource<B> {
     bytes: B,
+    headers: HeaderCopies,
     page_size: PageSize,
 }
 
 impl<B: AsRef<[u8]> + Send + Sync> MemorySource<B> {
     /// The database in `bytes`.
     pub fn new(bytes: B) -> Result<Self, DbError> {
-        let page_size = page_size_of(bytes.as_ref()).ok_or_else(|| DbError::NotADatabase {
+        let start = bytes.as_ref();
+        let start = &start[..start.len().min(HEADERS_MAX)];
+        let (headers, page_size) = headers_of(start).ok_or_else(|| DbError::NotADatabase {
             path: PathBuf::from("(memory)"),
-            reason: "neither header nor shadow header is one of a database".into(),
+            reason: NO_HEADER.into(),
         })?;
-        Ok(MemorySource { bytes, page_size })
+        Ok(MemorySource {
+            bytes,
+            headers,
+            page_size,
+        })
     }
 }
 
@@ -151,6 +176,10 @@ impl<B: AsRef<[u8]> + Send + Sync> PageSource for MemorySource<B> {
             })?;
         buffer.copy_from_slice(page);
         Ok(())
+    }
+
+    fn headers(&self) -> Option<&HeaderCopies> {
+        Some(&self.headers)
     }
 }
 
@@ -220,6 +249,10 @@ impl<S: PageSource> PageSource for OverlaySource<S> {
     fn is_trusted(&self, pgno: Pgno) -> bool {
         self.changed.contains_key(&pgno) || self.base.is_trusted(pgno)
     }
+
+    fn headers(&self) -> Option<&HeaderCopies> {
+        self.base.headers()
+    }
 }
 
 /// The last whole page of a file of `length` bytes.
@@ -228,33 +261,15 @@ fn last_page(length: u64, page_size: PageSize) -> Pgno {
     Pgno(u32::try_from(pages).unwrap_or(u32::MAX))
 }
 
-const MAGIC: u32 = 0x89ab_cdef;
-const PAGE_SIZE_OFFSET: usize = 236;
-
-/// The page size that the header says, or its shadow: the copy stands one page further, whatever that is.
-fn page_size_of(start: &[u8]) -> Option<PageSize> {
-    let candidates = PageSize::ALL.into_iter();
-    let primary = candidates
-        .clone()
-        .find(|size| header_of(start, 0, *size) == Some(*size));
-    primary.or_else(|| {
-        candidates
-            .into_iter()
-            .find(|size| header_of(start, size.as_usize(), *size) == Some(*size))
-    })
-}
-
-/// The page size in the header at `offset`, if its checksum over a page of `size` fits.
-fn header_of(start: &[u8], offset: usize, size: PageSize) -> Option<PageSize> {
-    let header = start.get(offset..offset + size.as_usize())?;
-    let word = |at: usize| {
-        let bytes = header.get(at..)?.first_chunk()?;
-        Some(u32::from_le_bytes(*bytes))
-    };
-    let fits = ese_checksum::header_checksum(header) == word(0)? && word(4)? == MAGIC;
-    // Databases of Exchange 2000 and before leave the field 0: they have pages of 4 KiB.
-    let stored = word(PAGE_SIZE_OFFSET).map(|bytes| if bytes == 0 { 4096 } else { bytes })?;
-    fits.then(|| PageSize::new(stored)).flatten()
+/// Both header copies and the page size they tell, if these bytes start a database at all. A database whose copies are
+/// both damaged is read with the likeliest page size.
+fn headers_of(start: &[u8]) -> Option<(HeaderCopies, PageSize)> {
+    if !looks_like_database(start) {
+        return None;
+    }
+    let headers = HeaderCopies::read(start);
+    let page_size = PageSize::new(headers.page_size)?;
+    Some((headers, page_size))
 }
 
 #[cfg(unix)]
