@@ -67,6 +67,77 @@ pub fn testdata_set(name: &str) -> PathBuf {
     unpack(&archive, &unpacked_root().join("testdata"), name)
 }
 
+/// A database with what the reference engine says of it.
+#[derive(Debug, Clone)]
+pub struct ReferenceDatabase {
+    /// The database.
+    pub file: PathBuf,
+    /// The engine's header dump (`eseutil /mh`).
+    pub header_text: PathBuf,
+    /// The engine's checksum report (`eseutil /k`).
+    pub checksum_text: PathBuf,
+}
+
+/// The databases of all engine-made sets: as the crash left them, after redo, and after recovery.
+pub fn engine_databases() -> Vec<ReferenceDatabase> {
+    let mut databases = Vec::new();
+    for set in engine_set_names() {
+        let Some(folder) = engine_set(&set) else {
+            break;
+        };
+        for step in ["", "redo-only", "recovered"] {
+            let expected = folder.join("expected").join(step);
+            if !expected.is_dir() {
+                continue;
+            }
+            for text in files_below(&expected) {
+                let Some(name) = database_of_text(&text, &expected) else {
+                    continue;
+                };
+                let changed = folder.join(step).join(&name);
+                // A file that a step left alone is not stored again.
+                let unchanged = folder.join("state").join(&name);
+                let moved = !step.is_empty() && changed.exists();
+                databases.push(ReferenceDatabase {
+                    file: if moved { changed } else { unchanged },
+                    checksum_text: expected.join(format!("k-{name}.txt")),
+                    header_text: text,
+                });
+            }
+        }
+    }
+    databases
+}
+
+/// `db.edb` for the text `mh-db.edb.txt` directly in `folder`.
+fn database_of_text(text: &Path, folder: &Path) -> Option<String> {
+    let name = text.file_name()?.to_str()?;
+    let here = text.parent() == Some(folder);
+    let database = name.strip_prefix("mh-")?.strip_suffix(".txt")?;
+    here.then(|| database.to_owned())
+}
+
+/// The real databases.
+pub fn real_databases() -> Vec<ReferenceDatabase> {
+    let Some(real) = real() else {
+        return Vec::new();
+    };
+    let expected = real.join("expected");
+    files_below(&expected)
+        .into_iter()
+        .filter(|text| text.ends_with("mh.txt"))
+        .filter_map(|header_text| {
+            let folder = header_text.parent()?.to_owned();
+            let file = real.join(folder.strip_prefix(&expected).ok()?);
+            file.is_file().then(|| ReferenceDatabase {
+                file,
+                checksum_text: folder.join("k.txt"),
+                header_text,
+            })
+        })
+        .collect()
+}
+
 /// Every file below `root`, sorted by path.
 pub fn files_below(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
