@@ -157,15 +157,7 @@ fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<Str
             advice::differing_fields(&copies)
         ));
     }
-    let page_size = u64::from(copies.page_size);
-    if !file_size.is_multiple_of(page_size) {
-        findings.push(format!(
-            "the file ends inside a page: {} bytes are {} pages of {page_size} bytes and {} bytes more",
-            file_size,
-            file_size / page_size,
-            file_size % page_size
-        ));
-    }
+    findings.extend(size_findings(file_size, copies.page_size));
     let header = copies.good().map(|copy| &copy.fields);
     findings.extend(header.into_iter().flat_map(advice::header_findings));
     let names = advice::LogNames::beside(path);
@@ -178,6 +170,24 @@ fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<Str
         committed_logs,
     };
     (content, findings)
+}
+
+/// What is wrong with the size of a database file.
+pub(crate) fn size_findings(file_size: u64, page_size: u32) -> Vec<String> {
+    let page_size = u64::from(page_size);
+    let (pages, rest) = (file_size / page_size, file_size % page_size);
+    let mut findings = Vec::new();
+    if rest != 0 {
+        findings.push(format!(
+            "the file ends inside a page: {file_size} bytes are {pages} pages of {page_size} bytes and {rest} bytes more"
+        ));
+    }
+    if pages < 3 {
+        findings.push(format!(
+            "the file is cut off: {pages} pages do not even hold both headers and page 1"
+        ));
+    }
+    findings
 }
 
 fn truncated(path: &Path, error: &FormatError) -> Failure {

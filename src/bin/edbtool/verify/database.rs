@@ -3,6 +3,7 @@
 use super::resume::Place;
 use super::{Arguments, Report};
 use crate::files::unreadable;
+use crate::header::size_findings;
 use console::{Exit, Failure};
 use ese_format::database::HeaderCopies;
 use ese_format::{FileKind, Pgno, Progress};
@@ -70,9 +71,7 @@ fn report(
     {
         problems.push("primary and shadow header are both intact but differ".into());
     }
-    if place.counts.pages_seen == 0 {
-        problems.push("the file holds not a single whole page".into());
-    }
+    problems.extend(size_findings(file.length(), headers.page_size));
     Report {
         path: file.path().to_owned(),
         kind: FileKind::Database,
