@@ -29,7 +29,7 @@ macro_rules! stored_integer {
         }
     )*};
 }
-stored_integer!(u8, u16, i16, u32, i32, u64);
+stored_integer!(u8, u16, i16, u32, i32, u64, i64);
 
 macro_rules! stored_unit {
     ($($unit:ident($inner:ty)),*) => {$(

@@ -3,7 +3,7 @@
 //! Source: `LRCREATEDB`, `LRCREATEDBFINISH`, `LRATTACHDB`, `LRDETACHDB`, `LRREATTACHDB`, `LRSIGNALATTACHDB`,
 //! `LRSETDBVERSION` (`inc/logapi.hxx`).
 
-use super::layout::{Ascii, fixed, fixed_layout, stored_flags};
+use super::layout::{Ascii, Write, Writer, fixed, fixed_layout, stored_flags};
 use crate::{FormatError, Lgpos, ProcId, Reader, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -133,6 +133,22 @@ impl<'a> CreateDb<'a> {
     }
 }
 
+impl Write for CreateDb<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.fixed(&self.dbid);
+        writer.fixed(&self.grbit);
+        writer.fixed(&self.max_pages);
+        writer.fixed(&self.signature);
+        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
+        writer.fixed(&self.create_flags);
+        if let Some(version) = &self.version {
+            writer.fixed(version);
+        }
+        writer.bytes(self.names.bytes);
+    }
+}
+
 fixed_layout! {
     /// The creation of a database is complete (`LRCREATEDBFINISH`).
     pub struct CreateDbFinish: 3 {
@@ -204,6 +220,20 @@ impl<'a> AttachDb<'a> {
     }
 }
 
+impl Write for AttachDb<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.fixed(&self.dbid);
+        writer.fixed(&self.max_pages);
+        writer.fixed(&self.lgpos_consistent);
+        writer.fixed(&self.db_signature);
+        writer.fixed(&self.log_signature);
+        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
+        writer.fixed(&self.attach_flags);
+        writer.bytes(self.names.bytes);
+    }
+}
+
 stored_flags! {
     /// How a database was detached (`fLRDetach*`, `fLRForceDetach*`).
     pub struct DetachDbFlags: u8 {
@@ -246,6 +276,16 @@ impl<'a> DetachDb<'a> {
                 bytes: reader.take(names.into(), "DetachDb.names")?,
             },
         })
+    }
+}
+
+impl Write for DetachDb<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.fixed(&self.dbid);
+        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
+        writer.fixed(&self.detach_flags);
+        writer.bytes(self.names.bytes);
     }
 }
 

@@ -4,6 +4,7 @@
 //! compile-time check of its size against the reference's `sizeof` (all of `inc/logapi.hxx` is packed to one byte).
 //! The type byte that opens every record is read before and is not part of these sizes.
 
+use super::RecordType;
 use crate::layout::Stored;
 use crate::{FormatError, Reader};
 use serde::{Serialize, Serializer};
@@ -15,6 +16,76 @@ pub(super) fn fixed<T: Stored>(
     what: &'static str,
 ) -> Result<T, FormatError> {
     Ok(T::load(reader.take(T::SIZE, what)?))
+}
+
+/// Type byte and length, which all ignorable records open with (`LRIGNORED`).
+const IGNORABLE_HEAD: usize = 5;
+
+/// The bytes of a record that is being written.
+pub(super) struct Writer {
+    /// What it is; decides the form where two types share a struct.
+    pub(super) record_type: RecordType,
+    bytes: Vec<u8>,
+    problem: Option<FormatError>,
+}
+
+/// A record as it is written, after its type byte.
+pub(super) trait Write {
+    fn write(&self, writer: &mut Writer);
+}
+
+impl Writer {
+    pub(super) fn new(record_type: RecordType) -> Self {
+        let mut bytes = vec![record_type.number()];
+        if record_type.is_ignorable() {
+            bytes.resize(IGNORABLE_HEAD, 0);
+        }
+        Writer {
+            record_type,
+            bytes,
+            problem: None,
+        }
+    }
+
+    pub(super) fn fixed<T: Stored>(&mut self, value: &T) {
+        let start = self.bytes.len();
+        self.bytes.resize(start + T::SIZE, 0);
+        value.store(&mut self.bytes[start..]);
+    }
+
+    /// A length in as many bytes as `T` has.
+    pub(super) fn length<T: Stored + TryFrom<usize>>(&mut self, what: &'static str, length: usize) {
+        match T::try_from(length) {
+            Ok(fits) => self.fixed(&fits),
+            Err(_) => self.refuse(what, length),
+        }
+    }
+
+    /// Notes that a value does not fit into its place.
+    pub(super) fn refuse(&mut self, what: &'static str, value: impl ToString) {
+        let offset = self.bytes.len() as u64;
+        self.problem = Some(FormatError::invalid(
+            what,
+            offset,
+            value,
+            "a value that fits",
+        ));
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The record, or why it cannot be stored.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, FormatError> {
+        if self.record_type.is_ignorable() {
+            let length = self.bytes.len() - IGNORABLE_HEAD;
+            let length = u32::try_from(length)
+                .map_err(|error| FormatError::invalid("log record", 0, length, error))?;
+            length.store(&mut self.bytes[1..IGNORABLE_HEAD]);
+        }
+        self.problem.map_or(Ok(self.bytes), Err)
+    }
 }
 
 /// The fields of a fixed layout that are still to be read.
@@ -62,6 +133,12 @@ macro_rules! fixed_layout {
                 let mut rest = bytes;
                 $(rest = crate::record::layout::store_first(&self.$field, rest);)*
                 debug_assert!(rest.is_empty());
+            }
+        }
+
+        impl crate::record::layout::Write for $name {
+            fn write(&self, writer: &mut crate::record::layout::Writer) {
+                writer.fixed(self);
             }
         }
 

@@ -57,6 +57,7 @@ pub use tree::*;
 use crate::layout::Stored;
 use crate::{FormatError, JetError, Reader};
 use kind::Unsized;
+use layout::{Write, Writer};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -172,6 +173,19 @@ macro_rules! records {
                     Record::ShutDownMark => RecordType::ShutDownMark,
                     Record::Ignored(ignored) => ignored.record_type,
                 }
+            }
+
+            /// The record's bytes: what [`decode`](Self::decode) reads as this record.
+            ///
+            /// Fails if a part is longer than its length field can say.
+            pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
+                let mut writer = Writer::new(self.record_type());
+                match self {
+                    $(Record::$variant(record) => record.write(&mut writer),)*
+                    Record::End | Record::ShutDownMark => {}
+                    Record::Ignored(ignored) => ignored.write(&mut writer),
+                }
+                writer.finish()
             }
 
             /// Reads the record of `record_type` whose bytes after the type (and, where the type has one, after the

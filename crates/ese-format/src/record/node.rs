@@ -4,8 +4,9 @@
 //! order of the struct's slices. Source: `inc/logapi.hxx`; the order of the parts as `ese/_log/logredo.cxx`
 //! (`ErrLGRIRedoNodeOperation`) takes them.
 
+use super::RecordType;
 use super::diff::Diff;
-use super::layout::{fixed, fixed_layout, hex, stored_choice, stored_flags};
+use super::layout::{Write, Writer, fixed, fixed_layout, hex, stored_choice, stored_flags};
 use super::page::{NodeOp, PageOp};
 use crate::{FormatError, Reader};
 use serde::Serialize;
@@ -47,6 +48,19 @@ impl<'a> Insert<'a> {
     }
 }
 
+impl Write for Insert<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of key_suffix", self.key_suffix.len());
+        writer.length::<u16>("length of key_prefix", self.key_prefix.len());
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.key_prefix);
+        writer.bytes(self.key_suffix);
+        writer.bytes(self.data);
+    }
+}
+
 /// A node that was flagged as deleted is alive again, its data unchanged (`LRFLAGINSERT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FlagInsert<'a> {
@@ -76,6 +90,17 @@ impl<'a> FlagInsert<'a> {
             key: reader.take(key.into(), "FlagInsert.key")?,
             data: reader.take(data.into(), "FlagInsert.data")?,
         })
+    }
+}
+
+impl Write for FlagInsert<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of key", self.key.len());
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.key);
+        writer.bytes(self.data);
     }
 }
 
@@ -111,6 +136,18 @@ impl<'a> FlagInsertAndReplaceData<'a> {
             key: reader.take(key.into(), "FlagInsertAndReplaceData.key")?,
             data: reader.take(data.into(), "FlagInsertAndReplaceData.data")?,
         })
+    }
+}
+
+impl Write for FlagInsertAndReplaceData<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of key", self.key.len());
+        writer.length::<u16>("length of data", self.data.len());
+        writer.fixed(&self.rceid_replace);
+        writer.bytes(self.key);
+        writer.bytes(self.data);
     }
 }
 
@@ -173,6 +210,14 @@ pub struct ReplaceDelta<'a> {
     pub diff: Diff<'a>,
 }
 
+/// Writes the length field that both forms of a replace have.
+fn write_replace_length(writer: &mut Writer, bytes: &[u8], form: u16) {
+    match u16::try_from(bytes.len()) {
+        Ok(length) if length & WIDE_DIFF == 0 => writer.fixed(&(length | form)),
+        _ => writer.refuse("length of data", bytes.len()),
+    }
+}
+
 /// The bit of the length field that says which form of [`Diff`] follows (`LRREPLACE::fDiff2`).
 const WIDE_DIFF: u16 = 0x8000;
 
@@ -186,6 +231,17 @@ impl<'a> Replace<'a> {
             new_data_len: delta.new_data_len,
             data: delta.diff.bytes,
         })
+    }
+}
+
+impl Write for Replace<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        write_replace_length(writer, self.data, 0);
+        writer.fixed(&self.old_data_len);
+        writer.fixed(&self.new_data_len);
+        writer.bytes(self.data);
     }
 }
 
@@ -204,6 +260,18 @@ impl<'a> ReplaceDelta<'a> {
                 bytes: reader.take((length & !WIDE_DIFF).into(), "Replace.data")?,
             },
         })
+    }
+}
+
+impl Write for ReplaceDelta<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        let form = if self.diff.wide { WIDE_DIFF } else { 0 };
+        writer.length::<u16>("length of diff", usize::from(form) + self.diff.bytes.len());
+        writer.fixed(&self.old_data_len);
+        writer.fixed(&self.new_data_len);
+        writer.bytes(self.diff.bytes);
     }
 }
 
@@ -273,6 +341,22 @@ impl<'a> UndoInfo<'a> {
     }
 }
 
+impl Write for UndoInfo<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of bookmark_key", self.bookmark_key.len());
+        writer.length::<u16>("length of bookmark_data", self.bookmark_data.len());
+        writer.fixed(&self.operation);
+        writer.fixed(&self.max_size);
+        writer.fixed(&self.size_delta);
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.bookmark_key);
+        writer.bytes(self.bookmark_data);
+        writer.bytes(self.data);
+    }
+}
+
 /// A number within a node's data was added to (`LRDELTA32`, `LRDELTA64`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Delta<'a> {
@@ -322,6 +406,23 @@ impl<'a> Delta<'a> {
     }
 }
 
+impl Write for Delta<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of bookmark_key", self.bookmark_key.len());
+        writer.length::<u16>("length of bookmark_data", self.bookmark_data.len());
+        match (writer.record_type, i32::try_from(self.delta)) {
+            (RecordType::Delta64, _) => writer.fixed(&self.delta),
+            (_, Ok(delta)) => writer.fixed(&delta),
+            (_, Err(_)) => writer.refuse("32-bit delta", self.delta),
+        }
+        writer.fixed(&self.offset);
+        writer.bytes(self.bookmark_key);
+        writer.bytes(self.bookmark_data);
+    }
+}
+
 /// An operation was undone in a rollback (`LRUNDO`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Undo<'a> {
@@ -360,6 +461,19 @@ impl<'a> Undo<'a> {
     }
 }
 
+impl Write for Undo<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of bookmark_key", self.bookmark_key.len());
+        writer.length::<u16>("length of bookmark_data", self.bookmark_data.len());
+        writer.fixed(&self.operation);
+        writer.fixed(&self.operation_level);
+        writer.bytes(self.bookmark_key);
+        writer.bytes(self.bookmark_data);
+    }
+}
+
 /// A page's external header was set; the page is `page.pgno`, `page.iline` means nothing (`LRSETEXTERNALHEADER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SetExternalHeader<'a> {
@@ -384,6 +498,15 @@ impl<'a> SetExternalHeader<'a> {
             node,
             data: reader.take(data.into(), "SetExternalHeader.data")?,
         })
+    }
+}
+
+impl Write for SetExternalHeader<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.data);
     }
 }
 
@@ -428,5 +551,16 @@ impl<'a> Scrub<'a> {
             operation_count,
             operations: reader.take(data.into(), "Scrub.operations")?,
         })
+    }
+}
+
+impl Write for Scrub<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.fixed(&self.scrub_flags);
+        writer.fixed(&self.operation_count);
+        writer.length::<u16>("length of operations", self.operations.len());
+        writer.bytes(self.operations);
     }
 }

@@ -3,7 +3,7 @@
 //! Source: `LREXTENDDB`, `LRSHRINKDB`, `LRSHRINKDB3`, `LRTRIMDB`, `LREXTENTFREED`, `LREXTENTFREED2`, `LRSCANCHECK`,
 //! `LRSCANCHECK2`, `LRPAGEPATCHREQUEST` (`inc/logapi.hxx`).
 
-use super::layout::{fixed, fixed_layout, stored_flags};
+use super::layout::{Write, Writer, fixed, fixed_layout, stored_flags};
 use crate::layout::Reserved;
 use crate::{Dbtime, FormatError, Pgno, Reader};
 use serde::Serialize;
@@ -52,6 +52,15 @@ impl ShrinkDb {
         let mut shrink = Self::read_old(reader)?;
         shrink.dbtime = Some(fixed(reader, "ShrinkDb.dbtime")?);
         Ok(shrink)
+    }
+}
+
+impl Write for ShrinkDb {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.shrink);
+        if let Some(dbtime) = &self.dbtime {
+            writer.fixed(dbtime);
+        }
     }
 }
 
@@ -113,6 +122,15 @@ impl ExtentFreed {
         let mut freed = Self::read_old(reader)?;
         freed.dbtime = Some(fixed(reader, "ExtentFreed.dbtime")?);
         Ok(freed)
+    }
+}
+
+impl Write for ExtentFreed {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.extent);
+        if let Some(dbtime) = &self.dbtime {
+            writer.fixed(dbtime);
+        }
     }
 }
 

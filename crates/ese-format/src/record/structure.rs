@@ -3,7 +3,7 @@
 //! Source: `LRSPLIT_`, `LRMERGE_`, `LREMPTYTREE`, `LRNEWPAGE`, `LRPAGEMOVE`, `LRROOTPAGEMOVE` (`inc/logapi.hxx`),
 //! `EMPTYPAGE` and the choices in `inc/btsplit.hxx`.
 
-use super::layout::{fixed, fixed_layout, hex, stored_choice, stored_flags};
+use super::layout::{Write, Writer, fixed, fixed_layout, hex, stored_choice, stored_flags};
 use super::page::{NodeOp, PageOp};
 use crate::layout::Stored;
 use crate::{Dbtime, FormatError, ObjId, Pgno, ProcId, Reader};
@@ -200,9 +200,33 @@ impl<'a> Split<'a> {
     }
 }
 
+impl Write for Split<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.split);
+        writer.length::<u16>("length of split_prefix", self.split_prefix.len());
+        writer.length::<u16>("length of new_prefix", self.new_prefix.len());
+        writer.length::<u16>("length of parent_key", self.parent_key.len());
+        if let Some(image) = &self.before_image {
+            image_header_to(writer, image);
+        }
+        writer.bytes(self.parent_key);
+        writer.bytes(self.split_prefix);
+        writer.bytes(self.new_prefix);
+        if let Some(image) = &self.before_image {
+            writer.bytes(image.bytes);
+        }
+    }
+}
+
 fn image_header(reader: &mut Reader<'_>) -> Result<(PageImageFlags, u32), FormatError> {
     let flags = fixed(reader, "before_image.flags")?;
     Ok((flags, reader.u32("before_image length")?))
+}
+
+fn image_header_to(writer: &mut Writer, image: &PageImage<'_>) {
+    writer.fixed(&image.flags);
+    writer.length::<u32>("length of before_image", image.bytes.len());
 }
 
 fn image_bytes<'a>(
@@ -286,6 +310,21 @@ impl<'a> Merge<'a> {
     }
 }
 
+impl Write for Merge<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.merge);
+        writer.length::<u16>("length of separator_key", self.separator_key.len());
+        if let Some(image) = &self.before_image {
+            image_header_to(writer, image);
+        }
+        writer.bytes(self.separator_key);
+        if let Some(image) = &self.before_image {
+            writer.bytes(image.bytes);
+        }
+    }
+}
+
 /// All pages of a tree but its root were freed; `page` is the root (`LREMPTYTREE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EmptyTree<'a> {
@@ -340,6 +379,15 @@ impl<'a> EmptyTree<'a> {
                 bytes: reader.take(length, "EmptyTree.pages")?,
             },
         })
+    }
+}
+
+impl Write for EmptyTree<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.node);
+        writer.length::<u16>("length of pages.bytes", self.pages.bytes.len());
+        writer.bytes(self.pages.bytes);
     }
 }
 
@@ -431,6 +479,17 @@ impl<'a> PageMove<'a> {
             header: reader.take(header, "PageMove.header")?,
             trailer: reader.take(trailer, "PageMove.trailer")?,
         })
+    }
+}
+
+impl Write for PageMove<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.moved);
+        writer.length::<u32>("length of header", self.header.len());
+        writer.length::<u32>("length of trailer", self.trailer.len());
+        writer.bytes(self.header);
+        writer.bytes(self.trailer);
     }
 }
 

@@ -7,11 +7,11 @@
 
 use super::RecordType;
 use super::database::FileNames;
-use super::layout::{Ascii, fixed, fixed_layout, hex, stored_choice};
+use super::layout::{Ascii, Write, Writer, fixed, fixed_layout, hex, stored_choice};
 use crate::log::{RawSystemParameters, SystemParameters};
 use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};
 use serde::{Serialize, Serializer};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Filling, one byte each; a run of them is read as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,6 +27,14 @@ impl Nop {
         Ok(Nop {
             count: u32::try_from(more).unwrap_or(u32::MAX).saturating_add(1),
         })
+    }
+}
+
+impl Write for Nop {
+    fn write(&self, writer: &mut Writer) {
+        for _ in 1..self.count {
+            writer.fixed(&RecordType::Nop.number());
+        }
     }
 }
 
@@ -63,6 +71,15 @@ impl<'a> Init<'a> {
         let mut init = Self::read_old(reader)?;
         init.time = Some(fixed(reader, "Init.time")?);
         Ok(init)
+    }
+}
+
+impl Write for Init<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.bytes(self.parameters.as_bytes());
+        if let Some(time) = &self.time {
+            writer.fixed(time);
+        }
     }
 }
 
@@ -103,6 +120,15 @@ impl Term {
     }
 }
 
+impl Write for Term {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.term);
+        if let Some(time) = &self.time {
+            writer.fixed(time);
+        }
+    }
+}
+
 /// Recovery went over from redo to undo: what follows is its rollback (`LRRECOVERYUNDO`, `LRRECOVERYUNDO2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RecoveryUndo {
@@ -115,6 +141,14 @@ impl RecoveryUndo {
         Ok(RecoveryUndo {
             time: Some(fixed(reader, "RecoveryUndo.time")?),
         })
+    }
+}
+
+impl Write for RecoveryUndo {
+    fn write(&self, writer: &mut Writer) {
+        if let Some(time) = &self.time {
+            writer.fixed(time);
+        }
     }
 }
 
@@ -131,6 +165,13 @@ impl<'a> BackupNote<'a> {
         Ok(BackupNote {
             path: Ascii(reader.take(length.into(), "BackupNote.path")?),
         })
+    }
+}
+
+impl Write for BackupNote<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.length::<u16>("length of path.0", self.path.0.len());
+        writer.bytes(self.path.0);
     }
 }
 
@@ -175,6 +216,15 @@ impl<'a> BackupOld<'a> {
             reserved,
             path: Ascii(reader.take(length.into(), "BackupOld.path")?),
         })
+    }
+}
+
+impl Write for BackupOld<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.backup_type);
+        writer.fixed(&self.reserved);
+        writer.length::<u16>("length of path.0", self.path.0.len());
+        writer.bytes(self.path.0);
     }
 }
 
@@ -269,6 +319,14 @@ impl<'a> Backup<'a> {
     }
 }
 
+impl Write for Backup<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.backup);
+        writer.length::<u16>("length of path.0", self.path.0.len());
+        writer.bytes(self.path.0);
+    }
+}
+
 /// A restore runs the logs as another instance, in another place (`LREXTRESTORE`, `LREXTRESTORE2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ExternalRestore<'a> {
@@ -285,6 +343,13 @@ impl<'a> ExternalRestore<'a> {
                 bytes: reader.take(length.into(), "ExternalRestore.names")?,
             },
         })
+    }
+}
+
+impl Write for ExternalRestore<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
+        writer.bytes(self.names.bytes);
     }
 }
 
@@ -315,6 +380,14 @@ impl<'a> Trace<'a> {
             procid,
             text: Ascii(reader.take(length.into(), "Trace.text")?),
         })
+    }
+}
+
+impl Write for Trace<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.length::<u16>("length of text.0", self.text.0.len());
+        writer.bytes(self.text.0);
     }
 }
 
@@ -377,6 +450,12 @@ impl<'a> Ignored<'a> {
     }
 }
 
+impl Write for Ignored<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.bytes(self.data);
+    }
+}
+
 /// The first piece of a record that does not fit into its segment (`LRFRAGMENTBEGIN`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FragmentBegin<'a> {
@@ -398,6 +477,14 @@ impl<'a> FragmentBegin<'a> {
     }
 }
 
+impl Write for FragmentBegin<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.total_size);
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.data);
+    }
+}
+
 /// A further piece of a record that does not fit into its segment (`LRFRAGMENT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Fragment<'a> {
@@ -412,5 +499,12 @@ impl<'a> Fragment<'a> {
         Ok(Fragment {
             data: reader.take(length.into(), "Fragment.data")?,
         })
+    }
+}
+
+impl Write for Fragment<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.length::<u16>("length of data", self.data.len());
+        writer.bytes(self.data);
     }
 }

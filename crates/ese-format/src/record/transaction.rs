@@ -3,8 +3,8 @@
 //! Source: `LRTRX_` and what derives from it, `LRMACROINFO`, `LRMACROINFO2`, `LRCOMMITCTX`, `LRCOMMITCTXOLD`
 //! (`inc/logapi.hxx`).
 
-use super::RecordFormat;
-use super::layout::{fixed, fixed_layout, hex, stored_flags};
+use super::layout::{Write, Writer, fixed, fixed_layout, hex, stored_flags};
+use super::{RecordFormat, RecordType};
 use crate::{Dbtime, FormatError, Pgno, ProcId, Reader};
 use serde::{Serialize, Serializer};
 
@@ -39,6 +39,16 @@ impl Begin {
         let mut begin = Self::read(reader)?;
         begin.trx = Some(reader.u32("Begin.trx")?);
         Ok(begin)
+    }
+}
+
+impl Write for Begin {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.fixed(&((self.level_from & 0x0f) | (self.levels << 4)));
+        if let Some(trx) = &self.trx {
+            writer.fixed(trx);
+        }
     }
 }
 
@@ -123,6 +133,14 @@ impl<'a> PrepareCommit<'a> {
     }
 }
 
+impl Write for PrepareCommit<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        writer.length::<u32>("length of data", self.data.len());
+        writer.bytes(self.data);
+    }
+}
+
 /// The pages that a macro operation touched; informs, changes no page (`LRMACROINFO`, `LRMACROINFO2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MacroInfo<'a> {
@@ -159,6 +177,16 @@ impl<'a> MacroInfo<'a> {
                 bytes: reader.take(length, "MacroInfo.pages")?,
             },
         })
+    }
+}
+
+impl Write for MacroInfo<'_> {
+    fn write(&self, writer: &mut Writer) {
+        if writer.record_type == RecordType::MacroInfo2 {
+            writer.fixed(&self.dbid);
+            writer.length::<u32>("count of pages", self.pages.iter().count());
+        }
+        writer.bytes(self.pages.bytes);
     }
 }
 
@@ -212,5 +240,15 @@ impl<'a> CommitContext<'a> {
             context_flags,
             data: reader.take(reader.remaining().len(), "CommitContext.data")?,
         })
+    }
+}
+
+impl Write for CommitContext<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.procid);
+        if let Some(flags) = &self.context_flags {
+            writer.fixed(flags);
+        }
+        writer.bytes(self.data);
     }
 }

@@ -3,7 +3,7 @@
 //! `page.pgno` is the root (father data page) of the tree. Source: `LRCREATEMEFDP`, `LRCREATESEFDP`,
 //! `LRCONVERTFDP_OBSOLETE`, `LRCONVERTFDP`, `LRFREEFDP` (`inc/logapi.hxx`).
 
-use super::layout::{fixed, fixed_layout, stored_choice};
+use super::layout::{Write, Writer, fixed, fixed_layout, stored_choice};
 use super::page::PageOp;
 use crate::{FormatError, ObjId, Pgno, Reader};
 use serde::Serialize;
@@ -103,6 +103,16 @@ impl ConvertFdp {
         let mut convert = Self::read_old(reader)?;
         convert.extra = Some(fixed(reader, "ConvertFdp")?);
         Ok(convert)
+    }
+}
+
+impl Write for ConvertFdp {
+    fn write(&self, writer: &mut Writer) {
+        writer.fixed(&self.page);
+        writer.fixed(&self.convert);
+        if let Some(extra) = &self.extra {
+            writer.fixed(extra);
+        }
     }
 }
 
