@@ -201,8 +201,12 @@ fn logs_that_recovery_wrote_hold_nothing_unknown() {
             logs += 1;
         }
     }
-    println!(
-        "{logs} logs, {} records: {counts:?}",
-        counts.values().sum::<usize>()
-    );
+    let total: usize = counts.values().sum();
+    println!("{logs} logs, {total} records: {counts:?}");
+    if fixtures::shared().is_some() {
+        assert!(
+            logs >= 80 && total >= 80_000,
+            "{logs} logs, {total} records"
+        );
+    }
 }
