@@ -203,8 +203,8 @@ impl LogImage {
 /// The header that `bytes` begin with, if its checksum and its fields make it one.
 pub fn trusted_header(bytes: &[u8]) -> Result<(LogHeader, Layout), (HeaderProblem, JetError)> {
     let corrupt = JetError::LOG_FILE_CORRUPT;
-    let header =
-        LogHeader::read(bytes).map_err(|problem: FormatError| (problem.into(), corrupt))?;
+    let too_short = |problem: FormatError| (problem.into(), JetError::FILE_IO_BEYOND_EOF);
+    let header = LogHeader::read(bytes).map_err(too_short)?;
     let start = bytes.get(..HEADER_SIZE).unwrap_or(bytes);
     if ese_checksum::is_blank(start) {
         return Err((HeaderProblem::Blank, corrupt));

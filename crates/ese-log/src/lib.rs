@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chain;
 mod checksum_records;
 mod error;
 mod folder;

@@ -148,6 +148,12 @@ impl RecordCursor {
         Ok(false)
     }
 
+    /// The position of the record that [`advance`](Self::advance) went to.
+    pub fn lgpos(&self, image: &LogImage) -> Lgpos {
+        let found = self.found.as_ref();
+        found.map_or(Lgpos::NULL, |found| image.lgpos(found.start))
+    }
+
     /// The record that [`advance`](Self::advance) went to.
     pub fn current<'a>(&'a self, image: &'a LogImage) -> Option<RawRecord<'a>> {
         let found = self.found.as_ref()?;

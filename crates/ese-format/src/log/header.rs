@@ -124,6 +124,14 @@ impl LogVersion {
         }
     }
 
+    /// Whether a log of this version was written by an older engine than one of version `before`, as log dumps see it:
+    /// the update minor counts by itself (`LOG::ErrLGDumpLog`, `ese/_log/logdump.cxx`).
+    pub fn is_behind(self, before: LogVersion) -> bool {
+        let major = |version: LogVersion| (version.major, version.minor, version.update_major);
+        let upgraded_layout = self.major > before.major;
+        major(self) < major(before) || (self.update_minor < before.update_minor && !upgraded_layout)
+    }
+
     /// Whether the unused part of a log of this version is zeroes (`FLGVersionZeroFilled`, `ese/_log/log.cxx`).
     pub fn fills_with_zeroes(self) -> bool {
         (self.major, self.minor, self.update_major) >= (8, 4000, 2)

@@ -1,0 +1,88 @@
+//! The chain of logs: is it complete, genuine and undamaged, and is it what a database needs?
+//!
+//! [`verify`] reads every log of a stream once and returns *all* [`Finding`]s, where the reference's own check
+//! (`eseutil /ml`) reports the first problem of each log. [`verdict`] then says, for one database, whether recovery
+//! would succeed. What a database needs and how far recovery would come is decided in [`ranges`] alone.
+
+mod finding;
+mod link;
+pub mod ranges;
+mod survey;
+mod verdict;
+
+pub use finding::{Finding, FindingKind, Severity};
+pub use survey::{CheckpointReport, LogReport};
+pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict};
+
+use crate::error::LogError;
+use crate::folder::StreamFiles;
+use crate::name::Naming;
+use ese_format::Progress;
+use ese_format::log::Checkpoint;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What a whole stream is like.
+#[derive(Debug, Serialize)]
+pub struct ChainReport {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How the stream spells its names.
+    pub naming: Naming,
+    /// Finished logs by the generation in their name, then the current log.
+    pub logs: Vec<LogReport>,
+    /// The checkpoint, if one was found or named.
+    pub checkpoint: Option<CheckpointReport>,
+    /// Everything that was found, in the order of generation, file and position.
+    pub findings: Vec<Finding>,
+}
+
+impl ChainReport {
+    /// Findings of this severity or worse.
+    pub fn count(&self, severity: Severity) -> usize {
+        let found = self.findings.iter();
+        found.filter(|finding| finding.severity >= severity).count()
+    }
+
+    /// The checkpoint, if it can be believed.
+    pub fn trusted_checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref()?.current()
+    }
+}
+
+/// Reads every log of the stream once, in parallel, and reports all that is found. `checkpoint` replaces the
+/// checkpoint file beside the logs.
+///
+/// Only what keeps the folder itself from being read is an error; `None` says that `progress` asked to stop.
+pub fn verify(
+    files: &StreamFiles,
+    checkpoint: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Option<ChainReport>, LogError> {
+    let in_order: Vec<_> = files.in_order().collect();
+    let logs: Option<Vec<LogReport>> = in_order
+        .into_par_iter()
+        .map_init(Vec::new, |buffer, file| {
+            if progress.should_stop() {
+                return None;
+            }
+            let report = survey::survey(file, buffer);
+            progress.advance(report.size);
+            Some(report)
+        })
+        .collect();
+    let Some(logs) = logs else { return Ok(None) };
+    let path = checkpoint.or_else(|| Some(&*files.checkpoints.first()?.path));
+    let checkpoint = path.map(CheckpointReport::read);
+    let mut findings = link::compare(files, &logs, checkpoint.as_ref());
+    findings.extend(logs.iter().flat_map(LogReport::findings));
+    findings.sort_by(|a, b| a.order().cmp(&b.order()));
+    Ok(Some(ChainReport {
+        folder: files.folder.clone(),
+        naming: files.naming.clone(),
+        logs,
+        checkpoint,
+        findings,
+    }))
+}

@@ -1,0 +1,316 @@
+//! What one log file is like by itself.
+
+use super::finding::{Finding, FindingKind};
+use crate::error::{HeaderProblem, LogError};
+use crate::folder::StreamFile;
+use crate::image::{Damage, LogImage, Shore, read_file};
+use crate::name::FileRole;
+use crate::records::{BadRecord, RecordCursor};
+use ese_format::log::{
+    Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader, SEGMENT_SIZE,
+    SegmentHeader,
+};
+use ese_format::{Generation, Lgpos, LogTime};
+use serde::{Serialize, Serializer};
+use std::path::{Path, PathBuf};
+
+/// A log file, read and checked.
+#[derive(Debug, Serialize)]
+pub struct LogReport {
+    /// File name.
+    pub name: String,
+    /// What the file is, by its name.
+    pub role: FileRole,
+    /// Size in bytes; 0 where it cannot be read.
+    pub size: u64,
+    /// What was read; why not, where nothing can be believed.
+    #[serde(serialize_with = "content_or_problem")]
+    pub content: Result<LogContent, LogError>,
+}
+
+/// The content of a log whose header can be believed.
+#[derive(Debug, Serialize)]
+pub struct LogContent {
+    /// Its header.
+    pub header: LogHeader,
+    /// How its records are laid out.
+    pub layout: Layout,
+    /// Where the engine would stop reading.
+    pub end: Lgpos,
+    /// When the last segment was begun, by the clock of the machine; unset in the older layout.
+    pub last_write: LogTime,
+    /// Exclusive or of the checksums of all segments.
+    pub accumulated_checksum: u64,
+    /// Records up to the first fatal damage.
+    pub records: u64,
+    /// Records that can still be read behind fatal damage: recovery would not reach them.
+    pub records_beyond: u64,
+    /// Records that were not whole when the log ended.
+    pub unfinished: u64,
+    /// What is wrong with the body.
+    pub damage: Vec<Damage>,
+    /// Records that cannot be understood.
+    #[serde(serialize_with = "bad_records")]
+    pub bad_records: Vec<BadRecord>,
+}
+
+fn content_or_problem<S: Serializer>(
+    content: &Result<LogContent, LogError>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Problem {
+        problem: String,
+        jet: Option<ese_format::JetError>,
+    }
+    match content {
+        Ok(content) => content.serialize(serializer),
+        Err(problem) => Problem {
+            problem: problem.to_string(),
+            jet: problem.jet(),
+        }
+        .serialize(serializer),
+    }
+}
+
+fn bad_records<S: Serializer>(bad: &[BadRecord], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Bad {
+        lgpos: Lgpos,
+        problem: String,
+    }
+    serializer.collect_seq(bad.iter().map(|bad| Bad {
+        lgpos: bad.lgpos,
+        problem: bad.problem.to_string(),
+    }))
+}
+
+/// The most unreadable records that are listed for one log; damage beyond that says nothing new.
+const BAD_RECORDS_MAX: usize = 100;
+
+/// Reads and checks one log; `buffer` is reused from file to file.
+pub(super) fn survey(file: &StreamFile, buffer: &mut Vec<u8>) -> LogReport {
+    let mut size = 0;
+    let content = read_file(&file.path, buffer).and_then(|()| {
+        size = buffer.len() as u64;
+        let image = LogImage::from_bytes(&file.path, std::mem::take(buffer))?;
+        let content = content(&image);
+        *buffer = image.bytes;
+        Ok(content)
+    });
+    LogReport {
+        name: file.name(),
+        role: file.role,
+        size,
+        content,
+    }
+}
+
+fn content(image: &LogImage) -> LogContent {
+    let mut cursor = RecordCursor::salvage();
+    let (mut records, mut records_beyond) = (0, 0);
+    let mut bad_records = Vec::new();
+    let broken_from = broken_from(image);
+    loop {
+        match cursor.advance(image) {
+            Ok(false) => break,
+            Ok(true) => {
+                let lgpos = cursor.lgpos(image);
+                let beyond = broken_from.is_some_and(|broken| lgpos >= broken);
+                if beyond || !bad_records.is_empty() {
+                    records_beyond += 1;
+                } else {
+                    records += 1;
+                }
+            }
+            Err(bad) if bad_records.len() < BAD_RECORDS_MAX => bad_records.push(bad),
+            Err(_) => {}
+        }
+    }
+    LogContent {
+        header: image.header.clone(),
+        layout: image.layout,
+        end: image.end(),
+        last_write: last_write(image),
+        accumulated_checksum: image.body.accumulated_checksum,
+        records,
+        records_beyond,
+        unfinished: cursor.unfinished,
+        damage: image.body.damage.clone(),
+        bad_records,
+    }
+}
+
+/// Where the first island behind damage begins.
+fn broken_from(image: &LogImage) -> Option<Lgpos> {
+    let mut islands = image.body.islands.iter();
+    let broken = islands.find(|island| island.shore == Shore::Damage)?;
+    Some(image.lgpos(broken.bytes.start))
+}
+
+fn last_write(image: &LogImage) -> LogTime {
+    let start = image.body.end.checked_sub(SEGMENT_SIZE);
+    let segment = start.filter(|start| *start >= SEGMENT_SIZE && image.layout == Layout::Segments);
+    let header = segment.and_then(|start| SegmentHeader::read(image.bytes.get(start..)?, 0).ok());
+    header.map(|header| header.started).unwrap_or_default()
+}
+
+impl LogReport {
+    /// The header, if it can be believed.
+    pub fn header(&self) -> Option<&LogHeader> {
+        self.content.as_ref().ok().map(|content| &content.header)
+    }
+
+    /// The generation that the name says, or else the header.
+    pub fn generation(&self) -> Option<Generation> {
+        match self.role {
+            FileRole::Generation { generation, .. } => Some(generation),
+            _ => self.header().map(|header| header.generation),
+        }
+    }
+
+    /// Whether this is the current log.
+    pub fn is_current(&self) -> bool {
+        self.role == FileRole::Current
+    }
+
+    /// The damage that recovery would stop at, if any.
+    pub fn fatal_damage(&self) -> Option<Lgpos> {
+        let content = self.content.as_ref().ok()?;
+        let current = self.is_current();
+        let damage = content
+            .damage
+            .iter()
+            .filter(|damage| damage.is_fatal(current));
+        let bad = content.bad_records.iter().map(|bad| bad.lgpos);
+        damage.map(Damage::lgpos).chain(bad).min()
+    }
+
+    /// Whether the file has another size than its header says.
+    pub fn has_wrong_size(&self) -> bool {
+        self.header()
+            .is_some_and(|header| header.file_size() != self.size)
+    }
+
+    /// Findings about this file alone.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let finding = |kind| Finding::about(self, kind);
+        let content = match &self.content {
+            Ok(content) => content,
+            Err(problem) => return vec![finding(self.unusable(problem))],
+        };
+        let mut found = Vec::new();
+        let header = &content.header;
+        if let FileRole::Generation { generation, .. } = self.role
+            && generation != header.generation
+        {
+            let found_generation = header.generation;
+            found.push(finding(FindingKind::NameMismatch {
+                named: generation,
+                found: found_generation,
+            }));
+        }
+        if self.has_wrong_size() {
+            found.push(finding(FindingKind::FileSize {
+                size: self.size,
+                expected: header.file_size(),
+            }));
+        }
+        if header.flags.is_reserve() {
+            found.push(finding(FindingKind::MadeFromReserve));
+        }
+        if let Some(problem) = &header.attachments.problem {
+            let problem = problem.to_string();
+            found.push(finding(FindingKind::AttachList { problem }));
+        }
+        let fatal = self.fatal_damage();
+        for damage in &content.damage {
+            let beyond = (fatal == Some(damage.lgpos())).then_some(content.records_beyond);
+            let kind = FindingKind::Damage {
+                damage: damage.clone(),
+                fatal: damage.is_fatal(self.is_current()),
+                records_beyond: beyond,
+            };
+            found.push(finding(kind).at(damage.lgpos()));
+        }
+        for bad in &content.bad_records {
+            let problem = bad.problem.to_string();
+            found.push(finding(FindingKind::BadRecord { problem }).at(bad.lgpos));
+        }
+        if content.unfinished > 0 && fatal.is_none() {
+            let count = content.unfinished;
+            found.push(finding(FindingKind::UnfinishedRecords { count }).at(content.end));
+        }
+        found
+    }
+
+    fn unusable(&self, problem: &LogError) -> FindingKind {
+        let jet = problem.jet();
+        match problem {
+            LogError::Header { .. } if self.size == 0 => FindingKind::Empty,
+            LogError::Header { problem, .. } if **problem == HeaderProblem::Blank => {
+                FindingKind::Blank
+            }
+            LogError::Header { problem, .. } => FindingKind::Header {
+                problem: problem.to_string(),
+                jet,
+            },
+            other => FindingKind::Unreadable {
+                problem: other.to_string(),
+                jet,
+            },
+        }
+    }
+}
+
+/// The checkpoint file, read.
+#[derive(Debug, Serialize)]
+pub struct CheckpointReport {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Both copies, if the file can be read.
+    pub copies: Option<CheckpointFile>,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+}
+
+impl CheckpointReport {
+    pub(super) fn read(path: &Path) -> Self {
+        let mut bytes = Vec::new();
+        let read = read_file(path, &mut bytes);
+        CheckpointReport {
+            path: path.to_owned(),
+            copies: read.is_ok().then(|| CheckpointFile::read(&bytes)),
+            problem: read.err().map(|problem| problem.to_string()),
+        }
+    }
+
+    /// The copy that the engine would use.
+    pub fn current(&self) -> Option<&Checkpoint> {
+        let (checkpoint, _) = self.copies.as_ref()?.current().ok()?;
+        Some(checkpoint)
+    }
+
+    pub(super) fn findings(&self) -> Vec<FindingKind> {
+        let Some(copies) = &self.copies else {
+            let problem = self.problem.clone().unwrap_or_default();
+            return vec![FindingKind::CheckpointUnusable { problem }];
+        };
+        match copies.current() {
+            Err(
+                problem
+                @ (CheckpointProblem::BothDamaged | CheckpointProblem::WrongFileType { .. }),
+            ) => {
+                let problem = problem.to_string();
+                vec![FindingKind::CheckpointUnusable { problem }]
+            }
+            Ok((_, HeaderCopy::Shadow)) => vec![FindingKind::CheckpointCopy {
+                copy: HeaderCopy::Primary,
+            }],
+            Ok(_) if !copies.copies_agree => vec![FindingKind::CheckpointCopy {
+                copy: HeaderCopy::Shadow,
+            }],
+            Ok(_) => Vec::new(),
+        }
+    }
+}

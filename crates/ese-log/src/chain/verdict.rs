@@ -1,0 +1,380 @@
+//! Whether recovery of a database would succeed with the logs that are there.
+
+use super::ranges::{LogNeed, Reach, first_position, reach, redo_start};
+use super::{ChainReport, LogReport};
+use crate::name::FileRole;
+use ese_format::database::State;
+use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime};
+use serde::Serialize;
+use std::fmt;
+
+/// Whether a database can be activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It is consistent as it is.
+    ReadyWithoutReplay,
+    /// Recovery would succeed and nothing that was committed is lost.
+    Ready,
+    /// Recovery would succeed if the loss of committed work is accepted (`eseutil /r ... /a`).
+    ReadyWithLoss,
+    /// Recovery would fail.
+    NotReady,
+}
+
+/// As printed: `READY WITH LOSS`.
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Readiness::ReadyWithoutReplay => "READY (no replay needed)",
+            Readiness::Ready => "READY",
+            Readiness::ReadyWithLoss => "READY WITH LOSS",
+            Readiness::NotReady => "NOT READY",
+        })
+    }
+}
+
+/// Committed work that recovery would give up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// First generation that is lost.
+    pub first: Generation,
+    /// Last generation that is lost.
+    pub last: Generation,
+    /// When the last log that is kept was last written to, as far as it says: nothing before is lost.
+    pub after: LogTime,
+    /// When the last of the lost logs was begun, if the database or the log itself says so.
+    pub until: LogTime,
+}
+
+/// What recovery of one database would come to.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatabaseVerdict {
+    /// Whether it would succeed.
+    pub readiness: Readiness,
+    /// The state in the header, in words.
+    pub state: String,
+    /// The logs that the database needs; none if it needs none.
+    pub need: Option<LogNeed>,
+    /// How far recovery would come; none if there is nothing to recover or no log.
+    pub reach: Option<Reach>,
+    /// What would be given up.
+    pub loss: Option<Loss>,
+    /// The error that the engine would end with.
+    pub jet: Option<JetError>,
+    /// Why, one sentence each.
+    pub reasons: Vec<String>,
+    /// What to do, one sentence each.
+    pub advice: Vec<String>,
+}
+
+/// The verdict for the database with this header.
+pub fn verdict(report: &ChainReport, header: &DatabaseHeader) -> DatabaseVerdict {
+    let mut verdict = DatabaseVerdict {
+        readiness: Readiness::NotReady,
+        state: header.state.name().to_owned(),
+        need: LogNeed::of(header),
+        reach: None,
+        loss: None,
+        jet: None,
+        reasons: Vec::new(),
+        advice: Vec::new(),
+    };
+    verdict.explain_repair(header);
+    if header.state == State::CLEAN_SHUTDOWN {
+        verdict.clean(report, header);
+        return verdict;
+    }
+    match verdict.need {
+        Some(need) => verdict.dirty(report, header, need),
+        None => {
+            verdict.refuse(
+                format!("the database is in the state \"{}\"", verdict.state),
+                JetError::DATABASE_CORRUPTED,
+            );
+            verdict
+                .advice
+                .push("finish the operation that left this state, or use another copy".to_owned());
+        }
+    }
+    verdict
+}
+
+impl DatabaseVerdict {
+    fn refuse(&mut self, reason: String, jet: JetError) {
+        self.readiness = Readiness::NotReady;
+        self.reasons.push(reason);
+        self.jet = self.jet.or(Some(jet));
+    }
+
+    fn explain_repair(&mut self, header: &DatabaseHeader) {
+        if header.repair_count > 0 {
+            let count = header.repair_count;
+            let time = header.repair_time;
+            self.reasons.push(format!(
+                "the database was repaired {count} time(s), last {time}: what its logs held then was not applied and may be lost"
+            ));
+        }
+        if header.log_signature.is_null() {
+            self.reasons.push(
+                "the log signature is zeroed, as repair leaves it: the database belongs to no log stream".to_owned(),
+            );
+        }
+    }
+
+    /// A clean database needs no log. Later logs of its stream can still bring it forward.
+    fn clean(&mut self, report: &ChainReport, header: &DatabaseHeader) {
+        self.readiness = Readiness::ReadyWithoutReplay;
+        let signatures = || report.logs.iter().filter_map(LogReport::header);
+        if header.log_signature.is_null() {
+            return;
+        }
+        if !signatures().any(|log| log.signature == header.log_signature) {
+            self.reasons
+                .push("the logs here belong to another stream than the database".to_owned());
+            return;
+        }
+        let consistent = header.last_consistent;
+        let end = signatures().map(|log| log.generation).max();
+        if end.is_some_and(|end| end > consistent.generation) {
+            self.reasons.push(format!(
+                "the database was last consistent at {consistent}; the logs go on to generation {0} ({0:#x})",
+                end.unwrap_or_default()
+            ));
+            self.advice.push(
+                "if this is an older copy, the later logs can bring it forward (edbreplay)"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn dirty(&mut self, report: &ChainReport, header: &DatabaseHeader, need: LogNeed) {
+        let Some(start) = redo_start(report, Some(need)) else {
+            self.refuse(
+                "there is no log at all".to_owned(),
+                JetError::REQUIRED_LOG_FILES_MISSING,
+            );
+            return;
+        };
+        let reach = reach(report, start);
+        self.belongs(report, header, need);
+        self.remark_checkpoint(report, need);
+        if self.jet.is_none() {
+            self.judge_reach(report, header, need, &reach);
+        }
+        if self.readiness == Readiness::NotReady {
+            self.advise_on_missing(report, need);
+            self.advise_on_detour(report, need, &reach);
+        }
+        self.reach = Some(reach);
+    }
+
+    /// Recovery that fails before it comes to what the database needs may succeed if it starts there.
+    fn advise_on_detour(&mut self, report: &ChainReport, need: LogNeed, failed: &Reach) {
+        if failed.start.generation < need.min_required
+            && failed.last < Some(need.min_required)
+            && reach(report, first_position(report, need.min_required)).last
+                >= Some(need.max_required)
+        {
+            let names = report.naming.generation(need.min_required);
+            self.advice.push(format!(
+                "all that the database needs is there: recovery from {names} on succeeds (edbreplay, or move the logs before it away)"
+            ));
+        }
+    }
+
+    /// Whether stream and database belong together.
+    fn belongs(&mut self, report: &ChainReport, header: &DatabaseHeader, need: LogNeed) {
+        let log = |generation| {
+            let mut headers = report.logs.iter().filter_map(LogReport::header);
+            headers.find(|log| log.generation == generation)
+        };
+        let reference = log(need.max_required).or_else(|| log(need.min_required));
+        let Some(log) = reference.or_else(|| report.logs.iter().find_map(LogReport::header)) else {
+            return;
+        };
+        if log.signature != header.log_signature {
+            let (logs, own) = (log.signature, header.log_signature);
+            self.refuse(
+                format!("the logs belong to another stream: {logs}; the database needs {own}"),
+                JetError::BAD_LOG_SIGNATURE,
+            );
+        }
+        if log.page_size() != header.page_size() {
+            let (logs, own) = (log.page_size(), header.page_size());
+            self.refuse(
+                format!("the logs are for pages of {logs} bytes, the database has {own}"),
+                JetError::PAGE_SIZE_MISMATCH,
+            );
+        }
+        // The engine compares the creation time of the last required log with the one that the header remembers.
+        let exact = reference.filter(|log| log.generation == need.max_required);
+        let expected = match header.max_required_created {
+            time if time.is_null() && need.max_required == need.max_committed => {
+                header.max_committed_created
+            }
+            time => time,
+        };
+        if let Some(log) = exact.filter(|log| !expected.is_null() && log.created != expected) {
+            let found = log.created;
+            self.refuse(
+                format!(
+                    "generation {0} ({0:#x}) was created {found}; the database needs the one created {expected}",
+                    need.max_required
+                ),
+                JetError::REQUIRED_LOG_FILES_MISSING,
+            );
+        }
+    }
+
+    fn remark_checkpoint(&mut self, report: &ChainReport, need: LogNeed) {
+        let ahead = report
+            .trusted_checkpoint()
+            .filter(|checkpoint| checkpoint.checkpoint.generation > need.min_required);
+        if let Some(checkpoint) = ahead {
+            self.reasons.push(format!(
+                "the checkpoint {} is past the first log that the database needs: it belongs to a newer copy",
+                checkpoint.checkpoint
+            ));
+            self.advice.push(
+                "recover without the checkpoint file (move it away on the working copy)".to_owned(),
+            );
+        }
+    }
+
+    fn judge_reach(
+        &mut self,
+        report: &ChainReport,
+        header: &DatabaseHeader,
+        need: LogNeed,
+        reach: &Reach,
+    ) {
+        let stop = reach.stop.as_ref();
+        if let Some(stop) = stop {
+            let file = stop.file.clone().unwrap_or_default();
+            let colon = if file.is_empty() { "" } else { ": " };
+            self.reasons.push(format!(
+                "recovery stops at generation {0} ({0:#x}): {file}{colon}{1}",
+                stop.generation, stop.reason
+            ));
+        }
+        if reach.start.generation > need.min_required {
+            let min = need.min_required;
+            self.refuse(
+                format!("the lowest log that is there comes after generation {min} ({min:#x})"),
+                JetError::REQUIRED_LOG_FILES_MISSING,
+            );
+            return;
+        }
+        let shortfall = need.shortfall(reach.last);
+        if shortfall == Some(JetError::REQUIRED_LOG_FILES_MISSING) {
+            let jet = stop.map_or(JetError::REQUIRED_LOG_FILES_MISSING, |stop| stop.jet);
+            self.refuse(
+                format!(
+                    "the database needs generations {}-{} ({0:#x}-{1:#x})",
+                    need.min_required, need.max_required
+                ),
+                jet,
+            );
+            return;
+        }
+        if shortfall.is_none() && stop.is_none() {
+            self.readiness = Readiness::Ready;
+            return;
+        }
+        self.readiness = Readiness::ReadyWithLoss;
+        self.jet = Some(match (shortfall, stop) {
+            (Some(_), Some(stop)) if stop.is_corruption => JetError::COMMITTED_LOG_FILE_CORRUPT,
+            (Some(shortfall), _) => shortfall,
+            (None, Some(stop)) => stop.jet,
+            (None, None) => JetError::COMMITTED_LOG_FILES_MISSING,
+        });
+        self.loss = loss(report, header, need, reach);
+        self.advice.push(
+            "look for the lost logs first; what eseutil /r ... /a accepts, cannot be undone"
+                .to_owned(),
+        );
+        if stop.is_some_and(|stop| stop.is_corruption) {
+            self.advice.push(
+                "the damaged log and all after it must be moved away before recovery".to_owned(),
+            );
+        }
+    }
+
+    fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed) {
+        let missing: Vec<Generation> = (need.min_required.0..=need.max_required.0)
+            .map(Generation)
+            .filter(|generation| !is_there(report, *generation))
+            .take(MISSING_MAX + 1)
+            .collect();
+        let names: Vec<String> = missing
+            .iter()
+            .take(MISSING_MAX)
+            .map(|generation| report.naming.generation(*generation))
+            .collect();
+        if !names.is_empty() {
+            let more = if missing.len() > MISSING_MAX {
+                " and more"
+            } else {
+                ""
+            };
+            self.advice.push(format!(
+                "find {}{more}: in backups, on the standby copy, or still as {} on the source",
+                names.join(", "),
+                report.naming.current()
+            ));
+        }
+    }
+}
+
+/// The most missing files that are named.
+const MISSING_MAX: usize = 20;
+
+fn is_there(report: &ChainReport, generation: Generation) -> bool {
+    report.logs.iter().any(|log| match log.role {
+        FileRole::Generation {
+            generation: named, ..
+        } => named == generation,
+        _ => log.generation() == Some(generation),
+    })
+}
+
+fn loss(
+    report: &ChainReport,
+    header: &DatabaseHeader,
+    need: LogNeed,
+    reach: &Reach,
+) -> Option<Loss> {
+    let kept = reach.last?;
+    let highest = report.logs.iter().filter_map(LogReport::generation).max();
+    let last = highest.unwrap_or_default().max(need.max_committed);
+    let content = |generation| {
+        let contents = report
+            .logs
+            .iter()
+            .filter_map(|log| log.content.as_ref().ok());
+        let mut contents = contents.filter(move |content| content.header.generation == generation);
+        contents.next()
+    };
+    let until = match content(last) {
+        Some(content) => content.header.created,
+        None if last == need.max_committed => header.max_committed_created,
+        None => LogTime::default(),
+    };
+    Some(Loss {
+        first: Generation(kept.0 + 1),
+        last,
+        after: content(kept)
+            .map(|content| content.last_write)
+            .unwrap_or_default(),
+        until,
+    })
+}
+
+/// Where redo starts and ends, for people.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.end.unwrap_or(Lgpos::NULL);
+        write!(f, "redo from {} to {end}", self.start)
+    }
+}

@@ -1,0 +1,101 @@
+//! Whole streams that are in order: nothing is reported that is not there, and the verdict on each database is what the
+//! reference engine's recovery came to.
+
+use ese_format::database::HeaderCopies;
+use ese_log::StreamFiles;
+use ese_log::chain::{ChainReport, FindingKind, Readiness, Severity, verdict, verify};
+use ese_testkit::fixtures;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn report(folder: &Path) -> ChainReport {
+    let files = StreamFiles::find(folder, None).unwrap();
+    verify(&files, None, &()).unwrap().unwrap()
+}
+
+/// Findings above notes, as text.
+fn worse_than_notes(report: &ChainReport) -> Vec<String> {
+    let findings = report.findings.iter();
+    let worse = findings.filter(|finding| finding.severity > Severity::Note);
+    worse.map(ToString::to_string).collect()
+}
+
+/// Verdicts on the databases in a folder, by file name.
+fn verdicts(folder: &Path, report: &ChainReport) -> BTreeMap<String, (Readiness, Option<i32>)> {
+    let mut found = BTreeMap::new();
+    for path in fixtures::files_below(folder) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.parent() != Some(folder) || !(name.ends_with(".edb") || name.ends_with(".old1")) {
+            continue;
+        }
+        let copies = HeaderCopies::read(&fs::read(&path).unwrap());
+        let verdict = verdict(report, &copies.good().unwrap().fields);
+        found.insert(name, (verdict.readiness, verdict.jet.map(|jet| jet.code)));
+    }
+    found
+}
+
+#[test]
+fn the_engine_made_streams_are_in_order_and_ready() {
+    let mut databases = 0;
+    for set in fixtures::engine_set_names() {
+        let folder = fixtures::engine_set(&set).unwrap();
+        let said = fs::read_to_string(folder.join("expected/ml-all.txt")).unwrap();
+        assert!(said.contains("No damaged log files were found"), "{set}");
+        let state = folder.join("state");
+        let report = report(&state);
+        let expected: &[&str] = match set.as_str() {
+            // Its last logs were taken away.
+            "lossy-p8k" => &["there is no current log edb.log"],
+            _ => &[],
+        };
+        assert_eq!(worse_than_notes(&report), expected, "{set}");
+        for (name, (readiness, jet)) in verdicts(&state, &report) {
+            let expected = match (set.as_str(), name.as_str()) {
+                ("lossy-p8k", _) => (Readiness::ReadyWithLoss, Some(-582)),
+                (set, name) if name.ends_with(".old1") || set.contains("clean-") => {
+                    (Readiness::ReadyWithoutReplay, None)
+                }
+                _ => (Readiness::Ready, None),
+            };
+            assert_eq!((readiness, jet), expected, "{set} {name}");
+            databases += 1;
+        }
+    }
+    if fixtures::shared().is_some() {
+        assert!(databases >= 68, "{databases}");
+    }
+}
+
+#[test]
+fn the_streams_of_windows_are_in_order() {
+    let Some(real) = fixtures::real() else { return };
+    let stream = |folder: &str| report(&real.join(folder));
+    let win10 = stream("museum/SRUM/Win10/APTSimulatorVM/Clean");
+    let win11 = stream("museum/SRUM/Win11/RathbunVM/Dirty");
+    let xp = stream("xp-catroot2");
+    for (report, logs, leftovers) in [(&win10, 8, 3), (&win11, 4, 2), (&xp, 6, 2)] {
+        assert_eq!(report.logs.len(), logs, "{}", report.folder.display());
+        assert_eq!(
+            worse_than_notes(report),
+            [""; 0],
+            "{}",
+            report.folder.display()
+        );
+        let notes = report.findings.iter();
+        let count = notes.filter(|finding| matches!(finding.kind, FindingKind::Leftover { .. }));
+        assert_eq!(count.count(), leftovers, "{}", report.folder.display());
+    }
+    let header = |folder: &str| {
+        let copies = HeaderCopies::read(&fs::read(real.join(folder)).unwrap());
+        copies.good().unwrap().fields.clone()
+    };
+    // A true replay case, and its neighbour that repair made clean without any log.
+    let dirty = header("museum/SRUM/Win11/RathbunVM/Dirty/SRUDB.dat");
+    assert_eq!(verdict(&win11, &dirty).readiness, Readiness::Ready);
+    let repaired = header("museum/SRUM/Win11/RathbunVM/Clean/SRUDB.dat");
+    let repaired = verdict(&win11, &repaired);
+    assert_eq!(repaired.readiness, Readiness::ReadyWithoutReplay);
+    assert_eq!(repaired.reasons.len(), 2, "{:?}", repaired.reasons);
+}
