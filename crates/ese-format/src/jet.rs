@@ -23,6 +23,8 @@ macro_rules! jet_errors {
 }
 
 jet_errors! {
+    /// A page is needed as it was before, and neither disk nor log has it.
+    DATABASE_BUFFER_DEPENDENCIES_CORRUPTED = -255 "DatabaseBufferDependenciesCorrupted";
     /// A page link does not lead where the neighbour says.
     BAD_PAGE_LINK = -327 "BadPageLink";
     /// A parent page points at a page that is not its child.
@@ -83,6 +85,10 @@ jet_errors! {
     LOG_SEQUENCE_CHECKSUM_MISMATCH = -590 "LogSequenceChecksumMismatch";
     /// A page is initialised on one side and not on the other.
     PAGE_INITIALIZED_MISMATCH = -596 "PageInitializedMismatch";
+    /// A page has a change that the database should not have yet.
+    DB_TIME_BEYOND_MAX_REQUIRED = -625 "DbTimeBeyondMaxRequired";
+    /// A log record contradicts the database.
+    LOG_OPERATION_INCONSISTENT_WITH_DATABASE = -626 "LogOperationInconsistentWithDatabase";
     /// A page's checksum does not match its bytes.
     READ_VERIFY_FAILURE = -1018 "ReadVerifyFailure";
     /// A page that should be in use is blank.
@@ -95,6 +101,8 @@ jet_errors! {
     READ_PGNO_VERIFY_FAILURE = -1118 "ReadPgnoVerifyFailure";
     /// A page's last write was lost.
     READ_LOST_FLUSH_VERIFY_FAILURE = -1119 "ReadLostFlushVerifyFailure";
+    /// A page is not in the state that recovery expects.
+    RECOVERY_VERIFY_FAILURE = -1123 "RecoveryVerifyFailure";
     /// Not a database, or one that is corrupted.
     DATABASE_CORRUPTED = -1206 "DatabaseCorrupted";
     /// The format version is not supported.
@@ -107,10 +115,14 @@ jet_errors! {
     LV_CORRUPTED = -1526 "LVCorrupted";
     /// Compressed data does not unpack.
     DECOMPRESSION_FAILED = -1620 "DecompressionFailed";
+    /// A database was created by an engine whose creation is not logged in full.
+    INVALID_CREATE_DB_VERSION = -1225 "InvalidCreateDbVersion";
     /// A database that the logs attach is missing or is another one.
     ATTACHED_DATABASE_MISMATCH = -1216 "AttachedDatabaseMismatch";
     /// The page size differs from what is expected.
     PAGE_SIZE_MISMATCH = -1213 "PageSizeMismatch";
+    /// A page lies behind the end of the file.
+    FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
     /// The file is not there.
     FILE_NOT_FOUND = -1811 "FileNotFound";
     /// A file ends before what should be read from it.

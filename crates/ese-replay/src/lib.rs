@@ -2,4 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod database;
+pub mod error;
 pub mod page_edit;
+pub mod page_files;
+pub mod pages;
+pub mod redo;
+pub mod session;
+mod tree;
+pub mod undo;
+
+pub use database::Database;
+pub use error::{Problem, ReplayError};
+pub use redo::Redo;

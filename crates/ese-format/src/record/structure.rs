@@ -116,12 +116,12 @@ pub struct Split<'a> {
     /// Key of the pointer to insert into the parent.
     #[serde(serialize_with = "hex")]
     pub parent_key: &'a [u8],
-    /// New prefix of the split page.
+    /// Prefix of the split page before.
     #[serde(serialize_with = "hex")]
-    pub split_prefix: &'a [u8],
-    /// Prefix of the new page.
+    pub split_prefix_before: &'a [u8],
+    /// Prefix of the split page after; that of the new page is the key of its node `iline_prefix_new`.
     #[serde(serialize_with = "hex")]
-    pub new_prefix: &'a [u8],
+    pub split_prefix_after: &'a [u8],
     /// The split page before; `None` in the older form, which has no room for it.
     pub before_image: Option<PageImage<'a>>,
 }
@@ -180,16 +180,16 @@ impl<'a> Split<'a> {
     fn read_form(reader: &mut Reader<'a>, has_image: bool) -> Result<Self, FormatError> {
         let page = fixed(reader, "Split.page")?;
         let split = fixed(reader, "Split")?;
-        let split_prefix = reader.u16("Split.split_prefix length")?;
-        let new_prefix = reader.u16("Split.new_prefix length")?;
+        let prefix_before = reader.u16("Split.split_prefix_before length")?;
+        let prefix_after = reader.u16("Split.split_prefix_after length")?;
         let parent_key = reader.u16("Split.parent_key length")?;
         let image = has_image.then(|| image_header(reader)).transpose()?;
         Ok(Split {
             page,
             split,
             parent_key: reader.take(parent_key.into(), "Split.parent_key")?,
-            split_prefix: reader.take(split_prefix.into(), "Split.split_prefix")?,
-            new_prefix: reader.take(new_prefix.into(), "Split.new_prefix")?,
+            split_prefix_before: reader.take(prefix_before.into(), "Split.split_prefix_before")?,
+            split_prefix_after: reader.take(prefix_after.into(), "Split.split_prefix_after")?,
             before_image: image.map(|image| image_bytes(reader, image)).transpose()?,
         })
     }

@@ -64,7 +64,7 @@ impl PageImage {
     }
 
     /// Sets the free bytes; the uncommitted ones stay among them.
-    pub(super) fn set_free(&mut self, bytes: usize) {
+    pub(crate) fn set_free(&mut self, bytes: usize) {
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
         let header = self.header_mut();
         header.set_free(bytes);

@@ -340,6 +340,15 @@ impl PageImage {
         self.set_external_header(extended.as_deref().unwrap_or(space))
     }
 
+    /// The space header in the external header of a tree's root, if there is one.
+    pub fn space_header(&self) -> Result<Option<[u8; SpaceHeader::SIZE]>, EditError> {
+        let bytes = self.view().external_header()?;
+        let start = usize::from(bytes.len() > SpaceHeader::SIZE);
+        let there = start == 0 || bytes.first().is_some_and(|flags| flags & 1 != 0);
+        let header = bytes.get(start..).and_then(|bytes| bytes.first_chunk());
+        Ok(header.filter(|_| there).copied())
+    }
+
     /// Fills everything that no tag refers to with `byte` (`CPAGE::OverwriteUnusedSpace`).
     pub fn overwrite_unused(&mut self, byte: u8) -> Result<(), EditError> {
         self.reorganise()?;

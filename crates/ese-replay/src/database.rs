@@ -1,0 +1,142 @@
+//! One database during a replay: its header as it will be, its pages, and the pages that redo owes an explanation.
+//!
+//! While logs are replayed that the database already contains (its *required range*), a page may be missing because
+//! a later shrink or trim in the same range took it away. Redo then skips the page and writes it down; the shrink or
+//! trim strikes it off. What is left on the list when the range ends was really missing
+//! (`CLogRedoMap`, `ErrLGIVerifyRedoMapForIfmp`, `ese/_log/logredo.cxx`).
+
+use crate::error::Problem;
+use crate::pages::{Content, Pages};
+use ese_format::database::DatabaseHeader;
+use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
+use std::collections::BTreeMap;
+
+/// The first format version whose pages count reserved tags (`JET_efvReservedTags`, `ese/sysver.cxx`).
+const RESERVED_TAGS_FORMAT: (u32, u32, u32) = (0x620, 270, 560);
+/// The first format version whose header tells where the file was last resized (`JET_efvLgposLastResize`).
+const LAST_RESIZE_FORMAT: (u32, u32, u32) = (0x620, 110, 240);
+
+/// A page that redo skipped, and why.
+#[derive(Debug)]
+pub struct Skipped {
+    /// The first record that met it.
+    pub lgpos: Lgpos,
+    /// What would be wrong if nothing explains it.
+    pub problem: Problem,
+}
+
+/// A database that is being replayed.
+pub struct Database {
+    /// The header as it stands now.
+    pub header: DatabaseHeader,
+    /// The pages.
+    pub pages: Pages,
+    /// The highest generation whose changes may be in the database already; 0 when none are.
+    pub required_until: Generation,
+    /// The highest dbtime met.
+    pub dbtime: Dbtime,
+    /// The highest object id met.
+    pub last_objid: ObjId,
+    gone: BTreeMap<Pgno, Skipped>,
+    too_old: BTreeMap<Pgno, Skipped>,
+}
+
+impl Database {
+    /// A database with this header and these pages.
+    pub fn new(header: DatabaseHeader, pages: Pages) -> Self {
+        let mut database = Database {
+            required_until: header.max_required,
+            dbtime: header.dbtime,
+            last_objid: header.last_objid,
+            header,
+            pages,
+            gone: BTreeMap::new(),
+            too_old: BTreeMap::new(),
+        };
+        database.apply_format();
+        database
+    }
+
+    /// Whether `generation` lies in the range whose changes may be in the database already.
+    pub fn in_required_range(&self, generation: Generation) -> bool {
+        generation <= self.required_until
+    }
+
+    /// Takes a newer format version; an older one changes nothing.
+    pub(crate) fn raise_format(&mut self, version: (u32, u32, u32)) {
+        if version > self.header.format_version() {
+            (
+                self.header.version,
+                self.header.update_major,
+                self.header.update_minor,
+            ) = version;
+            self.apply_format();
+        }
+    }
+
+    fn apply_format(&mut self) {
+        let version = self.header.format_version();
+        self.pages
+            .count_reserved_tags(version >= RESERVED_TAGS_FORMAT);
+    }
+
+    /// Whether the header tells where the file was last resized.
+    pub(crate) fn tells_last_resize(&self) -> bool {
+        self.header.format_version() >= LAST_RESIZE_FORMAT
+    }
+
+    /// Keeps the highest dbtime and object id; values that mean "none" do not count.
+    pub(crate) fn note(&mut self, dbtime: Dbtime, objid: ObjId) {
+        if dbtime < Dbtime::REVERT {
+            self.dbtime = self.dbtime.max(dbtime);
+        }
+        self.last_objid = self.last_objid.max(objid);
+    }
+
+    /// Whether redo skips the page because it is gone.
+    pub(crate) fn is_gone(&self, pgno: Pgno) -> bool {
+        self.gone.contains_key(&pgno)
+    }
+
+    /// Writes down a page that is gone.
+    pub(crate) fn mark_gone(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
+        self.gone.entry(pgno).or_insert(Skipped { lgpos, problem });
+    }
+
+    /// Writes down a page that misses changes.
+    pub(crate) fn mark_too_old(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
+        self.too_old
+            .entry(pgno)
+            .or_insert(Skipped { lgpos, problem });
+    }
+
+    /// Strikes pages off both lists: a shrink or trim explains them.
+    pub(crate) fn explain(&mut self, first: Pgno, last: Pgno) {
+        let outside = |pgno: &Pgno| *pgno < first || *pgno > last;
+        self.gone.retain(|pgno, _| outside(pgno));
+        self.too_old.retain(|pgno, _| outside(pgno));
+    }
+
+    /// The page without explanation that was met first, taken out.
+    pub(crate) fn take_unexplained(&mut self) -> Option<Skipped> {
+        let first = |map: &BTreeMap<Pgno, Skipped>| {
+            let oldest = map.iter().min_by_key(|(_, skipped)| skipped.lgpos);
+            oldest.map(|(pgno, _)| *pgno)
+        };
+        let from_gone = first(&self.gone).and_then(|pgno| self.gone.remove(&pgno));
+        from_gone.or_else(|| first(&self.too_old).and_then(|pgno| self.too_old.remove(&pgno)))
+    }
+
+    /// Pages that redo skipped and that nothing explains yet.
+    pub fn unexplained(&self) -> usize {
+        self.gone.len() + self.too_old.len()
+    }
+
+    /// What stands at a page number; a page that a shrink gave up counts as blank.
+    pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
+        match self.pages.look(pgno)? {
+            Content::Page if self.pages.get(pgno)?.dbtime() == Dbtime::SHRUNK => Ok(Content::Blank),
+            other => Ok(other),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Places for the pages of a replay.
+
+mod memory;
+
+pub use memory::MemoryFile;

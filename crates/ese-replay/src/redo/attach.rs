@@ -1,0 +1,274 @@
+//! Databases that the log creates, attaches and detaches.
+//!
+//! A database is known by its signature, never by its path. What its header says about its last attach decides from
+//! which record on the log is meant for it (`ErrLGRICheckRedoAttachDb`, `ErrLGRICheckRedoCreateDb`):
+//!
+//! | last attach of the header | the log's attach is | |
+//! |---|---|---|
+//! | same place | the one the header knows | attach; redo begins behind it |
+//! | before, header clean at the place that the record names | newer | attach, and the header takes it over |
+//! | before, clean elsewhere | newer | mismatch: this is not the copy that the log goes on with |
+//! | behind | of the past | wait for a later one |
+
+use super::{Outcome, Redo};
+use crate::database::Database;
+use crate::error::Problem;
+use crate::pages::{PageFile, Pages};
+use crate::tree;
+use ese_format::database::{DatabaseHeader, State};
+use ese_format::page::PageSize;
+use ese_format::record::{AttachDb, CreateDb, DetachDb};
+use ese_format::{Generation, Lgpos, Pgno, Signature};
+
+/// The root of the whole database, and of the tree of pages that it owns.
+const OWNED_EXTENTS_ROOT: Pgno = Pgno(2);
+/// The revision that every database has until its first version record (`InitDBDbfilehdr`, `ese/db.cxx`).
+const CREATED_FORMAT: (u32, u32) = (0x620, 0x14);
+/// The only version of logged creation: everything but the file's first pages is in the log (`usDAECreateDbVersion`).
+const LOGGED_CREATION: u16 = 2;
+/// `JET_bitDbShadowingOff`.
+const NO_SHADOW: u32 = 0x80;
+
+/// Makes the file of a database that the log creates and nobody offered; `None` leaves it out.
+pub type Creator = Box<dyn FnMut(&CreateDb<'_>) -> Option<NewDatabase> + Send>;
+
+/// An empty file for a database that the log creates.
+pub struct NewDatabase {
+    /// Where its pages go.
+    pub file: Box<dyn PageFile>,
+    /// Size of its pages.
+    pub page_size: PageSize,
+    /// Pages to keep in memory.
+    pub cache_pages: usize,
+    /// The log stream's signature.
+    pub log_signature: Signature,
+}
+
+/// What the log says of an attachment, in a record or in an attach list.
+#[derive(Debug, Clone)]
+pub struct LoggedAttach {
+    /// The number that the database has from here on.
+    pub dbid: u8,
+    /// Its signature.
+    pub signature: Signature,
+    /// Where it was attached.
+    pub attach: Lgpos,
+    /// Where it had last been consistent.
+    pub consistent: Lgpos,
+    /// Its name on the writing machine.
+    pub name: String,
+}
+
+/// A database that the log changes and nobody offered.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// What the log says of it.
+    pub logged: LoggedAttach,
+}
+
+impl Redo {
+    /// Offers a database; it takes part from the record on that attaches it.
+    pub fn offer(&mut self, database: Database) {
+        self.waiting.push(database);
+    }
+
+    /// Says how databases are made that the log creates.
+    pub fn create_with(&mut self, creator: Creator) {
+        self.creator = Some(creator);
+    }
+
+    /// Databases that were offered and are not attached now.
+    pub fn waiting(&self) -> &[Database] {
+        &self.waiting
+    }
+
+    /// Takes all databases out, attached or not.
+    pub fn take_databases(&mut self) -> Vec<Database> {
+        let attached = std::mem::take(&mut self.databases).into_values();
+        attached.chain(std::mem::take(&mut self.waiting)).collect()
+    }
+
+    /// Databases that the log changes and nobody offered, as of now.
+    pub fn missing(&self) -> impl Iterator<Item = &Missing> {
+        self.missing.values()
+    }
+
+    /// Takes over an attachment that began before the replay does.
+    pub fn begin_attached(&mut self, logged: LoggedAttach) -> Result<(), Problem> {
+        self.attach(logged, false).map(|_| ())
+    }
+
+    /// Attaches the offered database that the log means, if there is one; `new` is an attach record.
+    fn attach(&mut self, logged: LoggedAttach, new: bool) -> Result<Outcome, Problem> {
+        let place = (self.waiting.iter())
+            .position(|database| database.header.signature == logged.signature);
+        let Some(place) = place else {
+            self.missing.insert(logged.dbid, Missing { logged });
+            return Ok(Outcome::Skipped);
+        };
+        let header = &self.waiting[place].header;
+        let known = header.last_attach == logged.attach;
+        let newer = new && header.last_attach < logged.attach;
+        let follows =
+            header.last_consistent == logged.consistent || header.last_consistent.is_null();
+        let attached = self.databases.len();
+        if !known && !newer {
+            return Ok(Outcome::Skipped);
+        }
+        if newer && !follows {
+            if header.last_consistent > logged.attach {
+                return Ok(Outcome::Skipped);
+            }
+            return Err(Problem::ConsistentTimeMismatch {
+                found: header.last_consistent,
+                logged: logged.consistent,
+            });
+        }
+        let mut database = self.waiting.remove(place);
+        if newer {
+            database.attached_at(logged.attach, logged.dbid);
+        }
+        self.missing.remove(&logged.dbid);
+        self.databases.insert(logged.dbid, database);
+        Ok((self.databases.len() > attached).into())
+    }
+
+    pub(super) fn attach_db(&mut self, record: &AttachDb<'_>) -> Result<Outcome, Problem> {
+        let attach = self.lgpos;
+        // A place in the future is of another log stream.
+        let consistent = Some(record.lgpos_consistent).filter(|consistent| *consistent < attach);
+        let logged = LoggedAttach {
+            dbid: record.dbid,
+            signature: record.db_signature,
+            attach,
+            consistent: consistent.unwrap_or(Lgpos::NULL),
+            name: record.names.first(),
+        };
+        self.attach(logged, true)
+    }
+
+    pub(super) fn create_db(&mut self, record: &CreateDb<'_>) -> Result<Outcome, Problem> {
+        let logged = LoggedAttach {
+            dbid: record.dbid,
+            signature: record.signature,
+            attach: self.lgpos,
+            consistent: Lgpos::NULL,
+            name: record.names.first(),
+        };
+        if self
+            .waiting
+            .iter()
+            .any(|database| database.header.signature == record.signature)
+        {
+            return self.attach(logged, false);
+        }
+        let made = self.creator.as_mut().and_then(|creator| creator(record));
+        let Some(new) = made else {
+            self.missing.insert(record.dbid, Missing { logged });
+            return Ok(Outcome::Skipped);
+        };
+        let version = record.version.map_or(0, |version| version.version);
+        if version != LOGGED_CREATION {
+            return Err(Problem::CreateVersion { version });
+        }
+        let header = created_header(record, &new, self.lgpos);
+        let pages = Pages::new(new.file, new.page_size, Pgno::NULL, new.cache_pages);
+        let mut database = Database::new(header, pages);
+        database.required_until = Generation(0);
+        self.databases.insert(record.dbid, database);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn detach_db(&mut self, record: &DetachDb<'_>) -> Result<Outcome, Problem> {
+        self.missing.remove(&record.dbid);
+        let Some(mut database) = self.databases.remove(&record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        database.detached_at(self.lgpos)?;
+        database.header.last_detach = self.lgpos;
+        self.waiting.push(database);
+        Ok(Outcome::Applied)
+    }
+
+    /// An engine instance ended, or a recovery did: all databases are clean as of the mark of its shutdown.
+    pub(super) fn detach_all(&mut self) -> Result<Outcome, Problem> {
+        self.missing.clear();
+        for (_, mut database) in std::mem::take(&mut self.databases) {
+            if self.lgpos > database.header.last_attach {
+                database.detached_at(self.shutdown_mark)?;
+            }
+            self.waiting.push(database);
+        }
+        self.end_sessions()
+    }
+}
+
+fn created_header(record: &CreateDb<'_>, new: &NewDatabase, lgpos: Lgpos) -> DatabaseHeader {
+    let mut header = DatabaseHeader::from_bytes(&[0; DatabaseHeader::SIZE]);
+    header.magic = DatabaseHeader::MAGIC;
+    (header.version, header.update_major) = CREATED_FORMAT;
+    (header.created_version, header.created_update) = CREATED_FORMAT;
+    header.flags = u32::from(record.grbit & NO_SHADOW != 0);
+    header.dbid = record.dbid.into();
+    header.signature = record.signature;
+    header.state = State::JUST_CREATED;
+    header.stored_page_size = new.page_size.bytes();
+    header.log_signature = new.log_signature;
+    header.file_type = 1;
+    header.last_attach = lgpos;
+    header.min_required = lgpos.generation;
+    header.max_required = lgpos.generation;
+    header.max_committed = lgpos.generation;
+    header.min_consistent = lgpos.generation;
+    header
+}
+
+impl Database {
+    /// The header takes over an attach (`DBISetHeaderAfterAttach`, `ese/db.cxx`).
+    fn attached_at(&mut self, lgpos: Lgpos, dbid: u8) {
+        let header = &mut self.header;
+        header.state = State::DIRTY_SHUTDOWN;
+        header.dbid = dbid.into();
+        header.last_attach = lgpos;
+        header.min_required = lgpos.generation;
+        header.min_consistent = lgpos.generation;
+        header.max_required = lgpos.generation;
+        header.max_committed = lgpos.generation;
+        self.required_until = Generation(0);
+        self.note_resize(lgpos);
+    }
+
+    /// The database became clean: what nothing explained is an error, and the file is cut to what is owned.
+    fn detached_at(&mut self, lgpos: Lgpos) -> Result<(), Problem> {
+        if !self.in_required_range(lgpos.generation)
+            && let Some(skipped) = self.take_unexplained()
+        {
+            return Err(skipped.problem);
+        }
+        if self.header.state == State::DIRTY_SHUTDOWN {
+            self.cut_to_owned()?;
+        }
+        let header = &mut self.header;
+        header.state = State::CLEAN_SHUTDOWN;
+        header.last_consistent = lgpos;
+        header.dbtime = header.dbtime.max(self.dbtime);
+        header.last_objid = header.last_objid.max(self.last_objid);
+        header.min_required = Generation(0);
+        header.max_required = Generation(0);
+        header.max_committed = Generation(0);
+        header.min_consistent = Generation(0);
+        self.required_until = Generation(0);
+        self.note_resize(lgpos);
+        Ok(())
+    }
+
+    /// Makes the file as long as the pages that the database owns (`ErrLGICheckDatabaseFileSize`).
+    pub(crate) fn cut_to_owned(&mut self) -> Result<(), Problem> {
+        if let Some(last) = tree::last_owned_page(&mut self.pages, OWNED_EXTENTS_ROOT)?
+            && last != self.pages.last()
+        {
+            self.pages.resize(last)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! Records about the database file: its size, its format version, the end of its creation.
+//!
+//! A shrink that the header says is past already is not done again to the file: it would take away pages that a later
+//! extension brought back. The pages that had not been used since are marked as given up instead
+//! (`ErrLGRIRedoShrinkDB`, `ErrLGRIRedoExtendDB`, `ErrLGRIRedoTrimDB`, `ese/_log/logredo.cxx`).
+
+use super::{Outcome, Redo};
+use crate::database::Database;
+use crate::error::Problem;
+use crate::page_edit::PageImage;
+use crate::pages::Content;
+use ese_format::database::State;
+use ese_format::page::PageFlags;
+use ese_format::record::{CreateDbFinish, ExtendDb, ReAttachDb, SetDbVersion, ShrinkDb, TrimDb};
+use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
+
+impl Redo {
+    /// The database of a record without session, if the log has come to the point where it was attached.
+    fn attached(&mut self, dbid: u8) -> Option<&mut Database> {
+        let lgpos = self.lgpos;
+        let database = self.databases.get_mut(&dbid)?;
+        (lgpos > database.header.last_attach).then_some(database)
+    }
+
+    pub(super) fn extend_db(&mut self, record: &ExtendDb) -> Result<Outcome, Problem> {
+        let lgpos = self.lgpos;
+        let Some(database) = self.attached(record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        if database.header.last_resize > lgpos {
+            return Ok(Outcome::Skipped);
+        }
+        if record.pgno_last > database.pages.last() {
+            database.pages.resize(record.pgno_last)?;
+        }
+        database.note_resize(lgpos);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn shrink_db(&mut self, record: &ShrinkDb) -> Result<Outcome, Problem> {
+        let (lgpos, fields) = (self.lgpos, record.shrink);
+        let Some(database) = self.attached(fields.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        let end = database.pages.last();
+        let first = Pgno(fields.pgno_last.0.saturating_add(1));
+        let last = Pgno(fields.pgno_last.0.saturating_add(fields.page_count));
+        database.explain(first, last.max(end));
+        if let Some(dbtime) = record.dbtime {
+            database.note(dbtime, ObjId(0));
+        }
+        let told = !database.header.last_resize.is_null();
+        let in_range = database.in_required_range(lgpos.generation);
+        match record.dbtime {
+            _ if !told && in_range => Ok(Outcome::Skipped),
+            Some(dbtime) if told && database.header.last_resize > lgpos => {
+                give_up(database, first, last.min(end), dbtime)
+            }
+            None if told && database.header.last_resize > lgpos => Ok(Outcome::Skipped),
+            _ => {
+                if fields.pgno_last < end {
+                    database.pages.resize(fields.pgno_last)?;
+                }
+                database.note_resize(lgpos);
+                Ok(Outcome::Applied)
+            }
+        }
+    }
+
+    /// Pages given back to the file system read as zeroes.
+    pub(super) fn trim_db(&mut self, record: &TrimDb) -> Result<Outcome, Problem> {
+        let lgpos = self.lgpos;
+        let Some(database) = self.attached(record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        let last = Pgno(
+            record
+                .pgno_first
+                .0
+                .saturating_add(record.page_count)
+                .saturating_sub(1),
+        );
+        database.explain(record.pgno_first, last);
+        if database.in_required_range(lgpos.generation) || last >= database.pages.last() {
+            return Ok(Outcome::Skipped);
+        }
+        for pgno in record.pgno_first.0..=last.0 {
+            database.pages.blank(Pgno(pgno))?;
+        }
+        database.header.trim_count = database.header.trim_count.saturating_add(1);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn set_db_version(&mut self, record: &SetDbVersion) -> Result<Outcome, Problem> {
+        let Some(database) = self.attached(record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        let before = database.header.format_version();
+        database.raise_format((record.version, record.update_major, record.update_minor));
+        Ok((before != database.header.format_version()).into())
+    }
+
+    pub(super) fn create_db_finish(&mut self, record: &CreateDbFinish) -> Result<Outcome, Problem> {
+        let Some(database) = self.databases.get_mut(&record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        if database.header.state != State::JUST_CREATED {
+            return Ok(Outcome::Skipped);
+        }
+        database.header.state = State::DIRTY_SHUTDOWN;
+        database.header.last_objid = database.last_objid;
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn reattach_db(&mut self, record: &ReAttachDb) -> Result<Outcome, Problem> {
+        let lgpos = self.lgpos;
+        let Some(database) = self.databases.get_mut(&record.dbid) else {
+            return Ok(Outcome::Skipped);
+        };
+        database.header.last_reattach = lgpos;
+        Ok(Outcome::Applied)
+    }
+}
+
+impl Database {
+    /// Writes down where the file was last resized, if the format has room for that.
+    pub(super) fn note_resize(&mut self, lgpos: Lgpos) {
+        if self.tells_last_resize() {
+            self.header.last_resize = lgpos;
+        }
+    }
+}
+
+/// Marks pages of a range that were not used since a shrink as given up (`ErrLGRIRedoShrinkDBPageReset`).
+fn give_up(
+    database: &mut Database,
+    first: Pgno,
+    last: Pgno,
+    shrunk_at: Dbtime,
+) -> Result<Outcome, Problem> {
+    let mut any = false;
+    for pgno in (first.0..=last.0).map(Pgno) {
+        match database.pages.look(pgno)? {
+            Content::Page => {}
+            Content::Damaged => return Err(Problem::BadChecksum { pgno }),
+            Content::Blank | Content::BehindEnd => continue,
+        }
+        let dbtime = database.pages.get(pgno)?.dbtime();
+        if dbtime == Dbtime(0) || dbtime >= shrunk_at {
+            continue;
+        }
+        let page = PageImage::new_preinit(database.pages.size().as_usize(), pgno, ObjId(0));
+        let mut page = page.map_err(|error| Problem::Edit(error.into()))?;
+        page.consume(PageFlags::empty());
+        page.set_dbtime(Dbtime::SHRUNK);
+        database.pages.put(page)?;
+        any = true;
+    }
+    Ok(any.into())
+}

@@ -1,0 +1,200 @@
+//! Redo: one function per record type, found under the record's name.
+//!
+//! | room | records |
+//! |---|---|
+//! | [`access`] | the dbtime rule, for all of them |
+//! | [`transactions`] | begin, commit, rollback, macro operations |
+//! | [`nodes`] | insert, flag insert, replace, delete, delta, undo, external header, scrub |
+//! | [`split`], [`merge`] | splits and merges, applied when their macro operation commits |
+//! | [`trees`] | creation, conversion and emptying of trees, new pages |
+//! | [`page_move`] | moved pages and moved roots |
+//! | [`attach`] | create, attach, detach |
+//! | [`files`] | extend, shrink, trim, format version |
+//! | [`scan`] | pages that a scan compares |
+//!
+//! Invariant: a record either applies in full to the pages that need it, or the replay ends with an error; pages are
+//! changed as clones where a record changes several, and put back together.
+
+pub(crate) mod access;
+mod attach;
+mod counts;
+mod files;
+mod image;
+mod merge;
+mod nodes;
+mod page_move;
+mod scan;
+mod split;
+mod transactions;
+mod trees;
+
+pub use attach::{Creator, LoggedAttach, Missing, NewDatabase};
+pub use counts::{Outcome, RedoCounts, TypeCounts};
+pub(crate) use nodes::undo_on_page;
+pub use scan::{Divergence, logged_data_checksum};
+
+use crate::database::Database;
+use crate::error::{Problem, ReplayError};
+use crate::session::Session;
+use ese_format::record::{Record, RecordFormat};
+use ese_format::{Dbtime, Lgpos, ObjId, ProcId};
+use ese_log::RawRecord;
+use std::collections::BTreeMap;
+
+/// The state of a replay between two records.
+#[derive(Default)]
+pub struct Redo {
+    /// Databases attached at this point of the log, by the number the log gives them.
+    databases: BTreeMap<u8, Database>,
+    /// Databases that wait for the record that attaches them.
+    waiting: Vec<Database>,
+    missing: BTreeMap<u8, Missing>,
+    creator: Option<Creator>,
+    sessions: BTreeMap<ProcId, Session>,
+    counts: RedoCounts,
+    divergences: Vec<Divergence>,
+    lgpos: Lgpos,
+    /// The last mark of a shutdown: where databases are clean if the instance ends behind it.
+    shutdown_mark: Lgpos,
+    format: Option<RecordFormat>,
+}
+
+impl Redo {
+    /// A replay without any database yet.
+    pub fn new() -> Self {
+        Redo::default()
+    }
+
+    /// The attached databases.
+    pub fn databases(&self) -> &BTreeMap<u8, Database> {
+        &self.databases
+    }
+
+    /// The attached databases, to be changed.
+    pub fn databases_mut(&mut self) -> &mut BTreeMap<u8, Database> {
+        &mut self.databases
+    }
+
+    /// The sessions of the log.
+    pub fn sessions(&self) -> &BTreeMap<ProcId, Session> {
+        &self.sessions
+    }
+
+    /// Takes all sessions out.
+    pub(crate) fn take_sessions(&mut self) -> BTreeMap<ProcId, Session> {
+        std::mem::take(&mut self.sessions)
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> &RedoCounts {
+        &self.counts
+    }
+
+    /// Pages that differ from what a scan of the writing machine saw.
+    pub fn divergences(&self) -> &[Divergence] {
+        &self.divergences
+    }
+
+    /// The record applied last.
+    pub fn lgpos(&self) -> Lgpos {
+        self.lgpos
+    }
+
+    /// Applies the next record of the log.
+    pub fn apply(&mut self, raw: &RawRecord<'_>) -> Result<Outcome, ReplayError> {
+        self.lgpos = raw.lgpos;
+        self.format = Some(raw.format);
+        let record = raw.decode().map_err(Problem::Record);
+        let outcome = record.and_then(|record| self.dispatch(&record, raw.bytes));
+        let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, raw.kind.dump_name()))?;
+        self.counts.add(raw.kind, outcome);
+        Ok(outcome)
+    }
+
+    fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Problem> {
+        if let Some(outcome) = self.defer_to_macro(record, bytes) {
+            return Ok(outcome);
+        }
+        match record {
+            Record::Begin(record) | Record::Begin0(record) | Record::BeginDistributed(record) => {
+                self.begin(record)
+            }
+            Record::Refresh(record) => self.refresh(record),
+            Record::Commit(record) => self.commit(record.procid, record.level_to),
+            Record::Commit0(record) => self.commit(record.procid, record.level_to),
+            Record::Rollback(record) => self.rollback(record),
+            Record::MacroBegin(record) => self.macro_begin(record),
+            Record::MacroCommit(record) => self.macro_commit(record),
+            Record::MacroAbort(record) => self.macro_abort(record),
+            Record::Insert(record) => self.insert(record),
+            Record::FlagInsert(record) => self.flag_insert(record),
+            Record::FlagInsertAndReplaceData(record) => self.flag_insert_and_replace_data(record),
+            Record::Replace(record) => self.replace(record),
+            Record::ReplaceDelta(record) => self.replace_delta(record),
+            Record::FlagDelete(record) => self.flag_delete(record),
+            Record::Delete(record) => self.delete(record),
+            Record::Delta(record) => self.delta(record),
+            Record::Delta64(record) => self.delta64(record),
+            Record::UndoInfo(record) => self.undo_info(record),
+            Record::Undo(record) => self.undo(record),
+            Record::SetExternalHeader(record) => self.set_external_header(record),
+            Record::Scrub(record) => self.scrub(record),
+            Record::EmptyTree(record) => self.empty_tree(record),
+            Record::CreateMultipleExtentFdp(record) => self.create_multiple_extent_fdp(record),
+            Record::CreateSingleExtentFdp(record) => self.create_single_extent_fdp(record),
+            Record::ConvertFdp2(record) => self.convert_fdp(record),
+            Record::NewPage(record) => self.new_page(record),
+            Record::PageMove(record) => self.page_move(record),
+            Record::ExtendDb(record) => self.extend_db(record),
+            Record::ShrinkDb(record) | Record::ShrinkDb2(record) | Record::ShrinkDb3(record) => {
+                self.shrink_db(record)
+            }
+            Record::TrimDb(record) => self.trim_db(record),
+            Record::SetDbVersion(record) => self.set_db_version(record),
+            Record::CreateDbFinish(record) => self.create_db_finish(record),
+            Record::ReAttach(record) => self.reattach_db(record),
+            Record::ScanCheck(record) => self.scan_check(&scan::widen(record)),
+            Record::ScanCheck2(record) => self.scan_check(record),
+            Record::ShutDownMark => {
+                self.shutdown_mark = self.lgpos;
+                Ok(Outcome::Applied)
+            }
+            Record::CreateDb(record) => self.create_db(record),
+            Record::AttachDb(record) => self.attach_db(record),
+            Record::DetachDb(record) => self.detach_db(record),
+            Record::Term(_)
+            | Record::Term2(_)
+            | Record::RecoveryQuit(_)
+            | Record::RecoveryQuit2(_) => self.detach_all(),
+            Record::Init(_) | Record::Init2(_) | Record::RecoveryQuitKeepAttachments(_) => {
+                self.end_sessions()
+            }
+            Record::Split(_) => Err(Problem::Obsolete("Split")),
+            Record::Merge(_) => Err(Problem::Obsolete("Merge")),
+            Record::ConvertFdp(_) => Err(Problem::Obsolete("Convert")),
+            _ => Ok(Outcome::Nothing),
+        }
+    }
+
+    /// The database that a record of a session changes; `None` when the record is not to be redone.
+    ///
+    /// Records of sessions whose transaction began before the range, and records from before the database was
+    /// attached, only count for the highest dbtime and object id (`ErrLGRICheckRedoCondition`).
+    fn database_for(
+        &mut self,
+        procid: ProcId,
+        dbid: u8,
+        dbtime: Dbtime,
+        objid: ObjId,
+    ) -> Option<&mut Database> {
+        let begun = self.sessions.entry(procid).or_default().seen_begin;
+        let lgpos = self.lgpos;
+        let database = self.databases.get_mut(&dbid)?;
+        database.note(dbtime, objid);
+        (begun && lgpos > database.header.last_attach).then_some(database)
+    }
+
+    fn session(&mut self, procid: ProcId) -> &mut Session {
+        self.sessions.entry(procid).or_default()
+    }
+}

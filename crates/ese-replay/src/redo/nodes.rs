@@ -1,0 +1,453 @@
+//! Records that change one node, or one page without changing the shape of the tree
+//! (`ErrLGRIRedoNodeOperation`, `ese/_log/logredo.cxx`; `ese/node.cxx`).
+//!
+//! A versioned operation is remembered for undo. An insert and a delta carry all that undoing them takes; a replace
+//! and a flag-delete take the old data from the page, and so are remembered only where the record applies: if the page
+//! has the change already, it was written before its transaction ended, and then the before image was logged first, as
+//! undo-info.
+
+use super::{Outcome, Redo};
+use crate::error::Problem;
+use crate::page_edit::{EditError, PageImage};
+use crate::session::{Before, Bookmark, Version};
+use ese_format::page::{NodeFlags, PageFlags};
+use ese_format::record::{
+    Delete, Delta, FlagDelete, FlagInsert, FlagInsertAndReplaceData, Insert, NodeOp, Operation,
+    PageOp, Replace, ReplaceDelta, Scrub, ScrubFlags, SetExternalHeader, Undo, UndoInfo,
+};
+
+/// How a number within a node's data is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// `Delta`.
+    Bits32,
+    /// `Delta64`.
+    Bits64,
+}
+
+impl Redo {
+    /// Whether the record applies to its page.
+    fn applies(&mut self, page: &PageOp, node: &NodeOp) -> Result<bool, Problem> {
+        let lgpos = self.lgpos;
+        let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, node.objid)
+        else {
+            return Ok(false);
+        };
+        let verdict = database.access(lgpos, page.pgno, page.dbtime_before, page.dbtime)?;
+        Ok(verdict.applies())
+    }
+
+    /// Changes the page and gives it the record's dbtime.
+    fn change<T>(
+        &mut self,
+        page: &PageOp,
+        change: impl FnOnce(&mut PageImage) -> Result<T, EditError>,
+    ) -> Result<T, Problem> {
+        let database = self.databases.get_mut(&page.dbid);
+        let database = database.ok_or(Problem::Blank { pgno: page.pgno })?;
+        let image = database.pages.edit(page.pgno)?;
+        let result = change(image)?;
+        image.touch(page.dbtime);
+        Ok(result)
+    }
+
+    fn remember(
+        &mut self,
+        page: &PageOp,
+        rceid: u32,
+        operation: Operation,
+        bookmark: Bookmark,
+        before: Before,
+    ) {
+        let attached = self.databases.contains_key(&page.dbid);
+        let session = self.session(page.procid);
+        if !session.seen_begin || session.level == 0 || !attached {
+            return;
+        }
+        let level = page.level.min(session.level);
+        session.remember(Version {
+            rceid,
+            level,
+            operation,
+            bookmark,
+            before,
+        });
+    }
+
+    pub(super) fn insert(&mut self, record: &Insert<'_>) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        let key = [record.key_prefix, record.key_suffix].concat();
+        if record.page.is_versioned() {
+            let bookmark = bookmark(&record.page, &record.node, key.clone(), record.data);
+            self.remember(
+                &record.page,
+                record.node.rceid,
+                Operation::Insert,
+                bookmark,
+                Before::Nothing,
+            );
+        }
+        if applies {
+            let (line, prefix, data) = (
+                usize::from(record.page.iline),
+                record.key_prefix.len(),
+                record.data,
+            );
+            let flags = versioned(&record.page);
+            self.change(&record.page, |page| {
+                page.insert_node(line, prefix, &key, data, flags)
+            })?;
+        }
+        Ok(applies.into())
+    }
+
+    pub(super) fn flag_insert(&mut self, record: &FlagInsert<'_>) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        if record.page.is_versioned() {
+            let bookmark = bookmark(&record.page, &record.node, record.key.to_vec(), record.data);
+            self.remember(
+                &record.page,
+                record.node.rceid,
+                Operation::Insert,
+                bookmark,
+                Before::Nothing,
+            );
+        }
+        if applies {
+            let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
+            self.change(&record.page, |page| {
+                page.change_node_flags(line, set, NodeFlags::DELETED)
+            })?;
+        }
+        Ok(applies.into())
+    }
+
+    pub(super) fn flag_insert_and_replace_data(
+        &mut self,
+        record: &FlagInsertAndReplaceData<'_>,
+    ) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        let bookmark = bookmark(&record.page, &record.node, record.key.to_vec(), record.data);
+        if record.page.is_versioned() {
+            let (rceid, nothing) = (record.node.rceid, Before::Nothing);
+            self.remember(
+                &record.page,
+                rceid,
+                Operation::Insert,
+                bookmark.clone(),
+                nothing,
+            );
+        }
+        if applies {
+            let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
+            let old = self.change(&record.page, |page| {
+                let old = page.node(line)?.data.to_vec();
+                page.replace_data(line, record.data)?;
+                page.change_node_flags(line, set, NodeFlags::DELETED)?;
+                Ok(old)
+            })?;
+            if record.page.is_versioned() {
+                let rceid = record.rceid_replace;
+                self.remember(
+                    &record.page,
+                    rceid,
+                    Operation::Replace,
+                    bookmark,
+                    Before::Data(old),
+                );
+            }
+        }
+        Ok(applies.into())
+    }
+
+    pub(super) fn replace(&mut self, record: &Replace<'_>) -> Result<Outcome, Problem> {
+        let data = record.data;
+        self.replace_with(&record.page, &record.node, |_| Ok(data.to_vec()))
+    }
+
+    pub(super) fn replace_delta(&mut self, record: &ReplaceDelta<'_>) -> Result<Outcome, Problem> {
+        self.replace_with(&record.page, &record.node, |page| {
+            let line = usize::from(record.page.iline);
+            let old = page.node(line)?.data;
+            Ok(record.diff.apply(old, page.bytes().len())?)
+        })
+    }
+
+    fn replace_with(
+        &mut self,
+        page: &PageOp,
+        node: &NodeOp,
+        new_data: impl FnOnce(&PageImage) -> Result<Vec<u8>, Problem>,
+    ) -> Result<Outcome, Problem> {
+        if !self.applies(page, node)? {
+            return Ok(Outcome::Skipped);
+        }
+        let database = self.databases.get_mut(&page.dbid);
+        let image = database
+            .ok_or(Problem::Blank { pgno: page.pgno })?
+            .pages
+            .edit(page.pgno)?;
+        let line = usize::from(page.iline);
+        let data = new_data(image)?;
+        let found = image.node(line)?;
+        let (key, old) = (found.key().to_vec(), found.data.to_vec());
+        image.replace_data(line, &data)?;
+        image.change_node_flags(line, versioned(page), NodeFlags::empty())?;
+        image.touch(page.dbtime);
+        if page.is_versioned() {
+            let bookmark = bookmark(page, node, key, &old);
+            self.remember(
+                page,
+                node.rceid,
+                Operation::Replace,
+                bookmark,
+                Before::Data(old),
+            );
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn flag_delete(&mut self, record: &FlagDelete) -> Result<Outcome, Problem> {
+        if !self.applies(&record.page, &record.node)? {
+            return Ok(Outcome::Skipped);
+        }
+        let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
+        let (key, data) = self.change(&record.page, |page| {
+            let node = page.node(line)?;
+            let row = (node.key().to_vec(), node.data.to_vec());
+            page.change_node_flags(line, set | NodeFlags::DELETED, NodeFlags::empty())?;
+            Ok(row)
+        })?;
+        if record.page.is_versioned() {
+            let bookmark = bookmark(&record.page, &record.node, key, &data);
+            let rceid = record.node.rceid;
+            self.remember(
+                &record.page,
+                rceid,
+                Operation::FlagDelete,
+                bookmark,
+                Before::Nothing,
+            );
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn delete(&mut self, record: &Delete) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        if applies {
+            let line = usize::from(record.page.iline);
+            self.change(&record.page, |page| page.delete_node(line))?;
+        }
+        Ok(applies.into())
+    }
+
+    pub(super) fn delta(&mut self, record: &Delta<'_>) -> Result<Outcome, Problem> {
+        self.add(record, Operation::Delta, Width::Bits32)
+    }
+
+    pub(super) fn delta64(&mut self, record: &Delta<'_>) -> Result<Outcome, Problem> {
+        self.add(record, Operation::Delta64, Width::Bits64)
+    }
+
+    fn add(
+        &mut self,
+        record: &Delta<'_>,
+        operation: Operation,
+        width: Width,
+    ) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        let (delta, offset) = (record.delta, record.offset);
+        if record.page.is_versioned() {
+            let key = record.bookmark_key.to_vec();
+            let bookmark = bookmark(&record.page, &record.node, key, record.bookmark_data);
+            let before = Before::Delta { delta, offset };
+            self.remember(&record.page, record.node.rceid, operation, bookmark, before);
+        }
+        if applies {
+            let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
+            self.change(&record.page, |page| {
+                add_to_node(page, line, offset, delta, width)?;
+                page.change_node_flags(line, set, NodeFlags::empty())
+            })?;
+        }
+        Ok(applies.into())
+    }
+
+    /// Remembers an operation whose page was written before its transaction ended. No page changes, and no page is
+    /// looked at.
+    pub(super) fn undo_info(&mut self, record: &UndoInfo<'_>) -> Result<Outcome, Problem> {
+        let page = &record.page;
+        if self
+            .database_for(page.procid, page.dbid, page.dbtime, record.node.objid)
+            .is_none()
+        {
+            return Ok(Outcome::Skipped);
+        }
+        let key = record.bookmark_key.to_vec();
+        let bookmark = bookmark(page, &record.node, key, record.bookmark_data);
+        let before = match record.operation {
+            Operation::Replace => Before::Data(record.data.to_vec()),
+            _ => Before::Nothing,
+        };
+        self.remember(page, record.node.rceid, record.operation, bookmark, before);
+        Ok(Outcome::Applied)
+    }
+
+    /// A rollback that the log did itself: the page is changed as the record of the operation's version says
+    /// (`VERRedoPhysicalUndo`, `ese/ver.cxx`).
+    pub(super) fn undo(&mut self, record: &Undo<'_>) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        let rceid = record.node.rceid;
+        let version = self.session(record.page.procid).take(rceid);
+        if applies {
+            let version = version.ok_or(Problem::NoVersion { rceid })?;
+            let line = usize::from(record.page.iline);
+            self.change(&record.page, |page| undo_on_page(page, line, &version))?;
+        }
+        Ok(applies.into())
+    }
+
+    pub(super) fn set_external_header(
+        &mut self,
+        record: &SetExternalHeader<'_>,
+    ) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        if applies {
+            self.change(&record.page, |page| page.set_external_header(record.data))?;
+        }
+        Ok(applies.into())
+    }
+
+    /// Overwrites deleted data (`NDScrubOneUsedPage`, `NDScrubOneUnusedPage`, `ese/node.cxx`).
+    pub(super) fn scrub(&mut self, record: &Scrub<'_>) -> Result<Outcome, Problem> {
+        let applies = self.applies(&record.page, &record.node)?;
+        if applies {
+            self.change(&record.page, |page| {
+                match record.scrub_flags.contains(ScrubFlags::UNUSED_PAGE) {
+                    true => scrub_unused_page(page),
+                    false => scrub_used_page(page, record.operations),
+                }
+            })?;
+            let database = self.databases.get_mut(&record.page.dbid);
+            if let Some(database) = database {
+                let page = database.pages.edit(record.page.pgno)?;
+                page.set_flags(page.flags() | PageFlags::SCRUBBED);
+            }
+        }
+        Ok(applies.into())
+    }
+}
+
+fn versioned(page: &PageOp) -> NodeFlags {
+    if page.is_versioned() {
+        NodeFlags::VERSIONED
+    } else {
+        NodeFlags::empty()
+    }
+}
+
+/// The name of a row: its key, and its data where keys are not unique.
+fn bookmark(page: &PageOp, node: &NodeOp, key: Vec<u8>, data: &[u8]) -> Bookmark {
+    let unique = page.is_unique();
+    Bookmark {
+        dbid: page.dbid,
+        root: node.pgno_fdp,
+        objid: node.objid,
+        unique,
+        key,
+        data: if unique { Vec::new() } else { data.to_vec() },
+    }
+}
+
+/// Undoes an operation on the node at `line`.
+pub(crate) fn undo_on_page(
+    page: &mut PageImage,
+    line: usize,
+    version: &Version,
+) -> Result<(), EditError> {
+    match (version.operation, &version.before) {
+        (Operation::Insert, _) => {
+            page.change_node_flags(line, NodeFlags::DELETED, NodeFlags::empty())
+        }
+        (Operation::FlagDelete, _) => {
+            page.change_node_flags(line, NodeFlags::empty(), NodeFlags::DELETED)
+        }
+        (_, Before::Data(data)) => page.replace_data(line, data),
+        (operation, Before::Delta { delta, offset }) => {
+            let width = if operation == Operation::Delta64 {
+                Width::Bits64
+            } else {
+                Width::Bits32
+            };
+            add_to_node(page, line, *offset, delta.wrapping_neg(), width)
+        }
+        (_, Before::Nothing) => Ok(()),
+    }
+}
+
+/// Adds to the number at `offset` of a node's data, wrapping around (`ErrNDDelta`, `ese/node.cxx`).
+fn add_to_node(
+    page: &mut PageImage,
+    line: usize,
+    offset: u16,
+    delta: i64,
+    width: Width,
+) -> Result<(), EditError> {
+    let offset = usize::from(offset);
+    let data = page.node(line)?.data;
+    let at = data.get(offset..).unwrap_or(&[]);
+    let sum = match width {
+        Width::Bits32 => at.first_chunk().map(|old| {
+            let sum = i32::from_le_bytes(*old).wrapping_add(delta as i32);
+            sum.to_le_bytes().to_vec()
+        }),
+        Width::Bits64 => at.first_chunk().map(|old| {
+            let sum = i64::from_le_bytes(*old).wrapping_add(delta);
+            sum.to_le_bytes().to_vec()
+        }),
+    };
+    let size = data.len();
+    let sum = sum.ok_or(EditError::Patch {
+        pgno: page.pgno(),
+        line,
+        start: offset,
+        end: offset + if width == Width::Bits32 { 4 } else { 8 },
+        size,
+    })?;
+    page.patch_data(line, offset, &sum)
+}
+
+/// What a scrub does to one node (`scrubOper*`, `inc/node.hxx`), and what it fills with (`chSCRUB*`, `inc/daedef.hxx`).
+const SCRUB_DATA: u8 = 1;
+const SCRUB_LONG_VALUE: u8 = 2;
+const DATA_FILL: u8 = b'D';
+const LONG_VALUE_FILL: u8 = b'L';
+const USED_PAGE_FILL: u8 = b'Z';
+const UNUSED_PAGE_FILL: u8 = b'U';
+/// The first byte of a long-value chunk that says "scrubbed" to the decompression (`COMPRESS_SCRUB`).
+const SCRUBBED_CHUNK: u8 = 4 << 3;
+
+fn scrub_used_page(page: &mut PageImage, operations: &[u8]) -> Result<(), EditError> {
+    for (line, operation) in operations.iter().enumerate() {
+        let size = page.node(line)?.data.len();
+        let fill = match *operation {
+            SCRUB_DATA => vec![DATA_FILL; size],
+            SCRUB_LONG_VALUE => {
+                let mut fill = vec![LONG_VALUE_FILL; size];
+                fill.iter_mut()
+                    .take(1)
+                    .for_each(|first| *first = SCRUBBED_CHUNK);
+                fill
+            }
+            _ => continue,
+        };
+        page.patch_data(line, 0, &fill)?;
+        page.change_node_flags(line, NodeFlags::empty(), NodeFlags::VERSIONED)?;
+    }
+    page.overwrite_unused(USED_PAGE_FILL)
+}
+
+fn scrub_unused_page(page: &mut PageImage) -> Result<(), EditError> {
+    page.delete_all_nodes()?;
+    page.overwrite_unused(UNUSED_PAGE_FILL)
+}

@@ -1,0 +1,131 @@
+//! Transactions and macro operations.
+//!
+//! The records of a macro operation share its dbtime. They are kept as bytes from its begin on and applied together at
+//! its commit; if it never commits they never apply (`ErrLGRIRedoMacroOperation`, `ese/_log/logredo.cxx`).
+
+use super::{Outcome, Redo};
+use crate::error::Problem;
+use ese_format::ProcId;
+use ese_format::record::{Begin, Macro, Record, RecordFormat, Refresh, Rollback};
+
+impl Redo {
+    pub(super) fn begin(&mut self, record: &Begin) -> Result<Outcome, Problem> {
+        let lgpos = self.lgpos;
+        self.session(record.procid)
+            .begin(record.level_from, record.levels, lgpos);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn refresh(&mut self, record: &Refresh) -> Result<Outcome, Problem> {
+        let session = self.session(record.procid);
+        if session.seen_begin {
+            session.level = 1;
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn commit(&mut self, procid: ProcId, level: u8) -> Result<Outcome, Problem> {
+        if self.session(procid).commit(level) {
+            self.counts.committed += 1;
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn rollback(&mut self, record: &Rollback) -> Result<Outcome, Problem> {
+        if self.session(record.procid).rolled_back(record.levels) {
+            self.counts.rolled_back += 1;
+        }
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn macro_begin(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+        self.session(record.procid).begin_macro(record.dbtime);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn macro_abort(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+        self.session(record.procid).end_macro(record.dbtime);
+        Ok(Outcome::Applied)
+    }
+
+    pub(super) fn macro_commit(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+        let session = self.session(record.procid);
+        let begun = session.seen_begin;
+        let Some(stored) = session.end_macro(record.dbtime).filter(|_| begun) else {
+            return Ok(Outcome::Skipped);
+        };
+        let format = self.format.unwrap_or(RecordFormat::NEWEST);
+        let mut records = Vec::with_capacity(stored.len());
+        for bytes in &stored {
+            let (record, _) = Record::decode(bytes, 0, format).map_err(Problem::Record)?;
+            records.push(record);
+        }
+        match records.first() {
+            Some(Record::Split2(_)) => self.split(&records),
+            Some(Record::Merge2(_)) => self.merge(&records),
+            Some(Record::RootPageMove(_)) => self.root_page_move(&records),
+            Some(_) => Err(Problem::Macro(
+                "it starts with neither a split, a merge nor a moved root",
+            )),
+            None => Err(Problem::Macro("it holds no record")),
+        }
+    }
+
+    /// Keeps a record for the commit of the macro operation under way in its session, if it belongs to one.
+    pub(super) fn defer_to_macro(&mut self, record: &Record<'_>, bytes: &[u8]) -> Option<Outcome> {
+        let (procid, dbid, dbtime, objid) = match record {
+            Record::UndoInfo(_) | Record::Undo(_) => return None,
+            Record::NewPage(record) => (record.procid, record.dbid, record.dbtime, record.objid),
+            Record::RootPageMove(record) => {
+                (record.procid, record.dbid, record.dbtime, record.objid)
+            }
+            Record::Split2(record) => (
+                record.page.procid,
+                record.page.dbid,
+                record.page.dbtime,
+                record.split.objid,
+            ),
+            Record::Merge2(record) => (
+                record.page.procid,
+                record.page.dbid,
+                record.page.dbtime,
+                record.merge.objid,
+            ),
+            Record::PageMove(record) => (
+                record.page.procid,
+                record.page.dbid,
+                record.page.dbtime,
+                record.moved.objid,
+            ),
+            other => {
+                let (page, node) = other.node_op()?;
+                (page.procid, page.dbid, page.dbtime, node.objid)
+            }
+        };
+        let only_in_macros = matches!(
+            record,
+            Record::RootPageMove(_) | Record::Split2(_) | Record::Merge2(_)
+        );
+        let session = self.session(procid);
+        if session.seen_begin
+            && let Some(records) = session.macro_records(dbtime)
+        {
+            records.push(bytes.to_vec());
+            return Some(Outcome::Deferred);
+        }
+        if !only_in_macros {
+            return None;
+        }
+        // Only what is redone or was complete before counts for the highest dbtime; a macro that never commits does not.
+        if let Some(database) = self.databases.get_mut(&dbid) {
+            database.note(dbtime, objid);
+        }
+        Some(Outcome::Skipped)
+    }
+
+    /// An engine instance began or ended: no session goes on beyond it.
+    pub(super) fn end_sessions(&mut self) -> Result<Outcome, Problem> {
+        self.sessions.clear();
+        Ok(Outcome::Applied)
+    }
+}

@@ -1,0 +1,7 @@
+//! What the tests of this crate share.
+
+#![allow(dead_code)]
+
+pub(crate) mod compare;
+pub(crate) mod history;
+pub(crate) mod streams;
