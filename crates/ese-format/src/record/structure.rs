@@ -204,15 +204,15 @@ impl Write for Split<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.fixed(&self.page);
         writer.fixed(&self.split);
-        writer.length::<u16>("length of split_prefix", self.split_prefix.len());
-        writer.length::<u16>("length of new_prefix", self.new_prefix.len());
+        writer.length::<u16>("length of split_prefix", self.split_prefix_before.len());
+        writer.length::<u16>("length of new_prefix", self.split_prefix_after.len());
         writer.length::<u16>("length of parent_key", self.parent_key.len());
         if let Some(image) = &self.before_image {
             image_header_to(writer, image);
         }
         writer.bytes(self.parent_key);
-        writer.bytes(self.split_prefix);
-        writer.bytes(self.new_prefix);
+        writer.bytes(self.split_prefix_before);
+        writer.bytes(self.split_prefix_after);
         if let Some(image) = &self.before_image {
             writer.bytes(image.bytes);
         }
