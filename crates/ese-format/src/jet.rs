@@ -125,8 +125,6 @@ jet_errors! {
     FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
     /// The file is not there.
     FILE_NOT_FOUND = -1811 "FileNotFound";
-    /// A file ends before what should be read from it.
-    FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
     /// The file is not a database or log file of the right type.
     FILE_INVALID_TYPE = -1812 "FileInvalidType";
 }
