@@ -75,3 +75,47 @@ proptest! {
         }
     }
 }
+
+/// The keys of a JSON object, as written.
+#[derive(Debug)]
+struct Keys(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Keys;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, _)) = map.next_entry::<String, serde_json::Value>()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[test]
+fn no_two_fields_of_a_record_share_a_name() {
+    for kind in RecordType::ALL {
+        let mut bytes = vec![0; 600];
+        bytes[0] = kind.number();
+        if kind.is_ignorable() {
+            bytes[1] = 100;
+        }
+        let Ok((record, _)) = Record::decode(&bytes, 0, RecordFormat::NEWEST) else {
+            continue;
+        };
+        let json = serde_json::to_string(&record).unwrap();
+        let Keys(mut keys) = serde_json::from_str(&json).unwrap();
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "{json}");
+    }
+}

@@ -148,6 +148,8 @@ macro_rules! fixed_layout {
 pub(super) use fixed_layout;
 
 /// Declares a set of flags that is stored as one `$bits`; bits without a name are kept and shown.
+///
+/// Serialized as a list of the names in lower case, the other bits as one hexadecimal number at its end.
 macro_rules! stored_flags {
     (
         $(#[$meta:meta])*
@@ -157,12 +159,24 @@ macro_rules! stored_flags {
     ) => {
         bitflags::bitflags! {
             $(#[$meta])*
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-            #[serde(transparent)]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
             pub struct $name: $bits {
                 $($(#[$($flag_meta)*])* const $flag = $value;)*
                 /// Bits without a known meaning.
                 const _ = !0;
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut names = self.iter_names();
+                let mut list: Vec<String> =
+                    names.by_ref().map(|(name, _)| name.to_ascii_lowercase()).collect();
+                let nameless = names.remaining().bits();
+                if nameless != 0 {
+                    list.push(format!("{nameless:#x}"));
+                }
+                list.serialize(serializer)
             }
         }
 
@@ -236,7 +250,14 @@ pub(super) fn hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S
     serializer.collect_str(&Hex(bytes))
 }
 
-struct Hex<'a>(&'a [u8]);
+/// Bytes as lowercase hex digits.
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

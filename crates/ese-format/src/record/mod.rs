@@ -339,6 +339,8 @@ records! {
     CommitContext(CommitContext<'a>) = CommitContext::read;
     /// A page was scanned; older form.
     ScanCheck(ScanCheck) = fixed;
+    /// Filling of any length.
+    Nop2(Filling<'a>) = |reader, _| Filling::read(reader);
     /// A kept attachment goes on.
     ReAttach(ReAttachDb) = fixed;
     /// The pages that a macro touched.

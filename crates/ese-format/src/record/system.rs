@@ -7,7 +7,7 @@
 
 use super::RecordType;
 use super::database::FileNames;
-use super::layout::{Ascii, Write, Writer, fixed, fixed_layout, hex, stored_choice};
+use super::layout::{Ascii, Hex, Write, Writer, fixed, fixed_layout, hex, stored_choice};
 use crate::log::{RawSystemParameters, SystemParameters};
 use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};
 use serde::{Serialize, Serializer};
@@ -428,14 +428,57 @@ impl Checksum {
     pub const SHORT_OFF: u8 = 0xd1;
 }
 
-/// A record of one of the reserved types that readers skip (`LRIGNORED`), and `NOP2`.
+/// Filling of any length (`LRIGNORED` under `lrtypNOP2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filling<'a> {
+    /// What fills; zeroes, usually.
+    pub data: &'a [u8],
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        Ok(Filling {
+            data: reader.take(reader.remaining().len(), "Filling.data")?,
+        })
+    }
+}
+
+impl Write for Filling<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.bytes(self.data);
+    }
+}
+
+/// The length, and the bytes unless they are all zero.
+impl Serialize for Filling<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            length: usize,
+            data: Option<Hex<'a>>,
+        }
+        let used = self.data.iter().any(|byte| *byte != 0);
+        Shown {
+            length: self.data.len(),
+            data: used.then_some(Hex(self.data)),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A record of one of the reserved types that readers skip (`LRIGNORED`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ignored<'a> {
-    /// The record's type.
+    /// The record's type; serialized as its number.
+    #[serde(rename = "number", serialize_with = "type_number")]
     pub record_type: RecordType,
     /// What it holds.
     #[serde(serialize_with = "hex")]
     pub data: &'a [u8],
+}
+
+fn type_number<S: Serializer>(record_type: &RecordType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(record_type.number())
 }
 
 impl<'a> Ignored<'a> {

@@ -54,9 +54,8 @@ pub(super) fn write_checksum(f: &mut Formatter<'_>, checksum: &Checksum) -> fmt:
     }
 }
 
-pub(super) fn write_ignored(f: &mut Formatter<'_>, ignored: &Ignored<'_>) -> fmt::Result {
-    let number = ignored.record_type.number();
-    write!(f, " (lrtyp = {number}, {} bytes)", ignored.data.len())
+pub(super) fn write_ignored(f: &mut Formatter<'_>, kind: RecordType, data: &[u8]) -> fmt::Result {
+    write!(f, " (lrtyp = {}, {} bytes)", kind.number(), data.len())
 }
 
 pub(super) fn write_fragment_begin(
