@@ -10,8 +10,8 @@ use std::fmt;
 
 /// File names as a record stores them: one after the other, each ended by a zero.
 ///
-/// The first is the database; logs before 7.3704.15 may name its streaming file and its root after it. Names are what
-/// the writing machine called things: data, never a path to open.
+/// The first is the database; engines that knew streaming files may name those after it. Names are what the writing
+/// machine called things: data, never a path to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileNames<'a> {
     /// Whether characters are UTF-16 rather than single bytes of an unknown code page.

@@ -204,8 +204,14 @@ impl Write for Split<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.fixed(&self.page);
         writer.fixed(&self.split);
-        writer.length::<u16>("length of split_prefix", self.split_prefix_before.len());
-        writer.length::<u16>("length of new_prefix", self.split_prefix_after.len());
+        writer.length::<u16>(
+            "length of split_prefix_before",
+            self.split_prefix_before.len(),
+        );
+        writer.length::<u16>(
+            "length of split_prefix_after",
+            self.split_prefix_after.len(),
+        );
         writer.length::<u16>("length of parent_key", self.parent_key.len());
         if let Some(image) = &self.before_image {
             image_header_to(writer, image);
