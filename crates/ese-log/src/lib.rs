@@ -9,13 +9,17 @@
 
 pub mod chain;
 mod checksum_records;
+pub mod diff;
 mod error;
 mod folder;
 mod image;
 mod name;
 mod records;
 mod segments;
+pub mod stat;
 mod stream;
+pub mod subject;
+pub mod transactions;
 
 pub use error::{HeaderProblem, LogError};
 pub use folder::{StreamFile, StreamFiles};

@@ -1,0 +1,245 @@
+//! `logchain verify`: everything that is wrong with a stream, and whether a database can be activated with it.
+
+use crate::stream::{StreamArguments, failure};
+use console::{Exit, Failure, Output, interrupted};
+use ese_format::database::{HEADERS_MAX, HeaderCopies};
+use ese_format::{JetError, Progress};
+use ese_log::StreamFiles;
+use ese_log::chain::{
+    self, ChainReport, DatabaseVerdict, Finding, LogReport, Readiness, Severity, verdict,
+};
+use evidence::EvidenceFile;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// Check a whole stream of logs, and whether databases can be recovered with it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    stream: StreamArguments,
+    /// A database of the stream: say whether it can be activated (may be given several times)
+    #[arg(long = "db", value_name = "FILE")]
+    databases: Vec<PathBuf>,
+    /// The checkpoint file, where it does not lie beside the logs
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let streams = arguments.stream.all()?;
+    let names_files = !arguments.databases.is_empty() || arguments.checkpoint.is_some();
+    if streams.len() > 1 && names_files {
+        let bases: Vec<_> = streams.iter().map(|files| &*files.naming.base).collect();
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the folder holds several streams: {}", bases.join(", ")),
+        )
+        .advise("with --db or --checkpoint, choose one with --base"));
+    }
+    let mut exit = Exit::Clean;
+    for files in &streams {
+        let report = verify(arguments, files, output)?;
+        exit = exit.and(report.exit());
+        output.answer("edbkit.log-verify/1", &report, &report)?;
+    }
+    Ok(exit)
+}
+
+fn verify(
+    arguments: &Arguments,
+    files: &StreamFiles,
+    output: &mut Output,
+) -> Result<Report, Failure> {
+    let sizes = files.in_order().map(|file| file.path.metadata());
+    let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
+    let bar = Watch(output.bar(total, "logs"));
+    let checkpoint = arguments.checkpoint.as_deref();
+    let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
+    let Some(chain) = chain else {
+        return Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted; nothing was changed",
+        ));
+    };
+    let databases = arguments.databases.iter().map(|path| judge(&chain, path));
+    Ok(Report {
+        databases: databases.collect(),
+        chain,
+    })
+}
+
+/// A progress bar that also knows of Ctrl-C.
+struct Watch(console::Bar);
+
+impl Progress for Watch {
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    fn should_stop(&self) -> bool {
+        interrupted()
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    chain: ChainReport,
+    databases: Vec<DatabaseReport>,
+}
+
+/// A database and what was made of it.
+#[derive(Debug, Serialize)]
+struct DatabaseReport {
+    path: PathBuf,
+    /// Why there is no verdict.
+    problem: Option<String>,
+    jet: Option<JetError>,
+    verdict: Option<DatabaseVerdict>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
+    let mut report = DatabaseReport {
+        path: path.to_owned(),
+        problem: None,
+        jet: None,
+        verdict: None,
+        exit: Exit::Finding,
+    };
+    match EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX)) {
+        Err(problem) => {
+            report.problem = Some(problem.to_string());
+            report.exit = Exit::Io;
+        }
+        Ok(start) => match HeaderCopies::read(&start).good() {
+            Some(copy) => report.verdict = Some(verdict(chain, &copy.fields)),
+            None => {
+                report.problem = Some("neither copy of the database header can be trusted".into());
+                report.jet = Some(JetError::READ_VERIFY_FAILURE);
+            }
+        },
+    }
+    let ready = |verdict: &DatabaseVerdict| verdict.readiness <= Readiness::Ready;
+    if report.verdict.as_ref().is_some_and(ready) {
+        report.exit = Exit::Clean;
+    }
+    report
+}
+
+impl Report {
+    fn exit(&self) -> Exit {
+        let found = self.chain.count(Severity::Warning) > 0;
+        let chain = if found { Exit::Finding } else { Exit::Clean };
+        let databases = self.databases.iter().map(|database| database.exit);
+        databases.fold(chain, Exit::and)
+    }
+
+    fn of(&self, log: &LogReport) -> impl Iterator<Item = &Finding> {
+        let findings = self.chain.findings.iter();
+        findings.filter(|finding| finding.file.as_deref() == Some(&log.name))
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let chain = &self.chain;
+        writeln!(f, "Verifying log files...")?;
+        writeln!(f, "     Base name: {}\n", chain.naming.base)?;
+        for log in &chain.logs {
+            let worst = self.of(log).map(|finding| finding.severity).max();
+            let state = match worst {
+                Some(Severity::Error) => "DAMAGED",
+                Some(Severity::Warning) => "OK, with warnings",
+                _ => "OK",
+            };
+            writeln!(f, "      Log file: {} - {state}", log.name)?;
+            for finding in self.of(log) {
+                write_finding(f, finding, "                ")?;
+            }
+        }
+        let named = |file: &str| chain.logs.iter().any(|log| log.name == file);
+        let general = chain
+            .findings
+            .iter()
+            .filter(|finding| !finding.file.as_deref().is_some_and(named));
+        writeln!(f)?;
+        for finding in general {
+            write_finding(f, finding, "      ")?;
+        }
+        match chain.count(Severity::Error) {
+            0 => writeln!(f, "\nNo damaged log files were found.")?,
+            count => writeln!(f, "\n{count} errors were found.")?,
+        }
+        self.databases
+            .iter()
+            .try_for_each(|database| database.fmt(f))
+    }
+}
+
+fn write_finding(f: &mut Formatter<'_>, finding: &Finding, indent: &str) -> fmt::Result {
+    let label = match finding.severity {
+        Severity::Note => "note",
+        Severity::Warning => "WARNING",
+        Severity::Error => "ERROR",
+    };
+    writeln!(f, "{indent}{label}: {finding}")?;
+    if finding.severity > Severity::Note {
+        writeln!(f, "{indent}    {}", finding.kind.consequence())?;
+    }
+    Ok(())
+}
+
+impl Display for DatabaseReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        let Some(verdict) = &self.verdict else {
+            let problem = self.problem.as_deref().unwrap_or_default();
+            return writeln!(
+                f,
+                "\nDatabase: {path}\n       Verdict: NOT READY\n        Reason: {problem}"
+            );
+        };
+        writeln!(f, "\nDatabase: {path}")?;
+        writeln!(f, "         State: {}", verdict.state)?;
+        if let Some(need) = verdict.need {
+            writeln!(
+                f,
+                "  Log Required: {0}-{1} ({0:#x}-{1:#x})\n Log Committed: {0}-{2} ({0:#x}-{2:#x})",
+                need.min_required, need.max_required, need.max_committed
+            )?;
+        }
+        if let Some(reach) = &verdict.reach {
+            writeln!(f, "      Recovery: {reach}")?;
+        }
+        let jet = verdict.jet.map(|jet| format!(" [JET {jet}]"));
+        writeln!(
+            f,
+            "       Verdict: {}{}",
+            verdict.readiness,
+            jet.unwrap_or_default()
+        )?;
+        if let Some(loss) = verdict.loss {
+            let until = match loss.until.rfc3339() {
+                Some(time) => format!(", begun by {time} at the latest"),
+                None => String::new(),
+            };
+            let after = loss.after.rfc3339().unwrap_or_else(|| "unknown".into());
+            writeln!(
+                f,
+                "          Lost: generations {0}-{1} ({0:#x}-{1:#x}){until}; kept up to {after}",
+                loss.first, loss.last
+            )?;
+        }
+        for reason in &verdict.reasons {
+            writeln!(f, "        Reason: {reason}")?;
+        }
+        for advice in &verdict.advice {
+            writeln!(f, "        Advice: {advice}")?;
+        }
+        Ok(())
+    }
+}
