@@ -54,7 +54,6 @@ pub fn block_checksum(block: &[u8], salt: u32, holds_checksum: bool) -> u64 {
         "a checksum block is 1 to 8 KiB and a power of two, not {} bytes",
         block.len()
     );
-    let parity = ecc::position_parity(block);
     let own = if holds_checksum {
         block
             .first_chunk()
@@ -62,7 +61,7 @@ pub fn block_checksum(block: &[u8], salt: u32, holds_checksum: bool) -> u64 {
     } else {
         0
     };
-    ecc::assemble(parity, own, block.len(), salt)
+    ecc::checksum(block, ecc::Terms { own, salt })
 }
 
 /// The bit whose flip alone explains the difference between two checksums of a block of `size` bytes.
