@@ -2,22 +2,16 @@
 
 use ese_format::page::PageError;
 use ese_format::{FormatError, JetError, ObjId, Pgno};
+use evidence::EvidenceError;
 use std::path::PathBuf;
 use thiserror::Error;
 
 /// A part of a database that cannot be read.
 #[derive(Debug, Error)]
 pub enum DbError {
-    /// The operating system failed.
-    #[error("{}: reading at offset {offset:#x}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        offset: u64,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// The file is not an ESE database.
     #[error("{}: not an ESE database: {reason}", path.display())]
     NotADatabase {
@@ -114,7 +108,7 @@ impl DbError {
     /// The error the engine would raise, where there is one.
     pub fn jet(&self) -> Option<JetError> {
         Some(match self {
-            DbError::Io { .. } => JetError::DISK_IO,
+            DbError::Evidence(_) => JetError::DISK_IO,
             DbError::NotADatabase { .. } => JetError::DATABASE_CORRUPTED,
             DbError::NoSuchPage { .. } | DbError::Cycle { .. } => JetError::BAD_PAGE_LINK,
             DbError::Checksum { .. } => JetError::READ_VERIFY_FAILURE,

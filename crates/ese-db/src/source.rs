@@ -4,8 +4,8 @@ use crate::DbError;
 use ese_format::Pgno;
 use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
+use evidence::EvidenceFile;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,12 +56,9 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
 const NO_HEADER: &str = "neither header nor shadow header is one of a database";
 
 /// A database file, opened for reading only.
-///
-/// Positioned reads, not a memory map: a file that shrinks meanwhile is an error then, not a crash.
 #[derive(Debug)]
 pub struct FileSource {
-    path: PathBuf,
-    file: File,
+    file: EvidenceFile,
     headers: HeaderCopies,
     page_size: PageSize,
     last_page: Pgno,
@@ -70,41 +67,26 @@ pub struct FileSource {
 impl FileSource {
     /// Opens `path`. The page size comes from the header, or from its shadow when the header is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DbError> {
-        let path = path.as_ref().to_owned();
-        let io = |source| DbError::Io {
-            path: path.clone(),
-            offset: 0,
-            source,
-        };
-        let file = File::open(&path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if !metadata.is_file() {
-            return Err(DbError::NotADatabase {
-                path,
-                reason: "not a regular file".into(),
-            });
-        }
-        let length = metadata.len();
-        let mut start = vec![0; HEADERS_MAX.min(usize::try_from(length).unwrap_or(HEADERS_MAX))];
-        read_at(&file, &mut start, 0).map_err(io)?;
+        let file = EvidenceFile::open(path.as_ref())?;
+        let start = file.start(HEADERS_MAX)?;
         let Some((headers, page_size)) = headers_of(&start) else {
             return Err(DbError::NotADatabase {
-                path,
+                path: file.path().to_owned(),
                 reason: NO_HEADER.into(),
             });
         };
+        let last_page = last_page(file.length(), page_size);
         Ok(FileSource {
-            path,
             file,
             headers,
             page_size,
-            last_page: last_page(length, page_size),
+            last_page,
         })
     }
 
     /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn file(&self) -> &EvidenceFile {
+        &self.file
     }
 }
 
@@ -119,11 +101,7 @@ impl PageSource for FileSource {
 
     fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
         let offset = pgno.file_offset(self.page_size.bytes());
-        read_at(&self.file, buffer, offset).map_err(|source| DbError::Io {
-            path: self.path.clone(),
-            offset,
-            source,
-        })
+        Ok(self.file.read_exact_at(buffer, offset)?)
     }
 
     fn headers(&self) -> Option<&HeaderCopies> {
@@ -270,23 +248,4 @@ fn headers_of(start: &[u8]) -> Option<(HeaderCopies, PageSize)> {
     let headers = HeaderCopies::read(start);
     let page_size = PageSize::new(headers.page_size)?;
     Some((headers, page_size))
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    use std::os::unix::fs::FileExt;
-    file.read_exact_at(buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.seek_read(&mut buffer[done..], offset + done as u64)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            read => done += read,
-        }
-    }
-    Ok(())
 }

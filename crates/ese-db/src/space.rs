@@ -247,11 +247,30 @@ impl SpaceMap {
         self.free.get(index).copied().unwrap_or(false)
     }
 
-    /// Pages that no tree owns, up to the last page.
-    pub fn unowned(&self) -> impl Iterator<Item = Pgno> + '_ {
-        let owners = self.owners.iter().zip(1..);
-        owners
-            .filter(|(owner, _)| **owner == 0)
-            .map(|(_, pgno)| Pgno(pgno))
+    /// Pages that the database gave away but no tree owns: lost until the database is defragmented.
+    ///
+    /// Not among them are the pages of the database's own space trees, and those behind the last page it owns, which
+    /// it has not taken into use yet (see [`first_unused`](Self::first_unused)).
+    pub fn leaked(&self, db: &Database) -> Vec<Pgno> {
+        let Some((root, Ok(database))) = self.trees.first() else {
+            return Vec::new();
+        };
+        let own = |pgno: Pgno| {
+            let reserved = database.reserved.iter();
+            let page = db.page(pgno);
+            reserved.into_iter().any(|extent| extent.contains(pgno))
+                || page.is_ok_and(|page| page.view().header().objid() == root.objid)
+        };
+        (1..=db.last_page().0)
+            .map(Pgno)
+            .filter(|pgno| self.owner(*pgno) == Some(root) && !self.is_free(*pgno) && !own(*pgno))
+            .collect()
+    }
+
+    /// The first page behind all that the database owns.
+    pub fn first_unused(&self) -> Option<Pgno> {
+        let owned = self.owners.iter().rposition(|owner| *owner != 0);
+        let first = owned.map_or(1, |index| index + 2);
+        (first <= self.owners.len()).then_some(Pgno(first as u32))
     }
 }

@@ -1,7 +1,13 @@
 //! `edbtool`: what one ESE file is, whether it is whole, and what is in it.
 
+mod database;
+mod export;
 mod files;
 mod header;
+mod page;
+mod schema;
+mod space;
+mod tables;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +28,11 @@ struct Program {
 enum Command {
     Header(header::Arguments),
     Verify(verify::Arguments),
+    Tables(tables::Arguments),
+    Schema(schema::Arguments),
+    Export(export::Arguments),
+    Page(page::Arguments),
+    Space(space::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
 }
@@ -32,6 +43,11 @@ fn main() -> ExitCode {
         |program, output| match program.command {
             Command::Header(arguments) => header::run(&arguments, output),
             Command::Verify(arguments) => verify::run(&arguments, output),
+            Command::Tables(arguments) => tables::run(&arguments, output),
+            Command::Schema(arguments) => schema::run(&arguments, output),
+            Command::Export(arguments) => export::run(&arguments, output),
+            Command::Page(arguments) => page::run(&arguments, output),
+            Command::Space(arguments) => space::run(&arguments, output),
             Command::Shell(shell) => shell.print::<Program>(),
         },
     )

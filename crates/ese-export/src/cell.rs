@@ -1,0 +1,134 @@
+//! A value on its way out: the few kinds that all formats have in common.
+
+use ese_db::value::DateTime;
+use ese_db::{Text, Value};
+use std::borrow::Cow;
+
+/// One cell of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Unsigned(u64),
+    Single(f32),
+    Double(f64),
+    /// Microseconds since 1970-01-01 UTC.
+    Time(i64),
+    Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    List(Vec<Cell<'a>>),
+}
+
+/// A value that could not be read, for `problems.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub bytes: Vec<u8>,
+    pub reason: String,
+}
+
+impl<'a> Cell<'a> {
+    /// The cell for a value; parts that cannot be read become null, and a problem each.
+    pub(crate) fn of(value: &'a Value<'_>, problems: &mut Vec<Problem>) -> Cell<'a> {
+        let mut problem = |bytes: &[u8], reason: &str| {
+            problems.push(Problem {
+                bytes: bytes.to_owned(),
+                reason: reason.to_owned(),
+            });
+            Cell::Null
+        };
+        match value {
+            Value::Null => Cell::Null,
+            Value::Bit(bit) => Cell::Bool(*bit),
+            Value::Integer(number) => Cell::Integer(*number),
+            Value::Unsigned(number) => Cell::Unsigned(*number),
+            Value::Single(number) => Cell::Single(*number),
+            Value::Double(number) => Cell::Double(*number),
+            Value::DateTime(time) => microseconds(*time).map_or(Cell::Null, Cell::Time),
+            Value::Guid(bytes) => Cell::Text(guid(*bytes).into()),
+            Value::Text(Text::Decoded(text)) => Cell::Text(Cow::Borrowed(text)),
+            Value::Text(Text::Bytes(bytes)) => {
+                problem(bytes, "the bytes are no text in the column's code page")
+            }
+            Value::Binary(bytes) => Cell::Bytes(Cow::Borrowed(bytes)),
+            Value::Multi(values) => {
+                let cells = values.iter().map(|value| Cell::of(value, problems));
+                Cell::List(cells.collect())
+            }
+            Value::Undecoded { bytes, reason } => problem(bytes, reason),
+        }
+    }
+
+    /// The raw bits of dates, for the column beside them.
+    pub(crate) fn raw_dates(value: &Value<'_>) -> Cell<'a> {
+        match value {
+            Value::DateTime(DateTime(bits)) => Cell::Unsigned(*bits),
+            Value::Multi(values) => Cell::List(values.iter().map(Cell::raw_dates).collect()),
+            _ => Cell::Null,
+        }
+    }
+}
+
+/// The time that a DateTime column means: as the type defines it, or a FILETIME where the bits can be nothing else.
+fn microseconds(time: DateTime) -> Option<i64> {
+    let defined = time
+        .unix_milliseconds()
+        .map(|milliseconds| milliseconds * 1000);
+    defined.or_else(|| time.filetime().and_then(filetime_microseconds))
+}
+
+/// A FILETIME (100 ns since 1601-01-01 UTC) in microseconds since 1970.
+pub(crate) fn filetime_microseconds(filetime: i64) -> Option<i64> {
+    const EPOCH_DIFFERENCE: i64 = 11_644_473_600_000_000;
+    (filetime / 10).checked_sub(EPOCH_DIFFERENCE)
+}
+
+/// RFC 3339 in UTC; `None` outside the years that RFC 3339 has.
+pub(crate) fn rfc3339(microseconds: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_microsecond(microseconds).ok()?;
+    Some(time.to_string())
+}
+
+fn guid(bytes: [u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+    let first = u32::from_le_bytes([a, b, c, d]);
+    let second = u16::from_le_bytes([e, f]);
+    let third = u16::from_le_bytes([g, h]);
+    let fourth = u16::from_be_bytes([rest[0], rest[1]]);
+    let node = rest[2..]
+        .iter()
+        .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}")
+}
+
+/// Hexadecimal text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_both_kinds_give_the_same_time() {
+        // 2021-09-02 21:13:05 UTC as days, and the same as FILETIME.
+        let days: f64 = 44_441.0 + (21.0 * 3600.0 + 13.0 * 60.0 + 5.0) / 86_400.0;
+        let defined = microseconds(DateTime(days.to_bits())).unwrap();
+        let filetime = microseconds(DateTime(132_750_907_850_000_000)).unwrap();
+        assert_eq!(rfc3339(defined).unwrap(), "2021-09-02T21:13:05Z");
+        assert_eq!(defined, filetime);
+    }
+
+    #[test]
+    fn a_guid_reads_as_windows_prints_it() {
+        let bytes: [u8; 16] = std::array::from_fn(|index| index as u8);
+        assert_eq!(guid(bytes), "03020100-0504-0706-0809-0a0b0c0d0e0f");
+    }
+}

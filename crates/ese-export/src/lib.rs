@@ -1,0 +1,23 @@
+//! Rows of a database as files that other programs read: CSV, JSON Lines or Parquet.
+//!
+//! A table becomes one file; rows stream through, so that memory does not grow with the table. What cannot be read of
+//! a value is in `problems.jsonl` with its bytes, and what is lost is counted in `manifest.json`, which is written
+//! last: a folder without one holds an export that did not end.
+
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod cell;
+mod error;
+mod export;
+mod layout;
+mod manifest;
+mod names;
+mod sink;
+mod view;
+mod writer;
+
+pub use error::ExportError;
+pub use export::{Options, export};
+pub use manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
+pub use writer::Format;

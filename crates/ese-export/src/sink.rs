@@ -1,0 +1,54 @@
+//! A file that is hashed while it is written.
+
+use crate::ExportError;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A new file, its length and its SHA-256.
+pub(crate) struct Sink {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hash: Sha256,
+    length: u64,
+}
+
+impl Sink {
+    /// Creates `path`; a file of that name is replaced.
+    pub(crate) fn create(path: &Path) -> Result<Self, ExportError> {
+        let file = File::create(path).map_err(|error| ExportError::write(path, error))?;
+        Ok(Sink {
+            path: path.to_owned(),
+            file: BufWriter::with_capacity(1 << 18, file),
+            hash: Sha256::new(),
+            length: 0,
+        })
+    }
+
+    /// Ends the file: its length and hash.
+    pub(crate) fn finish(mut self) -> Result<(u64, String), ExportError> {
+        self.file
+            .flush()
+            .map_err(|error| ExportError::write(&self.path, error))?;
+        Ok((self.length, crate::cell::hex(&self.hash.finalize())))
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

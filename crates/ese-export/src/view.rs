@@ -1,0 +1,239 @@
+//! Decoded views of well-known schemas: a further column behind the one it explains. The raw column stays as it is.
+//!
+//! | schema | known by | view |
+//! |---|---|---|
+//! | SRUM | table `SruDbIdMapTable` | `AppId.name`, `UserId.name`: program, service or SID; FILETIMEs as time |
+//! | WebCache | table `Containers` | FILETIMEs of containers and their entries as time |
+//! | UAL, SUM | tables `CLIENTS` or `ROLE_IDS` | `Address.ip`; `RoleGuid.name` where the database names its roles |
+//! | Windows Search | table `SystemIndex_PropertyStore` | FILETIMEs in eight bytes as time |
+//!
+//! Columns are recognised by name and type together, so that a view never replaces what a column does not hold.
+
+use crate::cell::{Cell, filetime_microseconds};
+use crate::layout::Kind;
+use ese_db::{Catalog, Column, ColumnType, Database, Table, TableReader, Text, Value};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// How a column is decoded.
+#[derive(Debug)]
+pub(crate) enum View {
+    /// A number that names an entry of a map.
+    Names(HashMap<i64, String>),
+    /// A GUID that names a role.
+    Roles(HashMap<[u8; 16], String>),
+    /// 100 ns since 1601.
+    Filetime,
+    /// Four or sixteen bytes.
+    Address,
+}
+
+impl View {
+    /// What the view's column is called behind the dot.
+    pub(crate) fn suffix(&self) -> &'static str {
+        match self {
+            View::Names(_) | View::Roles(_) => "name",
+            View::Filetime => "time",
+            View::Address => "ip",
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            View::Filetime => Kind::Time,
+            _ => Kind::Text,
+        }
+    }
+
+    /// The decoded cell; null where the value is not of the expected form.
+    pub(crate) fn cell<'a>(&'a self, value: &Value<'_>) -> Cell<'a> {
+        let text = |text: Option<String>| text.map_or(Cell::Null, |text| Cell::Text(text.into()));
+        match (self, value) {
+            (_, Value::Multi(values)) => {
+                Cell::List(values.iter().map(|value| self.cell(value)).collect())
+            }
+            (View::Names(names), Value::Integer(number)) => names
+                .get(number)
+                .map_or(Cell::Null, |name| Cell::Text(name.into())),
+            (View::Roles(names), Value::Guid(guid)) => names
+                .get(guid)
+                .map_or(Cell::Null, |name| Cell::Text(name.into())),
+            (View::Filetime, Value::Integer(number)) => filetime(*number),
+            (View::Filetime, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
+                Ok(bytes) => filetime(i64::from_le_bytes(bytes)),
+                Err(_) => Cell::Null,
+            },
+            (View::Address, Value::Binary(bytes)) => text(address(bytes)),
+            _ => Cell::Null,
+        }
+    }
+}
+
+/// Zero and values far from our time are not times.
+fn filetime(number: i64) -> Cell<'static> {
+    const YEAR_1970: i64 = 116_444_736_000_000_000;
+    const YEAR_2200: i64 = 189_024_192_000_000_000;
+    match (YEAR_1970..YEAR_2200).contains(&number) {
+        true => filetime_microseconds(number).map_or(Cell::Null, Cell::Time),
+        false => Cell::Null,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(four).to_string());
+    }
+    let sixteen = <[u8; 16]>::try_from(bytes).ok()?;
+    Some(Ipv6Addr::from(sixteen).to_string())
+}
+
+/// The views that fit one database.
+#[derive(Debug)]
+pub(crate) struct Views {
+    names: Option<View>,
+    roles: Option<View>,
+    filetime: Option<View>,
+    address: Option<View>,
+}
+
+impl Views {
+    /// No views: everything as it is stored.
+    pub(crate) fn none() -> Self {
+        Views {
+            names: None,
+            roles: None,
+            filetime: None,
+            address: None,
+        }
+    }
+
+    /// The views for a database with these tables.
+    pub(crate) fn for_database(db: &Database, catalog: &Catalog) -> Self {
+        let has = |name| catalog.table(name).is_some();
+        let srum = catalog.table("SruDbIdMapTable");
+        let roles = catalog.table("ROLE_IDS");
+        let times = srum.is_some() || has("Containers") || has("SystemIndex_PropertyStore");
+        Views {
+            names: srum.map(|table| View::Names(id_map(db, table))),
+            roles: roles.map(|table| View::Roles(role_map(db, table))),
+            filetime: times.then_some(View::Filetime),
+            address: (has("CLIENTS") || roles.is_some()).then_some(View::Address),
+        }
+    }
+
+    /// The view that explains `column` of `table`, if there is one.
+    pub(crate) fn of(&self, table: &Table, column: &Column) -> Option<&View> {
+        let name = column.name.as_str();
+        match column.column_type {
+            ColumnType::Long
+                if matches!(name, "AppId" | "UserId") && table.name != "SruDbIdMapTable" =>
+            {
+                self.names.as_ref()
+            }
+            ColumnType::Guid if name == "RoleGuid" => self.roles.as_ref(),
+            ColumnType::LongLong | ColumnType::Currency if name.ends_with("Time") => {
+                self.filetime.as_ref()
+            }
+            ColumnType::Binary
+                if column.max_size == 8 && (name.contains("Date") || name.contains("Time")) =>
+            {
+                self.filetime.as_ref()
+            }
+            ColumnType::Binary | ColumnType::LongBinary if name == "Address" => {
+                self.address.as_ref()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// SRUM's map of ids: programs and services in UTF-16, users as binary SIDs (type 3).
+fn id_map(db: &Database, table: &Table) -> HashMap<i64, String> {
+    const SID: u64 = 3;
+    let mut names = HashMap::new();
+    let columns = ["IdType", "IdIndex", "IdBlob"].map(|name| table.column(name));
+    let [Some(kind), Some(index), Some(blob)] = columns else {
+        return names;
+    };
+    for row in TableReader::new(db, table).rows() {
+        let Ok(fields) = row.fields() else { continue };
+        let (Value::Integer(index), Value::Binary(bytes)) =
+            (fields.value(index), fields.value(blob))
+        else {
+            continue;
+        };
+        let name = match fields.value(kind) {
+            Value::Unsigned(SID) => sid(&bytes),
+            _ => utf16(&bytes),
+        };
+        names.extend(name.map(|name| (index, name)));
+    }
+    names
+}
+
+/// UAL's map of roles.
+fn role_map(db: &Database, table: &Table) -> HashMap<[u8; 16], String> {
+    let mut names = HashMap::new();
+    let (Some(guid), Some(name)) = (table.column("RoleGuid"), table.column("RoleName")) else {
+        return names;
+    };
+    for row in TableReader::new(db, table).rows() {
+        let Ok(fields) = row.fields() else { continue };
+        if let (Value::Guid(guid), Value::Text(Text::Decoded(name))) =
+            (fields.value(guid), fields.value(name))
+        {
+            names.insert(guid, name.trim_end_matches('\0').to_owned());
+        }
+    }
+    names
+}
+
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (units, odd) = bytes.as_chunks::<2>();
+    if !odd.is_empty() {
+        return None;
+    }
+    let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    Some(text.ok()?.trim_end_matches('\0').to_owned())
+}
+
+/// A binary SID as `S-1-...`.
+fn sid(bytes: &[u8]) -> Option<String> {
+    let (&[revision, count, ..], rest) = (bytes.first_chunk::<2>()?, bytes.get(2..)?);
+    let (authority, subs) = rest.split_at_checked(6)?;
+    let (subs, odd) = subs.as_chunks::<4>();
+    if revision != 1 || subs.len() != usize::from(count) || !odd.is_empty() {
+        return None;
+    }
+    let authority = authority
+        .iter()
+        .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let mut text = format!("S-1-{authority}");
+    for sub in subs {
+        text.push_str(&format!("-{}", u32::from_le_bytes(*sub)));
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sid_reads_as_windows_prints_it() {
+        let system = [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0];
+        assert_eq!(sid(&system).unwrap(), "S-1-5-18");
+        assert_eq!(sid(&system[..11]), None);
+        assert_eq!(sid(&[]), None);
+    }
+
+    #[test]
+    fn addresses_have_four_or_sixteen_bytes() {
+        assert_eq!(address(&[10, 0, 0, 7]).unwrap(), "10.0.0.7");
+        let mut local = [0; 16];
+        local[15] = 1;
+        assert_eq!(address(&local).unwrap(), "::1");
+        assert_eq!(address(&[1, 2, 3]), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! One JSON object per line, written straight from the cells.
+
+use super::TableWriter;
+use crate::ExportError;
+use crate::cell::{Cell, hex, rfc3339};
+use crate::layout::{Kind, OutColumn};
+use crate::sink::Sink;
+use std::io::{self, Write};
+
+pub(super) struct JsonlWriter {
+    sink: Sink,
+    /// Each column's name as JSON with its colon, and its kind.
+    columns: Vec<(Vec<u8>, Kind, bool)>,
+    line: Vec<u8>,
+}
+
+impl JsonlWriter {
+    pub(super) fn new(sink: Sink, columns: &[OutColumn<'_>]) -> Self {
+        let columns = columns.iter().map(|column| {
+            let mut name = Vec::new();
+            write_text(&mut name, &column.name);
+            name.push(b':');
+            (name, column.kind, column.list)
+        });
+        JsonlWriter {
+            sink,
+            columns: columns.collect(),
+            line: Vec::new(),
+        }
+    }
+}
+
+impl TableWriter for JsonlWriter {
+    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<u64> {
+        self.line.clear();
+        self.line.push(b'{');
+        for (cell, (name, kind, list)) in cells.iter().zip(&self.columns) {
+            if *cell == Cell::Null {
+                continue;
+            }
+            if self.line.len() > 1 {
+                self.line.push(b',');
+            }
+            self.line.extend_from_slice(name);
+            let single = *list && !matches!(cell, Cell::List(_));
+            if single {
+                self.line.push(b'[');
+            }
+            write_json(&mut self.line, cell, *kind);
+            if single {
+                self.line.push(b']');
+            }
+        }
+        self.line.extend_from_slice(b"}\n");
+        self.sink.write_all(&self.line)?;
+        Ok(0)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(u64, String), ExportError> {
+        self.sink.finish()
+    }
+}
+
+/// The JSON of one cell. Numbers that JSON has no form for (NaN, infinities) are text.
+pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
+    let display = |out: &mut Vec<u8>, text: &dyn std::fmt::Display| {
+        let written = write!(out, "{text}");
+        debug_assert!(written.is_ok(), "memory takes everything");
+    };
+    match cell {
+        Cell::Null => out.extend_from_slice(b"null"),
+        Cell::Bool(value) => display(out, value),
+        Cell::Integer(value) => display(out, value),
+        Cell::Unsigned(value) if kind == Kind::Bits => {
+            display(out, &format_args!("\"{value:#018x}\""));
+        }
+        Cell::Unsigned(value) => display(out, value),
+        Cell::Single(value) if value.is_finite() => display(out, value),
+        Cell::Double(value) if value.is_finite() => display(out, value),
+        Cell::Single(value) => display(out, &format_args!("\"{value}\"")),
+        Cell::Double(value) => display(out, &format_args!("\"{value}\"")),
+        Cell::Time(value) => match rfc3339(*value) {
+            Some(time) => display(out, &format_args!("\"{time}\"")),
+            None => out.extend_from_slice(b"null"),
+        },
+        Cell::Text(text) => write_text(out, text),
+        Cell::Bytes(bytes) => {
+            out.push(b'"');
+            out.extend_from_slice(hex(bytes).as_bytes());
+            out.push(b'"');
+        }
+        Cell::List(cells) => {
+            out.push(b'[');
+            for (index, cell) in cells.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(out, cell, kind);
+            }
+            out.push(b']');
+        }
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    let written = serde_json::to_writer(out, text);
+    debug_assert!(written.is_ok(), "memory takes everything");
+}

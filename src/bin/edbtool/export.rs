@@ -1,0 +1,134 @@
+//! `edbtool export`: rows as CSV, JSON Lines or Parquet.
+
+use crate::database::{DIRTY, failure, is_dirty, open};
+use crate::schema::no_table;
+use clap::ValueEnum;
+use console::{Exit, Failure, Output};
+use ese_db::Database;
+use ese_export::{ExportError, Format, Manifest, Options, SourceEntry, export};
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// Export tables as CSV, JSON Lines or Parquet, with a manifest of what was written and what could not be read
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The database
+    database: PathBuf,
+    /// A table to export; may be given again (default: all tables but the engine's own)
+    #[arg(long = "table", short, value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Format of the table files
+    #[arg(long, short, value_enum, default_value = "jsonl")]
+    format: FormatArgument,
+    /// Folder to write to; it must be empty, or not exist
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Write although the folder holds something; files of the same name are replaced
+    #[arg(long)]
+    force: bool,
+    /// Write values longer than this many bytes to files of their own
+    #[arg(long, value_name = "BYTES")]
+    inline_limit: Option<usize>,
+    /// Also export rows that are deleted but still in their pages, marked in a column $deleted
+    #[arg(long)]
+    deleted: bool,
+    /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search)
+    #[arg(long)]
+    decoded: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArgument {
+    Csv,
+    Jsonl,
+    Parquet,
+}
+
+impl From<FormatArgument> for Format {
+    fn from(argument: FormatArgument) -> Self {
+        match argument {
+            FormatArgument::Csv => Format::Csv,
+            FormatArgument::Jsonl => Format::Jsonl,
+            FormatArgument::Parquet => Format::Parquet,
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let path = &arguments.database;
+    let db = open(path)?;
+    let options = Options {
+        tables: arguments.tables.clone(),
+        format: arguments.format.into(),
+        to: arguments.to.clone(),
+        force: arguments.force,
+        inline_limit: arguments.inline_limit,
+        deleted: arguments.deleted,
+        decoded: arguments.decoded,
+    };
+    let source = identity(path, &db)?;
+    let bar = output.bar(source.bytes, "exporting");
+    let manifest = export(&db, source, &options, &bar).map_err(|error| explain(path, &error))?;
+    drop(bar);
+    output.answer(Manifest::SCHEMA, &manifest, &Answer(&manifest))?;
+    output.flush()?;
+    let dirty = is_dirty(&db);
+    if dirty {
+        output.remark(&DIRTY);
+    }
+    Ok(match manifest.is_complete() && !dirty {
+        true => Exit::Clean,
+        false => Exit::Finding,
+    })
+}
+
+fn identity(path: &Path, db: &Database) -> Result<SourceEntry, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| Failure::io(path, &error))?;
+    let header = db.headers().and_then(|headers| headers.good());
+    Ok(SourceEntry {
+        path: path.to_owned(),
+        bytes: metadata.len(),
+        page_size: db.page_size().bytes(),
+        last_page: db.last_page(),
+        dirty: is_dirty(db),
+        header: header.map(|copy| copy.fields.clone()),
+    })
+}
+
+fn explain(path: &Path, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Database(error) => failure(path, error),
+        ExportError::NoTable { name } => no_table(name),
+        ExportError::NotEmpty { .. } => Failure::new(Exit::Refused, error.to_string())
+            .advise("choose another folder, or add --force to replace files of the same name"),
+        ExportError::Write { path, source } => Failure::io(path, source),
+        ExportError::Stopped => Failure::new(Exit::Interrupted, error.to_string()).advise(
+            "the folder has no manifest.json: its files are incomplete; run again with --force",
+        ),
+    }
+}
+
+/// The manifest as text.
+struct Answer<'m>(&'m Manifest);
+
+impl Display for Answer<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for table in &self.0.tables {
+            write!(f, "{:>10} rows  {}", table.rows, table.file)?;
+            if table.deleted_rows > 0 {
+                write!(f, "  ({} deleted)", table.deleted_rows)?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "{} rows of {} tables; {} rows, {} values and {} pages could not be read",
+            self.0.rows,
+            self.0.tables.len(),
+            self.0.rows_lost,
+            self.0.values_lost,
+            self.0.pages_lost.len()
+        )
+    }
+}

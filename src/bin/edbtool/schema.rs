@@ -1,0 +1,177 @@
+//! `edbtool schema`: columns, types and indexes of tables.
+
+use crate::database::{Lost, catalog, exit_of, open};
+use console::{Exit, Failure, Output};
+use ese_db::catalog::{Index, IndexColumn};
+use ese_db::{Catalog, Column, Table};
+use ese_format::JetError;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+/// Print the columns and indexes of one table or of all
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The database
+    database: PathBuf,
+    /// A table; all when none is named
+    table: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let db = open(&arguments.database)?;
+    let catalog = catalog(&arguments.database, &db)?;
+    let tables = chosen(&catalog, arguments.table.as_deref())?;
+    let schema = Schema { tables };
+    output.answer("edbkit.schema/1", &schema, &schema)?;
+    output.flush()?;
+    output.remark(&format_args!("{}", Lost(&catalog.losses)));
+    Ok(exit_of(&catalog.losses))
+}
+
+fn chosen<'c>(catalog: &'c Catalog, name: Option<&str>) -> Result<Vec<&'c Table>, Failure> {
+    let Some(name) = name else {
+        return Ok(catalog.tables.iter().collect());
+    };
+    match catalog.table(name) {
+        Some(table) => Ok(vec![table]),
+        None => Err(no_table(name)),
+    }
+}
+
+/// There is no table of this name.
+pub(crate) fn no_table(name: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("there is no table {name:?}"))
+        .jet(JetError::OBJECT_NOT_FOUND)
+        .advise("`edbtool tables` lists them")
+}
+
+#[derive(Debug, Serialize)]
+struct Schema<'c> {
+    tables: Vec<&'c Table>,
+}
+
+impl Display for Schema<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (number, table) in self.tables.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write_table(f, table)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
+    write!(
+        f,
+        "{} (objid {}, root page {}",
+        table.name, table.objid, table.root
+    )?;
+    if let Some(tree) = table.long_values {
+        write!(
+            f,
+            ", long values: objid {}, root page {}",
+            tree.objid, tree.root
+        )?;
+    }
+    if let Some(template) = &table.template {
+        write!(f, ", derived from {template}")?;
+    }
+    let flags: Vec<_> = table
+        .flags
+        .iter_names()
+        .map(|(name, _)| name.to_lowercase())
+        .collect();
+    if !flags.is_empty() {
+        write!(f, ", {}", flags.join(" "))?;
+    }
+    writeln!(f, ")")?;
+    for column in &table.columns {
+        write_column(f, column)?;
+    }
+    for index in &table.indexes {
+        write_index(f, index)?;
+    }
+    for callback in &table.callbacks {
+        writeln!(f, "  callback {} ({:#x})", callback.function, callback.kind)?;
+    }
+    Ok(())
+}
+
+fn write_column(f: &mut Formatter<'_>, column: &Column) -> fmt::Result {
+    write!(
+        f,
+        "  {:>5} {:32} {}",
+        column.id,
+        column.name,
+        column.column_type.name()
+    )?;
+    if column.max_size > 0 && column.column_type.fixed_size().is_none() {
+        write!(f, "({})", column.max_size)?;
+    }
+    if column.column_type.is_text() {
+        write!(f, " code page {}", column.code_page)?;
+    }
+    if column.of_template {
+        write!(f, " of template")?;
+    }
+    for (name, _) in column.flags.iter_names() {
+        write!(f, " {}", name.to_lowercase())?;
+    }
+    if let Some(default) = &column.default_value {
+        write!(f, " = x'")?;
+        for byte in default.iter().take(32) {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, "'{}", if default.len() > 32 { "..." } else { "" })?;
+    }
+    if let Some(callback) = &column.callback {
+        write!(f, " callback {callback}")?;
+    }
+    writeln!(f)
+}
+
+fn write_index(f: &mut Formatter<'_>, index: &Index) -> fmt::Result {
+    let part = |part: &IndexColumn| {
+        let name = part.name.clone();
+        name.unwrap_or_else(|| format!("column {}", part.id))
+    };
+    write!(
+        f,
+        "  index {} (objid {}, root page {})",
+        index.name, index.objid, index.root
+    )?;
+    for column in &index.columns {
+        let sign = if column.descending_or_null { '-' } else { '+' };
+        write!(f, " {sign}{}", part(column))?;
+    }
+    for condition in &index.conditions {
+        let must = if condition.descending_or_null {
+            "null"
+        } else {
+            "not null"
+        };
+        write!(f, " if {} {must}", part(condition))?;
+    }
+    for (name, _) in index.flags.iter_names() {
+        if name != "EXTENDED_COLUMNS" {
+            write!(f, " {}", name.to_lowercase())?;
+        }
+    }
+    match &index.locale_name {
+        Some(locale) if !locale.is_empty() => write!(f, " locale {locale}")?,
+        _ if index.locale_id != 0 => write!(f, " lcid {:#x}", index.locale_id)?,
+        _ => {}
+    }
+    if let Some(tuples) = index.tuples {
+        write!(
+            f,
+            " tuples of {} to {} characters",
+            tuples.min_length, tuples.max_length
+        )?;
+    }
+    writeln!(f)
+}

@@ -1,0 +1,208 @@
+//! `edbtool space`: who owns the pages of a database, and which are free.
+
+use crate::database::{Lost, catalog, open};
+use console::{Exit, Failure, Output};
+use ese_db::space::{Owner, SpaceMap, TreeKind, TreeSpace};
+use ese_db::{Database, Losses};
+use ese_format::page::{Extent, SpacePool};
+use ese_format::{ObjId, Pgno};
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+/// Show the space of every table, index and long-value tree: owned, free and used pages, pages that nobody owns
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The database
+    database: PathBuf,
+    /// List the extents, too
+    #[arg(long)]
+    extents: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let db = open(&arguments.database)?;
+    let catalog = catalog(&arguments.database, &db)?;
+    let map = SpaceMap::read(&db, &catalog);
+    let mut report = Report::of(&db, &map, arguments.extents);
+    report.losses.add(&catalog.losses);
+    output.answer("edbkit.space/1", &report, &report)?;
+    output.flush()?;
+    output.remark(&format_args!("{}", Lost(&report.losses)));
+    Ok(match report.losses.is_empty() && report.leaked.is_empty() {
+        true => Exit::Clean,
+        false => Exit::Finding,
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    page_size: u32,
+    last_page: Pgno,
+    trees: Vec<Line>,
+    owned_pages: u64,
+    available_pages: u64,
+    shelved_pages: u64,
+    /// Runs of pages that were given away and that no tree owns.
+    leaked: Vec<(Pgno, Pgno)>,
+    /// The first page of the file that was not taken into use yet.
+    first_unused: Option<Pgno>,
+    losses: Losses,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    kind: TreeKind,
+    table: String,
+    index: Option<String>,
+    objid: ObjId,
+    root: Pgno,
+    owned_pages: u64,
+    available_pages: u64,
+    /// Pages kept for splits of the space trees.
+    reserved_pages: u64,
+    autoincrement: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extents: Option<Extents>,
+}
+
+#[derive(Debug, Serialize)]
+struct Extents {
+    owned: Vec<Extent>,
+    available: Vec<Extent>,
+    reserved: Vec<Extent>,
+}
+
+impl Report {
+    fn of(db: &Database, map: &SpaceMap, with_extents: bool) -> Self {
+        let mut report = Report {
+            page_size: db.page_size().bytes(),
+            last_page: db.last_page(),
+            trees: Vec::new(),
+            owned_pages: 0,
+            available_pages: 0,
+            shelved_pages: 0,
+            leaked: runs(map.leaked(db).into_iter()),
+            first_unused: map.first_unused(),
+            losses: Losses::default(),
+        };
+        for (owner, space) in &map.trees {
+            match space {
+                Ok(space) => report.add(owner, space, with_extents),
+                Err(error) => report.losses.page(owner.root, error),
+            }
+        }
+        report
+    }
+
+    fn add(&mut self, owner: &Owner, space: &TreeSpace, with_extents: bool) {
+        if owner.kind == TreeKind::Database {
+            self.owned_pages = space.owned_pages();
+            let shelved = space.available.iter();
+            let shelved = shelved.filter(|extent| extent.pool == SpacePool::Shelved);
+            self.shelved_pages = shelved.map(|extent| u64::from(extent.pages)).sum();
+        }
+        self.available_pages += space.available_pages();
+        self.losses.add(&space.losses);
+        self.trees.push(Line {
+            kind: owner.kind,
+            table: owner.table.clone(),
+            index: owner.index.clone(),
+            objid: owner.objid,
+            root: owner.root,
+            owned_pages: space.owned_pages(),
+            available_pages: space.available_pages(),
+            reserved_pages: space
+                .reserved
+                .iter()
+                .map(|extent| u64::from(extent.pages))
+                .sum(),
+            autoincrement: space.root.autoincrement,
+            extents: with_extents.then(|| Extents {
+                owned: space.owned.clone(),
+                available: space.available.clone(),
+                reserved: space.reserved.clone(),
+            }),
+        });
+    }
+}
+
+/// Neighbouring pages as runs of first and last.
+fn runs(pages: impl Iterator<Item = Pgno>) -> Vec<(Pgno, Pgno)> {
+    let mut runs: Vec<(Pgno, Pgno)> = Vec::new();
+    for page in pages {
+        match runs.last_mut() {
+            Some((_, last)) if last.0 + 1 == page.0 => *last = page,
+            _ => runs.push((page, page)),
+        }
+    }
+    runs
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:40} {:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
+            "Name", "Type", "ObjidFDP", "PgnoFDP", "Owned", "Available", "Used"
+        )?;
+        for line in &self.trees {
+            let (name, kind) = match line.kind {
+                TreeKind::Database => ("(database)".to_owned(), "Db"),
+                TreeKind::Table => (line.table.clone(), "Tbl"),
+                TreeKind::LongValues => ("  [Long Values]".to_owned(), "LV"),
+                TreeKind::Index => (
+                    format!("  {}", line.index.as_deref().unwrap_or_default()),
+                    "Idx",
+                ),
+            };
+            writeln!(
+                f,
+                "{name:40} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
+                line.objid,
+                line.root,
+                line.owned_pages,
+                line.available_pages,
+                line.owned_pages.saturating_sub(line.available_pages),
+            )?;
+            for (what, extents) in line.extents.iter().flat_map(Extents::named) {
+                for extent in extents {
+                    writeln!(
+                        f,
+                        "    {what} {} - {} ({})",
+                        extent.first(),
+                        extent.last,
+                        extent.pool.number()
+                    )?;
+                }
+            }
+        }
+        writeln!(
+            f,
+            "Pages {} ( {} Used, {} Available ) + {} Shelved; last page {}",
+            self.owned_pages,
+            self.owned_pages.saturating_sub(self.available_pages),
+            self.available_pages,
+            self.shelved_pages,
+            self.last_page,
+        )?;
+        if let Some(first) = self.first_unused {
+            writeln!(f, "not in use yet: {first} - {}", self.last_page)?;
+        }
+        for (first, last) in &self.leaked {
+            writeln!(f, "owned by nobody: {first} - {last}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Extents {
+    fn named(&self) -> [(&'static str, &[Extent]); 3] {
+        [
+            ("owned", &self.owned),
+            ("available", &self.available),
+            ("reserved", &self.reserved),
+        ]
+    }
+}
