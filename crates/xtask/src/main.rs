@@ -2,36 +2,41 @@
 
 #![forbid(unsafe_code)]
 
+mod big_database;
+
 use ese_testkit::fixtures;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    let chore = std::env::args().nth(1);
-    match chore.as_deref() {
-        Some("demo") => demo(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["demo"] => demo(),
+        ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
         _ => {
-            eprintln!("usage: cargo xtask demo");
-            ExitCode::from(2)
+            eprintln!("usage: cargo xtask demo | big-database PATH MEBIBYTES");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
         }
     }
 }
 
 /// Looks at a database that a crash left dirty, as a person would.
-fn demo() -> ExitCode {
+fn demo() -> Result<(), String> {
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let database = state.join("db.edb");
     let steps: [&[&Path]; 2] = [
         &["edbtool".as_ref(), "header".as_ref(), &database],
         &["edbtool".as_ref(), "verify".as_ref(), &state],
     ];
-    for step in steps {
-        if let Err(problem) = show(step) {
-            eprintln!("error: {problem}");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    steps.into_iter().try_for_each(show)
 }
 
 /// Runs one program of the workspace. A finding (exit code 1) is what the demonstration is about, and no failure.
