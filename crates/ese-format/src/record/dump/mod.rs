@@ -3,7 +3,8 @@
 //! The first line opens with the type's name, padded to nine characters; some records go on with indented lines. All
 //! numbers have the base and the order that the reference gives them, so that its dumps and ours can be compared line
 //! by line. Where the reference prints nothing but the name by oversight (`JetOp`), or gives up (`End`, `BeginDT`,
-//! `PreCommit`), the fields are shown in the manner of the others. Source: `LrToSz` (`ese/logapi.cxx`), `LGDumpDiff` (`ese/logdiff.cxx`).
+//! `PreCommit`), the fields are shown in the manner of the others. Source: `LrToSz` (`ese/logapi.cxx`), `LGDumpDiff`
+//! (`ese/logdiff.cxx`).
 
 mod database;
 mod node;
