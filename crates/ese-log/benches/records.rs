@@ -30,14 +30,14 @@ fn main() {
         bencher.iter(|| {
             for_each_record(&images, |record| {
                 black_box(record);
-            })
+            });
         });
     });
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
             for_each_record(&images, |record| {
                 let _ = black_box(record.decode());
-            })
+            });
         });
     });
     group.bench_function("print", |bencher| {
