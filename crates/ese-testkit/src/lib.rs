@@ -6,3 +6,4 @@
 
 pub mod damage;
 pub mod fixtures;
+pub mod logs;
