@@ -23,6 +23,8 @@ pub struct Losses {
     pub rows: u64,
     /// Values that do not decode; their bytes are given instead, where there are any.
     pub values: u64,
+    /// Deleted rows whose data was cleared before they were removed; no loss of this reading.
+    pub deleted_without_data: u64,
     /// Leaves that were found by sibling links or object id because their parent does not lead to them.
     pub leaves_off_path: u64,
 }
@@ -48,6 +50,7 @@ impl Losses {
         }
         self.rows += other.rows;
         self.values += other.values;
+        self.deleted_without_data += other.deleted_without_data;
         self.leaves_off_path += other.leaves_off_path;
     }
 }

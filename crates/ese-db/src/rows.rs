@@ -96,6 +96,7 @@ impl<'r> Iterator for Rows<'r> {
                 Ok(node) if Record::parse(node.data, self.reader.db.page_size()).is_ok() => {
                     return Some(row);
                 }
+                Ok(node) if node.is_deleted() => self.leaves.losses.deleted_without_data += 1,
                 _ => self.leaves.losses.rows += 1,
             }
         }

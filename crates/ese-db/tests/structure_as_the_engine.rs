@@ -150,6 +150,13 @@ fn compare_space(text: &str, db: &Database, catalog: &Catalog, name: &str) -> us
                 megabytes(space.available_pages()),
             ));
     }
+    // One database was declared clean by repair without its logs: it lacks the catalog records of a table (object ids
+    // 15 and 16) that had pages already.
+    let leaked = match name.ends_with("SRUM/Win11/RathbunVM/Clean/SRUDB.dat") {
+        true => (63..=72).map(Pgno).collect(),
+        false => Vec::new(),
+    };
+    assert_eq!(map.leaked(db), leaked, "{name}: pages owned by nobody");
     let mut compared = 0;
     let mut below = false;
     for line in text.lines() {
