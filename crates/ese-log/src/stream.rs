@@ -79,6 +79,12 @@ impl StreamRecords {
         self.cursor.unfinished
     }
 
+    /// The record that [`next_record`](Self::next_record) gave last.
+    pub fn current(&self) -> Option<RawRecord<'_>> {
+        let image = self.image.as_ref()?;
+        self.cursor.current(image)
+    }
+
     /// The next record; `None` at the end of the stream.
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>, LogError> {
         while !self.advance()? {

@@ -37,6 +37,8 @@ pub struct Database {
     pub dbtime: Dbtime,
     /// The highest object id met.
     pub last_objid: ObjId,
+    /// Whether the log attached or created it in the range that is replayed.
+    pub touched: bool,
     gone: BTreeMap<Pgno, Skipped>,
     too_old: BTreeMap<Pgno, Skipped>,
 }
@@ -48,6 +50,7 @@ impl Database {
             required_until: header.max_required,
             dbtime: header.dbtime,
             last_objid: header.last_objid,
+            touched: false,
             header,
             pages,
             gone: BTreeMap::new(),

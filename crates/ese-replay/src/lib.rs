@@ -7,6 +7,7 @@ pub mod error;
 pub mod page_edit;
 pub mod page_files;
 pub mod pages;
+pub mod recovery;
 pub mod redo;
 pub mod session;
 mod tree;

@@ -12,7 +12,7 @@ mod verdict;
 
 pub use finding::{Finding, FindingKind, Severity};
 pub use survey::{CheckpointReport, LogReport};
-pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict};
+pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict, verdict_from};
 
 use crate::error::LogError;
 use crate::folder::StreamFiles;

@@ -12,6 +12,7 @@
 //! ```
 
 use super::{ChainReport, LogReport};
+use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos};
 use serde::Serialize;
@@ -90,19 +91,33 @@ pub struct Reach {
 pub fn redo_start(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
     let numbers = report.logs.iter().filter_map(LogReport::generation);
     let lowest = numbers.min()?;
-    let min_required = need.map(|need| need.min_required);
-    let checkpoint = report
-        .trusted_checkpoint()
-        .map(|checkpoint| checkpoint.checkpoint)
-        .filter(|at| min_required.is_none_or(|min| at.generation <= min));
-    let fits_stream = report.trusted_checkpoint().is_some_and(|checkpoint| {
-        let mut headers = report.logs.iter().filter_map(LogReport::header);
-        headers.any(|header| header.signature == checkpoint.log_signature)
-    });
-    if let Some(checkpoint) = checkpoint.filter(|_| fits_stream) {
-        return Some(checkpoint);
-    }
-    Some(first_position(report, lowest))
+    Some(usable_checkpoint(report, need).unwrap_or_else(|| first_position(report, lowest)))
+}
+
+/// The checkpoint, if it can be believed, is of this stream and does not leave out what the database needs.
+fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
+    let checkpoint = report.trusted_checkpoint()?;
+    let mut headers = report.logs.iter().filter_map(LogReport::header);
+    let at = checkpoint.checkpoint;
+    let leaves_out = need.is_some_and(|need| at.generation > need.min_required);
+    (!leaves_out && headers.any(|header| header.signature == checkpoint.log_signature))
+        .then_some(at)
+}
+
+/// Where a replay may start for the database with this header, if it need not do as the engine does: at the checkpoint
+/// if that leaves nothing out, otherwise at the first generation that the database needs; for a clean database where it
+/// was last consistent.
+///
+/// Always the start of a generation: the list of attached databases stands in its header. `None` without a log.
+pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgpos> {
+    let numbers = || report.logs.iter().filter_map(LogReport::generation);
+    let (lowest, highest) = (numbers().min()?, numbers().max()?);
+    let generation = match LogNeed::of(header) {
+        Some(need) => usable_checkpoint(report, Some(need))
+            .map_or(need.min_required, |checkpoint| checkpoint.generation),
+        None => header.last_consistent.generation.clamp(lowest, highest),
+    };
+    Some(first_position(report, generation))
 }
 
 /// The first position of a generation.
@@ -145,6 +160,17 @@ pub fn reach(report: &ChainReport, start: Lgpos) -> Reach {
         };
         generation = Generation(next);
     }
+}
+
+/// The files that hold what can be reached, one for each generation. `files` are those that `report` is about.
+pub fn replay_files(report: &ChainReport, files: &StreamFiles, reach: &Reach) -> Vec<StreamFile> {
+    let Some(last) = reach.last else {
+        return Vec::new();
+    };
+    let generations = reach.start.generation.0..=last.0;
+    let found = generations.filter_map(|generation| find(report, Generation(generation)));
+    let named = |log: &LogReport| files.in_order().find(|file| file.name() == log.name);
+    found.filter_map(named).cloned().collect()
 }
 
 /// The file that the engine opens for a generation: the one with that number, or else the current log if that is its

@@ -275,7 +275,8 @@ pub struct CheckpointReport {
 }
 
 impl CheckpointReport {
-    pub(super) fn read(path: &Path) -> Self {
+    /// Reads the checkpoint file at `path`.
+    pub fn read(path: &Path) -> Self {
         let mut bytes = Vec::new();
         let read = read_file(path, &mut bytes);
         CheckpointReport {

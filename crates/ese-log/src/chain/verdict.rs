@@ -68,8 +68,18 @@ pub struct DatabaseVerdict {
     pub advice: Vec<String>,
 }
 
-/// The verdict for the database with this header.
+/// The verdict on the engine's recovery for the database with this header.
 pub fn verdict(report: &ChainReport, header: &DatabaseHeader) -> DatabaseVerdict {
+    let start = redo_start(report, LogNeed::of(header));
+    verdict_from(report, header, start)
+}
+
+/// The verdict on a recovery that starts at `start`.
+pub fn verdict_from(
+    report: &ChainReport,
+    header: &DatabaseHeader,
+    start: Option<Lgpos>,
+) -> DatabaseVerdict {
     let mut verdict = DatabaseVerdict {
         readiness: Readiness::NotReady,
         state: header.state.name().to_owned(),
@@ -86,7 +96,7 @@ pub fn verdict(report: &ChainReport, header: &DatabaseHeader) -> DatabaseVerdict
         return verdict;
     }
     match verdict.need {
-        Some(need) => verdict.dirty(report, header, need),
+        Some(need) => verdict.dirty(report, header, need, start),
         None => {
             verdict.refuse(
                 format!("the database is in the state \"{}\"", verdict.state),
@@ -148,8 +158,14 @@ impl DatabaseVerdict {
         }
     }
 
-    fn dirty(&mut self, report: &ChainReport, header: &DatabaseHeader, need: LogNeed) {
-        let Some(start) = redo_start(report, Some(need)) else {
+    fn dirty(
+        &mut self,
+        report: &ChainReport,
+        header: &DatabaseHeader,
+        need: LogNeed,
+        start: Option<Lgpos>,
+    ) {
+        let Some(start) = start else {
             self.refuse(
                 "there is no log at all".to_owned(),
                 JetError::REQUIRED_LOG_FILES_MISSING,

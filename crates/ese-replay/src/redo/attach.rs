@@ -5,7 +5,8 @@
 //!
 //! | last attach of the header | the log's attach is | |
 //! |---|---|---|
-//! | same place | the one the header knows | attach; redo begins behind it |
+//! | same place, header dirty | the one the header knows | attach; redo begins behind it |
+//! | same place, header clean | over again | wait for a later one |
 //! | before, header clean at the place that the record names | newer | attach, and the header takes it over |
 //! | before, clean elsewhere | newer | mismatch: this is not the copy that the log goes on with |
 //! | behind | of the past | wait for a later one |
@@ -18,7 +19,7 @@ use crate::tree;
 use ese_format::database::{DatabaseHeader, State};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, CreateDb, DetachDb};
-use ese_format::{Generation, Lgpos, Pgno, Signature};
+use ese_format::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
 
 /// The root of the whole database, and of the tree of pages that it owns.
 const OWNED_EXTENTS_ROOT: Pgno = Pgno(2);
@@ -40,8 +41,6 @@ pub struct NewDatabase {
     pub page_size: PageSize,
     /// Pages to keep in memory.
     pub cache_pages: usize,
-    /// The log stream's signature.
-    pub log_signature: Signature,
 }
 
 /// What the log says of an attachment, in a record or in an attach list.
@@ -55,6 +54,10 @@ pub struct LoggedAttach {
     pub attach: Lgpos,
     /// Where it had last been consistent.
     pub consistent: Lgpos,
+    /// The highest dbtime given out by then; 0 if not told.
+    pub dbtime: Dbtime,
+    /// The last object id given out by then; 0 if not told.
+    pub objid_last: ObjId,
     /// Its name on the writing machine.
     pub name: String,
 }
@@ -107,7 +110,8 @@ impl Redo {
             return Ok(Outcome::Skipped);
         };
         let header = &self.waiting[place].header;
-        let known = header.last_attach == logged.attach;
+        let clean = header.state == State::CLEAN_SHUTDOWN;
+        let known = header.last_attach == logged.attach && !clean;
         let newer = new && header.last_attach < logged.attach;
         let follows =
             header.last_consistent == logged.consistent || header.last_consistent.is_null();
@@ -128,6 +132,8 @@ impl Redo {
         if newer {
             database.attached_at(logged.attach, logged.dbid);
         }
+        database.touched = true;
+        database.note(logged.dbtime, logged.objid_last);
         self.missing.remove(&logged.dbid);
         self.databases.insert(logged.dbid, database);
         Ok((self.databases.len() > attached).into())
@@ -142,6 +148,8 @@ impl Redo {
             signature: record.db_signature,
             attach,
             consistent: consistent.unwrap_or(Lgpos::NULL),
+            dbtime: Dbtime(0),
+            objid_last: ObjId(0),
             name: record.names.first(),
         };
         self.attach(logged, true)
@@ -153,6 +161,8 @@ impl Redo {
             signature: record.signature,
             attach: self.lgpos,
             consistent: Lgpos::NULL,
+            dbtime: Dbtime(0),
+            objid_last: ObjId(0),
             name: record.names.first(),
         };
         if self
@@ -171,10 +181,13 @@ impl Redo {
         if version != LOGGED_CREATION {
             return Err(Problem::CreateVersion { version });
         }
-        let header = created_header(record, &new, self.lgpos);
+        let mut header = created_header(record, &new, self.lgpos);
+        header.log_signature = self.log_signature;
+        header.engine_version = self.engine_version;
         let pages = Pages::new(new.file, new.page_size, Pgno::NULL, new.cache_pages);
         let mut database = Database::new(header, pages);
         database.required_until = Generation(0);
+        database.touched = true;
         self.databases.insert(record.dbid, database);
         Ok(Outcome::Applied)
     }
@@ -185,9 +198,17 @@ impl Redo {
             return Ok(Outcome::Skipped);
         };
         database.detached_at(self.lgpos)?;
-        database.header.last_detach = self.lgpos;
         self.waiting.push(database);
         Ok(Outcome::Applied)
+    }
+
+    /// Makes the databases that are still attached clean as of `end`, as the end of a recovery does.
+    pub(crate) fn detach_rest(&mut self, end: Lgpos) -> Result<(), Problem> {
+        for (_, mut database) in std::mem::take(&mut self.databases) {
+            database.detached_at(end)?;
+            self.waiting.push(database);
+        }
+        Ok(())
     }
 
     /// An engine instance ended, or a recovery did: all databases are clean as of the mark of its shutdown.
@@ -213,7 +234,6 @@ fn created_header(record: &CreateDb<'_>, new: &NewDatabase, lgpos: Lgpos) -> Dat
     header.signature = record.signature;
     header.state = State::JUST_CREATED;
     header.stored_page_size = new.page_size.bytes();
-    header.log_signature = new.log_signature;
     header.file_type = 1;
     header.last_attach = lgpos;
     header.min_required = lgpos.generation;
@@ -230,6 +250,9 @@ impl Database {
         header.state = State::DIRTY_SHUTDOWN;
         header.dbid = dbid.into();
         header.last_attach = lgpos;
+        header.last_attach_time = LogTime::default();
+        header.last_detach = Lgpos::NULL;
+        header.last_detach_time = LogTime::default();
         header.min_required = lgpos.generation;
         header.min_consistent = lgpos.generation;
         header.max_required = lgpos.generation;
@@ -251,6 +274,7 @@ impl Database {
         let header = &mut self.header;
         header.state = State::CLEAN_SHUTDOWN;
         header.last_consistent = lgpos;
+        header.last_detach = lgpos;
         header.dbtime = header.dbtime.max(self.dbtime);
         header.last_objid = header.last_objid.max(self.last_objid);
         header.min_required = Generation(0);

@@ -24,7 +24,8 @@ pub(super) fn unpack(
     }
     let mut bytes = image.bytes.to_vec();
     if image.flags.contains(PageImageFlags::XPRESS) {
-        return Err(problem("it is compressed with Xpress"));
+        let unpacked = ese_db::compression::decompress(&bytes);
+        bytes = unpacked.map_err(|_| problem("it does not decompress"))?;
     }
     if image.flags.contains(PageImageFlags::DEHYDRATED) {
         bytes = rehydrate(&bytes, size).ok_or(problem("its tags do not fit"))?;

@@ -37,7 +37,7 @@ use crate::database::Database;
 use crate::error::{Problem, ReplayError};
 use crate::session::Session;
 use ese_format::record::{Record, RecordFormat};
-use ese_format::{Dbtime, Lgpos, ObjId, ProcId};
+use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
 use ese_log::RawRecord;
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ pub struct Redo {
     /// The last mark of a shutdown: where databases are clean if the instance ends behind it.
     shutdown_mark: Lgpos,
     format: Option<RecordFormat>,
+    log_signature: Signature,
+    engine_version: u32,
 }
 
 impl Redo {
@@ -98,6 +100,12 @@ impl Redo {
     /// The record applied last.
     pub fn lgpos(&self) -> Lgpos {
         self.lgpos
+    }
+
+    /// Says which stream the records come from, and the engine that wrote it; databases that it creates name both.
+    pub fn set_stream(&mut self, signature: Signature, engine_version: u32) {
+        self.log_signature = signature;
+        self.engine_version = engine_version;
     }
 
     /// Applies the next record of the log.

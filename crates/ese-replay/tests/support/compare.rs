@@ -11,6 +11,7 @@
 
 use ese_format::Pgno;
 use ese_format::page::{NodeFlags, PageFlags, PageView};
+use ese_replay::pages::Pages;
 
 /// How the page `ours` differs from the engine's; `None` if it is the same page.
 pub(crate) fn difference(pgno: Pgno, ours: &[u8], engine: &[u8]) -> Option<String> {
@@ -84,4 +85,31 @@ fn content_difference(ours: PageView<'_>, engine: PageView<'_>) -> Option<String
         }
     }
     None
+}
+
+/// Compares all pages of a database with those in the engine's file, and their number: how many there are, and what
+/// differs.
+pub(crate) fn compare_files(pages: &mut Pages, engine: &[u8]) -> (usize, Vec<String>) {
+    let size = pages.size().as_usize();
+    let mut found = Vec::new();
+    let mut compared = 0;
+    let (ours, last) = (pages.last(), Pgno((engine.len() / size) as u32 - 2));
+    if ours != last {
+        found.push(format!("last page {ours}, the engine has {last}"));
+    }
+    for (index, engine) in engine.chunks_exact(size).enumerate().skip(2) {
+        let pgno = Pgno(index as u32 - 1);
+        compared += 1;
+        let blank = engine.iter().all(|byte| *byte == 0);
+        match pages.get(pgno) {
+            Ok(page) if !blank => found.extend(
+                difference(pgno, page.bytes(), engine)
+                    .map(|what| format!("end, page {pgno}: {what}")),
+            ),
+            Ok(_) => found.push(format!("end, page {pgno}: the engine's is blank")),
+            Err(error) if !blank => found.push(format!("end, page {pgno}: {error}")),
+            Err(_) => {}
+        }
+    }
+    (compared, found)
 }

@@ -1,6 +1,6 @@
 //! Replays a stream from nothing and holds every page against the engine's at the same dbtime.
 
-use super::compare::difference;
+use super::compare::{compare_files, difference};
 use super::streams;
 use ese_format::database::HeaderCopies;
 use ese_format::page::{PageSize, PageView};
@@ -147,7 +147,6 @@ impl History {
                 file: Box::new(MemoryFile::new()),
                 page_size,
                 cache_pages: 100_000,
-                log_signature: Signature::default(),
             })
         }));
         loop {
@@ -203,33 +202,9 @@ impl History {
                 continue;
             };
             let bytes = fs::read(&path).unwrap();
-            let size = database.pages.size().as_usize();
-            let last = Pgno((bytes.len() / size) as u32 - 2);
-            if database.pages.last() != last {
-                let ours = database.pages.last();
-                self.end.push(format!(
-                    "{}: last page {ours}, the engine has {last}",
-                    path.display()
-                ));
-            }
-            for (index, engine) in bytes.chunks_exact(size).enumerate().skip(2) {
-                let pgno = Pgno(index as u32 - 1);
-                self.compared_at_end += 1;
-                let blank = engine.iter().all(|byte| *byte == 0);
-                match database.pages.get(pgno) {
-                    Ok(page) if !blank => {
-                        self.end.extend(
-                            difference(pgno, page.bytes(), engine)
-                                .map(|what| format!("end, page {pgno}: {what}")),
-                        );
-                    }
-                    Ok(_) => self
-                        .end
-                        .push(format!("end, page {pgno}: the engine's is blank")),
-                    Err(error) if !blank => self.end.push(format!("end, page {pgno}: {error}")),
-                    Err(_) => {}
-                }
-            }
+            let (compared, found) = compare_files(&mut database.pages, &bytes);
+            self.compared_at_end += compared;
+            self.end.extend(found);
         }
         for path in recovered.values() {
             self.end

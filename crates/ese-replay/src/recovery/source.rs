@@ -1,0 +1,112 @@
+//! A database file as the crash left it; it is only read.
+
+use super::RecoveryError;
+use crate::database::Database;
+use crate::pages::{PageFile, Pages};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
+use ese_format::page::PageSize;
+use ese_format::{JetError, Pgno};
+use evidence::EvidenceFile;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A database file, opened for reading, with the header that can be believed.
+#[derive(Debug, Clone)]
+pub struct DatabaseFile {
+    file: Arc<EvidenceFile>,
+    /// The header, or the shadow header where the first copy is damaged.
+    pub header: DatabaseHeader,
+    /// Size of a page.
+    pub page_size: PageSize,
+    /// The last whole page.
+    pub last: Pgno,
+}
+
+impl DatabaseFile {
+    /// Opens `path`, which must be a database with at least one intact copy of its header.
+    pub fn open(path: &Path) -> Result<Self, RecoveryError> {
+        let file = EvidenceFile::open(path)?;
+        let start = file.start(HEADERS_MAX)?;
+        let unfit = |reason: &str, jet| RecoveryError::NotADatabase {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+            jet,
+        };
+        if !looks_like_database(&start) {
+            return Err(unfit("it is not a database", JetError::FILE_INVALID_TYPE));
+        }
+        let copies = HeaderCopies::read(&start);
+        let corrupt = JetError::READ_VERIFY_FAILURE;
+        let header = copies
+            .good()
+            .ok_or_else(|| unfit("both copies of the header are damaged", corrupt))?;
+        let page_size = PageSize::new(copies.page_size)
+            .ok_or_else(|| unfit("the header names an impossible page size", corrupt))?;
+        if header.fields.is_newer_than_known() {
+            return Err(unfit(
+                "its format is newer than any this program knows",
+                JetError::INVALID_DATABASE_VERSION,
+            ));
+        }
+        let pages = (file.length() / u64::from(page_size.bytes())).saturating_sub(2);
+        Ok(DatabaseFile {
+            header: header.fields.clone(),
+            page_size,
+            last: Pgno(u32::try_from(pages).unwrap_or(u32::MAX)),
+            file: Arc::new(file),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        self.file.length()
+    }
+
+    /// The file's bytes at `offset`.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, RecoveryError> {
+        Ok(self.file.read_at(buffer, offset)?)
+    }
+
+    /// Its pages, to be read only.
+    pub fn pages(&self) -> SourcePages {
+        SourcePages {
+            file: Arc::clone(&self.file),
+            page_size: self.page_size.bytes(),
+        }
+    }
+
+    /// The database for a replay; changed pages go to `pages`, and at most `cache_pages` stay in memory.
+    pub fn database(&self, pages: Box<dyn PageFile>, cache_pages: usize) -> Database {
+        let pages = Pages::new(pages, self.page_size, self.last, cache_pages);
+        Database::new(self.header.clone(), pages)
+    }
+}
+
+/// The pages of a database file. They cannot be written.
+#[derive(Debug)]
+pub struct SourcePages {
+    file: Arc<EvidenceFile>,
+    page_size: u32,
+}
+
+impl PageFile for SourcePages {
+    fn read_page(&mut self, pgno: Pgno, page: &mut [u8]) -> io::Result<bool> {
+        let offset = pgno.file_offset(self.page_size);
+        let read = self.file.read_at(page, offset).map_err(io::Error::other)?;
+        Ok(read == page.len())
+    }
+
+    fn write_page(&mut self, _pgno: Pgno, _page: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn resize(&mut self, _last: Pgno) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}

@@ -1,0 +1,241 @@
+//! Recovery of every engine-made set from the files of the crash: every page and the size of every database are then
+//! as after the engine's own recovery, and so is the header, apart from what is listed here.
+
+mod support;
+
+use ese_format::LogTime;
+use ese_format::database::{DatabaseHeader, HeaderCopies, State};
+use ese_format::page::PageSize;
+use ese_format::record::CreateDb;
+use ese_log::StreamFiles;
+use ese_replay::page_files::MemoryFile;
+use ese_replay::recovery::{
+    DatabaseFile, Finished, RecoveryError, Until, finish_clean, plan, replay,
+};
+use ese_replay::redo::NewDatabase;
+use ese_replay::{Database, Redo};
+use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::compare::compare_files;
+
+/// Recovers `databases` with the logs in `logs`; databases that the log creates and nobody gave are made.
+fn recover(
+    databases: &[PathBuf],
+    logs: &Path,
+    page_size: PageSize,
+    lossy: bool,
+    cache_pages: usize,
+) -> Result<Finished, String> {
+    let text = |error: RecoveryError| match error.jet() {
+        Some(jet) => format!("{error} [{jet}]"),
+        None => error.to_string(),
+    };
+    let files = StreamFiles::find(logs, None).map_err(|error| error.to_string())?;
+    let databases: Vec<DatabaseFile> = (databases.iter())
+        .map(|path| DatabaseFile::open(path).map_err(text))
+        .collect::<Result<_, _>>()?;
+    let until = Until::default();
+    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
+    if let Some((database, jet)) = plan.obstacle(lossy) {
+        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
+    }
+    let mut redo = Redo::new();
+    for database in &databases {
+        let pages = MemoryFile::over(Box::new(database.pages()), database.last);
+        redo.offer(database.database(Box::new(pages), cache_pages));
+    }
+    redo.create_with(Box::new(move |_: &CreateDb<'_>| {
+        Some(NewDatabase {
+            file: Box::new(MemoryFile::new()),
+            page_size,
+            cache_pages,
+        })
+    }));
+    let ran = replay(&mut redo, &mut plan.records(), &until, &()).map_err(text)?;
+    finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)
+}
+
+/// What to recover in a set, with which logs, and the engine's results.
+struct Case {
+    databases: Vec<PathBuf>,
+    logs: PathBuf,
+    lossy: bool,
+}
+
+fn case(set: &Path, name: &str) -> Case {
+    let state = set.join("state");
+    let files = files_in(&state);
+    let ending = |end: &str| -> Vec<PathBuf> {
+        let files = files.iter();
+        files
+            .filter(|path| path.to_string_lossy().ends_with(end))
+            .cloned()
+            .collect()
+    };
+    let mut databases = ending(".edb");
+    if name.contains("oldcopy") {
+        databases = ending(".old1");
+    }
+    if name.contains("missingedb") {
+        databases.clear();
+    }
+    Case {
+        databases,
+        logs: state,
+        lossy: name == "lossy-p8k",
+    }
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_set_recovers_as_the_engine_recovered_it() {
+    let wanted = std::env::var("EDBKIT_SETS").unwrap_or_default();
+    let names = ese_testkit::fixtures::engine_set_names();
+    let names: Vec<&String> = names.iter().filter(|name| name.contains(&wanted)).collect();
+    let results: Vec<(usize, Vec<String>)> = names.par_iter().map(|name| check_set(name)).collect();
+    let pages: usize = results.iter().map(|(pages, _)| pages).sum();
+    let problems: Vec<String> = results
+        .into_iter()
+        .flat_map(|(_, problems)| problems)
+        .collect();
+    println!(
+        "{} sets, {pages} pages as the engine recovered them",
+        names.len()
+    );
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    if wanted.is_empty() && !names.is_empty() {
+        assert_eq!((names.len(), pages), (61, 17_786));
+    }
+}
+
+fn check_set(name: &str) -> (usize, Vec<String>) {
+    let set = ese_testkit::fixtures::engine_set(name).expect("the set is listed");
+    let case = case(&set, name);
+    let some_database = files_in(&set.join("state"))
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "edb"));
+    let start = fs::read(some_database.expect("a set has a database")).unwrap();
+    let page_size = PageSize::new(HeaderCopies::read(&start).page_size).unwrap();
+    let mut problems = Vec::new();
+    if case.lossy {
+        match recover(&case.databases, &case.logs, page_size, false, 1000) {
+            Err(refused) if refused.contains("-582") => {}
+            Err(refused) => problems.push(format!("{name}: refused with {refused}")),
+            Ok(_) => problems.push(format!("{name}: it should be refused")),
+        }
+    }
+    let finished = match recover(&case.databases, &case.logs, page_size, case.lossy, 200) {
+        Ok(finished) => finished,
+        Err(error) => return (0, vec![format!("{name}: {error}")]),
+    };
+    let mut compared = 0;
+    let mut engine = recovered_databases(&set);
+    for mut database in finished.databases {
+        let Some(at) = engine
+            .iter()
+            .position(|(header, _)| header.signature == database.header.signature)
+        else {
+            problems.push(format!("{name}: the engine has no such database"));
+            continue;
+        };
+        let (header, bytes) = engine.remove(at);
+        let (pages, found) = compare_files(&mut database.pages, &bytes);
+        compared += pages;
+        problems.extend(found.iter().take(4).map(|what| format!("{name}: {what}")));
+        problems.extend(
+            header_problems(&database, &header)
+                .into_iter()
+                .map(|what| format!("{name}: {what}")),
+        );
+    }
+    problems.extend(
+        engine
+            .iter()
+            .map(|(header, _)| format!("{name}: {} was not recovered", header.signature)),
+    );
+    (compared, problems)
+}
+
+/// The engine's recovered databases; one that it left alone is not stored a second time.
+fn recovered_databases(set: &Path) -> Vec<(DatabaseHeader, Vec<u8>)> {
+    let state = files_in(&set.join("state")).into_iter();
+    let state = state.filter(|path| path.extension().is_some_and(|end| end == "edb"));
+    state
+        .map(|path| {
+            let recovered = set.join("recovered").join(path.file_name().unwrap());
+            let bytes = fs::read(if recovered.exists() { recovered } else { path }).unwrap();
+            let header = HeaderCopies::read(&bytes)
+                .good()
+                .expect("an intact header")
+                .fields
+                .clone();
+            (header, bytes)
+        })
+        .collect()
+}
+
+/// Fields in which the engine's header and ours rightly differ:
+/// - made when the header is written: checksum, and the signatures that tie it to a flush map;
+/// - where and when it became clean: the engine adds records of its own to the logs, ours is the end of the logs;
+/// - when the file was last attached, extended or shrunk, and how often, on the machine that did it: no record tells;
+/// - `recovering`: the engine leaves it behind in a copy that was clean before;
+/// - `flags`: in databases that it makes in recovery, the engine sets bits that mean nothing.
+const RIGHTLY_DIFFERENT: [&str; 15] = [
+    "checksum",
+    "header_flush",
+    "flush_map_flush",
+    "last_consistent",
+    "last_consistent_time",
+    "last_detach",
+    "last_detach_time",
+    "last_resize",
+    "last_attach_time",
+    "extend_count",
+    "extend_time",
+    "shrink_count",
+    "shrink_time",
+    "recovering",
+    "flags",
+];
+
+fn header_problems(database: &Database, engine: &DatabaseHeader) -> Vec<String> {
+    let header = &database.header;
+    let ours = serde_json::to_value(header).unwrap();
+    let theirs = serde_json::to_value(engine).unwrap();
+    assert_eq!(engine.state, State::CLEAN_SHUTDOWN);
+    let mut problems = Vec::new();
+    for (name, value) in ours.as_object().unwrap() {
+        if theirs[name] != *value && !RIGHTLY_DIFFERENT.contains(&name.as_str()) {
+            problems.push(format!(
+                "header {name} {value}, the engine has {}",
+                theirs[name]
+            ));
+        }
+    }
+    let same_place = |header: &DatabaseHeader| {
+        [
+            header.last_detach == header.last_consistent,
+            header.last_resize == header.last_consistent,
+            header.last_resize.is_null(),
+        ]
+    };
+    if same_place(header) != same_place(engine) {
+        problems.push(format!(
+            "consistent {}, detached {}, resized {}; the engine has {}, {}, {}",
+            header.last_consistent,
+            header.last_detach,
+            header.last_resize,
+            engine.last_consistent,
+            engine.last_detach,
+            engine.last_resize
+        ));
+    }
+    problems
+}
