@@ -15,11 +15,3 @@ pub(crate) fn edbtool<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text output is UTF-8")
 }
-
-/// Standard output as one JSON document for each line.
-pub(crate) fn documents(output: &Output) -> Vec<serde_json::Value> {
-    stdout(output)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("each line is a JSON document"))
-        .collect()
-}

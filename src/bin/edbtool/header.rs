@@ -8,7 +8,7 @@ use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
 use ese_format::log::{
     CheckpointFile, HeaderCopy, LogHeader, Unverified, checkpoint_text, log_header_text,
 };
-use ese_format::{FileKind, FormatError, JetError};
+use ese_format::{FileKind, FormatError, JetError, Lgpos};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -97,6 +97,8 @@ enum Content {
     },
     Log {
         header: Box<Unverified<LogHeader>>,
+        /// Where the checkpoint file beside the log stands.
+        checkpoint: Option<Lgpos>,
     },
     Checkpoint {
         copies: Box<CheckpointFile>,
@@ -197,30 +199,33 @@ fn truncated(path: &Path, error: &FormatError) -> Failure {
 
 fn read_log(path: &Path, start: &[u8], size: u64) -> Result<(Content, Vec<String>), Failure> {
     let header = LogHeader::read(start).map_err(|error| truncated(path, &error))?;
-    let findings = log_header_findings(&header, size);
-    let header = Box::new(header);
-    Ok((Content::Log { header }, findings))
-}
-
-/// What is wrong with the header of a log file of `size` bytes.
-pub(crate) fn log_header_findings(header: &Unverified<LogHeader>, size: u64) -> Vec<String> {
-    if !header.is_intact() {
-        return vec![format!(
+    let findings = if header.is_intact() {
+        log_header_findings(header.as_read(), size)
+    } else {
+        vec![format!(
             "the header cannot be trusted: stored checksum {:#010x}, computed {:#010x} [JET {}]",
             header.stored_checksum,
             header.computed_checksum,
             JetError::LOG_FILE_CORRUPT
-        )];
-    }
-    let fields = header.as_read();
+        )]
+    };
+    let content = Content::Log {
+        header: Box::new(header),
+        checkpoint: advice::checkpoint_beside(path),
+    };
+    Ok((content, findings))
+}
+
+/// What is wrong with an intact header of a log file of `size` bytes.
+pub(crate) fn log_header_findings(header: &LogHeader, size: u64) -> Vec<String> {
     let mut findings = Vec::new();
-    if let Err((problem, jet)) = fields.check() {
+    if let Err((problem, jet)) = header.check() {
         findings.push(format!("{problem} [JET {jet}]"));
     }
-    if fields.file_size() != size {
+    if header.file_size() != size {
         findings.push(format!(
             "the file has {size} bytes, its header says {} [JET {}]",
-            fields.file_size(),
+            header.file_size(),
             JetError::LOG_FILE_SIZE_MISMATCH
         ));
     }
@@ -298,7 +303,7 @@ impl Report {
                 ),
                 None => ("Corrupt header", String::new()),
             },
-            Content::Log { header } => (
+            Content::Log { header, .. } => (
                 if header.is_intact() {
                     "Log"
                 } else {
@@ -365,9 +370,9 @@ impl Display for Report {
                 required_logs,
                 committed_logs,
             } => self.write_database(f, copies, required_logs, committed_logs)?,
-            Content::Log { header } => {
+            Content::Log { header, checkpoint } => {
                 writeln!(f, "         Log file: {}\n", self.path.display())?;
-                f.write_str(&log_header_text(header.as_read(), None))?;
+                f.write_str(&log_header_text(header.as_read(), *checkpoint))?;
             }
             Content::Checkpoint { copies } => {
                 writeln!(f, "      Checkpoint file: {}\n", self.path.display())?;

@@ -1,23 +1,24 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::files::{Directories, expand, not_ese, unreadable};
-use crate::header::log_header_findings;
 use console::{Exit, Failure, Output};
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
-use ese_format::log::LogHeader;
 use ese_format::{FileKind, Progress};
-use ese_scan::{Counts, Digest, DigestKind, Finding, RateLimit, digest_file};
+use ese_scan::{Counts, Digest, DigestKind, Finding, Position, RateLimit, digest_file};
 use evidence::EvidenceFile;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use streams::Streams;
 
 mod database;
 mod others;
 mod resume;
+mod streams;
 
 /// Check every page of databases, and every other ESE file, for damage
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,9 @@ pub(crate) struct Arguments {
     /// Keep the place in this file: an interrupted scan goes on from there (one database only)
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Say which table, index or long-value tree each damaged page belongs to
+    #[arg(long)]
+    owners: bool,
     /// List at most this many findings for each file; all are counted
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_findings: usize,
@@ -102,12 +106,19 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         ));
     }
     let rate = arguments.rate_limit.map(RateLimit::new);
+    let mut streams = Streams::default();
     let named: Vec<&Path> = arguments.files.iter().map(PathBuf::as_path).collect();
     let mut exit = Exit::Clean;
     for path in expand(&arguments.files, directories) {
         let in_directory = path
             .as_ref()
             .is_ok_and(|path| !named.contains(&path.as_path()));
+        if in_directory && let Ok(path) = &path {
+            exit = exit.and(streams.verify_beside(path, output)?);
+            if streams.covers(path) && arguments.hash.is_empty() {
+                continue;
+            }
+        }
         match path.and_then(|path| verify(&path, arguments, rate.as_ref(), output)) {
             Err(failure) if in_directory && failure.exit == Exit::NotEse => {
                 output.remark(&format!("passed over: {failure}"));
@@ -156,7 +167,7 @@ fn verify(
         return database::verify(&file, &headers, arguments, rate, output.threads(), &bar);
     }
     let problems = match kind {
-        FileKind::Log => log_problems(&start, file.length()),
+        FileKind::Log => others::log_problems(&file)?,
         FileKind::Checkpoint => others::checkpoint_problems(&start),
         FileKind::FlushMap => others::flush_map_problems(&file)?,
         FileKind::Blank => Vec::new(),
@@ -170,19 +181,12 @@ fn verify(
         pages: None,
         problems,
         findings: Vec::new(),
+        owners: BTreeMap::new(),
         findings_omitted: 0,
         digests: digests(&file, arguments, &bar)?,
         remarks: Vec::new(),
         interrupted_at: None,
     })
-}
-
-/// Problems of a log file's header.
-fn log_problems(start: &[u8], size: u64) -> Vec<String> {
-    match LogHeader::read(start) {
-        Ok(header) => log_header_findings(&header, size),
-        Err(error) => vec![error.to_string()],
-    }
 }
 
 fn digests(
@@ -215,6 +219,9 @@ struct Report {
     problems: Vec<String>,
     /// What is wrong with single pages.
     findings: Vec<Finding>,
+    /// With --owners: the trees that damaged pages belong to, by page number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    owners: BTreeMap<u32, String>,
     findings_omitted: u64,
     digests: Vec<Digest>,
     /// What was not checked, and why.
@@ -250,6 +257,11 @@ impl Display for Report {
                 "ERROR"
             };
             write!(f, "{severity}: {finding}")?;
+            if let Position::Page(pgno) = finding.position
+                && let Some(owner) = self.owners.get(&pgno)
+            {
+                write!(f, "; it belongs to {owner}")?;
+            }
             match finding.jet() {
                 Some(jet) => writeln!(f, " [JET {jet}]")?,
                 None => writeln!(f)?,

@@ -1,13 +1,11 @@
 //! `logchain verify`: everything that is wrong with a stream, and whether a database can be activated with it.
 
 use crate::stream::{StreamArguments, failure};
-use console::{Exit, Failure, Output, interrupted};
+use console::{Exit, Failure, Output};
+use ese_format::JetError;
 use ese_format::database::{HEADERS_MAX, HeaderCopies};
-use ese_format::{JetError, Progress};
 use ese_log::StreamFiles;
-use ese_log::chain::{
-    self, ChainReport, DatabaseVerdict, Finding, LogReport, Readiness, Severity, verdict,
-};
+use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity, verdict};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -54,7 +52,7 @@ fn verify(
 ) -> Result<Report, Failure> {
     let sizes = files.in_order().map(|file| file.path.metadata());
     let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
-    let bar = Watch(output.bar(total, "logs"));
+    let bar = output.bar(total, "logs");
     let checkpoint = arguments.checkpoint.as_deref();
     let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
     let Some(chain) = chain else {
@@ -68,19 +66,6 @@ fn verify(
         databases: databases.collect(),
         chain,
     })
-}
-
-/// A progress bar that also knows of Ctrl-C.
-struct Watch(console::Bar);
-
-impl Progress for Watch {
-    fn advance(&self, bytes: u64) {
-        self.0.advance(bytes);
-    }
-
-    fn should_stop(&self) -> bool {
-        interrupted()
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -137,60 +122,15 @@ impl Report {
         let databases = self.databases.iter().map(|database| database.exit);
         databases.fold(chain, Exit::and)
     }
-
-    fn of(&self, log: &LogReport) -> impl Iterator<Item = &Finding> {
-        let findings = self.chain.findings.iter();
-        findings.filter(|finding| finding.file.as_deref() == Some(&log.name))
-    }
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let chain = &self.chain;
-        writeln!(f, "Verifying log files...")?;
-        writeln!(f, "     Base name: {}\n", chain.naming.base)?;
-        for log in &chain.logs {
-            let worst = self.of(log).map(|finding| finding.severity).max();
-            let state = match worst {
-                Some(Severity::Error) => "DAMAGED",
-                Some(Severity::Warning) => "OK, with warnings",
-                _ => "OK",
-            };
-            writeln!(f, "      Log file: {} - {state}", log.name)?;
-            for finding in self.of(log) {
-                write_finding(f, finding, "                ")?;
-            }
-        }
-        let named = |file: &str| chain.logs.iter().any(|log| log.name == file);
-        let general = chain
-            .findings
-            .iter()
-            .filter(|finding| !finding.file.as_deref().is_some_and(named));
-        writeln!(f)?;
-        for finding in general {
-            write_finding(f, finding, "      ")?;
-        }
-        match chain.count(Severity::Error) {
-            0 => writeln!(f, "\nNo damaged log files were found.")?,
-            count => writeln!(f, "\n{count} errors were found.")?,
-        }
+        write!(f, "{}", self.chain)?;
         self.databases
             .iter()
             .try_for_each(|database| database.fmt(f))
     }
-}
-
-fn write_finding(f: &mut Formatter<'_>, finding: &Finding, indent: &str) -> fmt::Result {
-    let label = match finding.severity {
-        Severity::Note => "note",
-        Severity::Warning => "WARNING",
-        Severity::Error => "ERROR",
-    };
-    writeln!(f, "{indent}{label}: {finding}")?;
-    if finding.severity > Severity::Note {
-        writeln!(f, "{indent}    {}", finding.kind.consequence())?;
-    }
-    Ok(())
 }
 
 impl Display for DatabaseReport {

@@ -5,20 +5,6 @@ use super::{Attachment, Checkpoint, LogHeader, NEWEST_LOG_VERSION, SystemParamet
 use crate::Lgpos;
 use std::fmt::{self, Write};
 
-/// A log position as headers show it: `(0xD,1,0)`.
-struct Position(Lgpos);
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lgpos {
-            generation,
-            segment,
-            byte,
-        } = self.0;
-        write!(f, "(0x{generation:X},{segment:X},{byte:X})")
-    }
-}
-
 fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
@@ -42,7 +28,7 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
     let generation = header.generation;
     writeln!(f, "      lGeneration: {generation} (0x{generation:X})")?;
     match checkpoint {
-        Some(checkpoint) => writeln!(f, "      Checkpoint: {}", Position(checkpoint))?,
+        Some(checkpoint) => writeln!(f, "      Checkpoint: {}", checkpoint.parenthesized())?,
         None => writeln!(f, "      Checkpoint: NOT AVAILABLE")?,
     }
     writeln!(f, "      creation time: {}", header.created)?;
@@ -70,7 +56,7 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
     writeln!(f, "      Circular Logging Flag (current file): {circular}")?;
     let circular = on_off(flags.circular_logging_before());
     writeln!(f, "      Circular Logging Flag (past files): {circular}")?;
-    let checkpoint = Position(header.checkpoint);
+    let checkpoint = header.checkpoint.parenthesized();
     writeln!(f, "      Checkpoint at log creation time: {checkpoint}")?;
     for database in &header.attachments.databases {
         let sparse = if database.is_sparse() {
@@ -85,14 +71,22 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
 }
 
 fn write_checkpoint(f: &mut String, checkpoint: &Checkpoint) -> fmt::Result {
-    let last_full = Position(checkpoint.last_full_backup_checkpoint);
+    let last_full = checkpoint.last_full_backup_checkpoint.parenthesized();
     writeln!(f, "      LastFullBackupCheckpoint: {last_full}")?;
-    writeln!(f, "      Checkpoint: {}", Position(checkpoint.checkpoint))?;
-    let consistency = Position(checkpoint.database_consistency());
+    writeln!(
+        f,
+        "      Checkpoint: {}",
+        checkpoint.checkpoint.parenthesized()
+    )?;
+    let consistency = checkpoint.database_consistency().parenthesized();
     writeln!(f, "      DbConsistency: {consistency}")?;
-    writeln!(f, "      FullBackup: {}", Position(checkpoint.full_backup))?;
+    writeln!(
+        f,
+        "      FullBackup: {}",
+        checkpoint.full_backup.parenthesized()
+    )?;
     writeln!(f, "      FullBackup time: {}", checkpoint.full_backup_time)?;
-    let incremental = Position(checkpoint.incremental_backup);
+    let incremental = checkpoint.incremental_backup.parenthesized();
     writeln!(f, "      IncBackup: {incremental}")?;
     writeln!(
         f,
@@ -135,11 +129,15 @@ fn write_attachment(f: &mut String, database: &Attachment, indent: &str) -> fmt:
     writeln!(f, "{indent}objidLast: {}", database.objid_last)?;
     writeln!(f, "{indent}Signature: {}", database.database_signature)?;
     writeln!(f, "{indent}MaxDbSize: {} pages", database.database_size_max)?;
-    writeln!(f, "{indent}Last Attach: {}", Position(database.last_attach))?;
+    writeln!(
+        f,
+        "{indent}Last Attach: {}",
+        database.last_attach.parenthesized()
+    )?;
     writeln!(
         f,
         "{indent}Last Consistent: {}",
-        Position(database.last_consistent)
+        database.last_consistent.parenthesized()
     )
 }
 

@@ -8,6 +8,7 @@ mod finding;
 mod link;
 pub mod ranges;
 mod survey;
+mod text;
 mod verdict;
 
 pub use finding::{Finding, FindingKind, Severity};

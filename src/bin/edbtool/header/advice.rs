@@ -2,8 +2,9 @@
 
 use super::Content;
 use ese_format::database::{HeaderCopies, HeaderStatus, State};
-use ese_format::log::{HEADER_SIZE, LogHeader};
-use ese_format::{DatabaseHeader, Generation};
+use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader};
+use ese_format::{DatabaseHeader, Generation, Lgpos};
+use ese_log::{BASE_NAME_LENGTH, Naming, StreamFiles};
 use evidence::EvidenceFile;
 use std::fmt::Write;
 use std::path::Path;
@@ -13,9 +14,7 @@ const NAMES_SHOWN: u32 = 64;
 
 /// How the log files of a database are called: by the stream that lies beside it, or in the usual way.
 pub(super) struct LogNames {
-    base: String,
-    digits: usize,
-    extension: &'static str,
+    naming: Naming,
     /// Generation of the current log, whose name has no number, where it lies there too.
     current: Option<Generation>,
 }
@@ -23,60 +22,27 @@ pub(super) struct LogNames {
 impl LogNames {
     /// Names as in the folder of the database. Where it holds no log, the base name is unknown and shown as `???`.
     pub(super) fn beside(database: &Path) -> Self {
-        let folder = database
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok();
-        let mut names: Vec<String> = entries
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        let found = names.iter().find_map(|name| Self::from_log(name));
-        let mut found = found.unwrap_or(LogNames {
+        let stream = streams_beside(database).into_iter().next();
+        let current = stream.as_ref().and_then(|stream| {
+            let log = stream.current.first()?;
+            generation_of(&log.path)
+        });
+        let unknown = || Naming {
             base: "???".into(),
             digits: 5,
-            extension: "log",
-            current: None,
-        });
-        let current = folder.unwrap_or(Path::new(".")).join(found.current_name());
-        found.current = generation_of(&current);
-        found
-    }
-
-    fn current_name(&self) -> String {
-        format!("{}.{}", self.base, self.extension)
-    }
-
-    /// The pattern behind the name of a numbered log: three characters, 5 or 8 hexadecimal digits.
-    fn from_log(name: &str) -> Option<Self> {
-        let (stem, extension) = name.rsplit_once('.')?;
-        let extension = ["log", "jtx"]
-            .into_iter()
-            .find(|known| extension.eq_ignore_ascii_case(known))?;
-        let base = stem.get(..3)?;
-        let number = stem.get(3..)?;
-        let is_number = number.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_number && matches!(number.len(), 5 | 8)).then(|| LogNames {
-            base: base.to_owned(),
-            digits: number.len(),
-            extension,
-            current: None,
-        })
+            extension: ".log".into(),
+        };
+        LogNames {
+            naming: stream.map_or_else(unknown, |stream| stream.naming),
+            current,
+        }
     }
 
     fn name(&self, generation: Generation) -> String {
-        let LogNames {
-            base,
-            digits,
-            extension,
-            current,
-        } = self;
-        if *current == Some(generation) {
-            return self.current_name();
+        if self.current == Some(generation) {
+            return self.naming.current();
         }
-        format!("{base}{:0digits$X}.{extension}", generation.0)
+        self.naming.generation(generation)
     }
 
     /// File names of the generations that recovery needs.
@@ -110,6 +76,31 @@ impl LogNames {
             self.name(Generation(last)),
         ]
     }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Log streams in the folder of a file; none when the folder cannot be listed.
+fn streams_beside(file: &Path) -> Vec<StreamFiles> {
+    StreamFiles::find_all(folder_of(file)).unwrap_or_default()
+}
+
+/// Where the checkpoint of a log's stream stands, if its file lies beside the log and can be read.
+pub(super) fn checkpoint_beside(log: &Path) -> Option<Lgpos> {
+    let base = log.file_name()?.to_str()?.get(..BASE_NAME_LENGTH)?;
+    let streams = streams_beside(log);
+    let stream = streams
+        .iter()
+        .find(|stream| stream.naming.base.eq_ignore_ascii_case(base))?;
+    let file = EvidenceFile::open(&stream.checkpoints.first()?.path).ok()?;
+    let content = file.start(CheckpointFile::SIZE).ok()?;
+    let copies = CheckpointFile::read(&content);
+    let (checkpoint, _) = copies.current().ok()?;
+    Some(checkpoint.checkpoint)
 }
 
 /// The generation that an intact log header names.
@@ -201,14 +192,11 @@ pub(super) fn meaning(path: &Path, content: &Content) -> String {
                 .into(),
             Some(copy) => database_meaning(&copy.fields, required_logs, committed_logs),
         },
-        Content::Log { header } => match header.is_intact() {
+        Content::Log { header, .. } => match header.is_intact() {
             true => format!(
                 "Log generation {0} ({0:#x}); check the whole stream with `logchain verify {1}`.",
                 header.as_read().generation,
-                path.parent()
-                    .filter(|folder| !folder.as_os_str().is_empty())
-                    .unwrap_or(Path::new("."))
-                    .display()
+                folder_of(path).display()
             ),
             false => "The log's header is damaged: recovery cannot use this file; look for another copy of it."
                 .into(),

@@ -5,10 +5,15 @@ use super::{Arguments, Report};
 use crate::files::unreadable;
 use crate::header::size_findings;
 use console::{Exit, Failure};
+use ese_db::Database;
+use ese_db::space::{DATABASE_ROOT, SpaceMap, TreeSpace};
 use ese_format::database::HeaderCopies;
-use ese_format::{FileKind, Pgno, Progress};
-use ese_scan::{FlushMap, FlushMapError, Outcome, RateLimit, ScanError, ScanOptions, scan};
+use ese_format::{DatabaseHeader, FileKind, Pgno, Progress};
+use ese_scan::{
+    Finding, FlushMap, FlushMapError, Outcome, Position, RateLimit, ScanError, ScanOptions, scan,
+};
 use evidence::{EvidenceError, EvidenceFile};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) fn verify(
@@ -44,15 +49,28 @@ pub(super) fn verify(
     };
     let outcome = scan(file, headers, &options, progress).map_err(|error| failure(&error))?;
     let place = place.advanced(&outcome);
+    let mut structure = Structure::default();
+    if outcome.interrupted_at.is_none()
+        && let Some(header) = headers.good()
+    {
+        structure.read(
+            file,
+            &header.fields,
+            arguments,
+            &place.findings,
+            &mut remarks,
+        );
+    }
     if let Some(path) = &arguments.resume {
         place.save_or_finish(path, outcome.interrupted_at)?;
     }
-    Ok(report(file, headers, place, outcome, remarks))
+    Ok(report(file, headers, structure, place, outcome, remarks))
 }
 
 fn report(
     file: &EvidenceFile,
     headers: &HeaderCopies,
+    structure: Structure,
     place: Place,
     outcome: Outcome,
     remarks: Vec<String>,
@@ -72,6 +90,7 @@ fn report(
         problems.push("primary and shadow header are both intact but differ".into());
     }
     problems.extend(size_findings(file.length(), headers.page_size));
+    problems.extend(structure.problem);
     Report {
         path: file.path().to_owned(),
         kind: FileKind::Database,
@@ -79,12 +98,82 @@ fn report(
         page_size: Some(headers.page_size),
         pages: Some(place.counts),
         problems,
+        owners: structure.owners,
         findings: place.findings,
         findings_omitted: place.findings_omitted,
         digests: outcome.digests,
         remarks,
         interrupted_at: outcome.interrupted_at,
     }
+}
+
+/// What the trees of the database say about its pages, beyond what each page says itself.
+#[derive(Default)]
+struct Structure {
+    /// Pages that the database owns and the file does not have.
+    problem: Option<String>,
+    /// The owners of damaged pages, by page number.
+    owners: BTreeMap<u32, String>,
+}
+
+impl Structure {
+    fn read(
+        &mut self,
+        file: &EvidenceFile,
+        header: &DatabaseHeader,
+        arguments: &Arguments,
+        findings: &[Finding],
+        remarks: &mut Vec<String>,
+    ) {
+        let Ok(database) = Database::open(file.path()) else {
+            return;
+        };
+        self.problem = missing_pages(&database, header);
+        if !arguments.owners || findings.is_empty() {
+            return;
+        }
+        match database.catalog() {
+            Ok(catalog) => {
+                let map = SpaceMap::read(&database, &catalog);
+                let pages = findings
+                    .iter()
+                    .filter_map(|finding| match finding.position {
+                        Position::Page(pgno) => Some(pgno),
+                        _ => None,
+                    });
+                self.owners = pages
+                    .map(|pgno| {
+                        let owner = map.owner(Pgno(pgno));
+                        (
+                            pgno,
+                            owner.map_or_else(|| "nobody".into(), ToString::to_string),
+                        )
+                    })
+                    .collect();
+            }
+            Err(error) => remarks.push(format!(
+                "owners of damaged pages are not known: the catalog cannot be read: {error}"
+            )),
+        }
+    }
+}
+
+/// A database owns pages from the first on; a file that ends before the last of them was cut off. Where the owner's
+/// own pages cannot be read, the scan has said so already.
+///
+/// A dirty database that was shrunk may still have the old owner pages on disk: its logs tell, not its pages.
+fn missing_pages(database: &Database, header: &DatabaseHeader) -> Option<String> {
+    let shrinking = header.state.needs_recovery() && header.shrink_count > 0;
+    let (root, objid) = DATABASE_ROOT;
+    let space = TreeSpace::read(database, root, objid).ok()?;
+    let owned = space.owned.iter().map(|extent| extent.last).max()?;
+    let last = database.last_page();
+    (owned > last && !shrinking).then(|| {
+        format!(
+            "the file is cut off: the database owns pages up to {owned} ({owned:#x}), the file ends with page {last} \
+             ({last:#x})"
+        )
+    })
 }
 
 /// The flush map, if it was asked for and can be used. That it cannot is no damage, but has to be said.

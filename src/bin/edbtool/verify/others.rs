@@ -1,11 +1,43 @@
 //! Verifying what is not a database.
 
 use crate::files::unreadable;
+use crate::header::log_header_findings;
 use console::Failure;
 use ese_checksum::{Page, Verdict, header_checksum, stored_header_checksum, verify_page};
+use ese_format::JetError;
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::log::CheckpointFile;
+use ese_log::{LogImage, MAX_LOG_SIZE};
 use evidence::EvidenceFile;
+
+/// Problems of a log file: its header, its size, and every segment.
+pub(super) fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
+    if file.length() > MAX_LOG_SIZE {
+        return Ok(vec![format!(
+            "the file has {} bytes, no log has more than {MAX_LOG_SIZE}",
+            file.length()
+        )]);
+    }
+    let content = file
+        .start(usize::try_from(MAX_LOG_SIZE).unwrap_or(usize::MAX))
+        .map_err(|error| unreadable(&error))?;
+    let image = match LogImage::from_bytes(file.path(), content) {
+        Ok(image) => image,
+        Err(error) => return Ok(vec![error.to_string()]),
+    };
+    let mut problems = log_header_findings(&image.header, file.length());
+    problems.extend(image.body.damage.iter().map(|damage| {
+        let offset = damage
+            .lgpos()
+            .file_offset(u32::from(image.header.sector_size));
+        let engine = match damage.is_fatal(true) {
+            true => format!(" [JET {}]", JetError::LOG_FILE_CORRUPT),
+            false => " (recovery puts it right)".to_owned(),
+        };
+        format!("{} at offset {offset:#x}: {damage}{engine}", damage.lgpos())
+    }));
+    Ok(problems)
+}
 
 /// Problems of a checkpoint file; `content` is all of it.
 pub(super) fn checkpoint_problems(content: &[u8]) -> Vec<String> {
