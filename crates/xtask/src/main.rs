@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod big_database;
+mod log_stream;
 
 use ese_testkit::fixtures;
 use std::path::Path;
@@ -14,8 +15,11 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["demo"] => demo(),
         ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
+        ["log-stream", folder, count] => log_stream::write(Path::new(folder), count),
         _ => {
-            eprintln!("usage: cargo xtask demo | big-database PATH MEBIBYTES");
+            eprintln!(
+                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT"
+            );
             return ExitCode::from(2);
         }
     };
