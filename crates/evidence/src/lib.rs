@@ -171,3 +171,33 @@ fn kind_of(kind: FileType) -> &'static str {
         "a device"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error_that_says_so() {
+        let folder = std::env::temp_dir().join(format!("evidence-{}", std::process::id()));
+        fs::write(&folder, vec![7; 10_000]).unwrap();
+        let evidence = EvidenceFile::open(&folder).unwrap();
+        let writer = File::options().write(true).open(&folder).unwrap();
+        writer.set_len(5_000).unwrap();
+        let mut buffer = [0; 4096];
+        evidence.read_exact_at(&mut buffer, 0).unwrap();
+        let error = evidence.read_exact_at(&mut buffer, 4096).unwrap_err();
+        fs::remove_file(&folder).unwrap();
+        assert!(
+            matches!(
+                error,
+                EvidenceError::Shrank {
+                    offset: 4096,
+                    needed: 4096,
+                    available: 904,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
