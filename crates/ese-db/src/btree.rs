@@ -116,6 +116,9 @@ pub(crate) fn is_data_leaf(flags: PageFlags) -> bool {
         && !flags.intersects(PageFlags::SPACE_TREE | PageFlags::EMPTY | PageFlags::PRE_INIT)
 }
 
+/// How many leaves sibling links may add where nothing is lost: those of splits that reached the disk in part.
+const UNFINISHED_SPLITS: u32 = 16;
+
 /// One bit for each page of the database.
 struct Visited(Vec<u64>);
 
@@ -173,8 +176,8 @@ pub struct Leaves<'d> {
     state: State,
     /// Pages of the upper levels on the way down, each with the next node to follow.
     path: Vec<(Page, usize)>,
-    /// Leaves that come next.
-    queue: VecDeque<Page>,
+    /// Leaves that come next; each was looked at and is read again when its turn comes, so that memory holds numbers.
+    queue: VecDeque<Pgno>,
     visited: Visited,
     /// The leaf given last.
     last: Option<Page>,
@@ -232,7 +235,7 @@ impl<'d> Leaves<'d> {
             self.path.push((root, 0));
             self.state = State::Down;
         } else {
-            self.queue.push_back(root);
+            self.queue.push_back(root.pgno());
             self.state = State::Done;
         }
     }
@@ -265,54 +268,64 @@ impl<'d> Leaves<'d> {
         if child.view().flags().is_internal() {
             self.path.push((child, 0));
         } else {
-            self.bridge_to(child);
+            self.bridge_to(&child);
         }
     }
 
     /// Queues `leaf`, and before it the leaves that only sibling links lead to.
-    fn bridge_to(&mut self, leaf: Page) {
+    fn bridge_to(&mut self, leaf: &Page) {
+        let most = if self.gap {
+            u32::MAX
+        } else {
+            UNFINISHED_SPLITS
+        };
         let mut between = Vec::new();
         let mut arrived = false;
         if let Some(last) = &self.last {
-            (between, arrived) = self.follow_links(last.clone(), Link::Next, Some(leaf.pgno()));
+            (between, arrived) = self.follow_links(last, Link::Next, Some(leaf.pgno()), most);
         }
         if !arrived && self.gap {
             self.accept(&between);
-            let (backward, _) = self.follow_links(leaf.clone(), Link::Previous, None);
+            let (backward, _) = self.follow_links(leaf, Link::Previous, None, most);
             between.extend(backward.into_iter().rev());
         } else if !arrived {
             between.clear();
         }
         self.take_off_path(between);
         self.gap = false;
-        self.queue.push_back(leaf);
+        self.queue.push_back(leaf.pgno());
     }
 
-    fn take_off_path(&mut self, pages: Vec<Page>) {
+    fn take_off_path(&mut self, pages: Vec<Pgno>) {
         self.accept(&pages);
         self.losses.leaves_off_path += pages.len() as u64;
         self.queue.extend(pages);
     }
 
-    fn accept(&mut self, pages: &[Page]) {
+    fn accept(&mut self, pages: &[Pgno]) {
         for page in pages {
-            self.visited.insert(page.pgno());
+            self.visited.insert(*page);
         }
     }
 
-    /// The unvisited leaves that links of this kind lead to from `from`, and whether they arrive at `goal`.
-    ///
-    /// A page counts only if it links back to the one before.
-    fn follow_links(&self, from: Page, kind: Link, goal: Option<Pgno>) -> (Vec<Page>, bool) {
+    /// The unvisited leaves, at most `most`, that links of this kind lead to from `from`, and whether they arrive at
+    /// `goal`. A page counts only if it links back to the one before.
+    fn follow_links(
+        &self,
+        from: &Page,
+        kind: Link,
+        goal: Option<Pgno>,
+        most: u32,
+    ) -> (Vec<Pgno>, bool) {
         let mut pages = Vec::new();
-        let mut current = from;
-        let mut left = self.db.last_page().0;
+        let mut current = from.clone();
+        let most = most.min(self.db.last_page().0) as usize;
         loop {
             let (link, _) = kind.of(&current);
             if Some(link) == goal {
                 return (pages, true);
             }
-            let new = !link.is_null() && !self.visited.contains(link) && left > 0;
+            let new = !link.is_null() && !self.visited.contains(link) && pages.len() < most;
             let page = new.then(|| self.tree.load(self.db, link).ok()).flatten();
             let usable = page.filter(|page| {
                 let flags = page.view().flags();
@@ -323,8 +336,7 @@ impl<'d> Leaves<'d> {
             let Some(page) = usable else {
                 return (pages, false);
             };
-            left -= 1;
-            pages.push(page.clone());
+            pages.push(page.pgno());
             current = page;
         }
     }
@@ -333,7 +345,7 @@ impl<'d> Leaves<'d> {
     fn tail(&mut self) {
         self.state = State::Done;
         let off_path = match &self.last {
-            Some(last) => self.follow_links(last.clone(), Link::Next, None).0,
+            Some(last) => self.follow_links(last, Link::Next, None, u32::MAX).0,
             None if self.found == 0 && self.gap && !self.tree.is_space => self.by_objid(),
             None => Vec::new(),
         };
@@ -341,7 +353,7 @@ impl<'d> Leaves<'d> {
     }
 
     /// The leaves that say they belong to the tree, chained by their sibling links.
-    fn by_objid(&self) -> Vec<Page> {
+    fn by_objid(&self) -> Vec<Pgno> {
         let all = self.db.leaves_of(self.tree.objid);
         let member = |pgno: Pgno| all.binary_search(&pgno).is_ok();
         let mut given = Visited::new(self.db.last_page());
@@ -356,7 +368,7 @@ impl<'d> Leaves<'d> {
                     continue;
                 }
                 while given.insert(page.pgno()) {
-                    pages.push(page.clone());
+                    pages.push(page.pgno());
                     let next = page.view().header().next();
                     match member(next).then(|| self.tree.load(self.db, next)) {
                         Some(Ok(found)) => page = found,
@@ -374,10 +386,19 @@ impl Iterator for Leaves<'_> {
 
     fn next(&mut self) -> Option<Page> {
         loop {
-            if let Some(leaf) = self.queue.pop_front() {
-                self.found += 1;
-                self.last = Some(leaf.clone());
-                return Some(leaf);
+            if let Some(pgno) = self.queue.pop_front() {
+                match self.tree.load(self.db, pgno) {
+                    Ok(leaf) => {
+                        self.found += 1;
+                        self.last = Some(leaf.clone());
+                        return Some(leaf);
+                    }
+                    Err(error) => {
+                        self.losses.page(pgno, &error);
+                        self.gap = true;
+                        continue;
+                    }
+                }
             }
             match self.state {
                 State::Start => self.start(),

@@ -247,7 +247,13 @@ impl Reading {
             return;
         }
         match compression::decompress(&data) {
-            Ok(unpacked) => self.value.bytes.extend_from_slice(&unpacked),
+            Ok(unpacked) if unpacked.len() <= place => self.value.bytes.extend(unpacked),
+            Ok(unpacked) => {
+                let found = unpacked.len();
+                self.value.problem = Some(format!(
+                    "the piece at offset {offset} unpacks to {found} bytes, its place has {place}"
+                ));
+            }
             Err(error) => {
                 self.value.problem = Some(format!("the piece at offset {offset}: {error}"));
                 self.value.bytes.extend_from_slice(&data);
