@@ -5,6 +5,7 @@
 
 use ese_format::log::LogHeader;
 use ese_format::{FormatError, Generation, JetError, Lgpos, RecordError};
+use evidence::EvidenceError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -12,20 +13,17 @@ use thiserror::Error;
 /// Why a log stream, a file of it, or a record cannot be read.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The operating system could not read.
+    /// The folder cannot be listed.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// The folder.
         path: PathBuf,
-        /// What it said.
+        /// What the operating system said.
         source: io::Error,
     },
-    /// Not a regular file: a folder, FIFO or device.
-    #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] EvidenceError),
     /// The file is larger than any log can be.
     #[error("{} has {size} bytes, more than a log file can have ({limit})", path.display())]
     TooLarge {
@@ -132,11 +130,13 @@ impl LogError {
             | LogError::Sequence { jet, .. }
             | LogError::Damaged { jet, .. }
             | LogError::Record { jet, .. } => Some(*jet),
-            LogError::Io { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => Some(JetError::FILE_NOT_FOUND),
-                io::ErrorKind::PermissionDenied => Some(JetError::FILE_ACCESS_DENIED),
-                _ => Some(JetError::DISK_IO),
-            },
+            LogError::Io { source, .. } | LogError::File(EvidenceError::Io { source, .. }) => {
+                match source.kind() {
+                    io::ErrorKind::NotFound => Some(JetError::FILE_NOT_FOUND),
+                    io::ErrorKind::PermissionDenied => Some(JetError::FILE_ACCESS_DENIED),
+                    _ => Some(JetError::DISK_IO),
+                }
+            }
             _ => None,
         }
     }

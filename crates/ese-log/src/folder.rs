@@ -4,9 +4,9 @@ use crate::error::LogError;
 use crate::name::{FileRole, LogFileName, Naming};
 use ese_format::Generation;
 use ese_format::log::{FILE_TYPE_LOG, HEADER_SIZE, LogHeader};
+use evidence::EvidenceFile;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of a stream.
@@ -91,16 +91,9 @@ impl StreamFiles {
 
 /// Whether the file begins like a log: intact header, or the right type and a known version in a damaged one.
 fn looks_like_log(path: &Path) -> bool {
-    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let mut start = Vec::with_capacity(HEADER_SIZE);
-    let mut read = || {
-        File::open(path)?
-            .take(HEADER_SIZE as u64)
-            .read_to_end(&mut start)
-    };
-    if !is_file || read().is_err() {
+    let Ok(start) = EvidenceFile::open(path).and_then(|file| file.start(HEADER_SIZE)) else {
         return false;
-    }
+    };
     LogHeader::read(&start).is_ok_and(|header| {
         let fields = header.as_read();
         fields.version.layout().is_ok() && (fields.file_type == FILE_TYPE_LOG || header.is_intact())

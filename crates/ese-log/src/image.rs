@@ -8,9 +8,8 @@ use crate::error::{HeaderProblem, LogError};
 use crate::{checksum_records, segments};
 use ese_format::log::{HEADER_SIZE, Layout, LogHeader};
 use ese_format::{FormatError, JetError, Lgpos, RecordFormat};
+use evidence::EvidenceFile;
 use serde::Serialize;
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -233,24 +232,17 @@ pub(crate) fn position(header: &LogHeader, offset: usize) -> Lgpos {
     }
 }
 
-/// Reads a whole file into `bytes`. Refuses what is not a regular file and what no log can be.
+/// Reads a whole file into `bytes`, whose memory is used again. Refuses what is not a regular file and what no log can
+/// be.
 pub(crate) fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), LogError> {
-    let metadata = std::fs::metadata(path).map_err(LogError::io(path))?;
-    if !metadata.is_file() {
+    let file = EvidenceFile::open(path)?;
+    let size = file.length();
+    let limit = MAX_LOG_SIZE;
+    let Some(length) = usize::try_from(size).ok().filter(|_| size <= limit) else {
         let path = path.to_owned();
-        return Err(LogError::NotAFile { path });
-    }
-    if metadata.len() > MAX_LOG_SIZE {
-        return Err(LogError::TooLarge {
-            path: path.to_owned(),
-            size: metadata.len(),
-            limit: MAX_LOG_SIZE,
-        });
-    }
-    bytes.clear();
-    let file = File::open(path).map_err(LogError::io(path))?;
-    file.take(MAX_LOG_SIZE)
-        .read_to_end(bytes)
-        .map_err(LogError::io(path))?;
+        return Err(LogError::TooLarge { path, size, limit });
+    };
+    bytes.resize(length, 0);
+    file.read_exact_at(bytes, 0)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use console::{Exit, Failure, Output, interrupted};
 use ese_log::{LogError, LogStream, StreamFiles};
+use evidence::EvidenceError;
 use std::path::{Path, PathBuf};
 
 /// A stream on the command line.
@@ -44,8 +45,12 @@ fn no_stream(folder: &Path) -> Failure {
 pub(crate) fn failure(error: &LogError) -> Failure {
     let message = error.to_string();
     let failure = match error {
-        LogError::Io { path, source } => Failure::io(path, source),
-        LogError::NotAFile { .. } | LogError::TooLarge { .. } => {
+        LogError::Io { path, source } | LogError::File(EvidenceError::Io { path, source }) => {
+            Failure::io(path, source)
+        }
+        LogError::File(_) => Failure::new(Exit::Io, message)
+            .advise("only regular files that stay as they are can be read: work on a copy"),
+        LogError::TooLarge { .. } => {
             Failure::new(Exit::NotEse, message).advise("this is no transaction log")
         }
         LogError::NoStream { folder, .. } => no_stream(folder),
