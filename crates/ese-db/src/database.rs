@@ -18,7 +18,7 @@ const CACHE_BYTES: usize = 32 << 20;
 #[derive(Debug, Clone)]
 pub struct Page {
     pgno: Pgno,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl Page {
@@ -99,7 +99,7 @@ impl Database {
         }
         let page = Page {
             pgno,
-            bytes: bytes.into(),
+            bytes: Arc::new(bytes),
         };
         *slot = Some(page.clone());
         Ok(page)
