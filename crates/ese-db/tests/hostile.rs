@@ -97,6 +97,42 @@ proptest! {
     }
 }
 
+#[test]
+fn cycles_and_wild_links_are_findings_and_cost_no_row() {
+    let Some(set) = fixtures::engine_set("crash-p4k") else {
+        return;
+    };
+    let base = MemorySource::new(std::fs::read(set.join("recovered/db.edb")).unwrap()).unwrap();
+    let whole = Database::new(base.clone());
+    let catalog = whole.catalog().unwrap();
+    let table = catalog.table("Items").unwrap();
+    let rows = TableReader::new(&whole, table).rows().count();
+    let root = whole.page(table.root).unwrap();
+    assert!(root.view().flags().is_internal() && root.view().node_count() > 4);
+    for target in [table.root.0, table.root.0 + 1, 0, 2, 0xffff_fff0] {
+        let mut page = whole.raw_page(table.root).unwrap();
+        let tag = root
+            .view()
+            .tag(root.view().reserved_tag_count() + 2)
+            .unwrap();
+        // The number of the child is the end of the node.
+        let end = whole.page_size().header_size() + tag.offset + tag.size;
+        page[end - 4..end].copy_from_slice(&target.to_le_bytes());
+        let mut overlay = OverlaySource::new(base.clone());
+        assert!(overlay.put(table.root, page.into()));
+        let db = Database::new(overlay);
+        let reader = TableReader::new(&db, table);
+        let mut found = reader.rows();
+        assert_eq!(found.by_ref().count(), rows, "link to {target}");
+        let losses = found.losses();
+        assert!(
+            losses.pages.contains_key(&Pgno(target)),
+            "{target}: {losses:?}"
+        );
+        assert_eq!(losses.leaves_off_path, 1, "its siblings lead to the leaf");
+    }
+}
+
 #[derive(Clone)]
 struct SharedBytes(Arc<Vec<u8>>);
 
