@@ -4,6 +4,7 @@
 
 pub mod database;
 pub mod error;
+pub mod output;
 pub mod page_edit;
 pub mod page_files;
 pub mod pages;

@@ -1,0 +1,60 @@
+//! What a result is written to, as little of it as is needed: so that a test can take the power away at any point.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// A file, or what a test puts in its place.
+pub trait Disk: Send {
+    /// Reads at `offset`; fewer bytes than asked for only at the end of the file.
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes at `offset`, all of it.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes the file this long; new bytes are zero.
+    fn set_len(&mut self, length: u64) -> io::Result<()>;
+
+    /// How long it is.
+    fn len(&mut self) -> io::Result<u64>;
+
+    /// Whether it is empty.
+    fn is_empty(&mut self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Returns when everything written so far outlives a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.seek(SeekFrom::Start(offset))?;
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.read(&mut buffer[done..]) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.seek(SeekFrom::Start(offset))?;
+        self.write_all(bytes)
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        File::set_len(self, length)
+    }
+
+    fn len(&mut self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}

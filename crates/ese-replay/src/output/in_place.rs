@@ -1,0 +1,175 @@
+//! Recovery of a database in place, through a journal.
+//!
+//! 1. All changed pages and the new header go to the journal beside the database; the database is not touched.
+//! 2. The journal is finished: from here on the recovery counts as done.
+//! 3. The pages go to the database, then the header, then the shadow header, each after all before is on disk.
+//! 4. The journal is emptied and removed.
+//!
+//! A run that finds a finished journal goes on at 3, which may be done any number of times; it drops an unfinished one.
+
+use super::{Disk, OutputError, at, over, sync_folder};
+use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
+use crate::recovery::DatabaseFile;
+use ese_format::Pgno;
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, seal_header};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A database that is being recovered in place.
+pub struct InPlace {
+    database: File,
+    journal: Shared<Overlay>,
+    path: PathBuf,
+    journal_path: PathBuf,
+}
+
+fn journal_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".edbreplay-journal");
+    name.into()
+}
+
+/// The database, for this program alone.
+fn open_locked(path: &Path) -> Result<File, OutputError> {
+    let mut options = OpenOptions::new();
+    let database = options
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(at(path))?;
+    match database.try_lock() {
+        Ok(()) => Ok(database),
+        Err(TryLockError::WouldBlock) => Err(OutputError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(at(path)(error)),
+    }
+}
+
+impl InPlace {
+    /// Finishes what an earlier run that was interrupted left undone; whether there was something to finish. To be
+    /// called before the database is read.
+    pub fn resume(path: &Path) -> Result<bool, OutputError> {
+        let journal_path = journal_path(path);
+        if !journal_path.exists() {
+            return Ok(false);
+        }
+        let mut database = open_locked(path)?;
+        let mut options = OpenOptions::new();
+        let journal = options.read(true).write(true).open(&journal_path);
+        let journal = journal.map_err(at(&journal_path))?;
+        let done = apply_journal(&mut database, Box::new(journal)).map_err(|error| {
+            OutputError::Journal {
+                path: journal_path.clone(),
+                problem: error.to_string(),
+            }
+        })?;
+        std::fs::remove_file(&journal_path).map_err(at(&journal_path))?;
+        sync_folder(&journal_path)?;
+        Ok(done)
+    }
+
+    /// Begins a journal for `source`.
+    pub fn begin(source: &DatabaseFile) -> Result<Self, OutputError> {
+        let path = source.path().to_owned();
+        let database = open_locked(&path)?;
+        let journal_path = journal_path(&path);
+        let mut options = OpenOptions::new();
+        let journal = options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&journal_path);
+        let journal = journal.map_err(at(&journal_path))?;
+        let journal = over(source, Box::new(journal)).map_err(at(&journal_path))?;
+        Ok(InPlace {
+            database,
+            journal: Shared::new(journal),
+            path,
+            journal_path,
+        })
+    }
+
+    /// The handle through which a replay reads and writes.
+    pub fn pages(&self) -> Shared<Overlay> {
+        self.journal.clone()
+    }
+
+    /// Finishes the journal and brings the database to what it says.
+    pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+        let io = at(&self.journal_path);
+        self.journal.lock().finish(header).map_err(&io)?;
+        sync_folder(&self.journal_path)?;
+        let mut options = OpenOptions::new();
+        let journal = options.read(true).write(true).open(&self.journal_path);
+        let mut database = self.database;
+        apply_journal(&mut database, Box::new(journal.map_err(&io)?)).map_err(at(&self.path))?;
+        std::fs::remove_file(&self.journal_path).map_err(&io)?;
+        sync_folder(&self.journal_path)?;
+        Ok(self.path)
+    }
+}
+
+/// Brings a database to what a finished journal says, and empties the journal; `false` if the journal was not finished,
+/// so that nothing had been changed.
+pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Result<bool> {
+    let mut journal = match Overlay::open(journal) {
+        Ok(journal) => journal,
+        Err(OverlayError::Unfinished) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(header) = journal.header().cloned() else {
+        return Ok(false);
+    };
+    let page_size = journal.page_size();
+    check_base(database, &journal, &header)?;
+    let end = |last: Pgno| Pgno(last.0.saturating_add(1)).file_offset(page_size);
+    // What stands behind the last page that the database gives is not part of the result.
+    database.set_len(end(journal.base_last()))?;
+    database.set_len(end(journal.last()))?;
+    let mut page = vec![0; page_size as usize];
+    let pages: Vec<Pgno> = journal.pages().collect();
+    for pgno in pages {
+        journal.read_own(pgno, &mut page)?;
+        database.write_at(&page, pgno.file_offset(page_size))?;
+    }
+    database.sync()?;
+    seal_header(&header, &mut page);
+    database.write_at(&page, 0)?;
+    database.sync()?;
+    if header.is_shadowed() {
+        database.write_at(&page, page_size.into())?;
+        database.sync()?;
+    }
+    journal.disk().set_len(0)?;
+    journal.disk().sync()?;
+    Ok(true)
+}
+
+/// The journal must be of this database: its header is the one from before, or the new one already.
+fn check_base(
+    database: &mut dyn Disk,
+    journal: &Overlay,
+    header: &DatabaseHeader,
+) -> io::Result<()> {
+    let mut start = vec![0; HEADERS_MAX];
+    let read = database.read_at(&mut start, 0)?;
+    start.truncate(read);
+    let copies = HeaderCopies::read(&start);
+    let mut new = vec![0; journal.page_size() as usize];
+    seal_header(header, &mut new);
+    // Without a shadow header, none is left when the power fails while the header is written.
+    let belongs = copies.good().is_none_or(|found| {
+        let shadow = start.get(new.len()..2 * new.len());
+        BaseMark::of(&found.fields) == journal.mark()
+            || start.starts_with(&new)
+            || shadow == Some(&new)
+    });
+    match belongs {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "the journal belongs to another state of the database; remove it to start over",
+        )),
+    }
+}

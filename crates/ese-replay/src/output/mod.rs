@@ -1,0 +1,187 @@
+//! Where the result of a recovery goes: a new file, an overlay, or the database itself.
+//!
+//! | target | the source | when the machine stops |
+//! |---|---|---|
+//! | new file | is only read | the new name does not exist yet; the temporary file beside it can be deleted |
+//! | overlay | is only read | the overlay begins with zeroes and is not accepted |
+//! | in place | is written once all changed pages are in a finished journal | before that nothing has happened; after it, the next run finishes what the journal holds |
+
+mod disk;
+mod in_place;
+mod new_file;
+
+pub use disk::Disk;
+pub use in_place::{InPlace, apply_journal};
+pub use new_file::NewFile;
+
+use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
+use crate::pages::PageFile;
+use crate::recovery::{DatabaseFile, RecoveryError};
+use ese_format::Progress;
+use ese_format::database::DatabaseHeader;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a result cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The operating system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Something of this name is there already.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The result would overwrite what it is made from.
+    #[error("{} is the source itself", path.display())]
+    IsSource {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database in place is in use.
+    #[error("{} is in use by another program", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A journal beside the database belongs to another one.
+    #[error("{}: {problem}", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The source cannot be read.
+    #[error("{0}")]
+    Source(#[from] RecoveryError),
+}
+
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> OutputError {
+    move |error| OutputError::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// Where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A complete database under a new name.
+    NewFile(PathBuf),
+    /// Only what changes.
+    Overlay(PathBuf),
+    /// The database itself.
+    InPlace,
+}
+
+/// The result of one database, being written.
+pub enum Output {
+    /// A complete database.
+    NewFile(NewFile),
+    /// Only what changes.
+    Overlay(Shared<Overlay>, PathBuf),
+    /// A journal for the database itself.
+    InPlace(InPlace),
+}
+
+impl Output {
+    /// Begins the result for `source`. With `force`, a file of that name is replaced at the end.
+    pub fn begin(
+        source: &DatabaseFile,
+        target: &Target,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<Self, OutputError> {
+        if let Target::NewFile(path) | Target::Overlay(path) = target {
+            refuse_source(source.path(), path)?;
+            if !force && path.exists() {
+                return Err(OutputError::Exists { path: path.clone() });
+            }
+        }
+        match target {
+            Target::NewFile(path) => NewFile::copy(source, path, progress).map(Output::NewFile),
+            Target::Overlay(path) => {
+                let mut options = OpenOptions::new();
+                options.read(true).write(true).create(true).truncate(true);
+                let file = options.open(path).map_err(at(path))?;
+                let overlay = over(source, Box::new(file)).map_err(at(path))?;
+                Ok(Output::Overlay(Shared::new(overlay), path.clone()))
+            }
+            Target::InPlace => InPlace::begin(source).map(Output::InPlace),
+        }
+    }
+
+    /// The handle through which a replay reads and writes.
+    pub fn pages(&self) -> Box<dyn PageFile> {
+        match self {
+            Output::NewFile(file) => Box::new(file.pages()),
+            Output::Overlay(overlay, _) => Box::new(overlay.clone()),
+            Output::InPlace(journal) => Box::new(journal.pages()),
+        }
+    }
+
+    /// Ends the writing, the header last. All pages must have been written before. Gives the file that was made.
+    pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+        match self {
+            Output::NewFile(file) => file.commit(header),
+            Output::Overlay(overlay, path) => {
+                overlay.lock().finish(header).map_err(at(&path))?;
+                sync_folder(&path)?;
+                Ok(path)
+            }
+            Output::InPlace(journal) => journal.commit(header),
+        }
+    }
+}
+
+/// An overlay over `source` in `disk`.
+pub(crate) fn over(source: &DatabaseFile, disk: Box<dyn Disk>) -> io::Result<Overlay> {
+    let mark = BaseMark::of(&source.header);
+    let page_size = source.page_size.bytes();
+    Overlay::create(disk, Box::new(source.pages()), mark, page_size, source.last)
+}
+
+/// The result must not be what it is made from, under whatever name.
+fn refuse_source(source: &Path, path: &Path) -> Result<(), OutputError> {
+    let real = |path: &Path| path.canonicalize().ok();
+    if path.exists() && real(source).is_some() && real(source) == real(path) {
+        return Err(OutputError::IsSource {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Makes a new or renamed file outlive a power loss, where the operating system knows such a thing.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), OutputError> {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let opened = std::fs::File::open(folder);
+        opened
+            .and_then(|folder| folder.sync_all())
+            .map_err(at(folder))?;
+    }
+    Ok(())
+}
+
+impl From<OverlayError> for io::Error {
+    fn from(error: OverlayError) -> Self {
+        io::Error::other(error)
+    }
+}

@@ -1,0 +1,291 @@
+//! Overlays: the pages in which a database after recovery differs from the file before, in a file of their own.
+//!
+//! The same format serves three ends: to look at a database as recovery leaves it while the file stays as it is, to
+//! hold pages that do not fit into memory, and as the journal of a recovery in place.
+//!
+//! ```text
+//!   0 "edbkit overlay 1"         16 bytes   44 base: checksum in its header   u32
+//!  16 page size                  u32        48 base: signature                28 bytes
+//!  20 pages in the index         u32        76 reserved                       u32
+//!  24 last page of the database  u32        80 BLAKE3 of bytes 0-79, index and header   32 bytes
+//!  28 last page that may come    u32       112 zero
+//!     from the base
+//!  32 offset of the index        u64      4096 pages, one slot each
+//!  40 reserved                   u32     index page number u32, slot u32, for each page; ascending
+//!                                           the database header as it will be, one page
+//! ```
+//!
+//! The first 4096 bytes are written last, after everything else has reached the disk: an overlay that was not finished
+//! begins with zeroes.
+
+use crate::output::Disk;
+use crate::pages::PageFile;
+use ese_format::database::{DatabaseHeader, seal_header};
+use ese_format::{Pgno, Signature};
+use std::collections::BTreeMap;
+use std::io;
+use thiserror::Error;
+
+const MAGIC: &[u8; 16] = b"edbkit overlay 1";
+/// Bytes before the first slot.
+const START: u64 = 4096;
+/// Where the hash stands, which covers all before it.
+const HASH_AT: usize = 80;
+const HASH_SIZE: usize = 32;
+const MARK_AT: usize = 44;
+const ENTRY_SIZE: usize = 8;
+
+/// Why a file cannot be used as an overlay.
+#[derive(Debug, Error)]
+pub enum OverlayError {
+    /// It could not be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is something else.
+    #[error("it is not an overlay")]
+    NotAnOverlay,
+    /// The recovery that wrote it did not come to its end.
+    #[error("the overlay was never finished")]
+    Unfinished,
+    /// Its bytes changed.
+    #[error("the overlay is damaged")]
+    Damaged,
+}
+
+/// Which file an overlay lies over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseMark {
+    /// The checksum in its header, which changes whenever the header does.
+    pub checksum: u32,
+    /// The signature of the database.
+    pub signature: Signature,
+}
+
+impl BaseMark {
+    /// The mark of the file with this header.
+    pub fn of(header: &DatabaseHeader) -> Self {
+        BaseMark {
+            checksum: header.checksum,
+            signature: header.signature,
+        }
+    }
+
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&self.checksum.to_le_bytes());
+        bytes[4..].copy_from_slice(zerocopy::IntoBytes::as_bytes(&self.signature));
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let (checksum, signature) = bytes.split_at(4);
+        let signature: [u8; Signature::SIZE] = signature.try_into().unwrap_or([0; Signature::SIZE]);
+        BaseMark {
+            checksum: u32::from_le_bytes(checksum.try_into().unwrap_or_default()),
+            signature: zerocopy::transmute!(signature),
+        }
+    }
+}
+
+/// Changed pages over a base.
+pub struct Overlay {
+    disk: Box<dyn Disk>,
+    base: Option<Box<dyn PageFile>>,
+    mark: BaseMark,
+    page_size: u32,
+    slots: BTreeMap<Pgno, u32>,
+    used: u32,
+    last: Pgno,
+    base_last: Pgno,
+    header: Option<DatabaseHeader>,
+}
+
+impl Overlay {
+    /// An empty overlay in `disk`, over `base`, whose last page is `last`.
+    pub fn create(
+        mut disk: Box<dyn Disk>,
+        base: Box<dyn PageFile>,
+        mark: BaseMark,
+        page_size: u32,
+        last: Pgno,
+    ) -> io::Result<Self> {
+        disk.set_len(0)?;
+        disk.set_len(START)?;
+        Ok(Overlay {
+            disk,
+            base: Some(base),
+            mark,
+            page_size,
+            slots: BTreeMap::new(),
+            used: 0,
+            last,
+            base_last: last,
+            header: None,
+        })
+    }
+
+    /// A finished overlay.
+    pub fn open(mut disk: Box<dyn Disk>) -> Result<Self, OverlayError> {
+        let mut start = [0; HASH_AT + HASH_SIZE];
+        let read = disk.read_at(&mut start, 0)?;
+        if read < start.len() || start.iter().all(|byte| *byte == 0) {
+            return Err(OverlayError::Unfinished);
+        }
+        if !start.starts_with(MAGIC) {
+            return Err(OverlayError::NotAnOverlay);
+        }
+        let word = |at: usize| u32::from_le_bytes(start[at..at + 4].try_into().unwrap_or_default());
+        let (page_size, count) = (word(16), word(20));
+        let index_at = u64::from(word(32)) | u64::from(word(36)) << 32;
+        let index_size = count as usize * ENTRY_SIZE;
+        let fits = (2048..=32768).contains(&page_size) && page_size.is_power_of_two();
+        let end = index_at.checked_add(index_size as u64 + u64::from(page_size));
+        if !fits || end.is_none_or(|end| disk.len().is_ok_and(|len| end > len)) {
+            return Err(OverlayError::Damaged);
+        }
+        let mut rest = vec![0; index_size + page_size as usize];
+        if disk.read_at(&mut rest, index_at)? < rest.len() {
+            return Err(OverlayError::Damaged);
+        }
+        if start[HASH_AT..] != hash(&start[..HASH_AT], &rest) {
+            return Err(OverlayError::Damaged);
+        }
+        let (index, header) = rest.split_at(index_size);
+        let (entries, _) = index.as_chunks::<ENTRY_SIZE>();
+        let entry = |entry: &[u8; ENTRY_SIZE]| {
+            let pair = u64::from_le_bytes(*entry);
+            (Pgno(pair as u32), (pair >> 32) as u32)
+        };
+        let mut mark = [0; 32];
+        mark.copy_from_slice(&start[MARK_AT..MARK_AT + 32]);
+        let mut fields = [0; DatabaseHeader::SIZE];
+        fields.copy_from_slice(&header[..DatabaseHeader::SIZE]);
+        Ok(Overlay {
+            disk,
+            base: None,
+            mark: BaseMark::from_bytes(&mark),
+            page_size,
+            slots: entries.iter().map(entry).collect(),
+            used: count,
+            last: Pgno(word(24)),
+            base_last: Pgno(word(28)),
+            header: Some(DatabaseHeader::from_bytes(&fields)),
+        })
+    }
+
+    /// The file that it lies over.
+    pub fn mark(&self) -> BaseMark {
+        self.mark
+    }
+
+    /// Bytes in a page.
+    pub fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    /// The last page of the database.
+    pub fn last(&self) -> Pgno {
+        self.last
+    }
+
+    /// The last page that may come from the base; pages behind it that the overlay does not hold are blank.
+    pub fn base_last(&self) -> Pgno {
+        self.base_last
+    }
+
+    /// The header of the database; none before the overlay is finished.
+    pub fn header(&self) -> Option<&DatabaseHeader> {
+        self.header.as_ref()
+    }
+
+    /// The pages that it holds.
+    pub fn pages(&self) -> impl Iterator<Item = Pgno> {
+        self.slots.keys().copied()
+    }
+
+    /// A page that it holds; `false` if it does not.
+    pub fn read_own(&mut self, pgno: Pgno, page: &mut [u8]) -> io::Result<bool> {
+        let Some(slot) = self.slots.get(&pgno) else {
+            return Ok(false);
+        };
+        let offset = self.offset(*slot);
+        if self.disk.read_at(page, offset)? < page.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(true)
+    }
+
+    /// Ends the writing: when this returns, the overlay is on disk for good.
+    pub fn finish(&mut self, header: &DatabaseHeader) -> io::Result<()> {
+        let mut rest = Vec::with_capacity(self.slots.len() * ENTRY_SIZE + self.page_size as usize);
+        for (pgno, slot) in &self.slots {
+            rest.extend(pgno.0.to_le_bytes());
+            rest.extend(slot.to_le_bytes());
+        }
+        let count = u32::try_from(self.slots.len()).map_err(io::Error::other)?;
+        let mut page = vec![0; self.page_size as usize];
+        seal_header(header, &mut page);
+        rest.extend(page);
+        let index_at = self.offset(self.used);
+        let mut start = vec![0; START as usize];
+        start[..16].copy_from_slice(MAGIC);
+        start[16..20].copy_from_slice(&self.page_size.to_le_bytes());
+        start[20..24].copy_from_slice(&count.to_le_bytes());
+        start[24..28].copy_from_slice(&self.last.0.to_le_bytes());
+        start[28..32].copy_from_slice(&self.base_last.0.to_le_bytes());
+        start[32..40].copy_from_slice(&index_at.to_le_bytes());
+        start[MARK_AT..MARK_AT + 32].copy_from_slice(&self.mark.to_bytes());
+        let hash = hash(&start[..HASH_AT], &rest);
+        start[HASH_AT..HASH_AT + HASH_SIZE].copy_from_slice(&hash);
+        self.disk.write_at(&rest, index_at)?;
+        self.disk.sync()?;
+        self.disk.write_at(&start, 0)?;
+        self.disk.sync()?;
+        self.header = Some(header.clone());
+        Ok(())
+    }
+
+    /// The file itself.
+    pub fn disk(&mut self) -> &mut dyn Disk {
+        &mut *self.disk
+    }
+
+    fn offset(&self, slot: u32) -> u64 {
+        START + u64::from(slot) * u64::from(self.page_size)
+    }
+}
+
+fn hash(start: &[u8], rest: &[u8]) -> [u8; HASH_SIZE] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(start);
+    hasher.update(rest);
+    *hasher.finalize().as_bytes()
+}
+
+impl PageFile for Overlay {
+    fn read_page(&mut self, pgno: Pgno, page: &mut [u8]) -> io::Result<bool> {
+        if self.read_own(pgno, page)? {
+            return Ok(true);
+        }
+        match &mut self.base {
+            Some(base) if pgno <= self.base_last => base.read_page(pgno, page),
+            _ => Ok(false),
+        }
+    }
+
+    fn write_page(&mut self, pgno: Pgno, page: &[u8]) -> io::Result<()> {
+        let slot = *self.slots.entry(pgno).or_insert_with(|| {
+            self.used += 1;
+            self.used - 1
+        });
+        let offset = self.offset(slot);
+        self.disk.write_at(page, offset)
+    }
+
+    fn resize(&mut self, last: Pgno) -> io::Result<()> {
+        self.slots.retain(|pgno, _| *pgno <= last);
+        self.base_last = self.base_last.min(last);
+        self.last = last;
+        Ok(())
+    }
+}
