@@ -4,6 +4,8 @@
 //! asks too.
 
 use super::{DatabaseFile, RecoveryError, Until};
+use ese_format::log::LogHeader;
+use ese_format::page::PageSize;
 use ese_format::{Generation, JetError, Lgpos, Progress};
 use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
 use ese_log::chain::{
@@ -26,6 +28,9 @@ pub struct Plan {
     pub databases: Vec<DatabasePlan>,
     #[serde(skip)]
     files: Vec<StreamFile>,
+    /// Page size of the stream's databases.
+    #[serde(skip)]
+    page_size: Option<PageSize>,
 }
 
 /// What a recovery will do to one database.
@@ -60,9 +65,9 @@ impl Plan {
         self.reach.as_ref()?.last
     }
 
-    /// Files that are read.
-    pub fn files(&self) -> &[StreamFile] {
-        &self.files
+    /// Page size of the databases that the logs create.
+    pub fn page_size(&self) -> Option<PageSize> {
+        self.page_size
     }
 }
 
@@ -98,6 +103,8 @@ pub fn plan(
         .filter(|(_, file)| files.contains(file))
         .map(|(log, _)| log.size)
         .sum();
+    let headers = report.logs.iter().filter_map(LogReport::header);
+    let page_size = headers.map(LogHeader::page_size).next();
     let plans = databases.iter().zip(starts);
     let plans = plans.map(|(database, start)| plan_one(&report, database, start, until));
     Ok(Plan {
@@ -106,6 +113,7 @@ pub fn plan(
         log_bytes,
         logs: files.iter().map(|file| file.path.clone()).collect(),
         files,
+        page_size: page_size.and_then(PageSize::new),
     })
 }
 

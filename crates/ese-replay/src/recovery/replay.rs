@@ -67,8 +67,18 @@ pub struct Ran {
     pub last_record: Lgpos,
     /// Where the next record would begin.
     pub end: Lgpos,
-    /// Whether a limit ended it before the logs did.
-    pub limited: bool,
+    /// The record before which a limit ended it; none if the logs ended.
+    pub limited_before: Option<Lgpos>,
+}
+
+impl Ran {
+    /// Whether a database that needs the logs up to the end of `needed` got all of them.
+    pub fn covers(&self, needed: Generation) -> bool {
+        self.last >= needed
+            && self
+                .limited_before
+                .is_none_or(|before| before.generation > needed)
+    }
 }
 
 /// Replays `records`, whose first log tells what was attached when it was begun.
@@ -81,7 +91,7 @@ pub fn replay(
     let mut ran = Ran::default();
     while let Some(lgpos) = records.next_record()?.map(|raw| raw.lgpos) {
         if until.is_past(lgpos) {
-            ran.limited = true;
+            ran.limited_before = Some(lgpos);
             break;
         }
         if lgpos.generation != ran.last
@@ -95,7 +105,7 @@ pub fn replay(
         }
         let image = records.image();
         if image.is_some_and(|image| until.is_late(image, lgpos)) {
-            ran.limited = true;
+            ran.limited_before = Some(lgpos);
             break;
         }
         if let Some(raw) = records.current() {
@@ -109,7 +119,7 @@ pub fn replay(
             };
         }
     }
-    if !ran.limited
+    if ran.limited_before.is_none()
         && let Some(image) = records.image()
     {
         ran.end = ran.end.max(image.end());

@@ -1,0 +1,39 @@
+//! `edbreplay`: recovers databases with their transaction logs, on any operating system.
+
+mod input;
+mod plan;
+mod report;
+mod run;
+
+use clap::{Parser, Subcommand};
+use console::{RunOptions, ShellCommand};
+use std::process::ExitCode;
+
+/// Bring ESE (JET Blue) databases from Dirty Shutdown to Clean Shutdown by replaying their transaction logs
+#[derive(Parser)]
+#[command(name = "edbreplay", version)]
+struct Program {
+    #[command(flatten)]
+    options: RunOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Plan(plan::Arguments),
+    Run(run::Arguments),
+    #[command(flatten)]
+    Shell(ShellCommand),
+}
+
+fn main() -> ExitCode {
+    console::run(
+        |program: &Program| program.options.clone(),
+        |program, output| match program.command {
+            Command::Plan(arguments) => plan::run(&arguments, output),
+            Command::Run(arguments) => run::run(&arguments, output),
+            Command::Shell(shell) => shell.print::<Program>(),
+        },
+    )
+}

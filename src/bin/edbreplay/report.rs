@@ -1,0 +1,146 @@
+//! What `edbreplay run` says at its end.
+
+use ese_format::database::State;
+use ese_format::{Generation, Lgpos, Pgno, Signature};
+use ese_replay::pages::PageCounts;
+use ese_replay::recovery::Ran;
+use ese_replay::redo::{Divergence, RedoCounts};
+use ese_replay::undo::Undone;
+use ese_scan::Digest;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+/// What a recovery did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// How far it went.
+    #[serde(flatten)]
+    pub(crate) ran: Ran,
+    /// Records by type, and what was done with them.
+    pub(crate) redo: RedoCounts,
+    /// Transactions that were rolled back at the end.
+    pub(crate) transactions_undone: usize,
+    /// Their operations, newest first.
+    pub(crate) undone: Vec<Undone>,
+    /// Pages that are not what the writing machine saw when it scanned them.
+    pub(crate) divergences: Vec<Divergence>,
+    /// The results.
+    pub(crate) databases: Vec<DatabaseReport>,
+    /// The logs that were read.
+    pub(crate) logs: Vec<FileDigest>,
+    /// What was given up, in words.
+    pub(crate) losses: Vec<String>,
+    /// Seconds of redo and undo.
+    pub(crate) seconds: f64,
+    /// Bytes of log in a second of that.
+    pub(crate) log_bytes_per_second: f64,
+}
+
+/// The result of one database.
+#[derive(Debug, Serialize)]
+pub(crate) struct DatabaseReport {
+    /// The file before; none for a database that the logs created.
+    pub(crate) source: Option<FileDigest>,
+    /// The file after.
+    pub(crate) result: FileDigest,
+    /// Which database it is.
+    pub(crate) signature: Signature,
+    /// Its state.
+    pub(crate) state: State,
+    /// Where it is consistent.
+    pub(crate) last_consistent: Lgpos,
+    /// What a later recovery needs, if it is not.
+    pub(crate) min_required: Generation,
+    /// The same.
+    pub(crate) max_required: Generation,
+    /// Its last page.
+    pub(crate) last_page: Pgno,
+    /// What became of its pages.
+    pub(crate) pages: PageCounts,
+    /// Whether the logs had anything for it.
+    pub(crate) touched: bool,
+}
+
+/// A file and its digests.
+#[derive(Debug, Serialize)]
+pub(crate) struct FileDigest {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its digests; none with `--no-hash`.
+    pub(crate) digests: Vec<Digest>,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (ran, redo) = (&self.ran, &self.redo);
+        if ran.logs > 0 {
+            let total = redo.total();
+            writeln!(
+                f,
+                "Replayed generations {}-{} (0x{0:X}-0x{1:X}): {} bytes in {:.2} s, {:.0} MB/s",
+                ran.first,
+                ran.last,
+                ran.log_bytes,
+                self.seconds,
+                self.log_bytes_per_second / 1e6
+            )?;
+            writeln!(
+                f,
+                "Records: {} read, {} applied, {} already in the pages or not for them",
+                ran.records, total.applied, total.skipped
+            )?;
+            writeln!(
+                f,
+                "Transactions: {} committed, {} rolled back in the logs, {} rolled back now ({} operations)",
+                redo.committed,
+                redo.rolled_back,
+                self.transactions_undone,
+                self.undone.len()
+            )?;
+        }
+        if let Some(limit) = ran.limited_before {
+            writeln!(f, "Left out: everything from {limit} on")?;
+        }
+        for loss in &self.losses {
+            writeln!(f, "LOST: {loss}")?;
+        }
+        for divergence in &self.divergences {
+            writeln!(
+                f,
+                "WARNING: page {} of database {} at {}: {}",
+                divergence.pgno, divergence.dbid, divergence.lgpos, divergence.what
+            )?;
+        }
+        for database in &self.databases {
+            writeln!(f, "{database}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for DatabaseReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.result.path.display(), self.state)?;
+        match self.state {
+            State::CLEAN_SHUTDOWN => write!(f, " as of {}", self.last_consistent)?,
+            _ => write!(
+                f,
+                ", needs generations {}-{} (0x{0:X}-0x{1:X})",
+                self.min_required, self.max_required
+            )?,
+        }
+        write!(
+            f,
+            ", {} pages, {} written",
+            self.last_page, self.pages.written
+        )?;
+        if !self.touched {
+            write!(f, " (the logs hold nothing for it)")?;
+        }
+        for digest in &self.result.digests {
+            write!(f, "\n  {}", digest.hex)?;
+        }
+        Ok(())
+    }
+}
