@@ -5,6 +5,7 @@ use ese_format::{Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::output::OutputError;
 use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
+use evidence::EvidenceError;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
@@ -138,15 +139,22 @@ fn jet_advice(jet: JetError) -> Option<&'static str> {
 
 /// A log that cannot be read, as the program reports it.
 pub(crate) fn log_failure(error: &LogError) -> Failure {
-    let exit = match error {
-        LogError::Io { .. } | LogError::NotAFile { .. } => Exit::Io,
-        LogError::NoStream { .. } | LogError::TooLarge { .. } => Exit::NotEse,
-        LogError::SeveralStreams { .. } => Exit::Usage,
-        _ => Exit::Finding,
+    let (exit, advice) = match error {
+        LogError::Io { path, source } | LogError::File(EvidenceError::Io { path, source }) => {
+            return Failure::io(path, source);
+        }
+        LogError::File(_) => (
+            Exit::Io,
+            "only regular files that stay as they are can be read",
+        ),
+        LogError::NoStream { .. } => (Exit::NotEse, "name the folder that holds the logs"),
+        LogError::TooLarge { .. } => (Exit::NotEse, "this is no transaction log"),
+        LogError::SeveralStreams { .. } => (Exit::Usage, "choose one with --base"),
+        _ => (Exit::Finding, "logchain verify tells more about the logs"),
     };
-    let failure = Failure::new(exit, error.to_string());
+    let failure = Failure::new(exit, error.to_string()).advise(advice);
     match error.jet() {
-        Some(_) => failure.advise("logchain verify tells more about the logs"),
+        Some(jet) => failure.jet(jet),
         None => failure,
     }
 }
