@@ -1,8 +1,8 @@
 //! Damaged streams: everything that the reference engine's check reports is among our findings, and the verdict on the
 //! database agrees with what its recovery came to.
 
-use ese_format::DatabaseHeader;
 use ese_format::database::HeaderCopies;
+use ese_format::{DatabaseHeader, Signature};
 use ese_log::StreamFiles;
 use ese_log::chain::{
     ChainReport, DatabaseVerdict, Finding, FindingKind, Readiness, Severity, verdict, verify,
@@ -161,4 +161,30 @@ fn a_flipped_bit_is_corrected_and_reported() {
             "edb00010.log: 00000010:000A:0000: bit {bit} of the segment was flipped"
         )]
     );
+}
+
+#[test]
+fn a_database_of_another_stream_or_unknown_to_this_one_is_refused() {
+    let undamaged = VARIANTS.iter().find(|variant| variant.name == "undamaged");
+    let Some(copy) = undamaged.unwrap().make() else {
+        return;
+    };
+    let report = report(copy.path());
+    let own = header(&copy.path().join("db.edb")).unwrap();
+    let other = Signature::new(7, own.signature.created);
+    let mut foreign_stream = own.clone();
+    foreign_stream.log_signature = other;
+    let mut unknown = own.clone();
+    unknown.signature = other;
+    let mut other_last_log = own;
+    other_last_log.max_required_created = other_last_log.signature.created;
+    for (header, jet) in [
+        (foreign_stream, -530),
+        (unknown, -1216),
+        (other_last_log, -543),
+    ] {
+        let verdict = verdict(&report, &header);
+        assert_eq!(verdict.readiness, Readiness::NotReady);
+        assert_eq!(verdict.jet.map(|jet| jet.code), Some(jet), "{verdict:?}");
+    }
 }

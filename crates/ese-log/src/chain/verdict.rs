@@ -223,6 +223,22 @@ impl DatabaseVerdict {
                 JetError::PAGE_SIZE_MISMATCH,
             );
         }
+        let mut lists = report.logs.iter().filter_map(LogReport::header);
+        let is_listed = lists.any(|log| {
+            let databases = log.attachments.databases.iter();
+            let mut signatures = databases.map(|database| database.database_signature);
+            signatures.any(|signature| signature == header.signature)
+        });
+        let should_be_listed = reference.is_some_and(|log| {
+            log.generation > header.last_attach.generation && !log.attachments.databases.is_empty()
+        });
+        if should_be_listed && !is_listed && log.signature == header.log_signature {
+            let own = header.signature;
+            self.refuse(
+                format!("no log has the database attached: its signature is {own}"),
+                JetError::ATTACHED_DATABASE_MISMATCH,
+            );
+        }
         // The engine compares the creation time of the last required log with the one that the header remembers.
         let exact = reference.filter(|log| log.generation == need.max_required);
         let expected = match header.max_required_created {
