@@ -99,3 +99,28 @@ fn the_streams_of_windows_are_in_order() {
     assert_eq!(repaired.readiness, Readiness::ReadyWithoutReplay);
     assert_eq!(repaired.reasons.len(), 2, "{:?}", repaired.reasons);
 }
+
+#[test]
+fn names_with_the_highest_numbers_are_reported_like_any_other() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for name in [
+        "E00FFFFFFFF.log",
+        "E00FFFFFFFF.jtx",
+        "E0000000001.log",
+        "E00.log",
+    ] {
+        fs::write(folder.path().join(name), []).unwrap();
+    }
+    let report = report(folder.path());
+    let gap = report
+        .findings
+        .iter()
+        .find_map(|finding| match finding.kind {
+            FindingKind::Gap { first, last, .. } => Some((first.0, last.0)),
+            _ => None,
+        });
+    assert_eq!(gap, Some((2, u32::MAX - 1)));
+    let kinds = report.findings.iter();
+    let duplicates = kinds.filter(|finding| matches!(finding.kind, FindingKind::Duplicate { .. }));
+    assert_eq!(duplicates.count(), 1);
+}

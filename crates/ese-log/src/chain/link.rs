@@ -42,7 +42,7 @@ fn presence(files: &StreamFiles, logs: &[LogReport]) -> Vec<Finding> {
     let number = |log: &LogReport| log.generation().unwrap_or_default();
     for pair in named.windows(2) {
         if let [before, after] = pair
-            && number(after).0 > number(before).0 + 1
+            && number(after).0 > number(before).0.saturating_add(1)
         {
             gap(number(before), number(after));
         }
@@ -50,7 +50,7 @@ fn presence(files: &StreamFiles, logs: &[LogReport]) -> Vec<Finding> {
     let current = logs.iter().find(|log| log.is_current());
     let current_number = current.and_then(LogReport::generation);
     if let (Some(last), Some(current)) = (named.last().copied().map(number), current_number)
-        && current.0 > last.0 + 1
+        && current.0 > last.0.saturating_add(1)
     {
         gap(last, current);
     }

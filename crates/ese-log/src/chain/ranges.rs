@@ -176,14 +176,22 @@ pub fn replay_files(report: &ChainReport, files: &StreamFiles, reach: &Reach) ->
 /// The file that the engine opens for a generation: the one with that number, or else the current log if that is its
 /// generation.
 fn find(report: &ChainReport, generation: Generation) -> Option<&LogReport> {
-    let named = |log: &&LogReport| matches!(log.role, FileRole::Generation { generation: found, .. } if found == generation);
-    let current = |log: &&LogReport| {
+    // Finished logs are sorted by the generation in their name; the current log comes last.
+    let named = |log: &LogReport| match log.role {
+        FileRole::Generation { generation, .. } => Some(generation),
+        _ => None,
+    };
+    let is_before = |log: &LogReport| named(log).is_some_and(|found| found < generation);
+    let place = report.logs.partition_point(is_before);
+    let log = report
+        .logs
+        .get(place)
+        .filter(|log| named(log) == Some(generation));
+    let is_it = |log: &&LogReport| {
         let header = log.header();
         log.is_current() && header.is_some_and(|header| header.generation == generation)
     };
-    let mut logs = report.logs.iter();
-    logs.find(named)
-        .or_else(|| report.logs.iter().find(current))
+    log.or_else(|| report.logs.iter().rev().find(is_it))
 }
 
 /// No file for a generation: the end of the stream, unless the current log is there and does not follow.

@@ -394,7 +394,7 @@ fn loss(
         None => LogTime::default(),
     };
     Some(Loss {
-        first: Generation(kept.0 + 1),
+        first: Generation(kept.0.saturating_add(1)),
         last,
         after: content(kept)
             .map(|content| content.last_write)
