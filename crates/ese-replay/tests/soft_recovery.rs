@@ -17,6 +17,7 @@ use ese_replay::{Database, Redo};
 use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
+use support::cases::{case, files_in, recovered_databases};
 use support::compare::compare_files;
 
 /// Recovers `databases` with the logs in `logs`; databases that the log creates and nobody gave are made.
@@ -54,44 +55,6 @@ fn recover(
     }));
     let ran = replay(&mut redo, &mut plan.records(), &until, &()).map_err(text)?;
     finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)
-}
-
-/// What to recover in a set, with which logs, and the engine's results.
-struct Case {
-    databases: Vec<PathBuf>,
-    logs: PathBuf,
-    lossy: bool,
-}
-
-fn case(set: &Path, name: &str) -> Case {
-    let state = set.join("state");
-    let files = files_in(&state);
-    let ending = |end: &str| -> Vec<PathBuf> {
-        let files = files.iter();
-        files
-            .filter(|path| path.to_string_lossy().ends_with(end))
-            .cloned()
-            .collect()
-    };
-    let mut databases = ending(".edb");
-    if name.contains("oldcopy") {
-        databases = ending(".old1");
-    }
-    if name.contains("missingedb") {
-        databases.clear();
-    }
-    Case {
-        databases,
-        logs: state,
-        lossy: name == "lossy-p8k",
-    }
-}
-
-fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
 }
 
 #[test]
@@ -161,24 +124,6 @@ fn check_set(name: &str) -> (usize, Vec<String>) {
             .map(|(header, _)| format!("{name}: {} was not recovered", header.signature)),
     );
     (compared, problems)
-}
-
-/// The engine's recovered databases; one that it left alone is not stored a second time.
-fn recovered_databases(set: &Path) -> Vec<(DatabaseHeader, Vec<u8>)> {
-    let state = files_in(&set.join("state")).into_iter();
-    let state = state.filter(|path| path.extension().is_some_and(|end| end == "edb"));
-    state
-        .map(|path| {
-            let recovered = set.join("recovered").join(path.file_name().unwrap());
-            let bytes = fs::read(if recovered.exists() { recovered } else { path }).unwrap();
-            let header = HeaderCopies::read(&bytes)
-                .good()
-                .expect("an intact header")
-                .fields
-                .clone();
-            (header, bytes)
-        })
-        .collect()
 }
 
 /// Fields in which the engine's header and ours rightly differ:

@@ -185,7 +185,14 @@ fn needed_files(
     let floor = checkpoint.map_or(floor, |checkpoint| {
         floor.min(checkpoint.checkpoint.generation)
     });
-    let ceiling = until.generation.unwrap_or(Generation(u32::MAX));
+    let required = databases
+        .iter()
+        .map(|database| database.header.max_required)
+        .max();
+    let ceiling = until
+        .generation
+        .map(|last| last.max(required.unwrap_or_default()));
+    let ceiling = ceiling.unwrap_or(Generation(u32::MAX));
     needed.logs.retain(|file| match file.role {
         FileRole::Generation { generation, .. } => generation >= floor && generation <= ceiling,
         _ => true,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod cases;
 pub(crate) mod compare;
 pub(crate) mod history;
 pub(crate) mod streams;

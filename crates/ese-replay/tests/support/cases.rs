@@ -1,0 +1,61 @@
+//! What to recover in each engine-made set.
+
+use ese_format::database::{DatabaseHeader, HeaderCopies};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What to recover in a set, with which logs, and the engine's results.
+pub(crate) struct Case {
+    pub(crate) databases: Vec<PathBuf>,
+    pub(crate) logs: PathBuf,
+    pub(crate) lossy: bool,
+}
+
+pub(crate) fn case(set: &Path, name: &str) -> Case {
+    let state = set.join("state");
+    let files = files_in(&state);
+    let ending = |end: &str| -> Vec<PathBuf> {
+        let files = files.iter();
+        files
+            .filter(|path| path.to_string_lossy().ends_with(end))
+            .cloned()
+            .collect()
+    };
+    let mut databases = ending(".edb");
+    if name.contains("oldcopy") {
+        databases = ending(".old1");
+    }
+    if name.contains("missingedb") {
+        databases.clear();
+    }
+    Case {
+        databases,
+        logs: state,
+        lossy: name == "lossy-p8k",
+    }
+}
+
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The engine's recovered databases; one that it left alone is not stored a second time.
+pub(crate) fn recovered_databases(set: &Path) -> Vec<(DatabaseHeader, Vec<u8>)> {
+    let state = files_in(&set.join("state")).into_iter();
+    let state = state.filter(|path| path.extension().is_some_and(|end| end == "edb"));
+    state
+        .map(|path| {
+            let recovered = set.join("recovered").join(path.file_name().unwrap());
+            let bytes = fs::read(if recovered.exists() { recovered } else { path }).unwrap();
+            let header = HeaderCopies::read(&bytes)
+                .good()
+                .expect("an intact header")
+                .fields
+                .clone();
+            (header, bytes)
+        })
+        .collect()
+}
