@@ -2,7 +2,7 @@
 
 use super::TableWriter;
 use crate::ExportError;
-use crate::cell::{Cell, hex, rfc3339};
+use crate::cell::{Cell, rfc3339, write_hex};
 use crate::layout::{Kind, OutColumn};
 use crate::sink::Sink;
 use std::io::{self, Write};
@@ -86,7 +86,8 @@ pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
         Cell::Text(text) => write_text(out, text),
         Cell::Bytes(bytes) => {
             out.push(b'"');
-            out.extend_from_slice(hex(bytes).as_bytes());
+            out.reserve(bytes.len() * 2 + 1);
+            write_hex(out, bytes);
             out.push(b'"');
         }
         Cell::List(cells) => {
