@@ -3,35 +3,50 @@
 use crate::FlushMap;
 use crate::report::{Counts, Finding, FindingKind, Position};
 use ese_checksum::{Page, Verdict, correct, header_checksum, is_blank, stored_header_checksum};
+use ese_format::database::HeaderCopies;
 use ese_format::page::{FlushType, PageView};
 use ese_format::{Dbtime, Pgno};
+use std::borrow::Cow;
 
 /// What is known of a database while its pages are checked.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Context<'a> {
+pub struct PageChecker<'a> {
     /// Bytes in a page.
-    pub(crate) page_size: u32,
+    page_size: u32,
     /// Whether the second page is a copy of the header.
-    pub(crate) shadowed: bool,
+    shadowed: bool,
     /// Number of the page that holds the trailer of a streaming backup, if the last page may be one.
-    pub(crate) trailer: Option<Pgno>,
+    trailer: Option<Pgno>,
     /// The database's flush map.
-    pub(crate) flush_map: Option<&'a FlushMap>,
+    flush_map: Option<&'a FlushMap>,
 }
 
 /// What was found in some pages.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) counts: Counts,
-    pub(crate) findings: Vec<Finding>,
+pub struct Found {
+    /// Pages by what was found.
+    pub counts: Counts,
+    /// Each page with which something is wrong.
+    pub findings: Vec<Finding>,
 }
 
-impl Context<'_> {
-    /// Checks the pages in `bytes`, which start at `offset` of the file. An incomplete page at the end is a finding.
-    pub(crate) fn check(&self, bytes: &mut [u8], offset: u64, found: &mut Found) {
+impl<'a> PageChecker<'a> {
+    /// A checker for the pages of a database with these headers, in a file of `length` bytes.
+    pub fn new(headers: &HeaderCopies, length: u64, flush_map: Option<&'a FlushMap>) -> Self {
+        PageChecker {
+            page_size: headers.page_size,
+            shadowed: headers.shadow_expected(),
+            trailer: last_page(length, headers.page_size),
+            flush_map,
+        }
+    }
+
+    /// Checks the pages in `bytes`, which start at `offset` of the file: the first byte of a page. An incomplete page
+    /// at the end is a finding.
+    pub fn check(&self, bytes: &[u8], offset: u64, found: &mut Found) {
         let page_size = self.page_size as usize;
         let mut at = offset;
-        for page in bytes.chunks_mut(page_size) {
+        for page in bytes.chunks(page_size) {
             if page.len() == page_size {
                 self.check_page(page, at, found);
             } else {
@@ -55,7 +70,7 @@ impl Context<'_> {
         }
     }
 
-    fn check_page(&self, page: &mut [u8], offset: u64, found: &mut Found) {
+    fn check_page(&self, page: &[u8], offset: u64, found: &mut Found) {
         found.counts.pages_seen += 1;
         let position = self.position(offset);
         let problem = match position {
@@ -87,15 +102,16 @@ impl Context<'_> {
         });
     }
 
-    /// Checks a page of the database proper. A page that can be corrected is corrected in `page`, so that what is
-    /// read from it is right.
+    /// Checks a page of the database proper. What is read from a page that can be corrected is read from a corrected
+    /// copy.
     fn data_page_problem(
         &self,
-        page: &mut [u8],
+        page: &[u8],
         pgno: Pgno,
         counts: &mut Counts,
     ) -> Option<FindingKind> {
         let image = Page::new(page)?;
+        let mut page = Cow::Borrowed(page);
         let problem = match ese_checksum::verify_page(image, pgno.0) {
             Verdict::Good => None,
             Verdict::Bad {
@@ -114,7 +130,7 @@ impl Context<'_> {
                 stored,
                 computed,
             } => {
-                correct(page, &bits);
+                correct(page.to_mut(), &bits);
                 Some(FindingKind::Correctable {
                     expected: stored.into(),
                     actual: computed.into(),
@@ -122,7 +138,7 @@ impl Context<'_> {
                 })
             }
         };
-        let view = PageView::new(pgno, page).ok()?;
+        let view = PageView::new(pgno, &page).ok()?;
         let header = view.header();
         counts.saw_dbtime(header.dbtime(), pgno);
         let wrong_number = || {
@@ -153,6 +169,12 @@ impl Context<'_> {
             actual: actual.into(),
         })
     }
+}
+
+/// The last whole page of a file of `length` bytes.
+pub(crate) fn last_page(length: u64, page_size: u32) -> Option<Pgno> {
+    let pages = length / u64::from(page_size);
+    u32::try_from(pages.checked_sub(2)?).ok().map(Pgno)
 }
 
 fn header_problem(page: &[u8]) -> Option<FindingKind> {

@@ -1,22 +1,18 @@
 //! The scan of a database file.
 
 use crate::digest::Digests;
-use crate::page::{Context, Found};
+use crate::page::{Found, PageChecker, last_page};
 use crate::pipeline::in_order;
 use crate::{Counts, Digest, DigestKind, Finding, FlushMap, RateLimit};
 use ese_format::database::HeaderCopies;
 use ese_format::{Pgno, Progress};
 use evidence::{EvidenceError, EvidenceFile};
 use std::ops::RangeInclusive;
-use std::time::Duration;
 use thiserror::Error;
 
 /// Bytes that one thread reads and checks at a time: enough for the disk to stream, little enough to stay in the
 /// processor's cache. A multiple of every page size.
 const CHUNK: u64 = 512 << 10;
-
-/// Longest sleep under a rate limit before Ctrl-C is looked at again.
-const NAP: Duration = Duration::from_millis(100);
 
 /// Why a scan could not be done.
 #[derive(Debug, Error)]
@@ -92,12 +88,7 @@ pub fn scan(
     progress: &dyn Progress,
 ) -> Result<Outcome, ScanError> {
     let page_size = headers.page_size;
-    let context = Context {
-        page_size,
-        shadowed: headers.shadow_expected(),
-        trailer: last_page(file, page_size),
-        flush_map: options.flush_map,
-    };
+    let checker = PageChecker::new(headers, file.length(), options.flush_map);
     let bytes = byte_range(file, page_size, options)?;
     let chunks = 0..bytes.end.saturating_sub(bytes.start).div_ceil(CHUNK);
     let mut outcome = Outcome {
@@ -108,8 +99,6 @@ pub fn scan(
         interrupted_at: None,
     };
     let mut digests = Digests::new(options.digests);
-    // A corrected page is corrected in the buffer; a digest is of the file as it is.
-    let keep_original = !digests.is_empty();
     let mut failure = None;
     let chunk_range = |number: u64| {
         let start = bytes.start + number * CHUNK;
@@ -117,15 +106,13 @@ pub fn scan(
     };
     let work = |number: u64, buffer: &mut Vec<u8>| {
         let range = chunk_range(number);
-        wait_for_rate(options.rate, range.end - range.start, progress);
+        if let Some(rate) = options.rate {
+            rate.wait(range.end - range.start, progress);
+        }
         buffer.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
         file.read_exact_at(buffer, range.start)?;
         let mut found = Found::default();
-        if keep_original {
-            context.check(&mut buffer.clone(), range.start, &mut found);
-        } else {
-            context.check(buffer, range.start, &mut found);
-        }
+        checker.check(buffer, range.start, &mut found);
         Ok::<_, EvidenceError>(found)
     };
     in_order(
@@ -160,12 +147,6 @@ pub fn scan(
     Ok(outcome)
 }
 
-/// The last whole page of the file.
-fn last_page(file: &EvidenceFile, page_size: u32) -> Option<Pgno> {
-    let pages = file.length() / u64::from(page_size);
-    u32::try_from(pages.checked_sub(2)?).ok().map(Pgno)
-}
-
 fn byte_range(
     file: &EvidenceFile,
     page_size: u32,
@@ -180,18 +161,8 @@ fn byte_range(
         return Err(ScanError::NoSuchPages {
             first: *pages.start(),
             last: *pages.end(),
-            end: last_page(file, page_size).map_or(0, |pgno| pgno.0),
+            end: last_page(file.length(), page_size).map_or(0, |pgno| pgno.0),
         });
     }
     Ok(start.max(options.resume_at)..end)
-}
-
-/// Sleeps in short naps, so that Ctrl-C is answered soon.
-fn wait_for_rate(rate: Option<&RateLimit>, bytes: u64, progress: &dyn Progress) {
-    let mut left = rate.map_or(Duration::ZERO, |rate| rate.take(bytes));
-    while !left.is_zero() && !progress.should_stop() {
-        let nap = left.min(NAP);
-        std::thread::sleep(nap);
-        left -= nap;
-    }
 }

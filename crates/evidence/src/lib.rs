@@ -129,6 +129,20 @@ impl EvidenceFile {
         Ok(filled)
     }
 
+    /// Tells the operating system that these bytes will not be read again soon, so that a large file does not push
+    /// everything else out of its cache. A hint: nothing depends on it.
+    pub fn forget(&self, offset: u64, length: u64) {
+        forget(&self.file, offset, length);
+    }
+
+    /// What the operating system knows of the file now, which may differ from when it was opened.
+    pub fn metadata(&self) -> Result<fs::Metadata, EvidenceError> {
+        self.file.metadata().map_err(|source| EvidenceError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     /// The first bytes of the file: `most` of them, or all that there are.
     pub fn start(&self, most: usize) -> Result<Vec<u8>, EvidenceError> {
         let there = usize::try_from(self.length).unwrap_or(usize::MAX);
@@ -148,6 +162,21 @@ fn positioned_read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<us
 fn positioned_read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
+
+#[cfg(target_os = "linux")]
+fn forget(file: &File, offset: u64, length: u64) {
+    use rustix::fs::{Advice, fadvise};
+    // A file system that does not keep a cache may refuse.
+    let _ = fadvise(
+        file,
+        offset,
+        std::num::NonZeroU64::new(length),
+        Advice::DontNeed,
+    );
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_file: &File, _offset: u64, _length: u64) {}
 
 #[cfg(unix)]
 fn kind_of(kind: FileType) -> &'static str {
