@@ -1,0 +1,498 @@
+//! The copy of one file: begin or go on, bring the chunks over, close, give it its name.
+//!
+//! Every step can be stopped at any point and done again (`docs/format/copy-journal.md`, "Order of writing").
+
+use crate::commit::Commit;
+use crate::delta;
+use crate::digest::{InTurn, Sha256Sum};
+use crate::disk::NewAttributes;
+use crate::identity::Known;
+use crate::journal::{
+    Begin, Claim, Complete, Entry, FINDINGS_KEPT, FORMAT, Journal, JournalState, Loaded, Published,
+};
+use crate::{
+    Chunks, Condition, CopyError, CopyReport, DEFAULT_CHUNK, Disk, DiskFile, Outcome, Pages,
+    ReadPolicy, Reader, Source, TargetPaths,
+};
+use ese_format::Progress;
+use ese_scan::{Found, PageChecker};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+mod begin;
+
+/// How the bytes get to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// All of them are written.
+    Full,
+    /// An older copy is brought up to date.
+    Delta,
+}
+
+/// What to do when a page of the source is damaged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BadPages {
+    /// Stop, while there is perhaps another copy.
+    #[default]
+    Fail,
+    /// Copy it as it is, and list it.
+    Keep,
+}
+
+/// How a copy is made.
+#[derive(Debug, Clone)]
+pub struct CopyOptions {
+    /// Bytes in a chunk; a copy that goes on keeps the size it began with.
+    pub chunk_size: u64,
+    /// How many chunks are under way at once.
+    pub jobs: NonZeroUsize,
+    /// Bring an older copy up to date instead of writing everything.
+    pub delta: bool,
+    /// Forget what was copied before, and begin anew.
+    pub restart: bool,
+    /// Replace what stands at the target.
+    pub force: bool,
+    /// What to do about damaged pages.
+    pub bad_pages: BadPages,
+    /// Copy a database that is in use or was not shut down.
+    pub allow_dirty: bool,
+    /// Compute SHA-256 too.
+    pub sha256: bool,
+    /// How the source is read.
+    pub read: ReadPolicy,
+}
+
+impl Default for CopyOptions {
+    fn default() -> Self {
+        CopyOptions {
+            chunk_size: DEFAULT_CHUNK,
+            jobs: NonZeroUsize::MIN.saturating_add(3),
+            delta: false,
+            restart: false,
+            force: false,
+            bad_pages: BadPages::Fail,
+            allow_dirty: false,
+            sha256: false,
+            read: ReadPolicy::default(),
+        }
+    }
+}
+
+/// A copy of one file under way. Its journal is locked as long as this exists.
+pub struct FileCopy<'d> {
+    source: Arc<dyn Source>,
+    disk: &'d dyn Disk,
+    paths: TargetPaths,
+    options: CopyOptions,
+    known: Known,
+    journal: Journal,
+    state: JournalState,
+    /// `None` when the copy has its name already.
+    partial: Option<Box<dyn DiskFile>>,
+    resumed_at: u64,
+    bytes_read: AtomicU64,
+    reads_retried: AtomicU64,
+    outcome: Outcome,
+    remarks: Vec<String>,
+    started: Instant,
+    /// How long it took, once it is over.
+    seconds: Option<f64>,
+}
+
+/// Bytes in a page of a database, and what counts as one in other files.
+const PAGE_OF_OTHERS: u32 = 4096;
+
+impl<'d> FileCopy<'d> {
+    /// What the source is.
+    pub fn condition(&self) -> &Condition {
+        &self.known.condition
+    }
+
+    /// Whether all chunks have arrived and the source was found unchanged after that.
+    pub fn is_complete(&self) -> bool {
+        self.state.complete.is_some()
+    }
+
+    /// Brings over what is missing. Returns whether the copy is complete; it is not when `progress` said to stop.
+    pub fn run(&mut self, progress: &dyn Progress) -> Result<bool, CopyError> {
+        if self.is_complete() {
+            progress.advance(self.state.chunks.length());
+            return Ok(true);
+        }
+        progress.advance(self.state.bytes_claimed());
+        self.transfer(progress)?;
+        self.seconds = Some(self.started.elapsed().as_secs_f64());
+        if (self.state.hashes.len() as u64) < self.state.chunks.count() {
+            self.outcome = Outcome::Interrupted;
+            return Ok(false);
+        }
+        self.complete()?;
+        Ok(true)
+    }
+
+    /// Gives the complete copy its name.
+    pub fn publish(&mut self) -> Result<(), CopyError> {
+        if self.state.published.is_some() {
+            return Ok(());
+        }
+        self.outcome = Outcome::Complete;
+        // Windows renames no file that is open.
+        self.partial = None;
+        let TargetPaths {
+            partial,
+            target,
+            journal,
+        } = &self.paths;
+        let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
+        // Without it, the crash came between the renaming and the last entry.
+        if self.disk.exists(partial).map_err(at(partial, "look at"))? {
+            let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
+            self.disk
+                .set_attributes(partial, &attributes)
+                .map_err(at(partial, "set times and permissions of"))?;
+            self.disk
+                .rename(partial, target)
+                .map_err(at(target, "rename to"))?;
+        }
+        self.disk
+            .sync_folder_of(target)
+            .map_err(at(target, "sync the folder of"))?;
+        let published = Published {
+            length: self.state.chunks.length(),
+            at: Timestamp::now(),
+        };
+        self.journal
+            .append(&[Entry::Published(published.clone())])
+            .map_err(at(journal, "write"))?;
+        self.state.published = Some(published);
+        Ok(())
+    }
+
+    /// What the copy came to.
+    pub fn report(self) -> CopyReport {
+        let totals = self.state.totals;
+        let pages = self.known.headers.is_some().then(|| Pages {
+            counts: totals.counts.unwrap_or_default(),
+            compared: totals.pages_compared,
+            changed: totals.pages_changed,
+        });
+        let claimed = self.state.chunks.bytes_in(self.state.hashes.len() as u64);
+        CopyReport {
+            outcome: self.outcome,
+            source: self.known.identity,
+            condition: self.known.condition,
+            target: self.paths.target,
+            method: self.state.begin.method,
+            chunk_size: self.state.chunks.size(),
+            resumed_at: self.resumed_at,
+            bytes_arrived: claimed,
+            bytes_read: self.bytes_read.into_inner(),
+            reads_retried: self.reads_retried.into_inner(),
+            bytes_written: totals.written,
+            pages,
+            findings: totals.findings,
+            findings_omitted: totals.findings_omitted,
+            blake3: self.state.complete.as_ref().map(|complete| complete.blake3),
+            sha256: self.state.complete.and_then(|complete| complete.sha256),
+            seconds: self.seconds.unwrap_or_default(),
+            remarks: self.remarks,
+        }
+    }
+
+    /// Runs the jobs until every chunk is claimed, one fails, or `progress` says to stop.
+    fn transfer(&mut self, progress: &dyn Progress) -> Result<(), CopyError> {
+        let sha256 = self.sha256_so_far()?;
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        let chunks = self.state.chunks;
+        let next = AtomicU64::new(self.state.hashes.len() as u64);
+        let method = self.state.begin.method;
+        let first = self.state.hashes.len() as u64;
+        let digest = sha256.map(|sum| InTurn::new(first, sum));
+        let commit = Commit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
+        let work = Work {
+            source: &self.source,
+            known: &self.known,
+            paths: &self.paths,
+            partial: &**partial,
+            options: &self.options,
+            chunks,
+            method,
+            digest: digest.as_ref(),
+            checker: self
+                .known
+                .headers
+                .as_ref()
+                .map(|headers| PageChecker::new(headers, chunks.length(), None)),
+            commit: &commit,
+            next: &next,
+            bytes_read: &self.bytes_read,
+            reads_retried: &self.reads_retried,
+            progress,
+            stop: AtomicBool::new(false),
+        };
+        let failure = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..self.options.jobs.get() {
+                scope.spawn(|| {
+                    if let Err(error) = work.run() {
+                        let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                        first.get_or_insert(error);
+                    }
+                });
+            }
+        });
+        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// SHA-256 of what has arrived. A copy that began without it reads that part of the target again.
+    fn sha256_so_far(&mut self) -> Result<Option<Sha256Sum>, CopyError> {
+        if !self.options.sha256 {
+            return Ok(None);
+        }
+        if self.state.hashes.is_empty() {
+            return Ok(Some(Sha256Sum::default()));
+        }
+        let kept = self
+            .state
+            .sha256_state
+            .as_deref()
+            .and_then(Sha256Sum::resume);
+        let (None, Some(partial)) = (&kept, &self.partial) else {
+            return Ok(kept);
+        };
+        self.remarks.push(
+            "the copy was begun without SHA-256: what had arrived was read again for it".into(),
+        );
+        let mut sum = Sha256Sum::default();
+        let mut buffer = Vec::new();
+        for number in 0..self.state.hashes.len() as u64 {
+            let range = self.state.chunks.range(number);
+            buffer.resize((range.end - range.start) as usize, 0);
+            partial
+                .read_exact_at(&mut buffer, range.start)
+                .map_err(CopyError::target(&self.paths.partial, "read back"))?;
+            sum.update(&buffer);
+        }
+        Ok(Some(sum))
+    }
+
+    /// Makes sure that the source is what it was, and enters that all of it has arrived.
+    fn complete(&mut self) -> Result<(), CopyError> {
+        let mut reader = Reader::new(Arc::clone(&self.source), self.options.read.clone());
+        let now = reader
+            .stamp_now(&())?
+            .unwrap_or_else(|| self.source.stamp());
+        let mut differences = self.known.identity.stamp_differences(&now);
+        if differences.is_empty() {
+            let again = Known::read(&self.source, &self.options.read, &())?;
+            differences = self.known.identity.differences(&again.identity);
+        }
+        if !differences.is_empty() {
+            return Err(CopyError::SourceChanged {
+                name: self.source.name(),
+                differences,
+            });
+        }
+        let sha256 = match self.state.sha256_state.as_deref() {
+            Some(state) if self.options.sha256 => Sha256Sum::resume(state),
+            None if self.options.sha256 => Some(Sha256Sum::default()),
+            _ => None,
+        };
+        let Some(blake3) = self.state.chunks.file_hash(&self.state.hashes) else {
+            return Ok(());
+        };
+        let complete = Complete {
+            blake3,
+            sha256: sha256.map(Sha256Sum::finish),
+        };
+        self.journal
+            .append(&[Entry::Complete(complete.clone())])
+            .map_err(CopyError::target(&self.paths.journal, "write"))?;
+        self.state.complete = Some(complete);
+        Ok(())
+    }
+}
+
+/// What a job reads into.
+#[derive(Default)]
+struct Buffers {
+    new: Vec<u8>,
+    /// What stands in the older copy.
+    old: Vec<u8>,
+}
+
+/// What the jobs of a copy share.
+struct Work<'a> {
+    source: &'a Arc<dyn Source>,
+    known: &'a Known,
+    paths: &'a TargetPaths,
+    partial: &'a dyn DiskFile,
+    options: &'a CopyOptions,
+    chunks: Chunks,
+    method: Method,
+    digest: Option<&'a InTurn>,
+    checker: Option<PageChecker<'a>>,
+    commit: &'a Commit<'a>,
+    next: &'a AtomicU64,
+    bytes_read: &'a AtomicU64,
+    reads_retried: &'a AtomicU64,
+    progress: &'a dyn Progress,
+    stop: AtomicBool,
+}
+
+impl Progress for Work<'_> {
+    fn advance(&self, bytes: u64) {
+        self.progress.advance(bytes);
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.progress.should_stop()
+    }
+}
+
+impl Work<'_> {
+    /// One job: chunk after chunk.
+    fn run(&self) -> Result<(), CopyError> {
+        let mut reader = Reader::new(Arc::clone(self.source), self.options.read.clone());
+        let result = self.chunk_by_chunk(&mut reader);
+        self.reads_retried
+            .fetch_add(reader.retried(), Ordering::Relaxed);
+        result
+    }
+
+    fn chunk_by_chunk(&self, reader: &mut Reader) -> Result<(), CopyError> {
+        let mut buffers = Buffers::default();
+        while !self.should_stop() {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.chunks.count() {
+                return Ok(());
+            }
+            let done = self.bring(number, reader, &mut buffers);
+            if !matches!(done, Ok(true)) {
+                // Nobody is to wait for this chunk, and no further one is to be begun.
+                self.stop.store(true, Ordering::Relaxed);
+                self.commit.end();
+                if let Some(digest) = self.digest {
+                    digest.end();
+                }
+                return done.map(drop);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings one chunk all the way to its claim; `false` when the copy ended before that.
+    fn bring(
+        &self,
+        number: u64,
+        reader: &mut Reader,
+        buffers: &mut Buffers,
+    ) -> Result<bool, CopyError> {
+        let range = self.chunks.range(number);
+        let buffer = self.read(number, reader, std::mem::take(&mut buffers.new))?;
+        if buffer.len() as u64 != range.end - range.start {
+            return Ok(false);
+        }
+        let mut claim = self.check(number, &buffer)?;
+        if let Some(digest) = self.digest {
+            claim.sha256_state = digest.add(number, &buffer);
+            if claim.sha256_state.is_none() {
+                return Ok(false);
+            }
+        }
+        self.write(&mut claim, &buffer, range.start, &mut buffers.old)?;
+        let claimed = self.commit.claim(claim)?;
+        if claimed {
+            self.advance(buffer.len() as u64);
+        }
+        buffers.new = buffer;
+        Ok(claimed)
+    }
+
+    /// Reads a chunk, and makes sure that the source did not change before that.
+    fn read(
+        &self,
+        number: u64,
+        reader: &mut Reader,
+        buffer: Vec<u8>,
+    ) -> Result<Vec<u8>, CopyError> {
+        let range = self.chunks.range(number);
+        let buffer = reader.read(range.clone(), buffer, self)?;
+        self.bytes_read
+            .fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        reader.forget(range);
+        if self.source.path().is_some()
+            && let Some(now) = reader.stamp_now(self)?
+        {
+            let differences = self.known.identity.stamp_differences(&now);
+            if !differences.is_empty() {
+                let name = self.source.name();
+                return Err(CopyError::SourceChanged { name, differences });
+            }
+        }
+        Ok(buffer)
+    }
+
+    /// Hashes a chunk and checks its pages.
+    fn check(&self, number: u64, bytes: &[u8]) -> Result<Claim, CopyError> {
+        let mut claim = Claim {
+            chunk: number,
+            blake3: self.chunks.hash(number, bytes),
+            ..Claim::default()
+        };
+        let Some(checker) = &self.checker else {
+            return Ok(claim);
+        };
+        let mut found = Found::default();
+        checker.check(bytes, self.chunks.range(number).start, &mut found);
+        if !found.findings.is_empty() && self.options.bad_pages == BadPages::Fail {
+            return Err(CopyError::BadPages {
+                name: self.source.name(),
+                findings: found.findings,
+            });
+        }
+        claim.findings_omitted = found.findings.len().saturating_sub(FINDINGS_KEPT) as u64;
+        found.findings.truncate(FINDINGS_KEPT);
+        claim.findings = found.findings;
+        claim.counts = Some(found.counts);
+        Ok(claim)
+    }
+
+    fn write(
+        &self,
+        claim: &mut Claim,
+        bytes: &[u8],
+        offset: u64,
+        old: &mut Vec<u8>,
+    ) -> Result<(), CopyError> {
+        let written = match self.method {
+            Method::Full => self.partial.write_all_at(bytes, offset).map(|()| {
+                claim.written = bytes.len() as u64;
+            }),
+            Method::Delta => {
+                delta::update(self.partial, bytes, offset, self.page_size(), old).map(|changed| {
+                    claim.written = changed.written;
+                    claim.pages_compared = changed.compared;
+                    claim.pages_changed = changed.pages;
+                })
+            }
+        };
+        written.map_err(CopyError::target(&self.paths.partial, "write"))
+    }
+
+    fn page_size(&self) -> usize {
+        let headers = self.known.headers.as_ref();
+        headers.map_or(PAGE_OF_OTHERS, |headers| headers.page_size) as usize
+    }
+}

@@ -1,0 +1,333 @@
+//! Beginning a copy, or finding out where it goes on.
+
+use super::{
+    Arc, Begin, CopyError, CopyOptions, Disk, DiskFile, FORMAT, FileCopy, Instant, Journal,
+    JournalState, Known, Loaded, Method, Outcome, Path, PathBuf, Progress, Source, TargetPaths, io,
+};
+use crate::{Chunks, Condition};
+use std::sync::atomic::AtomicU64;
+
+impl<'d> FileCopy<'d> {
+    /// Looks at source and target, and begins the copy or finds where it goes on. Nothing of the source is copied
+    /// yet, but its place is reserved.
+    pub fn open(
+        source: Arc<dyn Source>,
+        disk: &'d dyn Disk,
+        target: impl Into<PathBuf>,
+        options: CopyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, CopyError> {
+        let started = Instant::now();
+        let paths = TargetPaths::new(target);
+        not_the_source(&*source, &paths)?;
+        let known = Known::read(&source, &options.read, progress)?;
+        if let (Condition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
+            return Err(dirty(&*source, &known.condition));
+        }
+        let begin = Beginning {
+            disk,
+            paths: &paths,
+            known: &known,
+            options: &options,
+        };
+        let begun = begin.find()?;
+        let published = begun.state.published.is_some();
+        Ok(FileCopy {
+            source,
+            disk,
+            resumed_at: begun.state.bytes_claimed(),
+            journal: begun.journal,
+            state: begun.state,
+            partial: begun.partial,
+            remarks: begun.remarks,
+            paths,
+            options,
+            known,
+            bytes_read: AtomicU64::new(0),
+            reads_retried: AtomicU64::new(0),
+            outcome: if published {
+                Outcome::AlreadyComplete
+            } else {
+                Outcome::Interrupted
+            },
+            started,
+            seconds: None,
+        })
+    }
+}
+
+fn not_the_source(source: &dyn Source, paths: &TargetPaths) -> Result<(), CopyError> {
+    let Some(Ok(path)) = source.path().map(Path::canonicalize) else {
+        return Ok(());
+    };
+    for own in [&paths.target, &paths.partial, &paths.journal] {
+        if own.canonicalize().is_ok_and(|own| own == path) {
+            return Err(CopyError::SameFile { path: own.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn dirty(source: &dyn Source, condition: &Condition) -> CopyError {
+    let (state, required) = match condition {
+        Condition::Dirty { state, required } => (state.clone(), *required),
+        _ => (String::new(), None),
+    };
+    CopyError::Dirty {
+        name: source.name(),
+        state,
+        required: required.map_or_else(String::new, |(first, last)| {
+            format!("; it needs log generations {first} to {last} ({first:#x} to {last:#x})")
+        }),
+    }
+}
+
+/// What is needed to find out.
+struct Beginning<'a> {
+    disk: &'a dyn Disk,
+    paths: &'a TargetPaths,
+    known: &'a Known,
+    options: &'a CopyOptions,
+}
+
+struct Begun {
+    journal: Journal,
+    state: JournalState,
+    partial: Option<Box<dyn DiskFile>>,
+    remarks: Vec<String>,
+}
+
+impl Beginning<'_> {
+    fn find(&self) -> Result<Begun, CopyError> {
+        let journal_is_new = !self.exists(&self.paths.journal)?;
+        let file = self.open_journal()?;
+        let loaded = Loaded::read(&*file).map_err(self.journal_error("read"))?;
+        let begun = match &loaded.state {
+            Some(state) if !self.begins_anew(state)? => self.go_on(file, &loaded, state),
+            _ => self.begin(file, &loaded),
+        };
+        if begun.is_err() && journal_is_new {
+            // It is empty and says nothing; that it stays would only be untidy.
+            let _ = self.disk.remove(&self.paths.journal);
+        }
+        begun
+    }
+
+    /// Whether a journal that can be read is given up. One of a finished copy is when an older copy is to be brought
+    /// up to date or replaced; one of a copy under way only when that is asked for.
+    fn begins_anew(&self, state: &JournalState) -> Result<bool, CopyError> {
+        if self.options.restart {
+            return Ok(true);
+        }
+        if state.published.is_none() {
+            return Ok(false);
+        }
+        if !self.exists(&self.paths.target)? {
+            return Ok(true);
+        }
+        let changed = !self.differences(state).is_empty();
+        Ok((self.options.delta && changed) || self.options.force)
+    }
+
+    fn differences(&self, state: &JournalState) -> Vec<String> {
+        state.begin.source.differences(&self.known.identity)
+    }
+
+    fn begin(&self, file: Box<dyn DiskFile>, loaded: &Loaded) -> Result<Begun, CopyError> {
+        let method = self.method_of_new_copy(loaded)?;
+        let size = self.options.chunk_size;
+        let length = self.known.identity.length;
+        let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
+        let half_done = self.exists(&self.paths.partial)?;
+        if half_done && (method == Method::Full || self.exists(&self.paths.target)?) {
+            self.disk
+                .remove(&self.paths.partial)
+                .map_err(CopyError::target(&self.paths.partial, "remove"))?;
+            self.sync_folder()?;
+        }
+        let begin = Begin {
+            format: FORMAT.into(),
+            method,
+            chunk_size: size,
+            source: self.known.identity.clone(),
+        };
+        let journal = Journal::start(file, begin.clone()).map_err(self.journal_error("write"))?;
+        self.sync_folder()?;
+        let partial = self.make_partial(method)?;
+        let mut remarks = Vec::new();
+        if self.options.delta && method == Method::Full {
+            remarks
+                .push("there is no older copy to bring up to date: everything was copied".into());
+        }
+        Ok(Begun {
+            journal,
+            state: JournalState::new(begin, chunks),
+            partial: Some(partial),
+            remarks,
+        })
+    }
+
+    /// How a copy that begins now gets its bytes, if nothing stands in its way.
+    fn method_of_new_copy(&self, loaded: &Loaded) -> Result<Method, CopyError> {
+        if self.exists(&self.paths.partial)? && !self.options.restart {
+            if loaded.dropped > 0 {
+                return Err(self.bad_journal(
+                    "its first entry is damaged: what the partial copy is of cannot be told",
+                ));
+            }
+            return Err(CopyError::TargetExists {
+                path: self.paths.partial.clone(),
+                why: ", and no journal says what it is of",
+            });
+        }
+        // A delta that was given up left the older copy, half brought up to date, under the name of the partial one.
+        let older = self.exists(&self.paths.target)?
+            || (self.options.delta && self.exists(&self.paths.partial)?);
+        match (older, self.options.delta, self.options.force) {
+            (false, ..) => Ok(Method::Full),
+            (true, true, _) => Ok(Method::Delta),
+            (true, false, true) => Ok(Method::Full),
+            (true, false, false) => Err(CopyError::TargetExists {
+                path: self.paths.target.clone(),
+                why: "",
+            }),
+        }
+    }
+
+    fn go_on(
+        &self,
+        file: Box<dyn DiskFile>,
+        loaded: &Loaded,
+        state: &JournalState,
+    ) -> Result<Begun, CopyError> {
+        let differences = self.differences(state);
+        if !differences.is_empty() {
+            return Err(CopyError::SourceChanged {
+                name: self.known.identity.name.clone(),
+                differences,
+            });
+        }
+        let mut remarks = Vec::new();
+        if loaded.damaged {
+            remarks.push(format!(
+                "the journal was damaged: its last {} bytes were dropped, and what they claimed is copied again",
+                loaded.dropped
+            ));
+        }
+        if state.chunks.size() != self.options.chunk_size {
+            remarks.push(format!(
+                "the copy goes on in chunks of {} bytes, as it began",
+                state.chunks.size()
+            ));
+        }
+        let partial = self.find_partial(state)?;
+        let journal = Journal::resume(file, loaded).map_err(self.journal_error("write"))?;
+        Ok(Begun {
+            journal,
+            state: state.clone(),
+            partial,
+            remarks,
+        })
+    }
+
+    /// The partial copy as the journal says it must be there.
+    fn find_partial(&self, state: &JournalState) -> Result<Option<Box<dyn DiskFile>>, CopyError> {
+        let gone = |why: &str| CopyError::PartialGone {
+            partial: self.paths.partial.clone(),
+            why: why.into(),
+        };
+        let partial = self.exists(&self.paths.partial)?;
+        let target = self.exists(&self.paths.target)?;
+        match (partial, state.complete.is_some(), target) {
+            (true, true, _) => Ok(None),
+            (false, true, true) => Ok(None),
+            (false, true, false) => Err(gone("it was complete, and is gone")),
+            (false, false, _) if state.hashes.is_empty() => {
+                self.make_partial(state.begin.method).map(Some)
+            }
+            (false, false, _) => Err(gone("the journal says what is in it, but it is gone")),
+            (true, false, _) => self.open_partial(state, gone).map(Some),
+        }
+    }
+
+    fn open_partial(
+        &self,
+        state: &JournalState,
+        gone: impl Fn(&str) -> CopyError,
+    ) -> Result<Box<dyn DiskFile>, CopyError> {
+        let at = |action| CopyError::target(&self.paths.partial, action);
+        let file = self.disk.open(&self.paths.partial).map_err(at("open"))?;
+        let length = state.chunks.length();
+        if state.hashes.is_empty() {
+            self.reserve(&*file)?;
+        } else if file.length().map_err(at("look at"))? != length {
+            return Err(gone(
+                "its length is not what it was given: somebody changed it",
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Creates the partial copy, or makes the older copy one.
+    fn make_partial(&self, method: Method) -> Result<Box<dyn DiskFile>, CopyError> {
+        let TargetPaths {
+            target, partial, ..
+        } = self.paths;
+        let at = |action| CopyError::target(partial, action);
+        let file = match method {
+            Method::Full => self.disk.create(partial).map_err(at("create"))?,
+            Method::Delta => {
+                if self.exists(target)? {
+                    self.disk.rename(target, partial).map_err(at("rename to"))?;
+                    self.sync_folder()?;
+                }
+                self.disk.open(partial).map_err(at("open"))?
+            }
+        };
+        self.reserve(&*file)?;
+        self.sync_folder()?;
+        Ok(file)
+    }
+
+    fn reserve(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
+        let reserved = file
+            .allocate(self.known.identity.length)
+            .and_then(|()| file.sync_all());
+        reserved.map_err(CopyError::target(&self.paths.partial, "reserve space for"))
+    }
+
+    fn open_journal(&self) -> Result<Box<dyn DiskFile>, CopyError> {
+        let path = &self.paths.journal;
+        self.disk
+            .open_journal(path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => CopyError::Locked {
+                    journal: path.clone(),
+                },
+                _ => CopyError::target(path, "open")(error),
+            })
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, CopyError> {
+        self.disk
+            .exists(path)
+            .map_err(CopyError::target(path, "look at"))
+    }
+
+    fn sync_folder(&self) -> Result<(), CopyError> {
+        self.disk
+            .sync_folder_of(&self.paths.target)
+            .map_err(CopyError::target(&self.paths.target, "sync the folder of"))
+    }
+
+    fn journal_error(&self, action: &'static str) -> impl FnOnce(io::Error) -> CopyError {
+        CopyError::target(&self.paths.journal, action)
+    }
+
+    fn bad_journal(&self, why: &str) -> CopyError {
+        CopyError::BadJournal {
+            journal: self.paths.journal.clone(),
+            why: why.into(),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Where a copy goes.
+//!
+//! Everything that a copy writes goes through these two traits, so that a test can stand in for a disk that is full,
+//! fails, or loses what was not synced. What differs between operating systems stands in this module only.
+
+use crate::Stamp;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A file being written. Called from several threads at once.
+pub trait DiskFile: Send + Sync {
+    /// Bytes in it.
+    fn length(&self) -> io::Result<u64>;
+    /// Fills `buffer` from `offset`.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes `bytes` at `offset`.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Gives it exactly `length` bytes, and reserves the space for them where the file system can.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+    /// Cuts it to `length` bytes.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+    /// Returns when everything written is on the disk.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Returns when everything written, and the length, is on the disk.
+    fn sync_all(&self) -> io::Result<()>;
+    /// A hint that these bytes, which were synced, will not be needed again.
+    fn forget(&self, _offset: u64, _length: u64) {}
+}
+
+/// What a copy takes over from its source besides the bytes.
+#[derive(Debug, Clone, Default)]
+pub struct NewAttributes {
+    /// When it was last modified.
+    pub modified: Option<SystemTime>,
+    /// When it was last read.
+    pub accessed: Option<SystemTime>,
+    /// Its permissions.
+    pub permissions: Option<fs::Permissions>,
+}
+
+impl NewAttributes {
+    /// The attributes of the file at `path`, or, for a source that is none of this machine's, what its store says.
+    pub(crate) fn of(path: Option<&Path>, stamp: &Stamp) -> Self {
+        let metadata = path.and_then(|path| fs::metadata(path).ok());
+        NewAttributes {
+            modified: stamp.modified.map(SystemTime::from),
+            accessed: metadata.as_ref().and_then(|known| known.accessed().ok()),
+            permissions: metadata.map(|known| known.permissions()),
+        }
+    }
+}
+
+/// A file system that is written to.
+pub trait Disk: Sync {
+    /// Opens a journal, creating it if there is none, and locks it for as long as it is open. Fails with
+    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
+    fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Creates a file; fails if there is one.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to go on writing it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Whether there is something under this path.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Renames a file over whatever stands there, in one step.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Sets the attributes of a file, and returns when they are on the disk.
+    fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()>;
+    /// Returns when files created, renamed or removed beside `path` are so on the disk.
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The file systems of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalDisk;
+
+impl Disk for LocalDisk {
+    fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(LocalFile(file))),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()> {
+        // A file that was made read-only before an interruption can still be opened for reading by its owner.
+        let file = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .or_else(|_| File::open(path))?;
+        let mut times = fs::FileTimes::new();
+        if let Some(modified) = attributes.modified {
+            times = times.set_modified(modified);
+        }
+        if let Some(accessed) = attributes.accessed {
+            times = times.set_accessed(accessed);
+        }
+        file.set_times(times)?;
+        if let Some(permissions) = &attributes.permissions {
+            file.set_permissions(permissions.clone())?;
+        }
+        file.sync_all()
+    }
+
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        system::sync_folder(folder)
+    }
+}
+
+struct LocalFile(File);
+
+impl DiskFile for LocalFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        system::read_exact_at(&self.0, buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        system::write_all_at(&self.0, bytes, offset)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        system::allocate(&self.0, length)?;
+        self.0.set_len(length)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn forget(&self, offset: u64, length: u64) {
+        system::forget(&self.0, offset, length);
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+
+    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        file.read_exact_at(buffer, offset)
+    }
+
+    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
+    /// A disk that is too small says so now, not after hours.
+    #[cfg(target_os = "linux")]
+    pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        if length == 0 {
+            return Ok(());
+        }
+        match fallocate(file, FallocateFlags::empty(), 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            other => other.map_err(Into::into),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn forget(file: &File, offset: u64, length: u64) {
+        use rustix::fs::{Advice, fadvise};
+        // A file system that keeps no cache may refuse.
+        let _ = fadvise(
+            file,
+            offset,
+            std::num::NonZeroU64::new(length),
+            Advice::DontNeed,
+        );
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn forget(_file: &File, _offset: u64, _length: u64) {}
+}
+
+/// Windows: long paths are the standard library's business, which turns absolute ones into their verbatim form.
+#[cfg(windows)]
+mod system {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::fs::FileExt;
+    use std::path::Path;
+
+    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match file.seek_read(&mut buffer[done..], offset + done as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => done += count,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match file.seek_write(&bytes[done..], offset + done as u64)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => done += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Windows keeps the folder's entries safe itself.
+    pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Setting the length, which follows, reserves the space.
+    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn forget(_file: &File, _offset: u64, _length: u64) {}
+}

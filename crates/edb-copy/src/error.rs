@@ -1,0 +1,220 @@
+//! Why a copy cannot be made.
+
+use ese_format::JetError;
+use ese_scan::Finding;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Whether a read that failed may succeed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadErrorKind {
+    /// It may: a broken link, a busy server, a disk that did not answer.
+    Passing,
+    /// It will not: no such file, no permission.
+    Permanent,
+    /// The source is another one than before.
+    Changed,
+    /// The source is gone.
+    Vanished,
+    /// Somebody has opened it and lets nobody read it.
+    InUse,
+}
+
+/// A read of a source that failed.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct ReadError {
+    /// Whether it may succeed later.
+    pub kind: ReadErrorKind,
+    /// What happened.
+    pub message: String,
+}
+
+impl ReadError {
+    /// A failed read.
+    pub fn new(kind: ReadErrorKind, message: impl Into<String>) -> Self {
+        ReadError {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What the operating system says, and whether that passes. An input/output error of a disk may come from a
+    /// network underneath, so it is tried again.
+    pub fn from_io(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+            Interrupted, NetworkDown, NetworkUnreachable, NotConnected, NotFound, ResourceBusy,
+            StaleNetworkFileHandle, TimedOut, WouldBlock,
+        };
+        const EIO: i32 = 5;
+        const SHARING_VIOLATION: i32 = 32;
+        const LOCK_VIOLATION: i32 = 33;
+        let raw = error.raw_os_error();
+        let kind = match error.kind() {
+            NotFound => ReadErrorKind::Vanished,
+            BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | ResourceBusy
+            | StaleNetworkFileHandle
+            | TimedOut
+            | WouldBlock => ReadErrorKind::Passing,
+            _ if cfg!(windows) && matches!(raw, Some(SHARING_VIOLATION | LOCK_VIOLATION)) => {
+                ReadErrorKind::InUse
+            }
+            _ if cfg!(unix) && raw == Some(EIO) => ReadErrorKind::Passing,
+            _ => ReadErrorKind::Permanent,
+        };
+        ReadError::new(kind, error.to_string())
+    }
+}
+
+/// Why a copy cannot be made, or not go on.
+#[derive(Debug, Error)]
+pub enum CopyError {
+    /// The source cannot be read.
+    #[error("{name}: {needed} bytes at offset {offset:#x} cannot be read: {error}{}", tries(*attempts))]
+    Read {
+        /// The source.
+        name: String,
+        /// Where.
+        offset: u64,
+        /// How much.
+        needed: u64,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why not.
+        error: ReadError,
+    },
+    /// The source cannot be looked at.
+    #[error("{name}: {error}")]
+    Source {
+        /// The source.
+        name: String,
+        /// Why not.
+        error: ReadError,
+    },
+    /// The target cannot be written, or not be read back.
+    #[error("{}: cannot {action}: {error}", path.display())]
+    Target {
+        /// The file.
+        path: PathBuf,
+        /// What was to be done.
+        action: &'static str,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The source is not the one that the copy was begun with.
+    #[error("{name} is not what it was when the copy began: {}", differences.join("; "))]
+    SourceChanged {
+        /// The source.
+        name: String,
+        /// What differs, each as "what: before, now".
+        differences: Vec<String>,
+    },
+    /// The source is a database that was not shut down, or is still in use.
+    #[error("{name} is in the state {state}: it is in use, or was not shut down{required}")]
+    Dirty {
+        /// The source.
+        name: String,
+        /// Its state in the words of header dumps.
+        state: String,
+        /// `; it needs log generations ...`, or nothing.
+        required: String,
+    },
+    /// The source has damaged pages, and they were not to be copied.
+    #[error("{name}: {} of its pages are damaged, the first is {}", findings.len(), findings.first().map_or_else(String::new, ToString::to_string))]
+    BadPages {
+        /// The source.
+        name: String,
+        /// The pages of the chunk in which the copy stopped.
+        findings: Vec<Finding>,
+    },
+    /// Another copy to the same target is under way.
+    #[error("{} is locked: another copy to the same target is under way", journal.display())]
+    Locked {
+        /// The journal.
+        journal: PathBuf,
+    },
+    /// The journal does not say what the partial copy is of.
+    #[error("{}: {why}", journal.display())]
+    BadJournal {
+        /// The journal.
+        journal: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something stands where the copy should.
+    #[error("{} exists already{why}", path.display())]
+    TargetExists {
+        /// The file.
+        path: PathBuf,
+        /// More about it.
+        why: &'static str,
+    },
+    /// The partial copy is not what the journal says.
+    #[error("{}: {why}", partial.display())]
+    PartialGone {
+        /// The partial copy.
+        partial: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Source and target are one file.
+    #[error("{} is the source itself", path.display())]
+    SameFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The size of a chunk is none that can be.
+    #[error("a chunk of {size} bytes: it must be a power of two from 64KiB to 64MiB")]
+    ChunkSize {
+        /// What was asked for.
+        size: u64,
+    },
+}
+
+fn tries(attempts: u32) -> String {
+    match attempts {
+        0 | 1 => String::new(),
+        attempts => format!(" (tried {attempts} times)"),
+    }
+}
+
+impl CopyError {
+    /// For `map_err`: an error of the target's file at `path`.
+    pub(crate) fn target(
+        path: impl Into<PathBuf>,
+        action: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| CopyError::Target {
+            path,
+            action,
+            error,
+        }
+    }
+
+    /// The engine's number for it, where it has one.
+    pub fn jet(&self) -> Option<JetError> {
+        match self {
+            CopyError::Read { .. } => Some(JetError::DISK_IO),
+            CopyError::Dirty { .. } => Some(JetError::DATABASE_DIRTY_SHUTDOWN),
+            CopyError::BadPages { findings, .. } => findings.first().and_then(Finding::jet),
+            CopyError::Source { error, .. } => match error.kind {
+                ReadErrorKind::Vanished => Some(JetError::FILE_NOT_FOUND),
+                ReadErrorKind::InUse => Some(JetError::FILE_ACCESS_DENIED),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The hashes of a file that is not copied.
+
+use crate::digest::{InTurn, Sha256Sum};
+use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Reader, Source};
+use ese_format::Progress;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The hashes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// How it was cut.
+    pub chunks: Chunks,
+    /// The hash of each chunk.
+    pub hashes: Vec<ChunkHash>,
+    /// SHA-256 of the whole.
+    pub sha256: String,
+}
+
+/// Reads all of `source`; `None` when `progress` said to stop before the end.
+pub fn hash_file(
+    source: &Arc<dyn Source>,
+    chunk_size: u64,
+    jobs: NonZeroUsize,
+    policy: &ReadPolicy,
+    progress: &dyn Progress,
+) -> Result<Option<Hashed>, CopyError> {
+    let length = source.stamp().length;
+    let chunks =
+        Chunks::new(length, chunk_size).ok_or(CopyError::ChunkSize { size: chunk_size })?;
+    let digest = InTurn::new(0, Sha256Sum::default());
+    let next = AtomicU64::new(0);
+    let results = Mutex::new((Vec::new(), None));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.get() {
+            scope.spawn(|| {
+                let mut reader = Reader::new(Arc::clone(source), policy.clone());
+                let mut buffer = Vec::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= chunks.count() {
+                        return;
+                    }
+                    let range = chunks.range(number);
+                    let read = reader.read(range.clone(), std::mem::take(&mut buffer), progress);
+                    let hashed = read.map(|bytes| {
+                        buffer = bytes;
+                        let whole = buffer.len() as u64 == range.end - range.start;
+                        (whole && digest.add(number, &buffer).is_some())
+                            .then(|| chunks.hash(number, &buffer))
+                    });
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    match hashed {
+                        Ok(Some(hash)) => results.0.push((number, hash)),
+                        Ok(None) => return digest.end(),
+                        Err(error) => {
+                            results.1.get_or_insert(error);
+                            return digest.end();
+                        }
+                    }
+                    drop(results);
+                    reader.forget(range.clone());
+                    progress.advance(range.end - range.start);
+                }
+            });
+        }
+    });
+    let (mut hashes, failure) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    hashes.sort_by_key(|(number, _)| *number);
+    let hashes: Vec<ChunkHash> = hashes.into_iter().map(|(_, hash)| hash).collect();
+    let whole = hashes.len() as u64 == chunks.count();
+    Ok(digest.finish().filter(|_| whole).map(|sha256| Hashed {
+        chunks,
+        hashes,
+        sha256,
+    }))
+}

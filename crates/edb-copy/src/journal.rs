@@ -1,0 +1,321 @@
+//! The journal of a copy: the only truth about which bytes have arrived.
+//!
+//! One entry a line, each with the CRC-32 of everything up to it; only ever written at its end. The layout and the
+//! order of writing are described in `docs/format/copy-journal.md`.
+
+use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
+use ese_scan::{Counts, Finding};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// What the first entry calls this format.
+pub(crate) const FORMAT: &str = "edbkit.copy-journal/1";
+
+/// Longest journal that is read: that of a copy of over 100 TB.
+const MAX_LENGTH: u64 = 1 << 30;
+
+/// An entry of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// What is copied; always the first.
+    Begin(Begin),
+    /// A chunk stands in the partial copy, on the disk.
+    Chunk(Claim),
+    /// All chunks do, and the source did not change meanwhile.
+    Complete(Complete),
+    /// The partial copy was renamed.
+    Published(Published),
+}
+
+/// What is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// Always `edbkit.copy-journal/1`.
+    pub format: String,
+    /// How.
+    pub method: Method,
+    /// Bytes in a chunk.
+    pub chunk_size: u64,
+    /// From what.
+    pub source: SourceIdentity,
+}
+
+/// That a chunk has arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Its number, from 0.
+    pub chunk: u64,
+    /// Its hash.
+    pub blake3: ChunkHash,
+    /// Bytes of it that had to be written.
+    pub written: u64,
+    /// Pages of it that were compared with an older copy.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pages_compared: u64,
+    /// Pages of it that differed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pages_changed: u64,
+    /// Its pages by what was found in them, if it is of a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// Pages of it with which something is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub findings_omitted: u64,
+    /// The state of SHA-256 behind this chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256_state: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// That all chunks have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complete {
+    /// BLAKE3 of the file.
+    pub blake3: ChunkHash,
+    /// SHA-256 of the file, if it was asked for.
+    pub sha256: Option<String>,
+}
+
+/// That the copy has its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Its length.
+    pub length: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What the entries of a journal come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalState {
+    /// The first entry.
+    pub begin: Begin,
+    /// How the source is cut.
+    pub chunks: Chunks,
+    /// Hashes of the chunks that have arrived, from the first.
+    pub hashes: Vec<ChunkHash>,
+    /// Sums over them.
+    pub totals: Totals,
+    /// The state of SHA-256 behind the last of them.
+    pub sha256_state: Option<String>,
+    /// That all have arrived.
+    pub complete: Option<Complete>,
+    /// That the copy has its name.
+    pub published: Option<Published>,
+}
+
+/// Sums over claimed chunks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// Bytes that had to be written.
+    pub written: u64,
+    /// Pages compared with an older copy.
+    pub pages_compared: u64,
+    /// Pages that differed.
+    pub pages_changed: u64,
+    /// Pages by what was found in them.
+    pub counts: Option<Counts>,
+    /// Pages with which something is wrong.
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub findings_omitted: u64,
+}
+
+/// Findings kept for one file; the others are counted.
+pub(crate) const FINDINGS_KEPT: usize = 1000;
+
+impl Totals {
+    pub(crate) fn add(&mut self, claim: &Claim) {
+        self.written += claim.written;
+        self.pages_compared += claim.pages_compared;
+        self.pages_changed += claim.pages_changed;
+        if let Some(counts) = &claim.counts {
+            self.counts.get_or_insert_default().add(counts);
+        }
+        let room = FINDINGS_KEPT.saturating_sub(self.findings.len());
+        let kept = claim.findings.len().min(room);
+        self.findings.extend_from_slice(&claim.findings[..kept]);
+        self.findings_omitted += claim.findings_omitted + (claim.findings.len() - kept) as u64;
+    }
+}
+
+/// A journal as it was found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What its entries come to; `None` if there is no first entry that can be trusted.
+    pub state: Option<JournalState>,
+    /// Bytes behind the last entry that can be trusted.
+    pub dropped: u64,
+    /// Whether there are whole lines among those: not a torn end, but damage.
+    pub damaged: bool,
+    end: u64,
+    sum: u32,
+}
+
+impl Loaded {
+    /// Reads a journal; never fails on what stands in it.
+    pub fn read(file: &dyn DiskFile) -> io::Result<Loaded> {
+        let length = file.length()?;
+        if length > MAX_LENGTH {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("a journal of {length} bytes"),
+            ));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(Self::parse(&bytes))
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Loaded {
+        let mut loaded = Loaded {
+            state: None,
+            dropped: 0,
+            damaged: false,
+            end: 0,
+            sum: 0,
+        };
+        let mut rest = bytes;
+        while let Some(newline) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, behind) = rest.split_at(newline + 1);
+            if loaded.take(&line[..newline]).is_none() {
+                break;
+            }
+            loaded.end += line.len() as u64;
+            rest = behind;
+        }
+        loaded.dropped = rest.len() as u64;
+        // The end of a torn write has no complete line behind the first one that does not fit.
+        loaded.damaged = rest.iter().filter(|byte| **byte == b'\n').count() > 1;
+        loaded
+    }
+
+    /// Takes in one line; `None` if it does not fit.
+    fn take(&mut self, line: &[u8]) -> Option<()> {
+        let (sum, text) = (line.get(..8)?, line.get(9..)?);
+        let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+        if line[8] != b' ' || sum != continued_sum(self.sum, text) {
+            return None;
+        }
+        let entry: Entry = serde_json::from_slice(text).ok()?;
+        match (&mut self.state, entry) {
+            (state @ None, Entry::Begin(begin)) if begin.format == FORMAT => {
+                let chunks = Chunks::new(begin.source.length, begin.chunk_size)?;
+                *state = Some(JournalState::new(begin, chunks));
+            }
+            (Some(state), entry) => state.apply(entry)?,
+            (None, _) => return None,
+        }
+        self.sum = sum;
+        Some(())
+    }
+}
+
+fn continued_sum(sum: u32, text: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(sum);
+    hasher.update(text);
+    hasher.finalize()
+}
+
+impl JournalState {
+    /// Before any chunk has arrived.
+    pub(crate) fn new(begin: Begin, chunks: Chunks) -> Self {
+        JournalState {
+            begin,
+            chunks,
+            hashes: Vec::new(),
+            totals: Totals::default(),
+            sha256_state: None,
+            complete: None,
+            published: None,
+        }
+    }
+
+    /// Bytes that have arrived.
+    pub fn bytes_claimed(&self) -> u64 {
+        self.chunks.bytes_in(self.hashes.len() as u64)
+    }
+
+    fn apply(&mut self, entry: Entry) -> Option<()> {
+        let next = self.hashes.len() as u64;
+        let all = next == self.chunks.count();
+        match entry {
+            Entry::Chunk(claim) if claim.chunk == next && !all => {
+                self.hashes.push(claim.blake3);
+                self.totals.add(&claim);
+                self.sha256_state = claim.sha256_state;
+            }
+            Entry::Complete(complete) if all && self.complete.is_none() => {
+                self.complete = Some(complete);
+            }
+            Entry::Published(published) if self.complete.is_some() => {
+                self.published = Some(published);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// A journal being written.
+pub struct Journal {
+    file: Box<dyn DiskFile>,
+    end: u64,
+    sum: u32,
+}
+
+impl Journal {
+    /// Goes on behind the last entry that can be trusted; what stands behind it is cut off, on the disk too.
+    pub fn resume(file: Box<dyn DiskFile>, loaded: &Loaded) -> io::Result<Self> {
+        if loaded.dropped > 0 {
+            file.truncate(loaded.end)?;
+            file.sync_all()?;
+        }
+        Ok(Journal {
+            file,
+            end: loaded.end,
+            sum: loaded.sum,
+        })
+    }
+
+    /// Begins anew: everything in the journal is cut off, on the disk too.
+    pub fn start(file: Box<dyn DiskFile>, begin: Begin) -> io::Result<Self> {
+        file.truncate(0)?;
+        file.sync_all()?;
+        let mut journal = Journal {
+            file,
+            end: 0,
+            sum: 0,
+        };
+        journal.append(&[Entry::Begin(begin)])?;
+        Ok(journal)
+    }
+
+    /// Writes entries and syncs them. What they say must be true on the disk already.
+    pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        use io::Write;
+        let mut lines = Vec::new();
+        let mut sum = self.sum;
+        for entry in entries {
+            let text = serde_json::to_vec(entry).map_err(io::Error::other)?;
+            sum = continued_sum(sum, &text);
+            write!(lines, "{sum:08x} ")?;
+            lines.extend_from_slice(&text);
+            lines.push(b'\n');
+        }
+        self.file.write_all_at(&lines, self.end)?;
+        self.file.sync_all()?;
+        self.end += lines.len() as u64;
+        self.sum = sum;
+        Ok(())
+    }
+}

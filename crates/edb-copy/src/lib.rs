@@ -1,0 +1,57 @@
+//! Copies of very large databases that are never begun again and never believed unseen.
+//!
+//! A copy is made in chunks by several jobs. Each reads a chunk of the source, checks its pages and hashes it, writes
+//! it, and has it entered in a journal once it is on the disk. The journal is the only truth about what has arrived
+//! (`docs/format/copy-journal.md`): whatever ends a copy, the same call goes on where the journal ends.
+//!
+//! ```text
+//! Source -> Reader -> check pages, hash -> DiskFile -> Commit -> Journal
+//!           retries     one chunk a job                 sync, in order
+//! ```
+//!
+//! Where bytes come from is a [`Source`], where they go is a [`Disk`]; tests put in others that fail, hang or lose
+//! what was not synced.
+
+#![forbid(unsafe_code)]
+
+mod chunk;
+mod commit;
+mod copy;
+mod delta;
+mod digest;
+mod disk;
+mod error;
+mod folder;
+mod hash;
+mod identity;
+mod journal;
+mod manifest;
+mod paths;
+mod reader;
+mod report;
+mod source;
+mod status;
+mod verify;
+
+pub use chunk::{ChunkHash, Chunks};
+pub use copy::{BadPages, CopyOptions, FileCopy, Method};
+pub use disk::{Disk, DiskFile, LocalDisk, NewAttributes};
+pub use error::{CopyError, ReadError, ReadErrorKind};
+pub use folder::{FolderPlan, FolderRole, PlannedFile};
+pub use hash::{Hashed, hash_file};
+pub use identity::{Condition, DatabaseIdentity, SourceIdentity};
+pub use journal::{Begin, Claim, Complete, Entry, Journal, JournalState, Loaded, Published};
+pub use manifest::{Manifest, ManifestError, ManifestFile};
+pub use paths::TargetPaths;
+pub use reader::{ReadPolicy, Reader};
+pub use report::{CopyReport, Outcome, Pages};
+pub use source::{LocalSource, Source, Stamp};
+pub use status::{Status, TargetState, status};
+pub use verify::{Mismatch, VerifyReport, hashes_of, verify_against, verify_with_source};
+
+/// Default size of a chunk.
+pub const DEFAULT_CHUNK: u64 = 16 << 20;
+/// Smallest chunk: two of the largest pages.
+pub const MIN_CHUNK: u64 = 64 << 10;
+/// Largest chunk.
+pub const MAX_CHUNK: u64 = 64 << 20;

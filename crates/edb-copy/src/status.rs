@@ -1,0 +1,109 @@
+//! What is there of a copy.
+
+use crate::journal::{JournalState, Loaded};
+use crate::{CopyError, Method, SourceIdentity, TargetPaths};
+use serde::Serialize;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetState {
+    /// There is no journal: no copy was begun here.
+    NoJournal,
+    /// There is a journal without a first entry that can be trusted.
+    Unreadable,
+    /// It was begun.
+    UnderWay,
+    /// All of it has arrived; it does not have its name yet.
+    Complete,
+    /// It is finished.
+    Published,
+}
+
+/// What is there of a copy.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The copy.
+    pub target: PathBuf,
+    /// How far it is.
+    pub state: TargetState,
+    /// Whether a program is at work on it.
+    pub running: bool,
+    /// Whether the copy stands under its name.
+    pub target_exists: bool,
+    /// Whether there is a partial copy.
+    pub partial_exists: bool,
+    /// From what.
+    pub source: Option<SourceIdentity>,
+    /// How.
+    pub method: Option<Method>,
+    /// Bytes in a chunk.
+    pub chunk_size: u64,
+    /// Bytes that have arrived.
+    pub bytes_arrived: u64,
+    /// Bytes of the whole.
+    pub length: u64,
+    /// Pages with which something is wrong, of those that have arrived.
+    pub bad_pages: u64,
+    /// BLAKE3 of the whole, when it is complete.
+    pub blake3: Option<crate::ChunkHash>,
+    /// Bytes of the journal that cannot be trusted.
+    pub journal_dropped: u64,
+}
+
+/// Looks at the copy `target`; changes nothing.
+pub fn status(target: &Path) -> Result<Status, CopyError> {
+    let paths = TargetPaths::new(target);
+    let bytes = match fs::read(&paths.journal) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(CopyError::target(&paths.journal, "read")(error)),
+    };
+    let loaded = bytes.as_deref().map(Loaded::parse);
+    let journal = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+    Ok(Status {
+        target: paths.target.clone(),
+        state: match (&loaded, journal) {
+            (None, _) => TargetState::NoJournal,
+            (Some(_), None) => TargetState::Unreadable,
+            (_, Some(state)) if state.published.is_some() => TargetState::Published,
+            (_, Some(state)) if state.complete.is_some() => TargetState::Complete,
+            _ => TargetState::UnderWay,
+        },
+        running: bytes.is_some() && is_locked(&paths.journal)?,
+        target_exists: paths.target.exists(),
+        partial_exists: paths.partial.exists(),
+        source: journal.map(|state| state.begin.source.clone()),
+        method: journal.map(|state| state.begin.method),
+        chunk_size: journal.map_or(0, |state| state.chunks.size()),
+        bytes_arrived: journal.map_or(0, JournalState::bytes_claimed),
+        length: journal.map_or(0, |state| state.chunks.length()),
+        bad_pages: journal.map_or(0, |state| {
+            state.totals.findings.len() as u64 + state.totals.findings_omitted
+        }),
+        blake3: journal.and_then(|state| Some(state.complete.as_ref()?.blake3)),
+        journal_dropped: loaded.as_ref().map_or(0, |loaded| loaded.dropped),
+    })
+}
+
+fn is_locked(journal: &Path) -> Result<bool, CopyError> {
+    let locked = File::open(journal).and_then(|file| match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    locked.map_err(CopyError::target(journal, "look at the lock of"))
+}
+
+/// The journal of the copy `target`, if there is one with a first entry that can be trusted.
+pub(crate) fn journal_of(target: &Path) -> Result<Option<JournalState>, CopyError> {
+    let path = TargetPaths::new(target).journal;
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Loaded::parse(&bytes).state),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CopyError::target(path, "read")(error)),
+    }
+}

@@ -1,0 +1,158 @@
+//! What the tests of copies share: databases of any size, sources that fail, a disk that loses what was not synced.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod sim;
+
+use edb_copy::{
+    BadPages, CopyError, CopyOptions, CopyReport, Disk, FileCopy, ReadError, ReadErrorKind,
+    ReadPolicy, Source, Stamp,
+};
+use ese_testkit::fixtures;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Bytes in a page of [`database`].
+pub(crate) const PAGE: usize = 4096;
+
+/// A clean database of `pages` pages: real headers, sealed pages of noise.
+pub(crate) fn database(pages: usize, seed: u64) -> Vec<u8> {
+    let path = fixtures::testdata_set("clean-p4k").join("state/db.edb");
+    let mut bytes = std::fs::read(path).expect("a fixture can be read");
+    bytes.truncate(2 * PAGE);
+    bytes.resize(pages * PAGE, 0);
+    let mut random = Random(seed);
+    for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate().skip(2) {
+        noise(page, &mut random);
+        assert!(ese_checksum::seal_page(page, number as u32 - 1));
+    }
+    bytes
+}
+
+/// Gives page `number` of the file other content.
+pub(crate) fn change_page(bytes: &mut [u8], number: usize, seed: u64) {
+    let page = &mut bytes[number * PAGE..(number + 1) * PAGE];
+    noise(page, &mut Random(seed));
+    assert!(ese_checksum::seal_page(page, number as u32 - 1));
+}
+
+fn noise(page: &mut [u8], random: &mut Random) {
+    for word in page.as_chunks_mut::<8>().0 {
+        *word = random.next().to_le_bytes();
+    }
+}
+
+/// A reproducible row of numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+}
+
+/// What a source does before it reads: count, fail, wait.
+pub(crate) type Hook = Box<dyn Fn(u64, u64) -> Result<(), ReadError> + Send + Sync>;
+
+/// A source in memory. `hook(offset, length)` runs before every read.
+pub(crate) struct MemorySource {
+    pub(crate) bytes: Mutex<Arc<Vec<u8>>>,
+    pub(crate) hook: Hook,
+    pub(crate) bytes_read: AtomicU64,
+    pub(crate) piece: usize,
+}
+
+impl MemorySource {
+    pub(crate) fn new(bytes: &Arc<Vec<u8>>, hook: Hook) -> Arc<Self> {
+        Arc::new(MemorySource {
+            bytes: Mutex::new(Arc::clone(bytes)),
+            hook,
+            bytes_read: AtomicU64::new(0),
+            piece: 1 << 20,
+        })
+    }
+
+    pub(crate) fn sound(bytes: &Arc<Vec<u8>>) -> Arc<Self> {
+        Self::new(bytes, Box::new(|_, _| Ok(())))
+    }
+
+    fn content(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.bytes.lock().unwrap())
+    }
+}
+
+impl Source for MemorySource {
+    fn name(&self) -> String {
+        "memory".into()
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            length: self.content().len() as u64,
+            modified: None,
+            tag: None,
+        }
+    }
+
+    fn stamp_now(&self) -> Result<Stamp, ReadError> {
+        Ok(self.stamp())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        (self.hook)(offset, buffer.len() as u64)?;
+        let content = self.content();
+        let range = offset as usize..offset as usize + buffer.len();
+        let bytes = content
+            .get(range)
+            .ok_or_else(|| ReadError::new(ReadErrorKind::Changed, "it ended early"))?;
+        buffer.copy_from_slice(bytes);
+        self.bytes_read
+            .fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn piece(&self) -> usize {
+        self.piece
+    }
+}
+
+/// Options for a quick test: small chunks, short waits.
+pub(crate) fn options() -> CopyOptions {
+    CopyOptions {
+        chunk_size: 64 << 10,
+        jobs: NonZeroUsize::new(4).unwrap(),
+        bad_pages: BadPages::Fail,
+        read: ReadPolicy {
+            retries: 3,
+            backoff: Duration::from_millis(1),
+            ..ReadPolicy::default()
+        },
+        ..CopyOptions::default()
+    }
+}
+
+/// Opens, runs and publishes a copy.
+pub(crate) fn copy(
+    source: Arc<dyn Source>,
+    disk: &dyn Disk,
+    target: &Path,
+    options: CopyOptions,
+) -> Result<CopyReport, CopyError> {
+    let mut copy = FileCopy::open(source, disk, target, options, &())?;
+    assert!(copy.run(&())?, "nobody interrupted it");
+    copy.publish()?;
+    Ok(copy.report())
+}

@@ -1,0 +1,276 @@
+//! `edbcopy copy`: a file, or a folder of databases and logs.
+
+use crate::failure::failure;
+use crate::folder;
+use crate::manifest::{self, Listed};
+use crate::source::{ReadArguments, open_local, parse_chunk};
+use console::{Exit, Failure, Output};
+use edb_copy::{
+    BadPages, Condition, CopyOptions, CopyReport, FileCopy, LocalDisk, Outcome, ReadPolicy, Source,
+};
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Copy a database, a log, or a whole folder of them; the same command goes on after an interruption
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to copy: a file, or a folder (its databases, logs, checkpoint and flush maps)
+    source: PathBuf,
+    /// Where to: a file, or a folder
+    target: PathBuf,
+    /// Copy in chunks of this size
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_chunk)]
+    chunk: u64,
+    /// Bring the older copy at the target up to date: only pages that differ are written
+    #[arg(long)]
+    delta: bool,
+    /// Forget what was copied before, and begin anew
+    #[arg(long)]
+    restart: bool,
+    /// Replace what stands at the target
+    #[arg(long)]
+    force: bool,
+    /// Stop at a damaged page, or copy it as it is and list it
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    bad_pages: BadPagesName,
+    /// Copy a database that is in use or was not shut down; it needs its logs at the target too
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Write a manifest of the copy to this file, and for `sha256sum -c` to this name with .sha256 added
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Read the finished copy back from the disk, and compare
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum BadPagesName {
+    Fail,
+    Keep,
+}
+
+/// Runs the command. Exit 0: complete; 1: complete, with something wrong in the data; 6: interrupted.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(path) = &arguments.manifest {
+        manifest::refuse_to_overwrite(path, arguments.force)?;
+    }
+    let (policy, _control) = arguments.read.policy()?;
+    let job = Job {
+        arguments,
+        options: arguments.options(&policy),
+    };
+    if arguments.source.is_dir() {
+        return folder::run(&job, output);
+    }
+    let source = open_local(&arguments.source)?;
+    let target = file_target(&arguments.source, &arguments.target);
+    let bar = output.bar(source.stamp().length, &source.name());
+    let copied = job.copy(source, &target, &bar, true);
+    drop(bar);
+    let report = Report::new(job.finished(copied?, output)?);
+    if report.copy.outcome != Outcome::Interrupted {
+        job.write_manifest(&[Listed::new(&target, &report.copy)])?;
+    }
+    output.answer("edbkit.copy/1", &report, &report)?;
+    Ok(report.exit())
+}
+
+/// A folder as target means a file of the same name in it.
+fn file_target(source: &Path, target: &Path) -> PathBuf {
+    match source.file_name() {
+        Some(name) if target.is_dir() => target.join(name),
+        _ => target.to_owned(),
+    }
+}
+
+impl Arguments {
+    fn options(&self, policy: &ReadPolicy) -> CopyOptions {
+        CopyOptions {
+            chunk_size: self.chunk,
+            jobs: self.read.jobs(self.chunk, if self.delta { 2 } else { 1 }),
+            delta: self.delta,
+            restart: self.restart,
+            force: self.force,
+            bad_pages: match self.bad_pages {
+                BadPagesName::Fail => BadPages::Fail,
+                BadPagesName::Keep => BadPages::Keep,
+            },
+            allow_dirty: self.allow_dirty,
+            sha256: self.manifest.is_some(),
+            read: policy.clone(),
+        }
+    }
+}
+
+/// What is to be done for every file.
+pub(crate) struct Job<'a> {
+    arguments: &'a Arguments,
+    options: CopyOptions,
+}
+
+impl Job<'_> {
+    pub(crate) fn source(&self) -> &Path {
+        &self.arguments.source
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.arguments.target
+    }
+
+    /// Brings one file over. It gets its name only if `publish` says so and all of it has arrived.
+    pub(crate) fn copy<'d>(
+        &self,
+        source: Arc<dyn Source>,
+        target: &Path,
+        progress: &console::Bar,
+        publish: bool,
+    ) -> Result<FileCopy<'d>, Failure> {
+        let as_failure = |error| failure(&error);
+        let disk: &'d LocalDisk = &LocalDisk;
+        let mut copy = FileCopy::open(source, disk, target, self.options.clone(), progress)
+            .map_err(as_failure)?;
+        if copy.run(progress).map_err(as_failure)? && publish {
+            copy.publish().map_err(as_failure)?;
+        }
+        Ok(copy)
+    }
+
+    /// The report of a copy; with `--verify`, after it was read back.
+    pub(crate) fn finished(
+        &self,
+        copy: FileCopy<'_>,
+        output: &Output,
+    ) -> Result<CopyReport, Failure> {
+        let report = copy.report();
+        if !self.arguments.verify || report.outcome == Outcome::Interrupted {
+            return Ok(report);
+        }
+        crate::verify::read_back(&report.target, &self.options, output)?;
+        Ok(report)
+    }
+
+    pub(crate) fn write_manifest(&self, files: &[Listed]) -> Result<(), Failure> {
+        match &self.arguments.manifest {
+            Some(path) => manifest::write(path, files),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A copied file, as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    #[serde(flatten)]
+    pub(crate) copy: CopyReport,
+    bytes_saved: u64,
+}
+
+impl Report {
+    pub(crate) fn new(copy: CopyReport) -> Self {
+        Report {
+            bytes_saved: copy.bytes_saved(),
+            copy,
+        }
+    }
+
+    /// A dirty database that was allowed is what was asked for; damaged pages are a finding.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.copy.outcome {
+            Outcome::Interrupted => Exit::Interrupted,
+            _ if !self.copy.findings.is_empty() => Exit::Finding,
+            _ if self.copy.condition == Condition::Unknown => Exit::Finding,
+            _ => Exit::Clean,
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let copy = &self.copy;
+        writeln!(f, "Copy: {} -> {}", copy.source.name, copy.target.display())?;
+        writeln!(
+            f,
+            "       Kind: {}{}",
+            copy.source.kind,
+            Words(&copy.condition)
+        )?;
+        let state = match copy.outcome {
+            Outcome::Complete => "complete",
+            Outcome::AlreadyComplete => "complete before; the source is the same, nothing was done",
+            Outcome::Interrupted => "INTERRUPTED; the same command goes on",
+        };
+        writeln!(f, "      State: {state}")?;
+        writeln!(
+            f,
+            "    Arrived: {} of {} bytes",
+            copy.bytes_arrived, copy.source.length
+        )?;
+        if copy.resumed_at > 0 {
+            writeln!(f, "    Resumed: at {} bytes", copy.resumed_at)?;
+        }
+        writeln!(
+            f,
+            "       Read: {} bytes in {:.1} seconds ({}/s)",
+            copy.bytes_read,
+            copy.seconds,
+            bytesize::ByteSize((copy.bytes_read as f64 / copy.seconds.max(1e-3)) as u64)
+        )?;
+        if copy.reads_retried > 0 {
+            writeln!(f, "    Retried: {} reads", copy.reads_retried)?;
+        }
+        if let (edb_copy::Method::Delta, Some(pages)) = (copy.method, copy.pages) {
+            writeln!(
+                f,
+                "      Delta: {} pages compared, {} changed, {} bytes written, {} saved",
+                pages.compared, pages.changed, copy.bytes_written, self.bytes_saved
+            )?;
+        }
+        for finding in &copy.findings {
+            writeln!(f, "ERROR: {finding}")?;
+        }
+        if copy.findings_omitted > 0 {
+            writeln!(f, "... and {} damaged pages more", copy.findings_omitted)?;
+        }
+        if let Some(pages) = &copy.pages {
+            write!(f, "{}", pages.counts)?;
+        }
+        for remark in &copy.remarks {
+            writeln!(f, "NOTE: {remark}")?;
+        }
+        if let Some(hash) = &copy.blake3 {
+            writeln!(f, "BLAKE3 ({}) = {hash}", copy.target.display())?;
+        }
+        if let Some(hash) = &copy.sha256 {
+            writeln!(f, "SHA256 ({}) = {hash}", copy.target.display())?;
+        }
+        writeln!(f)
+    }
+}
+
+/// A condition behind the kind of a file.
+struct Words<'a>(&'a Condition);
+
+impl Display for Words<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Condition::Clean => f.write_str(", Clean Shutdown"),
+            Condition::Dirty { state, required } => {
+                write!(f, ", {state}: in use, or not shut down")?;
+                match required {
+                    Some((first, last)) => write!(
+                        f,
+                        "; needs log generations {first} to {last} ({first:#x} to {last:#x})"
+                    ),
+                    None => Ok(()),
+                }
+            }
+            Condition::Unknown => f.write_str(", neither copy of its header can be trusted"),
+            Condition::NotADatabase => Ok(()),
+        }
+    }
+}

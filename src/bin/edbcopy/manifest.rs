@@ -1,0 +1,162 @@
+//! Manifests: written after a copy, or of a file as it is.
+
+use crate::failure::failure;
+use crate::source::{ReadArguments, open_local, parse_chunk};
+use console::{Exit, Failure, Output};
+use edb_copy::{CopyReport, Manifest, ManifestFile, hash_file, hashes_of};
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Hash files and write a manifest; a delta from a remote source reads only what the manifest says has changed
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Write the manifest to this file, and for `sha256sum -c` to this name with .sha256 added
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace a manifest that is there
+    #[arg(long)]
+    force: bool,
+    /// Hash in chunks of this size; a delta needs the size with which the copy is made
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_chunk)]
+    chunk: u64,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+/// What was written.
+#[derive(Serialize)]
+struct Written<'a> {
+    files: &'a [ManifestFile],
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    refuse_to_overwrite(&arguments.output, arguments.force)?;
+    let (policy, _control) = arguments.read.policy()?;
+    let jobs = arguments.read.jobs(arguments.chunk, 1);
+    let mut files = Vec::new();
+    for path in &arguments.files {
+        let source = open_local(path)?;
+        let bar = output.bar(source.stamp().length, &source.name());
+        let hashed = hash_file(&source, arguments.chunk, jobs, &policy, &bar)
+            .map_err(|error| failure(&error))?;
+        let Some(hashed) = hashed else {
+            return Ok(Exit::Interrupted);
+        };
+        let name = relative_to(path, &arguments.output);
+        files.extend(ManifestFile::new(
+            name,
+            hashed.chunks,
+            hashed.hashes,
+            hashed.sha256,
+        ));
+    }
+    let manifest = Manifest::new(files);
+    write_both(&arguments.output, &manifest)?;
+    let lines = manifest.to_sha256sum();
+    output.answer(
+        "edbkit.manifest-written/1",
+        &Written {
+            files: &manifest.files,
+        },
+        &lines,
+    )?;
+    Ok(Exit::Clean)
+}
+
+/// Both files of a manifest must be free, unless they may be replaced.
+pub(crate) fn refuse_to_overwrite(path: &Path, force: bool) -> Result<(), Failure> {
+    for path in [path.to_owned(), sha256_name(path)] {
+        if !force && path.exists() {
+            let message = format!("{} exists already", path.display());
+            return Err(Failure::new(Exit::Refused, message).advise("--force replaces it"));
+        }
+    }
+    Ok(())
+}
+
+/// A copied file, as it stands in a manifest.
+pub(crate) struct Listed {
+    target: PathBuf,
+    sha256: Option<String>,
+}
+
+impl Listed {
+    pub(crate) fn new(target: &Path, report: &CopyReport) -> Self {
+        Listed {
+            target: target.to_owned(),
+            sha256: report.sha256.clone(),
+        }
+    }
+}
+
+/// Writes the manifest of finished copies, from their journals.
+pub(crate) fn write(path: &Path, copies: &[Listed]) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    for copy in copies {
+        let hashes = hashes_of(&copy.target).map_err(|error| failure(&error))?;
+        let (Some((chunks, hashes)), Some(sha256)) = (hashes, copy.sha256.clone()) else {
+            let message = format!(
+                "{} was copied without SHA-256 before: it cannot be listed",
+                copy.target.display()
+            );
+            return Err(Failure::new(Exit::Refused, message)
+                .advise("`edbcopy manifest` reads it and lists it"));
+        };
+        let name = relative_to(&copy.target, path);
+        files.extend(ManifestFile::new(name, chunks, hashes, sha256));
+    }
+    write_both(path, &Manifest::new(files))
+}
+
+fn write_both(path: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let json = manifest
+        .to_json()
+        .map_err(|error| Failure::new(Exit::Io, format!("{}: {error}", path.display())))?;
+    replace(path, &json)?;
+    replace(&sha256_name(path), manifest.to_sha256sum().as_bytes())
+}
+
+/// The name of a file as somebody in the folder of the manifest would write it.
+fn relative_to(file: &Path, manifest: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let manifest = std::path::absolute(manifest).unwrap_or_else(|_| manifest.to_owned());
+    let below = manifest
+        .parent()
+        .and_then(|folder| file.strip_prefix(folder).ok());
+    below.unwrap_or(&file).to_string_lossy().into_owned()
+}
+
+fn sha256_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".sha256");
+    name.into()
+}
+
+/// Replaces a file as a whole, so that it is never half written.
+fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    });
+    written.map_err(|error| Failure::io(path, &error))
+}
+
+/// Reads a manifest.
+pub(crate) fn load(path: &Path) -> Result<Manifest, Failure> {
+    let text = fs::read(path).map_err(|error| Failure::io(path, &error))?;
+    Manifest::parse(&text)
+        .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))
+}

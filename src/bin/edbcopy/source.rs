@@ -1,0 +1,85 @@
+//! What a command line names as a source, and how it is read.
+
+use crate::failure::failure;
+use crate::rate::{ControlFile, Rate, parse_rate};
+use console::{Exit, Failure};
+use edb_copy::{CopyError, LocalSource, ReadPolicy, Source};
+use ese_scan::RateLimit;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a source is read.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ReadArguments {
+    /// Read at most this much a second, as in 50MiB/s
+    #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
+    rate: Option<Rate>,
+    /// Take the rate from this file too, whenever it changes: 50MiB/s, or unlimited
+    #[arg(long, value_name = "FILE")]
+    rate_file: Option<PathBuf>,
+    /// Try an error that may pass this often again, waiting longer each time
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: u32,
+    /// Count a read that gives no answer for so many seconds as an error that may pass; 0 waits for ever
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Work on so many chunks at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+}
+
+impl ReadArguments {
+    /// The policy, and what keeps its rate up to date as long as it lives.
+    pub(crate) fn policy(&self) -> Result<(ReadPolicy, Option<ControlFile>), Failure> {
+        let rate = Arc::new(RateLimit::unlimited());
+        let given = self.rate.and_then(|Rate(rate)| rate);
+        rate.set(given);
+        let control = self
+            .rate_file
+            .as_ref()
+            .map(|path| ControlFile::watch(path, Arc::clone(&rate)))
+            .transpose()?;
+        let policy = ReadPolicy {
+            retries: self.retries,
+            timeout: NonZeroU64::new(self.timeout)
+                .map(|seconds| Duration::from_secs(seconds.get())),
+            rate,
+            ..ReadPolicy::default()
+        };
+        Ok((policy, control))
+    }
+
+    /// How many chunks are under way at once, such that they take no more than 192 MiB.
+    pub(crate) fn jobs(&self, chunk_size: u64, buffers_of_a_job: u64) -> NonZeroUsize {
+        let most = (192 << 20) / (chunk_size.max(1) * buffers_of_a_job);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(self.jobs))
+    }
+}
+
+/// Opens a file of this machine.
+pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
+    if path.is_dir() {
+        return Err(Failure::new(
+            Exit::Io,
+            format!("{} is a directory", path.display()),
+        ));
+    }
+    let source = LocalSource::open(path).map_err(|error| {
+        failure(&CopyError::Source {
+            name: path.display().to_string(),
+            error,
+        })
+    })?;
+    Ok(Arc::new(source))
+}
+
+/// A number of bytes that is a chunk size.
+pub(crate) fn parse_chunk(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = text.parse()?;
+    edb_copy::Chunks::new(0, size.as_u64())
+        .map(|chunks| chunks.size())
+        .ok_or_else(|| "a chunk is a power of two from 64KiB to 64MiB".into())
+}

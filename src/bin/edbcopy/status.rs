@@ -1,0 +1,102 @@
+//! `edbcopy status`: what is there of a copy.
+
+use crate::failure::failure;
+use console::{Exit, Failure, Output};
+use edb_copy::{Status, TargetState, status};
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+/// Show how far a copy is, without changing anything
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The copy, or a folder of copies
+    target: PathBuf,
+}
+
+/// Exit 0 when every copy is finished, 1 when one is not or cannot be told, 3 when there is none.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let targets = match arguments.target.is_dir() {
+        true => targets_in(&arguments.target)?,
+        false => vec![arguments.target.clone()],
+    };
+    let mut exit = Exit::Clean;
+    for target in &targets {
+        let status = status(target).map_err(|error| failure(&error))?;
+        exit = exit.and(match status.state {
+            TargetState::Published => Exit::Clean,
+            TargetState::NoJournal => Exit::Io,
+            _ => Exit::Finding,
+        });
+        output.answer("edbkit.copy-status/1", &status, &Shown(&status))?;
+    }
+    if targets.is_empty() {
+        let path = arguments.target.display();
+        return Err(Failure::new(
+            Exit::Io,
+            format!("{path}: no copy was begun here"),
+        ));
+    }
+    Ok(exit)
+}
+
+/// Every copy of which there is a journal in `folder`.
+fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Failure::io(folder, &error))?;
+    let mut targets: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "edbcopy")
+        })
+        .map(|path| path.with_extension(""))
+        .collect();
+    targets.sort();
+    Ok(targets)
+}
+
+struct Shown<'a>(&'a Status);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let status = self.0;
+        let words = match status.state {
+            TargetState::NoJournal => "no copy was begun here",
+            TargetState::Unreadable => "the journal cannot be read; --restart begins anew",
+            TargetState::UnderWay if status.running => "under way",
+            TargetState::UnderWay => "interrupted; the same copy command goes on",
+            TargetState::Complete => {
+                "all of it has arrived; the same copy command gives it its name"
+            }
+            TargetState::Published => "complete",
+        };
+        writeln!(f, "Copy: {}", status.target.display())?;
+        writeln!(f, "     State: {words}")?;
+        let Some(source) = &status.source else {
+            return writeln!(f);
+        };
+        writeln!(f, "    Source: {} ({})", source.name, source.kind)?;
+        let percent = match status.length {
+            0 => 100.0,
+            length => status.bytes_arrived as f64 * 100.0 / length as f64,
+        };
+        writeln!(
+            f,
+            "   Arrived: {} of {} bytes ({percent:.1}%), in chunks of {}",
+            status.bytes_arrived, status.length, status.chunk_size
+        )?;
+        if status.bad_pages > 0 {
+            writeln!(f, " Bad pages: {}", status.bad_pages)?;
+        }
+        if let Some(hash) = &status.blake3 {
+            writeln!(f, "    BLAKE3: {hash}")?;
+        }
+        if status.journal_dropped > 0 {
+            writeln!(
+                f,
+                "   Journal: its last {} bytes cannot be trusted; what they claim is copied again",
+                status.journal_dropped
+            )?;
+        }
+        writeln!(f)
+    }
+}
