@@ -162,10 +162,13 @@ pub fn read_zst(path: &Path) -> Vec<u8> {
     zstd::stream::decode_all(file).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The build folder, where everything that is made goes.
+pub fn build_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
 fn unpacked_root() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| repository().join("target"), PathBuf::from);
-    target.join("fixtures")
+    build_folder().join("fixtures")
 }
 
 /// Unpacks `archive`, which holds one folder `name`, below `root` unless it is there already.

@@ -6,6 +6,8 @@ mod big_database;
 mod log_stream;
 
 use ese_testkit::fixtures;
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -32,23 +34,66 @@ fn main() -> ExitCode {
     }
 }
 
-/// Looks at a database that a crash left dirty, as a person would.
+/// Recovers a database that a crash left dirty, as a person would: look, plan, run, and look at the result.
 fn demo() -> Result<(), String> {
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let database = state.join("db.edb");
-    let steps: [&[&Path]; 2] = [
-        &["edbtool".as_ref(), "header".as_ref(), &database],
-        &["edbtool".as_ref(), "verify".as_ref(), &state],
+    let result = fixtures::build_folder().join("demo");
+    if result.exists() {
+        fs::remove_dir_all(&result).map_err(|error| format!("{}: {error}", result.display()))?;
+    }
+    fs::create_dir_all(&result).map_err(|error| format!("{}: {error}", result.display()))?;
+    let recovered = result.join("recovered.edb");
+    let rows = result.join("rows");
+    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+    let path = |path: &Path| vec![path.as_os_str().to_owned()];
+    let steps = [
+        [words("edbtool header --summary"), path(&database)].concat(),
+        [
+            words("logchain verify"),
+            path(&state),
+            words("--db"),
+            path(&database),
+        ]
+        .concat(),
+        [
+            words("edbreplay plan"),
+            path(&database),
+            words("--logs"),
+            path(&state),
+        ]
+        .concat(),
+        [
+            words("edbreplay run"),
+            path(&database),
+            words("--logs"),
+            path(&state),
+            words("--to"),
+            path(&recovered),
+        ]
+        .concat(),
+        [words("edbtool header --summary"), path(&recovered)].concat(),
+        [words("edbtool verify"), path(&recovered)].concat(),
+        [
+            words("edbtool export --format csv"),
+            path(&recovered),
+            words("--to"),
+            path(&rows),
+        ]
+        .concat(),
     ];
-    steps.into_iter().try_for_each(show)
+    steps.iter().try_for_each(|step| show(step))
 }
 
 /// Runs one program of the workspace. A finding (exit code 1) is what the demonstration is about, and no failure.
-fn show(step: &[&Path]) -> Result<(), String> {
+fn show(step: &[OsString]) -> Result<(), String> {
     let [program, arguments @ ..] = step else {
         return Err("nothing to run".into());
     };
-    let line: Vec<String> = step.iter().map(|part| part.display().to_string()).collect();
+    let line: Vec<String> = step
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
     println!("\n$ {}\n", line.join(" "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
@@ -60,6 +105,6 @@ fn show(step: &[&Path]) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     match status.code() {
         Some(0 | 1) => Ok(()),
-        _ => Err(format!("{} ended with {status}", program.display())),
+        _ => Err(format!("{} ended with {status}", program.to_string_lossy())),
     }
 }
