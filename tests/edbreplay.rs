@@ -1,0 +1,340 @@
+//! `edbreplay` as a user sees it: what it prints, its exit codes, and that it leaves the source alone.
+
+use ese_testkit::damage::VARIANTS;
+use ese_testkit::fixtures;
+use rayon::prelude::*;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn edbreplay<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_edbreplay"))
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+fn exit(output: &Output) -> i32 {
+    output.status.code().expect("the program ends by itself")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
+}
+
+/// A copy of a set's `state/`.
+fn copy_of(set: &str) -> Option<tempfile::TempDir> {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixtures::engine_set(set)?.join("state")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    Some(folder)
+}
+
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+fn recover(database: &Path, logs: &Path, more: &[&OsStr]) -> Output {
+    let mut arguments: Vec<&OsStr> = vec![
+        "run".as_ref(),
+        database.as_os_str(),
+        "--logs".as_ref(),
+        logs.as_os_str(),
+        "--json".as_ref(),
+    ];
+    arguments.extend(more);
+    edbreplay(arguments)
+}
+
+/// What stands behind both headers.
+fn pages(path: &Path, page_size: usize) -> Vec<u8> {
+    fs::read(path).unwrap().split_off(2 * page_size)
+}
+
+#[test]
+fn a_new_file_an_overlay_and_the_database_itself_get_the_same_pages() {
+    let Some(source) = copy_of("crash-p8k") else {
+        return;
+    };
+    let before = contents(source.path());
+    let out = tempfile::tempdir().unwrap();
+    let (new, overlay) = (out.path().join("new.edb"), out.path().join("pages.overlay"));
+    let database = source.path().join("db.edb");
+    let to = recover(
+        &database,
+        source.path(),
+        &["--to".as_ref(), new.as_os_str()],
+    );
+    assert_eq!(exit(&to), 0, "{}", stderr(&to));
+    let report = document(&to);
+    assert_eq!(report["schema"], "edbkit.replay/1");
+    assert_eq!(report["databases"][0]["state"]["name"], "Clean Shutdown");
+    assert!(report["redo"]["types"]["Insert"]["applied"].as_u64() > Some(0));
+    let laid = recover(
+        &database,
+        source.path(),
+        &["--overlay".as_ref(), overlay.as_os_str()],
+    );
+    assert_eq!(exit(&laid), 0, "{}", stderr(&laid));
+    assert!(fs::metadata(&overlay).unwrap().len() < fs::metadata(&new).unwrap().len());
+    assert!(contents(source.path()) == before, "the source was changed");
+
+    let again = recover(
+        &database,
+        source.path(),
+        &["--to".as_ref(), new.as_os_str()],
+    );
+    assert_eq!(exit(&again), 5, "an existing result must not be replaced");
+    let onto = recover(
+        &database,
+        source.path(),
+        &["--to".as_ref(), database.as_os_str(), "--force".as_ref()],
+    );
+    assert_eq!(exit(&onto), 5, "the source must not be its own result");
+    assert!(contents(source.path()) == before, "the source was changed");
+
+    let in_place = recover(&database, source.path(), &["--in-place".as_ref()]);
+    assert_eq!(exit(&in_place), 0, "{}", stderr(&in_place));
+    assert!(pages(&database, 8192) == pages(&new, 8192));
+    let names = contents(source.path());
+    assert!(
+        names.keys().eq(before.keys()),
+        "something was left behind: {:?}",
+        names.keys()
+    );
+    let others = before.iter().filter(|(path, _)| **path != database);
+    assert!(
+        others.clone().all(|(path, bytes)| names[path] == *bytes),
+        "another file was changed"
+    );
+
+    let once_more = recover(&database, source.path(), &["--in-place".as_ref()]);
+    assert_eq!(
+        exit(&once_more),
+        0,
+        "a clean database stays as it is: {}",
+        stderr(&once_more)
+    );
+    assert!(pages(&database, 8192) == pages(&new, 8192));
+}
+
+#[test]
+fn committed_work_is_given_up_only_when_asked() {
+    let Some(source) = copy_of("lossy-p8k") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let new = out.path().join("new.edb");
+    let database = source.path().join("db.edb");
+    let refused = recover(
+        &database,
+        source.path(),
+        &["--to".as_ref(), new.as_os_str()],
+    );
+    assert_eq!(exit(&refused), 5);
+    assert!(stderr(&refused).contains("-582"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--lossy"));
+    assert!(!new.exists());
+    let lossy = recover(
+        &database,
+        source.path(),
+        &["--lossy".as_ref(), "--to".as_ref(), new.as_os_str()],
+    );
+    assert_eq!(exit(&lossy), 1, "{}", stderr(&lossy));
+    assert_eq!(document(&lossy)["losses"].as_array().map(Vec::len), Some(1));
+    let plan = edbreplay([
+        "plan".as_ref(),
+        database.as_os_str(),
+        "--logs".as_ref(),
+        source.path().as_os_str(),
+    ]);
+    assert_eq!(exit(&plan), 1);
+    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        text.contains("READY WITH LOSS") && text.contains("-582"),
+        "{text}"
+    );
+}
+
+#[test]
+fn databases_of_the_stream_that_are_not_named_must_be_left_out_knowingly() {
+    let Some(source) = copy_of("multidb-p8k") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let new = out.path().join("new.edb");
+    let database = source.path().join("dba.edb");
+    let refused = recover(
+        &database,
+        source.path(),
+        &["--to".as_ref(), new.as_os_str()],
+    );
+    assert_eq!(exit(&refused), 5);
+    assert!(stderr(&refused).contains("-1216"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("dbb.edb") && stderr(&refused).contains("dbc.edb"));
+    let left_out = recover(
+        &database,
+        source.path(),
+        &[
+            "--ignore-missing".as_ref(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&left_out), 0, "{}", stderr(&left_out));
+
+    let created = recover(
+        Path::new("--ignore-missing"),
+        source.path(),
+        &[
+            "--map".as_ref(),
+            format!("dbb.edb={}", out.path().join("b.edb").display()).as_ref(),
+            "--to".as_ref(),
+            out.path().as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&created), 0, "{}", stderr(&created));
+    let mut names: Vec<_> = contents(out.path()).into_keys().collect();
+    names.retain(|path| path != &new);
+    assert_eq!(
+        names,
+        ["b.edb", "dba.edb", "dbc.edb"].map(|name| out.path().join(name))
+    );
+}
+
+#[test]
+fn limits_stop_a_replay_where_they_say() {
+    let Some(source) = copy_of("oldcopy-p8k") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let old = source.path().join("db.edb.old1");
+    let run = |name: &str, more: &[&str]| {
+        let new = out.path().join(name);
+        let mut arguments: Vec<&OsStr> = more.iter().map(OsStr::new).collect();
+        arguments.extend(["--to".as_ref(), new.as_os_str()]);
+        recover(&old, source.path(), &arguments)
+    };
+    let whole = document(&run("whole.edb", &[]));
+    let all = whole["records"].as_u64().unwrap();
+    let early = run("until.edb", &["--until", "7"]);
+    assert_eq!(exit(&early), 0, "{}", stderr(&early));
+    let early = document(&early);
+    assert_eq!(early["last"], 7);
+    assert!(early["records"].as_u64().unwrap() < all);
+    let position = document(&run("lgpos.edb", &["--until-lgpos", "00000007:0001:0000"]));
+    assert!(position["records"].as_u64() < early["records"].as_u64());
+    let never = run("time.edb", &["--until-time", "2001-01-01T00:00:00Z"]);
+    assert_eq!(document(&never)["records"], 0);
+
+    // The crashed database holds changes of later logs already: it cannot stop before them.
+    let new = out.path().join("dirty.edb");
+    let dirty = recover(
+        &source.path().join("db.edb"),
+        source.path(),
+        &[
+            "--until".as_ref(),
+            "7".as_ref(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&dirty), 5, "{}", stderr(&dirty));
+    assert!(!new.exists());
+    let standby = recover(
+        &source.path().join("db.edb"),
+        source.path(),
+        &[
+            "--until".as_ref(),
+            "7".as_ref(),
+            "--until-undo".as_ref(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&standby), 0, "{}", stderr(&standby));
+    assert_eq!(
+        document(&standby)["databases"][0]["state"]["name"],
+        "Dirty Shutdown"
+    );
+}
+
+/// Variants in which we end otherwise than the engine: our exit code, and what we say.
+///
+/// - The engine looks for the databases that the logs name; we are told a file, and it is not there.
+/// - The engine reads behind the end of the file that was cut off. We have made the file as long as the log says by
+///   then, and find the page blank: neither goes on.
+fn ends_otherwise(variant: &str) -> Option<(i32, &'static str)> {
+    match variant {
+        "db-missing" => Some((3, "No such file")),
+        "db-truncated-page" => Some((1, "-1019")),
+        _ => None,
+    }
+}
+
+/// The engine's error in the text of a recovery; none if it succeeded.
+fn engine_error(text: &str) -> Option<String> {
+    let (_, rest) = text.rsplit_once("terminated with error ")?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+#[test]
+fn damage_ends_a_recovery_as_it_ends_the_engine_s() {
+    let problems: Vec<String> = (VARIANTS.par_iter())
+        .filter_map(|variant| {
+            let copy = variant.make()?;
+            let before = contents(copy.path());
+            let expected = engine_error(&variant.expected("recovery")?);
+            let out = tempfile::tempdir().unwrap();
+            let new = out.path().join("new.edb");
+            let database = copy.path().join("db.edb");
+            let ours = recover(&database, copy.path(), &["--to".as_ref(), new.as_os_str()]);
+            assert!(
+                contents(copy.path()) == before,
+                "{}: the source was changed",
+                variant.name
+            );
+            let words = stderr(&ours);
+            let same = match &expected {
+                None => exit(&ours) == 0,
+                Some(jet) => words.contains(&format!("{jet} (")),
+            };
+            let left = fs::read_dir(out.path()).unwrap().count();
+            assert_eq!(
+                left,
+                usize::from(exit(&ours) == 0),
+                "{}: files left",
+                variant.name
+            );
+            let as_listed = match ends_otherwise(variant.name) {
+                Some((code, what)) => !same && exit(&ours) == code && words.contains(what),
+                None => same,
+            };
+            (!as_listed).then(|| {
+                format!(
+                    "{}: the engine's end is {expected:?}, ours {}: {words}",
+                    variant.name,
+                    exit(&ours)
+                )
+            })
+        })
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
