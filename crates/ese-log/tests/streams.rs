@@ -2,9 +2,12 @@
 //! reference engine's recovery came to.
 
 use ese_format::database::HeaderCopies;
+use ese_format::log::LogHeader;
 use ese_log::StreamFiles;
 use ese_log::chain::{ChainReport, FindingKind, Readiness, Severity, verdict, verify};
+use ese_testkit::damage::Copy;
 use ese_testkit::fixtures;
+use ese_testkit::logs::seal_header;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -123,4 +126,35 @@ fn names_with_the_highest_numbers_are_reported_like_any_other() {
     let kinds = report.findings.iter();
     let duplicates = kinds.filter(|finding| matches!(finding.kind, FindingKind::Duplicate { .. }));
     assert_eq!(duplicates.count(), 1);
+}
+
+/// Writes `text` into a path field of a log header, as another installation would have it.
+fn set_path(header: &mut [u8], offset: usize, text: &str) {
+    header[offset..offset + 261].fill(0);
+    header[offset..offset + text.len()].copy_from_slice(text.as_bytes());
+}
+
+#[test]
+fn a_log_of_another_machines_engine_is_called_foreign() {
+    let folder = fixtures::testdata_set("crash-p8k").join("state");
+    let copy = Copy::of(&folder);
+    copy.edit("edb00010.log", |log| {
+        let header = LogHeader::read(log).unwrap().into_trusted().unwrap();
+        // The system path, then the log path, stand at the start of the parameters.
+        assert_eq!(header.parameters.system_path, r"C:\SG\crash-p8k\state\");
+        set_path(log, 72, r"D:\Lab\");
+        set_path(log, 72 + 261, r"D:\Lab\");
+        seal_header(log);
+    });
+    let report = report(copy.path());
+    let foreign: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.kind, FindingKind::OtherEngine { .. }))
+        .map(|finding| (finding.file.clone().unwrap(), finding.severity))
+        .collect();
+    // It is foreign to the log before it, and the log behind it is foreign to it.
+    let expected =
+        ["edb00010.log", "edb00011.log"].map(|name| (name.to_owned(), Severity::Warning));
+    assert_eq!(foreign, expected);
 }
