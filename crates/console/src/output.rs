@@ -95,6 +95,17 @@ impl Output {
         check(written)
     }
 
+    /// Says why one of several files gave no answer, so that the command can go on with the others: text on standard
+    /// error, and with `--json` an `edbkit.failure/1` document in the place of the answer.
+    pub fn failure(&mut self, failure: &Failure) -> Result<(), Failure> {
+        if self.json {
+            self.document("edbkit.failure/1", failure)?;
+        }
+        self.flush()?;
+        eprintln!("error: {failure}");
+        Ok(())
+    }
+
     /// A remark for the person at the terminal; not part of the answer.
     pub fn remark(&self, line: &impl Display) {
         if !self.quiet {

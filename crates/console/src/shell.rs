@@ -51,8 +51,8 @@ fn render_manual(command: clap::Command, page: &mut Vec<u8>) -> std::io::Result<
 
 /// Runs a program: parses the command line, calls `work`, and turns its result into an exit code.
 ///
-/// `options` picks the common options out of the parsed command line. A failure is printed to standard error, and
-/// with `--json` also to standard output as `edbkit.failure/1`.
+/// `options` picks the common options out of the parsed command line. A failure is reported as [`Output::failure`]
+/// does.
 pub fn run<P: Parser>(
     options: impl FnOnce(&P) -> RunOptions,
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
@@ -69,12 +69,10 @@ pub fn run<P: Parser>(
     match worked {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            if options.json {
-                // Nothing better can be done when standard output fails too.
-                let _ = output.document("edbkit.failure/1", &failure);
-                let _ = output.flush();
+            if output.failure(&failure).is_err() {
+                // Nobody reads standard output any more; standard error may still be read.
+                eprintln!("error: {failure}");
             }
-            eprintln!("error: {failure}");
             failure.exit.into()
         }
     }

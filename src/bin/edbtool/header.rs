@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Err(failure) if arguments.recursive && failure.exit == Exit::NotEse => {}
             Err(failure) => {
                 exit = exit.and(failure.exit);
-                report_failure(&failure, output)?;
+                output.failure(&failure)?;
             }
             Ok(report) => {
                 exit = exit.and(report.exit());
@@ -60,16 +60,6 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         }
     }
     Ok(exit)
-}
-
-/// One file of several cannot be read: say so and go on with the others.
-fn report_failure(failure: &Failure, output: &mut Output) -> Result<(), Failure> {
-    if output.is_json() {
-        output.document("edbkit.failure/1", failure)?;
-    }
-    output.flush()?;
-    eprintln!("error: {failure}");
-    Ok(())
 }
 
 /// What was found in one file.

@@ -126,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Err(failure) if failure.exit == Exit::Refused => return Err(failure),
             Err(failure) => {
                 exit = exit.and(failure.exit);
-                report_failure(&failure, output)?;
+                output.failure(&failure)?;
             }
             Ok(report) => {
                 exit = exit.and(report.exit());
@@ -139,15 +139,6 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         }
     }
     Ok(exit)
-}
-
-fn report_failure(failure: &Failure, output: &mut Output) -> Result<(), Failure> {
-    if output.is_json() {
-        output.document("edbkit.failure/1", failure)?;
-    }
-    output.flush()?;
-    eprintln!("error: {failure}");
-    Ok(())
 }
 
 fn verify(
