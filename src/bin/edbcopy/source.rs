@@ -80,6 +80,6 @@ pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
 pub(crate) fn parse_chunk(text: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = text.parse()?;
     edb_copy::Chunks::new(0, size.as_u64())
-        .map(|chunks| chunks.size())
+        .map(edb_copy::Chunks::size)
         .ok_or_else(|| "a chunk is a power of two from 64KiB to 64MiB".into())
 }
