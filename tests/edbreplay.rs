@@ -84,7 +84,7 @@ fn a_new_file_an_overlay_and_the_database_itself_get_the_same_pages() {
     );
     assert_eq!(exit(&to), 0, "{}", stderr(&to));
     let report = document(&to);
-    assert_eq!(report["schema"], "edbkit.replay/1");
+    assert_eq!(report["schema"], "edbkit.replay-run/1");
     assert_eq!(report["databases"][0]["state"]["name"], "Clean Shutdown");
     assert!(report["redo"]["types"]["Insert"]["applied"].as_u64() > Some(0));
     let laid = recover(

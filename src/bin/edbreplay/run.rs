@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let done = recover(arguments, &databases, &plan, &until, &bar)?;
     let report = report(arguments, &databases, &plan, losses, done, &bar)?;
     drop(bar);
-    output.answer("edbkit.replay/1", &report, &report)?;
+    output.answer("edbkit.replay-run/1", &report, &report)?;
     Ok(
         match report.losses.is_empty() && report.divergences.is_empty() {
             true => Exit::Clean,
