@@ -3,7 +3,7 @@
 //! Every step can be stopped at any point and done again (`docs/format/copy-journal.md`, "Order of writing").
 
 use crate::commit::Commit;
-use crate::delta;
+use crate::delta::{self, Blocks};
 use crate::digest::{InTurn, Sha256Sum};
 use crate::disk::NewAttributes;
 use crate::identity::Known;
@@ -11,8 +11,8 @@ use crate::journal::{
     Begin, Claim, Complete, Entry, FINDINGS_KEPT, FORMAT, Journal, JournalState, Loaded, Published,
 };
 use crate::{
-    Chunks, Condition, CopyError, CopyReport, DEFAULT_CHUNK, Disk, DiskFile, Outcome, Pages,
-    ReadPolicy, Reader, Source, TargetPaths,
+    Chunks, Condition, CopyError, CopyReport, DEFAULT_CHUNK, Disk, DiskFile, ManifestFile, Outcome,
+    Pages, ReadPolicy, Reader, Source, TargetPaths,
 };
 use ese_format::Progress;
 use ese_scan::{Found, PageChecker};
@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,8 @@ pub enum Method {
     Full,
     /// An older copy is brought up to date.
     Delta,
+    /// The copy shares the blocks of the source, and is compared with it: only what differs is written.
+    Shared,
 }
 
 /// What to do when a page of the source is damaged.
@@ -66,6 +69,8 @@ pub struct CopyOptions {
     pub allow_dirty: bool,
     /// Compute SHA-256 too.
     pub sha256: bool,
+    /// What a manifest says of the source: a delta reads only blocks that it says have changed.
+    pub manifest: Option<Arc<ManifestFile>>,
     /// How the source is read.
     pub read: ReadPolicy,
 }
@@ -81,6 +86,7 @@ impl Default for CopyOptions {
             bad_pages: BadPages::Fail,
             allow_dirty: false,
             sha256: false,
+            manifest: None,
             read: ReadPolicy::default(),
         }
     }
@@ -400,7 +406,11 @@ impl Work<'_> {
         buffers: &mut Buffers,
     ) -> Result<bool, CopyError> {
         let range = self.chunks.range(number);
-        let buffer = self.read(number, reader, std::mem::take(&mut buffers.new))?;
+        let buffer = std::mem::take(&mut buffers.new);
+        let buffer = match (self.method, &self.options.manifest) {
+            (Method::Delta, Some(manifest)) => self.assemble(number, manifest, reader, buffer)?,
+            _ => self.read(range.clone(), reader, buffer)?,
+        };
         if buffer.len() as u64 != range.end - range.start {
             return Ok(false);
         }
@@ -423,11 +433,10 @@ impl Work<'_> {
     /// Reads a chunk, and makes sure that the source did not change before that.
     fn read(
         &self,
-        number: u64,
+        range: Range<u64>,
         reader: &mut Reader,
         buffer: Vec<u8>,
     ) -> Result<Vec<u8>, CopyError> {
-        let range = self.chunks.range(number);
         let buffer = reader.read(range.clone(), buffer, self)?;
         self.bytes_read
             .fetch_add(buffer.len() as u64, Ordering::Relaxed);
@@ -442,6 +451,43 @@ impl Work<'_> {
             }
         }
         Ok(buffer)
+    }
+
+    /// Puts a chunk together from the older copy and those blocks of the source that differ from it, by the manifest
+    /// of the source. What is read must be what the manifest says.
+    fn assemble(
+        &self,
+        number: u64,
+        manifest: &ManifestFile,
+        reader: &mut Reader,
+        mut buffer: Vec<u8>,
+    ) -> Result<Vec<u8>, CopyError> {
+        let range = self.chunks.range(number);
+        buffer.resize((range.end - range.start) as usize, 0);
+        self.partial
+            .read_exact_at(&mut buffer, range.start)
+            .map_err(CopyError::target(&self.paths.partial, "read"))?;
+        let blocks = Blocks {
+            manifest,
+            start: range.start,
+        };
+        for run in blocks.unlike(&buffer) {
+            let wanted = range.start + run.start as u64..range.start + run.end as u64;
+            let length = run.len();
+            let part = self.read(wanted, reader, Vec::new())?;
+            if part.len() != length {
+                buffer.truncate(run.start);
+                return Ok(buffer);
+            }
+            buffer[run].copy_from_slice(&part);
+        }
+        if blocks.unlike(&buffer).is_empty() {
+            return Ok(buffer);
+        }
+        Err(CopyError::SourceChanged {
+            name: self.source.name(),
+            differences: vec!["its manifest does not describe it any more".into()],
+        })
     }
 
     /// Hashes a chunk and checks its pages.
@@ -480,7 +526,7 @@ impl Work<'_> {
             Method::Full => self.partial.write_all_at(bytes, offset).map(|()| {
                 claim.written = bytes.len() as u64;
             }),
-            Method::Delta => {
+            Method::Delta | Method::Shared => {
                 delta::update(self.partial, bytes, offset, self.page_size(), old).map(|changed| {
                     claim.written = changed.written;
                     claim.pages_compared = changed.compared;

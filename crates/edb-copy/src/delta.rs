@@ -1,6 +1,6 @@
 //! Bringing a chunk of an older copy up to date: only what differs is written.
 
-use crate::DiskFile;
+use crate::{DiskFile, ManifestFile};
 use std::io;
 use std::ops::Range;
 
@@ -55,4 +55,37 @@ fn differing_runs(old: &[u8], new: &[u8], page_size: usize) -> Vec<Range<usize>>
         }
     }
     runs
+}
+
+/// The blocks of a chunk, as the manifest of the source cuts it: finer than the chunk, or as large.
+pub(crate) struct Blocks<'a> {
+    /// What the source should be.
+    pub(crate) manifest: &'a ManifestFile,
+    /// Where the chunk starts.
+    pub(crate) start: u64,
+}
+
+impl Blocks<'_> {
+    /// Runs of blocks in `bytes` that are not what the manifest says, as places in `bytes`.
+    pub(crate) fn unlike(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let Some(cut) = self.manifest.cut() else {
+            return std::iter::once(0..bytes.len()).collect();
+        };
+        let size = cut.size() as usize;
+        let first = self.start / cut.size();
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for (index, block) in bytes.chunks(size).enumerate() {
+            let number = first + index as u64;
+            let expected = self.manifest.chunks.get(number as usize);
+            if expected == Some(&cut.hash(number, block)) {
+                continue;
+            }
+            let place = index * size..index * size + block.len();
+            match runs.last_mut() {
+                Some(last) if last.end == place.start => last.end = place.end,
+                _ => runs.push(place),
+            }
+        }
+        runs
+    }
 }

@@ -59,6 +59,14 @@ pub trait Disk: Sync {
     fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Creates a file; fails if there is one.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Whether a file at `to` can share the blocks of the file `from` until one of them changes.
+    fn can_share(&self, _from: &Path, _to: &Path) -> bool {
+        false
+    }
+    /// Creates a file that shares the blocks of `from`; fails if there is one.
+    fn create_sharing(&self, _from: &Path, _path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Opens a file to go on writing it.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Whether there is something under this path.
@@ -99,6 +107,26 @@ impl Disk for LocalDisk {
             .create_new(true)
             .open(path)?;
         Ok(Box::new(LocalFile(file)))
+    }
+
+    fn can_share(&self, from: &Path, to: &Path) -> bool {
+        system::can_share(from, folder_of(to))
+    }
+
+    fn create_sharing(&self, from: &Path, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        match system::share(&File::open(from)?, &file) {
+            Ok(()) => Ok(Box::new(LocalFile(file))),
+            Err(error) => {
+                drop(file);
+                fs::remove_file(path)?;
+                Err(error)
+            }
+        }
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -143,12 +171,14 @@ impl Disk for LocalDisk {
     }
 
     fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        system::sync_folder(folder)
+        system::sync_folder(folder_of(path))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 struct LocalFile(File);
@@ -221,6 +251,35 @@ mod system {
         }
     }
 
+    /// Whether both are on one file system, of a kind whose files can share blocks.
+    #[cfg(target_os = "linux")]
+    pub(super) fn can_share(from: &Path, folder: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        const BTRFS: u64 = 0x9123_683e;
+        const XFS: u64 = 0x5846_5342;
+        const BCACHEFS: u64 = 0xca45_1a4e;
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|known| known.dev());
+        let kind = rustix::fs::statfs(folder).map(|known| known.f_type as u64);
+        device(from).is_some()
+            && device(from) == device(folder)
+            && matches!(kind, Ok(BTRFS | XFS | BCACHEFS))
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn share(from: &File, to: &File) -> io::Result<()> {
+        Ok(rustix::fs::ioctl_ficlone(to, from)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn can_share(_from: &Path, _folder: &Path) -> bool {
+        false
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn share(_from: &File, _to: &File) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     #[cfg(not(target_os = "linux"))]
     pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
         Ok(())
@@ -275,6 +334,14 @@ mod system {
     /// Windows keeps the folder's entries safe itself.
     pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(super) fn can_share(_from: &Path, _folder: &Path) -> bool {
+        false
+    }
+
+    pub(super) fn share(_from: &File, _to: &File) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Setting the length, which follows, reserves the space.

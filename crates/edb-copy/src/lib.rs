@@ -28,6 +28,8 @@ mod journal;
 mod manifest;
 mod paths;
 mod reader;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
 mod source;
 mod status;
@@ -44,6 +46,8 @@ pub use journal::{Begin, Claim, Complete, Entry, Journal, JournalState, Loaded, 
 pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
 pub use reader::{ReadPolicy, Reader};
+#[cfg(feature = "remote")]
+pub use remote::{RemoteSettings, RemoteSource};
 pub use report::{CopyReport, Outcome, Pages};
 pub use source::{LocalSource, Source, Stamp};
 pub use status::{Status, TargetState, status};

@@ -527,3 +527,34 @@ fn a_real_disk_that_is_too_small_says_so_before_anything_is_copied() {
     }
     assert!(!exists && unmounted.unwrap().success());
 }
+
+/// On a file system whose files can share blocks, a copy takes no space, and is checked all the same.
+#[test]
+fn a_copy_shares_blocks_where_it_can() {
+    let folder = TempDir::new().unwrap();
+    let (image, mounted) = (folder.path().join("image"), folder.path().join("mounted"));
+    fs::create_dir(&mounted).unwrap();
+    let file = fs::File::create(&image).unwrap();
+    file.set_len(512 << 20).unwrap();
+    let run = |program: &str, arguments: &[&Path]| {
+        let status = std::process::Command::new(program).args(arguments).output();
+        status.is_ok_and(|output| output.status.success())
+    };
+    let made = run("mkfs.xfs", &[&image]) || run("mkfs.btrfs", &[&image]);
+    if !made || !run("mount", &["-o".as_ref(), "loop".as_ref(), &image, &mounted]) {
+        eprintln!("SKIPPED: no file system that shares blocks can be made and mounted here");
+        return;
+    }
+    let bytes = database(4096, 17);
+    let source = mounted.join("source.edb");
+    fs::write(&source, &bytes).unwrap();
+    let target = mounted.join("copy.edb");
+    let opened: Arc<dyn Source> = Arc::new(LocalSource::open(&source).unwrap());
+    let report = copy(opened, &LocalDisk, &target, options());
+    let same = fs::read(&target).is_ok_and(|copied| copied == bytes);
+    assert!(run("umount", &[&mounted]));
+    let report = report.unwrap();
+    assert!(same);
+    assert_eq!(report.bytes_written, 0);
+    assert_eq!(report.pages.unwrap().counts.pages_seen, 4096);
+}

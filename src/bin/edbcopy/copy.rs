@@ -3,7 +3,7 @@
 use crate::failure::failure;
 use crate::folder;
 use crate::manifest::{self, Listed};
-use crate::source::{ReadArguments, open_local, parse_chunk};
+use crate::source::{ReadArguments, open, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
     BadPages, Condition, CopyOptions, CopyReport, FileCopy, LocalDisk, Outcome, ReadPolicy, Source,
@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Copy a database, a log, or a whole folder of them; the same command goes on after an interruption
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to copy: a file, or a folder (its databases, logs, checkpoint and flush maps)
+    /// What to copy: a file, a folder (its databases, logs, checkpoint and flush maps), or an address: sftp://,
+    /// s3://, azblob://, gcs://, webdav://, http://
     source: PathBuf,
     /// Where to: a file, or a folder
     target: PathBuf,
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     /// Bring the older copy at the target up to date: only pages that differ are written
     #[arg(long)]
     delta: bool,
+    /// With --delta: the manifest of the source, a file or an address; only what it says has changed is read
+    #[arg(long, value_name = "FILE", requires = "delta")]
+    source_manifest: Option<PathBuf>,
     /// Forget what was copied before, and begin anew
     #[arg(long)]
     restart: bool,
@@ -60,14 +64,19 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         manifest::refuse_to_overwrite(path, arguments.force)?;
     }
     let (policy, _control) = arguments.read.policy()?;
-    let job = Job {
-        arguments,
-        options: arguments.options(&policy),
-    };
+    let mut options = arguments.options(&policy);
+    if let Some(path) = &arguments.source_manifest {
+        let manifest = manifest::load_from(path, &arguments.read)?;
+        let file = manifest
+            .find(&arguments.source)
+            .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))?;
+        options.manifest = Some(Arc::new(file.clone()));
+    }
+    let job = Job { arguments, options };
     if arguments.source.is_dir() {
         return folder::run(&job, output);
     }
-    let source = open_local(&arguments.source)?;
+    let source = open(&arguments.source, &arguments.read)?;
     let target = file_target(&arguments.source, &arguments.target);
     let bar = output.bar(source.stamp().length, &source.name());
     let copied = job.copy(source, &target, &bar, true);
@@ -102,6 +111,7 @@ impl Arguments {
             },
             allow_dirty: self.allow_dirty,
             sha256: self.manifest.is_some(),
+            manifest: None,
             read: policy.clone(),
         }
     }

@@ -5,6 +5,8 @@ mod failure;
 mod folder;
 mod manifest;
 mod rate;
+#[cfg(feature = "remote")]
+mod remote;
 mod source;
 mod status;
 mod verify;

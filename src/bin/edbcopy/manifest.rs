@@ -1,14 +1,15 @@
 //! Manifests: written after a copy, or of a file as it is.
 
 use crate::failure::failure;
-use crate::source::{ReadArguments, open_local, parse_chunk};
+use crate::source::{ReadArguments, open, parse_chunk};
 use console::{Exit, Failure, Output};
-use edb_copy::{CopyReport, Manifest, ManifestFile, hash_file, hashes_of};
+use edb_copy::{CopyReport, Manifest, ManifestFile, Reader, hash_file, hashes_of};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Hash files and write a manifest; a delta from a remote source reads only what the manifest says has changed
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let jobs = arguments.read.jobs(arguments.chunk, 1);
     let mut files = Vec::new();
     for path in &arguments.files {
-        let source = open_local(path)?;
+        let source = open(path, &arguments.read)?;
         let bar = output.bar(source.stamp().length, &source.name());
         let hashed = hash_file(&source, arguments.chunk, jobs, &policy, &bar)
             .map_err(|error| failure(&error))?;
@@ -157,6 +158,20 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// Reads a manifest.
 pub(crate) fn load(path: &Path) -> Result<Manifest, Failure> {
     let text = fs::read(path).map_err(|error| Failure::io(path, &error))?;
-    Manifest::parse(&text)
+    parse(path, &text)
+}
+
+/// Reads a manifest that may stand beside a remote source.
+pub(crate) fn load_from(named: &Path, read: &ReadArguments) -> Result<Manifest, Failure> {
+    let source = open(named, read)?;
+    let (policy, _control) = read.policy()?;
+    let text = Reader::new(Arc::clone(&source), policy)
+        .read(0..source.stamp().length, Vec::new(), &())
+        .map_err(|error| failure(&error))?;
+    parse(named, &text)
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Manifest, Failure> {
+    Manifest::parse(text)
         .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))
 }

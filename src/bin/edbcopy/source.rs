@@ -25,6 +25,9 @@ pub(crate) struct ReadArguments {
     /// Count a read that gives no answer for so many seconds as an error that may pass; 0 waits for ever
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
+    #[cfg(feature = "remote")]
+    #[command(flatten)]
+    remote: crate::remote::RemoteArguments,
     /// Work on so many chunks at once
     #[arg(long, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
@@ -57,6 +60,19 @@ impl ReadArguments {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(self.jobs))
     }
+}
+
+/// Opens what a command line names: a file of this machine, or an address.
+pub(crate) fn open(named: &Path, read: &ReadArguments) -> Result<Arc<dyn Source>, Failure> {
+    #[cfg(feature = "remote")]
+    if let Some(address) = named
+        .to_str()
+        .filter(|text| crate::remote::is_address(text))
+    {
+        return read.remote.open(address, read.retries);
+    }
+    let _ = read;
+    open_local(named)
 }
 
 /// Opens a file of this machine.

@@ -2,7 +2,7 @@
 
 use crate::failure::failure;
 use crate::manifest;
-use crate::source::{ReadArguments, open_local};
+use crate::source::{ReadArguments, open, open_local};
 use console::{Exit, Failure, Output};
 use edb_copy::{
     ChunkHash, Chunks, CopyOptions, VerifyReport, hashes_of, verify_against, verify_with_source,
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             ));
         }
         ([source, copy], None) => {
-            let (source, copy) = (open_local(source)?, open_local(copy)?);
+            let (source, copy) = (open(source, &arguments.read)?, open_local(copy)?);
             let jobs = arguments.read.jobs(edb_copy::DEFAULT_CHUNK, 2);
             let bar = output.bar(copy.stamp().length, &copy.name());
             verify_with_source(&copy, source, jobs, &policy, &bar).map_err(as_failure)?

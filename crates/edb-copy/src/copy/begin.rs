@@ -4,7 +4,7 @@ use super::{
     Arc, Begin, CopyError, CopyOptions, Disk, DiskFile, FORMAT, FileCopy, Instant, Journal,
     JournalState, Known, Loaded, Method, Outcome, Path, PathBuf, Progress, Source, TargetPaths, io,
 };
-use crate::{Chunks, Condition};
+use crate::{Chunks, Condition, ManifestFile};
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -18,6 +18,7 @@ impl<'d> FileCopy<'d> {
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
         let started = Instant::now();
+        let mut options = options;
         let paths = TargetPaths::new(target);
         not_the_source(&*source, &paths)?;
         let known = Known::read(&source, &options.read, progress)?;
@@ -25,12 +26,21 @@ impl<'d> FileCopy<'d> {
             return Err(dirty(&*source, &known.condition));
         }
         let begin = Beginning {
+            source: &*source,
             disk,
             paths: &paths,
             known: &known,
             options: &options,
         };
-        let begun = begin.find()?;
+        let mut begun = begin.find()?;
+        if let Some(manifest) = &options.manifest
+            && !describes(manifest, &begun.state)
+        {
+            begun.remarks.push(
+                "the manifest is of a source of another size, or in larger chunks: all of the source was read".into(),
+            );
+            options.manifest = None;
+        }
         let published = begun.state.published.is_some();
         Ok(FileCopy {
             source,
@@ -54,6 +64,11 @@ impl<'d> FileCopy<'d> {
             seconds: None,
         })
     }
+}
+
+/// Whether the manifest is of a file like the source, cut at least as finely as the copy.
+fn describes(manifest: &ManifestFile, state: &JournalState) -> bool {
+    manifest.size == state.chunks.length() && manifest.chunk_size <= state.chunks.size()
 }
 
 fn not_the_source(source: &dyn Source, paths: &TargetPaths) -> Result<(), CopyError> {
@@ -84,6 +99,7 @@ fn dirty(source: &dyn Source, condition: &Condition) -> CopyError {
 
 /// What is needed to find out.
 struct Beginning<'a> {
+    source: &'a dyn Source,
     disk: &'a dyn Disk,
     paths: &'a TargetPaths,
     known: &'a Known,
@@ -139,7 +155,7 @@ impl Beginning<'_> {
         let length = self.known.identity.length;
         let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
         let half_done = self.exists(&self.paths.partial)?;
-        if half_done && (method == Method::Full || self.exists(&self.paths.target)?) {
+        if half_done && (method != Method::Delta || self.exists(&self.paths.target)?) {
             self.disk
                 .remove(&self.paths.partial)
                 .map_err(CopyError::target(&self.paths.partial, "remove"))?;
@@ -155,7 +171,7 @@ impl Beginning<'_> {
         self.sync_folder()?;
         let partial = self.make_partial(method)?;
         let mut remarks = Vec::new();
-        if self.options.delta && method == Method::Full {
+        if self.options.delta && method != Method::Delta {
             remarks
                 .push("there is no older copy to bring up to date: everything was copied".into());
         }
@@ -184,9 +200,14 @@ impl Beginning<'_> {
         let older = self.exists(&self.paths.target)?
             || (self.options.delta && self.exists(&self.paths.partial)?);
         match (older, self.options.delta, self.options.force) {
-            (false, ..) => Ok(Method::Full),
             (true, true, _) => Ok(Method::Delta),
-            (true, false, true) => Ok(Method::Full),
+            (false, ..) | (true, false, true) => {
+                let shared = self
+                    .source
+                    .path()
+                    .is_some_and(|path| self.disk.can_share(path, &self.paths.partial));
+                Ok(if shared { Method::Shared } else { Method::Full })
+            }
             (true, false, false) => Err(CopyError::TargetExists {
                 path: self.paths.target.clone(),
                 why: "",
@@ -274,8 +295,16 @@ impl Beginning<'_> {
             target, partial, ..
         } = self.paths;
         let at = |action| CopyError::target(partial, action);
+        if let (Method::Shared, Some(source)) = (method, self.source.path()) {
+            // A kind of file system that can, made without: everything will differ, and be written.
+            if let Ok(file) = self.disk.create_sharing(source, partial) {
+                file.sync_all().map_err(at("sync"))?;
+                self.sync_folder()?;
+                return Ok(file);
+            }
+        }
         let file = match method {
-            Method::Full => self.disk.create(partial).map_err(at("create"))?,
+            Method::Full | Method::Shared => self.disk.create(partial).map_err(at("create"))?,
             Method::Delta => {
                 if self.exists(target)? {
                     self.disk.rename(target, partial).map_err(at("rename to"))?;

@@ -1,0 +1,62 @@
+//! Sources behind a network: what the command line and the usual places of each service say about them.
+
+use crate::failure::failure;
+use console::{Failure, interrupted};
+use edb_copy::{CopyError, ReadErrorKind, RemoteSettings, RemoteSource, Source};
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an address does not say.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct RemoteArguments {
+    /// sftp: use this private key instead of those of the ssh configuration
+    #[arg(long, value_name = "FILE")]
+    identity: Option<String>,
+    /// sftp: what to do about a host that is not known
+    #[arg(long, value_name = "WHAT", default_value = "strict", value_parser = ["strict", "add", "accept"])]
+    known_hosts: String,
+    /// s3, gcs, azblob: the address of the service, if it is not the public one
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+}
+
+/// Whether `text` is an address and not a path.
+pub(crate) fn is_address(text: &str) -> bool {
+    RemoteSource::is_address(text)
+}
+
+impl RemoteArguments {
+    /// Connects; a server that does not answer is tried again.
+    pub(crate) fn open(&self, address: &str, retries: u32) -> Result<Arc<dyn Source>, Failure> {
+        let mut failures = 0;
+        loop {
+            let error = match RemoteSource::open(address, self.settings()) {
+                Ok(source) => return Ok(Arc::new(source)),
+                Err(error) => error,
+            };
+            failures += 1;
+            if error.kind != ReadErrorKind::Passing || failures > retries || interrupted() {
+                let name = RemoteSource::shown(address);
+                return Err(failure(&CopyError::Source { name, error }));
+            }
+            std::thread::sleep(Duration::from_millis(500).saturating_mul(failures));
+        }
+    }
+
+    /// Credentials from the environment, where the tools of each service look for them. Those of S3 and Google are
+    /// found by the client itself, those of SFTP by ssh.
+    fn settings(&self) -> RemoteSettings {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        RemoteSettings {
+            identity: self.identity.clone(),
+            known_hosts: Some(self.known_hosts.clone()),
+            user: variable("EDBCOPY_USER"),
+            password: variable("EDBCOPY_PASSWORD"),
+            account: variable("AZURE_STORAGE_ACCOUNT"),
+            account_key: variable("AZURE_STORAGE_KEY"),
+            sas_token: variable("AZURE_STORAGE_SAS_TOKEN"),
+            endpoint: self.endpoint.clone(),
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! `edbcopy` from real servers on this machine: a link that is cut in the middle, and what travels over it.
+//!
+//! The servers are installed by `.ci/servers`. Where one is missing, its test says so, and fails under `CI=true`.
+#![cfg(feature = "remote")]
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod common;
+
+use common::stdout;
+use ese_testkit::fixtures;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PAGE: usize = 4096;
+const LENGTH: u64 = 24 << 20;
+
+/// A link to a server of this machine, which can be cut, and counts what comes from the server.
+struct Link {
+    port: u16,
+    cut: Arc<AtomicBool>,
+    received: Arc<AtomicU64>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Link {
+    fn to(server: u16) -> Link {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = Link {
+            port: listener.local_addr().unwrap().port(),
+            cut: Arc::default(),
+            received: Arc::default(),
+            open: Arc::default(),
+        };
+        let (cut, received, open) = (link.cut.clone(), link.received.clone(), link.open.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                    continue;
+                };
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let mut open = open.lock().unwrap();
+                open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                drop(open);
+                let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let received = received.clone();
+                std::thread::spawn(move || carry(up, server, &AtomicU64::new(0)));
+                std::thread::spawn(move || carry(down, client, &received));
+            }
+        });
+        link
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn mend(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
+
+    fn received(&self) -> u64 {
+        self.received.load(Ordering::SeqCst)
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, count: &AtomicU64) {
+    let mut buffer = [0; 1 << 16];
+    while let Ok(read) = from.read(&mut buffer) {
+        if read == 0 || to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+        count.fetch_add(read as u64, Ordering::SeqCst);
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A server process, ended with the test.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The first of `places` that exists; `None`, said aloud, if none does.
+fn installed(what: &str, places: &[&str]) -> Option<PathBuf> {
+    let found = places.iter().map(PathBuf::from).find(|path| path.exists());
+    if found.is_none() {
+        let message = format!("{what} is not installed; .ci/servers installs it");
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "{message}"
+        );
+        eprintln!("SKIPPED: {message}");
+    }
+    found
+}
+
+fn start(mut command: Command, port: u16) -> Server {
+    let process = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the server starts");
+    let mut server = Server { process, port };
+    let until = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "the server does not listen");
+        let ended = server.process.try_wait().unwrap();
+        assert!(ended.is_none(), "the server ended: {ended:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server
+}
+
+/// A clean database in `folder/served`, and one that differs in a few pages beside it.
+fn served(folder: &TempDir) -> (PathBuf, Vec<u8>) {
+    let mut bytes = fs::read(fixtures::testdata_set("clean-p4k").join("state/db.edb")).unwrap();
+    bytes.truncate(2 * PAGE);
+    bytes.resize(LENGTH as usize, 0);
+    for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate().skip(2) {
+        let noise = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        page[80..88].copy_from_slice(&noise.to_le_bytes());
+        assert!(ese_checksum::seal_page(page, number as u32 - 1));
+    }
+    let served = folder.path().join("served");
+    fs::create_dir(&served).unwrap();
+    fs::write(served.join("mail box.edb"), &bytes).unwrap();
+    (served, bytes)
+}
+
+fn edbcopy(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edbcopy"));
+    command
+        .args(arguments)
+        .env("AWS_ACCESS_KEY_ID", "anna")
+        .env("AWS_SECRET_ACCESS_KEY", "hunter2")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("EDBCOPY_USER", "anna")
+        .env("EDBCOPY_PASSWORD", "hunter2")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[track_caller]
+fn document(output: &Output) -> serde_json::Value {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    serde_json::from_str(stdout(output).lines().next().expect("one document")).unwrap()
+}
+
+/// Copies from `address`; cuts the link twice on the way: once for good, so that the copy ends and has to be started
+/// again, and once for a moment, so that it goes on by itself. Then brings an older copy up to date by a manifest.
+fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, more: &[&str]) {
+    let target = folder.path().join("copy.edb");
+    let target_text = target.to_str().unwrap();
+    let run = |extra: &[&str]| {
+        let mut arguments = vec!["copy", address, target_text, "--json", "--chunk=256KiB"];
+        arguments.extend(more);
+        arguments.extend(extra);
+        edbcopy(&arguments)
+    };
+    let slow = run(&["--rate=8MiB/s", "--retries=1"]).spawn().unwrap();
+    wait_for(&target, 2 << 20);
+    link.cut();
+    let output = slow.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+    assert!(!target.exists());
+
+    link.mend();
+    let before = arrived(&target);
+    let received = link.received();
+    let slow = run(&["--rate=8MiB/s", "--retries=20"]).spawn().unwrap();
+    wait_for(&target, 12 << 20);
+    link.cut();
+    std::thread::sleep(Duration::from_millis(600));
+    link.mend();
+    let report = document(&slow.wait_with_output().unwrap());
+    assert_eq!(report["resumed_at"], before);
+    assert_eq!(report["bytes_read"], LENGTH - before);
+    assert!(report["reads_retried"].as_u64().unwrap() > 0);
+    assert!(
+        link.received() - received < LENGTH,
+        "what had arrived travelled again"
+    );
+    assert!(fs::read(&target).unwrap() == bytes);
+    nothing_secret(folder.path());
+    delta_by_manifest(folder, bytes, link, &run);
+}
+
+fn delta_by_manifest(
+    folder: &TempDir,
+    bytes: &[u8],
+    link: &Link,
+    run: &dyn Fn(&[&str]) -> Command,
+) {
+    let manifest = folder.path().join("source.json");
+    let served = folder.path().join("served/mail box.edb");
+    let (manifest, served) = (manifest.to_str().unwrap(), served.to_str().unwrap());
+    let made = edbcopy(&["manifest", served, "--chunk=64KiB", "--output", manifest]).output();
+    assert!(made.unwrap().status.success());
+    let target = folder.path().join("copy.edb");
+    let mut old = bytes.to_vec();
+    for page in [100, 3000, 3001, 5000] {
+        old[page * PAGE + 500] ^= 1;
+    }
+    fs::write(&target, old).unwrap();
+    fs::remove_file(folder.path().join("copy.edb.edbcopy")).unwrap();
+    let received = link.received();
+    let delta = run(&["--delta", "--source-manifest", manifest])
+        .output()
+        .unwrap();
+    let report = document(&delta);
+    assert_eq!(report["pages"]["changed"], 4);
+    // Three blocks of 64 KiB hold the four pages.
+    assert_eq!(report["bytes_read"], 3 * 65536);
+    assert!(
+        link.received() - received < 1 << 20,
+        "more than the blocks travelled"
+    );
+    assert!(fs::read(&target).unwrap() == bytes);
+}
+
+fn arrived(target: &Path) -> u64 {
+    let output = edbcopy(&["status", "--json", target.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+    document["bytes_arrived"].as_u64().unwrap()
+}
+
+fn wait_for(target: &Path, bytes: u64) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while arrived(target) < bytes {
+        assert!(Instant::now() < until, "the copy does not move");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// No file that the copy left holds a password.
+fn nothing_secret(folder: &Path) {
+    let journal = fs::read(folder.join("copy.edb.edbcopy")).unwrap();
+    assert!(!journal.windows(7).any(|window| window == b"hunter2"));
+}
+
+#[test]
+fn from_an_sftp_server() {
+    let Some(sshd) = installed("OpenSSH's server", &["/usr/sbin/sshd"]) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (served, bytes) = served(&folder);
+    let at = |name: &str| folder.path().join(name);
+    for key in ["host", "client"] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(at(key))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let port = free_port();
+    let configuration = format!(
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {host}\nAuthorizedKeysFile {client}.pub\n\
+         StrictModes no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n",
+        host = at("host").display(),
+        client = at("client").display(),
+    );
+    fs::write(at("sshd.conf"), configuration).unwrap();
+    // The place for its unprivileged part; the package's service makes it, when that runs.
+    let _ = fs::create_dir_all("/run/sshd");
+    let mut command = Command::new(sshd);
+    command.arg("-D").arg("-f").arg(at("sshd.conf"));
+    let server = start(command, port);
+    let link = Link::to(server.port);
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let address = format!(
+        "sftp://{}@127.0.0.1:{}{}/mail%20box.edb",
+        stdout(&user).trim(),
+        link.port,
+        served.display()
+    );
+    let identity = format!("--identity={}", at("client").display());
+    let more = [identity.as_str(), "--known-hosts=accept"];
+    cut_and_resume(&address, &folder, &bytes, &link, &more);
+}
+
+#[test]
+fn from_a_web_server() {
+    let Some(nginx) = installed("nginx", &["/usr/sbin/nginx"]) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (served, bytes) = served(&folder);
+    let port = free_port();
+    let here = folder.path().display();
+    let configuration = format!(
+        "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;\n\
+         fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;\n\
+         server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
+        served.display()
+    );
+    let path = folder.path().join("nginx.conf");
+    fs::write(&path, configuration).unwrap();
+    let mut command = Command::new(nginx);
+    command
+        .arg("-e")
+        .arg(folder.path().join("nginx.log"))
+        .arg("-c")
+        .arg(path);
+    let server = start(command, port);
+    let link = Link::to(server.port);
+    let address = format!("http://anna:hunter2@127.0.0.1:{}/mail%20box.edb", link.port);
+    cut_and_resume(&address, &folder, &bytes, &link, &[]);
+}
+
+#[test]
+fn from_an_s3_store() {
+    let here = fixtures::repository().join("target/python/bin/moto_server");
+    let own = std::env::var("EDBKIT_MOTO_SERVER").unwrap_or_default();
+    let Some(moto) = installed("moto_server", &[&own, here.to_str().unwrap()]) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (_, bytes) = served(&folder);
+    let port = free_port();
+    let mut command = Command::new(moto);
+    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    let server = start(command, port);
+    put(server.port, "/mail", &[]);
+    put(server.port, "/mail/store/mail%20box.edb", &bytes);
+    let link = Link::to(server.port);
+    let endpoint = format!("--endpoint=http://127.0.0.1:{}", link.port);
+    let more = [endpoint.as_str()];
+    cut_and_resume(
+        "s3://mail/store/mail%20box.edb",
+        &folder,
+        &bytes,
+        &link,
+        &more,
+    );
+}
+
+/// A plain HTTP PUT.
+fn put(port: u16, path: &str, body: &[u8]) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=anna/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
