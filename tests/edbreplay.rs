@@ -84,7 +84,7 @@ fn a_new_file_an_overlay_and_the_database_itself_get_the_same_pages() {
     );
     assert_eq!(exit(&to), 0, "{}", stderr(&to));
     let report = document(&to);
-    assert_eq!(report["schema"], "edbkit.replay/1");
+    assert_eq!(report["schema"], "edbkit.replay-run/1");
     assert_eq!(report["databases"][0]["state"]["name"], "Clean Shutdown");
     assert!(report["redo"]["types"]["Insert"]["applied"].as_u64() > Some(0));
     let laid = recover(
@@ -274,6 +274,29 @@ fn limits_stop_a_replay_where_they_say() {
         document(&standby)["databases"][0]["state"]["name"],
         "Dirty Shutdown"
     );
+}
+
+#[test]
+fn two_databases_of_the_same_name_do_not_overwrite_each_other() {
+    let Some(source) = copy_of("multidb-p8k") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let folder = source.path().join("other");
+    fs::create_dir(&folder).unwrap();
+    fs::rename(source.path().join("dbb.edb"), folder.join("dba.edb")).unwrap();
+    let both = edbreplay([
+        "run".as_ref(),
+        source.path().join("dba.edb").as_os_str(),
+        folder.join("dba.edb").as_os_str(),
+        "--ignore-missing".as_ref(),
+        "--logs".as_ref(),
+        source.path().as_os_str(),
+        "--to".as_ref(),
+        out.path().as_os_str(),
+    ]);
+    assert_eq!(exit(&both), 2, "{}", stderr(&both));
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
 /// Variants in which we end otherwise than the engine: our exit code, and what we say.

@@ -13,24 +13,11 @@ use crate::btree::Tree;
 use crate::catalog::Table;
 use crate::{Database, DbError, Page, compression};
 use ese_format::Pgno;
-use ese_format::page::{Key, Node, PageSize};
+use ese_format::page::{Key, PageSize};
 use std::sync::OnceLock;
 
 const WIDE_ID: u64 = 1 << 63;
 const ENCRYPTED: u8 = 1;
-
-/// A long value as far as it could be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LongValue {
-    /// The bytes; as stored when the value is encrypted.
-    pub bytes: Vec<u8>,
-    /// The size that the value's root claims.
-    pub size: u32,
-    /// How many records hold it.
-    pub references: u32,
-    /// Why the bytes are not the value, when they are not.
-    pub problem: Option<String>,
-}
 
 /// Reads the long values of one table.
 #[derive(Debug)]
@@ -57,8 +44,8 @@ impl<'d> LongValues<'d> {
         })
     }
 
-    /// The value that a record refers to by these bytes.
-    pub fn read_reference(&self, reference: &[u8]) -> Result<LongValue, DbError> {
+    /// The value that a record refers to by these bytes, piece by piece.
+    pub fn pieces_of(&self, reference: &[u8]) -> Result<Pieces<'_>, DbError> {
         let id = match *reference {
             [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
             [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
@@ -71,62 +58,12 @@ impl<'d> LongValues<'d> {
                 });
             }
         };
-        self.read(id)
+        self.pieces(id)
     }
 
-    /// The value `id`.
-    pub fn read(&self, id: u64) -> Result<LongValue, DbError> {
-        let wide = id.to_be_bytes();
-        let key = if id & WIDE_ID == 0 {
-            &wide[4..]
-        } else {
-            &wide[..]
-        };
-        let mut page = self.leaf_of(key)?;
-        let mut reading: Option<Reading> = None;
-        let mut pages_left = self.db.last_page().0;
-        'pages: loop {
-            let view = page.view();
-            for line in first_at_or_after(&page, key)?..view.node_count() {
-                let node = view.node(line)?;
-                let whole_key = node.key().to_vec();
-                let Some(rest) = whole_key.strip_prefix(key) else {
-                    break 'pages;
-                };
-                match (&mut reading, rest) {
-                    _ if node.is_deleted() => {}
-                    (None, []) => reading = Some(Reading::start(id, &node, self.chunk_size)?),
-                    (Some(reading), &[a, b, c, d]) => {
-                        reading.piece(u32::from_be_bytes([a, b, c, d]), node.data);
-                    }
-                    _ => break 'pages,
-                }
-            }
-            if reading.as_ref().is_some_and(Reading::is_complete) {
-                break;
-            }
-            let next = view.header().next();
-            if next.is_null() || pages_left == 0 {
-                break;
-            }
-            pages_left -= 1;
-            match self.tree.load(self.db, next) {
-                Ok(loaded) => page = loaded,
-                Err(error) => match &mut reading {
-                    Some(reading) => {
-                        reading.lose(&error);
-                        break;
-                    }
-                    None => return Err(error),
-                },
-            }
-        }
-        reading
-            .map(Reading::finish)
-            .ok_or_else(|| DbError::LongValue {
-                lid: id,
-                what: "it is not in the tree".into(),
-            })
+    /// The value `id`, piece by piece.
+    pub fn pieces(&self, id: u64) -> Result<Pieces<'_>, DbError> {
+        Pieces::open(self, id)
     }
 
     /// The leaf on which the value starts: by the upper levels, or among all leaves when these are damaged.
@@ -173,103 +110,190 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
     Ok(low)
 }
 
-/// A value while its pieces come in.
-struct Reading {
-    value: LongValue,
+/// The pieces of one long value in order, each unpacked; made by [`LongValues::pieces`].
+///
+/// At any time no more than two pieces are in memory. Behind the first thing that is wrong, pieces come as they are
+/// stored, so that no byte is lost; [`Pieces::problem`] tells at the end.
+#[derive(Debug)]
+pub struct Pieces<'v> {
+    values: &'v LongValues<'v>,
+    key: Vec<u8>,
+    page: Page,
+    line: usize,
+    pages_left: u32,
+    size: u32,
     encrypted: bool,
-    chunk_size: usize,
-    /// The piece read last: how long it should be depends on where the next one starts.
-    pending: Option<(u32, Vec<u8>)>,
+    /// A piece that was read to see where it starts.
+    pending: Option<Piece>,
+    /// Bytes given so far.
+    given: u64,
+    /// No further node belongs to the value, or none can be reached.
+    ended: bool,
+    problem: Option<String>,
+    /// Why the walk ended early; nothing is lost by that if the value is whole already.
+    broken: Option<String>,
 }
 
-impl Reading {
-    fn start(id: u64, root: &Node<'_>, chunk_size: usize) -> Result<Self, DbError> {
-        let &[a, b, c, d, e, f, g, h, ref rest @ ..] = root.data else {
-            return Err(DbError::LongValue {
-                lid: id,
-                what: format!("its root has {} bytes, 8 or 9 are needed", root.data.len()),
-            });
+/// A node of one value: its key behind the id, and its data.
+type OwnNode = (Vec<u8>, Vec<u8>);
+
+/// A piece as stored.
+#[derive(Debug)]
+struct Piece {
+    offset: u32,
+    data: Vec<u8>,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        u64::from(self.offset) + self.data.len() as u64
+    }
+}
+
+impl<'v> Pieces<'v> {
+    fn open(values: &'v LongValues<'v>, id: u64) -> Result<Self, DbError> {
+        let fail = |what: String| DbError::LongValue { lid: id, what };
+        let wide = id.to_be_bytes();
+        let key = if id & WIDE_ID == 0 {
+            &wide[4..]
+        } else {
+            &wide[..]
         };
-        Ok(Reading {
-            value: LongValue {
-                bytes: Vec::new(),
-                references: u32::from_le_bytes([a, b, c, d]),
-                size: u32::from_le_bytes([e, f, g, h]),
-                problem: None,
-            },
-            encrypted: rest.first().is_some_and(|flags| flags & ENCRYPTED != 0),
-            chunk_size,
+        let page = values.leaf_of(key)?;
+        let mut pieces = Pieces {
+            values,
+            key: key.to_vec(),
+            line: first_at_or_after(&page, key)?,
+            page,
+            pages_left: values.db.last_page().0,
+            size: 0,
+            encrypted: false,
             pending: None,
-        })
-    }
-
-    fn is_complete(&self) -> bool {
-        self.pending.is_none() && self.value.bytes.len() >= self.value.size as usize
-    }
-
-    fn lose(&mut self, error: &DbError) {
-        self.flush(None);
-        self.value
-            .problem
-            .get_or_insert_with(|| format!("a piece is lost: {error}"));
-    }
-
-    fn piece(&mut self, offset: u32, data: &[u8]) {
-        self.flush(Some(offset));
-        if self.encrypted {
-            self.value.bytes.extend_from_slice(data);
-            return;
-        }
-        self.pending = Some((offset, data.to_vec()));
-        if offset as usize + data.len() >= self.value.size as usize {
-            self.flush(None);
-        }
-    }
-
-    /// Takes the pending piece in; the next one starts at `next`.
-    fn flush(&mut self, next: Option<u32>) {
-        let Some((offset, data)) = self.pending.take() else {
-            return;
+            given: 0,
+            ended: false,
+            problem: None,
+            broken: None,
         };
-        if self.value.problem.is_some() {
-            return;
+        let root = match pieces.next_node()? {
+            Some((rest, data)) if rest.is_empty() => data,
+            _ => return Err(fail("it is not in the tree".into())),
+        };
+        let &[_, _, _, _, a, b, c, d, ref rest @ ..] = root.as_slice() else {
+            let found = root.len();
+            return Err(fail(format!(
+                "its root has {found} bytes, 8 or 9 are needed"
+            )));
+        };
+        pieces.size = u32::from_le_bytes([a, b, c, d]);
+        pieces.encrypted = rest.first().is_some_and(|flags| flags & ENCRYPTED != 0);
+        Ok(pieces)
+    }
+
+    /// Why the bytes given are not the value, when they are not. Known when no piece is left.
+    pub fn problem(&self) -> Option<String> {
+        if self.encrypted {
+            return Some("the value is encrypted".into());
         }
-        let have = self.value.bytes.len();
-        if offset as usize != have {
-            let lost = format!("the piece at offset {have} is missing");
-            self.value.problem = Some(lost);
-            return;
+        let short = || {
+            let (have, size) = (self.given, self.size);
+            match &self.broken {
+                Some(error) => format!("a piece is lost: {error}"),
+                None => format!("it has {have} bytes, its root claims {size}"),
+            }
+        };
+        let whole = self.given == u64::from(self.size);
+        self.problem.clone().or_else(|| (!whole).then(short))
+    }
+
+    /// The next node of the value that is not deleted.
+    fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
+        loop {
+            let view = self.page.view();
+            while self.line < view.node_count() {
+                let node = view.node(self.line)?;
+                self.line += 1;
+                let key = node.key().to_vec();
+                let Some(rest) = key.strip_prefix(self.key.as_slice()) else {
+                    return Ok(None);
+                };
+                if !node.is_deleted() {
+                    return Ok(Some((rest.to_vec(), node.data.to_vec())));
+                }
+            }
+            let next = view.header().next();
+            if next.is_null() || self.pages_left == 0 {
+                return Ok(None);
+            }
+            self.pages_left -= 1;
+            self.page = self.values.tree.load(self.values.db, next)?;
+            self.line = 0;
         }
-        let end = next.unwrap_or(self.value.size).min(self.value.size);
-        let place = (end.saturating_sub(offset) as usize).min(self.chunk_size.max(data.len()));
+    }
+
+    fn next_stored(&mut self) -> Option<Piece> {
+        if self.ended {
+            return None;
+        }
+        match self.next_node() {
+            Ok(Some((rest, data))) => {
+                if let Ok(offset) = rest.try_into() {
+                    let offset = u32::from_be_bytes(offset);
+                    return Some(Piece { offset, data });
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.broken = Some(error.to_string()),
+        }
+        self.ended = true;
+        None
+    }
+
+    /// The bytes that a piece stands for; the one behind it starts at `next`.
+    fn unpack(&mut self, piece: Piece, next: Option<u32>) -> Vec<u8> {
+        if self.encrypted || self.problem.is_some() {
+            return piece.data;
+        }
+        let Piece { offset, data } = piece;
+        if u64::from(offset) != self.given {
+            self.problem = Some(format!("the piece at offset {} is missing", self.given));
+            return data;
+        }
+        let end = next.unwrap_or(self.size).min(self.size);
+        let longest = self.values.chunk_size.max(data.len());
+        let place = (end.saturating_sub(offset) as usize).min(longest);
         if data.len() >= place {
-            self.value.bytes.extend_from_slice(&data);
-            return;
+            return data;
         }
-        match compression::decompress(&data) {
-            Ok(unpacked) if unpacked.len() <= place => self.value.bytes.extend(unpacked),
+        let what = match compression::decompress(&data) {
+            Ok(unpacked) if unpacked.len() <= place => return unpacked,
             Ok(unpacked) => {
                 let found = unpacked.len();
-                self.value.problem = Some(format!(
-                    "the piece at offset {offset} unpacks to {found} bytes, its place has {place}"
-                ));
+                format!(" unpacks to {found} bytes, its place has {place}")
             }
-            Err(error) => {
-                self.value.problem = Some(format!("the piece at offset {offset}: {error}"));
-                self.value.bytes.extend_from_slice(&data);
-            }
-        }
+            Err(error) => format!(": {error}"),
+        };
+        self.problem = Some(format!("the piece at offset {offset}{what}"));
+        data
     }
+}
 
-    fn finish(mut self) -> LongValue {
-        self.flush(None);
-        let (have, size) = (self.value.bytes.len(), self.value.size as usize);
-        if self.encrypted {
-            self.value.problem = Some("the value is encrypted".into());
-        } else if have != size && self.value.problem.is_none() {
-            let problem = format!("it has {have} bytes, its root claims {size}");
-            self.value.problem = Some(problem);
+impl Iterator for Pieces<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let size = u64::from(self.size);
+        let piece = match self.pending.take() {
+            Some(piece) => piece,
+            None if self.given >= size && self.problem().is_none() => return None,
+            None => self.next_stored()?,
+        };
+        // How long the piece should be depends on where the next one starts, unless it reaches the end as it is.
+        if piece.end() < size {
+            self.pending = self.next_stored();
         }
-        self.value
+        let next = self.pending.as_ref().map(|piece| piece.offset);
+        let bytes = self.unpack(piece, next);
+        self.given += bytes.len() as u64;
+        Some(bytes)
     }
 }

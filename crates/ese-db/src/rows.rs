@@ -2,7 +2,7 @@
 
 use crate::btree::Leaves;
 use crate::catalog::{Column, ColumnFlags, Table};
-use crate::long_value::LongValues;
+use crate::long_value::{LongValues, Pieces};
 use crate::record::{Field, RawValue, Record, Tagged};
 use crate::value::{Value, decode};
 use crate::{Database, DbError, Losses, Page, compression};
@@ -143,6 +143,62 @@ impl Row<'_> {
 /// Bytes that are not the value, and why.
 type Undecoded<'a> = (Cow<'a, [u8]>, String);
 
+/// The bytes of one value, before its type is looked at.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// The bytes, unpacked.
+    Bytes(Cow<'a, [u8]>),
+    /// A long value in the table's tree, as long as it likes; see [`Separated::pieces`].
+    Separated(Separated<'a>),
+    /// Bytes that are not the value, and why.
+    Undecoded(Cow<'a, [u8]>, String),
+}
+
+/// What a record holds of one column.
+#[derive(Debug)]
+pub enum Contents<'a> {
+    /// No value.
+    Null,
+    /// One value.
+    One(Content<'a>),
+    /// Several values, in order.
+    Several(Vec<Content<'a>>),
+}
+
+/// A long value that a record refers to; nothing of it is read yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Separated<'a> {
+    values: &'a LongValues<'a>,
+    reference: &'a [u8],
+}
+
+impl<'a> Separated<'a> {
+    /// The value, piece by piece.
+    pub fn pieces(&self) -> Result<Pieces<'a>, DbError> {
+        self.values.pieces_of(self.reference)
+    }
+
+    /// The id of the value as the record holds it.
+    pub fn reference(&self) -> &'a [u8] {
+        self.reference
+    }
+
+    /// The whole value in memory.
+    fn read(self) -> Result<Cow<'a, [u8]>, Undecoded<'a>> {
+        let mut pieces = self
+            .pieces()
+            .map_err(|error| (self.reference.into(), error.to_string()))?;
+        let mut bytes = Vec::new();
+        for piece in &mut pieces {
+            bytes.extend_from_slice(&piece);
+        }
+        match pieces.problem() {
+            None => Ok(bytes.into()),
+            Some(problem) => Err((bytes.into(), problem)),
+        }
+    }
+}
+
 /// The fields of one row.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -166,21 +222,38 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of `column`: stored, default, or null. What cannot be read is [`Value::Undecoded`].
+    ///
+    /// Long values are read whole: see [`Fields::contents`] for values of any length.
     pub fn value(&self, column: &'a Column) -> Value<'a> {
+        let value = |content| {
+            let bytes = match content {
+                Content::Bytes(bytes) => Ok(bytes),
+                Content::Undecoded(bytes, reason) => Err((bytes, reason)),
+                Content::Separated(long) => long.read(),
+            };
+            match bytes {
+                Ok(bytes) => decode(bytes, column.column_type, column.code_page),
+                Err((bytes, reason)) => Value::Undecoded { bytes, reason },
+            }
+        };
+        match self.contents(column) {
+            Contents::Null => Value::Null,
+            Contents::One(content) => value(content),
+            Contents::Several(contents) => Value::Multi(contents.into_iter().map(value).collect()),
+        }
+    }
+
+    /// The bytes of `column`: stored, default, or null. Long values in the table's tree are not read yet.
+    pub fn contents(&self, column: &'a Column) -> Contents<'a> {
         match self.stored(column) {
-            Ok(Field::Null) => Value::Null,
-            Ok(Field::Absent) => self.default(column),
-            Ok(Field::Single(raw)) => self.decode(raw, column),
-            Ok(Field::Multi(values)) => Value::Multi(
-                values
-                    .into_iter()
-                    .map(|raw| self.decode(raw, column))
-                    .collect(),
-            ),
-            Err(error) => Value::Undecoded {
-                bytes: Cow::Borrowed(&[]),
-                reason: error.to_string(),
-            },
+            Ok(Field::Null) => Contents::Null,
+            Ok(Field::Absent) => default(column),
+            Ok(Field::Single(raw)) => Contents::One(self.content(raw)),
+            Ok(Field::Multi(values)) => {
+                let contents = values.into_iter().map(|raw| self.content(raw));
+                Contents::Several(contents.collect())
+            }
+            Err(error) => Contents::One(Content::Undecoded(Cow::Borrowed(&[]), error.to_string())),
         }
     }
 
@@ -208,46 +281,36 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn default(&self, column: &'a Column) -> Value<'a> {
-        match &column.default_value {
-            Some(bytes) if column.flags.contains(ColumnFlags::DEFAULT) => {
-                decode(bytes.into(), column.column_type, column.code_page)
-            }
-            _ => Value::Null,
-        }
-    }
-
-    fn decode(&self, raw: RawValue<'a>, column: &Column) -> Value<'a> {
-        match self.bytes(raw) {
-            Ok(bytes) => decode(bytes, column.column_type, column.code_page),
-            Err((bytes, reason)) => Value::Undecoded { bytes, reason },
-        }
-    }
-
-    /// The bytes of a value, fetched and unpacked; or those that are there, and what is wrong with them.
-    fn bytes(&self, raw: RawValue<'a>) -> Result<Cow<'a, [u8]>, Undecoded<'a>> {
-        let stored = || Cow::Borrowed(raw.bytes);
+    /// The bytes of a value as far as the record has them.
+    fn content(&self, raw: RawValue<'a>) -> Content<'a> {
+        let stored = Cow::Borrowed(raw.bytes);
         if raw.separated {
-            let Some(long_values) = &self.reader.long_values else {
-                return Err((stored(), "the table has no tree of long values".into()));
-            };
-            return match long_values.read_reference(raw.bytes) {
-                Ok(value) => match value.problem {
-                    None => Ok(Cow::Owned(value.bytes)),
-                    Some(problem) => Err((Cow::Owned(value.bytes), problem)),
-                },
-                Err(error) => Err((stored(), error.to_string())),
+            return match &self.reader.long_values {
+                None => Content::Undecoded(stored, "the table has no tree of long values".into()),
+                Some(values) => Content::Separated(Separated {
+                    values,
+                    reference: raw.bytes,
+                }),
             };
         }
         if raw.encrypted {
-            return Err((stored(), "the value is encrypted".into()));
+            return Content::Undecoded(stored, "the value is encrypted".into());
         }
-        if raw.compressed {
-            return match compression::decompress(raw.bytes) {
-                Ok(bytes) => Ok(Cow::Owned(bytes)),
-                Err(error) => Err((stored(), error.to_string())),
-            };
+        if !raw.compressed {
+            return Content::Bytes(stored);
         }
-        Ok(stored())
+        match compression::decompress(raw.bytes) {
+            Ok(bytes) => Content::Bytes(bytes.into()),
+            Err(error) => Content::Undecoded(stored, error.to_string()),
+        }
+    }
+}
+
+fn default(column: &Column) -> Contents<'_> {
+    match &column.default_value {
+        Some(bytes) if column.flags.contains(ColumnFlags::DEFAULT) => {
+            Contents::One(Content::Bytes(bytes.into()))
+        }
+        _ => Contents::Null,
     }
 }

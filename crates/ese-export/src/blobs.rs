@@ -1,77 +1,87 @@
 //! Long values as files of their own: `blobs/ab/<SHA-256>`. Equal values share a file.
+//!
+//! A value is written as it comes, so its hash is known at the end only: the file is `blobs/partial-N` until then. A
+//! file that has its hash as name is whole.
 
 use crate::ExportError;
-use crate::cell::{Cell, hex};
-use sha2::{Digest, Sha256};
+use crate::sink::Sink;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The folder of long values.
 #[derive(Debug)]
 pub(crate) struct Blobs {
     folder: PathBuf,
-    limit: usize,
-    written: AtomicU64,
-    bytes: AtomicU64,
-    creating: Mutex<()>,
+    started: AtomicU64,
+    /// Files and bytes written. Held while a file gets its name.
+    totals: Mutex<(u64, u64)>,
 }
 
 impl Blobs {
-    /// Values longer than `limit` bytes go below `folder`.
-    pub(crate) fn new(folder: &Path, limit: usize) -> Self {
+    /// Long values go below `folder`.
+    pub(crate) fn new(folder: &Path) -> Self {
         Blobs {
             folder: folder.join("blobs"),
-            limit,
-            written: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            creating: Mutex::new(()),
+            started: AtomicU64::new(0),
+            totals: Mutex::new((0, 0)),
         }
     }
 
-    /// Moves what is too long out of `cell`: returns the cell of file names beside it, null where nothing was moved.
-    pub(crate) fn take_from(&self, cell: &mut Cell<'_>) -> Result<Cell<'static>, ExportError> {
-        let bytes: &[u8] = match cell {
-            Cell::Text(text) => text.as_bytes(),
-            Cell::Bytes(bytes) => bytes,
-            Cell::List(cells) => {
-                let mut names = Vec::with_capacity(cells.len());
-                for cell in cells {
-                    names.push(self.take_from(cell)?);
-                }
-                return Ok(Cell::List(names));
-            }
-            _ => return Ok(Cell::Null),
-        };
-        if bytes.len() <= self.limit {
-            return Ok(Cell::Null);
-        }
-        let name = self.write(bytes)?;
-        *cell = Cell::Null;
-        Ok(Cell::Text(name.into()))
-    }
-
-    fn write(&self, bytes: &[u8]) -> Result<String, ExportError> {
-        let hash = hex(&Sha256::digest(bytes));
-        let (shard, _) = hash.split_at(2);
-        let path = self.folder.join(shard).join(&hash);
-        let _one_at_a_time = self.creating.lock();
-        if !path.exists() {
-            let fail = |error| ExportError::write(&path, error);
-            fs::create_dir_all(self.folder.join(shard)).map_err(fail)?;
-            fs::write(&path, bytes).map_err(fail)?;
-            self.written.fetch_add(1, Ordering::Relaxed);
-            self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        }
-        Ok(format!("blobs/{shard}/{hash}"))
+    /// Starts the file of one value.
+    pub(crate) fn create(&self) -> Result<Blob<'_>, ExportError> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        fs::create_dir_all(&self.folder)
+            .map_err(|error| ExportError::write(&self.folder, error))?;
+        let path = self.folder.join(format!("partial-{number}"));
+        Ok(Blob {
+            blobs: self,
+            sink: Sink::create(&path)?,
+            path,
+        })
     }
 
     /// Files and bytes written.
     pub(crate) fn totals(&self) -> (u64, u64) {
-        (
-            self.written.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file under way.
+pub(crate) struct Blob<'b> {
+    blobs: &'b Blobs,
+    sink: Sink,
+    path: PathBuf,
+}
+
+impl Blob<'_> {
+    /// Adds bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        let written = self.sink.write_all(bytes);
+        written.map_err(|error| ExportError::write(&self.path, error))
+    }
+
+    /// Ends the file and names it by its hash; returns its path below the folder of the export.
+    pub(crate) fn finish(self) -> Result<String, ExportError> {
+        let (length, hash) = self.sink.finish()?;
+        let (shard, _) = hash.split_at(2);
+        let folder = self.blobs.folder.join(shard);
+        let path = folder.join(&hash);
+        let fail = |error| ExportError::write(&path, error);
+        let mut totals = self
+            .blobs
+            .totals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if fs::metadata(&path).is_ok_and(|known| known.len() == length) {
+            fs::remove_file(&self.path).map_err(fail)?;
+        } else {
+            fs::create_dir_all(&folder).map_err(fail)?;
+            fs::rename(&self.path, &path).map_err(fail)?;
+            *totals = (totals.0 + 1, totals.1 + length);
+        }
+        Ok(format!("blobs/{shard}/{hash}"))
     }
 }

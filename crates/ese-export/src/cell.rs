@@ -23,8 +23,15 @@ pub(crate) enum Cell<'a> {
 /// A value that could not be read, for `problems.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    pub bytes: Vec<u8>,
+    pub kept: Kept,
     pub reason: String,
+}
+
+/// The bytes of a value that could not be read, or the file that holds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Bytes(Vec<u8>),
+    File(String),
 }
 
 impl<'a> Cell<'a> {
@@ -32,7 +39,7 @@ impl<'a> Cell<'a> {
     pub(crate) fn of(value: &'a Value<'_>, problems: &mut Vec<Problem>) -> Cell<'a> {
         let mut problem = |bytes: &[u8], reason: &str| {
             problems.push(Problem {
-                bytes: bytes.to_owned(),
+                kept: Kept::Bytes(bytes.to_owned()),
                 reason: reason.to_owned(),
             });
             Cell::Null

@@ -30,6 +30,9 @@ pub enum ExportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The system gives no threads.
+    #[error(transparent)]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// The caller wanted to stop.
     #[error("stopped before the end")]
     Stopped,

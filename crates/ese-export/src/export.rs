@@ -1,8 +1,9 @@
 //! The export itself: tables in parallel, rows one by one.
 
 use crate::blobs::Blobs;
-use crate::cell::{Cell, Problem, hex};
-use crate::layout::{self, Origin, OutColumn, Wanted};
+use crate::cell::{Cell, Kept, Problem, hex};
+use crate::fetch::{Fetched, Fetcher};
+use crate::layout::{self, Origin, OutColumn};
 use crate::manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
 use crate::names::FileNames;
 use crate::sink::Sink;
@@ -10,6 +11,7 @@ use crate::view::Views;
 use crate::writer::{self, TableWriter};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
+use ese_db::rows::Fields;
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader, Value};
 use ese_format::Progress;
 use rayon::prelude::*;
@@ -18,6 +20,12 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// The usual longest value inside a table file: memory stays small whatever the database holds.
+pub const INLINE_LIMIT: usize = 256 << 10;
+
+/// Tables that are exported at the same time at most: each has buffers of its own.
+const TABLES_AT_ONCE: usize = 8;
 
 /// What to export, and how.
 #[derive(Debug, Clone)]
@@ -30,8 +38,8 @@ pub struct Options {
     pub to: PathBuf,
     /// Write although the folder holds something; files of the same name are replaced.
     pub force: bool,
-    /// Values longer than this become files.
-    pub inline_limit: Option<usize>,
+    /// Long values of more bytes than this, as stored, become files; see [`INLINE_LIMIT`].
+    pub inline_limit: usize,
     /// Also give rows that are deleted but still in their pages.
     pub deleted: bool,
     /// Add decoded views of well-known schemas.
@@ -59,21 +67,22 @@ pub fn export(
         .into_iter()
         .map(|table| (table, names.give(&table.name, options.format.extension())))
         .collect();
-    let blobs = options
-        .inline_limit
-        .map(|limit| Blobs::new(&options.to, limit));
+    let blobs = Blobs::new(&options.to);
     let shared = Shared {
         db,
         options,
         views: &views,
-        blobs: blobs.as_ref(),
+        blobs: &blobs,
         problems: Mutex::new(None),
         progress,
     };
-    let entries: Result<Vec<TableEntry>, ExportError> = jobs
-        .into_par_iter()
-        .map(|(table, file)| shared.table(table, file))
-        .collect();
+    let threads = rayon::current_num_threads().min(TABLES_AT_ONCE);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    let one_table = |(table, file)| shared.table(table, file);
+    let entries: Result<Vec<TableEntry>, ExportError> =
+        pool.install(|| jobs.into_par_iter().map(one_table).collect());
     let entries = entries?;
     if let Some(problems) = shared
         .problems
@@ -82,7 +91,7 @@ pub fn export(
     {
         problems.finish()?;
     }
-    let manifest = summarise(source, options, &catalog, entries, blobs.as_ref());
+    let manifest = summarise(source, options, &catalog, entries, &blobs);
     write_manifest(&options.to, &manifest)?;
     Ok(manifest)
 }
@@ -127,18 +136,14 @@ struct Shared<'e> {
     db: &'e Database,
     options: &'e Options,
     views: &'e Views,
-    blobs: Option<&'e Blobs>,
+    blobs: &'e Blobs,
     problems: Mutex<Option<Sink>>,
     progress: &'e dyn Progress,
 }
 
 impl Shared<'_> {
     fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
-        let wanted = Wanted {
-            deleted: self.options.deleted,
-            files: self.blobs.is_some(),
-        };
-        let columns = layout::columns(table, self.views, wanted);
+        let columns = layout::columns(table, self.views, self.options.deleted);
         let path = self.options.to.join(&file);
         let mut writer = writer::create(self.options.format, &path, &columns)?;
         let mut job = Job {
@@ -186,7 +191,11 @@ struct ProblemLine<'p> {
     line: usize,
     key: String,
     reason: &'p str,
-    bytes: String,
+    /// The bytes, or the file that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'p str>,
 }
 
 /// One table under way.
@@ -232,34 +241,26 @@ impl Job<'_> {
             self.losses.rows += 1;
             return Ok(());
         };
-        let values: Vec<Value<'_>> = self
-            .columns
-            .iter()
-            .filter_map(|column| match column.origin {
-                Origin::Value(source) => Some(fields.value(source)),
-                _ => None,
-            })
-            .collect();
-        let mut next = values.iter();
-        let mut value = &Value::Null;
+        let fetched = self.fetch(&fields)?;
+        let mut next = fetched.iter();
+        let (mut value, mut file) = (&Value::Null, &Cell::Null);
         let mut cells: Vec<Cell<'_>> = Vec::with_capacity(self.columns.len());
         let mut problems = Vec::new();
         for column in self.columns {
             let cell = match column.origin {
                 Origin::Deleted => Cell::Bool(fields.is_deleted()),
                 Origin::Value(source) => {
-                    value = next.next().unwrap_or(&Value::Null);
+                    let Some(fetched) = next.next() else { break };
+                    (value, file) = (&fetched.value, &fetched.file);
                     let cell = Cell::of(value, &mut problems);
-                    for problem in problems.drain(..) {
-                        self.report(table, row, &fields.key(), &source.name, &problem)?;
+                    for problem in fetched.problems.iter().chain(&problems) {
+                        self.report(table, row, &fields.key(), &source.name, problem)?;
                     }
+                    problems.clear();
                     cell
                 }
                 Origin::RawDate => Cell::raw_dates(value),
-                Origin::File => match (self.shared.blobs, cells.last_mut()) {
-                    (Some(blobs), Some(cell)) => blobs.take_from(cell)?,
-                    _ => Cell::Null,
-                },
+                Origin::File => file.clone(),
                 Origin::View(view) => view.cell(value),
             };
             cells.push(cell);
@@ -273,6 +274,25 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The values of all columns that come from the table.
+    fn fetch<'f>(&self, fields: &Fields<'f>) -> Result<Vec<Fetched<'f>>, ExportError>
+    where
+        Self: 'f,
+    {
+        let shared = self.shared;
+        let mut fetcher = Fetcher::new(shared.blobs, shared.options.inline_limit, shared.progress);
+        let columns = self
+            .columns
+            .iter()
+            .filter_map(|column| match column.origin {
+                Origin::Value(source) => Some(source),
+                _ => None,
+            });
+        columns
+            .map(|column| fetcher.fetch(fields.contents(column), column))
+            .collect()
+    }
+
     fn report(
         &mut self,
         table: &Table,
@@ -283,6 +303,10 @@ impl Job<'_> {
     ) -> Result<(), ExportError> {
         self.losses.values += 1;
         let (page, line) = row.place();
+        let (bytes, file) = match &problem.kept {
+            Kept::Bytes(bytes) => (Some(hex(bytes)), None),
+            Kept::File(name) => (None, Some(name.as_str())),
+        };
         self.shared.problem(&ProblemLine {
             table: &table.name,
             column,
@@ -290,7 +314,8 @@ impl Job<'_> {
             line,
             key: hex(key),
             reason: &problem.reason,
-            bytes: hex(&problem.bytes),
+            bytes,
+            file,
         })
     }
 }
@@ -304,6 +329,9 @@ fn column_entry(column: &OutColumn<'_>) -> ColumnEntry {
         name: column.name.clone(),
         column_type: source.map(|source| source.column_type.name().into_owned()),
         id: source.map(|source| source.id),
+        code_page: source
+            .filter(|source| source.column_type.is_text())
+            .map(|source| source.code_page),
         list: column.list,
     }
 }
@@ -313,13 +341,13 @@ fn summarise(
     options: &Options,
     catalog: &Catalog,
     tables: Vec<TableEntry>,
-    blobs: Option<&Blobs>,
+    blobs: &Blobs,
 ) -> Manifest {
     let mut all = catalog.losses.clone();
     for table in &tables {
         all.add(&table.losses);
     }
-    let (blob_files, blob_bytes) = blobs.map_or((0, 0), Blobs::totals);
+    let (blob_files, blob_bytes) = blobs.totals();
     Manifest {
         source,
         format: options.format,

@@ -1,7 +1,7 @@
 //! Which columns a table has on the way out, and of which type each is.
 //!
 //! A table's columns stand in the order of the catalog. A date has its raw bits beside it (`Name.raw`), a long column
-//! the name of the file that holds its value when long values go to files (`Name.file`), and decoded views stand
+//! the name of the file that holds its value when it is too long to stand in the row (`Name.file`), and decoded views stand
 //! behind the column they explain. Deleted rows are told apart by a first column `$deleted`.
 
 use crate::view::{View, Views};
@@ -47,21 +47,14 @@ pub(crate) struct OutColumn<'t> {
     pub origin: Origin<'t>,
 }
 
-/// What decides the layout besides the table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub deleted: bool,
-    pub files: bool,
-}
-
 /// The output columns of `table`. Columns that add something to a column follow it directly.
 pub(crate) fn columns<'t>(
     table: &'t Table,
     views: &'t Views,
-    wanted: Wanted,
+    with_deleted: bool,
 ) -> Vec<OutColumn<'t>> {
     let mut out = Vec::new();
-    if wanted.deleted {
+    if with_deleted {
         out.push(OutColumn {
             name: "$deleted".into(),
             kind: Kind::Bool,
@@ -84,11 +77,7 @@ pub(crate) fn columns<'t>(
         if column.column_type == ColumnType::DateTime {
             add(format!("{}.raw", column.name), Kind::Bits, Origin::RawDate);
         }
-        let long = matches!(
-            column.column_type,
-            ColumnType::LongBinary | ColumnType::LongText
-        );
-        if long && wanted.files {
+        if is_long(column) {
             add(format!("{}.file", column.name), Kind::Text, Origin::File);
         }
         if let Some(view) = views.of(table, column) {
@@ -97,6 +86,14 @@ pub(crate) fn columns<'t>(
         }
     }
     out
+}
+
+/// Whether values of the column may go to files.
+pub(crate) fn is_long(column: &Column) -> bool {
+    matches!(
+        column.column_type,
+        ColumnType::LongBinary | ColumnType::LongText
+    )
 }
 
 fn kind_of(column_type: ColumnType) -> Kind {

@@ -10,6 +10,7 @@ mod blobs;
 mod cell;
 mod error;
 mod export;
+mod fetch;
 mod layout;
 mod manifest;
 mod names;
@@ -18,6 +19,6 @@ mod view;
 mod writer;
 
 pub use error::ExportError;
-pub use export::{Options, export};
+pub use export::{INLINE_LIMIT, Options, export};
 pub use manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
 pub use writer::Format;

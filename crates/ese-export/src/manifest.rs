@@ -18,8 +18,8 @@ pub struct Manifest {
     pub with_deleted: bool,
     /// Whether decoded views were added.
     pub decoded: bool,
-    /// Longest value inside the table files; longer ones are files in `blobs/`.
-    pub inline_limit: Option<usize>,
+    /// Longest value inside the table files, in stored bytes; longer ones are files in `blobs/`.
+    pub inline_limit: usize,
     /// The tables, in the order of their names.
     pub tables: Vec<TableEntry>,
     /// Files in `blobs/`.
@@ -90,6 +90,8 @@ pub struct ColumnEntry {
     pub column_type: Option<String>,
     /// Column id in the database.
     pub id: Option<u16>,
+    /// Code page of the bytes in files; `None` for a column that is not text.
+    pub code_page: Option<u32>,
     /// Whether it holds arrays.
     pub list: bool,
 }

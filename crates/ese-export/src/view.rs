@@ -11,7 +11,10 @@
 
 use crate::cell::{Cell, filetime_microseconds};
 use crate::layout::Kind;
+use ese_db::rows::{Content, Contents, Fields};
+use ese_db::value::decode;
 use ese_db::{Catalog, Column, ColumnType, Database, Table, TableReader, Text, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -147,6 +150,9 @@ impl Views {
     }
 }
 
+/// Names of more bytes are none: a path of Windows has 32,767 characters at most.
+const LONGEST_NAME: usize = 1 << 16;
+
 /// SRUM's map of ids: programs and services in UTF-16, users as binary SIDs (type 3).
 fn id_map(db: &Database, table: &Table) -> HashMap<i64, String> {
     const SID: u64 = 3;
@@ -157,8 +163,7 @@ fn id_map(db: &Database, table: &Table) -> HashMap<i64, String> {
     };
     for row in TableReader::new(db, table).rows() {
         let Ok(fields) = row.fields() else { continue };
-        let (Value::Integer(index), Value::Binary(bytes)) =
-            (fields.value(index), fields.value(blob))
+        let (Value::Integer(index), Some(bytes)) = (fields.value(index), short(&fields, blob))
         else {
             continue;
         };
@@ -171,6 +176,23 @@ fn id_map(db: &Database, table: &Table) -> HashMap<i64, String> {
     names
 }
 
+/// The bytes of a value that may be a name.
+fn short<'a>(fields: &Fields<'a>, column: &'a Column) -> Option<Cow<'a, [u8]>> {
+    let pieces = match fields.contents(column) {
+        Contents::One(Content::Bytes(bytes)) => return Some(bytes),
+        Contents::One(Content::Separated(long)) => long.pieces().ok()?,
+        _ => return None,
+    };
+    let mut bytes = Vec::new();
+    for piece in pieces {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > LONGEST_NAME {
+            return None;
+        }
+    }
+    Some(bytes.into())
+}
+
 /// UAL's map of roles.
 fn role_map(db: &Database, table: &Table) -> HashMap<[u8; 16], String> {
     let mut names = HashMap::new();
@@ -179,10 +201,11 @@ fn role_map(db: &Database, table: &Table) -> HashMap<[u8; 16], String> {
     };
     for row in TableReader::new(db, table).rows() {
         let Ok(fields) = row.fields() else { continue };
-        if let (Value::Guid(guid), Value::Text(Text::Decoded(name))) =
-            (fields.value(guid), fields.value(name))
-        {
-            names.insert(guid, name.trim_end_matches('\0').to_owned());
+        let (Value::Guid(guid), Some(bytes)) = (fields.value(guid), short(&fields, name)) else {
+            continue;
+        };
+        if let Value::Text(Text::Decoded(text)) = decode(bytes, name.column_type, name.code_page) {
+            names.insert(guid, text.trim_end_matches('\0').to_owned());
         }
     }
     names

@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         survey,
         problem,
     };
-    output.answer("edbkit.plan/1", &report, &report)?;
+    output.answer("edbkit.replay-plan/1", &report, &report)?;
     let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
     Ok(
         match plan.databases.iter().any(troubled) || report.problem.is_some() {

@@ -101,11 +101,12 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         until.before = survey.hold_at();
     }
     drop(bar);
+    distinct_targets(arguments, &databases)?;
     let bar = output.bar(plan.log_bytes, "Replaying");
     let done = recover(arguments, &databases, &plan, &until, &bar)?;
     let report = report(arguments, &databases, &plan, losses, done, &bar)?;
     drop(bar);
-    output.answer("edbkit.replay/1", &report, &report)?;
+    output.answer("edbkit.replay-run/1", &report, &report)?;
     Ok(
         match report.losses.is_empty() && report.divergences.is_empty() {
             true => Exit::Clean,
@@ -128,6 +129,24 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(to) = arguments.to.as_ref().filter(|to| several && !to.is_dir()) {
         let message = format!("{} is not a folder", to.display());
         return Err(Failure::new(Exit::Usage, message).advise("make a folder for several results"));
+    }
+    Ok(())
+}
+
+/// No two databases may be written to the same file.
+fn distinct_targets(arguments: &Arguments, databases: &[DatabaseFile]) -> Result<(), Failure> {
+    let targets: Vec<Target> = databases
+        .iter()
+        .map(|database| target(arguments, database))
+        .collect();
+    for (index, target) in targets.iter().enumerate() {
+        if let Target::NewFile(path) = target
+            && targets[..index].contains(target)
+        {
+            let message = format!("two databases would be written to {}", path.display());
+            let advice = "recover them in two runs, each with --ignore-missing and its own --to";
+            return Err(Failure::new(Exit::Usage, message).advise(advice));
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::schema::no_table;
 use clap::ValueEnum;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
-use ese_export::{ExportError, Format, Manifest, Options, SourceEntry, export};
+use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, SourceEntry, export};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -26,9 +26,9 @@ pub(crate) struct Arguments {
     /// Write although the folder holds something; files of the same name are replaced
     #[arg(long)]
     force: bool,
-    /// Write values longer than this many bytes to files of their own
-    #[arg(long, value_name = "BYTES")]
-    inline_limit: Option<usize>,
+    /// Write long values of more bytes than this to files of their own
+    #[arg(long, value_name = "BYTES", default_value_t = INLINE_LIMIT)]
+    inline_limit: usize,
     /// Also export rows that are deleted but still in their pages, marked in a column $deleted
     #[arg(long)]
     deleted: bool,
@@ -103,6 +103,7 @@ fn explain(path: &Path, error: &ExportError) -> Failure {
         ExportError::NotEmpty { .. } => Failure::new(Exit::Refused, error.to_string())
             .advise("choose another folder, or add --force to replace files of the same name"),
         ExportError::Write { path, source } => Failure::io(path, source),
+        ExportError::Threads(error) => Failure::new(Exit::Io, error.to_string()),
         ExportError::Stopped => Failure::new(Exit::Interrupted, error.to_string()).advise(
             "the folder has no manifest.json: its files are incomplete; run again with --force",
         ),

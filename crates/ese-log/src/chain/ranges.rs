@@ -108,14 +108,19 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
 /// if that leaves nothing out, otherwise at the first generation that the database needs; for a clean database where it
 /// was last consistent.
 ///
-/// Always the start of a generation: the list of attached databases stands in its header. `None` without a log.
+/// Always the start of a generation: the list of attached databases stands in its header. `None` without a log, and
+/// for a clean database of another stream.
 pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgpos> {
     let numbers = || report.logs.iter().filter_map(LogReport::generation);
     let (lowest, highest) = (numbers().min()?, numbers().max()?);
     let generation = match LogNeed::of(header) {
         Some(need) => usable_checkpoint(report, Some(need))
             .map_or(need.min_required, |checkpoint| checkpoint.generation),
-        None => header.last_consistent.generation.clamp(lowest, highest),
+        None => {
+            let mut headers = report.logs.iter().filter_map(LogReport::header);
+            headers.find(|log| log.signature == header.log_signature)?;
+            header.last_consistent.generation.clamp(lowest, highest)
+        }
     };
     Some(first_position(report, generation))
 }

@@ -1,0 +1,167 @@
+//! Fetches the values of a row into memory as far as they may stand there; longer ones go to files, piece by piece.
+//!
+//! Invariant: whatever a database claims or holds, a row has no more in memory than what its page holds (unpacked)
+//! and [`ROW_ROOM`] of long values, or one value of the length that the user asked for.
+
+use crate::ExportError;
+use crate::blobs::{Blob, Blobs};
+use crate::cell::{Cell, Kept, Problem};
+use crate::layout::is_long;
+use ese_db::long_value::Pieces;
+use ese_db::rows::{Content, Contents, Separated};
+use ese_db::value::decode;
+use ese_db::{Column, Value};
+use ese_format::Progress;
+
+/// Bytes of long values that one row may have in memory. A row of JSON is about twice as long, which common readers
+/// of JSON Lines still take.
+const ROW_ROOM: usize = 1 << 20;
+
+/// The value of one column, ready for a cell.
+pub(crate) struct Fetched<'a> {
+    /// The value; null where it is in a file or could not be read.
+    pub value: Value<'a>,
+    /// Name of the file that holds it: a list for several values, null when there is none.
+    pub file: Cell<'static>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// Fetches the values of one row.
+pub(crate) struct Fetcher<'f> {
+    blobs: &'f Blobs,
+    limit: usize,
+    room: usize,
+    progress: &'f dyn Progress,
+}
+
+/// The bytes of a long value.
+enum Gathered {
+    Bytes(Vec<u8>),
+    File(String),
+}
+
+impl<'f> Fetcher<'f> {
+    /// Long values of more than `limit` bytes go to files.
+    pub(crate) fn new(blobs: &'f Blobs, limit: usize, progress: &'f dyn Progress) -> Self {
+        Fetcher {
+            blobs,
+            limit,
+            room: ROW_ROOM.max(limit),
+            progress,
+        }
+    }
+
+    /// The value of `column`.
+    pub(crate) fn fetch<'a>(
+        &mut self,
+        contents: Contents<'a>,
+        column: &Column,
+    ) -> Result<Fetched<'a>, ExportError> {
+        let mut problems = Vec::new();
+        let (value, file) = match contents {
+            Contents::Null => (Value::Null, Cell::Null),
+            Contents::One(content) => self.one(content, column, &mut problems)?,
+            Contents::Several(contents) => {
+                let mut values = Vec::with_capacity(contents.len());
+                let mut files = Vec::with_capacity(contents.len());
+                for content in contents {
+                    let (value, file) = self.one(content, column, &mut problems)?;
+                    values.push(value);
+                    files.push(file);
+                }
+                let none = files.iter().all(|file| *file == Cell::Null);
+                let files = if none { Cell::Null } else { Cell::List(files) };
+                (Value::Multi(values), files)
+            }
+        };
+        Ok(Fetched {
+            value,
+            file,
+            problems,
+        })
+    }
+
+    fn one<'a>(
+        &mut self,
+        content: Content<'a>,
+        column: &Column,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(Value<'a>, Cell<'static>), ExportError> {
+        let inline = |bytes| {
+            let value = decode(bytes, column.column_type, column.code_page);
+            Ok((value, Cell::Null))
+        };
+        let long = match content {
+            Content::Undecoded(bytes, reason) => {
+                return Ok((Value::Undecoded { bytes, reason }, Cell::Null));
+            }
+            Content::Bytes(bytes) if is_long(column) && bytes.len() > self.limit => {
+                let mut file = self.blobs.create()?;
+                file.write(&bytes)?;
+                return Ok((Value::Null, Cell::Text(file.finish()?.into())));
+            }
+            Content::Bytes(bytes) => return inline(bytes),
+            Content::Separated(long) => long,
+        };
+        let (gathered, problem) = self.separated(long)?;
+        let (kept, reason) = match (gathered, problem) {
+            (Gathered::Bytes(bytes), None) => return inline(bytes.into()),
+            (Gathered::File(name), None) if is_long(column) => {
+                return Ok((Value::Null, Cell::Text(name.into())));
+            }
+            (Gathered::File(name), problem) => {
+                let type_name = column.column_type.name();
+                let too_long = || format!("the value is too long for {type_name}");
+                (Kept::File(name), problem.unwrap_or_else(too_long))
+            }
+            (Gathered::Bytes(bytes), Some(reason)) => (Kept::Bytes(bytes), reason),
+        };
+        problems.push(Problem { kept, reason });
+        Ok((Value::Null, Cell::Null))
+    }
+
+    /// The bytes of a long value, and what is wrong with them.
+    fn separated(
+        &mut self,
+        long: Separated<'_>,
+    ) -> Result<(Gathered, Option<String>), ExportError> {
+        let mut pieces = match long.pieces() {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                let stored = long.reference().to_vec();
+                return Ok((Gathered::Bytes(stored), Some(error.to_string())));
+            }
+        };
+        let gathered = self.gather(&mut pieces)?;
+        Ok((gathered, pieces.problem()))
+    }
+
+    fn gather(&mut self, pieces: &mut Pieces<'_>) -> Result<Gathered, ExportError> {
+        let room = self.limit.min(self.room);
+        let mut bytes: Vec<u8> = Vec::new();
+        let mut file: Option<Blob<'_>> = None;
+        for piece in pieces {
+            match &mut file {
+                Some(file) => file.write(&piece)?,
+                None if bytes.len() + piece.len() <= room => bytes.extend_from_slice(&piece),
+                None => {
+                    let file = file.insert(self.blobs.create()?);
+                    file.write(&bytes)?;
+                    file.write(&piece)?;
+                    bytes = Vec::new();
+                }
+            }
+            if self.progress.should_stop() {
+                return Err(ExportError::Stopped);
+            }
+        }
+        match file {
+            Some(file) => Ok(Gathered::File(file.finish()?)),
+            None => {
+                self.room -= bytes.len();
+                Ok(Gathered::Bytes(bytes))
+            }
+        }
+    }
+}
