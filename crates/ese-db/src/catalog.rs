@@ -314,6 +314,9 @@ fn assemble(objects: BTreeMap<objects::Key, Object>) -> Vec<Table> {
     let mut tables: Vec<Table> = tables.into_values().collect();
     inherit(&mut tables);
     for table in &mut tables {
+        if [CATALOG.1, CATALOG_SHADOW.1].contains(&table.objid) {
+            place_fixed_columns(&mut table.columns);
+        }
         name_index_columns(table);
         table
             .indexes
@@ -321,6 +324,18 @@ fn assemble(objects: BTreeMap<objects::Key, Object>) -> Vec<Table> {
     }
     tables.sort_by_cached_key(|table| table.name.to_ascii_lowercase());
     tables
+}
+
+/// Where the fixed columns of the catalog itself stand: one behind the other. What the catalog records of these is of
+/// no use, since the engine has it in its code (`rgcdescMSO`, `ese/_cat.cxx`).
+fn place_fixed_columns(columns: &mut [Column]) {
+    const RECORD_HEADER: u16 = 4;
+    let mut offset = RECORD_HEADER;
+    for column in columns.iter_mut().filter(|column| column.is_fixed()) {
+        column.record_offset = offset;
+        let size = u16::try_from(column.fixed_size()).unwrap_or(u16::MAX);
+        offset = offset.saturating_add(size);
+    }
 }
 
 /// Gives derived tables the columns of their template, before their own.

@@ -2,7 +2,7 @@
 
 use ese_db::btree::Tree;
 use ese_db::space::{SpaceMap, TreeKind, TreeSpace};
-use ese_db::{Catalog, Database};
+use ese_db::{Catalog, ColumnType, Database, TableReader, Text, Value};
 use ese_format::page::{Extent, NodeFlags};
 use ese_format::{ObjId, Pgno};
 use ese_testkit::fixtures;
@@ -381,4 +381,51 @@ fn a_page_has_the_owner_that_its_header_names() {
             let _ = TreeSpace::read(&db, Pgno(1), ObjId(1)).unwrap();
         }
     }
+}
+
+#[test]
+fn the_catalog_reads_as_a_table_like_any_other() {
+    let names = fixtures::engine_set_names();
+    let read = |name: &String| {
+        let set = fixtures::engine_set(name)?;
+        let path = set.join("recovered/db.edb");
+        path.exists().then(|| Database::open(path).unwrap())
+    };
+    let mut columns = 0;
+    for db in names.iter().filter_map(read) {
+        let catalog = db.catalog().unwrap();
+        for own in ["MSysObjects", "MSysObjectsShadow"] {
+            let reader = TableReader::new(&db, catalog.table(own).unwrap());
+            let column = |name| reader.table().column(name).unwrap();
+            for row in reader.rows() {
+                let fields = row.fields().unwrap();
+                let integer = |name| match fields.value(column(name)) {
+                    Value::Integer(number) => number,
+                    other => panic!("{name}: {other:?}"),
+                };
+                if integer("Type") != 2 {
+                    continue;
+                }
+                let objid = ObjId(integer("ObjidTable") as u32);
+                let table = catalog.tables.iter().find(|table| table.objid == objid);
+                let known =
+                    table.unwrap().columns.iter().find(|column| {
+                        !column.of_template && i64::from(column.id) == integer("Id")
+                    });
+                let known = known.unwrap();
+                let Value::Text(Text::Decoded(name)) = fields.value(column("Name")) else {
+                    panic!("a column without name");
+                };
+                assert_eq!(name, known.name);
+                assert_eq!(integer("Flags"), i64::from(known.flags.bits()));
+                assert_eq!(
+                    ColumnType::from_number(integer("ColtypOrPgnoFDP") as u32),
+                    known.column_type
+                );
+                columns += 1;
+            }
+        }
+    }
+    assert!(columns > 0 || names.is_empty());
+    eprintln!("{columns} columns");
 }
