@@ -265,10 +265,9 @@ impl Job<'_> {
             };
             cells.push(cell);
         }
-        let misfits = writer
+        writer
             .row(&cells)
             .map_err(|error| ExportError::write(self.path, error))?;
-        self.losses.values += misfits;
         self.rows += 1;
         self.deleted += u64::from(fields.is_deleted());
         Ok(())
@@ -281,16 +280,16 @@ impl Job<'_> {
     {
         let shared = self.shared;
         let mut fetcher = Fetcher::new(shared.blobs, shared.options.inline_limit, shared.progress);
-        let columns = self
-            .columns
-            .iter()
-            .filter_map(|column| match column.origin {
-                Origin::Value(source) => Some(source),
-                _ => None,
-            });
-        columns
-            .map(|column| fetcher.fetch(fields.contents(column), column))
-            .collect()
+        // Parquet alone decides once for a column whether it holds lists.
+        let lists_anywhere = shared.options.format != Format::Parquet;
+        let mut fetched = Vec::with_capacity(self.columns.len());
+        for column in self.columns {
+            if let Origin::Value(source) = column.origin {
+                let several = column.list || lists_anywhere;
+                fetched.push(fetcher.fetch(fields.contents(source), source, several)?);
+            }
+        }
+        Ok(fetched)
     }
 
     fn report(

@@ -35,12 +35,6 @@ pub(crate) struct Fetcher<'f> {
     progress: &'f dyn Progress,
 }
 
-/// The bytes of a long value.
-enum Gathered {
-    Bytes(Vec<u8>),
-    File(String),
-}
-
 impl<'f> Fetcher<'f> {
     /// Long values of more than `limit` bytes go to files.
     pub(crate) fn new(blobs: &'f Blobs, limit: usize, progress: &'f dyn Progress) -> Self {
@@ -52,16 +46,23 @@ impl<'f> Fetcher<'f> {
         }
     }
 
-    /// The value of `column`.
+    /// The value of `column`. Several values where there is no room for them (`!holds_several`) are problems, each.
     pub(crate) fn fetch<'a>(
         &mut self,
         contents: Contents<'a>,
         column: &Column,
+        holds_several: bool,
     ) -> Result<Fetched<'a>, ExportError> {
         let mut problems = Vec::new();
         let (value, file) = match contents {
             Contents::Null => (Value::Null, Cell::Null),
             Contents::One(content) => self.one(content, column, &mut problems)?,
+            Contents::Several(contents) if !holds_several => {
+                for content in contents {
+                    problems.push(self.keep(content)?);
+                }
+                (Value::Null, Cell::Null)
+            }
             Contents::Several(contents) => {
                 let mut values = Vec::with_capacity(contents.len());
                 let mut files = Vec::with_capacity(contents.len());
@@ -106,38 +107,47 @@ impl<'f> Fetcher<'f> {
         };
         let (gathered, problem) = self.separated(long)?;
         let (kept, reason) = match (gathered, problem) {
-            (Gathered::Bytes(bytes), None) => return inline(bytes.into()),
-            (Gathered::File(name), None) if is_long(column) => {
+            (Kept::Bytes(bytes), None) => return inline(bytes.into()),
+            (Kept::File(name), None) if is_long(column) => {
                 return Ok((Value::Null, Cell::Text(name.into())));
             }
-            (Gathered::File(name), problem) => {
+            (Kept::File(name), problem) => {
                 let type_name = column.column_type.name();
                 let too_long = || format!("the value is too long for {type_name}");
                 (Kept::File(name), problem.unwrap_or_else(too_long))
             }
-            (Gathered::Bytes(bytes), Some(reason)) => (Kept::Bytes(bytes), reason),
+            (Kept::Bytes(bytes), Some(reason)) => (Kept::Bytes(bytes), reason),
         };
         problems.push(Problem { kept, reason });
         Ok((Value::Null, Cell::Null))
     }
 
+    /// A value that has no place in its column.
+    fn keep(&mut self, content: Content<'_>) -> Result<Problem, ExportError> {
+        let (kept, problem) = match content {
+            Content::Bytes(bytes) => (Kept::Bytes(bytes.into_owned()), None),
+            Content::Undecoded(bytes, reason) => (Kept::Bytes(bytes.into_owned()), Some(reason)),
+            Content::Separated(long) => self.separated(long)?,
+        };
+        let no_place = || "one of several values in a column that holds one in this format".into();
+        let reason = problem.unwrap_or_else(no_place);
+        Ok(Problem { kept, reason })
+    }
+
     /// The bytes of a long value, and what is wrong with them.
-    fn separated(
-        &mut self,
-        long: Separated<'_>,
-    ) -> Result<(Gathered, Option<String>), ExportError> {
+    fn separated(&mut self, long: Separated<'_>) -> Result<(Kept, Option<String>), ExportError> {
         let mut pieces = match long.pieces() {
             Ok(pieces) => pieces,
             Err(error) => {
                 let stored = long.reference().to_vec();
-                return Ok((Gathered::Bytes(stored), Some(error.to_string())));
+                return Ok((Kept::Bytes(stored), Some(error.to_string())));
             }
         };
         let gathered = self.gather(&mut pieces)?;
         Ok((gathered, pieces.problem()))
     }
 
-    fn gather(&mut self, pieces: &mut Pieces<'_>) -> Result<Gathered, ExportError> {
+    fn gather(&mut self, pieces: &mut Pieces<'_>) -> Result<Kept, ExportError> {
         let room = self.limit.min(self.room);
         let mut bytes: Vec<u8> = Vec::new();
         let mut file: Option<Blob<'_>> = None;
@@ -157,10 +167,10 @@ impl<'f> Fetcher<'f> {
             }
         }
         match file {
-            Some(file) => Ok(Gathered::File(file.finish()?)),
+            Some(file) => Ok(Kept::File(file.finish()?)),
             None => {
                 self.room -= bytes.len();
-                Ok(Gathered::Bytes(bytes))
+                Ok(Kept::Bytes(bytes))
             }
         }
     }

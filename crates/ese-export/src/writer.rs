@@ -36,8 +36,8 @@ impl Format {
 
 /// Writes the rows of one table.
 pub(crate) trait TableWriter {
-    /// Writes one row: a cell for each column. Returns how many cells the format could not hold.
-    fn row(&mut self, cells: &[Cell<'_>]) -> std::io::Result<u64>;
+    /// Writes one row: a cell for each column, of the column's kind.
+    fn row(&mut self, cells: &[Cell<'_>]) -> std::io::Result<()>;
 
     /// Ends the file: its length and hash.
     fn finish(self: Box<Self>) -> Result<(u64, String), ExportError>;

@@ -31,13 +31,13 @@ impl CsvWriter {
 }
 
 impl TableWriter for CsvWriter {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<u64> {
+    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         for (cell, (kind, list)) in cells.iter().zip(&self.columns) {
             self.writer
                 .write_field(field(cell, *kind, *list).as_bytes())?;
         }
         self.writer.write_record(None::<&[u8]>)?;
-        Ok(0)
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(u64, String), ExportError> {

@@ -31,7 +31,7 @@ impl JsonlWriter {
 }
 
 impl TableWriter for JsonlWriter {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<u64> {
+    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         self.line.clear();
         self.line.push(b'{');
         for (cell, (name, kind, list)) in cells.iter().zip(&self.columns) {
@@ -53,7 +53,7 @@ impl TableWriter for JsonlWriter {
         }
         self.line.extend_from_slice(b"}\n");
         self.sink.write_all(&self.line)?;
-        Ok(0)
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(u64, String), ExportError> {

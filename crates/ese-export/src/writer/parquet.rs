@@ -89,20 +89,22 @@ impl ParquetTable {
 }
 
 impl TableWriter for ParquetTable {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<u64> {
-        let mut misfits = 0;
+    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         for (cell, (kind, list, builder)) in cells.iter().zip(&mut self.columns) {
             self.bytes += size(cell);
-            misfits += match *list {
+            let fits = match *list {
                 true => append_list(builder, cell, *kind),
                 false => append(builder, cell, *kind),
             };
+            if !fits {
+                return Err(io::Error::other(format!("{cell:?} is no {kind:?}")));
+            }
         }
         self.rows += 1;
         if self.rows == BATCH_ROWS || self.bytes >= BATCH_BYTES {
             self.write_batch()?;
         }
-        Ok(misfits)
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(u64, String), ExportError> {
@@ -142,29 +144,26 @@ fn size(cell: &Cell<'_>) -> usize {
     }
 }
 
-/// Appends a cell to a list column; returns how many values did not fit the type.
-fn append_list(builder: &mut Box<dyn ArrayBuilder>, cell: &Cell<'_>, kind: Kind) -> u64 {
+/// Appends a cell to a list column; returns whether its values are of the column's type.
+fn append_list(builder: &mut Box<dyn ArrayBuilder>, cell: &Cell<'_>, kind: Kind) -> bool {
     let lists = builder
         .as_any_mut()
         .downcast_mut::<ListBuilder<Box<dyn ArrayBuilder>>>();
-    let Some(lists) = lists else { return 1 };
-    let misfits = match cell {
+    let Some(lists) = lists else { return false };
+    let fits = match cell {
         Cell::Null => {
             lists.append(false);
-            return 0;
+            return true;
         }
-        Cell::List(cells) => cells
-            .iter()
-            .map(|cell| append(lists.values(), cell, kind))
-            .sum(),
+        Cell::List(cells) => cells.iter().all(|cell| append(lists.values(), cell, kind)),
         single => append(lists.values(), single, kind),
     };
     lists.append(true);
-    misfits
+    fits
 }
 
-/// Appends a cell; one that does not fit the column's type becomes null and counts as 1.
-fn append(builder: &mut Box<dyn ArrayBuilder>, cell: &Cell<'_>, kind: Kind) -> u64 {
+/// Appends a cell; returns whether it is of the column's type.
+fn append(builder: &mut Box<dyn ArrayBuilder>, cell: &Cell<'_>, kind: Kind) -> bool {
     let done = match kind {
         Kind::Bool => typed::<BooleanBuilder>(builder, |builder| {
             builder.append_option(match cell {
@@ -231,7 +230,7 @@ fn append(builder: &mut Box<dyn ArrayBuilder>, cell: &Cell<'_>, kind: Kind) -> u
             | (Kind::Text, Cell::Text(_))
             | (Kind::Bytes, Cell::Bytes(_))
     );
-    u64::from(!(done && fits))
+    done && fits
 }
 
 fn typed<B: ArrayBuilder>(
