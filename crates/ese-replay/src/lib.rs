@@ -13,6 +13,7 @@ pub mod redo;
 pub mod session;
 mod tree;
 pub mod undo;
+pub mod view;
 
 pub use database::Database;
 pub use error::{Problem, ReplayError};

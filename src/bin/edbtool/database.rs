@@ -1,15 +1,77 @@
 //! Opening a database for the commands that look inside, and what they all say about losses.
 
 use crate::files::unreadable;
-use console::{Exit, Failure};
+use console::{Exit, Failure, Output};
 use ese_db::{Catalog, Database, DbError, Losses};
+use ese_log::{LogError, StreamFiles};
+use ese_replay::recovery::{DatabaseFile, RecoveryError};
+use ese_replay::view::{View, ViewError};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Opens the database at `path`.
-pub(crate) fn open(path: &Path) -> Result<Database, Failure> {
-    Database::open(path).map_err(|error| failure(path, &error))
+/// A database, as its file holds it or as recovery will leave it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subject {
+    /// The database
+    #[arg(value_name = "DATABASE")]
+    pub(crate) path: PathBuf,
+    /// Read the database as it will be after recovery with the logs in this folder; nothing is written
+    #[arg(long, value_name = "DIR", conflicts_with = "overlay")]
+    with_logs: Option<PathBuf>,
+    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    #[arg(long, value_name = "NAME", requires = "with_logs")]
+    base: Option<String>,
+    /// Read the database through an overlay that `edbreplay run --overlay` made
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+}
+
+/// Changed pages up to this many bytes stay in memory; more go to a temporary file.
+const MEMORY: usize = 128 << 20;
+
+impl Subject {
+    /// Opens the database.
+    pub(crate) fn open(&self, output: &Output) -> Result<Database, Failure> {
+        let path = &self.path;
+        let file = || DatabaseFile::open(path).map_err(|error| view_failure(&error.into()));
+        let view = match (&self.overlay, &self.with_logs) {
+            (None, None) => return Database::open(path).map_err(|error| failure(path, &error)),
+            (Some(overlay), _) => View::through_overlay(&file()?, overlay),
+            (None, Some(logs)) => {
+                let stream = StreamFiles::find(logs, self.base.as_deref())
+                    .map_err(|error| view_failure(&RecoveryError::from(error).into()))?;
+                let bar = output.bar(0, "Replaying");
+                View::after_recovery(&file()?, &stream, MEMORY, &bar)
+            }
+        };
+        Ok(Database::new(view.map_err(|error| view_failure(&error))?))
+    }
+}
+
+fn view_failure(error: &ViewError) -> Failure {
+    let (exit, jet) = match error {
+        ViewError::Recovery(RecoveryError::Evidence(error)) => return unreadable(error),
+        ViewError::Recovery(error) => {
+            let exit = match error {
+                RecoveryError::Log(LogError::Io { .. }) => Exit::Io,
+                RecoveryError::NotADatabase { .. } => Exit::NotEse,
+                RecoveryError::Interrupted => Exit::Interrupted,
+                _ => Exit::Finding,
+            };
+            (exit, error.jet())
+        }
+        ViewError::NotReady { jet, .. } => (Exit::Refused, Some(*jet)),
+        ViewError::Overlay { .. } | ViewError::Foreign { .. } => (Exit::Refused, None),
+        ViewError::Temporary(_) => (Exit::Io, None),
+    };
+    let failure = Failure::new(exit, error.to_string()).advise(
+        "`edbreplay plan` says what is missing; without --with-logs the file is read as it is",
+    );
+    match jet {
+        Some(jet) => failure.jet(jet),
+        None => failure,
+    }
 }
 
 /// Reads its catalog.

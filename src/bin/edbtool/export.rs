@@ -1,6 +1,6 @@
 //! `edbtool export`: rows as CSV, JSON Lines or Parquet.
 
-use crate::database::{DIRTY, failure, is_dirty, open};
+use crate::database::{DIRTY, Subject, failure, is_dirty};
 use crate::schema::no_table;
 use clap::ValueEnum;
 use console::{Exit, Failure, Output};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Export tables as CSV, JSON Lines or Parquet, with a manifest of what was written and what could not be read
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The database
-    database: PathBuf,
+    #[command(flatten)]
+    database: Subject,
     /// A table to export; may be given again (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
@@ -56,8 +56,8 @@ impl From<FormatArgument> for Format {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let path = &arguments.database;
-    let db = open(path)?;
+    let path = &arguments.database.path;
+    let db = arguments.database.open(output)?;
     let options = Options {
         tables: arguments.tables.clone(),
         format: arguments.format.into(),

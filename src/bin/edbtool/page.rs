@@ -1,6 +1,6 @@
 //! `edbtool page`: everything that one page holds.
 
-use crate::database::{failure, open};
+use crate::database::{Subject, failure};
 use console::{Exit, Failure, Output};
 use ese_checksum::Verdict;
 use ese_db::space::{SpaceMap, trees};
@@ -12,13 +12,12 @@ use ese_format::{Dbtime, ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Print one page: header, checksum, owner, tags, nodes with their keys and data
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The database
-    database: PathBuf,
+    #[command(flatten)]
+    database: Subject,
     /// Number of the page; the first page behind both headers is 1
     page: u32,
     /// Write the bytes of the page as they are to standard output
@@ -31,16 +30,16 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = open(&arguments.database)?;
+    let db = arguments.database.open(output)?;
     let pgno = Pgno(arguments.page);
     let bytes = db
         .raw_page(pgno)
-        .map_err(|error| failure(&arguments.database, &error))?;
+        .map_err(|error| failure(&arguments.database.path, &error))?;
     if arguments.raw {
         return write_raw(&bytes, output);
     }
-    let view =
-        PageView::new(pgno, &bytes).map_err(|error| failure(&arguments.database, &error.into()))?;
+    let view = PageView::new(pgno, &bytes)
+        .map_err(|error| failure(&arguments.database.path, &error.into()))?;
     let most = if arguments.full { usize::MAX } else { 24 };
     let report = Report::of(&db, &view, most);
     output.answer("edbkit.page/1", &report, &report)?;

@@ -1,27 +1,26 @@
 //! `edbtool schema`: columns, types and indexes of tables.
 
-use crate::database::{Lost, catalog, exit_of, open};
+use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
 use ese_format::JetError;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
 
 /// Print the columns and indexes of one table or of all
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The database
-    database: PathBuf,
+    #[command(flatten)]
+    database: Subject,
     /// A table; all when none is named
     table: Option<String>,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = open(&arguments.database)?;
-    let catalog = catalog(&arguments.database, &db)?;
+    let db = arguments.database.open(output)?;
+    let catalog = catalog(&arguments.database.path, &db)?;
     let tables = chosen(&catalog, arguments.table.as_deref())?;
     let schema = Schema { tables };
     output.answer("edbkit.schema/1", &schema, &schema)?;

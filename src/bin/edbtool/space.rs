@@ -1,6 +1,6 @@
 //! `edbtool space`: who owns the pages of a database, and which are free.
 
-use crate::database::{Lost, catalog, open};
+use crate::database::{Lost, Subject, catalog};
 use console::{Exit, Failure, Output};
 use ese_db::space::{Owner, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{Database, Losses};
@@ -8,13 +8,12 @@ use ese_format::page::{Extent, SpacePool};
 use ese_format::{ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
 
 /// Show the space of every table, index and long-value tree: owned, free and used pages, pages that nobody owns
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The database
-    database: PathBuf,
+    #[command(flatten)]
+    database: Subject,
     /// List the extents, too
     #[arg(long)]
     extents: bool,
@@ -22,8 +21,8 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = open(&arguments.database)?;
-    let catalog = catalog(&arguments.database, &db)?;
+    let db = arguments.database.open(output)?;
+    let catalog = catalog(&arguments.database.path, &db)?;
     let map = SpaceMap::read(&db, &catalog);
     let mut report = Report::of(&db, &map, arguments.extents);
     report.losses.add(&catalog.losses);

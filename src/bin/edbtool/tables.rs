@@ -1,6 +1,6 @@
 //! `edbtool tables`: which tables a database has, where they are and how large.
 
-use crate::database::{Lost, catalog, exit_of, open};
+use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
 use ese_db::space::TreeSpace;
 use ese_db::{Catalog, Database, Losses, Table, TableReader};
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 /// List the tables of a database: object id, root page, pages owned and free, columns, indexes, long values
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The database
-    database: PathBuf,
+    #[command(flatten)]
+    database: Subject,
     /// Count the rows of every table (reads all of them)
     #[arg(long)]
     count: bool,
@@ -24,8 +24,8 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = open(&arguments.database)?;
-    let catalog = catalog(&arguments.database, &db)?;
+    let db = arguments.database.open(output)?;
+    let catalog = catalog(&arguments.database.path, &db)?;
     let report = Report::of(arguments, &db, &catalog);
     output.answer("edbkit.tables/1", &report, &report)?;
     output.flush()?;
@@ -62,7 +62,7 @@ struct Line {
 impl Report {
     fn of(arguments: &Arguments, db: &Database, catalog: &Catalog) -> Self {
         let mut report = Report {
-            path: arguments.database.clone(),
+            path: arguments.database.path.clone(),
             page_size: db.page_size().bytes(),
             tables: Vec::new(),
             shadow_catalog_used: catalog.shadow_used,

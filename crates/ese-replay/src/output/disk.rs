@@ -26,24 +26,42 @@ pub trait Disk: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// [`Disk::read_at`] for what can seek and read.
+pub(crate) fn read_at(
+    file: &mut (impl Read + Seek),
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read(&mut buffer[done..]) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// [`Disk::write_at`] for what can seek and write.
+pub(crate) fn write_at(
+    file: &mut (impl Write + Seek),
+    bytes: &[u8],
+    offset: u64,
+) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
 impl Disk for File {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.seek(SeekFrom::Start(offset))?;
-        let mut done = 0;
-        while done < buffer.len() {
-            match self.read(&mut buffer[done..]) {
-                Ok(0) => break,
-                Ok(read) => done += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
+        read_at(self, buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.seek(SeekFrom::Start(offset))?;
-        self.write_all(bytes)
+        write_at(self, bytes, offset)
     }
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {

@@ -11,6 +11,7 @@ mod in_place;
 mod new_file;
 
 pub use disk::Disk;
+pub(crate) use disk::{read_at, write_at};
 pub use in_place::{InPlace, apply_journal};
 pub use new_file::NewFile;
 

@@ -173,6 +173,11 @@ impl Overlay {
         })
     }
 
+    /// Takes the pages that it does not hold from `base`, which must be the file of its mark.
+    pub fn lie_over(&mut self, base: Box<dyn PageFile>) {
+        self.base = Some(base);
+    }
+
     /// The file that it lies over.
     pub fn mark(&self) -> BaseMark {
         self.mark

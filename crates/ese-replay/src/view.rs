@@ -1,0 +1,191 @@
+//! A database read as it will be after recovery, without a file being written.
+//!
+//! Changed pages lie in an [`Overlay`] over the database: one that a recovery left, or one made now in memory, which
+//! goes to a nameless temporary file above a limit. Everything that reads a database through
+//! [`ese_db::PageSource`] reads this too.
+
+use crate::output::Disk;
+use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
+use crate::pages::PageFile;
+use crate::recovery::{DatabaseFile, RecoveryError, Until, finish_clean, plan, replay};
+use crate::redo::Redo;
+use ese_db::{DbError, PageSource};
+use ese_format::database::{HeaderCopies, seal_header};
+use ese_format::page::PageSize;
+use ese_format::{DatabaseHeader, JetError, LogTime, Pgno, Progress};
+use ese_log::StreamFiles;
+use evidence::EvidenceError;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::SpooledTempFile;
+use thiserror::Error;
+
+/// Why a database cannot be shown as it will be.
+#[derive(Debug, Error)]
+pub enum ViewError {
+    /// The recovery cannot be done.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The logs do not allow it.
+    #[error("{}: {reasons}", path.display())]
+    NotReady {
+        /// The database.
+        path: PathBuf,
+        /// Why, as `edbreplay plan` says it.
+        reasons: String,
+        /// The engine's error.
+        jet: JetError,
+    },
+    /// The overlay cannot be read.
+    #[error("{}: {problem}", path.display())]
+    Overlay {
+        /// The overlay.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: OverlayError,
+    },
+    /// The overlay was made over another database, or over another state of it.
+    #[error("{} was not made over {}", path.display(), database.display())]
+    Foreign {
+        /// The overlay.
+        path: PathBuf,
+        /// The database.
+        database: PathBuf,
+    },
+    /// The temporary pages cannot be kept.
+    #[error("temporary pages: {0}")]
+    Temporary(#[from] io::Error),
+}
+
+/// The pages of a database as they will be after recovery.
+pub struct View {
+    overlay: Shared<Overlay>,
+    path: PathBuf,
+    headers: HeaderCopies,
+    page_size: PageSize,
+    last: Pgno,
+}
+
+impl View {
+    /// Recovers `database` with the logs of `stream`. At most `memory` bytes of changed pages, and about as many of
+    /// pages in use, stay in memory.
+    pub fn after_recovery(
+        database: &DatabaseFile,
+        stream: &StreamFiles,
+        memory: usize,
+        progress: &dyn Progress,
+    ) -> Result<Self, ViewError> {
+        let until = Until::default();
+        let databases = std::slice::from_ref(database);
+        let plan = plan(stream, None, databases, &until, progress)?;
+        if let Some((blocked, jet)) = plan.obstacle(false) {
+            return Err(ViewError::NotReady {
+                path: database.path().to_owned(),
+                reasons: blocked.verdict.reasons.join("; "),
+                jet,
+            });
+        }
+        let disk = Box::new(SpooledTempFile::new(memory));
+        let overlay = Shared::new(crate::output::over(database, disk)?);
+        let cache_pages = memory / database.page_size.as_usize();
+        let mut redo = Redo::new();
+        redo.offer(database.database(Box::new(overlay.clone()), cache_pages));
+        let ran = replay(&mut redo, &mut plan.records(), &until, progress)?;
+        let now = LogTime::from_timestamp(jiff::Timestamp::now());
+        let finished = finish_clean(&mut redo, &ran, now)?;
+        let signature = database.header.signature;
+        let mut recovered = finished.databases.into_iter();
+        let header = recovered
+            .find(|other| other.header.signature == signature)
+            .map_or_else(|| database.header.clone(), |recovered| recovered.header);
+        Ok(View::new(overlay, &header, database))
+    }
+
+    /// Reads `database` through the overlay at `path`, which a recovery of just this file left.
+    pub fn through_overlay(database: &DatabaseFile, path: &Path) -> Result<Self, ViewError> {
+        let problem = |problem| ViewError::Overlay {
+            path: path.to_owned(),
+            problem,
+        };
+        let file = File::open(path).map_err(|error| problem(error.into()))?;
+        let mut overlay = Overlay::open(Box::new(file)).map_err(problem)?;
+        let Some(header) = overlay.header().cloned() else {
+            return Err(problem(OverlayError::Unfinished));
+        };
+        if overlay.mark() != BaseMark::of(&database.header) {
+            return Err(ViewError::Foreign {
+                path: path.to_owned(),
+                database: database.path().to_owned(),
+            });
+        }
+        overlay.lie_over(Box::new(database.pages()));
+        Ok(View::new(Shared::new(overlay), &header, database))
+    }
+
+    fn new(overlay: Shared<Overlay>, header: &DatabaseHeader, database: &DatabaseFile) -> Self {
+        let size = database.page_size.as_usize();
+        let mut start = vec![0; 2 * size];
+        for page in start.chunks_exact_mut(size) {
+            seal_header(header, page);
+        }
+        let last = overlay.lock().last();
+        View {
+            headers: HeaderCopies::read(&start),
+            page_size: database.page_size,
+            last,
+            path: database.path().to_owned(),
+            overlay,
+        }
+    }
+}
+
+impl PageSource for View {
+    fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    fn last_page(&self) -> Pgno {
+        self.last
+    }
+
+    fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {
+        let there = self.overlay.lock().read_page(pgno, buffer);
+        let there = there.map_err(|source| EvidenceError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        if !there {
+            // A page that recovery added to the file and nothing was written to.
+            buffer.fill(0);
+        }
+        Ok(())
+    }
+
+    fn headers(&self) -> Option<&HeaderCopies> {
+        Some(&self.headers)
+    }
+}
+
+/// Memory up to a limit, then a temporary file without a name, which is gone with the process.
+impl Disk for SpooledTempFile {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        crate::output::read_at(self, buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        crate::output::write_at(self, bytes, offset)
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        SpooledTempFile::set_len(self, length)
+    }
+
+    fn len(&mut self) -> io::Result<u64> {
+        io::Seek::seek(self, io::SeekFrom::End(0))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
