@@ -30,7 +30,7 @@ half() { # a copy by edbcopy that was stopped at one half
     clear_target
     "$EDBCOPY" -q copy "$source" "$copy" --rate-file "$folder/rate" >/dev/null &
     local pid=$!
-    until "$EDBCOPY" status --json "$copy" 2>/dev/null | grep -o '"bytes_arrived":[0-9]*' |
+    until { "$EDBCOPY" status --json "$copy" 2>/dev/null || true; } | grep -o '"bytes_arrived":[0-9]*' |
         awk -F: -v half=$((gib << 29)) '{enough = $2 >= half} END {exit !enough}'; do
         sleep 0.02
     done
@@ -59,7 +59,7 @@ rm -f "$folder"/source.json*
 
 for _ in $(seq "$rounds"); do
     clear_target; measure cp cp --reflink=never "$source" "$copy"
-    clear_target; before=$(cached); measure full "$EDBCOPY" -q copy "$source" "$copy"
+    clear_target; cold; before=$(cached); measure full "$EDBCOPY" -q copy "$source" "$copy"
     echo "cache-growth $(($(cached) - before)) 0"
     half; measure resume "$EDBCOPY" -q copy "$source" "$copy"
     clear_target; cold; head -c $((gib << 29)) "$source" >"$copy"; measure rsync-resume rsync --inplace --append-verify "$source" "$copy"
