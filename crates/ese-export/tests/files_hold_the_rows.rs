@@ -356,3 +356,104 @@ fn deleted_rows_are_those_that_the_engine_marks() {
         );
     }
 }
+
+/// The rows of every table of a real database, with decoded views.
+fn decoded(place: &str) -> Option<Map<String, Json>> {
+    let database = fixtures::real()?.join(place);
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        decoded: true,
+        ..options(folder.path(), Format::Jsonl)
+    };
+    let manifest = run(&database, &options);
+    let tables = manifest.tables.iter().map(|table| {
+        let rows = rows(&folder.path().join(&table.file), Format::Jsonl, &[]);
+        (
+            table.name.clone(),
+            rows.into_iter().map(Json::Object).collect(),
+        )
+    });
+    Some(tables.collect())
+}
+
+#[test]
+fn srum_names_are_those_of_its_map() {
+    let Some(tables) = decoded("museum/SRUM/Win10/APTSimulatorVM/Clean/SRUDB.dat") else {
+        return;
+    };
+    // [MS-DTYP] 2.4.2.2: revision, count, authority of 6 bytes (big-endian), parts of 4 bytes (little-endian).
+    let sid = |bytes: &[u8]| {
+        let parts = bytes[8..].as_chunks::<4>().0.iter();
+        let parts: String = parts
+            .map(|part| format!("-{}", u32::from_le_bytes(*part)))
+            .collect();
+        format!("S-1-{}{parts}", bytes[7])
+    };
+    let text = |bytes: &[u8]| {
+        let units = bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|unit| u16::from_le_bytes(*unit));
+        String::from_utf16(&units.collect::<Vec<_>>())
+            .unwrap()
+            .trim_end_matches('\0')
+            .to_owned()
+    };
+    let mut map = std::collections::HashMap::new();
+    for row in tables["SruDbIdMapTable"].as_array().unwrap() {
+        if let Some(blob) = row["IdBlob"].as_str() {
+            let blob = unhex(blob);
+            let name = if row["IdType"] == 3 {
+                sid(&blob)
+            } else {
+                text(&blob)
+            };
+            map.insert(row["IdIndex"].as_i64().unwrap(), name);
+        }
+    }
+    assert_eq!(
+        map[&4], "S-1-5-19",
+        "0101000000000005 13000000 is LOCAL SERVICE"
+    );
+    let (mut names, mut sids) = (0, 0);
+    for (table, rows) in &tables {
+        for row in rows.as_array().unwrap() {
+            for column in ["AppId", "UserId"] {
+                let Some(id) = row[column].as_i64() else {
+                    continue;
+                };
+                let known = map.get(&id).map_or(Json::Null, |name| json!(name));
+                assert_eq!(row[format!("{column}.name")], known, "{table}");
+                names += usize::from(known.is_string());
+                sids += usize::from(
+                    known
+                        .as_str()
+                        .is_some_and(|name| name.starts_with("S-1-5-")),
+                );
+            }
+        }
+    }
+    eprintln!("{names} names, {sids} of them SIDs");
+    assert!(sids > 100 && names > sids);
+}
+
+#[test]
+fn ual_addresses_dates_and_roles_read_as_others_read_them() {
+    let Some(tables) = decoded("go-ese/testdata/Sample_UAL/HyperV-PC/Current.mdb") else {
+        return;
+    };
+    let first = &tables["CLIENTS"][0];
+    assert_eq!(first["Address"], "00000000000000000000000000000001");
+    assert_eq!(first["Address.ip"], "::1");
+    // go-ese gives 2021-06-12T23:47:21Z; the stored FILETIME holds the fraction.
+    assert_eq!(first["InsertDate.raw"], "0x01d75fe54947fda3");
+    assert_eq!(first["InsertDate"], "2021-06-12T23:47:21.232323Z");
+    let tables = decoded("go-ese/testdata/Sample_UAL/HyperV-PC/SystemIdentity.mdb").unwrap();
+    let roles = tables["ROLE_IDS"].as_array().unwrap();
+    for role in roles {
+        let name = role["RoleName"].as_str().unwrap().trim_end_matches('\0');
+        assert_eq!(role["RoleGuid.name"], name);
+    }
+    assert!(roles.len() > 10);
+}
