@@ -6,4 +6,5 @@
 
 pub mod damage;
 pub mod fixtures;
+pub mod growing;
 pub mod logs;

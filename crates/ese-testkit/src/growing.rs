@@ -1,0 +1,131 @@
+//! A log stream that grows as an engine writes it.
+//!
+//! A generation begins as `E00tmp.log`. When the current log is full, it gets its number, and the prepared one becomes
+//! `E00.log`. The content of the current log is not what it will be when it is closed, so that a reader who takes it too
+//! early is found out.
+
+use crate::fixtures;
+use crate::logs::{records_of, write_segments};
+use ese_format::LogTime;
+use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentHeader};
+use ese_log::LogImage;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The stream and what its next log has to continue.
+pub struct GrowingStream {
+    folder: PathBuf,
+    header: Vec<u8>,
+    records: Vec<Vec<u8>>,
+    generation: u32,
+    /// Seconds that this life of the stream adds to the times of its logs.
+    life: i64,
+}
+
+impl GrowingStream {
+    /// Begins a stream `E00` in the existing folder `folder`, with logs of `size` bytes.
+    pub fn begin(folder: &Path, size: usize) -> Self {
+        let state = fixtures::testdata_set("crash-p8k").join("state");
+        let logs = fixtures::files_below(&state).into_iter();
+        let images: Vec<LogImage> = logs.filter_map(|path| LogImage::read(&path).ok()).collect();
+        let first = images.first().expect("the set has logs");
+        let mut room = size - 4 * SEGMENT_SIZE;
+        // Headers of segments and what is left free at their ends take about this much.
+        let fits = |record: &Vec<u8>| {
+            room = room.saturating_sub(record.len() * 51 / 50);
+            room > 0
+        };
+        let records = images.iter().cycle().flat_map(records_of).take_while(fits);
+        let mut header = first.bytes[..SEGMENT_SIZE].to_vec();
+        let segments =
+            u16::try_from(size / SEGMENT_SIZE).expect("a log has at most 65535 segments");
+        header[12..14].copy_from_slice(&segments.to_le_bytes());
+        let mut stream = GrowingStream {
+            folder: folder.to_owned(),
+            records: records.collect(),
+            header,
+            generation: 0,
+            life: 0,
+        };
+        stream.prepare(LogTime::default(), 0);
+        stream
+    }
+
+    /// Where the log of a closed generation is.
+    pub fn path(&self, generation: u32) -> PathBuf {
+        self.folder.join(format!("E00{generation:08X}.log"))
+    }
+
+    /// Where the current log is.
+    pub fn current(&self) -> PathBuf {
+        self.folder.join("E00.log")
+    }
+
+    /// The newest generation that is closed.
+    pub fn closed(&self) -> u32 {
+        self.generation - 1
+    }
+
+    /// Completes the current log, gives it its number, and begins the next one.
+    pub fn roll(&mut self) {
+        let log = write_segments(&self.header, &self.records);
+        fs::write(self.current(), &log).expect("the folder is writable");
+        let header = LogHeader::read(&log).expect("a whole header");
+        self.prepare(header.as_read().created, accumulated(&log));
+    }
+
+    /// Closes `count` generations.
+    pub fn roll_many(&mut self, count: u32) {
+        (0..count).for_each(|_| self.roll());
+    }
+
+    /// Loses the current log and all generations from `from` on, as a lossy failover does, and goes on from there with
+    /// others.
+    pub fn lose_from(&mut self, from: u32) {
+        for generation in from..=self.closed() {
+            fs::remove_file(self.path(generation)).expect("the log is there");
+        }
+        fs::remove_file(self.current()).expect("the current log is there");
+        let before = fs::read(self.path(from - 1)).expect("the log before is there");
+        self.life += 3600;
+        self.generation = from - 1;
+        let created = LogHeader::read(&before)
+            .expect("a whole header")
+            .as_read()
+            .created;
+        self.prepare(created, accumulated(&before));
+    }
+
+    /// Begins the next generation behind a log that was created and has the sum as given.
+    fn prepare(&mut self, before: LogTime, sum: u64) {
+        let finished = self.generation;
+        self.generation += 1;
+        let seconds = jiff::SignedDuration::from_secs(i64::from(self.generation) + self.life);
+        let created = LogTime::from_timestamp(jiff::Timestamp::UNIX_EPOCH + seconds);
+        self.header[4..8].copy_from_slice(&self.generation.to_le_bytes());
+        self.header[16..24].copy_from_slice(&created.0);
+        self.header[24..32].copy_from_slice(&before.0);
+        self.header[653..661].copy_from_slice(&sum.to_le_bytes());
+        let begun = write_segments(&self.header, &self.records[..self.records.len() / 2]);
+        let prepared = self.folder.join("E00tmp.log");
+        fs::write(&prepared, begun).expect("the folder is writable");
+        if self.current().exists() {
+            fs::rename(self.current(), self.path(finished)).expect("the folder is writable");
+        }
+        fs::rename(prepared, self.current()).expect("the folder is writable");
+    }
+}
+
+/// The exclusive or of the checksums of all segments that hold records.
+pub fn accumulated(log: &[u8]) -> u64 {
+    let header = LogHeader::read(log).expect("a whole header");
+    let generation = header.as_read().generation;
+    let segments = log.chunks_exact(SEGMENT_SIZE).enumerate().skip(1);
+    let headers = segments.filter_map(|(number, segment)| {
+        let segment = SegmentHeader::read(segment, 0).ok()?;
+        let own =
+            segment.lgpos.generation == generation && usize::from(segment.lgpos.segment) == number;
+        own.then_some(segment.checksum)
+    });
+    headers.fold(0, |sum, checksum| sum ^ checksum)
+}
