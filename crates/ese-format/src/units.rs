@@ -3,13 +3,13 @@
 //! Widths are those of the reference (`inc/daedef.hxx`, `inc/_jet.hxx`): `PGNO`, `OBJID` and `LONG lGeneration` are
 //! 32 bits, `DBTIME` 64, `PROCID` 16.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! unit {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub $inner);
 

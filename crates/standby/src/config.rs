@@ -1,0 +1,331 @@
+//! The configuration: a TOML file that people edit and `scr enable` adds to, comments kept.
+//!
+//! ```toml
+//! state = "/var/lib/scr"            # folder of the state files; relative to this file if not absolute
+//!
+//! [service]                         # all optional
+//! poll = "0.00:00:01"               # how often a source is looked at
+//! retry = "0.00:00:10"              # wait before a log or a source is tried again
+//! kept_back = 50                    # newest logs that are never replayed
+//!
+//! [[copy]]
+//! name = "First Storage Group"
+//! replay_lag = "1.00:00:00"
+//! truncation_lag = "0.00:00:00"
+//! source = { machine = "EXA", base = "E00", logs = "/mnt/exa/logs", system = "/mnt/exa/logs", database = "/mnt/exa/MBX1.edb" }
+//! target = { machine = "EXB", logs = "/srv/scr/logs", system = "/srv/scr/logs", database = "/srv/scr/MBX1.edb" }
+//! ```
+//!
+//! Read anew before every pass of the service, so that an edit takes effect without a restart.
+
+use crate::error::{StandbyError, at};
+use crate::lag::Lag;
+use crate::rules::KEPT_BACK;
+use crate::state::replace_file;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+use toml_edit::{ArrayOfTables, DocumentMut, Item};
+
+/// More targets of one source than this are not advised ("Planning for Standby Continuous Replication").
+pub const ADVISED_TARGETS: usize = 4;
+/// More sources at one target machine than this are not supported by the product.
+pub const ADVISED_COPIES: usize = 50;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Folder of the state files.
+    pub state: PathBuf,
+    /// How the service works.
+    #[serde(default)]
+    pub service: Service,
+    /// The copies.
+    #[serde(default, rename = "copy")]
+    pub copies: Vec<CopyConfig>,
+}
+
+/// How the service works.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// How often a source is looked at.
+    pub poll: Lag,
+    /// The wait before something that failed is tried again.
+    pub retry: Lag,
+    /// Newest logs that are never replayed.
+    pub kept_back: u32,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Service {
+            poll: Lag::from_seconds(1),
+            retry: Lag::from_seconds(10),
+            kept_back: KEPT_BACK,
+        }
+    }
+}
+
+/// One copy of a storage group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyConfig {
+    /// Its name, unique in the configuration.
+    pub name: String,
+    /// How old a log must be to be replayed.
+    #[serde(default = "default_replay_lag")]
+    pub replay_lag: Lag,
+    /// How much older it must be to be deleted.
+    #[serde(default = "no_lag")]
+    pub truncation_lag: Lag,
+    /// What is copied.
+    pub source: SourceConfig,
+    /// Where to.
+    pub target: TargetConfig,
+}
+
+fn default_replay_lag() -> Lag {
+    Lag::DEFAULT_REPLAY
+}
+
+fn no_lag() -> Lag {
+    Lag::ZERO
+}
+
+/// A storage group: one log stream and its database. It is only read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// The server, as people call it.
+    pub machine: String,
+    /// Base name of the log stream: `E00`.
+    pub base: String,
+    /// Folder of the logs.
+    pub logs: PathBuf,
+    /// Folder of the checkpoint.
+    pub system: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+}
+
+/// The folders of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetConfig {
+    /// The server, as people call it.
+    pub machine: String,
+    /// Folder of the inspected logs.
+    pub logs: PathBuf,
+    /// Folder of the checkpoint.
+    pub system: PathBuf,
+    /// The copy of the database.
+    pub database: PathBuf,
+    /// Folder for logs that are not inspected yet, in the file system of the logs; `inspector` in their folder unless
+    /// it is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspector: Option<PathBuf>,
+}
+
+impl TargetConfig {
+    /// Folder for logs that are not inspected yet.
+    pub fn inspector(&self) -> PathBuf {
+        let given = self.inspector.clone();
+        given.unwrap_or_else(|| self.logs.join("inspector"))
+    }
+}
+
+impl Configuration {
+    /// Reads and checks the configuration at `path`.
+    pub fn load(path: &Path) -> Result<Self, StandbyError> {
+        let text = fs::read_to_string(path).map_err(at(path))?;
+        let mut configuration: Configuration =
+            toml_edit::de::from_str(&text).map_err(|error| StandbyError::Configuration {
+                path: path.to_owned(),
+                problem: error.to_string().trim_end().to_owned(),
+            })?;
+        if let Some(folder) = path.parent() {
+            configuration.state = folder.join(&configuration.state);
+        }
+        configuration.check()?;
+        Ok(configuration)
+    }
+
+    /// The copy called `name`; case does not matter.
+    pub fn copy(&self, name: &str) -> Result<&CopyConfig, StandbyError> {
+        let mut copies = self.copies.iter();
+        let found = copies.find(|copy| copy.name.eq_ignore_ascii_case(name));
+        found.ok_or_else(|| StandbyError::NoCopy {
+            name: name.to_owned(),
+            known: self.copies.iter().map(|copy| copy.name.clone()).collect(),
+        })
+    }
+
+    /// What is allowed but not advised.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut targets: BTreeMap<&Path, usize> = BTreeMap::new();
+        for copy in &self.copies {
+            *targets.entry(&copy.source.logs).or_default() += 1;
+        }
+        let many = targets
+            .into_iter()
+            .filter(|(_, count)| *count > ADVISED_TARGETS);
+        let mut warnings: Vec<String> = many
+            .map(|(logs, count)| {
+                format!(
+                    "{count} targets copy {}: more than {ADVISED_TARGETS} are not advised",
+                    logs.display()
+                )
+            })
+            .collect();
+        if self.copies.len() > ADVISED_COPIES {
+            let count = self.copies.len();
+            warnings.push(format!(
+                "{count} copies are served here: more than {ADVISED_COPIES} are not advised"
+            ));
+        }
+        warnings
+    }
+
+    fn check(&self) -> Result<(), StandbyError> {
+        let mut names = BTreeSet::new();
+        let mut folders: BTreeMap<&Path, &str> = BTreeMap::new();
+        for copy in &self.copies {
+            copy.check()?;
+            if !names.insert(copy.name.to_ascii_lowercase()) {
+                let name = copy.name.clone();
+                return Err(StandbyError::Exists { name });
+            }
+            for folder in [&*copy.target.logs, &*copy.target.database] {
+                if let Some(other) = folders.insert(folder, &copy.name) {
+                    return Err(copy.wrong(format!("copy {other:?} has {} too", folder.display())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CopyConfig {
+    /// The name of the files that keep its state.
+    pub fn file_name(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
+    fn wrong(&self, problem: impl Into<String>) -> StandbyError {
+        StandbyError::Copy {
+            name: self.name.clone(),
+            problem: problem.into(),
+        }
+    }
+
+    fn check(&self) -> Result<(), StandbyError> {
+        let plain = |char: char| char.is_ascii_alphanumeric() || " -_.".contains(char);
+        let name = &self.name;
+        if name.is_empty()
+            || name.len() > 64
+            || name.starts_with(['.', ' '])
+            || !name.chars().all(plain)
+        {
+            return Err(self.wrong("a name is up to 64 letters, digits, spaces, '-', '_' and '.'; its state file is called so"));
+        }
+        if self.source.base.chars().count() != ese_log::BASE_NAME_LENGTH {
+            return Err(self.wrong("the base name of a log stream has three characters, as in E00"));
+        }
+        let source = [
+            &self.source.logs,
+            &self.source.system,
+            &self.source.database,
+        ];
+        let inspector = self.target.inspector();
+        let target = [
+            &self.target.logs,
+            &self.target.system,
+            &self.target.database,
+            &inspector,
+        ];
+        if let Some(path) = source
+            .into_iter()
+            .chain(target)
+            .find(|path| !path.is_absolute())
+        {
+            return Err(self.wrong(format!("{} is not an absolute path", path.display())));
+        }
+        for path in target {
+            let inside = |folder: &&PathBuf| path.starts_with(folder);
+            if let Some(folder) = source.iter().copied().find(inside) {
+                return Err(self.wrong(format!(
+                    "{} is at the source, in {}; nothing is ever written there",
+                    path.display(),
+                    folder.display()
+                )));
+            }
+        }
+        if inspector == self.target.logs {
+            return Err(self.wrong("logs that are not inspected yet need a folder of their own"));
+        }
+        Ok(())
+    }
+}
+
+/// Adds a copy to the configuration at `path`, which is made if there is none; what stands there stays as it is.
+pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
+    edit(path, |copies| {
+        let item = toml_edit::ser::to_document(copy).map_err(|error| error.to_string())?;
+        let mut table = item.as_table().clone();
+        for part in ["source", "target"] {
+            if let Some(Item::Table(inner)) = table.get(part).cloned() {
+                let inline = toml_edit::value(inner.into_inline_table());
+                table.insert(part, inline);
+            }
+        }
+        copies.push(table);
+        Ok(())
+    })
+}
+
+/// Takes a copy out of the configuration at `path`.
+pub fn remove_copy(path: &Path, name: &str) -> Result<(), StandbyError> {
+    edit(path, |copies| {
+        copies.retain(|copy| {
+            let found = copy.get("name").and_then(Item::as_str);
+            !found.is_some_and(|found| found.eq_ignore_ascii_case(name))
+        });
+        Ok(())
+    })
+}
+
+/// Changes the copies of the configuration at `path`. The result is checked before it replaces the file.
+fn edit(
+    path: &Path,
+    change: impl FnOnce(&mut ArrayOfTables) -> Result<(), String>,
+) -> Result<(), StandbyError> {
+    let wrong = |problem: String| StandbyError::Configuration {
+        path: path.to_owned(),
+        problem,
+    };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "state = \"state\"\n".to_owned(),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| wrong(error.to_string()))?;
+    let copies = document
+        .entry("copy")
+        .or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+    let Some(copies) = copies.as_array_of_tables_mut() else {
+        return Err(wrong(
+            "`copy` is not a list of tables: write [[copy]]".to_owned(),
+        ));
+    };
+    change(copies).map_err(wrong)?;
+    let text = document.to_string();
+    let result: Configuration =
+        toml_edit::de::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    result.check()?;
+    replace_file(path, text.as_bytes())
+}

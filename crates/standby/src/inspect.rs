@@ -1,0 +1,257 @@
+//! The inspection that a log has to pass before it comes into the log folder of a copy.
+//!
+//! A log passes when its header and every segment fit their checksums, every record can be read, it has the size and the
+//! generation that it should have, it is of the stream and continues the log before it. And the log after it, whose
+//! header names the time and the accumulated checksum of its predecessor, must continue this one: that is how a log is
+//! found out whose last bytes had not arrived yet.
+
+use crate::state::TroubleKind;
+use ese_format::log::LogHeader;
+use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
+use ese_log::{LogError, LogImage, RecordCursor};
+use std::path::Path;
+use thiserror::Error;
+
+/// What the next log has to fit to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its generation.
+    pub generation: Generation,
+    /// The stream's signature.
+    pub signature: Signature,
+    /// When it was begun.
+    pub created: LogTime,
+    /// Exclusive or of the checksums of its segments; 0 in the older layout.
+    pub accumulated_checksum: u64,
+    /// Size of every log of the stream in bytes.
+    pub file_size: u64,
+    /// Page size of the stream's databases.
+    pub page_size: u32,
+}
+
+/// What a log is expected to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected<'a> {
+    /// Its generation.
+    pub generation: Generation,
+    /// The log before it.
+    pub before: Option<&'a Link>,
+    /// The stream's signature, if it is known from elsewhere.
+    pub signature: Option<Signature>,
+    /// The header of the log after it, if that is there.
+    pub after: Option<&'a LogHeader>,
+}
+
+/// Why a log does not pass.
+#[derive(Debug, Error)]
+pub enum Rejection {
+    /// Nothing of it can be believed.
+    #[error("{0}")]
+    Unreadable(#[from] LogError),
+    /// It is cut off, or grew.
+    #[error("the file has {size} bytes, its header says {expected}")]
+    Size {
+        /// Its size.
+        size: u64,
+        /// What its header says.
+        expected: u64,
+    },
+    /// It has another generation than its name says.
+    #[error("the header says generation {found} ({found:#x})")]
+    Generation {
+        /// What its header says.
+        found: Generation,
+    },
+    /// It is damaged.
+    #[error("the log is damaged at {lgpos}: {what}")]
+    Damaged {
+        /// Where.
+        lgpos: Lgpos,
+        /// What is wrong there.
+        what: String,
+    },
+    /// It belongs to another stream.
+    #[error("log signature is {found}, the stream has {expected}")]
+    Foreign {
+        /// Its signature.
+        found: Signature,
+        /// The stream's.
+        expected: Signature,
+    },
+    /// It is of another make than the stream.
+    #[error("{what} is {found}, the stream has {expected}")]
+    Geometry {
+        /// What differs.
+        what: &'static str,
+        /// What it has.
+        found: u64,
+        /// What the stream has.
+        expected: u64,
+    },
+    /// It does not continue the log before it.
+    #[error("it continues a log created {found}, but the one before it was created {expected}")]
+    PreviousCreated {
+        /// What it names.
+        found: LogTime,
+        /// What the one before has.
+        expected: LogTime,
+    },
+    /// It was written after another state of the log before it.
+    #[error(
+        "it names {found:#018x} as the accumulated checksum of the log before it, which has {expected:#018x}"
+    )]
+    AccumulatedChecksum {
+        /// What it names.
+        found: u64,
+        /// What the one before has.
+        expected: u64,
+    },
+    /// The log after it continues another one.
+    #[error(
+        "the log after it continues another state of it: it is not complete, or one of both is not genuine"
+    )]
+    After,
+}
+
+impl Rejection {
+    /// What kind of trouble it makes.
+    pub fn kind(&self) -> TroubleKind {
+        match self {
+            Rejection::Unreadable(_)
+            | Rejection::Size { .. }
+            | Rejection::Generation { .. }
+            | Rejection::Damaged { .. }
+            | Rejection::After => TroubleKind::Damaged,
+            Rejection::Foreign { .. } | Rejection::Geometry { .. } => TroubleKind::Foreign,
+            Rejection::PreviousCreated { .. } | Rejection::AccumulatedChecksum { .. } => {
+                TroubleKind::Diverged
+            }
+        }
+    }
+
+    /// The error that recovery would end with.
+    pub fn jet(&self) -> JetError {
+        match self {
+            Rejection::Unreadable(error) => error.jet().unwrap_or(JetError::LOG_FILE_CORRUPT),
+            Rejection::Size { .. } => JetError::LOG_FILE_SIZE_MISMATCH,
+            Rejection::Generation { .. } | Rejection::PreviousCreated { .. } => {
+                JetError::INVALID_LOG_SEQUENCE
+            }
+            Rejection::Damaged { .. } => JetError::LOG_FILE_CORRUPT,
+            Rejection::Foreign { .. } => JetError::BAD_LOG_SIGNATURE,
+            Rejection::Geometry { .. } => JetError::DATABASE_LOG_SET_MISMATCH,
+            Rejection::AccumulatedChecksum { .. } | Rejection::After => {
+                JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH
+            }
+        }
+    }
+}
+
+/// Inspects the closed log at `path`; gives what the next one has to fit to.
+pub fn inspect(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
+    let image = LogImage::read(path)?;
+    let link = Link {
+        generation: image.header.generation,
+        signature: image.header.signature,
+        created: image.header.created,
+        accumulated_checksum: image.body.accumulated_checksum,
+        file_size: image.header.file_size(),
+        page_size: image.header.page_size(),
+    };
+    let size = image.bytes.len() as u64;
+    if size != link.file_size {
+        return Err(Rejection::Size {
+            size,
+            expected: link.file_size,
+        });
+    }
+    if link.generation != expected.generation {
+        return Err(Rejection::Generation {
+            found: link.generation,
+        });
+    }
+    belongs(&link, expected)?;
+    undamaged(&image)?;
+    continues(&image.header, expected.before)?;
+    match expected.after {
+        Some(after) if after.generation.0 == link.generation.0.wrapping_add(1) => {
+            continues(after, Some(&link)).map_err(|_| Rejection::After)?;
+        }
+        _ => {}
+    }
+    Ok(link)
+}
+
+fn belongs(link: &Link, expected: Expected<'_>) -> Result<(), Rejection> {
+    let signature = expected
+        .before
+        .map(|before| before.signature)
+        .or(expected.signature);
+    if let Some(expected) = signature.filter(|expected| *expected != link.signature) {
+        return Err(Rejection::Foreign {
+            found: link.signature,
+            expected,
+        });
+    }
+    let Some(before) = expected.before else {
+        return Ok(());
+    };
+    let geometry = [
+        (
+            "page size",
+            u64::from(link.page_size),
+            u64::from(before.page_size),
+        ),
+        ("log file size", link.file_size, before.file_size),
+    ];
+    match geometry
+        .into_iter()
+        .find(|(_, found, expected)| found != expected)
+    {
+        Some((what, found, expected)) => Err(Rejection::Geometry {
+            what,
+            found,
+            expected,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn undamaged(image: &LogImage) -> Result<(), Rejection> {
+    if let Some(damage) = image
+        .body
+        .damage
+        .iter()
+        .find(|damage| damage.is_fatal(false))
+    {
+        let (lgpos, what) = (damage.lgpos(), damage.to_string());
+        return Err(Rejection::Damaged { lgpos, what });
+    }
+    let mut records = RecordCursor::new();
+    loop {
+        match records.advance(image) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(bad) => {
+                let (lgpos, what) = (bad.lgpos, bad.problem.to_string());
+                return Err(Rejection::Damaged { lgpos, what });
+            }
+        }
+    }
+}
+
+fn continues(header: &LogHeader, before: Option<&Link>) -> Result<(), Rejection> {
+    let Some(before) = before else { return Ok(()) };
+    if header.previous_created != before.created {
+        let (found, expected) = (header.previous_created, before.created);
+        return Err(Rejection::PreviousCreated { found, expected });
+    }
+    let (found, expected) = (
+        header.previous_accumulated_checksum,
+        before.accumulated_checksum,
+    );
+    if found != 0 && found != expected {
+        return Err(Rejection::AccumulatedChecksum { found, expected });
+    }
+    Ok(())
+}

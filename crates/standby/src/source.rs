@@ -1,0 +1,167 @@
+//! Where logs come from: the log folder of a storage group, local or mounted. It is only read.
+
+use ese_format::Generation;
+use ese_format::log::{HEADER_SIZE, LogHeader};
+use ese_log::{FileRole, LogError, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
+use evidence::{EvidenceError, EvidenceFile};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The logs of a stream, as their names and the header of the current log tell.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Logs whose names have a generation.
+    pub named: BTreeMap<Generation, PathBuf>,
+    /// Where the current log is, and its header, if it can be believed at this moment.
+    pub current: Option<(PathBuf, LogHeader)>,
+    /// How the stream spells its names.
+    pub naming: Option<Naming>,
+}
+
+impl Listing {
+    /// The newest generation that is closed: there is a higher one, which the engine begins only when this one is
+    /// complete.
+    pub fn newest_closed(&self) -> Option<Generation> {
+        let current = self.current.as_ref().map(|(_, header)| header.generation);
+        let highest = *self.named.keys().next_back()?;
+        let newest = current.max(Some(highest))?;
+        self.named
+            .range(..newest)
+            .next_back()
+            .map(|(generation, _)| *generation)
+    }
+
+    /// Where the log with this generation is, under a number or as the current log.
+    pub fn find(&self, generation: Generation) -> Option<&Path> {
+        let current = || {
+            let (path, header) = self.current.as_ref()?;
+            (header.generation == generation).then_some(path)
+        };
+        self.named
+            .get(&generation)
+            .or_else(current)
+            .map(PathBuf::as_path)
+    }
+
+    /// The lowest generation that has a file of its own.
+    pub fn oldest(&self) -> Option<Generation> {
+        self.named.keys().next().copied()
+    }
+}
+
+/// Why a log could not be brought here.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] EvidenceError),
+    /// It is larger than a log can be.
+    #[error("{} has {size} bytes, more than a log file can have ({MAX_LOG_SIZE})", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+    },
+    /// The target could not be written.
+    #[error("{source}")]
+    Target {
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A log stream that can be copied.
+pub trait LogSource: Send {
+    /// What is there now.
+    fn list(&self) -> Result<Listing, LogError>;
+
+    /// The header of the log at `path`, if it can be believed.
+    fn header(&self, path: &Path) -> Option<LogHeader>;
+
+    /// Writes the log at `path` to `to`; returns its size.
+    fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError>;
+}
+
+/// The logs of one stream in a folder.
+#[derive(Debug, Clone)]
+pub struct FolderSource {
+    folder: PathBuf,
+    base: String,
+}
+
+impl FolderSource {
+    /// The stream `base` in `folder`.
+    pub fn new(folder: &Path, base: &str) -> Self {
+        FolderSource {
+            folder: folder.to_owned(),
+            base: base.to_owned(),
+        }
+    }
+}
+
+impl LogSource for FolderSource {
+    fn list(&self) -> Result<Listing, LogError> {
+        list(&self.folder, &self.base)
+    }
+
+    fn header(&self, path: &Path) -> Option<LogHeader> {
+        header(path)
+    }
+
+    fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
+        let file = EvidenceFile::open(path)?;
+        let size = file.length();
+        if size > MAX_LOG_SIZE {
+            return Err(FetchError::TooLarge {
+                path: path.to_owned(),
+                size,
+            });
+        }
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        while offset < size {
+            let part = usize::try_from(size - offset)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let part = &mut buffer[..part];
+            file.read_exact_at(part, offset)?;
+            to.write_all(part)
+                .map_err(|source| FetchError::Target { source })?;
+            offset += part.len() as u64;
+        }
+        Ok(size)
+    }
+}
+
+/// The stream `base` in `folder`; a folder without it has an empty listing.
+pub(crate) fn list(folder: &Path, base: &str) -> Result<Listing, LogError> {
+    let mut listing = Listing {
+        named: BTreeMap::new(),
+        current: None,
+        naming: None,
+    };
+    let files = match StreamFiles::find(folder, Some(base)) {
+        Ok(files) => files,
+        Err(LogError::NoStream { .. }) => return Ok(listing),
+        Err(error) => return Err(error),
+    };
+    for file in files.logs {
+        if let FileRole::Generation { generation, .. } = file.role {
+            listing.named.entry(generation).or_insert(file.path);
+        }
+    }
+    let current = files.current.into_iter().next();
+    listing.current = current.and_then(|file| Some((file.path.clone(), header(&file.path)?)));
+    listing.naming = Some(files.naming);
+    Ok(listing)
+}
+
+fn header(path: &Path) -> Option<LogHeader> {
+    let start = EvidenceFile::open(path)
+        .and_then(|file| file.start(HEADER_SIZE))
+        .ok()?;
+    Some(trusted_header(&start).ok()?.0)
+}

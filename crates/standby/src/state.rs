@@ -1,0 +1,298 @@
+//! The state of a copy: one file, replaced as a whole, and two locks.
+//!
+//! | file | what |
+//! |---|---|
+//! | `NAME.json` | the state, `edbkit.scr-state/1` |
+//! | `NAME.lock` | held while the state is changed, for moments |
+//! | `NAME.service` | held by the process that serves the copy, as long as it runs |
+//!
+//! The state remembers only what files cannot tell: orders of the administrator, trouble, and times. Which logs are
+//! there is told by the log folder, how far the database is by its header. So nothing is wrong when a process dies
+//! between a change of a file and the change of the state: the next pass sees the file.
+
+use crate::error::{StandbyError, at};
+use ese_format::{Generation, JetError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const SCHEMA: &str = "edbkit.scr-state/1";
+
+/// What is remembered of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    schema: String,
+    /// Since when an administrator wants it to rest, and why.
+    pub suspended: Option<Suspension>,
+    /// What is wrong.
+    pub trouble: Option<Trouble>,
+    /// The newest closed log that was seen at the source.
+    pub generated: Option<Progress>,
+    /// The newest log that was fetched.
+    pub copied: Option<Progress>,
+    /// The newest log of the unbroken chain in the log folder.
+    pub inspected: Option<Progress>,
+    /// The newest log that was replayed to its end.
+    pub replayed: Option<Progress>,
+    /// The oldest log in the log folder.
+    pub oldest: Option<Generation>,
+    /// What the next log is waited for, in words.
+    pub waits: Option<String>,
+    /// When the service last looked after the copy.
+    pub served: Option<Timestamp>,
+}
+
+/// How far something came, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The generation.
+    pub generation: Generation,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+/// An order to rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub comment: Option<String>,
+}
+
+/// What keeps a copy from going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What kind.
+    pub kind: TroubleKind,
+    /// What happened, in one line.
+    pub reason: String,
+    /// The engine's error number, where it has one.
+    pub jet: Option<Jet>,
+    /// The log it is about.
+    pub generation: Option<Generation>,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried again; none if a person has to act first.
+    pub next_try: Option<Timestamp>,
+}
+
+/// A JET error as it is kept and shown: `{"code": -528, "name": "MissingLogFile"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jet {
+    /// The number.
+    pub code: i32,
+    /// Its name without `JET_err`.
+    pub name: String,
+}
+
+impl From<JetError> for Jet {
+    fn from(jet: JetError) -> Self {
+        Jet {
+            code: jet.code,
+            name: jet.name.to_owned(),
+        }
+    }
+}
+
+/// Kinds of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// The source cannot be listed or read.
+    SourceUnreachable,
+    /// A log at the source is in use by another program.
+    Locked,
+    /// The target cannot be written; its disk is full, perhaps.
+    TargetWrite,
+    /// A log is damaged, cut off or half written.
+    Damaged,
+    /// A log is missing at the source though there are later ones.
+    Gap,
+    /// A log belongs to another stream.
+    Foreign,
+    /// A log does not continue the one before it.
+    Diverged,
+}
+
+impl TroubleKind {
+    /// How often it is tried before a person has to act; `None` for what passes by itself.
+    pub fn patience(self) -> Option<u32> {
+        match self {
+            TroubleKind::SourceUnreachable | TroubleKind::Locked | TroubleKind::TargetWrite => None,
+            TroubleKind::Damaged
+            | TroubleKind::Gap
+            | TroubleKind::Foreign
+            | TroubleKind::Diverged => Some(3),
+        }
+    }
+}
+
+/// How often something is tried before the copy is shown as Failed.
+pub const ATTEMPTS_BEFORE_FAILED: u32 = 3;
+
+impl Trouble {
+    /// Whether the copy is Failed by it, and not only delayed.
+    pub fn is_failure(&self) -> bool {
+        self.next_try.is_none() || self.attempts >= ATTEMPTS_BEFORE_FAILED
+    }
+
+    /// Whether a person has to act.
+    pub fn is_final(&self) -> bool {
+        self.next_try.is_none()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            schema: SCHEMA.to_owned(),
+            suspended: None,
+            trouble: None,
+            generated: None,
+            copied: None,
+            inspected: None,
+            replayed: None,
+            oldest: None,
+            waits: None,
+            served: None,
+        }
+    }
+}
+
+/// The files of one copy's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFile {
+    folder: PathBuf,
+    name: String,
+}
+
+/// Held by the process that serves a copy; given back when it is dropped or the process ends.
+#[derive(Debug)]
+pub struct ServiceLock {
+    _file: File,
+}
+
+impl StateFile {
+    /// The state `name` in `folder`.
+    pub fn new(folder: &Path, name: String) -> Self {
+        StateFile {
+            folder: folder.to_owned(),
+            name,
+        }
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.folder.join(format!("{}.{extension}", self.name))
+    }
+
+    /// The state as it is; the first one if there is none yet.
+    pub fn read(&self) -> Result<State, StandbyError> {
+        let path = self.file("json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
+            Err(error) => return Err(at(&path)(error)),
+        };
+        let unknown = |problem: String| StandbyError::State {
+            path: path.clone(),
+            problem,
+        };
+        let state: State =
+            serde_json::from_slice(&bytes).map_err(|error| unknown(error.to_string()))?;
+        if state.schema != SCHEMA {
+            return Err(unknown(format!("it is {:?}, not {SCHEMA:?}", state.schema)));
+        }
+        Ok(state)
+    }
+
+    /// Changes the state, alone, and replaces the file if there is a change. Gives the new state.
+    pub fn update(&self, change: impl FnOnce(&mut State)) -> Result<State, StandbyError> {
+        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
+        let path = self.file("lock");
+        let lock = open_lock(&path)?;
+        lock.lock().map_err(at(&path))?;
+        let before = self.read()?;
+        let mut state = before.clone();
+        change(&mut state);
+        let path = self.file("json");
+        if state != before || !path.exists() {
+            let mut bytes = serde_json::to_vec_pretty(&state).unwrap_or_default();
+            bytes.push(b'\n');
+            replace_file(&path, &bytes)?;
+        }
+        Ok(state)
+    }
+
+    /// Takes the copy for this process alone.
+    pub fn serve(&self) -> Result<ServiceLock, StandbyError> {
+        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
+        let path = self.file("service");
+        let file = open_lock(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(ServiceLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StandbyError::Served {
+                name: self.name.clone(),
+                lock: path,
+            }),
+            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Forgets the state. The caller serves the copy. The locks stay: a lock that is removed while another process waits
+    /// for it locks nothing.
+    pub fn remove(&self, _service: ServiceLock) -> Result<(), StandbyError> {
+        let path = self.file("json");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, StandbyError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(at(path))
+}
+
+/// Replaces a file as a whole: readers and a crash see the old content or the new one.
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StandbyError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut new = tempfile::Builder::new();
+    new.prefix(".scr-").suffix(".partial");
+    make_readable(&mut new);
+    let mut new = new.tempfile_in(folder).map_err(at(folder))?;
+    let written = new
+        .write_all(content)
+        .and_then(|()| new.as_file().sync_all());
+    written.map_err(at(path))?;
+    new.persist(path).map_err(|error| at(path)(error.error))?;
+    sync_folder(folder).map_err(at(folder))
+}
+
+/// Temporary files are for their owner alone; what other programs watch is an ordinary file.
+#[cfg(unix)]
+fn make_readable(builder: &mut tempfile::Builder<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o644));
+}
+
+#[cfg(not(unix))]
+fn make_readable(_builder: &mut tempfile::Builder<'_, '_>) {}
+
+/// Makes new names in a folder outlive a power loss, where the operating system knows such a thing.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! How copies stand, in the words of `Get-StorageGroupCopyStatus`.
+//!
+//! Facts: the cmdlet's page (Exchange 2007 SP1) for names and order of the fields. Everything is taken from the state, so
+//! that it can be asked while the service works.
+
+use crate::clock::age;
+use crate::config::{CopyConfig, Service};
+use crate::lag::Lag;
+use crate::state::{Progress, State, Suspension, Trouble};
+use ese_format::Generation;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt;
+
+/// The state of a copy in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summary {
+    /// Nothing keeps it from going on.
+    Healthy,
+    /// An administrator has stopped it.
+    Suspended,
+    /// Something keeps it from going on.
+    Failed,
+    /// No log has been inspected yet.
+    Initializing,
+}
+
+impl Summary {
+    /// All of them.
+    pub const ALL: [Summary; 4] = [
+        Summary::Healthy,
+        Summary::Suspended,
+        Summary::Failed,
+        Summary::Initializing,
+    ];
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Summary::Healthy => "Healthy",
+            Summary::Suspended => "Suspended",
+            Summary::Failed => "Failed",
+            Summary::Initializing => "Initializing",
+        })
+    }
+}
+
+/// How one copy stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyStatus {
+    /// Its name.
+    pub name: String,
+    /// The server that is copied.
+    pub source: String,
+    /// The server with the copy.
+    pub target: String,
+    /// In one word.
+    pub summary: Summary,
+    /// What is wrong.
+    pub trouble: Option<Trouble>,
+    /// The order to rest.
+    pub suspended: Option<Suspension>,
+    /// Closed logs that were not inspected yet.
+    pub copy_queue_length: u32,
+    /// Inspected logs that were not replayed yet.
+    pub replay_queue_length: u32,
+    /// The newest closed log at the source.
+    pub generated: Option<Progress>,
+    /// The newest log that was fetched.
+    pub copied: Option<Progress>,
+    /// The newest log that was inspected.
+    pub inspected: Option<Progress>,
+    /// The newest log that was replayed.
+    pub replayed: Option<Progress>,
+    /// The oldest log in the log folder of the copy.
+    pub oldest: Option<Generation>,
+    /// How old a log must be to be replayed.
+    pub replay_lag: Lag,
+    /// How much older to be deleted.
+    pub truncation_lag: Lag,
+    /// What it waits for.
+    pub waits: Option<String>,
+    /// When the service last looked after it.
+    pub served: Option<Timestamp>,
+    /// Whether the service did so lately.
+    pub is_served: bool,
+}
+
+/// How the copy with this configuration and this state stands.
+pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timestamp) -> CopyStatus {
+    let failed = state.trouble.as_ref().is_some_and(Trouble::is_failure);
+    let summary = match &state {
+        _ if failed => Summary::Failed,
+        State {
+            suspended: Some(_), ..
+        } => Summary::Suspended,
+        State {
+            inspected: None, ..
+        } => Summary::Initializing,
+        _ => Summary::Healthy,
+    };
+    let number = |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
+    let oldest = state.oldest.map_or(0, |oldest| oldest.0);
+    let inspected = number(state.inspected);
+    let unreplayed = match state.replayed {
+        Some(replayed) => inspected.saturating_sub(replayed.generation.0),
+        None if oldest > 0 => (inspected + 1).saturating_sub(oldest),
+        None => 0,
+    };
+    CopyStatus {
+        name: config.name.clone(),
+        source: config.source.machine.clone(),
+        target: config.target.machine.clone(),
+        summary,
+        copy_queue_length: copy_queue(&state),
+        replay_queue_length: unreplayed,
+        generated: state.generated,
+        copied: state.copied,
+        inspected: state.inspected,
+        replayed: state.replayed,
+        oldest: state.oldest,
+        replay_lag: config.replay_lag,
+        truncation_lag: config.truncation_lag,
+        waits: waits(&state),
+        is_served: is_served(state.served, service, now),
+        served: state.served,
+        trouble: state.trouble,
+        suspended: state.suspended,
+    }
+}
+
+/// Closed logs that are not here. Before the first is here, it is not known which is the first: then one is missing.
+fn copy_queue(state: &State) -> u32 {
+    match (state.generated, state.inspected) {
+        (Some(generated), Some(inspected)) => generated
+            .generation
+            .0
+            .saturating_sub(inspected.generation.0),
+        (Some(_), None) => 1,
+        (None, _) => 0,
+    }
+}
+
+fn waits(state: &State) -> Option<String> {
+    if let Some(suspended) = &state.suspended {
+        return Some(format!("`scr resume`, since {}", suspended.since));
+    }
+    match &state.trouble {
+        Some(Trouble {
+            next_try: Some(next),
+            ..
+        }) => Some(format!("the next try, at {next}")),
+        Some(_) => Some("an administrator: put right what is wrong, then `scr resume`".to_owned()),
+        None => state.waits.clone(),
+    }
+}
+
+/// Whether a service has looked after the copy within twice the time that it takes at most between two looks, and half
+/// a minute for the work itself.
+fn is_served(served: Option<Timestamp>, service: &Service, now: Timestamp) -> bool {
+    let most = service.poll.duration() * 2 + jiff::SignedDuration::from_secs(30);
+    served.is_some_and(|served| age(served, now) <= most)
+}
+
+/// All fields, as the cmdlet's list form shows them.
+impl fmt::Display for CopyStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<29} : {value}");
+        let time = |progress: Option<Progress>| {
+            progress.map_or_else(String::new, |progress| progress.at.to_string())
+        };
+        let generation =
+            |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
+        let trouble = self.trouble.as_ref().filter(|trouble| trouble.is_failure());
+        line("Identity", &format!("{}\\{}", self.source, self.name))?;
+        line("StorageGroupName", &self.name)?;
+        line("StandbyMachine", &self.target)?;
+        line("SummaryCopyStatus", &self.summary)?;
+        line("ServiceDown", &flag(!self.is_served))?;
+        line("Failed", &flag(trouble.is_some()))?;
+        line(
+            "FailedMessage",
+            &self.trouble.as_ref().map_or("", |trouble| &trouble.reason),
+        )?;
+        line("Initializing", &flag(self.summary == Summary::Initializing))?;
+        line("Suspend", &flag(self.suspended.is_some()))?;
+        let comment = self
+            .suspended
+            .as_ref()
+            .and_then(|suspended| suspended.comment.as_deref());
+        line("SuspendComment", &comment.unwrap_or_default())?;
+        line("CopyQueueLength", &self.copy_queue_length)?;
+        line("ReplayQueueLength", &self.replay_queue_length)?;
+        line("LatestAvailableLogTime", &time(self.generated))?;
+        line("LastCopiedLogTime", &time(self.copied))?;
+        line("LastInspectedLogTime", &time(self.inspected))?;
+        line("LastReplayedLogTime", &time(self.replayed))?;
+        line("LastLogGenerated", &generation(self.generated))?;
+        line("LastLogCopied", &generation(self.copied))?;
+        line("LastLogInspected", &generation(self.inspected))?;
+        line("LastLogReplayed", &generation(self.replayed))?;
+        line("ReplayLagTime", &self.replay_lag)?;
+        line("TruncationLagTime", &self.truncation_lag)?;
+        line("WaitsFor", &self.waits.as_deref().unwrap_or_default())
+    }
+}
+
+/// As PowerShell writes it.
+fn flag(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+/// One line per copy, in the columns that the cmdlet shows by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a>(pub &'a [CopyStatus]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .0
+            .iter()
+            .map(|copy| copy.name.len())
+            .max()
+            .unwrap_or_default()
+            .max(4);
+        writeln!(
+            f,
+            "{:width$} SummaryCopyStatus CopyQueueLength ReplayQueueLength LastInspectedLogTime",
+            "Name"
+        )?;
+        for copy in self.0 {
+            let time = copy
+                .inspected
+                .map_or_else(String::new, |inspected| format!("{:.0}", inspected.at));
+            let line = format!(
+                "{:width$} {:17} {:15} {:17} {time}",
+                copy.name, copy.summary, copy.copy_queue_length, copy.replay_queue_length
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}

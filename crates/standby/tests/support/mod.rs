@@ -1,0 +1,246 @@
+//! A source that grows, a target, a clock that is set, and faults on demand.
+
+#![allow(dead_code)] // Each test uses its part.
+
+use ese_format::Generation;
+use ese_format::log::LogHeader;
+use ese_log::LogError;
+use ese_testkit::growing::GrowingStream;
+use evidence::EvidenceError;
+use jiff::{SignedDuration, Timestamp};
+use standby::clock::{Clock, SetClock};
+use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
+use standby::lag::Lag;
+use standby::source::{FetchError, FolderSource, Listing, LogSource};
+use standby::state::{State, StateFile};
+use standby::status::{CopyStatus, Summary, status};
+use standby::{Copy, Pass};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// Bytes of a log in these tests.
+pub(crate) const LOG_SIZE: usize = 16 * 4096;
+
+/// What goes wrong at the source, as long as it is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing can be read.
+    Unreachable,
+    /// A log is in use by another program.
+    Locked,
+    /// The target has no space behind half a log.
+    TargetFull,
+    /// Only the first half of a log arrives; the rest is blank.
+    HalfWritten,
+}
+
+/// The fault, shared between test and source.
+pub(crate) type Switch = Arc<Mutex<Option<Fault>>>;
+
+struct FaultySource {
+    inner: FolderSource,
+    fault: Switch,
+}
+
+impl FaultySource {
+    fn fault(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap()
+    }
+}
+
+impl LogSource for FaultySource {
+    fn list(&self) -> Result<Listing, LogError> {
+        match self.fault() {
+            Some(Fault::Unreachable) => Err(LogError::Io {
+                path: "source".into(),
+                source: io::ErrorKind::HostUnreachable.into(),
+            }),
+            _ => self.inner.list(),
+        }
+    }
+
+    fn header(&self, path: &Path) -> Option<LogHeader> {
+        self.inner.header(path)
+    }
+
+    fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
+        let half = LOG_SIZE / 2;
+        match self.fault() {
+            Some(Fault::Locked) => Err(FetchError::Source(EvidenceError::Io {
+                path: path.to_owned(),
+                source: io::ErrorKind::PermissionDenied.into(),
+            })),
+            Some(Fault::TargetFull) => {
+                to.write_all(&fs::read(path).unwrap()[..half]).unwrap();
+                Err(FetchError::Target {
+                    source: io::ErrorKind::StorageFull.into(),
+                })
+            }
+            Some(Fault::HalfWritten) => {
+                let mut log = fs::read(path).unwrap();
+                log[half..].fill(0);
+                to.write_all(&log).unwrap();
+                Ok(log.len() as u64)
+            }
+            _ => self.inner.fetch(path, to),
+        }
+    }
+}
+
+/// A source, a target and a service.
+pub(crate) struct Setting {
+    pub(crate) folder: TempDir,
+    pub(crate) stream: GrowingStream,
+    pub(crate) config: CopyConfig,
+    pub(crate) service: Service,
+    pub(crate) clock: SetClock,
+    pub(crate) fault: Switch,
+    pub(crate) copy: Option<Copy>,
+}
+
+impl Setting {
+    /// A source with `count` closed logs, and an empty target.
+    pub(crate) fn new(count: u32) -> Self {
+        let folder = TempDir::new().unwrap();
+        let source = folder.path().join("source");
+        let target = folder.path().join("target");
+        fs::create_dir(&source).unwrap();
+        let mut stream = GrowingStream::begin(&source, LOG_SIZE);
+        stream.roll_many(count);
+        let config = CopyConfig {
+            name: "SG1".into(),
+            replay_lag: Lag::DEFAULT_REPLAY,
+            truncation_lag: Lag::ZERO,
+            source: SourceConfig {
+                machine: "EXA".into(),
+                base: "E00".into(),
+                logs: source.clone(),
+                system: source.clone(),
+                database: source.join("MBX1.edb"),
+            },
+            target: TargetConfig {
+                machine: "EXB".into(),
+                logs: target.join("logs"),
+                system: target.join("system"),
+                database: target.join("MBX1.edb"),
+                inspector: None,
+            },
+        };
+        let mut setting = Setting {
+            folder,
+            stream,
+            config,
+            service: Service::default(),
+            clock: SetClock::new(Timestamp::from_second(1_800_000_000).unwrap()),
+            fault: Switch::default(),
+            copy: None,
+        };
+        setting.restart();
+        setting
+    }
+
+    /// Ends the service and starts another one.
+    pub(crate) fn restart(&mut self) {
+        self.copy = None;
+        let source = FaultySource {
+            inner: FolderSource::new(&self.config.source.logs, &self.config.source.base),
+            fault: Arc::clone(&self.fault),
+        };
+        let copy = Copy::open(
+            &self.config,
+            &self.state_folder(),
+            Box::new(source),
+            &self.clock,
+        );
+        self.copy = Some(copy.unwrap());
+    }
+
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub(crate) fn state_file(&self) -> StateFile {
+        StateFile::new(&self.state_folder(), self.config.file_name())
+    }
+
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    pub(crate) fn pass(&mut self) -> Pass {
+        let copy = self.copy.as_mut().unwrap();
+        copy.pass(&self.service, &self.clock).unwrap()
+    }
+
+    /// Passes until there is nothing to do at once.
+    pub(crate) fn settle(&mut self) -> CopyStatus {
+        loop {
+            let pass = self.pass();
+            if !pass.more {
+                return self.status(pass.state);
+            }
+        }
+    }
+
+    /// Lets time go by, and settles every ten seconds meanwhile.
+    pub(crate) fn settle_for(&mut self, seconds: i64) -> CopyStatus {
+        for _ in 0..seconds / 10 {
+            self.clock.advance(SignedDuration::from_secs(10));
+            self.settle();
+        }
+        self.settle()
+    }
+
+    pub(crate) fn status(&self, state: State) -> CopyStatus {
+        status(&self.config, state, &self.service, self.clock.now())
+    }
+
+    /// The logs in the target's log folder, by name.
+    pub(crate) fn target_logs(&self) -> BTreeMap<String, Vec<u8>> {
+        read_logs(&self.config.target.logs)
+    }
+
+    /// The target has exactly the source's generations 1 to `last`, byte by byte.
+    pub(crate) fn assert_shipped(&self, last: u32) {
+        let mut source = read_logs(&self.config.source.logs);
+        source.retain(|name, _| name.len() == "E0000000001.log".len());
+        source.retain(|name, _| u32::from_str_radix(&name[3..11], 16).unwrap() <= last);
+        let target = self.target_logs();
+        let names = |logs: &BTreeMap<String, Vec<u8>>| logs.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&target), names(&source));
+        assert!(target == source, "the logs differ");
+    }
+}
+
+fn read_logs(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    files
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                fs::read(path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Failed, with this generation, and a person has to act.
+pub(crate) fn assert_failed_for_good(status: &CopyStatus, generation: u32, word: &str) {
+    assert_eq!(status.summary, Summary::Failed, "{status}");
+    let trouble = status.trouble.as_ref().unwrap();
+    assert!(trouble.is_final(), "{trouble:?}");
+    assert_eq!(trouble.generation, Some(Generation(generation)));
+    assert!(trouble.reason.contains(word), "{trouble:?}");
+}
+
+/// The JET error of the trouble.
+pub(crate) fn jet(status: &CopyStatus) -> Option<i32> {
+    Some(status.trouble.as_ref()?.jet.as_ref()?.code)
+}
