@@ -1,0 +1,200 @@
+//! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth tells it.
+
+use crate::copies::{load, statuses};
+use console::{Exit, Failure, Output};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
+use ese_log::{FileRole, StreamFiles};
+use evidence::EvidenceFile;
+use serde::Serialize;
+use standby::config::{Configuration, CopyConfig};
+use standby::source::{FolderSource, LogSource};
+use standby::state::Trouble;
+use standby::status::CopyStatus;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+/// Check that copies are served, current and usable (Test-ReplicationHealth)
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Copies (default: all)
+    names: Vec<String>,
+    /// More closed logs than this that are not here yet are a finding
+    #[arg(long, value_name = "LOGS", default_value_t = 10)]
+    copy_queue: u32,
+}
+
+/// One check of one copy.
+#[derive(Debug, Serialize)]
+struct Check {
+    copy: String,
+    check: &'static str,
+    passed: bool,
+    /// What was found, if it did not pass.
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Health {
+    passed: bool,
+    checks: Vec<Check>,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let configuration = load(config)?;
+    let mut checks = Vec::new();
+    for status in statuses(&configuration, &arguments.names)? {
+        if let Ok(copy) = configuration.copy(&status.name) {
+            checks.extend(check(copy, &status, arguments));
+        }
+    }
+    let health = Health {
+        passed: checks.iter().all(|check| check.passed),
+        checks,
+        warnings: warnings(&configuration),
+    };
+    output.answer("edbkit.scr-check/1", &health, &health)?;
+    Ok(if health.passed {
+        Exit::Clean
+    } else {
+        Exit::Finding
+    })
+}
+
+fn warnings(configuration: &Configuration) -> Vec<String> {
+    let mut warnings = configuration.warnings();
+    if configuration.copies.is_empty() {
+        warnings.push("the configuration has no copy".to_owned());
+    }
+    warnings
+}
+
+fn check(copy: &CopyConfig, status: &CopyStatus, arguments: &Arguments) -> Vec<Check> {
+    let result = |check, outcome: Result<(), String>| Check {
+        copy: copy.name.clone(),
+        check,
+        passed: outcome.is_ok(),
+        problem: outcome.err(),
+    };
+    vec![
+        result("ServiceRunning", served(status)),
+        result("SourceReachable", reachable(copy)),
+        result("CopySuspended", not_suspended(status)),
+        result("CopyFailed", not_failed(status)),
+        result("CopyQueueLength", queue(status, arguments.copy_queue)),
+        result("DatabaseSeeded", seeded(copy)),
+    ]
+}
+
+fn served(status: &CopyStatus) -> Result<(), String> {
+    match (status.is_served, status.served) {
+        (true, _) => Ok(()),
+        (false, Some(last)) => Err(format!(
+            "no service has looked after the copy since {last:.0}"
+        )),
+        (false, None) => Err("no service has looked after the copy yet: `scr run`".to_owned()),
+    }
+}
+
+fn reachable(copy: &CopyConfig) -> Result<(), String> {
+    let source = FolderSource::new(&copy.source.logs, &copy.source.base);
+    let listing = source.list().map_err(|error| error.to_string())?;
+    if listing.named.is_empty() && listing.current.is_none() {
+        let (folder, base) = (copy.source.logs.display(), &copy.source.base);
+        return Err(format!("{folder} has no log of the stream {base}"));
+    }
+    Ok(())
+}
+
+fn not_suspended(status: &CopyStatus) -> Result<(), String> {
+    let Some(order) = &status.suspended else {
+        return Ok(());
+    };
+    let comment = order.comment.as_deref().unwrap_or("no comment");
+    Err(format!("suspended since {:.0}: {comment}", order.since))
+}
+
+fn not_failed(status: &CopyStatus) -> Result<(), String> {
+    match status
+        .trouble
+        .as_ref()
+        .filter(|trouble| trouble.is_failure())
+    {
+        None => Ok(()),
+        Some(Trouble { reason, since, .. }) => Err(format!("{reason} (since {since:.0})")),
+    }
+}
+
+fn queue(status: &CopyStatus, most: u32) -> Result<(), String> {
+    match status.copy_queue_length {
+        length if length > most => Err(format!("{length} closed logs are not here yet")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the database is there, of this stream, and has the logs that it needs.
+fn seeded(copy: &CopyConfig) -> Result<(), String> {
+    let path = &copy.target.database;
+    let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
+    let start = start.map_err(|error| format!("not seeded: {error}"))?;
+    let copies = HeaderCopies::read(&start);
+    let header = copies
+        .good()
+        .ok_or_else(|| format!("{}: both copies of the header are damaged", path.display()))?;
+    has_its_logs(copy, &header.fields)
+}
+
+fn has_its_logs(copy: &CopyConfig, header: &DatabaseHeader) -> Result<(), String> {
+    if !header.state.needs_recovery() {
+        return Ok(());
+    }
+    let files = StreamFiles::find(&copy.target.logs, Some(&copy.source.base))
+        .map_err(|error| error.to_string())?;
+    let generations = files.logs.iter().filter_map(|file| match file.role {
+        FileRole::Generation { generation, .. } => Some(generation.0),
+        _ => None,
+    });
+    let there: BTreeSet<u32> = generations.collect();
+    let needed = header.min_required.0..=header.max_required.0;
+    match needed
+        .into_iter()
+        .find(|generation| !there.contains(generation))
+    {
+        Some(missing) => Err(format!(
+            "the database needs generation {missing} ({missing:#x}), which is not here (yet); it needs {}-{}",
+            header.min_required, header.max_required
+        )),
+        None => Ok(()),
+    }
+}
+
+impl Display for Health {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let width = self
+            .checks
+            .iter()
+            .map(|check| check.copy.len())
+            .max()
+            .unwrap_or_default()
+            .max(4);
+        writeln!(f, "{:width$} {:16} Result Error", "Copy", "Check")?;
+        for check in &self.checks {
+            let result = if check.passed { "Passed" } else { "Failed" };
+            let problem = check.problem.as_deref().unwrap_or_default();
+            let line = format!(
+                "{:width$} {:16} {result} {problem}",
+                check.copy, check.check
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        self.warnings
+            .iter()
+            .try_for_each(|warning| writeln!(f, "Warning: {warning}"))
+    }
+}

@@ -1,0 +1,64 @@
+//! Which copies a command line means, and errors in the words of the program.
+
+use console::{Exit, Failure};
+use jiff::Timestamp;
+use standby::StandbyError;
+use standby::config::{Configuration, CopyConfig};
+use standby::state::StateFile;
+use standby::status::{CopyStatus, status};
+use std::path::Path;
+
+/// Reads the configuration.
+pub(crate) fn load(path: &Path) -> Result<Configuration, Failure> {
+    Configuration::load(path).map_err(|error| failure(&error))
+}
+
+/// The state of a copy.
+pub(crate) fn state_of(configuration: &Configuration, copy: &CopyConfig) -> StateFile {
+    StateFile::new(&configuration.state, copy.file_name())
+}
+
+/// How the copies with these names stand; all of them, if no name is given.
+pub(crate) fn statuses(
+    configuration: &Configuration,
+    names: &[String],
+) -> Result<Vec<CopyStatus>, Failure> {
+    let chosen: Result<Vec<&CopyConfig>, StandbyError> = match names {
+        [] => Ok(configuration.copies.iter().collect()),
+        names => names.iter().map(|name| configuration.copy(name)).collect(),
+    };
+    let one = |copy: &CopyConfig| {
+        let state = state_of(configuration, copy).read()?;
+        Ok(status(
+            copy,
+            state,
+            &configuration.service,
+            Timestamp::now(),
+        ))
+    };
+    let statuses = chosen.and_then(|copies| copies.into_iter().map(one).collect());
+    statuses.map_err(|error| failure(&error))
+}
+
+/// An error of the library, as the program reports it.
+pub(crate) fn failure(error: &StandbyError) -> Failure {
+    let message = error.to_string();
+    match error {
+        StandbyError::Io { path, source } => Failure::io(path, source),
+        StandbyError::Configuration { .. } | StandbyError::Copy { .. } => {
+            Failure::new(Exit::Usage, message).advise("docs/scr.md describes the configuration")
+        }
+        StandbyError::NoCopy { .. } => {
+            Failure::new(Exit::Usage, message).advise("`scr status` lists the copies; `scr enable` adds one")
+        }
+        StandbyError::Exists { .. } => {
+            Failure::new(Exit::Refused, message).advise("choose another name, or disable that copy first")
+        }
+        StandbyError::State { .. } => Failure::new(Exit::Refused, message)
+            .advise("a later version may have written it; move it away to begin anew, logs and database stay"),
+        StandbyError::Served { .. } => {
+            Failure::new(Exit::Refused, message).advise("stop `scr run` first; two cannot work on one copy")
+        }
+        StandbyError::NotNow { .. } => Failure::new(Exit::Refused, message),
+    }
+}

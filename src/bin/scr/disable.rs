@@ -1,0 +1,73 @@
+//! `scr disable`: takes a copy out of the configuration, as Disable-StorageGroupCopy does. Its files stay.
+
+use crate::copies::{failure, load, state_of};
+use console::{Exit, Failure, Output};
+use serde::Serialize;
+use standby::StandbyError;
+use standby::config::{CopyConfig, remove_copy};
+use standby::state::{ServiceLock, StateFile};
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// End a copy (Disable-StorageGroupCopy): its logs and its database stay where they are
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name of the copy
+    name: String,
+}
+
+/// A service lets go of a copy that is no longer configured before its next pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+struct Disabled {
+    copy: CopyConfig,
+}
+
+/// Runs the command.
+pub(crate) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let configuration = load(config)?;
+    let copy = configuration
+        .copy(&arguments.name)
+        .map_err(|error| failure(&error))?
+        .clone();
+    remove_copy(config, &copy.name).map_err(|error| failure(&error))?;
+    let state = state_of(&configuration, &copy);
+    let forgotten = take(&state).and_then(|service| state.remove(service));
+    forgotten.map_err(|error| failure(&error))?;
+    let disabled = Disabled { copy };
+    output.answer("edbkit.scr-disable/1", &disabled, &disabled)?;
+    Ok(Exit::Clean)
+}
+
+/// Takes the copy from the service.
+fn take(state: &StateFile) -> Result<ServiceLock, StandbyError> {
+    let begun = Instant::now();
+    loop {
+        match state.serve() {
+            Err(StandbyError::Served { .. }) if begun.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(100));
+            }
+            other => return other,
+        }
+    }
+}
+
+impl Display for Disabled {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let target = &self.copy.target;
+        writeln!(f, "{}: no longer served", self.copy.name)?;
+        writeln!(
+            f,
+            "Left where they are: {}, {}",
+            target.logs.display(),
+            target.database.display()
+        )
+    }
+}

@@ -1,0 +1,133 @@
+//! `scr enable`: adds a copy to the configuration, as Enable-StorageGroupCopy does.
+
+use crate::copies::{failure, load, state_of};
+use console::{Exit, Failure, Output};
+use serde::Serialize;
+use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy};
+use standby::lag::Lag;
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// Set up a copy of a storage group (Enable-StorageGroupCopy); `scr run` then serves it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name of the copy, unique in the configuration
+    name: String,
+    /// The server that is copied, as people call it
+    #[arg(long, value_name = "MACHINE")]
+    source: String,
+    /// Folder of its logs, local or mounted
+    #[arg(long, value_name = "FOLDER")]
+    source_logs: PathBuf,
+    /// Folder of its checkpoint (default: that of the logs)
+    #[arg(long, value_name = "FOLDER")]
+    source_system: Option<PathBuf>,
+    /// Its database
+    #[arg(long, value_name = "FILE")]
+    source_database: PathBuf,
+    /// Base name of its log stream (three characters)
+    #[arg(long, default_value = "E00")]
+    base: String,
+    /// The server that holds the copy, as people call it
+    #[arg(long, value_name = "MACHINE")]
+    standby: String,
+    /// Folder for the copy's logs
+    #[arg(long, value_name = "FOLDER")]
+    logs: PathBuf,
+    /// Folder for its checkpoint (default: that of the logs)
+    #[arg(long, value_name = "FOLDER")]
+    system: Option<PathBuf>,
+    /// The copy's database
+    #[arg(long, value_name = "FILE")]
+    database: PathBuf,
+    /// How old a log must be to be replayed: Days.Hours:Minutes:Seconds, up to 7.00:00:00
+    #[arg(long, value_name = "TIME", default_value = "1.00:00:00")]
+    replay_lag: Lag,
+    /// How much older a log must be to be deleted from the copy
+    #[arg(long, value_name = "TIME", default_value = "0.00:00:00")]
+    truncation_lag: Lag,
+}
+
+#[derive(Debug, Serialize)]
+struct Enabled {
+    copy: CopyConfig,
+    config: PathBuf,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(
+    config: &Path,
+    arguments: Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let copy = CopyConfig {
+        name: arguments.name,
+        replay_lag: arguments.replay_lag,
+        truncation_lag: arguments.truncation_lag,
+        source: SourceConfig {
+            machine: arguments.source,
+            base: arguments.base,
+            system: arguments
+                .source_system
+                .unwrap_or_else(|| arguments.source_logs.clone()),
+            logs: arguments.source_logs,
+            database: arguments.source_database,
+        },
+        target: TargetConfig {
+            machine: arguments.standby,
+            system: arguments.system.unwrap_or_else(|| arguments.logs.clone()),
+            logs: arguments.logs,
+            database: arguments.database,
+            inspector: None,
+        },
+    };
+    add_copy(config, &copy).map_err(|error| failure(&error))?;
+    let configuration = load(config)?;
+    let known = state_of(&configuration, &copy).update(|_| ());
+    known.map_err(|error| failure(&error))?;
+    let enabled = Enabled {
+        copy,
+        config: config.to_owned(),
+        warnings: configuration.warnings(),
+    };
+    output.answer("edbkit.scr-enable/1", &enabled, &enabled)?;
+    Ok(Exit::Clean)
+}
+
+impl Display for Enabled {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Enabled {
+            copy,
+            config,
+            warnings,
+        } = self;
+        let (source, target) = (&copy.source, &copy.target);
+        writeln!(
+            f,
+            "{}: logs of {} go from {} to {}",
+            copy.name,
+            source.machine,
+            source.logs.display(),
+            target.logs.display()
+        )?;
+        writeln!(
+            f,
+            "ReplayLagTime {}, TruncationLagTime {}; written to {}",
+            copy.replay_lag,
+            copy.truncation_lag,
+            config.display()
+        )?;
+        if !target.database.exists() {
+            writeln!(
+                f,
+                "Not seeded yet: a copy of {} belongs to {}",
+                source.database.display(),
+                target.database.display()
+            )?;
+        }
+        warnings
+            .iter()
+            .try_for_each(|warning| writeln!(f, "Warning: {warning}"))
+    }
+}

@@ -1,0 +1,59 @@
+//! `scr`: a standby copy of a storage group, kept current by shipping its closed logs.
+
+mod check;
+mod copies;
+mod disable;
+mod enable;
+mod order;
+mod run;
+mod status;
+
+use clap::{Parser, Subcommand};
+use console::{RunOptions, ShellCommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keep standby copies of ESE log streams: ship closed logs, inspect them, tell how the copies stand
+#[derive(Parser)]
+#[command(name = "scr", version)]
+struct Program {
+    #[command(flatten)]
+    options: RunOptions,
+    /// The configuration (docs/scr.md)
+    #[arg(long, global = true, value_name = "FILE", default_value = "scr.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Enable(enable::Arguments),
+    Disable(disable::Arguments),
+    Suspend(order::Suspend),
+    Resume(order::Resume),
+    Status(status::Arguments),
+    Check(check::Arguments),
+    Run(run::Arguments),
+    #[command(flatten)]
+    Shell(ShellCommand),
+}
+
+fn main() -> ExitCode {
+    console::run(
+        |program: &Program| program.options.clone(),
+        |program, output| {
+            let config = &program.config;
+            match program.command {
+                Command::Enable(arguments) => enable::run(config, arguments, output),
+                Command::Disable(arguments) => disable::run(config, &arguments, output),
+                Command::Suspend(arguments) => order::suspend(config, &arguments, output),
+                Command::Resume(arguments) => order::resume(config, &arguments, output),
+                Command::Status(arguments) => status::run(config, &arguments, output),
+                Command::Check(arguments) => check::run(config, &arguments, output),
+                Command::Run(arguments) => run::run(config, &arguments, output),
+                Command::Shell(shell) => shell.print::<Program>(),
+            }
+        },
+    )
+}
