@@ -10,27 +10,8 @@ use std::path::{Path, PathBuf};
 /// Compares one database with the lines of a dump, and returns how many rows and values were equal.
 fn compare(database: &Path, expected: &[&str]) -> (usize, usize) {
     let db = Database::open(database).unwrap_or_else(|error| panic!("{error}"));
-    let found = dump::dump(&db);
-    let expected = dump::parse(expected);
-    let name = database.display();
-    let tables = |dump: &dump::Dump| dump.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(tables(&found), tables(&expected), "{name}: tables");
-    let (mut rows, mut values) = (0, 0);
-    for (table, expected) in &expected {
-        let found = &found[table];
-        assert_eq!(found.schema, expected.schema, "{name}, {table}: columns");
-        assert_eq!(
-            found.rows.len(),
-            expected.rows.len(),
-            "{name}, {table}: number of rows"
-        );
-        for (found, expected) in found.rows.iter().zip(&expected.rows) {
-            assert_eq!(found, expected, "{name}, {table}");
-            rows += 1;
-            values += expected.1.as_object().map_or(0, serde_json::Map::len);
-        }
-    }
-    (rows, values)
+    let name = database.display().to_string();
+    dump::compare(&name, &dump::dump(&db), &dump::parse(expected))
 }
 
 /// The databases of a recovered engine set: those in `recovered/`, and those in `state/` that recovery did not touch.

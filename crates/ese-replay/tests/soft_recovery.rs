@@ -3,59 +3,14 @@
 
 mod support;
 
-use ese_format::LogTime;
-use ese_format::database::{DatabaseHeader, HeaderCopies, State};
-use ese_format::page::PageSize;
-use ese_format::record::CreateDb;
-use ese_log::StreamFiles;
-use ese_replay::page_files::MemoryFile;
-use ese_replay::recovery::{
-    DatabaseFile, Finished, RecoveryError, Until, finish_clean, plan, replay,
-};
-use ese_replay::redo::NewDatabase;
-use ese_replay::{Database, Redo};
+use ese_format::database::{DatabaseHeader, State};
+use ese_replay::Database;
+use ese_replay::recovery::Finished;
 use rayon::prelude::*;
-use std::fs;
-use std::path::{Path, PathBuf};
-use support::cases::{case, files_in, recovered_databases};
+use std::path::Path;
+use support::cases::{case, page_size_of, recovered_databases};
 use support::compare::compare_files;
-
-/// Recovers `databases` with the logs in `logs`; databases that the log creates and nobody gave are made.
-fn recover(
-    databases: &[PathBuf],
-    logs: &Path,
-    page_size: PageSize,
-    lossy: bool,
-    cache_pages: usize,
-) -> Result<Finished, String> {
-    let text = |error: RecoveryError| match error.jet() {
-        Some(jet) => format!("{error} [{jet}]"),
-        None => error.to_string(),
-    };
-    let files = StreamFiles::find(logs, None).map_err(|error| error.to_string())?;
-    let databases: Vec<DatabaseFile> = (databases.iter())
-        .map(|path| DatabaseFile::open(path).map_err(text))
-        .collect::<Result<_, _>>()?;
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
-    if let Some((database, jet)) = plan.obstacle(lossy) {
-        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
-    }
-    let mut redo = Redo::new();
-    for database in &databases {
-        let pages = MemoryFile::over(Box::new(database.pages()), database.last);
-        redo.offer(database.database(Box::new(pages), cache_pages));
-    }
-    redo.create_with(Box::new(move |_: &CreateDb<'_>| {
-        Some(NewDatabase {
-            file: Box::new(MemoryFile::new()),
-            page_size,
-            cache_pages,
-        })
-    }));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &()).map_err(text)?;
-    finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)
-}
+use support::recover::recover;
 
 #[test]
 fn every_set_recovers_as_the_engine_recovered_it() {
@@ -135,13 +90,6 @@ fn streams_in_the_older_layout_replay_to_the_same_pages() {
     if wanted.is_empty() && !names.is_empty() {
         assert!(names.len() == 44 && pages > 13_000, "only {pages} pages");
     }
-}
-
-fn page_size_of(set: &Path) -> PageSize {
-    let mut files = files_in(&set.join("state")).into_iter();
-    let database = files.find(|path| path.extension().is_some_and(|end| end == "edb"));
-    let start = fs::read(database.expect("a set has a database")).unwrap();
-    PageSize::new(HeaderCopies::read(&start).page_size).unwrap()
 }
 
 fn check_set(name: &str) -> (usize, Vec<String>) {

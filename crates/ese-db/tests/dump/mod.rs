@@ -30,6 +30,41 @@ pub(crate) fn parse(lines: &[&str]) -> Dump {
     tables
 }
 
+/// Compares two dumps, schemas included, and returns how many rows and values were equal.
+pub(crate) fn compare(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
+    let tables = |dump: &Dump| dump.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(tables(found), tables(expected), "{name}: tables");
+    for (table, expected) in expected {
+        let found = &found[table];
+        assert_eq!(found.schema, expected.schema, "{name}, {table}: columns");
+    }
+    compare_rows(name, found, expected)
+}
+
+/// Compares the rows of two dumps; a list of rows alone does not name tables without any.
+pub(crate) fn compare_rows(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
+    let (mut rows, mut values) = (0, 0);
+    let none = TableDump::default();
+    for table in found
+        .keys()
+        .chain(expected.keys().filter(|table| !found.contains_key(*table)))
+    {
+        let found = found.get(table).unwrap_or(&none);
+        let expected = expected.get(table).unwrap_or(&none);
+        assert_eq!(
+            found.rows.len(),
+            expected.rows.len(),
+            "{name}, {table}: number of rows"
+        );
+        for (found, expected) in found.rows.iter().zip(&expected.rows) {
+            assert_eq!(found, expected, "{name}, {table}");
+            rows += 1;
+            values += expected.1.as_object().map_or(0, Map::len);
+        }
+    }
+    (rows, values)
+}
+
 /// A dump of what this project reads.
 pub(crate) fn dump(db: &Database) -> Dump {
     let catalog = db.catalog().unwrap();

@@ -1,6 +1,7 @@
 //! What to recover in each engine-made set.
 
 use ese_format::database::{DatabaseHeader, HeaderCopies};
+use ese_format::page::PageSize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,14 +43,20 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// The page size of a set's databases.
+pub(crate) fn page_size_of(set: &Path) -> PageSize {
+    let mut files = files_in(&set.join("state")).into_iter();
+    let database = files.find(|path| path.extension().is_some_and(|end| end == "edb"));
+    let start = fs::read(database.expect("a set has a database")).unwrap();
+    PageSize::new(HeaderCopies::read(&start).page_size).unwrap()
+}
+
 /// The engine's recovered databases; one that it left alone is not stored a second time.
 pub(crate) fn recovered_databases(set: &Path) -> Vec<(DatabaseHeader, Vec<u8>)> {
-    let state = files_in(&set.join("state")).into_iter();
-    let state = state.filter(|path| path.extension().is_some_and(|end| end == "edb"));
-    state
-        .map(|path| {
-            let recovered = set.join("recovered").join(path.file_name().unwrap());
-            let bytes = fs::read(if recovered.exists() { recovered } else { path }).unwrap();
+    recovered_files(set)
+        .into_iter()
+        .map(|(_, path)| {
+            let bytes = fs::read(path).unwrap();
             let header = HeaderCopies::read(&bytes)
                 .good()
                 .expect("an intact header")
@@ -58,4 +65,27 @@ pub(crate) fn recovered_databases(set: &Path) -> Vec<(DatabaseHeader, Vec<u8>)> 
             (header, bytes)
         })
         .collect()
+}
+
+/// Names and places of the engine's recovered databases.
+pub(crate) fn recovered_files(set: &Path) -> Vec<(String, PathBuf)> {
+    let state = files_in(&set.join("state")).into_iter();
+    let state = state.filter(|path| path.extension().is_some_and(|end| end == "edb"));
+    state
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let recovered = set.join("recovered").join(&name);
+            let place = if recovered.exists() { recovered } else { path };
+            (name, place)
+        })
+        .collect()
+}
+
+/// The name under which a set stores the database of this signature.
+pub(crate) fn name_of(set: &Path, database: &DatabaseHeader) -> String {
+    let same = |(_, (header, _)): &(_, (DatabaseHeader, _))| header.signature == database.signature;
+    let files = recovered_files(set).into_iter();
+    let found = files.zip(recovered_databases(set)).find(same);
+    let ((name, _), _) = found.expect("the engine has this database");
+    name
 }

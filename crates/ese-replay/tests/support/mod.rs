@@ -5,4 +5,5 @@
 pub(crate) mod cases;
 pub(crate) mod compare;
 pub(crate) mod history;
+pub(crate) mod recover;
 pub(crate) mod streams;
