@@ -1,11 +1,12 @@
 //! Catalog, space and nodes are what the engine's own dumps of a database say: `eseutil /mm`, `/ms` and `/mn`.
 
-use ese_db::btree::Tree;
+mod nodes;
+
 use ese_db::space::{SpaceMap, TreeKind, TreeSpace};
 use ese_db::{Catalog, ColumnType, Database, TableReader, Text, Value};
-use ese_format::page::{Extent, NodeFlags};
 use ese_format::{ObjId, Pgno};
 use ese_testkit::fixtures;
+use nodes::Versioned;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -219,108 +220,6 @@ fn compare_space(text: &str, db: &Database, catalog: &Catalog, name: &str) -> us
     compared
 }
 
-/// What `/mn` prints of a node: page, line, flags, sizes, and the first bytes of the key or the pages of an extent.
-type NodeLine = (u32, usize, String, usize, usize, String);
-
-/// `/mn`: every node of every tree, space trees among them.
-fn compare_nodes(text: &str, db: &Database, catalog: &Catalog, name: &str) -> usize {
-    let mut expected: BTreeMap<u32, Vec<NodeLine>> = BTreeMap::new();
-    let mut headers: Vec<(usize, u32)> = Vec::new();
-    for line in text.lines() {
-        let indent = line.chars().take_while(|c| *c == '\t').count();
-        let rest = line.trim();
-        if let Some((_, root)) = rest.split_once(" , ").filter(|_| rest.starts_with('[')) {
-            headers.retain(|(at, _)| *at < indent);
-            headers.push((indent, root.split(']').next().unwrap().parse().unwrap()));
-            expected.entry(headers.last().unwrap().1).or_default();
-            continue;
-        }
-        let parts: Vec<&str> = rest.splitn(6, '|').map(str::trim).collect();
-        let (6, Ok(page)) = (parts.len(), parts[0].parse()) else {
-            continue;
-        };
-        // Nodes of a tree come behind those of its space trees, less indented than these.
-        headers.retain(|(at, _)| *at < indent);
-        let node = (
-            page,
-            parts[1].parse().unwrap(),
-            parts[2].replace(' ', ""),
-            parts[3].parse().unwrap(),
-            parts[4].parse().unwrap(),
-            parts[5].to_owned(),
-        );
-        expected
-            .get_mut(&headers.last().unwrap().1)
-            .unwrap()
-            .push(node);
-    }
-    let mut compared = 0;
-    for (root, expected) in &expected {
-        let page = db.page(Pgno(*root)).unwrap();
-        let header = page.view().header();
-        let space = header
-            .flags()
-            .contains(ese_format::page::PageFlags::SPACE_TREE);
-        let tree = Tree {
-            root: Pgno(*root),
-            objid: header.objid(),
-            is_space: space,
-        };
-        let mut found = Vec::new();
-        let mut leaves = tree.leaves(db);
-        for leaf in &mut leaves {
-            for (line, node) in leaf.view().nodes().enumerate() {
-                let node = node.unwrap();
-                let named = [
-                    (NodeFlags::COMPRESSED, 'c'),
-                    (NodeFlags::DELETED, 'd'),
-                    (NodeFlags::VERSIONED, 'v'),
-                ];
-                let flags = named.iter().filter(|(flag, _)| node.flags.contains(*flag));
-                let key = node.key().to_vec();
-                let last = if space {
-                    let extent = Extent::read(&node).unwrap();
-                    let pool = extent.pool.number();
-                    format!(
-                        "{} - {} ({pool})",
-                        extent.last.0 - extent.pages + 1,
-                        extent.last
-                    )
-                } else {
-                    let start: Vec<String> = key
-                        .iter()
-                        .take(8)
-                        .map(|byte| format!("{byte:02X}"))
-                        .collect();
-                    start.join(" ")
-                };
-                found.push((
-                    leaf.pgno().0,
-                    line,
-                    flags.map(|(_, letter)| letter).collect(),
-                    key.len(),
-                    node.data.len(),
-                    last,
-                ));
-            }
-        }
-        assert!(leaves.losses.is_empty(), "{name}: tree {root}");
-        assert_eq!(leaves.losses.leaves_off_path, 0, "{name}: tree {root}");
-        assert_eq!(&found, expected, "{name}: tree {root}");
-        compared += found.len();
-    }
-    let trees = ese_db::space::trees(catalog);
-    let missing: Vec<_> = trees
-        .iter()
-        .filter(|tree| !expected.contains_key(&tree.root.0))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "{name}: the engine does not list {missing:?}"
-    );
-    compared
-}
-
 #[test]
 fn catalog_space_and_nodes() {
     let cases = cases();
@@ -342,7 +241,7 @@ fn catalog_space_and_nodes() {
         let spaces = spaces.map(|text| compare_space(&text, &db, &catalog, &name));
         let nodes = case
             .text("mn")
-            .map(|text| compare_nodes(&text, &db, &catalog, &name));
+            .map(|text| nodes::compare(&text, &db, &catalog, &name, Versioned::Compared));
         [objects, spaces, nodes].map(|count| count.unwrap_or(0))
     });
     let sums = totals.reduce(|| [0; 3], |a, b| std::array::from_fn(|i| a[i] + b[i]));
