@@ -23,7 +23,7 @@ fn the_dirty_srum_recovers_to_the_engine_s_rows() {
     let dirty = DatabaseFile::open(&path).unwrap();
     assert!(dirty.header.state.needs_recovery());
     let recovered = recover(
-        &[path.clone()],
+        std::slice::from_ref(&path),
         &real.join(place),
         dirty.page_size,
         false,
