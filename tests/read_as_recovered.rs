@@ -64,6 +64,8 @@ fn every_reading_command_shows_the_database_as_the_engine_recovered_it() {
         for (number, view) in views.iter().enumerate() {
             let found = rows(view, &out.path().join(format!("view{number}")));
             assert_eq!(found, expected, "{}", set.display());
+            let verified = edbtool(std::iter::once(&OsStr::new("verify")).chain(view));
+            assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
             for command in ["tables", "schema", "space"] {
                 let recovered = edbtool([command.as_ref(), clean.as_os_str()]);
                 let viewed = edbtool(std::iter::once(&OsStr::new(command)).chain(view));

@@ -16,6 +16,20 @@ pub(crate) struct Subject {
     /// The database
     #[arg(value_name = "DATABASE")]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    lens: Lens,
+}
+
+impl Subject {
+    /// Opens the database.
+    pub(crate) fn open(&self, output: &Output) -> Result<Database, Failure> {
+        self.lens.open(&self.path, output)
+    }
+}
+
+/// What a database is looked at through.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Lens {
     /// Read the database as it will be after recovery with the logs in this folder; nothing is written
     #[arg(long, value_name = "DIR", conflicts_with = "overlay")]
     with_logs: Option<PathBuf>,
@@ -30,10 +44,14 @@ pub(crate) struct Subject {
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
 const MEMORY: usize = 128 << 20;
 
-impl Subject {
-    /// Opens the database.
-    pub(crate) fn open(&self, output: &Output) -> Result<Database, Failure> {
-        let path = &self.path;
+impl Lens {
+    /// Whether the file is read as it is.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.with_logs.is_none() && self.overlay.is_none()
+    }
+
+    /// Opens the database at `path`.
+    pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<Database, Failure> {
         let file = || DatabaseFile::open(path).map_err(|error| view_failure(&error.into()));
         let view = match (&self.overlay, &self.with_logs) {
             (None, None) => return Database::open(path).map_err(|error| failure(path, &error)),

@@ -1,5 +1,6 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
+use crate::database::Lens;
 use crate::files::{Directories, expand, not_ese, unreadable};
 use console::{Exit, Failure, Output};
 use ese_format::database::HeaderCopies;
@@ -48,6 +49,8 @@ pub(crate) struct Arguments {
     /// Keep the place in this file: an interrupted scan goes on from there (one database only)
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    lens: Lens,
     /// Say which table, index or long-value tree each damaged page belongs to
     #[arg(long)]
     owners: bool,
@@ -104,6 +107,18 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Exit::Usage,
             "--resume keeps the place in one file: name exactly one",
         ));
+    }
+    if !arguments.lens.is_plain() {
+        let [path] = arguments.files.as_slice() else {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--with-logs and --overlay are for exactly one database",
+            ));
+        };
+        let database = arguments.lens.open(path, output)?;
+        let report = database::verify_view(path, &database, arguments)?;
+        output.answer("edbkit.verify/1", &report, &report)?;
+        return Ok(report.exit());
     }
     let rate = arguments.rate_limit.map(RateLimit::new);
     let mut streams = Streams::default();

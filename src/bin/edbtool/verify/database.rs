@@ -10,7 +10,8 @@ use ese_db::space::{DATABASE_ROOT, SpaceMap, TreeSpace};
 use ese_format::database::HeaderCopies;
 use ese_format::{DatabaseHeader, FileKind, Pgno, Progress};
 use ese_scan::{
-    Finding, FlushMap, FlushMapError, Outcome, Position, RateLimit, ScanError, ScanOptions, scan,
+    Finding, FlushMap, FlushMapError, Found, Outcome, PageChecker, Position, RateLimit, ScanError,
+    ScanOptions, scan,
 };
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
@@ -105,6 +106,52 @@ fn report(
         remarks,
         interrupted_at: outcome.interrupted_at,
     }
+}
+
+/// Verifies the pages of a database that is read as recovery will leave it.
+pub(super) fn verify_view(
+    path: &Path,
+    database: &Database,
+    arguments: &Arguments,
+) -> Result<Report, Failure> {
+    let page_size = database.page_size().bytes();
+    let last = database.last_page();
+    let length = Pgno(last.0 + 1).file_offset(page_size);
+    let headers = database
+        .headers()
+        .ok_or_else(|| Failure::new(Exit::NotEse, format!("{}: no header", path.display())))?;
+    let checker = PageChecker::new(headers, length, None);
+    let pages = arguments.pages.clone().unwrap_or(1..=last.0);
+    let mut found = Found::default();
+    for pgno in pages.map(Pgno).take_while(|pgno| *pgno <= last) {
+        let page = database
+            .raw_page(pgno)
+            .map_err(|error| crate::database::failure(path, &error))?;
+        checker.check(&page, pgno.file_offset(page_size), &mut found);
+    }
+    let remark = "these are the pages as recovery will leave them; the file itself was not checked as it is, its \
+                  headers not at all";
+    Ok(Report {
+        path: path.to_owned(),
+        kind: FileKind::Database,
+        file_size: length,
+        page_size: Some(page_size),
+        pages: Some(found.counts),
+        problems: headers
+            .good()
+            .and_then(|header| missing_pages(database, &header.fields))
+            .into_iter()
+            .collect(),
+        findings_omitted: found.findings.len().saturating_sub(arguments.max_findings) as u64,
+        owners: BTreeMap::new(),
+        findings: {
+            found.findings.truncate(arguments.max_findings);
+            found.findings
+        },
+        digests: Vec::new(),
+        remarks: vec![remark.into()],
+        interrupted_at: None,
+    })
 }
 
 /// What the trees of the database say about its pages, beyond what each page says itself.
