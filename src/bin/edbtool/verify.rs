@@ -34,25 +34,28 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "A-B", value_parser = parse_pages)]
     pages: Option<RangeInclusive<u32>>,
     /// Find lost writes with the flush map: the .jfm file beside the database, or this one
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+        conflicts_with_all = ["with_logs", "overlay"]
+    )]
     #[expect(
         clippy::option_option,
         reason = "absent, without a value, with a value"
     )]
     flush_map: Option<Option<PathBuf>>,
     /// Print digests of each file, computed in the same read, as `sha256sum --tag` does
-    #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', conflicts_with_all = ["pages", "resume"])]
+    #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', conflicts_with_all = ["pages", "resume", "with_logs", "overlay"])]
     hash: Vec<HashName>,
     /// Read at most this much a second, as in 50MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
     rate_limit: Option<NonZeroU64>,
     /// Keep the place in this file: an interrupted scan goes on from there (one database only)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["with_logs", "overlay"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     lens: Lens,
     /// Say which table, index or long-value tree each damaged page belongs to
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["with_logs", "overlay"])]
     owners: bool,
     /// List at most this many findings for each file; all are counted
     #[arg(long, value_name = "N", default_value_t = 1000)]
