@@ -7,6 +7,7 @@
 //! poll = "0.00:00:01"               # how often a source is looked at
 //! retry = "0.00:00:10"              # wait before a log or a source is tried again
 //! kept_back = 50                    # newest logs that are never replayed
+//! truncate = "0.00:03:00"           # how often logs that are not needed any more are deleted
 //!
 //! [[copy]]
 //! name = "First Storage Group"
@@ -57,6 +58,8 @@ pub struct Service {
     pub retry: Lag,
     /// Newest logs that are never replayed.
     pub kept_back: u32,
+    /// How often logs that are not needed any more are deleted.
+    pub truncate: Lag,
 }
 
 impl Default for Service {
@@ -65,6 +68,7 @@ impl Default for Service {
             poll: Lag::from_seconds(1),
             retry: Lag::from_seconds(10),
             kept_back: KEPT_BACK,
+            truncate: Lag::from_seconds(180),
         }
     }
 }
@@ -81,6 +85,9 @@ pub struct CopyConfig {
     /// How much older it must be to be deleted.
     #[serde(default = "no_lag")]
     pub truncation_lag: Lag,
+    /// Whether a log is deleted only when a backup has it, as the headers of the databases tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wait_for_backup: bool,
     /// What is copied.
     pub source: SourceConfig,
     /// Where to.
@@ -160,6 +167,13 @@ impl Configuration {
         found.ok_or_else(|| StandbyError::NoCopy {
             name: name.to_owned(),
             known: self.copies.iter().map(|copy| copy.name.clone()).collect(),
+        })
+    }
+
+    /// The copies that are made of the stream `base` in `folder`.
+    pub fn copies_of(&self, folder: &Path, base: &str) -> impl Iterator<Item = &CopyConfig> {
+        self.copies.iter().filter(move |copy| {
+            copy.source.logs == folder && copy.source.base.eq_ignore_ascii_case(base)
         })
     }
 

@@ -12,17 +12,20 @@
 use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
 use crate::error::{StandbyError, at};
-use crate::inspect::{Expected, Link, Rejection, inspect};
-use crate::source::{FetchError, Listing, LogSource, list};
-use crate::state::{Progress, ServiceLock, State, StateFile, Trouble, TroubleKind, sync_folder};
+use crate::inspect::{Expected, Link, inspect};
+use crate::obstacle::{Obstacle, gap, is_due, not_fetched, rejected, target_write, unreachable};
+use crate::replay::{LogsInUse, Replayer, first_needed};
+use crate::source::{Listing, LogSource, list};
+use crate::state::{Progress, ServiceLock, State, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::{Generation, JetError, Signature};
+use ese_format::{Generation, Signature};
 use ese_log::LogError;
-use evidence::{EvidenceError, EvidenceFile};
+use evidence::EvidenceFile;
 use jiff::Timestamp;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::{info, warn};
 
@@ -34,7 +37,8 @@ pub struct Copy {
     config: CopyConfig,
     source: Box<dyn LogSource>,
     state: StateFile,
-    _service: ServiceLock,
+    service: Arc<ServiceLock>,
+    logs: LogsInUse,
     place: Place,
 }
 
@@ -58,14 +62,6 @@ pub struct Pass {
     pub more: bool,
     /// How the copy stands now.
     pub state: State,
-}
-
-/// Why the next log did not come.
-struct Obstacle {
-    kind: TroubleKind,
-    reason: String,
-    jet: Option<JetError>,
-    generation: Option<Generation>,
 }
 
 /// What a pass has seen and done, to be written into the state at its end.
@@ -101,7 +97,8 @@ impl Copy {
             config: config.clone(),
             source,
             state,
-            _service: service,
+            service: Arc::new(service),
+            logs: LogsInUse::default(),
             place: Place::default(),
         };
         copy.place = copy.find_place()?;
@@ -118,17 +115,30 @@ impl Copy {
         &self.config
     }
 
-    /// Brings the copy as far as it can be brought now.
+    /// The half that replays and deletes, for this thread or another one.
+    pub fn replayer(&self) -> Replayer {
+        let (config, state) = (self.config.clone(), self.state.clone());
+        Replayer::new(config, state, Arc::clone(&self.service), self.logs.clone())
+    }
+
+    /// Brings the logs of the copy as far as they can be brought now.
     pub fn pass(&mut self, service: &Service, clock: &dyn Clock) -> Result<Pass, StandbyError> {
         let now = clock.now();
         let state = self.state.read()?;
         let mut report = Report::default();
+        if state.is_out_of_service() {
+            return Ok(Pass {
+                shipped: 0,
+                more: false,
+                state,
+            });
+        }
         if state.suspended.is_none() && is_due(state.trouble.as_ref(), service, now) {
             self.ship(&mut report, clock)?;
         } else {
             self.look(&mut report);
         }
-        let oldest = self.listing_here()?.oldest();
+        let oldest = listing_of(&self.config)?.oldest();
         let retried = state.suspended.is_none();
         let state = self.state.update(|state| {
             report.write(state, service, now, retried);
@@ -151,26 +161,10 @@ impl Copy {
         })
     }
 
-    /// Gives the copy back and forgets its state; its files stay.
-    pub fn disable(self) -> Result<(), StandbyError> {
-        self.state.remove(self._service)
-    }
-
-    fn listing_here(&self) -> Result<Listing, StandbyError> {
-        let folder = &self.config.target.logs;
-        list(folder, &self.config.source.base).map_err(|error| match error {
-            LogError::Io { path, source } => StandbyError::Io { path, source },
-            other => StandbyError::Io {
-                path: folder.clone(),
-                source: io::Error::other(other),
-            },
-        })
-    }
-
     /// Goes along the names in the log folder, from what the database needs on, up to the first that is missing, and
     /// back to the last log that passes inspection.
     fn find_place(&self) -> Result<Place, StandbyError> {
-        let here = self.listing_here()?;
+        let here = listing_of(&self.config)?;
         let header = database_header(&self.config.target.database);
         let signature = header.as_ref().map(|header| header.log_signature);
         let signature = signature.filter(|signature| !signature.is_null());
@@ -239,7 +233,7 @@ impl Copy {
         if self.place.next.is_none() {
             self.place.next = listing.oldest();
         }
-        let here = self.listing_here()?;
+        let here = listing_of(&self.config)?;
         while let Some(next) = self.place.next {
             if report.shipped == LOGS_PER_PASS {
                 report.more = true;
@@ -332,7 +326,7 @@ impl Copy {
 
     /// Writes the log at `path` to the inspector folder. What could not be written in full is removed, so that it takes
     /// no space on a full disk.
-    fn write(&self, path: &Path, raw: &PathBuf, generation: Generation) -> Result<File, Obstacle> {
+    fn write(&self, path: &Path, raw: &Path, generation: Generation) -> Result<File, Obstacle> {
         let mut file = File::create(raw).map_err(|error| target_write(raw, generation, &error))?;
         match self.source.fetch(path, &mut file) {
             Ok(_) => Ok(file),
@@ -346,13 +340,16 @@ impl Copy {
     }
 }
 
-/// The first generation that a database needs to be brought forward.
-fn first_needed(header: &DatabaseHeader) -> Generation {
-    let needed = match header.state.needs_recovery() {
-        true => header.min_required,
-        false => header.last_consistent.generation,
-    };
-    needed.max(Generation(1))
+/// The logs in the log folder of a copy.
+pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
+    let folder = &config.target.logs;
+    list(folder, &config.source.base).map_err(|error| match error {
+        LogError::Io { path, source } => StandbyError::Io { path, source },
+        other => StandbyError::Io {
+            path: folder.clone(),
+            source: io::Error::other(other),
+        },
+    })
 }
 
 fn following(generation: Generation) -> Generation {
@@ -365,16 +362,6 @@ pub(crate) fn database_header(path: &Path) -> Option<DatabaseHeader> {
         .and_then(|file| file.start(HEADERS_MAX))
         .ok()?;
     Some(HeaderCopies::read(&start).good()?.fields.clone())
-}
-
-/// Whether trouble lets the copy be worked on now.
-fn is_due(trouble: Option<&Trouble>, service: &Service, now: Timestamp) -> bool {
-    let Some(trouble) = trouble else { return true };
-    let Some(next) = trouble.next_try else {
-        return false;
-    };
-    // A clock that went back must not make the wait longer than it ever is.
-    next <= now || next.duration_since(now) > service.retry.duration()
 }
 
 /// A log that is in the log folder though the state does not know it yet.
@@ -409,131 +396,4 @@ impl Report {
             state.trouble = None;
         }
     }
-}
-
-impl Obstacle {
-    /// The reason with the engine's error, unless it names that already.
-    fn message(&self) -> String {
-        let jet = self.jet.map(|jet| jet.to_string());
-        match jet.filter(|jet| !self.reason.contains(jet)) {
-            Some(jet) => format!("{} [JET {jet}]", self.reason),
-            None => self.reason.clone(),
-        }
-    }
-
-    /// The trouble it makes, after what was there before.
-    fn trouble(&self, before: Option<&Trouble>, service: &Service, now: Timestamp) -> Trouble {
-        let same =
-            |trouble: &&Trouble| trouble.kind == self.kind && trouble.generation == self.generation;
-        let before = before.filter(same);
-        let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
-        let again = self
-            .kind
-            .patience()
-            .is_none_or(|patience| attempts < patience);
-        let next = now
-            .saturating_add(service.retry.duration())
-            .unwrap_or(Timestamp::MAX);
-        Trouble {
-            kind: self.kind,
-            reason: self.message(),
-            jet: self.jet.map(Into::into),
-            generation: self.generation,
-            since: before.map_or(now, |before| before.since),
-            attempts,
-            next_try: again.then_some(next),
-        }
-    }
-}
-
-fn unreachable(folder: &Path, error: &LogError) -> Obstacle {
-    Obstacle {
-        kind: TroubleKind::SourceUnreachable,
-        reason: format!("the source cannot be listed: {}: {error}", folder.display()),
-        jet: error.jet(),
-        generation: None,
-    }
-}
-
-fn gap(generation: Generation, listing: &Listing) -> Obstacle {
-    let name = listing
-        .naming
-        .as_ref()
-        .map(|naming| naming.generation(generation));
-    let newest = listing.newest_closed().unwrap_or_default();
-    Obstacle {
-        kind: TroubleKind::Gap,
-        reason: format!(
-            "generation {generation} ({generation:#x}, {}) is missing at the source, which has logs up to {newest} ({newest:#x})",
-            name.unwrap_or_default()
-        ),
-        jet: Some(JetError::MISSING_LOG_FILE),
-        generation: Some(generation),
-    }
-}
-
-fn rejected(path: &Path, generation: Generation, rejection: &Rejection) -> Obstacle {
-    let reason = match rejection {
-        Rejection::Unreadable(error) => format!("fetched from {}: {error}", path.display()),
-        _ => format!("{}: {rejection}", path.display()),
-    };
-    Obstacle {
-        kind: rejection.kind(),
-        reason,
-        jet: Some(rejection.jet()),
-        generation: Some(generation),
-    }
-}
-
-fn target_write(path: &Path, generation: Generation, error: &io::Error) -> Obstacle {
-    Obstacle {
-        kind: TroubleKind::TargetWrite,
-        reason: format!("{}: {error}", path.display()),
-        jet: None,
-        generation: Some(generation),
-    }
-}
-
-fn not_fetched(path: &Path, raw: &Path, generation: Generation, error: FetchError) -> Obstacle {
-    let kind = match &error {
-        FetchError::Target { source } => return target_write(raw, generation, source),
-        FetchError::TooLarge { .. }
-        | FetchError::Source(EvidenceError::Shrank { .. } | EvidenceError::NotAFile { .. }) => {
-            TroubleKind::Damaged
-        }
-        FetchError::Source(EvidenceError::Io { source, .. }) => match source.kind() {
-            // It was listed a moment ago.
-            io::ErrorKind::NotFound => TroubleKind::Gap,
-            _ if is_locked(source) => TroubleKind::Locked,
-            _ => TroubleKind::SourceUnreachable,
-        },
-    };
-    let jet = match kind {
-        TroubleKind::Gap => JetError::FILE_NOT_FOUND,
-        TroubleKind::Locked => JetError::FILE_ACCESS_DENIED,
-        TroubleKind::Damaged => JetError::LOG_FILE_CORRUPT,
-        _ => JetError::DISK_IO,
-    };
-    Obstacle {
-        kind,
-        reason: format!("{} cannot be fetched: {error}", path.display()),
-        jet: Some(jet),
-        generation: Some(generation),
-    }
-}
-
-/// Whether another program has the file for itself, as programs do that look for viruses.
-fn is_locked(error: &io::Error) -> bool {
-    /// `ERROR_SHARING_VIOLATION` and `ERROR_LOCK_VIOLATION`.
-    const SHARING: [i32; 2] = [32, 33];
-    let kinds = [
-        io::ErrorKind::PermissionDenied,
-        io::ErrorKind::WouldBlock,
-        io::ErrorKind::ResourceBusy,
-    ];
-    kinds.contains(&error.kind())
-        || (cfg!(windows)
-            && error
-                .raw_os_error()
-                .is_some_and(|code| SHARING.contains(&code)))
 }

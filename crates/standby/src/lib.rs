@@ -1,7 +1,7 @@
 //! Continuous replication of ESE log streams: a standby copy of a storage group, kept current by shipping closed logs.
 //!
 //! [`Copy`] is one copy and the machine that serves it: every [`pass`](Copy::pass) brings it as far as it can be brought
-//! now and returns. All that a pass does is idempotent and its order is such that a process may be killed anywhere: logs
+//! now and returns; its other half, the [`Replayer`], does the same step by step for what was inspected. All that a pass does is idempotent and its order is such that a process may be killed anywhere: logs
 //! come under their names by one rename, after they are on disk, and the state only says what files already show.
 //!
 //! What the documents of Exchange's Standby Continuous Replication call rules stands in [`rules`], as pure functions.
@@ -15,10 +15,14 @@ mod error;
 pub mod inspect;
 pub mod lag;
 pub mod metrics;
+mod obstacle;
+pub mod replay;
 pub mod rules;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod truncate;
 
 pub use copy::{Copy, Pass};
 pub use error::StandbyError;
+pub use replay::{Replayer, Step};

@@ -11,12 +11,15 @@
 //!
 //! Both delays hold at once, so that the larger of both decides. A log's age counts from its inspection at the target,
 //! by the target's clock: the one time that is always known.
+//!
+//! What was replayed may be deleted later, when the database does not need it and both lags are over.
 
 use crate::clock::age;
 use crate::lag::Lag;
 use ese_format::Generation;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How many of the newest logs are never replayed, whatever the lag. A source that fails over and loses its newest logs
 /// writes others in their place; what was not replayed can be fetched again.
@@ -47,6 +50,21 @@ pub enum ReplayWait {
         /// How many.
         logs: u32,
     },
+}
+
+/// As `scr status` says what replay waits for.
+impl fmt::Display for ReplayWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplayWait::Nothing => f.write_str("the next log"),
+            ReplayWait::Lag { until } => {
+                write!(f, "the replay lag of the next log to pass, at {until:.0}")
+            }
+            ReplayWait::KeptBack { logs } => {
+                write!(f, "{logs} more logs: the newest ones are not replayed")
+            }
+        }
+    }
 }
 
 /// How far replay may go.
@@ -89,4 +107,49 @@ pub fn replay_limit(
         last,
         waits: ReplayWait::Nothing,
     }
+}
+
+/// What decides, beside the age of logs, on which of them may be deleted at the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TruncationFacts {
+    /// The first generation that the database needs; its checkpoint lies below.
+    pub needed: Generation,
+    /// The newest inspected log: it stays, because the next one is inspected against it.
+    pub newest: Generation,
+    /// The newest log that all copies made from this one have inspected; none if there is no such copy.
+    pub exported: Option<Generation>,
+    /// The newest log that a backup has; none if no backup is waited for.
+    pub backed_up: Option<Generation>,
+}
+
+/// The last of `logs`, which are in ascending order, that may be deleted at the target; none if not even the first may.
+///
+/// A log goes when it lies below the checkpoint, is older than both lags together, and, where there is such a thing,
+/// every copy made from this one has inspected it and a backup has it.
+pub fn truncation_limit(
+    logs: impl IntoIterator<Item = Inspected>,
+    facts: TruncationFacts,
+    replay_lag: Lag,
+    truncation_lag: Lag,
+    now: Timestamp,
+) -> Option<Generation> {
+    let both = replay_lag.duration() + truncation_lag.duration();
+    let within = |limit: Option<Generation>, log: &Inspected| {
+        limit.is_none_or(|limit| log.generation <= limit)
+    };
+    let goes = |log: &Inspected| {
+        log.generation < facts.needed
+            && log.generation < facts.newest
+            && age(log.at, now) >= both
+            && within(facts.exported, log)
+            && within(facts.backed_up, log)
+    };
+    let going = logs.into_iter().take_while(goes);
+    going.last().map(|log| log.generation)
+}
+
+/// The last log that may be deleted at the source: one that all targets have inspected and that lies below the source's
+/// own checkpoint.
+pub fn source_truncation_limit(inspected_by_all: Generation, checkpoint: Generation) -> Generation {
+    inspected_by_all.min(Generation(checkpoint.0.saturating_sub(1)))
 }

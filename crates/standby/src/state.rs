@@ -26,8 +26,20 @@ pub struct State {
     schema: String,
     /// Since when an administrator wants it to rest, and why.
     pub suspended: Option<Suspension>,
-    /// What is wrong.
+    /// What keeps logs from coming.
     pub trouble: Option<Trouble>,
+    /// What keeps logs from being replayed.
+    #[serde(default)]
+    pub replay_trouble: Option<Trouble>,
+    /// The seeding under way.
+    #[serde(default)]
+    pub seeding: Option<Seeding>,
+    /// Logs that the source has lost and written anew, and that are being fetched again.
+    #[serde(default)]
+    pub resync: Option<Resync>,
+    /// The activation, begun or done: the copy is not served any more.
+    #[serde(default)]
+    pub activation: Option<Activation>,
     /// The newest closed log that was seen at the source.
     pub generated: Option<Progress>,
     /// The newest log that was fetched.
@@ -38,8 +50,14 @@ pub struct State {
     pub replayed: Option<Progress>,
     /// The oldest log in the log folder.
     pub oldest: Option<Generation>,
+    /// The newest log at the source that all its copies have inspected.
+    #[serde(default)]
+    pub truncatable: Option<Generation>,
     /// What the next log is waited for, in words.
     pub waits: Option<String>,
+    /// What replay waits for, in words.
+    #[serde(default)]
+    pub replay_waits: Option<String>,
     /// When the service last looked after the copy.
     pub served: Option<Timestamp>,
 }
@@ -60,6 +78,37 @@ pub struct Suspension {
     pub since: Timestamp,
     /// Why.
     pub comment: Option<String>,
+}
+
+/// A seeding under way: the database is being copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeding {
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An incremental resynchronization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resync {
+    /// The first generation that differs.
+    pub first: Generation,
+    /// The newest one that the copy had.
+    pub last: Generation,
+    /// When the divergence was found.
+    pub since: Timestamp,
+    /// Where the logs are now that the source has lost: they may hold what it lost.
+    pub kept_in: PathBuf,
+}
+
+/// An activation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// When the database was proved to be clean; none as long as it is not.
+    pub finished: Option<Timestamp>,
+    /// Where the activated database is.
+    pub database: PathBuf,
 }
 
 /// What keeps a copy from going on.
@@ -117,6 +166,10 @@ pub enum TroubleKind {
     Foreign,
     /// A log does not continue the one before it.
     Diverged,
+    /// The database holds changes of logs that the source has lost: only a new seed helps.
+    Reseed,
+    /// Logs cannot be replayed onto the database.
+    Replay,
 }
 
 impl TroubleKind {
@@ -127,7 +180,9 @@ impl TroubleKind {
             TroubleKind::Damaged
             | TroubleKind::Gap
             | TroubleKind::Foreign
-            | TroubleKind::Diverged => Some(3),
+            | TroubleKind::Diverged
+            | TroubleKind::Replay => Some(3),
+            TroubleKind::Reseed => Some(1),
         }
     }
 }
@@ -147,18 +202,39 @@ impl Trouble {
     }
 }
 
+impl State {
+    /// What keeps the copy from going on: the first thing that makes it Failed, or else whatever is tried again.
+    pub fn worst_trouble(&self) -> Option<&Trouble> {
+        let both = || [&self.trouble, &self.replay_trouble].into_iter().flatten();
+        both()
+            .find(|trouble| trouble.is_failure())
+            .or(both().next())
+    }
+
+    /// Whether the service leaves the copy alone: it is being seeded or was activated.
+    pub fn is_out_of_service(&self) -> bool {
+        self.seeding.is_some() || self.activation.is_some()
+    }
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
             schema: SCHEMA.to_owned(),
             suspended: None,
             trouble: None,
+            replay_trouble: None,
+            seeding: None,
+            resync: None,
+            activation: None,
             generated: None,
             copied: None,
             inspected: None,
             replayed: None,
             oldest: None,
+            truncatable: None,
             waits: None,
+            replay_waits: None,
             served: None,
         }
     }

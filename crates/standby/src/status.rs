@@ -6,7 +6,7 @@
 use crate::clock::age;
 use crate::config::{CopyConfig, Service};
 use crate::lag::Lag;
-use crate::state::{Progress, State, Suspension, Trouble};
+use crate::state::{Activation, Progress, Resync, Seeding, State, Suspension, Trouble};
 use ese_format::Generation;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,16 +22,25 @@ pub enum Summary {
     Suspended,
     /// Something keeps it from going on.
     Failed,
+    /// The database is being copied.
+    Seeding,
+    /// Logs that the source has lost and written anew are being fetched again.
+    Resynchronizing,
+    /// It was activated: nothing is replicated any more.
+    Disabled,
     /// No log has been inspected yet.
     Initializing,
 }
 
 impl Summary {
     /// All of them.
-    pub const ALL: [Summary; 4] = [
+    pub const ALL: [Summary; 7] = [
         Summary::Healthy,
         Summary::Suspended,
         Summary::Failed,
+        Summary::Seeding,
+        Summary::Resynchronizing,
+        Summary::Disabled,
         Summary::Initializing,
     ];
 }
@@ -42,6 +51,9 @@ impl fmt::Display for Summary {
             Summary::Healthy => "Healthy",
             Summary::Suspended => "Suspended",
             Summary::Failed => "Failed",
+            Summary::Seeding => "Seeding",
+            Summary::Resynchronizing => "Resynchronizing",
+            Summary::Disabled => "Disabled",
             Summary::Initializing => "Initializing",
         })
     }
@@ -58,8 +70,14 @@ pub struct CopyStatus {
     pub target: String,
     /// In one word.
     pub summary: Summary,
-    /// What is wrong.
+    /// What is wrong; the worse one where neither logs come nor replay goes on.
     pub trouble: Option<Trouble>,
+    /// The seeding under way.
+    pub seeding: Option<Seeding>,
+    /// Logs that are being fetched again because the source lost them.
+    pub resync: Option<Resync>,
+    /// The activation, begun or done.
+    pub activation: Option<Activation>,
     /// The order to rest.
     pub suspended: Option<Suspension>,
     /// Closed logs that were not inspected yet.
@@ -76,12 +94,16 @@ pub struct CopyStatus {
     pub replayed: Option<Progress>,
     /// The oldest log in the log folder of the copy.
     pub oldest: Option<Generation>,
+    /// The newest log that may be deleted at the source.
+    pub truncatable: Option<Generation>,
     /// How old a log must be to be replayed.
     pub replay_lag: Lag,
     /// How much older to be deleted.
     pub truncation_lag: Lag,
     /// What it waits for.
     pub waits: Option<String>,
+    /// What replay waits for.
+    pub replay_waits: Option<String>,
     /// When the service last looked after it.
     pub served: Option<Timestamp>,
     /// Whether the service did so lately.
@@ -90,17 +112,7 @@ pub struct CopyStatus {
 
 /// How the copy with this configuration and this state stands.
 pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timestamp) -> CopyStatus {
-    let failed = state.trouble.as_ref().is_some_and(Trouble::is_failure);
-    let summary = match &state {
-        _ if failed => Summary::Failed,
-        State {
-            suspended: Some(_), ..
-        } => Summary::Suspended,
-        State {
-            inspected: None, ..
-        } => Summary::Initializing,
-        _ => Summary::Healthy,
-    };
+    let summary = summary(&state);
     let number = |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
     let oldest = state.oldest.map_or(0, |oldest| oldest.0);
     let inspected = number(state.inspected);
@@ -126,8 +138,32 @@ pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timesta
         waits: waits(&state),
         is_served: is_served(state.served, service, now),
         served: state.served,
-        trouble: state.trouble,
+        trouble: state.worst_trouble().cloned(),
+        seeding: state.seeding,
+        resync: state.resync,
+        activation: state.activation,
+        truncatable: state.truncatable,
+        replay_waits: state.replay_waits,
         suspended: state.suspended,
+    }
+}
+
+fn summary(state: &State) -> Summary {
+    let failed = state.worst_trouble().is_some_and(Trouble::is_failure);
+    if state.activation.is_some() {
+        Summary::Disabled
+    } else if state.seeding.is_some() {
+        Summary::Seeding
+    } else if failed {
+        Summary::Failed
+    } else if state.suspended.is_some() {
+        Summary::Suspended
+    } else if state.resync.is_some() {
+        Summary::Resynchronizing
+    } else if state.inspected.is_none() {
+        Summary::Initializing
+    } else {
+        Summary::Healthy
     }
 }
 
@@ -144,10 +180,17 @@ fn copy_queue(state: &State) -> u32 {
 }
 
 fn waits(state: &State) -> Option<String> {
+    match &state.activation {
+        Some(Activation { finished: None, .. }) => {
+            return Some("`scr restore`, which was begun and did not end".to_owned());
+        }
+        Some(_) => return None,
+        None => {}
+    }
     if let Some(suspended) = &state.suspended {
         return Some(format!("`scr resume`, since {}", suspended.since));
     }
-    match &state.trouble {
+    match state.worst_trouble() {
         Some(Trouble {
             next_try: Some(next),
             ..
@@ -185,6 +228,7 @@ impl fmt::Display for CopyStatus {
             &self.trouble.as_ref().map_or("", |trouble| &trouble.reason),
         )?;
         line("Initializing", &flag(self.summary == Summary::Initializing))?;
+        line("Seeding", &flag(self.seeding.is_some()))?;
         line("Suspend", &flag(self.suspended.is_some()))?;
         let comment = self
             .suspended
@@ -203,7 +247,15 @@ impl fmt::Display for CopyStatus {
         line("LastLogReplayed", &generation(self.replayed))?;
         line("ReplayLagTime", &self.replay_lag)?;
         line("TruncationLagTime", &self.truncation_lag)?;
-        line("WaitsFor", &self.waits.as_deref().unwrap_or_default())
+        line(
+            "LastLogTruncatableAtSource",
+            &self.truncatable.map_or(0, |generation| generation.0),
+        )?;
+        line("WaitsFor", &self.waits.as_deref().unwrap_or_default())?;
+        line(
+            "ReplayWaitsFor",
+            &self.replay_waits.as_deref().unwrap_or_default(),
+        )
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn run(
         name: arguments.name,
         replay_lag: arguments.replay_lag,
         truncation_lag: arguments.truncation_lag,
+        wait_for_backup: false,
         source: SourceConfig {
             machine: arguments.source,
             base: arguments.base,

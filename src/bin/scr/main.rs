@@ -5,6 +5,7 @@ mod copies;
 mod disable;
 mod enable;
 mod order;
+mod replaying;
 mod run;
 mod status;
 

@@ -47,6 +47,7 @@ pub(crate) fn resume(
     change(config, &arguments.name, output, |state| {
         state.suspended = None;
         state.trouble = None;
+        state.replay_trouble = None;
     })
 }
 

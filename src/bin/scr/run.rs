@@ -1,21 +1,23 @@
 //! `scr run`: the service. It serves every copy of the configuration, which it reads anew before every round.
 
 use crate::copies::{failure, load, state_of};
+use crate::replaying::{Shared, SourcesSeen};
 use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
 use standby::source::FolderSource;
 use standby::status::{CopyStatus, Summary, Table, status};
-use standby::{Copy, StandbyError, metrics};
+use standby::{Copy, Replayer, StandbyError, metrics};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-/// Serve all copies: ship and inspect logs as they are closed, until Ctrl-C
+/// Serve all copies until Ctrl-C: ship and inspect logs as they are closed, replay them with their lag, delete old ones
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Bring every copy as far as it can be brought now, and end
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     /// Keep a Prometheus text file up to date
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Delete logs at the sources that all their copies have inspected and that lie below the source's checkpoint
+    #[arg(long)]
+    truncate_source: bool,
     /// What the service writes to standard error
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
@@ -50,38 +55,84 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     start_logging(arguments)?;
-    let mut configuration = load(config)?;
-    let mut service = Service::default();
+    let configuration = load(config)?;
     configuration
         .warnings()
         .iter()
         .for_each(|warning| warn!("{warning}"));
+    let shared = Shared::new(arguments.truncate_source);
+    if arguments.once {
+        return once(configuration, &shared, arguments, output);
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| shared.replay_until_stopped());
+        let ended = serve(config, configuration, &shared, arguments);
+        shared.stop();
+        ended
+    })
+}
+
+/// Ships until Ctrl-C, while another thread replays.
+fn serve(
+    config: &Path,
+    configuration: Configuration,
+    shared: &Shared,
+    arguments: &Arguments,
+) -> Result<Exit, Failure> {
+    let mut configuration = Arc::new(configuration);
+    let mut service = Service::default();
     loop {
-        let round = service.round(&configuration, arguments.once)?;
-        if let Some(path) = &arguments.metrics {
-            metrics::write(path, &round.statuses).map_err(|error| failure(&error))?;
-        }
-        if arguments.once && !round.more {
-            return answer(&round.statuses, output);
-        }
+        let round = service.round(&configuration, false)?;
+        shared.set(&configuration, service.replayers());
+        write_metrics(arguments, &round.statuses)?;
         if interrupted() {
             info!("stopped");
             return Ok(Exit::Clean);
         }
         if !round.more {
-            rest(
-                configuration
-                    .service
-                    .poll
-                    .duration()
-                    .unsigned_abs()
-                    .max(SHORTEST_REST),
-            );
+            let poll = configuration.service.poll.duration().unsigned_abs();
+            rest(poll.max(SHORTEST_REST));
         }
         match load(config) {
-            Ok(read) => configuration = read,
+            Ok(read) => configuration = Arc::new(read),
             Err(error) => error!("{error}; going on with the configuration as it was"),
         }
+    }
+}
+
+/// Ships and replays until there is nothing to do.
+fn once(
+    configuration: Configuration,
+    shared: &Shared,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let configuration = Arc::new(configuration);
+    let mut service = Service::default();
+    let mut seen = SourcesSeen::default();
+    loop {
+        let round = service.round(&configuration, true)?;
+        if interrupted() {
+            info!("stopped");
+            return Ok(Exit::Clean);
+        }
+        if round.more {
+            continue;
+        }
+        shared.set(&configuration, service.replayers());
+        let more = shared.round(&mut seen).map_err(|error| failure(&error))?;
+        if !more {
+            let statuses = service.round(&configuration, true)?.statuses;
+            write_metrics(arguments, &statuses)?;
+            return answer(&statuses, output);
+        }
+    }
+}
+
+fn write_metrics(arguments: &Arguments, statuses: &[CopyStatus]) -> Result<(), Failure> {
+    match &arguments.metrics {
+        Some(path) => metrics::write(path, statuses).map_err(|error| failure(&error)),
+        None => Ok(()),
     }
 }
 
@@ -113,7 +164,13 @@ fn rest(time: Duration) {
 /// The copies that this process serves, by name.
 #[derive(Default)]
 struct Service {
-    copies: BTreeMap<String, Copy>,
+    copies: BTreeMap<String, Served>,
+}
+
+/// Both halves of a copy.
+struct Served {
+    copy: Copy,
+    replayer: Arc<Mutex<Replayer>>,
 }
 
 /// What a round came to.
@@ -156,14 +213,19 @@ impl Service {
         Ok(round)
     }
 
+    fn replayers(&self) -> Vec<Arc<Mutex<Replayer>>> {
+        let served = self.copies.values();
+        served.map(|served| Arc::clone(&served.replayer)).collect()
+    }
+
     /// Gives back copies that were disabled or are configured in another way now.
     fn let_go(&mut self, configuration: &Configuration) {
-        self.copies.retain(|name, copy| {
+        self.copies.retain(|name, served| {
             let found = configuration
                 .copies
                 .iter()
                 .find(|config| config.name == *name);
-            found == Some(copy.config())
+            found == Some(served.copy.config())
         });
     }
 
@@ -172,21 +234,28 @@ impl Service {
         configuration: &Configuration,
         config: &CopyConfig,
     ) -> Result<(CopyStatus, bool), StandbyError> {
-        let copy = match self.copies.remove(&config.name) {
-            Some(copy) => copy,
-            None => {
-                let source = FolderSource::new(&config.source.logs, &config.source.base);
-                let copy =
-                    Copy::open(config, &configuration.state, Box::new(source), &SystemClock)?;
-                info!(copy = config.name, source = %config.source.logs.display(), "served");
-                copy
-            }
+        let shown = |state| status(config, state, &configuration.service, Timestamp::now());
+        let state = state_of(configuration, config).read()?;
+        if state.is_out_of_service() {
+            self.copies.remove(&config.name);
+            return Ok((shown(state), false));
+        }
+        let served = match self.copies.remove(&config.name) {
+            Some(served) => served,
+            None => open(configuration, config)?,
         };
-        let copy = self.copies.entry(config.name.clone()).or_insert(copy);
-        let pass = copy.pass(&configuration.service, &SystemClock)?;
-        let status = status(config, pass.state, &configuration.service, Timestamp::now());
-        Ok((status, pass.more))
+        let served = self.copies.entry(config.name.clone()).or_insert(served);
+        let pass = served.copy.pass(&configuration.service, &SystemClock)?;
+        Ok((shown(pass.state), pass.more))
     }
+}
+
+fn open(configuration: &Configuration, config: &CopyConfig) -> Result<Served, StandbyError> {
+    let source = FolderSource::new(&config.source.logs, &config.source.base);
+    let copy = Copy::open(config, &configuration.state, Box::new(source), &SystemClock)?;
+    info!(copy = config.name, source = %config.source.logs.display(), "served");
+    let replayer = Arc::new(Mutex::new(copy.replayer()));
+    Ok(Served { copy, replayer })
 }
 
 fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure> {

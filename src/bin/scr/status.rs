@@ -36,9 +36,8 @@ pub(crate) fn run(
             shown = Some(now);
         }
         if !arguments.watch || interrupted() {
-            let well = |copy: &CopyStatus| {
-                matches!(copy.summary, Summary::Healthy | Summary::Initializing)
-            };
+            let well =
+                |copy: &CopyStatus| !matches!(copy.summary, Summary::Failed | Summary::Suspended);
             return Ok(if statuses.iter().all(well) {
                 Exit::Clean
             } else {

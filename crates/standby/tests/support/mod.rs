@@ -115,6 +115,7 @@ impl Setting {
             name: "SG1".into(),
             replay_lag: Lag::DEFAULT_REPLAY,
             truncation_lag: Lag::ZERO,
+            wait_for_backup: false,
             source: SourceConfig {
                 machine: "EXA".into(),
                 base: "E00".into(),

@@ -1,0 +1,168 @@
+//! What stands in the way of a copy, and what becomes of it: a trouble that is tried again, or that a person must end.
+
+use crate::config::Service;
+use crate::inspect::Rejection;
+use crate::source::{FetchError, Listing};
+use crate::state::{Trouble, TroubleKind};
+use ese_format::{Generation, JetError};
+use ese_log::LogError;
+use evidence::EvidenceError;
+use jiff::Timestamp;
+use std::io;
+use std::path::Path;
+
+/// Why the next step was not done.
+#[derive(Debug)]
+pub(crate) struct Obstacle {
+    pub(crate) kind: TroubleKind,
+    pub(crate) reason: String,
+    pub(crate) jet: Option<JetError>,
+    pub(crate) generation: Option<Generation>,
+}
+
+impl Obstacle {
+    /// The reason with the engine's error, unless it names that already.
+    pub(crate) fn message(&self) -> String {
+        let jet = self.jet.map(|jet| jet.to_string());
+        match jet.filter(|jet| !self.reason.contains(jet)) {
+            Some(jet) => format!("{} [JET {jet}]", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+
+    /// The trouble it makes, after what was there before.
+    pub(crate) fn trouble(
+        &self,
+        before: Option<&Trouble>,
+        service: &Service,
+        now: Timestamp,
+    ) -> Trouble {
+        let same =
+            |trouble: &&Trouble| trouble.kind == self.kind && trouble.generation == self.generation;
+        let before = before.filter(same);
+        let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
+        let again = self
+            .kind
+            .patience()
+            .is_none_or(|patience| attempts < patience);
+        let next = now
+            .saturating_add(service.retry.duration())
+            .unwrap_or(Timestamp::MAX);
+        Trouble {
+            kind: self.kind,
+            reason: self.message(),
+            jet: self.jet.map(Into::into),
+            generation: self.generation,
+            since: before.map_or(now, |before| before.since),
+            attempts,
+            next_try: again.then_some(next),
+        }
+    }
+}
+
+/// Whether trouble lets the copy be worked on now.
+pub(crate) fn is_due(trouble: Option<&Trouble>, service: &Service, now: Timestamp) -> bool {
+    let Some(trouble) = trouble else { return true };
+    let Some(next) = trouble.next_try else {
+        return false;
+    };
+    // A clock that went back must not make the wait longer than it ever is.
+    next <= now || next.duration_since(now) > service.retry.duration()
+}
+
+pub(crate) fn unreachable(folder: &Path, error: &LogError) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::SourceUnreachable,
+        reason: format!("the source cannot be listed: {}: {error}", folder.display()),
+        jet: error.jet(),
+        generation: None,
+    }
+}
+
+pub(crate) fn gap(generation: Generation, listing: &Listing) -> Obstacle {
+    let name = listing
+        .naming
+        .as_ref()
+        .map(|naming| naming.generation(generation));
+    let newest = listing.newest_closed().unwrap_or_default();
+    Obstacle {
+        kind: TroubleKind::Gap,
+        reason: format!(
+            "generation {generation} ({generation:#x}, {}) is missing at the source, which has logs up to {newest} ({newest:#x})",
+            name.unwrap_or_default()
+        ),
+        jet: Some(JetError::MISSING_LOG_FILE),
+        generation: Some(generation),
+    }
+}
+
+pub(crate) fn rejected(path: &Path, generation: Generation, rejection: &Rejection) -> Obstacle {
+    let reason = match rejection {
+        Rejection::Unreadable(error) => format!("fetched from {}: {error}", path.display()),
+        _ => format!("{}: {rejection}", path.display()),
+    };
+    Obstacle {
+        kind: rejection.kind(),
+        reason,
+        jet: Some(rejection.jet()),
+        generation: Some(generation),
+    }
+}
+
+pub(crate) fn target_write(path: &Path, generation: Generation, error: &io::Error) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::TargetWrite,
+        reason: format!("{}: {error}", path.display()),
+        jet: None,
+        generation: Some(generation),
+    }
+}
+
+pub(crate) fn not_fetched(
+    path: &Path,
+    raw: &Path,
+    generation: Generation,
+    error: FetchError,
+) -> Obstacle {
+    let kind = match &error {
+        FetchError::Target { source } => return target_write(raw, generation, source),
+        FetchError::TooLarge { .. }
+        | FetchError::Source(EvidenceError::Shrank { .. } | EvidenceError::NotAFile { .. }) => {
+            TroubleKind::Damaged
+        }
+        FetchError::Source(EvidenceError::Io { source, .. }) => match source.kind() {
+            // It was listed a moment ago.
+            io::ErrorKind::NotFound => TroubleKind::Gap,
+            _ if is_locked(source) => TroubleKind::Locked,
+            _ => TroubleKind::SourceUnreachable,
+        },
+    };
+    let jet = match kind {
+        TroubleKind::Gap => JetError::FILE_NOT_FOUND,
+        TroubleKind::Locked => JetError::FILE_ACCESS_DENIED,
+        TroubleKind::Damaged => JetError::LOG_FILE_CORRUPT,
+        _ => JetError::DISK_IO,
+    };
+    Obstacle {
+        kind,
+        reason: format!("{} cannot be fetched: {error}", path.display()),
+        jet: Some(jet),
+        generation: Some(generation),
+    }
+}
+
+/// Whether another program has the file for itself, as programs do that look for viruses.
+pub(crate) fn is_locked(error: &io::Error) -> bool {
+    /// `ERROR_SHARING_VIOLATION` and `ERROR_LOCK_VIOLATION`.
+    const SHARING: [i32; 2] = [32, 33];
+    let kinds = [
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::WouldBlock,
+        io::ErrorKind::ResourceBusy,
+    ];
+    kinds.contains(&error.kind())
+        || (cfg!(windows)
+            && error
+                .raw_os_error()
+                .is_some_and(|code| SHARING.contains(&code)))
+}

@@ -1,0 +1,461 @@
+//! Replay with lag: redo without undo, going on from what the database has, a few logs at a time.
+//!
+//! ```text
+//! database at the end of A --plan--> logs A to B --survey--> oldest transaction open at B
+//!                                                    |
+//!                  redo up to where that one began <-+--> journal --> database, dirty, needs logs from there on
+//! ```
+//!
+//! What a transaction did that is still open is not replayed before it ends: a page on disk does not tell what was
+//! there before. All changes go through the journal of [`InPlace`], so that a kill at any moment leaves the state before
+//! the step or after it. The first step on a database that came from elsewhere must reach the last log that its header
+//! requires: its pages may hold changes of all logs up to that one.
+
+use crate::config::{CopyConfig, Service};
+use crate::copy::listing_of;
+use crate::error::StandbyError;
+use crate::obstacle::{Obstacle, is_due, is_locked};
+use crate::rules::{Inspected, ReplayLimit, ReplayWait, replay_limit};
+use crate::source::Listing;
+use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
+use crate::truncate;
+use ese_format::database::DatabaseHeader;
+use ese_format::{Generation, JetError, LogTime, Progress};
+use ese_log::{LogError, StreamFiles};
+use ese_replay::output::{InPlace, OutputError};
+use ese_replay::recovery::{
+    DatabaseFile, Plan, RecoveryError, Until, finish_dirty, plan, replay, survey,
+};
+use ese_replay::{Problem, Redo};
+use evidence::EvidenceError;
+use jiff::Timestamp;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use tracing::{info, warn};
+
+/// Memory for pages of the database.
+const CACHE_BYTES: usize = 64 << 20;
+/// The most logs that one step replays beyond what it must, so that orders are obeyed and other copies have their turn.
+const LOGS_PER_STEP: u32 = 32;
+
+/// Held as long as logs of a copy are read by replay, or taken away.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogsInUse(Arc<Mutex<()>>);
+
+impl LogsInUse {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The half of a copy that replays logs and deletes those that are not needed any more. It may work on another thread
+/// than the half that ships.
+pub struct Replayer {
+    config: CopyConfig,
+    state: StateFile,
+    _service: Arc<ServiceLock>,
+    logs: LogsInUse,
+    truncated: Option<Timestamp>,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The last generation that was replayed now.
+    pub replayed: Option<Generation>,
+    /// Logs that were deleted.
+    pub deleted: u32,
+    /// Whether there is more to replay at once.
+    pub more: bool,
+}
+
+/// What replay came to, to be written into the state.
+enum Outcome {
+    /// Logs were replayed up to the end of this one.
+    Replayed(Generation, ReplayLimit),
+    /// There is nothing to replay now.
+    Waits(String),
+    /// It was asked to stop.
+    Stopped,
+    /// It cannot go on.
+    Hindered(Obstacle),
+}
+
+impl Replayer {
+    pub(crate) fn new(
+        config: CopyConfig,
+        state: StateFile,
+        service: Arc<ServiceLock>,
+        logs: LogsInUse,
+    ) -> Self {
+        Replayer {
+            config,
+            state,
+            _service: service,
+            logs,
+            truncated: None,
+        }
+    }
+
+    /// The configuration it works by.
+    pub fn config(&self) -> &CopyConfig {
+        &self.config
+    }
+
+    /// Replays a few of the logs that may be replayed now, and deletes those that may be deleted if that is due.
+    /// `exported` is the newest log that all copies made from this one have inspected; none if there is no such copy.
+    pub fn step(
+        &mut self,
+        service: &Service,
+        clock: &dyn crate::clock::Clock,
+        exported: Option<Generation>,
+        progress: &dyn Progress,
+    ) -> Result<Step, StandbyError> {
+        let now = clock.now();
+        let state = self.state.read()?;
+        let mut step = Step::default();
+        if state.suspended.is_some()
+            || state.is_out_of_service()
+            || !is_due(state.replay_trouble.as_ref(), service, now)
+        {
+            return Ok(step);
+        }
+        let in_use = self.logs.clone();
+        let _in_use = in_use.lock();
+        let progress = UntilOrdered {
+            progress,
+            state: &self.state,
+        };
+        let outcome = self.replay(&state, service, now, &progress)?;
+        self.write(outcome, service, now, &mut step)?;
+        let due =
+            |last: Timestamp| now < last || now.duration_since(last) >= service.truncate.duration();
+        if self.truncated.is_none_or(due) {
+            let facts = truncate::facts(&self.config, &state, exported);
+            step.deleted = truncate::target(&self.config, facts, now)?;
+            self.truncated = Some(now);
+        }
+        Ok(step)
+    }
+
+    fn replay(
+        &self,
+        state: &State,
+        service: &Service,
+        now: Timestamp,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, StandbyError> {
+        let path = &self.config.target.database;
+        if !path.exists() {
+            return Ok(Outcome::Waits("the database: `scr update`".to_owned()));
+        }
+        let header = InPlace::resume(path)
+            .map_err(ReplayFailure::from)
+            .and_then(|_| Ok(DatabaseFile::open(path)?.header));
+        let header = match header {
+            Ok(header) => header,
+            Err(failure) => return Ok(Outcome::Hindered(failure.obstacle(None))),
+        };
+        let Some(inspected) = state.inspected.map(|inspected| inspected.generation) else {
+            return Ok(Outcome::Waits("the first log".to_owned()));
+        };
+        let listing = listing_of(&self.config)?;
+        let from = first_unreplayed(state, &header);
+        let waiting = inspected_logs(&listing, from, inspected);
+        let limit = replay_limit(
+            waiting,
+            inspected,
+            self.config.replay_lag,
+            service.kept_back,
+            now,
+        );
+        let Some(last) = limit.last.filter(|last| *last >= header.max_required) else {
+            return Ok(Outcome::Waits(waits(&limit, &header, inspected)));
+        };
+        let most = Generation(from.0.saturating_add(LOGS_PER_STEP - 1));
+        let last = last.min(most.max(header.max_required));
+        let stamp = LogTime::from_timestamp(now);
+        let done = stream_here(&self.config)
+            .map_err(ReplayFailure::from)
+            .and_then(|logs| replay_to(path, &logs, last, stamp, progress));
+        Ok(match done {
+            Ok(()) => Outcome::Replayed(last, limit),
+            Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
+            Err(failure) => Outcome::Hindered(failure.obstacle(Some(from))),
+        })
+    }
+
+    fn write(
+        &self,
+        outcome: Outcome,
+        service: &Service,
+        now: Timestamp,
+        step: &mut Step,
+    ) -> Result<(), StandbyError> {
+        let copy = &self.config.name;
+        match outcome {
+            Outcome::Stopped => {}
+            Outcome::Waits(what) => {
+                self.state.update(|state| {
+                    state.replay_trouble = None;
+                    state.replay_waits = Some(what);
+                })?;
+            }
+            Outcome::Replayed(generation, limit) => {
+                step.replayed = Some(generation);
+                step.more = limit.last > Some(generation);
+                self.state.update(|state| {
+                    state.replayed = Some(Reached {
+                        generation,
+                        at: now,
+                    });
+                    state.replay_trouble = None;
+                    state.replay_waits = Some(limit.waits.to_string());
+                })?;
+                info!(copy, last = generation.0, "logs replayed");
+            }
+            Outcome::Hindered(obstacle) => {
+                let message = obstacle.message();
+                self.state.update(|state| {
+                    let trouble = obstacle.trouble(state.replay_trouble.as_ref(), service, now);
+                    state.replay_trouble = Some(trouble);
+                    state.replay_waits = None;
+                })?;
+                warn!(copy, "replay: {message}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends a step when an order keeps the copy from going on: an activation does not wait for a long step.
+struct UntilOrdered<'a> {
+    progress: &'a dyn Progress,
+    state: &'a StateFile,
+}
+
+impl Progress for UntilOrdered<'_> {
+    fn advance(&self, bytes: u64) {
+        self.progress.advance(bytes);
+    }
+
+    fn should_stop(&self) -> bool {
+        let stops = |state: State| state.suspended.is_some() || state.is_out_of_service();
+        self.progress.should_stop() || self.state.read().is_ok_and(stops)
+    }
+}
+
+/// The first log that a database needs beyond what was replayed onto it.
+fn first_unreplayed(state: &State, header: &DatabaseHeader) -> Generation {
+    let first = first_needed(header);
+    let replayed = state.replayed.map(|replayed| replayed.generation);
+    // A database that does not know of those logs came from elsewhere since.
+    let known = replayed.filter(|replayed| match header.state.needs_recovery() {
+        true => *replayed <= header.max_required,
+        false => *replayed >= header.last_consistent.generation,
+    });
+    known.map_or(first, |known| {
+        first.max(Generation(known.0.saturating_add(1)))
+    })
+}
+
+/// The first generation that a database needs to be brought forward: below it lies its checkpoint.
+pub(crate) fn first_needed(header: &DatabaseHeader) -> Generation {
+    let needed = match header.state.needs_recovery() {
+        true => header.min_required,
+        false => header.last_consistent.generation,
+    };
+    needed.max(Generation(1))
+}
+
+/// The logs from `first` to `last` that are here without a gap, with the time of their inspection.
+pub(crate) fn inspected_logs(
+    listing: &Listing,
+    first: Generation,
+    last: Generation,
+) -> Vec<Inspected> {
+    let mut logs = Vec::new();
+    let mut expected = first;
+    for (&generation, path) in listing.named.range(first..=last.max(first)) {
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+        let at = modified
+            .ok()
+            .and_then(|time| Timestamp::try_from(time).ok());
+        let Some(at) = at.filter(|_| generation == expected && generation <= last) else {
+            break;
+        };
+        logs.push(Inspected { generation, at });
+        expected = Generation(generation.0.saturating_add(1));
+    }
+    logs
+}
+
+fn waits(limit: &ReplayLimit, header: &DatabaseHeader, inspected: Generation) -> String {
+    let needed = header.max_required;
+    if needed > inspected {
+        return format!("generation {needed} ({needed:#x}), which the database needs");
+    }
+    match limit.waits {
+        ReplayWait::Nothing => "the next log".to_owned(),
+        ref waits => waits.to_string(),
+    }
+}
+
+/// The finished logs of the copy: what else lies in their folder is no affair of replay.
+fn stream_here(config: &CopyConfig) -> Result<StreamFiles, LogError> {
+    let mut files = StreamFiles::find(&config.target.logs, Some(&config.source.base))?;
+    files.current.clear();
+    files.checkpoints.clear();
+    Ok(files)
+}
+
+/// Why logs could not be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayFailure {
+    /// The logs in the folder and the database do not make a recovery.
+    #[error("{reasons}")]
+    Blocked {
+        /// Why.
+        reasons: String,
+        /// The error that the engine would end with.
+        jet: JetError,
+    },
+    /// A record or a file stands in the way.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The database could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl From<LogError> for ReplayFailure {
+    fn from(error: LogError) -> Self {
+        RecoveryError::Log(error).into()
+    }
+}
+
+impl ReplayFailure {
+    /// The error that the engine would end with.
+    pub fn jet(&self) -> Option<JetError> {
+        match self {
+            ReplayFailure::Blocked { jet, .. } => Some(*jet),
+            ReplayFailure::Recovery(error) => error.jet(),
+            ReplayFailure::Output(OutputError::Source(error)) => error.jet(),
+            ReplayFailure::Output(OutputError::InUse { .. }) => Some(JetError::FILE_ACCESS_DENIED),
+            ReplayFailure::Output(_) => Some(JetError::DISK_IO),
+        }
+    }
+
+    /// What the operating system said, if it was it that refused.
+    fn refused(&self) -> Option<&io::Error> {
+        let recovery = match self {
+            ReplayFailure::Output(OutputError::Io { error, .. }) => return Some(error),
+            ReplayFailure::Output(OutputError::Source(error)) => error,
+            ReplayFailure::Recovery(error) => error,
+            _ => return None,
+        };
+        match recovery {
+            RecoveryError::Log(LogError::Io { source, .. })
+            | RecoveryError::Evidence(EvidenceError::Io { source, .. }) => Some(source),
+            RecoveryError::End(Problem::Io { error, .. }) => Some(error),
+            RecoveryError::Replay(error) => match &error.problem {
+                Problem::Io { error, .. } => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn obstacle(&self, generation: Option<Generation>) -> Obstacle {
+        let in_use = matches!(self, ReplayFailure::Output(OutputError::InUse { .. }));
+        let kind = match self.refused() {
+            _ if in_use => TroubleKind::Locked,
+            Some(error) if is_locked(error) => TroubleKind::Locked,
+            Some(_) => TroubleKind::TargetWrite,
+            None => TroubleKind::Replay,
+        };
+        Obstacle {
+            kind,
+            reason: format!("replay: {self}"),
+            jet: self.jet(),
+            generation,
+        }
+    }
+}
+
+/// Brings `database` forward to the end of generation `last`, or to where the oldest transaction began that is open
+/// there. The logs that it needs must all be among `logs`.
+pub fn replay_to(
+    database: &Path,
+    logs: &StreamFiles,
+    last: Generation,
+    now: LogTime,
+    progress: &dyn Progress,
+) -> Result<(), ReplayFailure> {
+    let source = DatabaseFile::open(database)?;
+    let mut until = Until {
+        generation: Some(last),
+        ..Until::default()
+    };
+    let sources = [source];
+    let plan = plan(logs, None, &sources, &until, progress)?;
+    check(&plan, last)?;
+    until.before = survey(&mut plan.records(), &until, progress)?.hold_at();
+    let [source] = sources;
+    let output = InPlace::begin(&source)?;
+    let redone = redo(&source, output, &plan, &until, last, now, progress);
+    if redone.is_err() {
+        // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
+        let _ = InPlace::resume(database);
+    }
+    redone
+}
+
+fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
+    if let Some((blocked, jet)) = plan.obstacle(true) {
+        let reasons = blocked.verdict.reasons.join("; ");
+        return Err(ReplayFailure::Blocked { reasons, jet });
+    }
+    if plan.last() == Some(last) {
+        return Ok(());
+    }
+    let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());
+    let reason = stop.map_or("the logs end before", |stop| &stop.reason);
+    let at = stop.map_or(last, |stop| stop.generation);
+    Err(ReplayFailure::Blocked {
+        reasons: format!("generation {at} ({at:#x}): {reason}"),
+        jet: stop.map_or(JetError::MISSING_LOG_FILE, |stop| stop.jet),
+    })
+}
+
+fn redo(
+    source: &DatabaseFile,
+    output: InPlace,
+    plan: &Plan,
+    until: &Until,
+    last: Generation,
+    now: LogTime,
+    progress: &dyn Progress,
+) -> Result<(), ReplayFailure> {
+    let mut redo = Redo::new();
+    let pages = CACHE_BYTES / source.page_size.bytes() as usize;
+    redo.offer(source.database(Box::new(output.pages()), pages));
+    let ran = replay(&mut redo, &mut plan.records(), until, progress)?;
+    let finished = finish_dirty(&mut redo, &ran, last, now)?;
+    let own = finished.databases.into_iter();
+    let mut own = own.filter(|other| other.header.signature == source.header.signature);
+    match own.next() {
+        Some(database) if database.touched || !source.header.state.needs_recovery() => {
+            output.commit(&database.header)?;
+            Ok(())
+        }
+        _ => Err(RecoveryError::NeverAttached {
+            path: source.path().to_owned(),
+            from: ran.first,
+        }
+        .into()),
+    }
+}
