@@ -281,6 +281,11 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> Tagged<'a> {
+    /// What tells it from the other tagged columns of its record, in an order to search by.
+    pub fn name(&self) -> (bool, u16) {
+        (self.derived, self.id)
+    }
+
     /// The value or values.
     pub fn field(&self) -> Result<Field<'a>, DbError> {
         if self.flags.contains(TaggedFlags::NULL) {

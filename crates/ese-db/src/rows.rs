@@ -126,10 +126,11 @@ impl Row<'_> {
     pub fn fields(&self) -> Result<Fields<'_>, DbError> {
         let node = self.node()?;
         let record = Record::parse(node.data, self.reader.db.page_size())?;
-        let (tagged, problem) = match record.tagged() {
+        let (mut tagged, problem) = match record.tagged() {
             Ok(tagged) => (tagged, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
+        tagged.sort_by_key(Tagged::name);
         Ok(Fields {
             reader: self.reader,
             node,
@@ -205,6 +206,7 @@ pub struct Fields<'a> {
     reader: &'a TableReader<'a>,
     node: Node<'a>,
     record: Record<'a>,
+    /// In the order of [`Tagged::name`]: a record can hold thousands of them.
     tagged: Vec<Tagged<'a>>,
     /// Why there are no tagged columns, when they could not be read.
     problem: Option<String>,
@@ -268,10 +270,12 @@ impl<'a> Fields<'a> {
         }
         // Records of derived tables mark columns of a template, but not those of the oldest templates.
         let derived = column.of_template && column.flags.contains(ColumnFlags::TEMPLATE);
+        let name = (derived, column.id);
+        let first = self.tagged.partition_point(|tagged| tagged.name() < name);
         let tagged = self
             .tagged
-            .iter()
-            .find(|tagged| tagged.id == column.id && tagged.derived == derived);
+            .get(first)
+            .filter(|tagged| tagged.name() == name);
         match (tagged, &self.problem) {
             (Some(tagged), _) => tagged.field(),
             (None, None) => Ok(Field::Absent),

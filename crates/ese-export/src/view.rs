@@ -7,6 +7,9 @@
 //! | UAL, SUM | tables `CLIENTS` or `ROLE_IDS` | `Address.ip`; `RoleGuid.name` where the database names its roles |
 //! | Windows Search | table `SystemIndex_PropertyStore` | FILETIMEs in eight bytes as time |
 //!
+//! Windows Search stores `LastModified` of its gatherer (`SystemIndex_Gthr`) with the high byte first and the properties
+//! of documents with the low byte first: the same documents have the same times only if they are read so.
+//!
 //! Columns are recognised by name and type together, so that a view never replaces what a column does not hold.
 
 use crate::cell::{Cell, filetime_microseconds};
@@ -25,8 +28,10 @@ pub(crate) enum View {
     Names(HashMap<i64, String>),
     /// A GUID that names a role.
     Roles(HashMap<[u8; 16], String>),
-    /// 100 ns since 1601.
+    /// 100 ns since 1601; in bytes, the low one first.
     Filetime,
+    /// The same, the high byte first.
+    FiletimeHighFirst,
     /// Four or sixteen bytes.
     Address,
 }
@@ -36,14 +41,14 @@ impl View {
     pub(crate) fn suffix(&self) -> &'static str {
         match self {
             View::Names(_) | View::Roles(_) => "name",
-            View::Filetime => "time",
+            View::Filetime | View::FiletimeHighFirst => "time",
             View::Address => "ip",
         }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            View::Filetime => Kind::Time,
+            View::Filetime | View::FiletimeHighFirst => Kind::Time,
             _ => Kind::Text,
         }
     }
@@ -64,6 +69,10 @@ impl View {
             (View::Filetime, Value::Integer(number)) => filetime(*number),
             (View::Filetime, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
                 Ok(bytes) => filetime(i64::from_le_bytes(bytes)),
+                Err(_) => Cell::Null,
+            },
+            (View::FiletimeHighFirst, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
+                Ok(bytes) => filetime(i64::from_be_bytes(bytes)),
                 Err(_) => Cell::Null,
             },
             (View::Address, Value::Binary(bytes)) => text(address(bytes)),
@@ -96,6 +105,7 @@ pub(crate) struct Views {
     names: Option<View>,
     roles: Option<View>,
     filetime: Option<View>,
+    gathered: Option<View>,
     address: Option<View>,
 }
 
@@ -106,6 +116,7 @@ impl Views {
             names: None,
             roles: None,
             filetime: None,
+            gathered: None,
             address: None,
         }
     }
@@ -120,6 +131,7 @@ impl Views {
             names: srum.map(|table| View::Names(id_map(db, table))),
             roles: roles.map(|table| View::Roles(role_map(db, table))),
             filetime: times.then_some(View::Filetime),
+            gathered: has("SystemIndex_Gthr").then_some(View::FiletimeHighFirst),
             address: (has("CLIENTS") || roles.is_some()).then_some(View::Address),
         }
     }
@@ -141,6 +153,13 @@ impl Views {
                 if column.max_size == 8 && (name.contains("Date") || name.contains("Time")) =>
             {
                 self.filetime.as_ref()
+            }
+            ColumnType::Binary
+                if name == "LastModified"
+                    && column.max_size == 8
+                    && table.name == "SystemIndex_Gthr" =>
+            {
+                self.gathered.as_ref()
             }
             ColumnType::Binary | ColumnType::LongBinary if name == "Address" => {
                 self.address.as_ref()
@@ -258,5 +277,19 @@ mod tests {
         local[15] = 1;
         assert_eq!(address(&local).unwrap(), "::1");
         assert_eq!(address(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn what_is_no_time_of_ours_is_null() {
+        let micros = |number| match filetime(number) {
+            Cell::Time(micros) => Some(micros),
+            _ => None,
+        };
+        // `LastAccessTime` of a WebCache container, written on 2023-08-21.
+        assert_eq!(micros(133_370_576_566_552_287), Some(1_692_584_056_655_228));
+        assert_eq!(
+            (micros(0), micros(-1), micros(i64::MAX)),
+            (None, None, None)
+        );
     }
 }

@@ -457,3 +457,59 @@ fn ual_addresses_dates_and_roles_read_as_others_read_them() {
     }
     assert!(roles.len() > 10);
 }
+
+#[test]
+fn windows_search_gives_documents_the_times_of_its_gatherer() {
+    let Some(tables) = decoded("pypi_dissect.database-1.0/tests/_data/ese/Windows.edb") else {
+        return;
+    };
+    let column = |table: &str, id: &str, name: &str| -> Vec<(u64, String)> {
+        let rows = tables[table].as_array().unwrap().iter();
+        let cells = rows.filter_map(|row| {
+            let text = row.get(name)?.as_str()?;
+            Some((row[id].as_u64()?, text.to_owned()))
+        });
+        cells.collect()
+    };
+    let gathered = column("SystemIndex_Gthr", "DocumentID", "LastModified.time");
+    let stored = column("SystemIndex_Gthr", "DocumentID", "LastModified");
+    assert_eq!(
+        gathered.len(),
+        stored
+            .iter()
+            .filter(|(_, raw)| raw != &"0".repeat(16))
+            .count()
+    );
+    let documents: std::collections::HashMap<_, _> = column(
+        "SystemIndex_PropertyStore",
+        "WorkID",
+        "15F-System_DateModified.time",
+    )
+    .into_iter()
+    .collect();
+    let same = gathered
+        .iter()
+        .filter(|(id, time)| documents.get(id) == Some(time));
+    // The others were modified between the two looks.
+    let same = same.count();
+    assert!(
+        same > 500 && same * 2 > gathered.len() - 200,
+        "{same} of {}",
+        gathered.len()
+    );
+}
+
+#[test]
+fn a_table_with_the_most_columns_is_the_same_in_parquet() {
+    let Some(real) = fixtures::real() else { return };
+    let database = real.join("pypi_dissect.database-1.0/tests/_data/ese/large.edb");
+    let folder = tempfile::tempdir().unwrap();
+    let [lines, parquet] = [Format::Jsonl, Format::Parquet].map(|format| {
+        let to = folder.path().join(format!("{format:?}"));
+        let manifest = run(&database, &options(&to, format));
+        assert_eq!(manifest.tables[0].columns.len(), 64_994);
+        rows(&to.join(&manifest.tables[0].file), format, &[])
+    });
+    assert_eq!(lines.len(), 16);
+    assert!(lines == parquet);
+}

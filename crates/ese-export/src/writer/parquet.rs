@@ -18,7 +18,7 @@ use arrow_array::types::{
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use std::sync::Arc;
 const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 4 << 20;
 const ROW_GROUP_BYTES: usize = 16 << 20;
+/// Tables with more columns are written without dictionaries, compression, statistics and indexes: those cost tens of
+/// KiB for each column before its first value, and ESE tables have up to 64,994 columns.
+const WIDE: usize = 1024;
 
 pub(super) struct ParquetTable {
     path: PathBuf,
@@ -47,10 +50,15 @@ impl ParquetTable {
             Field::new(&column.name, whole, true)
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .build();
-        let writer = ArrowWriter::try_new(sink, schema.clone(), Some(properties))?;
+        let properties = WriterProperties::builder();
+        let properties = match columns.len() > WIDE {
+            false => properties.set_compression(Compression::SNAPPY),
+            true => properties
+                .set_dictionary_enabled(false)
+                .set_statistics_enabled(EnabledStatistics::None)
+                .set_offset_index_disabled(true),
+        };
+        let writer = ArrowWriter::try_new(sink, schema.clone(), Some(properties.build()))?;
         let builders = columns.iter().map(|column| {
             let item = make_builder(&data_type(column.kind), 0);
             let builder: Box<dyn ArrayBuilder> = match column.list {
