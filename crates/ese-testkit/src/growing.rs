@@ -3,12 +3,16 @@
 //! A generation begins as `E00tmp.log`. When the current log is full, it gets its number, and the prepared one becomes
 //! `E00.log`. The content of the current log is not what it will be when it is closed, so that a reader who takes it too
 //! early is found out.
+//!
+//! A stream either repeats the same records in every log, for as long as one likes, or spreads those of an engine-made
+//! stream over many small logs, in order: then it can be replayed from nothing, and what is committed at its end is
+//! known.
 
 use crate::fixtures;
 use crate::logs::{records_of, write_segments};
 use ese_format::LogTime;
 use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentHeader};
-use ese_log::LogImage;
+use ese_log::{LogImage, RecordCursor, StreamFiles};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +20,26 @@ use std::path::{Path, PathBuf};
 pub struct GrowingStream {
     folder: PathBuf,
     header: Vec<u8>,
-    records: Vec<Vec<u8>>,
+    content: Content,
     generation: u32,
     /// Seconds that this life of the stream adds to the times of its logs.
     life: i64,
 }
+
+/// What the logs hold.
+enum Content {
+    /// Every log the same.
+    Same(Vec<Vec<u8>>),
+    /// Each its own, from generation 1 on; the list of attached databases as of generation 2.
+    Each {
+        logs: Vec<Vec<Vec<u8>>>,
+        attached: Vec<u8>,
+    },
+}
+
+/// Where the list of attached databases stands in the header of a log, and where an entry tells its last attach.
+const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
+const LAST_ATTACH: usize = 20;
 
 impl GrowingStream {
     /// Begins a stream `E00` in the existing folder `folder`, with logs of `size` bytes.
@@ -28,7 +47,6 @@ impl GrowingStream {
         let state = fixtures::testdata_set("crash-p8k").join("state");
         let logs = fixtures::files_below(&state).into_iter();
         let images: Vec<LogImage> = logs.filter_map(|path| LogImage::read(&path).ok()).collect();
-        let first = images.first().expect("the set has logs");
         let mut room = size - 4 * SEGMENT_SIZE;
         // Headers of segments and what is left free at their ends take about this much.
         let fits = |record: &Vec<u8>| {
@@ -36,19 +54,70 @@ impl GrowingStream {
             room > 0
         };
         let records = images.iter().cycle().flat_map(records_of).take_while(fits);
+        let content = Content::Same(records.collect());
+        Self::begin_with(folder, &images, size, content)
+    }
+
+    /// Begins a stream `E00` in the existing folder `folder` that spreads the records of the engine-made stream in
+    /// `state`, which begins with the creation of its only database, over `count` closed logs of `size` bytes and a
+    /// current one.
+    pub fn begin_spread(folder: &Path, state: &Path, size: usize, count: usize) -> Self {
+        let files = StreamFiles::find(state, None).expect("a stream");
+        let images = files.in_order();
+        let images: Vec<LogImage> = images
+            .map(|file| LogImage::read(&file.path).expect("a log in order"))
+            .collect();
+        let logs = spread(images.iter().flat_map(records_of).collect(), count + 1);
+        let attached = images[1].bytes[ATTACH_LIST].to_vec();
+        Self::begin_with(folder, &images, size, Content::Each { logs, attached })
+    }
+
+    fn begin_with(folder: &Path, images: &[LogImage], size: usize, content: Content) -> Self {
+        let first = images.first().expect("the set has logs");
         let mut header = first.bytes[..SEGMENT_SIZE].to_vec();
         let segments =
             u16::try_from(size / SEGMENT_SIZE).expect("a log has at most 65535 segments");
         header[12..14].copy_from_slice(&segments.to_le_bytes());
         let mut stream = GrowingStream {
             folder: folder.to_owned(),
-            records: records.collect(),
+            content,
             header,
             generation: 0,
             life: 0,
         };
         stream.prepare(LogTime::default(), 0);
         stream
+    }
+
+    fn records(&self) -> &[Vec<u8>] {
+        match &self.content {
+            Content::Same(records) => records,
+            Content::Each { logs, .. } => logs
+                .get(self.generation as usize - 1)
+                .expect("the stream has no more logs to spread"),
+        }
+    }
+
+    /// Writes all that the current log will hold, as an engine does before it ends.
+    pub fn complete(&self) {
+        let log = write_segments(&self.header, self.records());
+        fs::write(self.current(), log).expect("the folder is writable");
+    }
+
+    /// Puts the place at which the database was created into the list of attached databases, once it is known.
+    fn attach(&mut self, log: &[u8]) {
+        let Content::Each { attached, .. } = &mut self.content else {
+            return;
+        };
+        let image = LogImage::from_bytes(&self.folder, log.to_vec()).expect("a log in order");
+        let mut cursor = RecordCursor::new();
+        while let Some(record) = cursor.next_record(&image).expect("the log is in order") {
+            if record.kind.dump_name() == "CreateDB" {
+                let place = record.lgpos.to_bytes();
+                attached[LAST_ATTACH..][..place.len()].copy_from_slice(&place);
+                self.header[ATTACH_LIST].copy_from_slice(attached);
+            }
+        }
     }
 
     /// Where the log of a closed generation is.
@@ -68,7 +137,10 @@ impl GrowingStream {
 
     /// Completes the current log, gives it its number, and begins the next one.
     pub fn roll(&mut self) {
-        let log = write_segments(&self.header, &self.records);
+        let log = write_segments(&self.header, self.records());
+        if self.generation == 1 {
+            self.attach(&log);
+        }
         fs::write(self.current(), &log).expect("the folder is writable");
         let header = LogHeader::read(&log).expect("a whole header");
         self.prepare(header.as_read().created, accumulated(&log));
@@ -106,7 +178,8 @@ impl GrowingStream {
         self.header[16..24].copy_from_slice(&created.0);
         self.header[24..32].copy_from_slice(&before.0);
         self.header[653..661].copy_from_slice(&sum.to_le_bytes());
-        let begun = write_segments(&self.header, &self.records[..self.records.len() / 2]);
+        let records = self.records();
+        let begun = write_segments(&self.header, &records[..records.len() / 2]);
         let prepared = self.folder.join("E00tmp.log");
         fs::write(&prepared, begun).expect("the folder is writable");
         if self.current().exists() {
@@ -114,6 +187,24 @@ impl GrowingStream {
         }
         fs::rename(prepared, self.current()).expect("the folder is writable");
     }
+}
+
+/// Records, in order, as `count` parts of about the same number of bytes, none without a record.
+fn spread(records: Vec<Vec<u8>>, count: usize) -> Vec<Vec<Vec<u8>>> {
+    let mut left: usize = records.iter().map(Vec::len).sum();
+    let mut parts = vec![Vec::new()];
+    let mut room = left / count;
+    for record in records {
+        if room == 0 {
+            parts.push(Vec::new());
+            room = left / (count + 1 - parts.len()).max(1);
+        }
+        left -= record.len();
+        room = room.saturating_sub(record.len());
+        parts.last_mut().expect("there is a part").push(record);
+    }
+    assert_eq!(parts.len(), count, "there are more records than parts");
+    parts
 }
 
 /// The exclusive or of the checksums of all segments that hold records.

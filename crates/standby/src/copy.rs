@@ -11,12 +11,13 @@
 
 use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
+use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
-use crate::inspect::{Expected, Link, inspect};
+use crate::inspect::{Expected, Link, inspect, inspect_current};
 use crate::obstacle::{Obstacle, gap, is_due, not_fetched, rejected, target_write, unreachable};
 use crate::replay::{LogsInUse, Replayer, first_needed};
 use crate::source::{Listing, LogSource, list};
-use crate::state::{Progress, ServiceLock, State, StateFile, sync_folder};
+use crate::state::{Progress, ServiceLock, State, StateFile, TroubleKind, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
@@ -34,21 +35,21 @@ const LOGS_PER_PASS: u32 = 64;
 
 /// A copy that this process serves.
 pub struct Copy {
-    config: CopyConfig,
-    source: Box<dyn LogSource>,
-    state: StateFile,
+    pub(crate) config: CopyConfig,
+    pub(crate) source: Box<dyn LogSource>,
+    pub(crate) state: StateFile,
     service: Arc<ServiceLock>,
-    logs: LogsInUse,
-    place: Place,
+    pub(crate) logs: LogsInUse,
+    pub(crate) place: Place,
 }
 
 /// Where the chain in the log folder ends.
 #[derive(Debug, Clone, Default)]
-struct Place {
+pub(crate) struct Place {
     /// The generation that comes next; none until the first log is known.
-    next: Option<Generation>,
+    pub(crate) next: Option<Generation>,
     /// The log before it.
-    link: Option<Link>,
+    pub(crate) link: Option<Link>,
     /// The signature of the stream, if the database of the copy tells it.
     signature: Option<Signature>,
 }
@@ -84,8 +85,18 @@ impl Copy {
         source: Box<dyn LogSource>,
         clock: &dyn Clock,
     ) -> Result<Self, StandbyError> {
-        let state = StateFile::new(state_folder, config.file_name());
-        let service = state.serve()?;
+        let service = StateFile::new(state_folder, config.file_name()).serve()?;
+        Self::take(config, state_folder, source, service, clock)
+    }
+
+    /// The same with the lock in hand.
+    pub fn take(
+        config: &CopyConfig,
+        state_folder: &Path,
+        source: Box<dyn LogSource>,
+        service: ServiceLock,
+        clock: &dyn Clock,
+    ) -> Result<Self, StandbyError> {
         for folder in [
             &config.target.logs,
             &config.target.system,
@@ -96,7 +107,7 @@ impl Copy {
         let mut copy = Copy {
             config: config.clone(),
             source,
-            state,
+            state: StateFile::new(state_folder, config.file_name()),
             service: Arc::new(service),
             logs: LogsInUse::default(),
             place: Place::default(),
@@ -113,6 +124,11 @@ impl Copy {
     /// The configuration it is served by.
     pub fn config(&self) -> &CopyConfig {
         &self.config
+    }
+
+    /// Where its logs come from.
+    pub(crate) fn source(&self) -> &dyn LogSource {
+        &*self.source
     }
 
     /// The half that replays and deletes, for this thread or another one.
@@ -134,7 +150,7 @@ impl Copy {
             });
         }
         if state.suspended.is_none() && is_due(state.trouble.as_ref(), service, now) {
-            self.ship(&mut report, clock)?;
+            self.ship(&mut report, true, clock)?;
         } else {
             self.look(&mut report);
         }
@@ -168,18 +184,13 @@ impl Copy {
         let header = database_header(&self.config.target.database);
         let signature = header.as_ref().map(|header| header.log_signature);
         let signature = signature.filter(|signature| !signature.is_null());
-        let needed = header.as_ref().map(first_needed);
-        let Some(first) = needed.or(here.oldest()) else {
+        let Some(mut next) = chain_end(header.as_ref(), &here) else {
             return Ok(Place {
                 next: None,
                 link: None,
                 signature,
             });
         };
-        let mut next = first;
-        while here.named.contains_key(&next) {
-            next = following(next);
-        }
         loop {
             let last = Generation(next.0.saturating_sub(1));
             let Some(path) = here.named.get(&last) else {
@@ -221,7 +232,13 @@ impl Copy {
         }
     }
 
-    fn ship(&mut self, report: &mut Report, clock: &dyn Clock) -> Result<(), StandbyError> {
+    /// Brings what is closed at the source. If the source went another way, the copy goes with it if it may `resync`.
+    fn ship(
+        &mut self,
+        report: &mut Report,
+        resync: bool,
+        clock: &dyn Clock,
+    ) -> Result<(), StandbyError> {
         let listing = match self.source.list() {
             Ok(listing) => listing,
             Err(error) => {
@@ -233,13 +250,41 @@ impl Copy {
         if self.place.next.is_none() {
             self.place.next = listing.oldest();
         }
+        let link = self.place.link.as_ref();
+        if link.is_some_and(|link| is_suspicious(&listing, link)) {
+            report.follow(self.resynchronize(&listing, resync, clock.now())?);
+            if report.obstacle.is_some() {
+                return Ok(());
+            }
+        }
+        self.bring_closed(&listing, report, clock)?;
+        let diverged = |obstacle: &Obstacle| obstacle.kind == TroubleKind::Diverged;
+        if report.obstacle.as_ref().is_some_and(diverged) {
+            report.follow(self.resynchronize(&listing, resync, clock.now())?);
+        }
+        if report.obstacle.is_none() && !report.more {
+            report.waits = Some(match self.place.next {
+                Some(next) => format!("generation {next} ({next:#x}) to be closed at the source"),
+                None => "the first log at the source".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Brings logs of the listing one after the other, up to what is not closed yet or does not come.
+    fn bring_closed(
+        &mut self,
+        listing: &Listing,
+        report: &mut Report,
+        clock: &dyn Clock,
+    ) -> Result<(), StandbyError> {
         let here = listing_of(&self.config)?;
         while let Some(next) = self.place.next {
             if report.shipped == LOGS_PER_PASS {
                 report.more = true;
                 break;
             }
-            match self.bring(next, &listing, &here, clock.now()) {
+            match self.bring(next, listing, &here, clock.now()) {
                 Ok(Some(link)) => {
                     self.place.link = Some(link);
                     self.place.next = Some(following(next));
@@ -265,13 +310,53 @@ impl Copy {
                 "logs inspected"
             );
         }
-        if report.obstacle.is_none() && !report.more {
-            report.waits = Some(match self.place.next {
-                Some(next) => format!("generation {next} ({next:#x}) to be closed at the source"),
-                None => "the first log at the source".to_owned(),
-            });
-        }
         Ok(())
+    }
+
+    /// Fetches all closed logs, for an activation; how many, and what keeps the next one from coming.
+    pub(crate) fn fetch_rest(
+        &mut self,
+        clock: &dyn Clock,
+    ) -> Result<(u32, Option<Obstacle>), StandbyError> {
+        let mut fetched = 0;
+        loop {
+            let mut report = Report::default();
+            self.ship(&mut report, false, clock)?;
+            fetched += report.shipped;
+            self.state
+                .update(|state| report.progress(state, clock.now()))?;
+            if !report.more {
+                return Ok((fetched, report.obstacle));
+            }
+        }
+    }
+
+    /// Fetches the current log of the source; gives its generation, nothing if there is none.
+    pub(crate) fn fetch_current(&self) -> Result<Option<Generation>, Obstacle> {
+        let listing = self.source.list();
+        let listing = listing.map_err(|error| unreachable(&self.config.source.logs, &error))?;
+        let Some((path, header)) = listing.current else {
+            return Ok(None);
+        };
+        let generation = self.place.next.unwrap_or(header.generation);
+        let expected = Expected {
+            generation,
+            before: self.place.link.as_ref(),
+            signature: self.place.signature,
+            after: None,
+        };
+        let target = &self.config.target;
+        let name = path.file_name().unwrap_or_default();
+        let (raw, log) = (target.inspector().join(name), target.logs.join(name));
+        let file = self.write(&path, &raw, generation)?;
+        inspect_current(&raw, expected)
+            .map_err(|rejection| rejected(&path, generation, &rejection))?;
+        let placed = file
+            .sync_all()
+            .and_then(|()| fs::rename(&raw, &log))
+            .and_then(|()| sync_folder(&target.logs));
+        placed.map_err(|error| target_write(&log, generation, &error))?;
+        Ok(Some(generation))
     }
 
     /// Brings one generation into the log folder; nothing if it is not closed yet.
@@ -352,7 +437,18 @@ pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
     })
 }
 
-fn following(generation: Generation) -> Generation {
+/// The generation behind the unbroken chain of logs that are here, from the first that the database needs on; none if it
+/// is not known which log is the first.
+pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
+    let mut next = header.map(first_needed).or(here.oldest())?;
+    while here.named.contains_key(&next) {
+        next = following(next);
+    }
+    Some(next)
+}
+
+/// The generation behind this one.
+pub(crate) fn following(generation: Generation) -> Generation {
     Generation(generation.0.saturating_add(1))
 }
 
@@ -374,7 +470,36 @@ fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
 }
 
 impl Report {
+    /// What a resynchronization came to: there is more to do at once, or an obstacle; nothing if the source did not go
+    /// another way.
+    fn follow(&mut self, resynchronized: Result<bool, Obstacle>) {
+        match resynchronized {
+            Ok(false) => {}
+            Ok(true) => {
+                self.obstacle = None;
+                self.more = true;
+                // The state has been told already.
+                (self.copied, self.inspected) = (None, None);
+            }
+            Err(obstacle) => self.obstacle = Some(obstacle),
+        }
+    }
+
     fn write(&self, state: &mut State, service: &Service, now: Timestamp, retried: bool) {
+        self.progress(state, now);
+        state.served = Some(now);
+        state.waits = self.waits.clone();
+        if self.waits.is_some() {
+            state.resync = None;
+        }
+        if let Some(obstacle) = &self.obstacle {
+            state.trouble = Some(obstacle.trouble(state.trouble.as_ref(), service, now));
+        } else if retried && (self.shipped > 0 || self.waits.is_some()) {
+            state.trouble = None;
+        }
+    }
+
+    fn progress(&self, state: &mut State, now: Timestamp) {
         let reached = |generation: Generation| Progress {
             generation,
             at: now,
@@ -388,12 +513,5 @@ impl Report {
         }
         state.copied = self.copied.map(reached).or(state.copied);
         state.inspected = self.inspected.map(reached).or(state.inspected);
-        state.served = Some(now);
-        state.waits = self.waits.clone();
-        if let Some(obstacle) = &self.obstacle {
-            state.trouble = Some(obstacle.trouble(state.trouble.as_ref(), service, now));
-        } else if retried && (self.shipped > 0 || self.waits.is_some()) {
-            state.trouble = None;
-        }
     }
 }

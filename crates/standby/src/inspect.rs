@@ -149,6 +149,15 @@ impl Rejection {
 
 /// Inspects the closed log at `path`; gives what the next one has to fit to.
 pub fn inspect(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
+    inspect_as(path, expected, false)
+}
+
+/// Inspects the current log at `path`, whose last write may be torn.
+pub fn inspect_current(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
+    inspect_as(path, expected, true)
+}
+
+fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link, Rejection> {
     let image = LogImage::read(path)?;
     let link = Link {
         generation: image.header.generation,
@@ -171,7 +180,7 @@ pub fn inspect(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
         });
     }
     belongs(&link, expected)?;
-    undamaged(&image)?;
+    undamaged(&image, current)?;
     continues(&image.header, expected.before)?;
     match expected.after {
         Some(after) if after.generation.0 == link.generation.0.wrapping_add(1) => {
@@ -217,12 +226,12 @@ fn belongs(link: &Link, expected: Expected<'_>) -> Result<(), Rejection> {
     }
 }
 
-fn undamaged(image: &LogImage) -> Result<(), Rejection> {
+fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
     if let Some(damage) = image
         .body
         .damage
         .iter()
-        .find(|damage| damage.is_fatal(false))
+        .find(|damage| damage.is_fatal(current))
     {
         let (lgpos, what) = (damage.lgpos(), damage.to_string());
         return Err(Rejection::Damaged { lgpos, what });
@@ -240,7 +249,8 @@ fn undamaged(image: &LogImage) -> Result<(), Rejection> {
     }
 }
 
-fn continues(header: &LogHeader, before: Option<&Link>) -> Result<(), Rejection> {
+/// Whether the log with this header continues the one before it.
+pub(crate) fn continues(header: &LogHeader, before: Option<&Link>) -> Result<(), Rejection> {
     let Some(before) = before else { return Ok(()) };
     if header.previous_created != before.created {
         let (found, expected) = (header.previous_created, before.created);

@@ -8,9 +8,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activate;
 pub mod clock;
 pub mod config;
 mod copy;
+mod diverge;
 mod error;
 pub mod inspect;
 pub mod lag;

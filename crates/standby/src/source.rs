@@ -108,7 +108,7 @@ impl LogSource for FolderSource {
     }
 
     fn header(&self, path: &Path) -> Option<LogHeader> {
-        header(path)
+        header_of(path)
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
@@ -154,12 +154,13 @@ pub(crate) fn list(folder: &Path, base: &str) -> Result<Listing, LogError> {
         }
     }
     let current = files.current.into_iter().next();
-    listing.current = current.and_then(|file| Some((file.path.clone(), header(&file.path)?)));
+    listing.current = current.and_then(|file| Some((file.path.clone(), header_of(&file.path)?)));
     listing.naming = Some(files.naming);
     Ok(listing)
 }
 
-fn header(path: &Path) -> Option<LogHeader> {
+/// The header of the log at `path` here, if it can be believed.
+pub(crate) fn header_of(path: &Path) -> Option<LogHeader> {
     let start = EvidenceFile::open(path)
         .and_then(|file| file.start(HEADER_SIZE))
         .ok()?;

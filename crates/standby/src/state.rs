@@ -10,6 +10,7 @@
 //! there is told by the log folder, how far the database is by its header. So nothing is wrong when a process dies
 //! between a change of a file and the change of the state: the next pass sees the file.
 
+use crate::activate::Report;
 use crate::error::{StandbyError, at};
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const SCHEMA: &str = "edbkit.scr-state/1";
 
@@ -107,8 +110,23 @@ pub struct Activation {
     pub begun: Timestamp,
     /// When the database was proved to be clean; none as long as it is not.
     pub finished: Option<Timestamp>,
-    /// Where the activated database is.
+    /// Where the database was.
+    pub from: PathBuf,
+    /// Where the activated database is, or will be.
     pub database: PathBuf,
+    /// What was found out before the database was changed.
+    pub found: Option<Found>,
+}
+
+/// What an activation found out before it changed the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The signature of the database.
+    pub signature: String,
+    /// Where it was last consistent, if it was clean.
+    pub clean_at: Option<String>,
+    /// The answer, as far as it was known.
+    pub report: Report,
 }
 
 /// What keeps a copy from going on.
@@ -262,6 +280,11 @@ impl StateFile {
         }
     }
 
+    /// The name of the copy, as its files have it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         self.folder.join(format!("{}.{extension}", self.name))
     }
@@ -316,6 +339,20 @@ impl StateFile {
                 lock: path,
             }),
             Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its
+    /// next pass when the state or the configuration says so.
+    pub fn serve_within(&self, patience: Duration) -> Result<ServiceLock, StandbyError> {
+        let begun = Instant::now();
+        loop {
+            match self.serve() {
+                Err(StandbyError::Served { .. }) if begun.elapsed() < patience => {
+                    sleep(Duration::from_millis(50));
+                }
+                other => return other,
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use ese_format::Generation;
 use ese_log::StreamFiles;
 use ese_log::chain::{FindingKind, verify};
 use jiff::SignedDuration;
-use standby::state::{Suspension, TroubleKind};
+use standby::state::Suspension;
 use standby::status::Summary;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -283,18 +283,6 @@ fn a_clock_that_goes_back_a_year_stops_nothing() {
     setting.set_fault(None);
     assert_eq!(setting.settle().trouble, None);
     setting.assert_shipped(10);
-}
-
-#[test]
-fn a_source_that_lost_its_newest_logs_is_noticed() {
-    let mut setting = Setting::new(30);
-    setting.settle();
-    setting.stream.lose_from(26);
-    setting.stream.roll_many(10);
-    let status = setting.settle_for(60);
-    assert_failed_for_good(&status, 31, "the one before it was created");
-    assert_eq!(status.trouble.unwrap().kind, TroubleKind::Diverged);
-    assert_eq!(setting.target_logs().len(), 30);
 }
 
 #[test]

@@ -3,13 +3,10 @@
 use crate::copies::{failure, load, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
-use standby::StandbyError;
 use standby::config::{CopyConfig, remove_copy};
-use standby::state::{ServiceLock, StateFile};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// End a copy (Disable-StorageGroupCopy): its logs and its database stay where they are
 #[derive(Debug, clap::Args)]
@@ -39,24 +36,13 @@ pub(crate) fn run(
         .clone();
     remove_copy(config, &copy.name).map_err(|error| failure(&error))?;
     let state = state_of(&configuration, &copy);
-    let forgotten = take(&state).and_then(|service| state.remove(service));
+    let forgotten = state
+        .serve_within(PATIENCE)
+        .and_then(|service| state.remove(service));
     forgotten.map_err(|error| failure(&error))?;
     let disabled = Disabled { copy };
     output.answer("edbkit.scr-disable/1", &disabled, &disabled)?;
     Ok(Exit::Clean)
-}
-
-/// Takes the copy from the service.
-fn take(state: &StateFile) -> Result<ServiceLock, StandbyError> {
-    let begun = Instant::now();
-    loop {
-        match state.serve() {
-            Err(StandbyError::Served { .. }) if begun.elapsed() < PATIENCE => {
-                sleep(Duration::from_millis(100));
-            }
-            other => return other,
-        }
-    }
 }
 
 impl Display for Disabled {

@@ -6,6 +6,7 @@ mod disable;
 mod enable;
 mod order;
 mod replaying;
+mod restore;
 mod run;
 mod status;
 
@@ -35,6 +36,7 @@ enum Command {
     Resume(order::Resume),
     Status(status::Arguments),
     Check(check::Arguments),
+    Restore(restore::Arguments),
     Run(run::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
                 Command::Resume(arguments) => order::resume(config, &arguments, output),
                 Command::Status(arguments) => status::run(config, &arguments, output),
                 Command::Check(arguments) => check::run(config, &arguments, output),
+                Command::Restore(arguments) => restore::run(config, &arguments, output),
                 Command::Run(arguments) => run::run(config, &arguments, output),
                 Command::Shell(shell) => shell.print::<Program>(),
             }

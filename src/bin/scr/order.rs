@@ -3,6 +3,7 @@
 use crate::copies::{failure, load, state_of, statuses};
 use console::{Exit, Failure, Output};
 use jiff::Timestamp;
+use standby::activate::take_back;
 use standby::state::{State, Suspension};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub(crate) struct Suspend {
     comment: Option<String>,
 }
 
-/// Let a suspended or failed copy go on (Resume-StorageGroupCopy)
+/// Let a suspended or failed copy go on (Resume-StorageGroupCopy), or one whose activation did not come to its end
 #[derive(Debug, clap::Args)]
 pub(crate) struct Resume {
     /// Name of the copy
@@ -44,6 +45,11 @@ pub(crate) fn resume(
     arguments: &Resume,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    let configuration = load(config)?;
+    let copy = configuration
+        .copy(&arguments.name)
+        .map_err(|error| failure(&error))?;
+    take_back(&state_of(&configuration, copy)).map_err(|error| failure(&error))?;
     change(config, &arguments.name, output, |state| {
         state.suspended = None;
         state.trouble = None;

@@ -14,15 +14,23 @@ use standby::lag::Lag;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
 use standby::state::{State, StateFile};
 use standby::status::{CopyStatus, Summary, status};
-use standby::{Copy, Pass};
+use standby::{Copy, Pass, Replayer, Step};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-/// Bytes of a log in these tests.
+pub(crate) mod rows;
+pub(crate) mod seed;
+
+/// The set whose records are spread.
+pub(crate) const SPREAD_SET: &str = "crash-p8k";
+/// Bytes of a log that holds a small part of them.
+pub(crate) const SMALL_LOG: usize = 16 * 4096;
+/// Bytes of a log in the other tests.
 pub(crate) const LOG_SIZE: usize = 16 * 4096;
 
 /// What goes wrong at the source, as long as it is set.
@@ -100,17 +108,33 @@ pub(crate) struct Setting {
     pub(crate) clock: SetClock,
     pub(crate) fault: Switch,
     pub(crate) copy: Option<Copy>,
+    pub(crate) replayer: Option<Replayer>,
 }
 
 impl Setting {
     /// A source with `count` closed logs, and an empty target.
     pub(crate) fn new(count: u32) -> Self {
+        let mut setting = Self::with(|source| {
+            let mut stream = GrowingStream::begin(source, LOG_SIZE);
+            stream.roll_many(count);
+            stream
+        });
+        setting.restart();
+        setting
+    }
+
+    /// A source that will have `count` closed logs with the records of an engine-made set, none of them closed yet.
+    pub(crate) fn spread(count: usize) -> Self {
+        let state = ese_testkit::fixtures::testdata_set(SPREAD_SET).join("state");
+        Self::with(|source| GrowingStream::begin_spread(source, &state, SMALL_LOG, count))
+    }
+
+    fn with(begin: impl FnOnce(&Path) -> GrowingStream) -> Self {
         let folder = TempDir::new().unwrap();
         let source = folder.path().join("source");
         let target = folder.path().join("target");
         fs::create_dir(&source).unwrap();
-        let mut stream = GrowingStream::begin(&source, LOG_SIZE);
-        stream.roll_many(count);
+        let stream = begin(&source);
         let config = CopyConfig {
             name: "SG1".into(),
             replay_lag: Lag::DEFAULT_REPLAY,
@@ -131,7 +155,7 @@ impl Setting {
                 inspector: None,
             },
         };
-        let mut setting = Setting {
+        Setting {
             folder,
             stream,
             config,
@@ -139,14 +163,18 @@ impl Setting {
             clock: SetClock::new(Timestamp::from_second(1_800_000_000).unwrap()),
             fault: Switch::default(),
             copy: None,
-        };
-        setting.restart();
-        setting
+            replayer: None,
+        }
+    }
+
+    /// Makes the database of the copy from the source's logs up to `last`, as a seed taken at that time.
+    pub(crate) fn seed(&self, last: u32) {
+        seed::seed(&self.config, last);
     }
 
     /// Ends the service and starts another one.
     pub(crate) fn restart(&mut self) {
-        self.copy = None;
+        (self.copy, self.replayer) = (None, None);
         let source = FaultySource {
             inner: FolderSource::new(&self.config.source.logs, &self.config.source.base),
             fault: Arc::clone(&self.fault),
@@ -157,7 +185,24 @@ impl Setting {
             Box::new(source),
             &self.clock,
         );
-        self.copy = Some(copy.unwrap());
+        let copy = copy.unwrap();
+        self.replayer = Some(copy.replayer());
+        self.copy = Some(copy);
+    }
+
+    /// One step of replay.
+    pub(crate) fn step(&mut self) -> Step {
+        let replayer = self.replayer.as_mut().unwrap();
+        replayer
+            .step(&self.service, &self.clock, None, &())
+            .unwrap()
+    }
+
+    /// Ships and replays until there is nothing to do at once.
+    pub(crate) fn settle_all(&mut self) -> CopyStatus {
+        self.settle();
+        while self.step().more {}
+        self.settle()
     }
 
     pub(crate) fn state_folder(&self) -> PathBuf {
@@ -207,9 +252,16 @@ impl Setting {
 
     /// The target has exactly the source's generations 1 to `last`, byte by byte.
     pub(crate) fn assert_shipped(&self, last: u32) {
+        self.assert_has(1..=last);
+    }
+
+    /// The target has exactly these generations of the source, byte by byte.
+    pub(crate) fn assert_has(&self, generations: RangeInclusive<u32>) {
         let mut source = read_logs(&self.config.source.logs);
         source.retain(|name, _| name.len() == "E0000000001.log".len());
-        source.retain(|name, _| u32::from_str_radix(&name[3..11], 16).unwrap() <= last);
+        source.retain(|name, _| {
+            generations.contains(&u32::from_str_radix(&name[3..11], 16).unwrap())
+        });
         let target = self.target_logs();
         let names = |logs: &BTreeMap<String, Vec<u8>>| logs.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&target), names(&source));

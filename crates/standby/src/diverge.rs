@@ -1,0 +1,249 @@
+//! A source that went another way: it lost its newest logs and wrote others under the same generations.
+//!
+//! ```text
+//! copy     ... 24  25 | 26  27  28        the copy has what the source has lost
+//! source   ... 24  25 | 26' 27'           a lossy failover, or a volume put back to an earlier state
+//!                  ^ last common log
+//! ```
+//!
+//! Found out by links and signatures, and where these do not tell, by the bytes. As long as none of the logs behind the
+//! last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first, and
+//! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
+
+use crate::copy::{Copy, following, listing_of};
+use crate::error::{StandbyError, at};
+use crate::inspect::{Expected, Link, continues, inspect};
+use crate::obstacle::Obstacle;
+use crate::source::{Listing, LogSource};
+use crate::state::{Progress, Resync, State, TroubleKind, sync_folder};
+use ese_format::{Generation, JetError};
+use jiff::Timestamp;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// What looking for the last common log came to.
+enum Common {
+    /// This is the last one.
+    Last(Link),
+    /// The source's stream has another signature.
+    Foreign(String),
+    /// None of the logs here is at the source any more.
+    None,
+}
+
+/// Whether the source looks as if it went another way than the log of `link`: it has nothing beyond that, or what it
+/// has does not continue it.
+pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
+    let current = listing.current.as_ref().map(|(_, header)| header);
+    let named = listing.named.keys().next_back().copied();
+    let Some(highest) = named.max(current.map(|header| header.generation)) else {
+        return false;
+    };
+    let next = following(link.generation);
+    let broken = current
+        .filter(|header| header.generation == next)
+        .is_some_and(|header| continues(header, Some(link)).is_err());
+    highest <= link.generation || broken
+}
+
+impl Copy {
+    /// Goes back to the last log that the source has too, if it went another way; `false` if it did not. With `drop`
+    /// unset nothing is changed and a divergence is an obstacle.
+    pub(crate) fn resynchronize(
+        &mut self,
+        listing: &Listing,
+        drop: bool,
+        now: Timestamp,
+    ) -> Result<Result<bool, Obstacle>, StandbyError> {
+        let Some(newest) = self.place.link else {
+            return Ok(Ok(false));
+        };
+        let here = listing_of(&self.config)?;
+        let common = match last_common(&*self.source, listing, &here, &newest) {
+            Common::Last(common) if common.generation == newest.generation => return Ok(Ok(false)),
+            Common::Last(common) => common,
+            Common::Foreign(found) => return Ok(Err(foreign(&newest, &found))),
+            Common::None => return Ok(Err(nothing_common(&newest))),
+        };
+        let first = following(common.generation);
+        if !drop {
+            return Ok(Err(diverged(first, newest.generation)));
+        }
+        let logs = self.logs.clone();
+        let _unread = logs.lock();
+        let replayed = self.replayed_until()?;
+        if replayed > common.generation {
+            return Ok(Err(reseed(first, replayed)));
+        }
+        self.put_aside(&here, &common, newest.generation, now)?;
+        Ok(Ok(true))
+    }
+
+    /// The newest log whose changes the database may hold.
+    fn replayed_until(&self) -> Result<Generation, StandbyError> {
+        let replayed = self
+            .state
+            .read()?
+            .replayed
+            .map(|replayed| replayed.generation);
+        let header = crate::copy::database_header(&self.config.target.database);
+        let in_header = header.map(|header| match header.state.needs_recovery() {
+            true => header.max_required,
+            false => header.last_consistent.generation,
+        });
+        // Without a database nothing was replayed, whatever is remembered.
+        Ok(in_header.map_or(Generation(0), |known| {
+            known.max(replayed.unwrap_or_default())
+        }))
+    }
+
+    fn put_aside(
+        &mut self,
+        here: &Listing,
+        common: &Link,
+        newest: Generation,
+        now: Timestamp,
+    ) -> Result<(), StandbyError> {
+        let first = following(common.generation);
+        let state = self
+            .state
+            .update(|state| begin(state, first, newest, &self.config.target.logs, now))?;
+        let Some(resync) = state.resync else {
+            return Ok(());
+        };
+        let folder = &resync.kept_in;
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        for (_, path) in here.named.range(first..).rev() {
+            let to = folder.join(path.file_name().unwrap_or_default());
+            fs::rename(path, to).map_err(at(path))?;
+        }
+        sync_folder(folder).map_err(at(folder))?;
+        self.place.link = Some(*common);
+        self.place.next = Some(first);
+        self.state.update(|state| {
+            let reached = Progress {
+                generation: common.generation,
+                at: now,
+            };
+            (state.copied, state.inspected) = (Some(reached), Some(reached));
+        })?;
+        warn!(
+            copy = self.config.name,
+            first = first.0,
+            last = newest.0,
+            "the source has lost these logs and wrote others; they were not replayed, lie in {} now, and are fetched again",
+            folder.display()
+        );
+        Ok(())
+    }
+}
+
+/// Notes a resynchronization, or goes on with the one that is noted.
+fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
+    let kept_in = || -> PathBuf {
+        let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        logs.join("diverged").join(stamp)
+    };
+    let resync = state.resync.get_or_insert_with(|| Resync {
+        first,
+        last,
+        since: now,
+        kept_in: kept_in(),
+    });
+    resync.first = resync.first.min(first);
+    resync.last = resync.last.max(last);
+}
+
+/// The newest log here that the source has too.
+fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest: &Link) -> Common {
+    for (&generation, path) in here.named.range(..=newest.generation).rev() {
+        let Some(theirs) = listing.find(generation) else {
+            continue;
+        };
+        let Some(header) = source.header(theirs) else {
+            return Common::None;
+        };
+        let expected = Expected {
+            generation,
+            ..Expected::default()
+        };
+        let Ok(ours) = inspect(path, expected) else {
+            continue;
+        };
+        if header.signature != ours.signature || header.created != ours.created {
+            continue;
+        }
+        let after = listing.find(following(generation));
+        let same = match after.and_then(|path| source.header(path)) {
+            // It may still be growing there.
+            None => true,
+            Some(after) => {
+                let follows = continues(&after, Some(&ours)).is_ok();
+                let tells = after.previous_accumulated_checksum != 0;
+                (follows && tells) || has_same_bytes(source, theirs, path)
+            }
+        };
+        if same {
+            return Common::Last(ours);
+        }
+    }
+    let highest = listing.named.values().next_back();
+    let current = listing.current.as_ref().map(|(path, _)| path).or(highest);
+    let header = current.and_then(|path| source.header(path));
+    match header.map(|header| header.signature) {
+        Some(signature) if signature != newest.signature => Common::Foreign(signature.to_string()),
+        _ => Common::None,
+    }
+}
+
+fn has_same_bytes(source: &dyn LogSource, theirs: &Path, ours: &Path) -> bool {
+    let mut bytes = Vec::new();
+    source.fetch(theirs, &mut bytes).is_ok() && fs::read(ours).is_ok_and(|ours| ours == bytes)
+}
+
+fn diverged(first: Generation, last: Generation) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Diverged,
+        reason: format!(
+            "the source has lost generations {first}-{last} ({first:#x}-{last:#x}), which are here, and went on with others"
+        ),
+        jet: Some(JetError::INVALID_LOG_SEQUENCE),
+        generation: Some(first),
+    }
+}
+
+fn reseed(first: Generation, replayed: Generation) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Reseed,
+        reason: format!(
+            "the source has lost its logs from generation {first} ({first:#x}) on and wrote others, but the database holds changes up to generation {replayed} ({replayed:#x}): it needs a new seed (`scr update --delete-existing-files`)"
+        ),
+        jet: Some(JetError::INVALID_LOG_SEQUENCE),
+        generation: Some(first),
+    }
+}
+
+fn nothing_common(newest: &Link) -> Obstacle {
+    let last = newest.generation;
+    Obstacle {
+        kind: TroubleKind::Reseed,
+        reason: format!(
+            "the source has no log in common with the copy, which has logs up to generation {last} ({last:#x}): it needs a new seed (`scr update --delete-existing-files`)"
+        ),
+        jet: Some(JetError::INVALID_LOG_SEQUENCE),
+        generation: Some(following(last)),
+    }
+}
+
+fn foreign(newest: &Link, found: &str) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Foreign,
+        reason: format!(
+            "the source has another log stream now: its signature is {found}, the copy has {}",
+            newest.signature
+        ),
+        jet: Some(JetError::BAD_LOG_SIGNATURE),
+        generation: Some(following(newest.generation)),
+    }
+}

@@ -1,0 +1,49 @@
+//! Rows of a database against the transactions that a set committed, in order.
+
+#[path = "../../../ese-db/tests/dump/mod.rs"]
+mod dump;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Rows by table and key.
+pub(crate) type Rows = BTreeMap<(String, String), Value>;
+
+/// The rows of the database at `path`.
+pub(crate) fn rows_of(path: &Path) -> Rows {
+    let database = ese_db::Database::open(path).unwrap();
+    let tables = dump::dump(&database).into_iter();
+    let rows = tables.flat_map(|(table, dump)| {
+        let rows = dump.rows.into_iter();
+        rows.map(move |(key, row)| ((table.clone(), key), row))
+    });
+    rows.collect()
+}
+
+/// The rows after each of a set's transactions that changes rows, from none on.
+pub(crate) fn history(set: &Path) -> Vec<Rows> {
+    let text = fs::read_to_string(set.join("transactions.jsonl")).unwrap();
+    let mut history = vec![Rows::new()];
+    let mut number = 0;
+    for line in text.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let operation = line["op"].as_str().unwrap().to_owned();
+        if operation != "put" && operation != "del" {
+            continue;
+        }
+        if line["tx"].as_u64().unwrap() != number {
+            number = line["tx"].as_u64().unwrap();
+            history.push(history[history.len() - 1].clone());
+        }
+        let word = |name: &str| line[name].as_str().unwrap().to_owned();
+        let place = (word("table"), word("bm"));
+        let rows = history.last_mut().unwrap();
+        match operation.as_str() {
+            "put" => drop(rows.insert(place, line["row"].take())),
+            _ => drop(rows.remove(&place)),
+        }
+    }
+    history
+}
