@@ -1,9 +1,10 @@
 //! A file as a row of chunks, and their hashes.
 //!
 //! Invariant: a chunk size is a power of two between [`MIN_CHUNK`] and [`MAX_CHUNK`], so every page of a database lies
-//! in one chunk, and every chunk is a subtree of the BLAKE3 tree of the file.
+//! in one chunk, and every chunk is a subtree of the BLAKE3 tree of the file. A manifest may cut finer, into blocks down
+//! to [`MIN_BLOCK`]; the hash of a chunk follows from those of its blocks.
 
-use crate::{MAX_CHUNK, MIN_CHUNK};
+use crate::{MAX_CHUNK, MIN_BLOCK, MIN_CHUNK};
 use blake3::hazmat::{
     ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
 };
@@ -22,6 +23,12 @@ impl Chunks {
     /// A file of `length` bytes in chunks of `size`; `None` if `size` is none that a chunk can have.
     pub fn new(length: u64, size: u64) -> Option<Self> {
         let sound = size.is_power_of_two() && (MIN_CHUNK..=MAX_CHUNK).contains(&size);
+        sound.then_some(Chunks { length, size })
+    }
+
+    /// The same, but `size` may be that of a block of a manifest.
+    pub fn blocks(length: u64, size: u64) -> Option<Self> {
+        let sound = size.is_power_of_two() && (MIN_BLOCK..=MAX_CHUNK).contains(&size);
         sound.then_some(Chunks { length, size })
     }
 
@@ -75,6 +82,20 @@ impl Chunks {
                 ChunkHash(*root.as_bytes())
             }
         })
+    }
+
+    /// The hash of chunk `number` of `coarse`, a coarser cut of the same file, from the hashes of these finer ones;
+    /// `None` unless there is one for each.
+    pub fn hash_of(self, coarse: Chunks, number: u64, hashes: &[ChunkHash]) -> Option<ChunkHash> {
+        if coarse.count() <= 1 {
+            return self.file_hash(hashes);
+        }
+        let range = coarse.range(number);
+        let at = |offset: u64| usize::try_from(offset.div_ceil(self.size)).ok();
+        let inside = hashes.get(at(range.start)?..at(range.end)?)?;
+        let whole = self.length == coarse.length && self.size <= coarse.size;
+        (whole && !inside.is_empty())
+            .then(|| ChunkHash(self.subtree(inside, range.end - range.start)))
     }
 
     /// The values of the two subtrees below a tree of more than one chunk.
@@ -150,6 +171,36 @@ mod tests {
             assert_eq!(chunks.file_hash(&hashes).unwrap().to_string(), expected);
             if length > 0 {
                 assert_eq!(chunks.file_hash(&hashes[1..]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_of_a_chunk_follows_from_its_blocks() {
+        let bytes: Vec<u8> = (0..1_000_003u32).map(|n| (n * 7 % 251) as u8).collect();
+        for length in [1, 65_536, 65_537, 200_000, 262_144, 1_000_003] {
+            let bytes = &bytes[..length];
+            let hashes_of = |chunks: Chunks| -> Vec<ChunkHash> {
+                let bytes_of = |number| {
+                    let range = chunks.range(number);
+                    &bytes[range.start as usize..range.end as usize]
+                };
+                (0..chunks.count())
+                    .map(|number| chunks.hash(number, bytes_of(number)))
+                    .collect()
+            };
+            for (fine, coarse) in [(4096, 65_536), (16_384, 262_144), (65_536, 65_536)] {
+                let fine = Chunks::blocks(length as u64, fine).unwrap();
+                let coarse = Chunks::new(length as u64, coarse).unwrap();
+                let blocks = hashes_of(fine);
+                for (number, expected) in (0..).zip(hashes_of(coarse)) {
+                    assert_eq!(fine.hash_of(coarse, number, &blocks), Some(expected));
+                    assert_eq!(
+                        fine.hash_of(coarse, number, &blocks[..blocks.len() - 1])
+                            .is_some(),
+                        number + 1 < coarse.count()
+                    );
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Every step can be stopped at any point and done again (`docs/format/copy-journal.md`, "Order of writing").
 
 use crate::commit::Commit;
-use crate::delta::{self, Blocks};
+use crate::delta::{self, Blocks, Older};
 use crate::digest::{InTurn, Sha256Sum};
 use crate::disk::NewAttributes;
 use crate::identity::Known;
@@ -15,7 +15,7 @@ use crate::{
     Pages, ReadPolicy, Reader, Source, TargetPaths,
 };
 use ese_format::Progress;
-use ese_scan::{Found, PageChecker};
+use ese_scan::{Finding, Found, PageChecker};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -59,6 +59,9 @@ pub struct CopyOptions {
     pub jobs: NonZeroUsize,
     /// Bring an older copy up to date instead of writing everything.
     pub delta: bool,
+    /// Believe the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
+    /// Not together with `sha256`, which needs every byte.
+    pub trust_journal: bool,
     /// Forget what was copied before, and begin anew.
     pub restart: bool,
     /// Replace what stands at the target.
@@ -81,6 +84,7 @@ impl Default for CopyOptions {
             chunk_size: DEFAULT_CHUNK,
             jobs: NonZeroUsize::MIN.saturating_add(3),
             delta: false,
+            trust_journal: false,
             restart: false,
             force: false,
             bad_pages: BadPages::Fail,
@@ -103,6 +107,8 @@ pub struct FileCopy<'d> {
     state: JournalState,
     /// `None` when the copy has its name already.
     partial: Option<Box<dyn DiskFile>>,
+    /// What is known of the older copy without reading it.
+    older: Option<Older>,
     resumed_at: u64,
     bytes_read: AtomicU64,
     reads_retried: AtomicU64,
@@ -171,9 +177,11 @@ impl<'d> FileCopy<'d> {
         self.disk
             .sync_folder_of(target)
             .map_err(at(target, "sync the folder of"))?;
+        let glance = self.disk.glance(target).map_err(at(target, "look at"))?;
         let published = Published {
             length: self.state.chunks.length(),
             at: Timestamp::now(),
+            modified: glance.modified.and_then(|time| time.try_into().ok()),
         };
         self.journal
             .append(&[Entry::Published(published.clone())])
@@ -203,6 +211,7 @@ impl<'d> FileCopy<'d> {
             bytes_read: self.bytes_read.into_inner(),
             reads_retried: self.reads_retried.into_inner(),
             bytes_written: totals.written,
+            bytes_trusted: totals.trusted,
             pages,
             findings: totals.findings,
             findings_omitted: totals.findings_omitted,
@@ -233,6 +242,7 @@ impl<'d> FileCopy<'d> {
             options: &self.options,
             chunks,
             method,
+            older: self.older.as_ref(),
             digest: digest.as_ref(),
             checker: self
                 .known
@@ -347,6 +357,7 @@ struct Work<'a> {
     options: &'a CopyOptions,
     chunks: Chunks,
     method: Method,
+    older: Option<&'a Older>,
     digest: Option<&'a InTurn>,
     checker: Option<PageChecker<'a>>,
     commit: &'a Commit<'a>,
@@ -406,6 +417,13 @@ impl Work<'_> {
         buffers: &mut Buffers,
     ) -> Result<bool, CopyError> {
         let range = self.chunks.range(number);
+        if let Some(claim) = self.known_equal(number)? {
+            let claimed = self.commit.claim(claim)?;
+            if claimed {
+                self.advance(range.end - range.start);
+            }
+            return Ok(claimed);
+        }
         let buffer = std::mem::take(&mut buffers.new);
         let buffer = match (self.method, &self.options.manifest) {
             (Method::Delta, Some(manifest)) => self.assemble(number, manifest, reader, buffer)?,
@@ -428,6 +446,37 @@ impl Work<'_> {
         }
         buffers.new = buffer;
         Ok(claimed)
+    }
+
+    /// The claim of a chunk that manifest and journal say is equal on both sides: nothing of it is read.
+    fn known_equal(&self, number: u64) -> Result<Option<Claim>, CopyError> {
+        let (Method::Delta, Some(manifest), Some(older)) =
+            (self.method, &self.options.manifest, self.older)
+        else {
+            return Ok(None);
+        };
+        let hash = manifest
+            .cut()
+            .and_then(|cut| cut.hash_of(self.chunks, number, &manifest.chunks));
+        let Some(before) = hash.and_then(|hash| older.equal(self.chunks, number, hash)) else {
+            return Ok(None);
+        };
+        self.judge(&before.findings)?;
+        let mut claim = Claim {
+            chunk: number,
+            written: 0,
+            ..before.clone()
+        };
+        self.trust(&mut claim);
+        Ok(Some(claim))
+    }
+
+    /// Enters in a claim that the older copy has the chunk, by its journal.
+    fn trust(&self, claim: &mut Claim) {
+        let range = self.chunks.range(claim.chunk);
+        claim.trusted = range.end - range.start;
+        claim.pages_compared = claim.trusted.div_ceil(self.page_size() as u64);
+        claim.pages_changed = 0;
     }
 
     /// Reads a chunk, and makes sure that the source did not change before that.
@@ -471,7 +520,7 @@ impl Work<'_> {
             manifest,
             start: range.start,
         };
-        for run in blocks.unlike(&buffer) {
+        for run in blocks.to_read(&buffer) {
             let wanted = range.start + run.start as u64..range.start + run.end as u64;
             let length = run.len();
             let part = self.read(wanted, reader, Vec::new())?;
@@ -502,17 +551,23 @@ impl Work<'_> {
         };
         let mut found = Found::default();
         checker.check(bytes, self.chunks.range(number).start, &mut found);
-        if !found.findings.is_empty() && self.options.bad_pages == BadPages::Fail {
-            return Err(CopyError::BadPages {
-                name: self.source.name(),
-                findings: found.findings,
-            });
-        }
+        self.judge(&found.findings)?;
         claim.findings_omitted = found.findings.len().saturating_sub(FINDINGS_KEPT) as u64;
         found.findings.truncate(FINDINGS_KEPT);
         claim.findings = found.findings;
         claim.counts = Some(found.counts);
         Ok(claim)
+    }
+
+    /// Whether damaged pages end the copy.
+    fn judge(&self, findings: &[Finding]) -> Result<(), CopyError> {
+        if findings.is_empty() || self.options.bad_pages == BadPages::Keep {
+            return Ok(());
+        }
+        Err(CopyError::BadPages {
+            name: self.source.name(),
+            findings: findings.to_vec(),
+        })
     }
 
     fn write(
@@ -522,6 +577,15 @@ impl Work<'_> {
         offset: u64,
         old: &mut Vec<u8>,
     ) -> Result<(), CopyError> {
+        let known = |older: &Older| {
+            older
+                .equal(self.chunks, claim.chunk, claim.blake3)
+                .is_some()
+        };
+        if self.method == Method::Delta && self.older.is_some_and(known) {
+            self.trust(claim);
+            return Ok(());
+        }
         let written = match self.method {
             Method::Full => self.partial.write_all_at(bytes, offset).map(|()| {
                 claim.written = bytes.len() as u64;

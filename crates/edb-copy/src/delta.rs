@@ -1,6 +1,15 @@
 //! Bringing a chunk of an older copy up to date: only what differs is written.
+//!
+//! ```text
+//!                       source is read        older copy is read
+//! neither is known      all                   all
+//! manifest of source    blocks that differ    all
+//! older copy's journal  all                   chunks that differ
+//! both                  blocks that differ    chunks that differ
+//! ```
 
-use crate::{DiskFile, ManifestFile};
+use crate::journal::Claim;
+use crate::{ChunkHash, Chunks, DiskFile, ManifestFile};
 use std::io;
 use std::ops::Range;
 
@@ -65,7 +74,22 @@ pub(crate) struct Blocks<'a> {
     pub(crate) start: u64,
 }
 
+/// Bytes between two runs that are rather read than paid for with another round trip.
+const WORTH_A_ROUND_TRIP: usize = 64 << 10;
+
 impl Blocks<'_> {
+    /// Runs of blocks to be read from the source: those of [`Self::unlike`], and what lies between two that are close.
+    pub(crate) fn to_read(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for run in self.unlike(bytes) {
+            match runs.last_mut() {
+                Some(last) if run.start - last.end < WORTH_A_ROUND_TRIP => last.end = run.end,
+                _ => runs.push(run),
+            }
+        }
+        runs
+    }
+
     /// Runs of blocks in `bytes` that are not what the manifest says, as places in `bytes`.
     pub(crate) fn unlike(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let Some(cut) = self.manifest.cut() else {
@@ -87,5 +111,33 @@ impl Blocks<'_> {
             }
         }
         runs
+    }
+}
+
+/// The chunks of an older copy, as its journal claims them; nobody changed it since.
+pub(crate) struct Older {
+    chunks: Chunks,
+    claims: Vec<Claim>,
+}
+
+impl Older {
+    /// The claims of all chunks; `None` if there are others than that.
+    pub(crate) fn new(chunks: Chunks, claims: Vec<Claim>) -> Option<Self> {
+        (claims.len() as u64 == chunks.count()).then_some(Older { chunks, claims })
+    }
+
+    /// Bytes in a chunk.
+    pub(crate) fn chunk_size(&self) -> u64 {
+        self.chunks.size()
+    }
+
+    /// What is claimed of chunk `number`, if the older copy has the same bytes there as `chunks`, whose hash is `hash`.
+    pub(crate) fn equal(&self, chunks: Chunks, number: u64, hash: ChunkHash) -> Option<&Claim> {
+        // The only chunk of a file is hashed in another way than one of several.
+        let comparable = chunks.size() == self.chunks.size()
+            && chunks.range(number) == self.chunks.range(number)
+            && (chunks.count() > 1) == (self.chunks.count() > 1);
+        let claim = self.claims.get(usize::try_from(number).ok()?)?;
+        (comparable && claim.blake3 == hash).then_some(claim)
     }
 }

@@ -4,8 +4,9 @@
 //! fails, or loses what was not synced. What differs between operating systems stands in this module only.
 
 use crate::Stamp;
+use ese_format::file_kind::DETECT_BYTES;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -52,6 +53,17 @@ impl NewAttributes {
     }
 }
 
+/// What tells whether a file is still the one that it was.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    /// Bytes in it.
+    pub length: u64,
+    /// When it was last modified, if that is known.
+    pub modified: Option<SystemTime>,
+    /// Its first 64 KiB, which hold the headers of every kind of file.
+    pub start: Vec<u8>,
+}
+
 /// A file system that is written to.
 pub trait Disk: Sync {
     /// Opens a journal, creating it if there is none, and locks it for as long as it is open. Fails with
@@ -71,6 +83,18 @@ pub trait Disk: Sync {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Whether there is something under this path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// What tells whether a file is still the one that it was.
+    fn glance(&self, path: &Path) -> io::Result<Glance> {
+        let file = self.open(path)?;
+        let length = file.length()?;
+        let mut start = vec![0; DETECT_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
+        file.read_exact_at(&mut start, 0)?;
+        Ok(Glance {
+            length,
+            modified: None,
+            start,
+        })
+    }
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Renames a file over whatever stands there, in one step.
@@ -140,6 +164,20 @@ impl Disk for LocalDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads only: the copy of a read-only file may be read-only too.
+    fn glance(&self, path: &Path) -> io::Result<Glance> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let mut start = Vec::new();
+        let most = DETECT_BYTES as u64;
+        (&file).take(most).read_to_end(&mut start)?;
+        Ok(Glance {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            start,
+        })
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -9,15 +9,17 @@
 
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::log::LogHeader;
-use ese_format::{FileKind, Generation};
+use ese_format::{FileKind, Generation, Progress};
 use ese_log::{FileRole, LogFileName};
-use evidence::EvidenceFile;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::TargetPaths;
+use crate::{
+    CopyError, FolderEntry, ReadError, ReadErrorKind, ReadPolicy, Reader, SourceFolder, TargetPaths,
+};
 
 /// What a file is to the set; in the order of copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,8 +42,8 @@ pub enum FolderRole {
 /// A file to be copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedFile {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Its name in the folder.
+    pub name: OsString,
     /// What it is.
     pub role: FolderRole,
 }
@@ -52,22 +54,41 @@ pub struct FolderPlan {
     /// The files, in the order of copying.
     pub files: Vec<PlannedFile>,
     /// What is not copied, each with the reason.
-    pub passed_over: Vec<(PathBuf, String)>,
+    pub passed_over: Vec<(OsString, String)>,
     /// Log generations that are there.
     pub generations: BTreeSet<u32>,
 }
 
 impl FolderPlan {
-    /// Looks at every file of `folder`; folders in it are not entered.
-    pub fn read(folder: &Path) -> io::Result<Self> {
+    /// Looks at the start of every file of `folder`; folders in it are not entered. A folder that cannot be listed is
+    /// an error, a file that cannot be read is passed over.
+    pub fn read(
+        folder: &dyn SourceFolder,
+        policy: &ReadPolicy,
+        progress: &dyn Progress,
+    ) -> Result<Self, CopyError> {
         let mut plan = FolderPlan::default();
-        let mut entries = std::fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-        entries.sort_by_key(std::fs::DirEntry::file_name);
+        let mut entries = list(folder, policy, progress)?;
+        entries.sort();
         for entry in entries {
-            plan.take(entry.path());
+            if progress.should_stop() {
+                break;
+            }
+            if !entry.is_file {
+                plan.passed_over.push((entry.name, "a folder".into()));
+                continue;
+            }
+            let start = || {
+                let source = folder.open(&entry.name)?;
+                let most = source.stamp().length.min(DETECT_BYTES as u64);
+                let mut reader = Reader::new(Arc::clone(&source), policy.clone());
+                let read = reader.read(0..most, Vec::new(), progress);
+                read.map_err(|error| ReadError::new(ReadErrorKind::Permanent, error.to_string()))
+            };
+            plan.take(entry.name.clone(), start);
         }
         plan.files
-            .sort_by(|a, b| (a.role, &a.path).cmp(&(b.role, &b.path)));
+            .sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
         Ok(plan)
     }
 
@@ -88,24 +109,22 @@ impl FolderPlan {
             .collect()
     }
 
-    fn take(&mut self, path: PathBuf) {
-        if TargetPaths::is_own(&path) {
+    fn take(&mut self, name: OsString, start: impl FnOnce() -> Result<Vec<u8>, ReadError>) {
+        if TargetPaths::is_own(Path::new(&name)) {
             let why = "a partial copy or a journal of edbcopy".to_owned();
-            return self.passed_over.push((path, why));
+            return self.passed_over.push((name, why));
         }
-        let start = EvidenceFile::open(&path).and_then(|file| file.start(DETECT_BYTES));
-        match start {
-            Ok(start) => match self.role(&path, &start) {
-                Some(role) => self.files.push(PlannedFile { path, role }),
-                None => self.passed_over.push((path, "not an ESE file".into())),
+        match start() {
+            Ok(start) => match self.role(&name, &start) {
+                Some(role) => self.files.push(PlannedFile { name, role }),
+                None => self.passed_over.push((name, "not an ESE file".into())),
             },
-            Err(error) => self.passed_over.push((path, error.to_string())),
+            Err(error) => self.passed_over.push((name, error.to_string())),
         }
     }
 
-    fn role(&mut self, path: &Path, start: &[u8]) -> Option<FolderRole> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.and_then(LogFileName::parse);
+    fn role(&mut self, name: &OsStr, start: &[u8]) -> Option<FolderRole> {
+        let name = name.to_str().and_then(LogFileName::parse);
         let by_name = name.map(|name| match name.role {
             FileRole::Generation { generation, .. } => FolderRole::Log(generation.0),
             FileRole::Current => FolderRole::CurrentLog,
@@ -130,4 +149,18 @@ impl FolderPlan {
             (FileKind::RevertSnapshot, _) => None,
         }
     }
+}
+
+/// The entries of a folder; a store that does not answer is asked again.
+fn list(
+    folder: &dyn SourceFolder,
+    policy: &ReadPolicy,
+    progress: &dyn Progress,
+) -> Result<Vec<FolderEntry>, CopyError> {
+    policy
+        .persist(progress, || folder.entries())
+        .map_err(|error| CopyError::Source {
+            name: folder.name(),
+            error,
+        })
 }

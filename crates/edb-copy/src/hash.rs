@@ -18,17 +18,21 @@ pub struct Hashed {
     pub sha256: String,
 }
 
-/// Reads all of `source`; `None` when `progress` said to stop before the end.
+/// What is read at once, if the blocks are smaller: a round trip must not weigh.
+const READ: u64 = 1 << 20;
+
+/// Reads all of `source` and hashes it in blocks of `block_size`; `None` when `progress` said to stop before the end.
 pub fn hash_file(
     source: &Arc<dyn Source>,
-    chunk_size: u64,
+    block_size: u64,
     jobs: NonZeroUsize,
     policy: &ReadPolicy,
     progress: &dyn Progress,
 ) -> Result<Option<Hashed>, CopyError> {
     let length = source.stamp().length;
-    let chunks =
-        Chunks::new(length, chunk_size).ok_or(CopyError::ChunkSize { size: chunk_size })?;
+    let wrong = || CopyError::ChunkSize { size: block_size };
+    let blocks = Chunks::blocks(length, block_size).ok_or_else(wrong)?;
+    let chunks = Chunks::new(length, block_size.max(READ)).ok_or_else(wrong)?;
     let digest = InTurn::new(0, Sha256Sum::default());
     let next = AtomicU64::new(0);
     let results = Mutex::new((Vec::new(), None));
@@ -48,11 +52,11 @@ pub fn hash_file(
                         buffer = bytes;
                         let whole = buffer.len() as u64 == range.end - range.start;
                         (whole && digest.add(number, &buffer).is_some())
-                            .then(|| chunks.hash(number, &buffer))
+                            .then(|| hashes_in(blocks, range.start, &buffer))
                     });
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     match hashed {
-                        Ok(Some(hash)) => results.0.push((number, hash)),
+                        Ok(Some(hashes)) => results.0.push((number, hashes)),
                         Ok(None) => return digest.end(),
                         Err(error) => {
                             results.1.get_or_insert(error);
@@ -71,11 +75,21 @@ pub fn hash_file(
         return Err(error);
     }
     hashes.sort_by_key(|(number, _)| *number);
-    let hashes: Vec<ChunkHash> = hashes.into_iter().map(|(_, hash)| hash).collect();
-    let whole = hashes.len() as u64 == chunks.count();
+    let hashes: Vec<ChunkHash> = hashes.into_iter().flat_map(|(_, hashes)| hashes).collect();
+    let whole = hashes.len() as u64 == blocks.count();
     Ok(digest.finish().filter(|_| whole).map(|sha256| Hashed {
-        chunks,
+        chunks: blocks,
         hashes,
         sha256,
     }))
+}
+
+/// The hashes of the blocks in `bytes`, which stand at `offset` in the file.
+fn hashes_in(blocks: Chunks, offset: u64, bytes: &[u8]) -> Vec<ChunkHash> {
+    let first = offset / blocks.size();
+    let size = usize::try_from(blocks.size()).unwrap_or(usize::MAX);
+    (first..)
+        .zip(bytes.chunks(size))
+        .map(|(number, block)| blocks.hash(number, block))
+        .collect()
 }

@@ -51,6 +51,9 @@ pub struct Claim {
     pub blake3: ChunkHash,
     /// Bytes of it that had to be written.
     pub written: u64,
+    /// Bytes of it that the older copy has by its journal: they were not read there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trusted: u64,
     /// Pages of it that were compared with an older copy.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pages_compared: u64,
@@ -92,6 +95,9 @@ pub struct Published {
     pub length: u64,
     /// When.
     pub at: Timestamp,
+    /// Its modification time, which tells whether somebody changed it since.
+    #[serde(default)]
+    pub modified: Option<Timestamp>,
 }
 
 /// What the entries of a journal come to.
@@ -118,6 +124,8 @@ pub struct JournalState {
 pub struct Totals {
     /// Bytes that had to be written.
     pub written: u64,
+    /// Bytes that the older copy has by its journal.
+    pub trusted: u64,
     /// Pages compared with an older copy.
     pub pages_compared: u64,
     /// Pages that differed.
@@ -136,6 +144,7 @@ pub(crate) const FINDINGS_KEPT: usize = 1000;
 impl Totals {
     pub(crate) fn add(&mut self, claim: &Claim) {
         self.written += claim.written;
+        self.trusted += claim.trusted;
         self.pages_compared += claim.pages_compared;
         self.pages_changed += claim.pages_changed;
         if let Some(counts) = &claim.counts {
@@ -218,6 +227,23 @@ impl Loaded {
         self.sum = sum;
         Some(())
     }
+}
+
+/// All chunks that a journal claims; none of what stands behind the last entry that can be trusted.
+pub(crate) fn claims(file: &dyn DiskFile, loaded: &Loaded) -> io::Result<Vec<Claim>> {
+    let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    let entry = |line: &[u8]| match serde_json::from_slice(line.get(9..)?).ok()? {
+        Entry::Chunk(claim) => Some(Claim {
+            sha256_state: None,
+            ..claim
+        }),
+        _ => None,
+    };
+    Ok(bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(entry)
+        .collect())
 }
 
 fn continued_sum(sum: u32, text: &[u8]) -> u32 {

@@ -37,7 +37,7 @@ mod verify;
 
 pub use chunk::{ChunkHash, Chunks};
 pub use copy::{BadPages, CopyOptions, FileCopy, Method};
-pub use disk::{Disk, DiskFile, LocalDisk, NewAttributes};
+pub use disk::{Disk, DiskFile, Glance, LocalDisk, NewAttributes};
 pub use error::{CopyError, ReadError, ReadErrorKind};
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
 pub use hash::{Hashed, hash_file};
@@ -47,9 +47,9 @@ pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
 pub use reader::{ReadPolicy, Reader};
 #[cfg(feature = "remote")]
-pub use remote::{RemoteSettings, RemoteSource};
+pub use remote::{Remote, RemoteFolder, RemoteSettings, RemoteSource};
 pub use report::{CopyReport, Outcome, Pages};
-pub use source::{LocalSource, Source, Stamp};
+pub use source::{FolderEntry, LocalFolder, LocalSource, Source, SourceFolder, Stamp};
 pub use status::{Status, TargetState, status};
 pub use verify::{Mismatch, VerifyReport, hashes_of, verify_against, verify_with_source};
 
@@ -57,5 +57,7 @@ pub use verify::{Mismatch, VerifyReport, hashes_of, verify_against, verify_with_
 pub const DEFAULT_CHUNK: u64 = 16 << 20;
 /// Smallest chunk: two of the largest pages.
 pub const MIN_CHUNK: u64 = 64 << 10;
+/// Smallest block of a manifest.
+pub const MIN_BLOCK: u64 = 4 << 10;
 /// Largest chunk.
 pub const MAX_CHUNK: u64 = 64 << 20;

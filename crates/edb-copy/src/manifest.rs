@@ -30,9 +30,9 @@ pub struct ManifestFile {
     pub sha256: String,
     /// BLAKE3.
     pub blake3: ChunkHash,
-    /// Bytes in a chunk.
+    /// Bytes in a chunk, or in a block finer than that.
     pub chunk_size: u64,
-    /// The subtree of each chunk in the BLAKE3 tree of the file.
+    /// The subtree of each of them in the BLAKE3 tree of the file.
     pub chunks: Vec<ChunkHash>,
 }
 
@@ -140,7 +140,7 @@ impl ManifestFile {
 
     /// How the file is cut; `None` if that cannot be.
     pub fn cut(&self) -> Option<Chunks> {
-        Chunks::new(self.size, self.chunk_size)
+        Chunks::blocks(self.size, self.chunk_size)
     }
 }
 

@@ -42,6 +42,42 @@ impl Default for ReadPolicy {
     }
 }
 
+impl ReadPolicy {
+    /// Calls `attempt` until it succeeds, fails for good, was tried often enough, or `progress` says to stop.
+    pub fn persist<T>(
+        &self,
+        progress: &dyn Progress,
+        mut attempt: impl FnMut() -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut failures = 0;
+        loop {
+            let error = match attempt() {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            failures += 1;
+            let again = error.kind == ReadErrorKind::Passing && failures <= self.retries;
+            if !again || progress.should_stop() {
+                return Err(error);
+            }
+            self.back_off(failures, progress);
+        }
+    }
+
+    /// Waits after so many failures in a row.
+    fn back_off(&self, failures: u32, progress: &dyn Progress) {
+        let doubled = self.backoff.saturating_mul(1 << (failures - 1).min(16));
+        let until = Instant::now() + doubled.min(MAX_BACKOFF);
+        while !progress.should_stop() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(NAP));
+        }
+    }
+}
+
 /// Reads one source, one request at a time.
 pub struct Reader {
     source: Arc<dyn Source>,
@@ -155,7 +191,7 @@ impl Reader {
                         return Err(self.give_up(error, offset, place.len() as u64, failures));
                     }
                     self.retried += 1;
-                    self.back_off(failures, progress);
+                    self.policy.back_off(failures, progress);
                 }
             }
         }
@@ -181,7 +217,7 @@ impl Reader {
                 return Err(CopyError::Source { name, error });
             }
             self.retried += 1;
-            self.back_off(failures, progress);
+            self.policy.back_off(failures, progress);
         }
         Ok(None)
     }
@@ -234,21 +270,6 @@ impl Reader {
                 self.helper = None;
                 Err(no_answer())
             }
-        }
-    }
-
-    fn back_off(&self, failures: u32, progress: &dyn Progress) {
-        let doubled = self
-            .policy
-            .backoff
-            .saturating_mul(1 << (failures - 1).min(16));
-        let until = Instant::now() + doubled.min(MAX_BACKOFF);
-        while !progress.should_stop() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(NAP));
         }
     }
 

@@ -9,13 +9,20 @@
 //! | `webdav://host/path`, `webdavs://host/path` | a file, over HTTP or HTTPS |
 //! | `http://host/path`, `https://host/path` | a file of a server that serves ranges |
 //!
+//! With a `/` at its end an address names a folder; HTTP has no way to list one. All files of a folder share one
+//! client and its connections.
+//!
 //! Whatever is secret (a password in an address, a key, a token) is used and never shown: a name is built from the
 //! address without it, and it is cut out of every message of the layers below.
 
-use crate::{ReadError, ReadErrorKind, Source, Stamp};
+mod store;
+
+use crate::{FolderEntry, ReadError, ReadErrorKind, Source, SourceFolder, Stamp};
 use jiff::Timestamp;
-use opendal::{ErrorKind, Operator, services};
-use std::sync::{Once, PoisonError, RwLock};
+use opendal::{ErrorKind, Metadata, Operator};
+use std::ffi::OsStr;
+use std::sync::{Arc, PoisonError, RwLock};
+use store::{initialise, operator, percent_decoded, secrets, shown, without};
 use tokio::runtime::Runtime;
 use url::Url;
 
@@ -43,20 +50,15 @@ pub struct RemoteSettings {
     pub endpoint: Option<String>,
 }
 
-/// A file behind a network.
-pub struct RemoteSource {
-    name: String,
-    url: Url,
-    path: String,
-    settings: RemoteSettings,
-    secrets: Vec<String>,
-    /// Replaced after an error that may pass, with its connections.
-    operator: RwLock<Operator>,
-    runtime: Runtime,
-    stamp: Stamp,
+/// What an address names.
+pub enum Remote {
+    /// A file.
+    File(RemoteSource),
+    /// A folder.
+    Folder(RemoteFolder),
 }
 
-impl RemoteSource {
+impl Remote {
     /// Whether `text` is an address that [`Self::open`] takes.
     pub fn is_address(text: &str) -> bool {
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -73,12 +75,50 @@ impl RemoteSource {
 
     /// Connects, and asks what is there.
     pub fn open(address: &str, settings: RemoteSettings) -> Result<Self, ReadError> {
+        let store = Arc::new(Store::connect(address, settings)?);
+        let path = percent_decoded(store.url.path().trim_start_matches('/'));
+        let name = shown(&store.url);
+        let by_name = path.is_empty() || path.ends_with('/');
+        let metadata = if by_name {
+            None
+        } else {
+            Some(store.stat(&path)?)
+        };
+        let Some(metadata) = metadata.filter(|found| !found.is_dir()) else {
+            let slash = if by_name { "" } else { "/" };
+            return Ok(Remote::Folder(RemoteFolder {
+                store,
+                path: path + slash,
+                name: name + slash,
+            }));
+        };
+        let stamp = stamp_of(&metadata);
+        Ok(Remote::File(RemoteSource {
+            store,
+            path,
+            name,
+            stamp,
+        }))
+    }
+}
+
+/// The client of one store, shared by all that is read there.
+struct Store {
+    url: Url,
+    settings: RemoteSettings,
+    secrets: Vec<String>,
+    /// Replaced after an error that may pass, with its connections.
+    operator: RwLock<Operator>,
+    runtime: Runtime,
+}
+
+impl Store {
+    fn connect(address: &str, settings: RemoteSettings) -> Result<Self, ReadError> {
         initialise();
         let permanent = |why: String| ReadError::new(ReadErrorKind::Permanent, why);
-        let url = Url::parse(address)
-            .map_err(|error| permanent(format!("not an address of a file: {error}")))?;
+        let url =
+            Url::parse(address).map_err(|error| permanent(format!("not an address: {error}")))?;
         let secrets = secrets(&url, &settings);
-        let path = percent_decoded(url.path().trim_start_matches('/'));
         let operator = operator(&url, &settings)
             .map_err(|error| permanent(without(&secrets, &error.to_string())))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -86,22 +126,13 @@ impl RemoteSource {
             .enable_all()
             .build()
             .map_err(|error| ReadError::from_io(&error))?;
-        let mut source = RemoteSource {
-            name: shown(&url),
+        Ok(Store {
             url,
-            path,
             settings,
             secrets,
             operator: RwLock::new(operator),
             runtime,
-            stamp: Stamp {
-                length: 0,
-                modified: None,
-                tag: None,
-            },
-        };
-        source.stamp = source.stamp_now()?;
-        Ok(source)
+        })
     }
 
     fn operator(&self) -> Operator {
@@ -109,6 +140,13 @@ impl RemoteSource {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    fn stat(&self, path: &str) -> Result<Metadata, ReadError> {
+        let operator = self.operator();
+        self.runtime
+            .block_on(operator.stat(path))
+            .map_err(|error| self.read_error(&error))
     }
 
     /// What the layers below report, as the copy takes it. After an error that may pass, new connections are made.
@@ -132,6 +170,22 @@ impl RemoteSource {
     }
 }
 
+fn stamp_of(metadata: &Metadata) -> Stamp {
+    Stamp {
+        length: metadata.content_length(),
+        modified: metadata.last_modified().map(Timestamp::from),
+        tag: metadata.etag().map(str::to_owned),
+    }
+}
+
+/// A file behind a network.
+pub struct RemoteSource {
+    store: Arc<Store>,
+    path: String,
+    name: String,
+    stamp: Stamp,
+}
+
 impl Source for RemoteSource {
     fn name(&self) -> String {
         self.name.clone()
@@ -142,26 +196,18 @@ impl Source for RemoteSource {
     }
 
     fn stamp_now(&self) -> Result<Stamp, ReadError> {
-        let operator = self.operator();
-        let metadata = self
-            .runtime
-            .block_on(operator.stat(&self.path))
-            .map_err(|error| self.read_error(&error))?;
+        let metadata = self.store.stat(&self.path)?;
         if !metadata.is_file() {
             return Err(ReadError::new(
                 ReadErrorKind::Permanent,
-                "it is not a file; name one file",
+                "it is not a file any more",
             ));
         }
-        Ok(Stamp {
-            length: metadata.content_length(),
-            modified: metadata.last_modified().map(Timestamp::from),
-            tag: metadata.etag().map(str::to_owned),
-        })
+        Ok(stamp_of(&metadata))
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        let operator = self.operator();
+        let operator = self.store.operator();
         let needed = buffer.len() as u64;
         let mut request = operator
             .read_with(&self.path)
@@ -177,9 +223,10 @@ impl Source for RemoteSource {
             request = request.if_match(tag);
         }
         let bytes = self
+            .store
             .runtime
             .block_on(async { request.await })
-            .map_err(|error| self.read_error(&error))?;
+            .map_err(|error| self.store.read_error(&error))?;
         if bytes.len() as u64 != needed {
             let message = format!(
                 "{} bytes came from offset {offset:#x}, {needed} were asked for",
@@ -200,155 +247,61 @@ impl Source for RemoteSource {
     }
 }
 
-/// What has to be set up once in a process: the HTTP client and its cryptography.
-fn initialise() {
-    static DONE: Once = Once::new();
-    DONE.call_once(|| {
-        // Fails only if the process has chosen one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        opendal_http_transport_reqwest::install_default();
-    });
+/// A folder behind a network, or the objects of a store whose keys begin alike.
+pub struct RemoteFolder {
+    store: Arc<Store>,
+    /// Empty, or with `/` at its end.
+    path: String,
+    name: String,
 }
 
-fn operator(url: &Url, settings: &RemoteSettings) -> opendal::Result<Operator> {
-    let host = url.host_str().unwrap_or_default();
-    match url.scheme() {
-        "s3" => {
-            let builder = services::S3::default().bucket(host);
-            Operator::new(match &settings.endpoint {
-                Some(endpoint) => builder.endpoint(endpoint),
-                None => builder,
-            })
+impl RemoteFolder {
+    /// The address of a file in it, for people.
+    fn name_of(&self, file: &str) -> String {
+        let mut url = self.store.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(file);
         }
-        "gcs" => {
-            let builder = services::Gcs::default().bucket(host);
-            Operator::new(match &settings.endpoint {
-                Some(endpoint) => builder.endpoint(endpoint),
-                None => builder,
-            })
+        shown(&url)
+    }
+}
+
+impl SourceFolder for RemoteFolder {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn entries(&self) -> Result<Vec<FolderEntry>, ReadError> {
+        let operator = self.store.operator();
+        let listed = self
+            .store
+            .runtime
+            .block_on(operator.list(&self.path))
+            .map_err(|error| self.store.read_error(&error))?;
+        // Some stores list the folder itself as an entry.
+        let inside = listed.iter().filter(|entry| entry.path() != self.path);
+        let entry = |entry: &opendal::Entry| FolderEntry {
+            name: entry.name().trim_end_matches('/').into(),
+            is_file: entry.metadata().is_file(),
+        };
+        Ok(inside.map(entry).collect())
+    }
+
+    fn open(&self, name: &OsStr) -> Result<Arc<dyn Source>, ReadError> {
+        let name = name.to_string_lossy();
+        let path = format!("{}{name}", self.path);
+        let metadata = self.store.stat(&path)?;
+        if !metadata.is_file() {
+            let why = "it is not a file";
+            return Err(ReadError::new(ReadErrorKind::Permanent, why));
         }
-        "azblob" => Operator::new(azblob(host, settings)),
-        "sftp" => sftp(url, settings),
-        "webdav" | "webdavs" => {
-            let mut builder = services::Webdav::default().endpoint(&endpoint(url));
-            if let Some((user, password)) = login(url, settings) {
-                builder = builder.username(&user).password(&password);
-            }
-            Operator::new(builder)
-        }
-        _ => {
-            let mut builder = services::Http::default().endpoint(&endpoint(url));
-            if let Some((user, password)) = login(url, settings) {
-                builder = builder.username(&user).password(&password);
-            }
-            Operator::new(builder)
-        }
+        Ok(Arc::new(RemoteSource {
+            store: Arc::clone(&self.store),
+            name: self.name_of(&name),
+            path,
+            stamp: stamp_of(&metadata),
+        }))
     }
-}
-
-fn azblob(container: &str, settings: &RemoteSettings) -> services::Azblob {
-    let mut builder = services::Azblob::default().container(container);
-    if let Some(account) = &settings.account {
-        let public = format!("https://{account}.blob.core.windows.net");
-        let endpoint = settings.endpoint.as_deref().unwrap_or(&public);
-        builder = builder.account_name(account).endpoint(endpoint);
-    }
-    if let Some(key) = &settings.account_key {
-        builder = builder.account_key(key);
-    }
-    if let Some(token) = &settings.sas_token {
-        builder = builder.sas_token(token);
-    }
-    builder
-}
-
-#[cfg(unix)]
-fn sftp(url: &Url, settings: &RemoteSettings) -> opendal::Result<Operator> {
-    let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    let mut builder = services::Sftp::default()
-        .endpoint(&format!("ssh://{host}{port}"))
-        .root("/");
-    if !url.username().is_empty() {
-        builder = builder.user(&percent_decoded(url.username()));
-    }
-    if let Some(identity) = &settings.identity {
-        builder = builder.key(identity);
-    }
-    if let Some(known_hosts) = &settings.known_hosts {
-        builder = builder.known_hosts_strategy(known_hosts);
-    }
-    Operator::new(builder)
-}
-
-#[cfg(not(unix))]
-fn sftp(_url: &Url, _settings: &RemoteSettings) -> opendal::Result<Operator> {
-    Err(opendal::Error::new(
-        ErrorKind::Unsupported,
-        "SFTP needs the ssh program of a Unix system; mount the share instead",
-    ))
-}
-
-/// `http://host:port` of an HTTP or WebDAV address.
-fn endpoint(url: &Url) -> String {
-    let scheme = match url.scheme() {
-        "https" | "webdavs" => "https",
-        _ => "http",
-    };
-    let port = url
-        .port()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    format!("{scheme}://{}{port}", url.host_str().unwrap_or_default())
-}
-
-fn login(url: &Url, settings: &RemoteSettings) -> Option<(String, String)> {
-    let user = Some(url.username())
-        .filter(|user| !user.is_empty())
-        .map(percent_decoded)
-        .or_else(|| settings.user.clone())?;
-    let password = url
-        .password()
-        .map(percent_decoded)
-        .or_else(|| settings.password.clone())
-        .unwrap_or_default();
-    Some((user, password))
-}
-
-/// The address without anything secret: no password, no query (which may hold a signature).
-fn shown(url: &Url) -> String {
-    let mut shown = url.clone();
-    // Fails only for addresses that have no place for a password.
-    let _ = shown.set_password(None);
-    shown.set_query(None);
-    shown.set_fragment(None);
-    shown.to_string()
-}
-
-fn secrets(url: &Url, settings: &RemoteSettings) -> Vec<String> {
-    let in_url = url.password().map(str::to_owned);
-    let decoded = in_url.as_deref().map(percent_decoded);
-    let query = url.query().map(str::to_owned);
-    let given = [
-        &settings.password,
-        &settings.account_key,
-        &settings.sas_token,
-    ];
-    let given = given.into_iter().flatten().cloned();
-    let all = [in_url, decoded, query].into_iter().flatten().chain(given);
-    all.filter(|secret| !secret.is_empty()).collect()
-}
-
-fn without(secrets: &[String], message: &str) -> String {
-    let cut = |message: String, secret: &String| message.replace(secret, "***");
-    secrets.iter().fold(message.to_owned(), cut)
-}
-
-fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]
@@ -356,28 +309,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_secret_in_an_address_is_not_shown() {
-        let url = Url::parse("https://anna:s%20ecret@host:8443/a%20b/x.edb?sig=abc#top").unwrap();
-        assert_eq!(shown(&url), "https://anna@host:8443/a%20b/x.edb");
-        let settings = RemoteSettings {
-            account_key: Some("KEY".into()),
-            ..RemoteSettings::default()
-        };
-        let message = "s%20ecret, s ecret, sig=abc, KEY";
-        let shown = without(&secrets(&url, &settings), message);
-        assert_eq!(shown, "***, ***, ***, ***");
-        assert_eq!(endpoint(&url), "https://host:8443");
-        let login = login(&url, &settings).unwrap();
-        assert_eq!(login, ("anna".into(), "s ecret".into()));
-    }
-
-    #[test]
     fn addresses_are_told_from_paths() {
         for address in ["sftp://h/p", "s3://b/k", "https://h/p", "webdavs://h/p"] {
-            assert!(RemoteSource::is_address(address), "{address}");
+            assert!(Remote::is_address(address), "{address}");
         }
         for path in ["/a/b", "C:\\x.edb", "ftp://h/p", "file", "a/s3://b"] {
-            assert!(!RemoteSource::is_address(path), "{path}");
+            assert!(!Remote::is_address(path), "{path}");
         }
     }
 }

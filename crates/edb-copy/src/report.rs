@@ -42,6 +42,8 @@ pub struct CopyReport {
     pub reads_retried: u64,
     /// Bytes written, of all runs.
     pub bytes_written: u64,
+    /// Bytes that an older copy has by its journal, of all runs: they were not read there.
+    pub bytes_trusted: u64,
     /// Its pages, if it is a database.
     pub pages: Option<Pages>,
     /// Pages with which something is wrong.

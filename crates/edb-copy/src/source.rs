@@ -3,8 +3,10 @@
 use crate::{ReadError, ReadErrorKind};
 use evidence::{EvidenceError, EvidenceFile};
 use jiff::Timestamp;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What tells, without reading it, whether a source is still the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,51 @@ pub trait Source: Send + Sync {
     /// Where it is, if it is a file of this machine.
     fn path(&self) -> Option<&Path> {
         None
+    }
+}
+
+/// A folder whose files are read and never changed, wherever it is.
+pub trait SourceFolder: Send + Sync {
+    /// Its path or address for people, without credentials.
+    fn name(&self) -> String;
+
+    /// What is in it, in no order.
+    fn entries(&self) -> Result<Vec<FolderEntry>, ReadError>;
+
+    /// Opens one of its files.
+    fn open(&self, name: &OsStr) -> Result<Arc<dyn Source>, ReadError>;
+}
+
+/// Something in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FolderEntry {
+    /// Its name in the folder.
+    pub name: OsString,
+    /// Whether it is a file: something that [`SourceFolder::open`] may be able to open.
+    pub is_file: bool,
+}
+
+/// A folder of this machine, or of a mounted share.
+#[derive(Debug, Clone)]
+pub struct LocalFolder(pub PathBuf);
+
+impl SourceFolder for LocalFolder {
+    fn name(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn entries(&self) -> Result<Vec<FolderEntry>, ReadError> {
+        let entry = |entry: fs::DirEntry| FolderEntry {
+            name: entry.file_name(),
+            is_file: !entry.path().is_dir(),
+        };
+        fs::read_dir(&self.0)
+            .and_then(|entries| entries.map(|found| found.map(entry)).collect())
+            .map_err(|error| ReadError::from_io(&error))
+    }
+
+    fn open(&self, name: &OsStr) -> Result<Arc<dyn Source>, ReadError> {
+        Ok(Arc::new(LocalSource::open(self.0.join(name))?))
     }
 }
 

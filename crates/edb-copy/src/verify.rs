@@ -5,7 +5,7 @@
 use crate::identity::Known;
 use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
-use crate::{ChunkHash, Chunks, CopyError, Pages, ReadPolicy, Reader, Source};
+use crate::{ChunkHash, Chunks, CopyError, MIN_CHUNK, Pages, ReadPolicy, Reader, Source};
 use ese_format::Progress;
 use ese_scan::{Counts, Finding, Found, PageChecker};
 use serde::Serialize;
@@ -72,6 +72,7 @@ pub fn verify_against(
     policy: &ReadPolicy,
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CopyError> {
+    let (chunks, hashes) = whole_pages(chunks, hashes);
     verify(
         copy,
         chunks,
@@ -80,6 +81,18 @@ pub fn verify_against(
         policy,
         progress,
     )
+}
+
+/// The same hashes for chunks that hold whole pages, if they are of finer blocks.
+fn whole_pages(blocks: Chunks, hashes: Vec<ChunkHash>) -> (Chunks, Vec<ChunkHash>) {
+    let Some(chunks) = Chunks::new(blocks.length(), blocks.size().max(MIN_CHUNK)) else {
+        return (blocks, hashes);
+    };
+    let merged = (0..chunks.count()).map(|number| blocks.hash_of(chunks, number, &hashes));
+    match merged.collect() {
+        Some(merged) => (chunks, merged),
+        None => (blocks, hashes),
+    }
 }
 
 /// Verifies `copy` against its source, byte by byte.

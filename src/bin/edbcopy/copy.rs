@@ -3,7 +3,7 @@
 use crate::failure::failure;
 use crate::folder;
 use crate::manifest::{self, Listed};
-use crate::source::{ReadArguments, open, parse_chunk};
+use crate::source::{Named, ReadArguments, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
     BadPages, Condition, CopyOptions, CopyReport, FileCopy, LocalDisk, Outcome, ReadPolicy, Source,
@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// Copy a database, a log, or a whole folder of them; the same command goes on after an interruption
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to copy: a file, a folder (its databases, logs, checkpoint and flush maps), or an address: sftp://,
-    /// s3://, azblob://, gcs://, webdav://, http://
+    /// What to copy: a file, a folder (its databases, logs, checkpoint and flush maps), or the address of one, a folder
+    /// with / at its end: sftp://, s3://, azblob://, gcs://, webdav://, http://
     source: PathBuf,
     /// Where to: a file, or a folder
     target: PathBuf,
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// With --delta: the manifest of the source, a file or an address; only what it says has changed is read
     #[arg(long, value_name = "FILE", requires = "delta")]
     source_manifest: Option<PathBuf>,
+    /// With --delta: do not read what the older copy has by its journal, if nobody changed it since
+    #[arg(long, requires = "delta", conflicts_with = "manifest")]
+    trust_journal: bool,
     /// Forget what was copied before, and begin anew
     #[arg(long)]
     restart: bool,
@@ -66,17 +69,17 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let (policy, _control) = arguments.read.policy()?;
     let mut options = arguments.options(&policy);
     if let Some(path) = &arguments.source_manifest {
-        let manifest = manifest::load_from(path, &arguments.read)?;
+        let manifest = manifest::load_from(path, &arguments.read, &policy)?;
         let file = manifest
             .find(&arguments.source)
             .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))?;
         options.manifest = Some(Arc::new(file.clone()));
     }
     let job = Job { arguments, options };
-    if arguments.source.is_dir() {
-        return folder::run(&job, output);
-    }
-    let source = open(&arguments.source, &arguments.read)?;
+    let source = match Named::open(&arguments.source, &arguments.read, &policy)? {
+        Named::Folder(folder) => return folder::run(&job, &*folder, output),
+        Named::File(file) => file,
+    };
     let target = file_target(&arguments.source, &arguments.target);
     let bar = output.bar(source.stamp().length, &source.name());
     let copied = job.copy(source, &target, &bar, true);
@@ -103,6 +106,7 @@ impl Arguments {
             chunk_size: self.chunk,
             jobs: self.read.jobs(self.chunk, if self.delta { 2 } else { 1 }),
             delta: self.delta,
+            trust_journal: self.trust_journal,
             restart: self.restart,
             force: self.force,
             bad_pages: match self.bad_pages {
@@ -124,8 +128,8 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    pub(crate) fn source(&self) -> &Path {
-        &self.arguments.source
+    pub(crate) fn policy(&self) -> &ReadPolicy {
+        &self.options.read
     }
 
     pub(crate) fn target(&self) -> &Path {
@@ -238,6 +242,13 @@ impl Display for Report {
                 f,
                 "      Delta: {} pages compared, {} changed, {} bytes written, {} saved",
                 pages.compared, pages.changed, copy.bytes_written, self.bytes_saved
+            )?;
+        }
+        if copy.bytes_trusted > 0 {
+            writeln!(
+                f,
+                "    Trusted: {} bytes of the older copy, by its journal",
+                copy.bytes_trusted
             )?;
         }
         for finding in &copy.findings {

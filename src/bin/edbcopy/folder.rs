@@ -1,30 +1,39 @@
 //! Copying a whole folder: databases, logs, checkpoint.
 
 use crate::copy::{Job, Report};
+use crate::failure::failure;
 use crate::manifest::Listed;
-use crate::source::open_local;
-use console::{Exit, Failure, Output};
-use edb_copy::{Condition, FileCopy, FolderPlan, Outcome};
+use crate::source::UntilInterrupted;
+use console::{Exit, Failure, Output, interrupted};
+use edb_copy::{Condition, CopyError, FileCopy, FolderPlan, Outcome, SourceFolder};
 use ese_format::Generation;
 use std::fs;
 
 /// Copies every file in a safe order, and gives them their names only when all have arrived, databases last.
-pub(crate) fn run(job: &Job<'_>, output: &mut Output) -> Result<Exit, Failure> {
-    let (from, to) = (job.source(), job.target());
-    let plan = FolderPlan::read(from).map_err(|error| Failure::io(from, &error))?;
+pub(crate) fn run(
+    job: &Job<'_>,
+    from: &dyn SourceFolder,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let to = job.target();
+    let plan =
+        FolderPlan::read(from, job.policy(), &UntilInterrupted).map_err(|error| failure(&error))?;
+    if interrupted() {
+        return Ok(Exit::Interrupted);
+    }
     if plan.files.is_empty() {
-        let message = format!("{}: no ESE file is in this folder", from.display());
+        let message = format!("{}: no ESE file is in this folder", from.name());
         return Err(Failure::new(Exit::NotEse, message));
     }
-    for (path, why) in &plan.passed_over {
-        output.remark(&format!("passed over: {}: {why}", path.display()));
+    for (name, why) in &plan.passed_over {
+        output.remark(&format!("passed over: {}: {why}", name.display()));
     }
     fs::create_dir_all(to).map_err(|error| Failure::io(to, &error))?;
-    let (mut copies, whole) = bring_over(job, &plan, output)?;
+    let (mut copies, whole) = bring_over(job, from, &plan, output)?;
     if whole {
         for index in plan.order_of_names() {
             let published = copies[index].publish();
-            published.map_err(|error| crate::failure::failure(&error))?;
+            published.map_err(|error| failure(&error))?;
         }
     }
     let mut exit = if whole {
@@ -55,17 +64,21 @@ pub(crate) fn run(job: &Job<'_>, output: &mut Output) -> Result<Exit, Failure> {
 /// Copies in the order of the plan. Returns whether everything has arrived.
 fn bring_over(
     job: &Job<'_>,
+    from: &dyn SourceFolder,
     plan: &FolderPlan,
     output: &Output,
 ) -> Result<(Vec<FileCopy<'static>>, bool), Failure> {
     let mut copies = Vec::new();
     for file in &plan.files {
-        let source = open_local(&file.path)?;
-        let Some(name) = file.path.file_name() else {
-            continue;
-        };
+        let opened = job
+            .policy()
+            .persist(&UntilInterrupted, || from.open(&file.name));
+        let source = opened.map_err(|error| {
+            let name = format!("{}: {}", from.name(), file.name.display());
+            failure(&CopyError::Source { name, error })
+        })?;
         let bar = output.bar(source.stamp().length, &source.name());
-        let copy = job.copy(source, &job.target().join(name), &bar, false)?;
+        let copy = job.copy(source, &job.target().join(&file.name), &bar, false)?;
         let whole = copy.is_complete();
         copies.push(copy);
         if !whole {

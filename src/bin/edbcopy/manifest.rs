@@ -1,9 +1,9 @@
 //! Manifests: written after a copy, or of a file as it is.
 
 use crate::failure::failure;
-use crate::source::{ReadArguments, open, parse_chunk};
+use crate::source::{ReadArguments, open, parse_block};
 use console::{Exit, Failure, Output};
-use edb_copy::{CopyReport, Manifest, ManifestFile, Reader, hash_file, hashes_of};
+use edb_copy::{CopyReport, Manifest, ManifestFile, ReadPolicy, Reader, hash_file, hashes_of};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     /// Replace a manifest that is there
     #[arg(long)]
     force: bool,
-    /// Hash in chunks of this size; a delta needs the size with which the copy is made
-    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_chunk)]
+    /// Hash in blocks of this size, not above the chunks of the copy: a delta reads whole blocks
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_block)]
     chunk: u64,
     #[command(flatten)]
     read: ReadArguments,
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let jobs = arguments.read.jobs(arguments.chunk, 1);
     let mut files = Vec::new();
     for path in &arguments.files {
-        let source = open(path, &arguments.read)?;
+        let source = open(path, &arguments.read, &policy)?;
         let bar = output.bar(source.stamp().length, &source.name());
         let hashed = hash_file(&source, arguments.chunk, jobs, &policy, &bar)
             .map_err(|error| failure(&error))?;
@@ -162,10 +162,13 @@ pub(crate) fn load(path: &Path) -> Result<Manifest, Failure> {
 }
 
 /// Reads a manifest that may stand beside a remote source.
-pub(crate) fn load_from(named: &Path, read: &ReadArguments) -> Result<Manifest, Failure> {
-    let source = open(named, read)?;
-    let (policy, _control) = read.policy()?;
-    let text = Reader::new(Arc::clone(&source), policy)
+pub(crate) fn load_from(
+    named: &Path,
+    read: &ReadArguments,
+    policy: &ReadPolicy,
+) -> Result<Manifest, Failure> {
+    let source = open(named, read, policy)?;
+    let text = Reader::new(Arc::clone(&source), policy.clone())
         .read(0..source.stamp().length, Vec::new(), &())
         .map_err(|error| failure(&error))?;
     parse(named, &text)

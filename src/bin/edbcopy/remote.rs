@@ -1,11 +1,10 @@
 //! Sources behind a network: what the command line and the usual places of each service say about them.
 
 use crate::failure::failure;
-use console::{Failure, interrupted};
-use edb_copy::{CopyError, ReadErrorKind, RemoteSettings, RemoteSource, Source};
+use crate::source::UntilInterrupted;
+use console::Failure;
+use edb_copy::{CopyError, ReadPolicy, Remote, RemoteSettings};
 use std::env;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// What an address does not say.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,25 +22,17 @@ pub(crate) struct RemoteArguments {
 
 /// Whether `text` is an address and not a path.
 pub(crate) fn is_address(text: &str) -> bool {
-    RemoteSource::is_address(text)
+    Remote::is_address(text)
 }
 
 impl RemoteArguments {
     /// Connects; a server that does not answer is tried again.
-    pub(crate) fn open(&self, address: &str, retries: u32) -> Result<Arc<dyn Source>, Failure> {
-        let mut failures = 0;
-        loop {
-            let error = match RemoteSource::open(address, self.settings()) {
-                Ok(source) => return Ok(Arc::new(source)),
-                Err(error) => error,
-            };
-            failures += 1;
-            if error.kind != ReadErrorKind::Passing || failures > retries || interrupted() {
-                let name = RemoteSource::shown(address);
-                return Err(failure(&CopyError::Source { name, error }));
-            }
-            std::thread::sleep(Duration::from_millis(500).saturating_mul(failures));
-        }
+    pub(crate) fn open(&self, address: &str, policy: &ReadPolicy) -> Result<Remote, Failure> {
+        let opened = policy.persist(&UntilInterrupted, || Remote::open(address, self.settings()));
+        opened.map_err(|error| {
+            let name = Remote::shown(address);
+            failure(&CopyError::Source { name, error })
+        })
     }
 
     /// Credentials from the environment, where the tools of each service look for them. Those of S3 and Google are

@@ -2,8 +2,11 @@
 
 use crate::failure::failure;
 use crate::rate::{ControlFile, Rate, parse_rate};
-use console::{Exit, Failure};
-use edb_copy::{CopyError, LocalSource, ReadPolicy, Source};
+use console::{Exit, Failure, interrupted};
+#[cfg(feature = "remote")]
+use edb_copy::Remote;
+use edb_copy::{CopyError, LocalFolder, LocalSource, ReadPolicy, Source, SourceFolder};
+use ese_format::Progress;
 use ese_scan::RateLimit;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -62,17 +65,50 @@ impl ReadArguments {
     }
 }
 
-/// Opens what a command line names: a file of this machine, or an address.
-pub(crate) fn open(named: &Path, read: &ReadArguments) -> Result<Arc<dyn Source>, Failure> {
-    #[cfg(feature = "remote")]
-    if let Some(address) = named
-        .to_str()
-        .filter(|text| crate::remote::is_address(text))
-    {
-        return read.remote.open(address, read.retries);
+/// What a command line names.
+pub(crate) enum Named {
+    File(Arc<dyn Source>),
+    Folder(Arc<dyn SourceFolder>),
+}
+
+impl Named {
+    /// Looks what is there: on this machine, or behind an address.
+    pub(crate) fn open(
+        named: &Path,
+        read: &ReadArguments,
+        policy: &ReadPolicy,
+    ) -> Result<Self, Failure> {
+        #[cfg(feature = "remote")]
+        if let Some(address) = named
+            .to_str()
+            .filter(|text| crate::remote::is_address(text))
+        {
+            return Ok(match read.remote.open(address, policy)? {
+                Remote::File(file) => Named::File(Arc::new(file)),
+                Remote::Folder(folder) => Named::Folder(Arc::new(folder)),
+            });
+        }
+        let _ = (read, policy);
+        if named.is_dir() {
+            return Ok(Named::Folder(Arc::new(LocalFolder(named.to_owned()))));
+        }
+        open_local(named).map(Named::File)
     }
-    let _ = read;
-    open_local(named)
+}
+
+/// Opens the file that a command line names.
+pub(crate) fn open(
+    named: &Path,
+    read: &ReadArguments,
+    policy: &ReadPolicy,
+) -> Result<Arc<dyn Source>, Failure> {
+    match Named::open(named, read, policy)? {
+        Named::File(file) => Ok(file),
+        Named::Folder(folder) => {
+            let message = format!("{} is a directory", folder.name());
+            Err(Failure::new(Exit::Io, message))
+        }
+    }
 }
 
 /// Opens a file of this machine.
@@ -90,6 +126,25 @@ pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
         })
     })?;
     Ok(Arc::new(source))
+}
+
+/// Work that shows no progress, and ends at Ctrl-C.
+pub(crate) struct UntilInterrupted;
+
+impl Progress for UntilInterrupted {
+    fn advance(&self, _bytes: u64) {}
+
+    fn should_stop(&self) -> bool {
+        interrupted()
+    }
+}
+
+/// A number of bytes that is the size of a block of a manifest.
+pub(crate) fn parse_block(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = text.parse()?;
+    edb_copy::Chunks::blocks(0, size.as_u64())
+        .map(edb_copy::Chunks::size)
+        .ok_or_else(|| "a block is a power of two from 4KiB to 64MiB".into())
 }
 
 /// A number of bytes that is a chunk size.

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             ));
         }
         ([source, copy], None) => {
-            let (source, copy) = (open(source, &arguments.read)?, open_local(copy)?);
+            let (source, copy) = (open(source, &arguments.read, &policy)?, open_local(copy)?);
             let jobs = arguments.read.jobs(edb_copy::DEFAULT_CHUNK, 2);
             let bar = output.bar(copy.stamp().length, &copy.name());
             verify_with_source(&copy, source, jobs, &policy, &bar).map_err(as_failure)?

@@ -4,7 +4,10 @@ use super::{
     Arc, Begin, CopyError, CopyOptions, Disk, DiskFile, FORMAT, FileCopy, Instant, Journal,
     JournalState, Known, Loaded, Method, Outcome, Path, PathBuf, Progress, Source, TargetPaths, io,
 };
-use crate::{Chunks, Condition, ManifestFile};
+use crate::delta::Older;
+use crate::journal::claims;
+use crate::{ChunkHash, Chunks, Condition, Glance, ManifestFile};
+use jiff::Timestamp;
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -49,6 +52,7 @@ impl<'d> FileCopy<'d> {
             journal: begun.journal,
             state: begun.state,
             partial: begun.partial,
+            older: begun.older,
             remarks: begun.remarks,
             paths,
             options,
@@ -110,7 +114,19 @@ struct Begun {
     journal: Journal,
     state: JournalState,
     partial: Option<Box<dyn DiskFile>>,
+    older: Option<Older>,
     remarks: Vec<String>,
+}
+
+/// Whether somebody changed a finished copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// Length, modification time and start are as they were left.
+    Unchanged,
+    /// One of them is another.
+    Changed,
+    /// There is no modification time to compare.
+    Unknown,
 }
 
 impl Beginning<'_> {
@@ -138,11 +154,66 @@ impl Beginning<'_> {
         if state.published.is_none() {
             return Ok(false);
         }
-        if !self.exists(&self.paths.target)? {
+        if !self.exists(&self.paths.target)? || self.since_published(state)? == Since::Changed {
             return Ok(true);
         }
         let changed = !self.differences(state).is_empty();
         Ok((self.options.delta && changed) || self.options.force)
+    }
+
+    /// Whether the finished copy that the journal tells of is still what it was.
+    fn since_published(&self, state: &JournalState) -> Result<Since, CopyError> {
+        let Some(published) = &state.published else {
+            return Ok(Since::Unknown);
+        };
+        let target = &self.paths.target;
+        let glance = self.disk.glance(target);
+        let Glance {
+            length,
+            modified,
+            start,
+        } = glance.map_err(CopyError::target(target, "look at"))?;
+        let start = ChunkHash(*blake3::hash(&start).as_bytes());
+        if (length, start) != (published.length, state.begin.source.start_blake3) {
+            return Ok(Since::Changed);
+        }
+        let modified: Option<Timestamp> = modified.and_then(|time| time.try_into().ok());
+        Ok(match (modified, published.modified) {
+            (Some(now), Some(then)) if now == then => Since::Unchanged,
+            (Some(_), Some(_)) => Since::Changed,
+            _ => Since::Unknown,
+        })
+    }
+
+    /// What the journal of the older copy says of its chunks, if that is to be believed and can be.
+    fn older(
+        &self,
+        file: &dyn DiskFile,
+        loaded: &Loaded,
+        remarks: &mut Vec<String>,
+    ) -> Result<Option<Older>, CopyError> {
+        let wanted = self.options.delta && self.options.trust_journal && !self.options.sha256;
+        if !wanted || !self.exists(&self.paths.target)? {
+            return Ok(None);
+        }
+        let finished = loaded
+            .state
+            .as_ref()
+            .filter(|state| state.published.is_some());
+        let Some(state) = finished else {
+            remarks.push(
+                "no journal of a finished copy lies beside the older copy: it was read".into(),
+            );
+            return Ok(None);
+        };
+        if self.since_published(state)? != Since::Unchanged {
+            remarks.push(
+                "the older copy was changed since its journal was written: it was read".into(),
+            );
+            return Ok(None);
+        }
+        let claims = claims(file, loaded).map_err(self.journal_error("read"))?;
+        Ok(Older::new(state.chunks, claims))
     }
 
     fn differences(&self, state: &JournalState) -> Vec<String> {
@@ -151,7 +222,11 @@ impl Beginning<'_> {
 
     fn begin(&self, file: Box<dyn DiskFile>, loaded: &Loaded) -> Result<Begun, CopyError> {
         let method = self.method_of_new_copy(loaded)?;
-        let size = self.options.chunk_size;
+        let mut remarks = Vec::new();
+        let older = self.older(&*file, loaded, &mut remarks)?;
+        let size = older
+            .as_ref()
+            .map_or(self.options.chunk_size, Older::chunk_size);
         let length = self.known.identity.length;
         let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
         let half_done = self.exists(&self.paths.partial)?;
@@ -170,7 +245,6 @@ impl Beginning<'_> {
         let journal = Journal::start(file, begin.clone()).map_err(self.journal_error("write"))?;
         self.sync_folder()?;
         let partial = self.make_partial(method)?;
-        let mut remarks = Vec::new();
         if self.options.delta && method != Method::Delta {
             remarks
                 .push("there is no older copy to bring up to date: everything was copied".into());
@@ -179,6 +253,7 @@ impl Beginning<'_> {
             journal,
             state: JournalState::new(begin, chunks),
             partial: Some(partial),
+            older,
             remarks,
         })
     }
@@ -247,6 +322,7 @@ impl Beginning<'_> {
             journal,
             state: state.clone(),
             partial,
+            older: None,
             remarks,
         })
     }

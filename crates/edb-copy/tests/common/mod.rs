@@ -73,6 +73,8 @@ pub(crate) struct MemorySource {
     pub(crate) hook: Hook,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) piece: usize,
+    /// The version that its store gives it.
+    pub(crate) tag: Option<String>,
 }
 
 impl MemorySource {
@@ -82,6 +84,18 @@ impl MemorySource {
             hook,
             bytes_read: AtomicU64::new(0),
             piece: 1 << 20,
+            tag: None,
+        })
+    }
+
+    /// Another version of the same file.
+    pub(crate) fn version(bytes: &Arc<Vec<u8>>, tag: &str) -> Arc<Self> {
+        Arc::new(MemorySource {
+            bytes: Mutex::new(Arc::clone(bytes)),
+            hook: Box::new(|_, _| Ok(())),
+            bytes_read: AtomicU64::new(0),
+            piece: 1 << 20,
+            tag: Some(tag.into()),
         })
     }
 
@@ -103,7 +117,7 @@ impl Source for MemorySource {
         Stamp {
             length: self.content().len() as u64,
             modified: None,
-            tag: None,
+            tag: self.tag.clone(),
         }
     }
 
