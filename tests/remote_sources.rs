@@ -118,6 +118,13 @@ fn installed(what: &str, places: &[&str]) -> Option<PathBuf> {
     found
 }
 
+/// A program that `.ci/servers` puts below `target`, or that the variable names.
+fn installed_below(what: &str, place: &str, variable: &str) -> Option<PathBuf> {
+    let here = fixtures::repository().join("target").join(place);
+    let own = std::env::var(variable).unwrap_or_default();
+    installed(what, &[&own, here.to_str().unwrap()])
+}
+
 fn start(mut command: Command, port: u16) -> Server {
     let process = command
         .stdin(Stdio::null())
@@ -136,7 +143,7 @@ fn start(mut command: Command, port: u16) -> Server {
     server
 }
 
-/// A clean database in `folder/served`, and one that differs in a few pages beside it.
+/// A clean database in `folder/served`, and a storage group that a crash left in `folder/served/group`.
 fn served(folder: &TempDir) -> (PathBuf, Vec<u8>) {
     let mut bytes = fs::read(fixtures::testdata_set("clean-p4k").join("state/db.edb")).unwrap();
     bytes.truncate(2 * PAGE);
@@ -149,7 +156,46 @@ fn served(folder: &TempDir) -> (PathBuf, Vec<u8>) {
     let served = folder.path().join("served");
     fs::create_dir(&served).unwrap();
     fs::write(served.join("mail box.edb"), &bytes).unwrap();
+    let group = served.join("group");
+    fs::create_dir(&group).unwrap();
+    for (name, bytes) in storage_group() {
+        fs::write(group.join(name), bytes).unwrap();
+    }
     (served, bytes)
+}
+
+fn storage_group() -> Vec<(String, Vec<u8>)> {
+    let set = fixtures::testdata_set("crash-p8k").join("state");
+    let file = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    };
+    fixtures::files_below(&set).into_iter().map(file).collect()
+}
+
+/// How a server is reached, besides by an address.
+#[derive(Default, Clone, Copy)]
+struct Reach<'a> {
+    options: &'a [&'a str],
+    variables: &'a [(&'a str, &'a str)],
+}
+
+/// Copies the storage group at `address`, a folder, in one go.
+fn copy_the_group(address: &str, folder: &TempDir, reach: Reach<'_>) {
+    let to = folder.path().join("group");
+    let mut arguments = vec!["copy", "--allow-dirty", address, to.to_str().unwrap()];
+    arguments.extend(reach.options);
+    let mut command = edbcopy(&arguments);
+    let output = command
+        .envs(reach.variables.iter().copied())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    for (name, bytes) in storage_group() {
+        assert!(fs::read(to.join(&name)).unwrap() == bytes, "{name} differs");
+    }
+    fs::remove_dir_all(to).unwrap();
 }
 
 fn edbcopy(arguments: &[&str]) -> Command {
@@ -177,14 +223,16 @@ fn document(output: &Output) -> serde_json::Value {
 
 /// Copies from `address`; cuts the link twice on the way: once for good, so that the copy ends and has to be started
 /// again, and once for a moment, so that it goes on by itself. Then brings an older copy up to date by a manifest.
-fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, more: &[&str]) {
+fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, reach: Reach<'_>) {
     let target = folder.path().join("copy.edb");
     let target_text = target.to_str().unwrap();
     let run = |extra: &[&str]| {
         let mut arguments = vec!["copy", address, target_text, "--json", "--chunk=256KiB"];
-        arguments.extend(more);
+        arguments.extend(reach.options);
         arguments.extend(extra);
-        edbcopy(&arguments)
+        let mut command = edbcopy(&arguments);
+        command.envs(reach.variables.iter().copied());
+        command
     };
     let slow = run(&["--rate=8MiB/s", "--retries=1"]).spawn().unwrap();
     wait_for(&target, 2 << 20);
@@ -192,7 +240,7 @@ fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, mo
     let output = slow.wait_with_output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{message}");
-    assert!(!message.contains("hunter2"), "{message}");
+    nothing_secret(message.as_bytes(), reach);
     assert!(!target.exists());
 
     link.mend();
@@ -212,7 +260,8 @@ fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, mo
         "what had arrived travelled again"
     );
     assert!(fs::read(&target).unwrap() == bytes);
-    nothing_secret(folder.path());
+    let journal = fs::read(folder.path().join("copy.edb.edbcopy")).unwrap();
+    nothing_secret(&journal, reach);
     delta_by_manifest(folder, bytes, link, &run);
 }
 
@@ -265,10 +314,19 @@ fn wait_for(target: &Path, bytes: u64) {
     }
 }
 
-/// No file that the copy left holds a password.
-fn nothing_secret(folder: &Path) {
-    let journal = fs::read(folder.join("copy.edb.edbcopy")).unwrap();
-    assert!(!journal.windows(7).any(|window| window == b"hunter2"));
+/// What the copy wrote holds no password and no key.
+#[track_caller]
+fn nothing_secret(written: &[u8], reach: Reach<'_>) {
+    let keys = reach
+        .variables
+        .iter()
+        .filter(|(name, _)| name.ends_with("KEY"));
+    for secret in keys.map(|(_, key)| *key).chain(["hunter2"]) {
+        let holds = written
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
+        assert!(!holds, "{}", String::from_utf8_lossy(written));
+    }
 }
 
 #[test]
@@ -308,80 +366,339 @@ fn from_an_sftp_server() {
         served.display()
     );
     let identity = format!("--identity={}", at("client").display());
-    let more = [identity.as_str(), "--known-hosts=accept"];
-    cut_and_resume(&address, &folder, &bytes, &link, &more);
+    let reach = Reach {
+        options: &[identity.as_str(), "--known-hosts=accept"],
+        ..Reach::default()
+    };
+    let group = address.replace("mail%20box.edb", "group");
+    copy_the_group(&group, &folder, reach);
+    cut_and_resume(&address, &folder, &bytes, &link, reach);
 }
+
+/// nginx on a port of its own, serving `folder/served`; with `tls`, under a certificate for 127.0.0.1.
+struct Web {
+    nginx: PathBuf,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Web {
+    fn new(nginx: PathBuf, folder: &TempDir, tls: bool) -> Web {
+        let port = free_port();
+        let here = folder.path().display();
+        let (ssl, keys) = match tls {
+            true => (
+                " ssl",
+                format!("ssl_certificate {here}/tls.pem; ssl_certificate_key {here}/tls.key;"),
+            ),
+            false => ("", String::new()),
+        };
+        let configuration = format!(
+            "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
+             events {{}}\n\
+             http {{ access_log off; client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;\n\
+             fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;\n\
+             server {{ listen 127.0.0.1:{port}{ssl}; {keys} root {here}/served; }} }}\n"
+        );
+        fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
+        Web {
+            nginx,
+            folder: folder.path().to_owned(),
+            port,
+        }
+    }
+
+    fn start(&self) -> Server {
+        let mut command = Command::new(&self.nginx);
+        command.arg("-e").arg(self.folder.join("nginx.log"));
+        command.arg("-c").arg(self.folder.join("nginx.conf"));
+        start(command, self.port)
+    }
+}
+
+const NGINX: &[&str] = &["/usr/sbin/nginx"];
 
 #[test]
 fn from_a_web_server() {
-    let Some(nginx) = installed("nginx", &["/usr/sbin/nginx"]) else {
+    let Some(nginx) = installed("nginx", NGINX) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (_, bytes) = served(&folder);
+    let server = Web::new(nginx, &folder, false).start();
+    let link = Link::to(server.port);
+    let base = format!("http://anna:hunter2@127.0.0.1:{}", link.port);
+    let target = folder.path().join("group");
+    let listed = edbcopy(&["copy", &format!("{base}/group/"), target.to_str().unwrap()]);
+    let output = { listed }.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(
+        message.contains("group/") && !message.contains("hunter2"),
+        "{message}"
+    );
+    cut_and_resume(
+        &format!("{base}/mail%20box.edb"),
+        &folder,
+        &bytes,
+        &link,
+        Reach::default(),
+    );
+}
+
+#[test]
+fn from_a_web_server_that_is_stopped_and_started_again() {
+    let Some(nginx) = installed("nginx", NGINX) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (_, bytes) = served(&folder);
+    let web = Web::new(nginx, &folder, false);
+    let address = format!("http://127.0.0.1:{}/mail%20box.edb", web.port);
+    let target = folder.path().join("copy.edb");
+    let run = |retries: &str| {
+        let target = target.to_str().unwrap();
+        let chunk = "--chunk=256KiB";
+        edbcopy(&[
+            "copy",
+            &address,
+            target,
+            "--json",
+            chunk,
+            "--rate=8MiB/s",
+            retries,
+        ])
+        .spawn()
+        .unwrap()
+    };
+    let server = web.start();
+    let copy = run("--retries=1");
+    wait_for(&target, 2 << 20);
+    drop(server);
+    assert_eq!(copy.wait_with_output().unwrap().status.code(), Some(3));
+    // Away for a while, so that the copy goes on by itself; and then for good, to be started again.
+    let before = arrived(&target);
+    let server = web.start();
+    let copy = run("--retries=20");
+    wait_for(&target, 8 << 20);
+    drop(server);
+    std::thread::sleep(Duration::from_secs(1));
+    let _server = web.start();
+    let report = document(&copy.wait_with_output().unwrap());
+    assert_eq!(report["resumed_at"], before);
+    assert_eq!(report["bytes_read"], LENGTH - before);
+    assert!(fs::read(&target).unwrap() == bytes);
+}
+
+#[test]
+fn from_a_web_server_with_encryption() {
+    let Some(nginx) = installed("nginx", NGINX) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (_, bytes) = served(&folder);
+    let (key, certificate) = (folder.path().join("tls.key"), folder.path().join("tls.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    let server = Web::new(nginx, &folder, true).start();
+    let address = format!("https://127.0.0.1:{}/mail%20box.edb", server.port);
+    let target = folder.path().join("copy.edb");
+    let copy = || {
+        edbcopy(&[
+            "copy",
+            &address,
+            target.to_str().unwrap(),
+            "--json",
+            "--retries=0",
+        ])
+    };
+    // A certificate that nobody vouches for is not accepted.
+    let refused = copy().output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    let trusted = copy().env("SSL_CERT_FILE", certificate).output().unwrap();
+    document(&trusted);
+    assert!(fs::read(&target).unwrap() == bytes);
+}
+
+#[test]
+fn from_a_webdav_server() {
+    let Some(wsgidav) = installed_below("wsgidav", "python/bin/wsgidav", "EDBKIT_WSGIDAV") else {
         return;
     };
     let folder = TempDir::new().unwrap();
     let (served, bytes) = served(&folder);
     let port = free_port();
-    let here = folder.path().display();
-    let configuration = format!(
-        "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
-         events {{}}\n\
-         http {{ access_log off; client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;\n\
-         fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;\n\
-         server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
-        served.display()
-    );
-    let path = folder.path().join("nginx.conf");
-    fs::write(&path, configuration).unwrap();
-    let mut command = Command::new(nginx);
+    let mut command = Command::new(wsgidav);
+    command.args([
+        "--host=127.0.0.1",
+        "--auth=anonymous",
+        "--server=cheroot",
+        "--no-config",
+    ]);
     command
-        .arg("-e")
-        .arg(folder.path().join("nginx.log"))
-        .arg("-c")
-        .arg(path);
+        .arg(format!("--port={port}"))
+        .arg("--root")
+        .arg(served);
     let server = start(command, port);
     let link = Link::to(server.port);
-    let address = format!("http://anna:hunter2@127.0.0.1:{}/mail%20box.edb", link.port);
-    cut_and_resume(&address, &folder, &bytes, &link, &[]);
+    let base = format!("webdav://anna:hunter2@127.0.0.1:{}", link.port);
+    copy_the_group(&format!("{base}/group/"), &folder, Reach::default());
+    cut_and_resume(
+        &format!("{base}/mail%20box.edb"),
+        &folder,
+        &bytes,
+        &link,
+        Reach::default(),
+    );
 }
 
 #[test]
 fn from_an_s3_store() {
-    let here = fixtures::repository().join("target/python/bin/moto_server");
-    let own = std::env::var("EDBKIT_MOTO_SERVER").unwrap_or_default();
-    let Some(moto) = installed("moto_server", &[&own, here.to_str().unwrap()]) else {
-        return;
-    };
+    let moto = installed_below(
+        "moto_server",
+        "python/bin/moto_server",
+        "EDBKIT_MOTO_SERVER",
+    );
+    let Some(moto) = moto else { return };
     let folder = TempDir::new().unwrap();
     let (_, bytes) = served(&folder);
     let port = free_port();
     let mut command = Command::new(moto);
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
     let server = start(command, port);
-    put(server.port, "/mail", &[]);
-    put(server.port, "/mail/store/mail%20box.edb", &bytes);
+    let signed = "Authorization: AWS4-HMAC-SHA256 Credential=anna/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n";
+    let put = |path: &str, body: &[u8]| send(server.port, "PUT", path, signed, body);
+    put("/mail", &[]);
+    put("/mail/store/mail%20box.edb", &bytes);
+    for (name, bytes) in storage_group() {
+        put(&format!("/mail/store/group/{name}"), &bytes);
+    }
     let link = Link::to(server.port);
     let endpoint = format!("--endpoint=http://127.0.0.1:{}", link.port);
-    let more = [endpoint.as_str()];
-    cut_and_resume(
-        "s3://mail/store/mail%20box.edb",
-        &folder,
-        &bytes,
-        &link,
-        &more,
-    );
+    let reach = Reach {
+        options: &[endpoint.as_str()],
+        ..Reach::default()
+    };
+    copy_the_group("s3://mail/store/group/", &folder, reach);
+    let address = "s3://mail/store/mail%20box.edb";
+    cut_and_resume(address, &folder, &bytes, &link, reach);
 }
 
-/// A plain HTTP PUT.
-fn put(port: u16, path: &str, body: &[u8]) {
+#[test]
+fn from_google_cloud_storage() {
+    let place = "python/bin/gcp-storage-emulator";
+    let Some(emulator) = installed_below("gcp-storage-emulator", place, "EDBKIT_GCS_EMULATOR")
+    else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (_, bytes) = served(&folder);
+    let port = free_port();
+    let mut command = Command::new(emulator);
+    command.args(["start", "--in-memory", "--host=127.0.0.1"]);
+    command.arg(format!("--port={port}"));
+    let server = start(command, port);
+    let json = "Content-Type: application/json\r\n";
+    let bucket = br#"{"name": "mail"}"#;
+    send(
+        server.port,
+        "POST",
+        "/storage/v1/b?project=test",
+        json,
+        bucket,
+    );
+    let put = |name: &str, body: &[u8]| {
+        let path = format!("/upload/storage/v1/b/mail/o?uploadType=media&name=store/{name}");
+        let kind = "Content-Type: application/octet-stream\r\n";
+        send(server.port, "POST", &path, kind, body);
+    };
+    put("mail%20box.edb", &bytes);
+    for (name, bytes) in storage_group() {
+        put(&format!("group/{name}"), &bytes);
+    }
+    let link = Link::to(server.port);
+    let host = format!("http://127.0.0.1:{}", link.port);
+    let reach = Reach {
+        variables: &[("STORAGE_EMULATOR_HOST", host.as_str())],
+        ..Reach::default()
+    };
+    copy_the_group("gcs://mail/store/group/", &folder, reach);
+    let address = "gcs://mail/store/mail%20box.edb";
+    cut_and_resume(address, &folder, &bytes, &link, reach);
+}
+
+#[test]
+fn from_azure() {
+    let place = "node/node_modules/.bin/azurite-blob";
+    let Some(azurite) = installed_below("azurite", place, "EDBKIT_AZURITE") else {
+        return;
+    };
+    /// The account that the emulator comes with.
+    const KEY: &str =
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+    let folder = TempDir::new().unwrap();
+    let (served, bytes) = served(&folder);
+    let port = free_port();
+    let mut command = Command::new(azurite);
+    command.args([
+        "--blobHost",
+        "127.0.0.1",
+        "--silent",
+        "--skipApiVersionCheck",
+    ]);
+    command.arg("--blobPort").arg(port.to_string());
+    command.arg("--location").arg(folder.path().join("azurite"));
+    let server = start(command, port);
+    let script = fixtures::repository().join("tests/put_blobs.py");
+    let put = Command::new("python3")
+        .arg(script)
+        .args([&server.port.to_string(), KEY])
+        .arg(served)
+        .status();
+    assert!(put.unwrap().success());
+    let link = Link::to(server.port);
+    let endpoint = format!("--endpoint=http://127.0.0.1:{}/devstoreaccount1", link.port);
+    let reach = Reach {
+        options: &[endpoint.as_str()],
+        variables: &[
+            ("AZURE_STORAGE_ACCOUNT", "devstoreaccount1"),
+            ("AZURE_STORAGE_KEY", KEY),
+        ],
+    };
+    copy_the_group("azblob://mail/group/", &folder, reach);
+    let address = "azblob://mail/mail%20box.edb";
+    cut_and_resume(address, &folder, &bytes, &link, reach);
+}
+
+/// A plain HTTP request that has to succeed.
+fn send(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let head = format!(
-        "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=anna/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Connection: close\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\
+         {headers}Connection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let status = answer.split(' ').nth(1);
+    assert_eq!(status, Some("200"), "{answer}");
 }

@@ -78,6 +78,28 @@ impl<'a> Commit<'a> {
         }
     }
 
+    /// Takes a chunk of which nothing had to be read or written, and waits for nothing: it is claimed with those that
+    /// come behind it, or by [`Self::flush`]. So one sync serves many of them.
+    pub(crate) fn put(&self, claim: Claim) {
+        self.lock().written.insert(claim.chunk, claim);
+        self.changed.notify_all();
+    }
+
+    /// Claims what was put and can be claimed: behind a chunk that another job is bringing, nothing can.
+    pub(crate) fn flush(&self) -> Result<(), CopyError> {
+        let mut queue = self.lock();
+        while queue.written.contains_key(&queue.next_claimed) {
+            if let Some(claiming) = queue.claiming.take() {
+                queue = self.claim_row(queue, claiming)?;
+            } else if queue.ended {
+                break;
+            } else {
+                queue = self.wait(queue);
+            }
+        }
+        Ok(())
+    }
+
     /// Says that a job ends without the chunk it took: nobody is to wait for that one.
     pub(crate) fn end(&self) {
         self.lock().ended = true;

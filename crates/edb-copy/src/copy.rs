@@ -393,7 +393,7 @@ impl Work<'_> {
         while !self.should_stop() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.chunks.count() {
-                return Ok(());
+                break;
             }
             let done = self.bring(number, reader, &mut buffers);
             if !matches!(done, Ok(true)) {
@@ -406,7 +406,7 @@ impl Work<'_> {
                 return done.map(drop);
             }
         }
-        Ok(())
+        self.commit.flush()
     }
 
     /// Brings one chunk all the way to its claim; `false` when the copy ended before that.
@@ -418,11 +418,9 @@ impl Work<'_> {
     ) -> Result<bool, CopyError> {
         let range = self.chunks.range(number);
         if let Some(claim) = self.known_equal(number)? {
-            let claimed = self.commit.claim(claim)?;
-            if claimed {
-                self.advance(range.end - range.start);
-            }
-            return Ok(claimed);
+            self.commit.put(claim);
+            self.advance(range.end - range.start);
+            return Ok(true);
         }
         let buffer = std::mem::take(&mut buffers.new);
         let buffer = match (self.method, &self.options.manifest) {

@@ -48,6 +48,8 @@ pub struct RemoteSettings {
     pub sas_token: Option<String>,
     /// S3, Google, Azure: the endpoint, if it is not that of the public cloud.
     pub endpoint: Option<String>,
+    /// Google: the endpoint of an emulator, which wants no credentials.
+    pub emulator: Option<String>,
 }
 
 /// What an address names.

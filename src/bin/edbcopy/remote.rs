@@ -48,6 +48,7 @@ impl RemoteArguments {
             account_key: variable("AZURE_STORAGE_KEY"),
             sas_token: variable("AZURE_STORAGE_SAS_TOKEN"),
             endpoint: self.endpoint.clone(),
+            emulator: variable("STORAGE_EMULATOR_HOST"),
         }
     }
 }

@@ -28,9 +28,10 @@ pub(super) fn operator(url: &Url, settings: &RemoteSettings) -> opendal::Result<
         }
         "gcs" => {
             let builder = services::Gcs::default().bucket(host);
-            Operator::new(match &settings.endpoint {
-                Some(endpoint) => builder.endpoint(endpoint),
-                None => builder,
+            Operator::new(match (&settings.emulator, &settings.endpoint) {
+                (Some(emulator), _) => builder.endpoint(emulator).skip_signature(),
+                (None, Some(endpoint)) => builder.endpoint(endpoint),
+                (None, None) => builder,
             })
         }
         "azblob" => Operator::new(azblob(host, settings)),
