@@ -8,3 +8,4 @@ pub mod damage;
 pub mod fixtures;
 pub mod growing;
 pub mod logs;
+pub mod writer;

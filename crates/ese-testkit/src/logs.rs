@@ -10,6 +10,7 @@ use ese_format::log::{
 use ese_format::{Generation, Lgpos};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 /// Sector size of the logs that the repacker writes.
@@ -34,6 +35,14 @@ pub fn seal_segment(log: &mut [u8], number: usize) {
 ///
 /// Long records are cut into fragments as the engine cuts them; the last segment gets its shadow.
 pub fn write_segments(header: &[u8], records: &[Vec<u8>]) -> Vec<u8> {
+    write_segments_and_places(header, records).0
+}
+
+/// The same, and the bytes of the file from the first to the last of each record.
+pub fn write_segments_and_places(
+    header: &[u8],
+    records: &[Vec<u8>],
+) -> (Vec<u8>, Vec<Range<usize>>) {
     let fields = LogHeader::read(header).expect("a whole header");
     let mut log = header[..HEADER_SIZE].to_vec();
     seal_header(&mut log);
@@ -43,10 +52,8 @@ pub fn write_segments(header: &[u8], records: &[Vec<u8>]) -> Vec<u8> {
         log,
         at: SEGMENT_SIZE,
     };
-    for record in records {
-        writer.write(record);
-    }
-    writer.finish()
+    let places = records.iter().map(|record| writer.write(record)).collect();
+    (writer.finish(), places)
 }
 
 struct SegmentWriter {
@@ -75,11 +82,13 @@ impl SegmentWriter {
         self.at += bytes.len();
     }
 
-    fn write(&mut self, record: &[u8]) {
+    /// Writes a record; gives where it begins and ends.
+    fn write(&mut self, record: &[u8]) -> Range<usize> {
         self.open();
+        let start = self.at;
         if record.len() <= self.left() {
             self.put(record);
-            return;
+            return start..self.at;
         }
         // The engine leaves less than this to filling.
         if self.left() < 32 {
@@ -94,7 +103,7 @@ impl SegmentWriter {
             self.put(&(piece.len() as u16).to_le_bytes());
             self.put(piece);
             if rest.is_empty() {
-                return;
+                return start..self.at;
             }
             self.open();
             (piece, rest) = rest.split_at(rest.len().min(self.left() - 3));

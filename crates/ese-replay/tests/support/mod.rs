@@ -5,5 +5,6 @@
 pub(crate) mod cases;
 pub(crate) mod compare;
 pub(crate) mod history;
+pub(crate) mod model;
 pub(crate) mod recover;
 pub(crate) mod streams;

@@ -1,0 +1,565 @@
+//! Random work on a real database, cut off at a random record: recovery leaves exactly the rows that were committed.
+//!
+//! The work is done by the testkit's writer, which keeps pages of its own and logs what it does; what it means for rows
+//! is kept by a model that knows neither pages nor logs. A crash may find any of the flushed pages on disk. Recovery is
+//! judged three times: after redo every page is the writer's at that record, after undo every row is the model's, and
+//! every tree hangs together.
+//!
+//! `EDBKIT_WORKLOADS` sets the number of workloads.
+
+mod support;
+
+use ese_format::page::{PageFlags, PageView};
+use ese_format::record::RecordType;
+use ese_format::{LogTime, Pgno};
+use ese_log::StreamFiles;
+use ese_replay::Redo;
+use ese_replay::page_files::MemoryFile;
+use ese_replay::pages::Pages;
+use ese_replay::recovery::{DatabaseFile, Until, finish_clean, plan, replay};
+use ese_testkit::fixtures;
+use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
+use ese_testkit::writer::{MergeKind, Tree, Writer};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
+use support::compare::difference;
+use support::model::{Change, Model, Row, Rows};
+
+const SESSIONS: u16 = 3;
+/// Trees: two with unique keys, an index without, and long values.
+const TREES: usize = 4;
+const INDEX: usize = 2;
+const LONG_VALUES: usize = 3;
+/// Rows that a tree may have.
+const KEYS: u16 = 200;
+const SEGMENTS: u16 = 24;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Another level of a transaction.
+    Nest(u16),
+    Commit(u16),
+    RollBack(u16),
+    Put(u16, usize, u16, u16),
+    Delete(u16, usize, u16),
+    Add(u16, usize, u16, i64, bool),
+    LongValue(u16, u8, u8),
+    /// Many rows one after the other.
+    Fill(u16, usize, u16, u8, u16),
+    /// Many rows are deleted.
+    Thin(u16, usize, u16, u8),
+    CleanUp(usize, u16, u8),
+    Merge(usize, u16, u8),
+    /// A tree loses all rows and pages but its root.
+    Clear(u16, usize),
+    Flush(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let session = 1..=SESSIONS;
+    let (tree, key) = (0..LONG_VALUES, 0..KEYS);
+    let tree_to_clear = 0..TREES;
+    let step = prop_oneof![
+        2 => session.clone().prop_map(Step::Nest),
+        14 => session.clone().prop_map(Step::Commit),
+        4 => session.clone().prop_map(Step::RollBack),
+        30 => (session.clone(), tree.clone(), key.clone(), 0u16..700)
+            .prop_map(|(session, tree, key, size)| Step::Put(session, tree, key, size)),
+        10 => (session.clone(), tree.clone(), key.clone())
+            .prop_map(|(session, tree, key)| Step::Delete(session, tree, key)),
+        12 => (session.clone(), 0..INDEX, 0..KEYS, any::<i32>(), any::<bool>())
+            .prop_map(|(session, tree, key, delta, wide)| Step::Add(session, tree, key, delta.into(), wide)),
+        3 => (session.clone(), 0u8..20, 0u8..4)
+            .prop_map(|(session, value, chunks)| Step::LongValue(session, value, chunks)),
+        4 => (session.clone(), tree.clone(), key.clone(), 1u8..60, 0u16..300)
+            .prop_map(|(session, tree, key, count, size)| Step::Fill(session, tree, key, count, size)),
+        4 => (session, tree, key, 1u8..90)
+            .prop_map(|(session, tree, key, count)| Step::Thin(session, tree, key, count)),
+        8 => (0..TREES, 0..KEYS, 1u8..120)
+            .prop_map(|(tree, key, count)| Step::CleanUp(tree, key, count)),
+        14 => (0..TREES, 0..KEYS, 0u8..6).prop_map(|(tree, key, kind)| Step::Merge(tree, key, kind)),
+        1 => (1..=SESSIONS, tree_to_clear).prop_map(|(session, tree)| Step::Clear(session, tree)),
+        12 => any::<u32>().prop_map(Step::Flush),
+    ];
+    prop::collection::vec(step, 1..250)
+}
+
+/// Key of row `number`: short ones, ones with much in common, and long ones.
+fn key(tree: usize, number: u16) -> Vec<u8> {
+    match (tree, number % 4) {
+        (LONG_VALUES, _) => u32::from(number).to_be_bytes().to_vec(),
+        (INDEX, style) => {
+            let text = "entry/".repeat(usize::from(style)) + &format!("{}", number / 8);
+            [text.as_bytes(), &[0]].concat()
+        }
+        (_, 0) => number.to_be_bytes().to_vec(),
+        (_, 1) => format!("row/of/the/second/kind/{number:05}").into_bytes(),
+        (_, 2) => format!("{}{number}", "long".repeat(50)).into_bytes(),
+        _ => format!("{number}").into_bytes(),
+    }
+}
+
+/// Data of row `number`, at least long enough to be added to.
+fn data(tree: usize, number: u16, size: u16) -> Vec<u8> {
+    let seed = number.wrapping_mul(31).wrapping_add(size);
+    if tree == INDEX {
+        return number.to_be_bytes().to_vec();
+    }
+    (0..size.max(12))
+        .map(|at| (at.wrapping_mul(7) ^ seed) as u8)
+        .collect()
+}
+
+fn row(tree: usize, key: &[u8], data: &[u8]) -> Row {
+    match tree {
+        INDEX => (tree, [key, data].concat()),
+        _ => (tree, key.to_vec()),
+    }
+}
+
+/// Writer and model, driven side by side.
+struct Work {
+    writer: Writer,
+    model: Model,
+}
+
+impl Work {
+    fn begin(base: &Base) -> Self {
+        let mut writer = base.writer();
+        for tree in 0..TREES {
+            let kind = match tree {
+                INDEX => PageFlags::INDEX | PageFlags::NON_UNIQUE_KEYS,
+                LONG_VALUES => PageFlags::LONG_VALUE,
+                _ => PageFlags::empty(),
+            };
+            let objid = base.header().last_objid.0 + 1 + tree as u32;
+            writer.create_tree(objid, tree != INDEX, kind);
+        }
+        let model = Model::default();
+        Work { writer, model }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Nest(session) if self.writer.level(session) < 4 => self.writer.begin(session),
+            Step::Commit(session) if self.writer.level(session) > 0 => self.commit(session),
+            Step::RollBack(session) if self.writer.level(session) > 0 => {
+                self.model.roll_back(session, self.writer.level(session));
+                self.writer.roll_back(session);
+            }
+            Step::Put(session, tree, number, size) => self.put(session, tree, number, size),
+            Step::Delete(session, tree, number) => self.delete(session, tree, number),
+            Step::Add(session, tree, number, delta, wide) => {
+                self.add(session, tree, number, delta, wide);
+            }
+            Step::LongValue(session, value, chunks) => self.long_value(session, value, chunks),
+            Step::Fill(session, tree, first, count, size) => {
+                for number in 0..u16::from(count) {
+                    self.put(session, tree, (first + number) % KEYS, size);
+                }
+            }
+            Step::Thin(session, tree, first, count) => {
+                for number in 0..u16::from(count) {
+                    self.delete(session, tree, (first + number) % KEYS);
+                }
+            }
+            Step::Clear(session, tree) => self.clear(session, tree),
+            Step::CleanUp(tree, first, count) => {
+                for number in 0..u16::from(count) {
+                    let number = (first + number) % KEYS;
+                    let data = data(tree, number, 0);
+                    self.writer.clean_up(tree, &key(tree, number), &data);
+                }
+            }
+            Step::Merge(tree, number, kind) => self.merge(tree, &key(tree, number), kind),
+            Step::Flush(which) => {
+                let pages: Vec<u32> = self
+                    .writer
+                    .pages_at(usize::MAX)
+                    .map(|page| page.pgno)
+                    .collect();
+                self.writer.flush(pages[which as usize % pages.len()]);
+            }
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, session: u16) {
+        let level = self.writer.level(session);
+        self.writer.commit(session);
+        let records = self.writer.records().len();
+        self.model.commit(session, level, records);
+    }
+
+    /// Deletes what may be deleted, commits, and takes out the pages that are empty then.
+    fn clear(&mut self, session: u16, tree: usize) {
+        let rows: Vec<Row> = self.model.now.keys().cloned().collect();
+        let of_tree = rows.into_iter().filter(|(other, _)| *other == tree);
+        let rows: Vec<_> = of_tree
+            .map(|(_, name)| match tree {
+                INDEX => {
+                    let (key, data) = name.split_at(name.len() - 2);
+                    (key.to_vec(), data.to_vec())
+                }
+                _ => (name, Vec::new()),
+            })
+            .collect();
+        for (key, data) in &rows {
+            self.delete_row(session, tree, key, data);
+        }
+        while self.writer.level(session) > 0 {
+            self.commit(session);
+        }
+        for (key, data) in &rows {
+            self.writer.clean_up(tree, key, data);
+        }
+        for (key, _) in &rows {
+            self.writer.merge(tree, key, MergeKind::Empty);
+        }
+        self.writer.empty_tree(tree);
+    }
+
+    fn merge(&mut self, tree: usize, key: &[u8], kind: u8) {
+        let kind = match kind {
+            0 => MergeKind::Empty,
+            1 => MergeKind::Right,
+            2 => MergeKind::SomeRight,
+            3 => MergeKind::Left,
+            4 => MergeKind::SomeLeft,
+            _ => {
+                self.writer.empty_tree(tree);
+                return;
+            }
+        };
+        self.writer.merge(tree, key, kind);
+    }
+
+    /// Begins a transaction if the session has none.
+    fn in_transaction(&mut self, session: u16) {
+        if self.writer.level(session) == 0 {
+            self.writer.begin(session);
+        }
+    }
+
+    fn changed(&mut self, session: u16, row: Row, change: Change) {
+        self.model
+            .change(session, self.writer.level(session), row, change);
+    }
+
+    fn put(&mut self, session: u16, tree: usize, number: u16, size: u16) {
+        self.put_row(session, tree, &key(tree, number), data(tree, number, size));
+    }
+
+    fn put_row(&mut self, session: u16, tree: usize, key: &[u8], data: Vec<u8>) {
+        let row = row(tree, key, &data);
+        if !self.model.allows(session, &row, false) {
+            return;
+        }
+        self.in_transaction(session);
+        match self.model.now.get(&row) {
+            None => self.writer.insert(session, tree, key, &data),
+            Some(_) if tree == INDEX => return,
+            Some(_) => self.writer.replace(session, tree, key, &data),
+        }
+        self.changed(session, row, Change::Put(data));
+    }
+
+    fn delete(&mut self, session: u16, tree: usize, number: u16) {
+        self.delete_row(session, tree, &key(tree, number), &data(tree, number, 0));
+    }
+
+    fn delete_row(&mut self, session: u16, tree: usize, key: &[u8], data: &[u8]) {
+        let row = row(tree, key, data);
+        if self.model.allows(session, &row, false) && self.model.now.contains_key(&row) {
+            self.in_transaction(session);
+            self.writer.delete(session, tree, key, data);
+            self.changed(session, row, Change::Delete);
+        }
+    }
+
+    fn add(&mut self, session: u16, tree: usize, number: u16, delta: i64, wide: bool) {
+        let key = key(tree, number);
+        let row = row(tree, &key, &[]);
+        if self.model.allows(session, &row, true) && self.model.now.contains_key(&row) {
+            self.in_transaction(session);
+            let offset = if wide { 4 } else { 0 };
+            self.writer.add(session, tree, &key, (offset, delta, wide));
+            self.changed(session, row, Change::Add(offset, delta, wide));
+        }
+    }
+
+    /// A long value: its root, which counts references, and its chunks; one that is there gets another reference.
+    fn long_value(&mut self, session: u16, value: u8, chunks: u8) {
+        let root = key(LONG_VALUES, value.into());
+        let row = row(LONG_VALUES, &root, &[]);
+        if self.model.now.contains_key(&row) {
+            return self.add(session, LONG_VALUES, value.into(), 1, false);
+        }
+        if !self.model.allows(session, &row, false) {
+            return;
+        }
+        let size = self.writer.page(2).to_bytes().len() * 7 / 10;
+        self.put_row(
+            session,
+            LONG_VALUES,
+            &root,
+            data(LONG_VALUES, value.into(), 12),
+        );
+        for chunk in 0..u32::from(chunks) {
+            let key = [&root[..], &(chunk * size as u32).to_be_bytes()].concat();
+            let data = data(LONG_VALUES, value.into(), size as u16);
+            self.put_row(session, LONG_VALUES, &key, data);
+        }
+    }
+}
+
+/// Recovers the crash; what is wrong then, if anything.
+fn judge(work: &Work, crash: &Crash, totals: &mut Totals) -> Result<(), String> {
+    let database = DatabaseFile::open(&crash.database()).map_err(|error| error.to_string())?;
+    let files = StreamFiles::find(crash.folder.path(), None).map_err(|error| error.to_string())?;
+    let databases = [database];
+    let until = Until::default();
+    let plan = plan(&files, None, &databases, &until, &()).map_err(|error| error.to_string())?;
+    if let Some((database, jet)) = plan.obstacle(false) {
+        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
+    }
+    if !crash.attaches() {
+        return Ok(());
+    }
+    let mut redo = Redo::new();
+    let [database] = &databases;
+    let pages = MemoryFile::over(Box::new(database.pages()), database.last);
+    redo.offer(database.database(Box::new(pages), 64));
+    let ran = replay(&mut redo, &mut plan.records(), &until, &());
+    let ran = ran.map_err(|error| error.to_string())?;
+    let database = redo.databases_mut().values_mut().next();
+    let database = database.ok_or("the database was never attached")?;
+    for page in work.writer.pages_at(crash.records) {
+        totals.pages += 1;
+        let ours = database.pages.get(Pgno(page.pgno));
+        let ours = ours.map_err(|error| error.to_string())?;
+        if let Some(what) = difference(Pgno(page.pgno), ours.bytes(), &page.to_bytes()) {
+            return Err(
+                format!("after redo, page {}: {what}", page.pgno).replace("engine", "writer")
+            );
+        }
+    }
+    let finished = finish_clean(&mut redo, &ran, LogTime::default());
+    let mut finished = finished.map_err(|error| error.to_string())?;
+    let found = &mut finished.databases[0];
+    let mut rows = Rows::new();
+    for (index, tree) in work.writer.trees().iter().enumerate() {
+        // What had not been created yet is not there.
+        let created = work.writer.pages_at(crash.records);
+        let mut created = created.filter(|page| page.pgno == tree.root && page.is_root());
+        if created.next().is_some() {
+            read_tree(&mut found.pages, index, *tree, &mut rows)?;
+        }
+    }
+    totals.crashes += 1;
+    totals.rows += rows.len();
+    totals.undone += finished.undone.len();
+    totals.skipped += redo.counts().total().skipped;
+    compare(&rows, &work.model.committed(crash.records))
+}
+
+fn compare(found: &Rows, committed: &Rows) -> Result<(), String> {
+    for (row, data) in committed {
+        match found.get(row) {
+            None => return Err(format!("committed, and not there: {row:02x?}")),
+            Some(other) if other != data => {
+                return Err(format!(
+                    "{row:02x?} is {other:02x?}, and should be {data:02x?}"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let more = found.keys().find(|row| !committed.contains_key(*row));
+    more.map_or(Ok(()), |row| {
+        Err(format!("never committed, and there: {row:02x?}"))
+    })
+}
+
+/// Reads the rows of a tree along its leaves. Every leaf is where its first key leads to, and keys ascend.
+fn read_tree(pages: &mut Pages, index: usize, tree: Tree, rows: &mut Rows) -> Result<(), String> {
+    let mut leaf = descend(pages, tree, None)?;
+    let (mut before, mut last) = (0, None::<Vec<u8>>);
+    while leaf != 0 {
+        let bytes = page(pages, leaf)?;
+        let view = PageView::new(Pgno(leaf), &bytes).unwrap();
+        if view.header().previous().0 != before || view.header().objid().0 != tree.objid {
+            return Err(format!("leaf {leaf} of tree {index} is linked wrongly"));
+        }
+        let next = view.header().next().0;
+        for node in view.nodes().map(Result::unwrap) {
+            let key = node.key().to_vec();
+            let name = if tree.unique {
+                key
+            } else {
+                [key, node.data.to_vec()].concat()
+            };
+            if last.as_ref().is_some_and(|last| *last >= name) {
+                return Err(format!("keys of leaf {leaf} of tree {index} do not ascend"));
+            }
+            if descend(pages, tree, Some(&name))? != leaf {
+                return Err(format!(
+                    "{name:02x?} is not found where it is, on page {leaf}"
+                ));
+            }
+            if !node.is_deleted() {
+                rows.insert((index, name.clone()), node.data.to_vec());
+            }
+            last = Some(name);
+        }
+        (before, leaf) = (leaf, next);
+    }
+    Ok(())
+}
+
+/// The leaf on which a row of this name would be; without one the first leaf.
+fn descend(pages: &mut Pages, tree: Tree, name: Option<&[u8]>) -> Result<u32, String> {
+    let mut pgno = tree.root;
+    for _ in 0..10 {
+        let bytes = page(pages, pgno)?;
+        let view = PageView::new(Pgno(pgno), &bytes).unwrap();
+        if view.flags().contains(PageFlags::LEAF) {
+            return Ok(pgno);
+        }
+        let nodes: Vec<_> = view.nodes().map(Result::unwrap).collect();
+        let leads = |key: Vec<u8>| key.is_empty() || name.is_none_or(|name| name < &key[..]);
+        let node = nodes.iter().find(|node| leads(node.key().to_vec()));
+        let node = node
+            .or(nodes.last())
+            .ok_or(format!("page {pgno} points nowhere"))?;
+        pgno = node.child().map_err(|error| error.to_string())?.0;
+    }
+    Err("a tree is too deep".to_owned())
+}
+
+fn page(pages: &mut Pages, pgno: u32) -> Result<Vec<u8>, String> {
+    let page = pages.get(Pgno(pgno)).map_err(|error| error.to_string())?;
+    Ok(page.bytes().to_vec())
+}
+
+/// The databases that the work begins with, one for each page size that is there.
+static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
+    let mut sets = vec![fixtures::testdata_set("clean-p4k")];
+    sets.extend(
+        ["clean-p8k", "clean-p16k", "clean-p32k"]
+            .iter()
+            .filter_map(|name| fixtures::engine_set(name)),
+    );
+    sets.iter()
+        .map(|set| Base::read(&set.join("state")))
+        .collect()
+});
+
+fn workloads() -> u32 {
+    let wanted = std::env::var("EDBKIT_WORKLOADS").ok();
+    wanted.and_then(|wanted| wanted.parse().ok()).unwrap_or(100)
+}
+
+fn tears() -> impl Strategy<Value = Tear> {
+    prop_oneof![
+        4 => Just(Tear::None),
+        1 => Just(Tear::LastSegment),
+        3 => (1usize..4).prop_map(Tear::Segments),
+    ]
+}
+
+fn disks() -> impl Strategy<Value = Disk> {
+    prop_oneof![
+        1 => Just(Disk::Clean),
+        3 => (0u32..3).prop_map(|slack| Disk::Flushed { slack }),
+    ]
+}
+
+/// What was proved with, over all workloads.
+#[derive(Default)]
+struct Totals {
+    crashes: usize,
+    pages: usize,
+    rows: usize,
+    undone: usize,
+    skipped: u64,
+    types: BTreeMap<RecordType, usize>,
+}
+
+/// Records that the work must bring forth, or it proves less than it says.
+const NEEDED: [RecordType; 14] = [
+    RecordType::Insert,
+    RecordType::FlagInsert,
+    RecordType::FlagInsertAndReplaceData,
+    RecordType::Replace,
+    RecordType::ReplaceDelta,
+    RecordType::FlagDelete,
+    RecordType::Delete,
+    RecordType::Delta,
+    RecordType::Delta64,
+    RecordType::Undo,
+    RecordType::UndoInfo,
+    RecordType::Split2,
+    RecordType::Merge2,
+    RecordType::EmptyTree,
+];
+
+#[test]
+fn recovery_leaves_the_committed_rows() {
+    let cut = (any::<Index>(), tears(), disks());
+    let cases = (any::<Index>(), steps(), prop::collection::vec(cut, 1..6));
+    let totals = Mutex::new(Totals::default());
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: workloads(),
+        max_shrink_iters: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let result = runner.run(&cases, |(base, steps, cuts)| {
+        let base = base.get(&BASES);
+        let mut work = Work::begin(base);
+        steps.iter().for_each(|step| work.step(step));
+        let count = work.writer.records().len();
+        let last = (count - 1, Tear::None, Disk::Flushed { slack: 0 });
+        let cuts = cuts
+            .iter()
+            .map(|(at, tear, disk)| (at.index(count), *tear, *disk));
+        let mut totals = totals.lock().unwrap();
+        for (at, tear, disk) in cuts.chain([last]) {
+            let crash = base.crash(&work.writer, at + 1, SEGMENTS, tear, disk);
+            judge(&work, &crash, &mut totals).map_err(|what| {
+                let place = format!("{} of {count} records, {tear:?}, {disk:?}", crash.records);
+                TestCaseError::fail(format!("cut at {place}: {what}"))
+            })?;
+        }
+        for record in work.writer.records() {
+            let record_type = RecordType::from_number(record[0]).expect("a record type");
+            *totals.types.entry(record_type).or_default() += 1;
+        }
+        Ok(())
+    });
+    if let Err(problem) = result {
+        panic!("{problem}");
+    }
+    let totals = totals.into_inner().unwrap();
+    println!(
+        "{} workloads, {} crashes: {} pages after redo as the writer has them, {} rows after undo as the model has \
+         them; {} operations undone, {} records were in the pages already; {:?}",
+        workloads(),
+        totals.crashes,
+        totals.pages,
+        totals.rows,
+        totals.undone,
+        totals.skipped,
+        totals.types,
+    );
+    for needed in NEEDED {
+        assert!(
+            totals.types.contains_key(&needed),
+            "no {needed} was written"
+        );
+    }
+}

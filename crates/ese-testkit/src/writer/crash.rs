@@ -1,0 +1,371 @@
+//! The files of a crash: the logs up to some record, and a database some pages of which had been written.
+
+use super::{OWNED, Page, Writer};
+use crate::fixtures::files_below;
+use crate::growing::accumulated;
+use crate::logs::{records_of, write_segments_and_places};
+use ese_format::database::{DatabaseHeader, HeaderCopies, State, seal_header};
+use ese_format::log::{LogHeader, SEGMENT_SIZE};
+use ese_format::page::PageSize;
+use ese_format::record::{AttachDb, AttachDbFlags, FileNames, Record, RecordType};
+use ese_format::{Generation, Lgpos, LogTime, ProcId};
+use ese_log::LogImage;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const DBID: u8 = 1;
+/// The record that attaches the database, among the writer's.
+const ATTACH: usize = 1;
+const NAME: &str = "C:\\SG\\written.edb";
+/// Where an attach list begins in a log header.
+const ATTACH_LIST: usize = 671;
+
+/// A clean database made by the reference engine, and the log in which it became clean.
+#[derive(Debug, Clone)]
+pub struct Base {
+    bytes: Vec<u8>,
+    header: DatabaseHeader,
+    size: PageSize,
+    log_header: Vec<u8>,
+    log_records: Vec<Vec<u8>>,
+    start: Vec<u8>,
+}
+
+/// How the last log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tear {
+    /// With the last record.
+    None,
+    /// The last segment was being rewritten; the copy behind it is whole.
+    LastSegment,
+    /// This many segments never reached the disk, and with them the end of a record.
+    Segments(usize),
+}
+
+/// Which pages had been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// None: the database is the clean one.
+    Clean,
+    /// Those that were flushed. Recovery may begin this many generations earlier than it has to.
+    Flushed {
+        /// Generations to spare.
+        slack: u32,
+    },
+}
+
+/// The files of a crash.
+pub struct Crash {
+    /// Where they are.
+    pub folder: TempDir,
+    /// How many of the writer's records are whole in the logs.
+    pub records: usize,
+}
+
+impl Crash {
+    /// Whether the logs attach the database: without that it stays the clean one.
+    pub fn attaches(&self) -> bool {
+        self.records > ATTACH
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("written.edb")
+    }
+}
+
+/// Logs as they are being written.
+struct Logs {
+    files: Vec<(String, Vec<u8>)>,
+    /// Where each of the writer's records is.
+    places: Vec<(Lgpos, Range<usize>)>,
+    created: BTreeMap<Generation, LogTime>,
+}
+
+impl Base {
+    /// The clean set whose files are in `state`.
+    pub fn read(state: &Path) -> Self {
+        let bytes = fs::read(state.join("db.edb")).expect("a clean database");
+        let copies = HeaderCopies::read(&bytes);
+        let header = copies.good().expect("an intact header").fields.clone();
+        assert_eq!(header.state, State::CLEAN_SHUTDOWN);
+        let last = LogImage::read(&state.join("edb.log")).expect("the last log");
+        let logs = files_below(state).into_iter();
+        let mut logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        let starts = logs.find_map(|path| {
+            let records = records_of(&LogImage::read(&path).ok()?);
+            let is_start = |record: &&Vec<u8>| record[0] == RecordType::Init2.number();
+            records.iter().find(is_start).cloned()
+        });
+        Base {
+            size: PageSize::new(copies.page_size).expect("a page size"),
+            bytes,
+            header,
+            log_records: records_of(&last),
+            log_header: last.bytes,
+            start: starts.expect("an engine was started"),
+        }
+    }
+
+    /// Page size.
+    pub fn page_size(&self) -> PageSize {
+        self.size
+    }
+
+    /// The header of the clean database.
+    pub fn header(&self) -> &DatabaseHeader {
+        &self.header
+    }
+
+    fn page(&self, pgno: u32) -> &[u8] {
+        let size = self.size.as_usize();
+        &self.bytes[(pgno as usize + 1) * size..][..size]
+    }
+
+    fn last(&self) -> u32 {
+        (self.bytes.len() / self.size.as_usize()) as u32 - 2
+    }
+
+    /// A writer over this database, which has just been attached.
+    pub fn writer(&self) -> Writer {
+        let owned = Page::read(OWNED.0, self.page(OWNED.0));
+        assert!(owned.is_leaf(), "the extents stand on one page");
+        let dbtime = self.header.dbtime.0;
+        let mut writer = Writer::new(DBID, self.size, vec![owned], self.last(), dbtime);
+        writer.records.push(self.start.clone());
+        let names: Vec<u8> = name_bytes();
+        writer.log(&Record::AttachDb(AttachDb {
+            procid: ProcId(1),
+            dbid: DBID,
+            max_pages: 0,
+            lgpos_consistent: self.header.last_consistent,
+            db_signature: self.header.signature,
+            log_signature: self.header.log_signature,
+            attach_flags: AttachDbFlags::UNICODE_NAMES,
+            names: FileNames {
+                unicode: true,
+                bytes: &names,
+            },
+        }));
+        writer
+    }
+
+    /// The files that a crash leaves after this many of the writer's records, with logs of `segments` segments.
+    pub fn crash(
+        &self,
+        writer: &Writer,
+        records: usize,
+        segments: u16,
+        tear: Tear,
+        disk: Disk,
+    ) -> Crash {
+        let mut logs = self.logs(&writer.records[..records.max(ATTACH + 1)], segments);
+        let records = logs.tear(tear);
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        for (name, bytes) in &logs.files {
+            fs::write(folder.path().join(name), bytes).expect("a log can be written");
+        }
+        let database = match disk {
+            // Nothing is written before the attach is in the log.
+            Disk::Flushed { slack } if records > ATTACH => {
+                self.flushed(writer, records, &logs, slack)
+            }
+            _ => self.bytes.clone(),
+        };
+        let crash = Crash { folder, records };
+        fs::write(crash.database(), database).expect("the database can be written");
+        crash
+    }
+
+    fn logs(&self, records: &[Vec<u8>], segments: u16) -> Logs {
+        let own = self.log_records.len();
+        let all: Vec<&Vec<u8>> = self.log_records.iter().chain(records).collect();
+        let mut logs = Logs {
+            files: Vec::new(),
+            places: Vec::new(),
+            created: BTreeMap::new(),
+        };
+        let mut header = self.log_header.clone();
+        header[12..14].copy_from_slice(&segments.to_le_bytes());
+        let generation = |header: &[u8]| u32::from_le_bytes(header[4..8].try_into().expect("four"));
+        let mut done = 0;
+        while done < all.len() {
+            let count = fitting(&all[done..], segments);
+            let written: Vec<Vec<u8>> = all[done..done + count]
+                .iter()
+                .map(|&record| record.clone())
+                .collect();
+            let (log, places) = write_segments_and_places(&header, &written);
+            let number = generation(&header);
+            for place in places.into_iter().skip(own.saturating_sub(done)) {
+                let at = (
+                    (place.start / SEGMENT_SIZE) as u16,
+                    (place.start % SEGMENT_SIZE) as u16,
+                );
+                logs.places.push((Lgpos::new(number, at.0, at.1), place));
+            }
+            done += count;
+            self.continue_header(&mut header, &log, &mut logs);
+            logs.files.push((format!("edb{number:05X}.log"), log));
+        }
+        logs.files.last_mut().expect("a log").0 = "edb.log".to_owned();
+        logs
+    }
+
+    /// Makes the header of the next log out of that of `log`.
+    fn continue_header(&self, header: &mut [u8], log: &[u8], logs: &mut Logs) {
+        let fields = LogHeader::read(log).expect("a whole header");
+        let fields = fields.as_read();
+        logs.created.insert(fields.generation, fields.created);
+        let before = fields.created.timestamp().expect("a time");
+        let created = LogTime::from_timestamp(before + jiff::SignedDuration::from_secs(1));
+        header[4..8].copy_from_slice(&(fields.generation.0 + 1).to_le_bytes());
+        header[16..24].copy_from_slice(&created.0);
+        header[24..32].copy_from_slice(&fields.created.0);
+        header[653..661].copy_from_slice(&accumulated(log).to_le_bytes());
+        let list = &mut header[ATTACH_LIST..ATTACH_LIST + 2048];
+        list.fill(0);
+        if let Some((attach, _)) = logs.places.get(ATTACH) {
+            let entry = self.attachment(*attach);
+            list[..entry.len()].copy_from_slice(&entry);
+        }
+    }
+
+    fn attachment(&self, attach: Lgpos) -> Vec<u8> {
+        const UNICODE: u8 = 0x20;
+        let name = name_bytes();
+        let mut entry = vec![DBID, UNICODE];
+        entry.extend((name.len() as u16).to_le_bytes());
+        entry.extend(self.header.dbtime.0.to_le_bytes());
+        entry.extend(self.header.last_objid.0.to_le_bytes());
+        entry.extend([0; 4]);
+        entry.extend(attach.to_bytes());
+        entry.extend(self.header.last_consistent.to_bytes());
+        entry.extend(signature_bytes(&self.header));
+        entry.extend(name);
+        entry
+    }
+
+    /// The database as the crash leaves it.
+    fn flushed(&self, writer: &Writer, records: usize, logs: &Logs, slack: u32) -> Vec<u8> {
+        let size = self.size.as_usize();
+        let reached = |made: &usize| *made <= records;
+        let sizes = writer.sizes.iter().filter(|(made, _)| reached(made));
+        let last = sizes.map(|(_, last)| *last).max().expect("a size");
+        let mut file = self.bytes.clone();
+        file.resize((last as usize + 2) * size, 0);
+        for (pgno, states) in &writer.history {
+            let flush = writer.flush_before(*pgno, records);
+            let state = states
+                .iter()
+                .rfind(|(made, ..)| flush.is_some_and(|flush| *made <= flush));
+            if let Some((_, _, page)) = state.filter(|(made, ..)| *made > 0) {
+                file[(*pgno as usize + 1) * size..][..size].copy_from_slice(&page.to_bytes());
+            }
+        }
+        let place = |record: usize| logs.places[record].0;
+        let newest = logs.places[records - 1].0.generation;
+        let oldest = place(writer.oldest_needed(records).clamp(ATTACH, records - 1)).generation;
+        let attach = place(ATTACH);
+        let mut header = self.header.clone();
+        header.state = State::DIRTY_SHUTDOWN;
+        header.dbid = DBID.into();
+        header.last_attach = attach;
+        header.last_detach = Lgpos::NULL;
+        header.last_detach_time = LogTime::default();
+        header.last_resize = attach;
+        header.min_required = Generation(oldest.0.saturating_sub(slack)).max(attach.generation);
+        header.min_consistent = header.min_required;
+        header.max_required = newest;
+        header.max_committed = newest;
+        header.max_required_created = logs.created[&newest];
+        header.max_committed_created = header.max_required_created;
+        for copy in file[..2 * size].chunks_exact_mut(size) {
+            copy.fill(0);
+            seal_header(&header, copy);
+        }
+        file
+    }
+}
+
+fn signature_bytes(header: &DatabaseHeader) -> Vec<u8> {
+    const SIGNATURE: Range<usize> = 24..52;
+    header.to_bytes()[SIGNATURE].to_vec()
+}
+
+fn name_bytes() -> Vec<u8> {
+    let units = NAME.encode_utf16().chain([0]);
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+/// How many of these records one log takes.
+fn fitting(records: &[&Vec<u8>], segments: u16) -> usize {
+    // Headers of segments, fragments and what is left free at the ends of segments.
+    let mut room = (usize::from(segments) - 4) * (SEGMENT_SIZE - 100);
+    let fits = |record: &&&Vec<u8>| {
+        let fits = record.len() <= room;
+        room = room.saturating_sub(record.len());
+        fits
+    };
+    let count = records.iter().take_while(fits).count();
+    assert!(count > 0, "a record fits into a log");
+    count
+}
+
+impl Logs {
+    /// Damages the end of the last log; how many of the writer's records are whole then.
+    fn tear(&mut self, tear: Tear) -> usize {
+        let newest = self.places.last().expect("a record").0.generation;
+        let (_, log) = self.files.last_mut().expect("a log");
+        let end = self.places.last().expect("a record").1.end;
+        let last = (end - 1) / SEGMENT_SIZE;
+        let mut whole = (last + 1) * SEGMENT_SIZE;
+        match tear {
+            Tear::None => {}
+            Tear::LastSegment => {
+                // An even pattern would leave the checksum as it is.
+                let part = log[last * SEGMENT_SIZE + 512..][..1024].iter_mut();
+                part.zip(1u32..)
+                    .for_each(|(byte, at)| *byte ^= ((at * at) >> 5) as u8);
+            }
+            Tear::Segments(count) => {
+                let kept = (last + 1).saturating_sub(count).max(2);
+                whole = whole.min(kept * SEGMENT_SIZE);
+                log[whole..].fill(0);
+            }
+        }
+        let is_whole = |(lgpos, place): &&(Lgpos, Range<usize>)| {
+            lgpos.generation < newest || place.end <= whole
+        };
+        self.places.iter().take_while(is_whole).count()
+    }
+}
+
+impl Writer {
+    /// After how many records the page was last written, up to these.
+    fn flush_before(&self, pgno: u32, records: usize) -> Option<usize> {
+        let flushes = self.flushed.iter().rev();
+        let mut own = flushes.filter(|(at, flushed)| *flushed == pgno && *at <= records);
+        own.next().map(|(at, _)| *at)
+    }
+
+    /// The record from which on the logs are needed: the first of a transaction that is open, or whose changes are not
+    /// on disk.
+    fn oldest_needed(&self, records: usize) -> usize {
+        let unwritten = self.history.iter().flat_map(|(pgno, states)| {
+            let flush = self.flush_before(*pgno, records).unwrap_or(0);
+            let states = states.iter();
+            states
+                .filter(move |(made, ..)| *made > flush && *made <= records)
+                .map(|(_, began, _)| *began)
+        });
+        let open = self.transactions.iter();
+        let open = open
+            .filter(|(began, ended)| *began < records && *ended > records)
+            .map(|(began, _)| *began);
+        unwritten.chain(open).min().unwrap_or(records)
+    }
+}
