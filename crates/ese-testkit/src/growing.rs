@@ -9,9 +9,9 @@
 //! known.
 
 use crate::fixtures;
-use crate::logs::{records_of, write_segments};
-use ese_format::LogTime;
-use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentHeader};
+use crate::logs::{records_of, seal_header, write_segments};
+use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE, SegmentHeader};
+use ese_format::{Lgpos, LogTime};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub struct GrowingStream {
     folder: PathBuf,
     header: Vec<u8>,
     content: Content,
+    /// The checkpoint file of the set, whose copies are moved.
+    checkpoint: Vec<u8>,
     generation: u32,
     /// Seconds that this life of the stream adds to the times of its logs.
     life: i64,
@@ -81,6 +83,7 @@ impl GrowingStream {
         let mut stream = GrowingStream {
             folder: folder.to_owned(),
             content,
+            checkpoint: checkpoint_beside(&first.path),
             header,
             generation: 0,
             life: 0,
@@ -151,6 +154,16 @@ impl GrowingStream {
         (0..count).for_each(|_| self.roll());
     }
 
+    /// Writes a checkpoint at the begin of `generation`, as an engine does when it has written all changes before.
+    pub fn move_checkpoint(&self, generation: u32) {
+        let mut file = self.checkpoint.clone();
+        for copy in file.chunks_exact_mut(HEADER_SIZE) {
+            copy[12..12 + Lgpos::SIZE].copy_from_slice(&Lgpos::new(generation, 1, 0).to_bytes());
+            seal_header(copy);
+        }
+        fs::write(self.folder.join("E00.chk"), file).expect("the folder is writable");
+    }
+
     /// Loses the current log and all generations from `from` on, as a lossy failover does, and goes on from there with
     /// others.
     pub fn lose_from(&mut self, from: u32) {
@@ -187,6 +200,13 @@ impl GrowingStream {
         }
         fs::rename(prepared, self.current()).expect("the folder is writable");
     }
+}
+
+fn checkpoint_beside(log: &Path) -> Vec<u8> {
+    let folder = log.parent().expect("a log lies in a folder");
+    let files = StreamFiles::find(folder, None).expect("a stream");
+    let file = files.checkpoints.first().expect("the set has a checkpoint");
+    fs::read(&file.path).expect("a fixture can be read")
 }
 
 /// Records, in order, as `count` parts of about the same number of bytes, none without a record.

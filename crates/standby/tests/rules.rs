@@ -4,7 +4,10 @@ use ese_format::Generation;
 use jiff::{SignedDuration, Timestamp};
 use standby::clock::age;
 use standby::lag::{Lag, LagError};
-use standby::rules::{Inspected, KEPT_BACK, ReplayWait, replay_limit};
+use standby::rules::{
+    Inspected, KEPT_BACK, ReplayWait, TruncationFacts, replay_limit, source_truncation_limit,
+    truncation_limit,
+};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -147,4 +150,71 @@ fn a_clock_that_goes_back_makes_waits_longer_never_shorter() {
         at(-30 * DAY),
     );
     assert_eq!(limit.last, None);
+}
+
+#[test]
+fn logs_are_deleted_when_nobody_needs_them_any_more() {
+    let day = "1.00:00:00";
+    let none = None;
+    // 100 logs, one a minute. The four conditions: needed from, all copies have, backed up to, now, both lags; the last
+    // that goes.
+    for (needed, exported, backed_up, now, replay_lag, truncation_lag, last) in [
+        // Below the checkpoint, and no lag.
+        (60, none, none, DAY, "0", "0", Some(59)),
+        (1, none, none, DAY, "0", "0", None),
+        // Everything is below the checkpoint: the newest log stays all the same.
+        (200, none, none, DAY, "0", "0", Some(99)),
+        // Both lags count, one behind the other.
+        (60, none, none, DAY + 600, day, "0", Some(10)),
+        (60, none, none, 2 * DAY + 600, day, day, Some(10)),
+        (60, none, none, 2 * DAY, day, day, None),
+        (60, none, none, 7 * DAY + 600, day, "6.00:00:00", Some(10)),
+        (60, none, none, 14 * DAY + 59, "7", "7", None),
+        (60, none, none, 14 * DAY + 60, "7", "7", Some(1)),
+        // A copy that is made from this one has to have it.
+        (60, Some(30), none, DAY, "0", "0", Some(30)),
+        (60, Some(0), none, DAY, "0", "0", None),
+        // A backup has to have it.
+        (60, none, Some(20), DAY, "0", "0", Some(20)),
+        (60, none, Some(0), DAY, "0", "0", None),
+        // All four at once: the smallest decides.
+        (60, Some(50), Some(40), DAY + 30 * 60, day, "0", Some(30)),
+        (25, Some(50), Some(40), DAY + 30 * 60, day, "0", Some(24)),
+        // A clock that went back keeps them.
+        (60, none, none, -DAY, "0.00:00:01", "0", None),
+    ] {
+        let facts = TruncationFacts {
+            needed: Generation(needed),
+            newest: Generation(100),
+            exported: exported.map(Generation),
+            backed_up: backed_up.map(Generation),
+        };
+        let (replay, truncation) = (replay_lag.parse().unwrap(), truncation_lag.parse().unwrap());
+        let limit = truncation_limit(logs(100, 60), facts, replay, truncation, at(now));
+        assert_eq!(
+            limit,
+            last.map(Generation),
+            "{facts:?}, now {now}, {replay_lag} and {truncation_lag}"
+        );
+    }
+}
+
+#[test]
+fn the_source_keeps_what_a_copy_or_its_own_checkpoint_needs() {
+    for (inspected, checkpoint, last) in [
+        (50, 80, 50),
+        (80, 50, 49),
+        (50, 51, 50),
+        (50, 50, 49),
+        (0, 9, 0),
+        (9, 0, 0),
+        (9, 1, 0),
+    ] {
+        let limit = source_truncation_limit(Generation(inspected), Generation(checkpoint));
+        assert_eq!(
+            limit,
+            Generation(last),
+            "all have {inspected}, checkpoint in {checkpoint}"
+        );
+    }
 }
