@@ -214,8 +214,10 @@ fn spread(records: Vec<Vec<u8>>, count: usize) -> Vec<Vec<Vec<u8>>> {
     let mut left: usize = records.iter().map(Vec::len).sum();
     let mut parts = vec![Vec::new()];
     let mut room = left / count;
-    for record in records {
-        if room == 0 {
+    let whole = records.len();
+    for (number, record) in records.into_iter().enumerate() {
+        let too_few = whole - number <= count - parts.len();
+        if (room == 0 || too_few) && number > 0 {
             parts.push(Vec::new());
             room = left / (count + 1 - parts.len()).max(1);
         }

@@ -5,8 +5,12 @@ mod support;
 use ese_format::Generation;
 use ese_testkit::fixtures::testdata_set;
 use jiff::SignedDuration;
+use standby::clock::SystemClock;
 use standby::lag::Lag;
+use standby::state::Trouble;
 use standby::status::Summary;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use support::rows::{history, rows_of};
 use support::seed::{Twin, forced, recover};
 use support::{SPREAD_SET, Setting};
@@ -94,4 +98,67 @@ fn replay_waits_for_its_lag_and_for_newer_logs() {
     setting.restart();
     let status = setting.settle_all();
     assert_eq!(status.replayed.unwrap().generation, Generation(30));
+}
+
+#[test]
+fn two_thousand_generations_are_shipped_replayed_and_deleted_as_they_come() {
+    const LOGS: u32 = 2000;
+    // The creation of the database takes the first of these small logs.
+    const SEED: u32 = 100;
+    let mut setting = seeded(LOGS as usize, SEED);
+    setting.service.truncate = Lag::ZERO;
+    let (mut copy, mut replayer) = (
+        setting.copy.take().unwrap(),
+        setting.replayer.take().unwrap(),
+    );
+    let service = &setting.service;
+    let stream = &mut setting.stream;
+    let (written, shipped) = (AtomicBool::new(false), AtomicBool::new(false));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            stream.roll_many(LOGS - SEED);
+            written.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(|| {
+            // A look between two renames may need another one, but the copy never fails.
+            loop {
+                let last = written.load(Ordering::SeqCst);
+                let pass = copy.pass(service, &SystemClock).unwrap();
+                let failed = pass.state.worst_trouble().is_some_and(Trouble::is_failure);
+                assert!(!failed, "{:?}", pass.state);
+                if last && pass.state.inspected.unwrap().generation == Generation(LOGS) {
+                    break;
+                }
+            }
+            shipped.store(true, Ordering::SeqCst);
+        });
+        loop {
+            let last = shipped.load(Ordering::SeqCst);
+            let step = replayer.step(service, &SystemClock, None, &()).unwrap();
+            if last && !step.more {
+                break;
+            }
+        }
+    });
+    println!(
+        "{LOGS} generations in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    drop((copy, replayer));
+    let state = setting.state_file().read().unwrap();
+    assert_eq!(
+        state.replayed.map(|last| last.generation),
+        Some(Generation(LOGS - 50)),
+        "{state:?}"
+    );
+    let logs = setting.target_logs();
+    let oldest = u32::from_str_radix(&logs.keys().next().unwrap()[3..11], 16).unwrap();
+    setting.assert_has(oldest..=LOGS);
+    setting.stream.complete();
+    let twin = Twin::of(&setting.config, &setting.state_folder());
+    let report = twin.activate(&Default::default()).unwrap();
+    assert_eq!((report.mountable, report.loss), (true, None));
+    let history = history(&testdata_set(SPREAD_SET));
+    assert!(rows_of(&report.database) == history[history.len() - 1]);
 }
