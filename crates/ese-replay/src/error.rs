@@ -145,8 +145,8 @@ pub enum Problem {
     /// Records of one macro operation do not belong together.
     #[error("a macro operation is incomplete: {0}")]
     Macro(&'static str),
-    /// A record that this version of the log format should no longer hold.
-    #[error("records of type {0} cannot be replayed; the engine refuses them too")]
+    /// A record of a form so old that no image of its pages is logged, and that its pages do not hold yet.
+    #[error("records of type {0} cannot be applied; the engine refuses them too")]
     Obsolete(&'static str),
     /// A database creation by an engine so old that its unlogged steps are unknown.
     #[error(

@@ -8,6 +8,7 @@
 //! | [`split`], [`merge`] | splits and merges, applied when their macro operation commits |
 //! | [`trees`] | creation, conversion and emptying of trees, new pages |
 //! | [`page_move`] | moved pages and moved roots |
+//! | [`obsolete`] | splits, merges and conversions of the oldest form |
 //! | [`attach`] | create, attach, detach |
 //! | [`files`] | extend, shrink, trim, format version |
 //! | [`scan`] | pages that a scan compares |
@@ -22,6 +23,7 @@ mod files;
 mod image;
 mod merge;
 mod nodes;
+mod obsolete;
 mod page_move;
 mod scan;
 mod split;
@@ -177,9 +179,7 @@ impl Redo {
             Record::Init(_) | Record::Init2(_) | Record::RecoveryQuitKeepAttachments(_) => {
                 self.end_sessions()
             }
-            Record::Split(_) => Err(Problem::Obsolete("Split")),
-            Record::Merge(_) => Err(Problem::Obsolete("Merge")),
-            Record::ConvertFdp(_) => Err(Problem::Obsolete("Convert")),
+            Record::ConvertFdp(record) => self.obsolete_convert(record),
             _ => Ok(Outcome::Nothing),
         }
     }

@@ -64,6 +64,7 @@ impl Redo {
             Some(Record::Split2(_)) => self.split(&records),
             Some(Record::Merge2(_)) => self.merge(&records),
             Some(Record::RootPageMove(_)) => self.root_page_move(&records),
+            Some(Record::Split(_) | Record::Merge(_)) => self.obsolete_macro(&records),
             Some(_) => Err(Problem::Macro(
                 "it starts with neither a split, a merge nor a moved root",
             )),
@@ -79,13 +80,13 @@ impl Redo {
             Record::RootPageMove(record) => {
                 (record.procid, record.dbid, record.dbtime, record.objid)
             }
-            Record::Split2(record) => (
+            Record::Split(record) | Record::Split2(record) => (
                 record.page.procid,
                 record.page.dbid,
                 record.page.dbtime,
                 record.split.objid,
             ),
-            Record::Merge2(record) => (
+            Record::Merge(record) | Record::Merge2(record) => (
                 record.page.procid,
                 record.page.dbid,
                 record.page.dbtime,
@@ -104,7 +105,11 @@ impl Redo {
         };
         let only_in_macros = matches!(
             record,
-            Record::RootPageMove(_) | Record::Split2(_) | Record::Merge2(_)
+            Record::RootPageMove(_)
+                | Record::Split(_)
+                | Record::Split2(_)
+                | Record::Merge(_)
+                | Record::Merge2(_)
         );
         let session = self.session(procid);
         if session.seen_begin
