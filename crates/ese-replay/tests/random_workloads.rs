@@ -9,23 +9,17 @@
 
 mod support;
 
-use ese_format::page::{PageFlags, PageView};
+use ese_format::page::PageFlags;
 use ese_format::record::RecordType;
-use ese_format::{LogTime, Pgno};
-use ese_log::StreamFiles;
-use ese_replay::Redo;
-use ese_replay::page_files::MemoryFile;
-use ese_replay::pages::Pages;
-use ese_replay::recovery::{DatabaseFile, Until, finish_clean, plan, replay};
 use ese_testkit::fixtures;
 use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
-use ese_testkit::writer::{MergeKind, Tree, Writer};
+use ese_testkit::writer::{MergeKind, Writer};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
-use support::compare::difference;
+use support::crashes::{read_tree, recover};
 use support::model::{Change, Model, Row, Rows};
 
 const SESSIONS: u16 = 3;
@@ -318,51 +312,24 @@ impl Work {
 
 /// Recovers the crash; what is wrong then, if anything.
 fn judge(work: &Work, crash: &Crash, totals: &mut Totals) -> Result<(), String> {
-    let database = DatabaseFile::open(&crash.database()).map_err(|error| error.to_string())?;
-    let files = StreamFiles::find(crash.folder.path(), None).map_err(|error| error.to_string())?;
-    let databases = [database];
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).map_err(|error| error.to_string())?;
-    if let Some((database, jet)) = plan.obstacle(false) {
-        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
-    }
     if !crash.attaches() {
         return Ok(());
     }
-    let mut redo = Redo::new();
-    let [database] = &databases;
-    let pages = MemoryFile::over(Box::new(database.pages()), database.last);
-    redo.offer(database.database(Box::new(pages), 64));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &());
-    let ran = ran.map_err(|error| error.to_string())?;
-    let database = redo.databases_mut().values_mut().next();
-    let database = database.ok_or("the database was never attached")?;
-    for page in work.writer.pages_at(crash.records) {
-        totals.pages += 1;
-        let ours = database.pages.get(Pgno(page.pgno));
-        let ours = ours.map_err(|error| error.to_string())?;
-        if let Some(what) = difference(Pgno(page.pgno), ours.bytes(), &page.to_bytes()) {
-            return Err(
-                format!("after redo, page {}: {what}", page.pgno).replace("engine", "writer")
-            );
-        }
-    }
-    let finished = finish_clean(&mut redo, &ran, LogTime::default());
-    let mut finished = finished.map_err(|error| error.to_string())?;
-    let found = &mut finished.databases[0];
+    let mut recovered = recover(&work.writer, crash)?;
     let mut rows = Rows::new();
     for (index, tree) in work.writer.trees().iter().enumerate() {
         // What had not been created yet is not there.
         let created = work.writer.pages_at(crash.records);
         let mut created = created.filter(|page| page.pgno == tree.root && page.is_root());
         if created.next().is_some() {
-            read_tree(&mut found.pages, index, *tree, &mut rows)?;
+            read_tree(&mut recovered.database.pages, index, *tree, &mut rows)?;
         }
     }
     totals.crashes += 1;
+    totals.pages += recovered.pages;
     totals.rows += rows.len();
-    totals.undone += finished.undone.len();
-    totals.skipped += redo.counts().total().skipped;
+    totals.undone += recovered.undone;
+    totals.skipped += recovered.redo.counts().total().skipped;
     compare(&rows, &work.model.committed(crash.records))
 }
 
@@ -382,67 +349,6 @@ fn compare(found: &Rows, committed: &Rows) -> Result<(), String> {
     more.map_or(Ok(()), |row| {
         Err(format!("never committed, and there: {row:02x?}"))
     })
-}
-
-/// Reads the rows of a tree along its leaves. Every leaf is where its first key leads to, and keys ascend.
-fn read_tree(pages: &mut Pages, index: usize, tree: Tree, rows: &mut Rows) -> Result<(), String> {
-    let mut leaf = descend(pages, tree, None)?;
-    let (mut before, mut last) = (0, None::<Vec<u8>>);
-    while leaf != 0 {
-        let bytes = page(pages, leaf)?;
-        let view = PageView::new(Pgno(leaf), &bytes).unwrap();
-        if view.header().previous().0 != before || view.header().objid().0 != tree.objid {
-            return Err(format!("leaf {leaf} of tree {index} is linked wrongly"));
-        }
-        let next = view.header().next().0;
-        for node in view.nodes().map(Result::unwrap) {
-            let key = node.key().to_vec();
-            let name = if tree.unique {
-                key
-            } else {
-                [key, node.data.to_vec()].concat()
-            };
-            if last.as_ref().is_some_and(|last| *last >= name) {
-                return Err(format!("keys of leaf {leaf} of tree {index} do not ascend"));
-            }
-            if descend(pages, tree, Some(&name))? != leaf {
-                return Err(format!(
-                    "{name:02x?} is not found where it is, on page {leaf}"
-                ));
-            }
-            if !node.is_deleted() {
-                rows.insert((index, name.clone()), node.data.to_vec());
-            }
-            last = Some(name);
-        }
-        (before, leaf) = (leaf, next);
-    }
-    Ok(())
-}
-
-/// The leaf on which a row of this name would be; without one the first leaf.
-fn descend(pages: &mut Pages, tree: Tree, name: Option<&[u8]>) -> Result<u32, String> {
-    let mut pgno = tree.root;
-    for _ in 0..10 {
-        let bytes = page(pages, pgno)?;
-        let view = PageView::new(Pgno(pgno), &bytes).unwrap();
-        if view.flags().contains(PageFlags::LEAF) {
-            return Ok(pgno);
-        }
-        let nodes: Vec<_> = view.nodes().map(Result::unwrap).collect();
-        let leads = |key: Vec<u8>| key.is_empty() || name.is_none_or(|name| name < &key[..]);
-        let node = nodes.iter().find(|node| leads(node.key().to_vec()));
-        let node = node
-            .or(nodes.last())
-            .ok_or(format!("page {pgno} points nowhere"))?;
-        pgno = node.child().map_err(|error| error.to_string())?.0;
-    }
-    Err("a tree is too deep".to_owned())
-}
-
-fn page(pages: &mut Pages, pgno: u32) -> Result<Vec<u8>, String> {
-    let page = pages.get(Pgno(pgno)).map_err(|error| error.to_string())?;
-    Ok(page.bytes().to_vec())
 }
 
 /// The databases that the work begins with, one for each page size that is there.

@@ -4,6 +4,7 @@
 
 pub(crate) mod cases;
 pub(crate) mod compare;
+pub(crate) mod crashes;
 pub(crate) mod history;
 pub(crate) mod model;
 pub(crate) mod recover;

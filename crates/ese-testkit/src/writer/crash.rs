@@ -1,6 +1,6 @@
 //! The files of a crash: the logs up to some record, and a database some pages of which had been written.
 
-use super::{OWNED, Page, Writer};
+use super::{DBID, OWNED, Page, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments_and_places};
@@ -16,7 +16,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-const DBID: u8 = 1;
 /// The record that attaches the database, among the writer's.
 const ATTACH: usize = 1;
 const NAME: &str = "C:\\SG\\written.edb";
@@ -63,6 +62,8 @@ pub struct Crash {
     pub folder: TempDir,
     /// How many of the writer's records are whole in the logs.
     pub records: usize,
+    /// Where each of them is.
+    pub places: Vec<Lgpos>,
 }
 
 impl Crash {
@@ -134,7 +135,7 @@ impl Base {
         let owned = Page::read(OWNED.0, self.page(OWNED.0));
         assert!(owned.is_leaf(), "the extents stand on one page");
         let dbtime = self.header.dbtime.0;
-        let mut writer = Writer::new(DBID, self.size, vec![owned], self.last(), dbtime);
+        let mut writer = Writer::new(self.size, vec![owned], self.last(), dbtime);
         writer.records.push(self.start.clone());
         let names: Vec<u8> = name_bytes();
         writer.log(&Record::AttachDb(AttachDb {
@@ -175,7 +176,12 @@ impl Base {
             }
             _ => self.bytes.clone(),
         };
-        let crash = Crash { folder, records };
+        let places = logs.places.iter().map(|(place, _)| *place).collect();
+        let crash = Crash {
+            folder,
+            records,
+            places,
+        };
         fs::write(crash.database(), database).expect("the database can be written");
         crash
     }

@@ -10,12 +10,14 @@
 //! | [`page`] | a page: lines, and its bytes |
 //! | [`rows`] | changes of rows, and their rollback |
 //! | [`split`], [`merge`] | changes of a tree's shape |
+//! | [`craft`] | single records of any type |
 //! | [`crash`] | the files of a crash: a database with the pages that had been written, and its logs |
 //!
 //! Invariant: what is written follows the rules that redo relies on. Each change gives its pages the next dbtime; a page
 //! that goes to disk with changes of an open transaction has their before images logged first; a rollback always finds
 //! room.
 
+mod craft;
 pub mod crash;
 mod merge;
 pub mod page;
@@ -33,6 +35,8 @@ use ese_format::record::{
 use ese_format::{Dbtime, ObjId, Pgno, ProcId};
 use std::collections::{BTreeMap, HashMap};
 
+/// The number of the database in its logs.
+pub const DBID: u8 = 1;
 /// The session that the writer itself uses for what belongs to no transaction of the test.
 const SYSTEM: u16 = 100;
 /// The root of the extents that a database owns, and the tree's number.
@@ -98,7 +102,6 @@ struct Held {
 /// The writer.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    dbid: u8,
     size: PageSize,
     pages: BTreeMap<u32, Page>,
     last: u32,
@@ -122,9 +125,8 @@ pub struct Writer {
 
 impl Writer {
     /// A writer over a database whose first pages are `pages`; `last` is its last page, `dbtime` its highest dbtime.
-    pub fn new(dbid: u8, size: PageSize, pages: Vec<Page>, last: u32, dbtime: u64) -> Self {
+    pub fn new(size: PageSize, pages: Vec<Page>, last: u32, dbtime: u64) -> Self {
         let mut writer = Writer {
-            dbid,
             size,
             pages: BTreeMap::new(),
             last,
@@ -302,7 +304,7 @@ impl Writer {
         let open = &self.sessions[&session];
         PageOp {
             procid: ProcId(session),
-            dbid: self.dbid,
+            dbid: DBID,
             pgno: Pgno(pgno),
             dbtime: Dbtime(dbtime),
             dbtime_before: Dbtime(self.pages[&pgno].dbtime),
@@ -365,7 +367,7 @@ impl Writer {
     }
 
     /// Takes a page into use, for `session` or for the writer itself; the file grows when there is none.
-    fn allocate(&mut self, session: u16, objid: u32) -> u32 {
+    pub fn allocate(&mut self, session: u16, objid: u32) -> u32 {
         if self.free.is_empty() {
             self.grow();
         }
@@ -379,7 +381,7 @@ impl Writer {
         page.dbtime = dbtime;
         let record = NewPage {
             procid: ProcId(session),
-            dbid: self.dbid,
+            dbid: DBID,
             pgno: Pgno(pgno),
             objid: ObjId(objid),
             dbtime: Dbtime(dbtime),
@@ -396,7 +398,7 @@ impl Writer {
     fn grow(&mut self) {
         let first = self.last + 1;
         self.last += GROWTH;
-        let dbid = self.dbid;
+        let dbid = DBID;
         let pgno_last = Pgno(self.last);
         self.log(&Record::ExtendDb(ExtendDb { dbid, pgno_last }));
         self.sizes.push((self.records.len(), self.last));

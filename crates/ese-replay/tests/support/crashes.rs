@@ -1,0 +1,150 @@
+//! Recovery of a crash that the testkit's writer made up: after redo every page is as the writer has it.
+
+use super::compare::difference;
+use super::model::Rows;
+use ese_format::page::{PageFlags, PageView};
+use ese_format::{LogTime, Pgno};
+use ese_log::StreamFiles;
+use ese_replay::page_files::MemoryFile;
+use ese_replay::pages::Pages;
+use ese_replay::recovery::{DatabaseFile, Finished, Until, finish_clean, plan, replay};
+use ese_replay::{Database, Redo};
+use ese_testkit::writer::crash::Crash;
+use ese_testkit::writer::{Tree, Writer};
+use std::fmt::Display;
+
+/// What a recovery left.
+pub(crate) struct Recovered {
+    pub(crate) redo: Redo,
+    pub(crate) database: Database,
+    /// Operations rolled back.
+    pub(crate) undone: usize,
+    /// Pages compared with the writer's.
+    pub(crate) pages: usize,
+}
+
+/// Recovers a crash; what is wrong then, if anything.
+pub(crate) fn recover(writer: &Writer, crash: &Crash) -> Result<Recovered, String> {
+    let database = DatabaseFile::open(&crash.database()).map_err(text)?;
+    let files = StreamFiles::find(crash.folder.path(), None).map_err(text)?;
+    let databases = [database];
+    let until = Until::default();
+    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
+    if let Some((database, jet)) = plan.obstacle(false) {
+        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
+    }
+    let mut redo = Redo::new();
+    let [source] = &databases;
+    let pages = MemoryFile::over(Box::new(source.pages()), source.last);
+    redo.offer(source.database(Box::new(pages), 64));
+    let ran = replay(&mut redo, &mut plan.records(), &until, &());
+    let ran = ran.map_err(|error| match error.jet() {
+        Some(jet) => format!("{error} [{jet}]"),
+        None => error.to_string(),
+    })?;
+    let pages = match redo.databases_mut().values_mut().next() {
+        Some(database) => compare_pages(writer, crash.records, &mut database.pages)?,
+        None => 0,
+    };
+    let finished = finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)?;
+    let Finished {
+        mut databases,
+        undone,
+    } = finished;
+    let database = databases.pop().ok_or("the database is lost")?;
+    let undone = undone.len();
+    Ok(Recovered {
+        redo,
+        database,
+        undone,
+        pages,
+    })
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Compares pages with those that the writer had after this many records: how many.
+pub(crate) fn compare_pages(
+    writer: &Writer,
+    records: usize,
+    pages: &mut Pages,
+) -> Result<usize, String> {
+    let mut compared = 0;
+    for page in writer.pages_at(records) {
+        let pgno = Pgno(page.pgno);
+        let ours = pages.get(pgno).map_err(text)?;
+        if let Some(what) = difference(pgno, ours.bytes(), &page.to_bytes()) {
+            return Err(format!("page {pgno}: {what}").replace("engine", "writer"));
+        }
+        compared += 1;
+    }
+    Ok(compared)
+}
+
+/// Reads the rows of a tree along its leaves. Every leaf is where its first key leads to, and keys ascend.
+pub(crate) fn read_tree(
+    pages: &mut Pages,
+    index: usize,
+    tree: Tree,
+    rows: &mut Rows,
+) -> Result<(), String> {
+    let mut leaf = descend(pages, tree, None)?;
+    let (mut before, mut last) = (0, None::<Vec<u8>>);
+    while leaf != 0 {
+        let bytes = page(pages, leaf)?;
+        let view = PageView::new(Pgno(leaf), &bytes).unwrap();
+        if view.header().previous().0 != before || view.header().objid().0 != tree.objid {
+            return Err(format!("leaf {leaf} of tree {index} is linked wrongly"));
+        }
+        let next = view.header().next().0;
+        for node in view.nodes().map(Result::unwrap) {
+            let key = node.key().to_vec();
+            let name = if tree.unique {
+                key
+            } else {
+                [key, node.data.to_vec()].concat()
+            };
+            if last.as_ref().is_some_and(|last| *last >= name) {
+                return Err(format!("keys of leaf {leaf} of tree {index} do not ascend"));
+            }
+            if descend(pages, tree, Some(&name))? != leaf {
+                return Err(format!(
+                    "{name:02x?} is not found where it is, on page {leaf}"
+                ));
+            }
+            if !node.is_deleted() {
+                rows.insert((index, name.clone()), node.data.to_vec());
+            }
+            last = Some(name);
+        }
+        (before, leaf) = (leaf, next);
+    }
+    Ok(())
+}
+
+/// The leaf on which a row of this name would be; without one the first leaf.
+fn descend(pages: &mut Pages, tree: Tree, name: Option<&[u8]>) -> Result<u32, String> {
+    let mut pgno = tree.root;
+    for _ in 0..10 {
+        let bytes = page(pages, pgno)?;
+        let view = PageView::new(Pgno(pgno), &bytes).unwrap();
+        if view.flags().contains(PageFlags::LEAF) {
+            return Ok(pgno);
+        }
+        let nodes: Vec<_> = view.nodes().map(Result::unwrap).collect();
+        let leads = |key: Vec<u8>| key.is_empty() || name.is_none_or(|name| name < &key[..]);
+        let node = nodes.iter().find(|node| leads(node.key().to_vec()));
+        let node = node
+            .or(nodes.last())
+            .ok_or(format!("page {pgno} points nowhere"))?;
+        pgno = node.child().map_err(|error| error.to_string())?.0;
+    }
+    Err("a tree is too deep".to_owned())
+}
+
+fn page(pages: &mut Pages, pgno: u32) -> Result<Vec<u8>, String> {
+    let page = pages.get(Pgno(pgno)).map_err(|error| error.to_string())?;
+    Ok(page.bytes().to_vec())
+}
