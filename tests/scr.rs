@@ -1,111 +1,13 @@
 //! `scr` as a person uses it: set up, served, put to rest, checked, ended; and killed at any moment.
 
-use ese_testkit::growing::GrowingStream;
+#[path = "common/scr.rs"]
+mod site;
+
 use serde_json::Value;
-use std::collections::BTreeMap;
+use site::{LOG_SIZE, Site, logs, text};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-const LOG_SIZE: usize = 16 * 4096;
-
-/// A source with logs, a place for copies, and a configuration.
-struct Site {
-    folder: TempDir,
-    stream: GrowingStream,
-}
-
-impl Site {
-    fn new(logs: u32) -> Self {
-        let folder = TempDir::new().unwrap();
-        let source = folder.path().join("exa");
-        fs::create_dir(&source).unwrap();
-        let mut stream = GrowingStream::begin(&source, LOG_SIZE);
-        stream.roll_many(logs);
-        Site { folder, stream }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scr"));
-        command
-            .arg("--config")
-            .arg(self.path("scr.toml"))
-            .args(arguments);
-        command
-    }
-
-    fn scr(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must end with this exit code; gives its JSON documents.
-    fn json(&self, exit: i32, arguments: &[&str]) -> Vec<Value> {
-        let output = self.command(arguments).arg("--json").output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {error}");
-        let lines = String::from_utf8(output.stdout).unwrap();
-        lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    fn enable(&self, name: &str, more: &[&str]) -> Output {
-        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-        let source = text(self.path("exa"));
-        let logs = text(self.path(&format!("exb/{name}")));
-        let (from, to) = (format!("{source}/MBX1.edb"), format!("{logs}/MBX1.edb"));
-        let arguments = [
-            "enable",
-            name,
-            "--source",
-            "EXA",
-            "--source-logs",
-            &source,
-            "--source-database",
-            &from,
-            "--standby",
-            "EXB",
-            "--logs",
-            &logs,
-            "--database",
-            &to,
-        ];
-        let arguments: Vec<&str> = arguments.iter().chain(more).copied().collect();
-        self.scr(&arguments)
-    }
-
-    /// The copy has the closed logs of the source, byte by byte, and nothing else.
-    fn assert_whole(&self, name: &str) {
-        let mut source = logs(&self.path("exa"));
-        source.remove("E00.log");
-        let target = logs(&self.path(&format!("exb/{name}")));
-        let names = |logs: &BTreeMap<String, Vec<u8>>| logs.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&target), names(&source));
-        assert!(target == source, "the logs differ");
-    }
-}
-
-fn logs(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    files
-        .filter(|path| path.is_file())
-        .map(|path| (name(&path), fs::read(path).unwrap()))
-        .collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 #[test]
 fn a_copy_is_set_up_served_put_to_rest_and_ended() {
@@ -207,6 +109,54 @@ fn a_copy_is_set_up_served_put_to_rest_and_ended() {
     site.json(0, &["disable", "First Storage Group"]);
     assert!(site.json(0, &["status"]).is_empty());
     site.assert_whole("First Storage Group");
+}
+
+/// `--watch` tells a change when it comes, not what stays the same, and ends on Ctrl-C.
+#[cfg(unix)]
+#[test]
+fn a_watched_status_is_told_when_it_changes() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Command;
+
+    let mut site = Site::new(12);
+    site.enable("SG1", &[]);
+    let mut watch = site
+        .command(&["status", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&told.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["summary"], "initializing");
+    site.json(0, &["run", "--once"]);
+    // It may look in the middle of the work.
+    while next()["inspected"]["generation"] != 12 {}
+    site.json(0, &["suspend", "SG1", "--comment", "disk"]);
+    let status = next();
+    assert_eq!(
+        (&status["summary"], &status["suspended"]["comment"]),
+        (&"suspended".into(), &"disk".into())
+    );
+    // The time of the last look alone is no change.
+    site.json(1, &["run", "--once"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    site.stream.roll_many(3);
+    site.json(1, &["run", "--once"]);
+    assert_eq!(next()["copy_queue_length"], 3);
+    let id = watch.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        watch.wait().unwrap().code(),
+        Some(1),
+        "a suspended copy is a finding"
+    );
+    assert!(told.next().is_none());
 }
 
 #[test]
