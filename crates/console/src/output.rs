@@ -1,9 +1,12 @@
 //! Where a command's answer goes: text or JSON on standard output.
 
 use crate::{Bar, Failure};
+use ese_format::text::{Screen, acts};
 use serde::Serialize;
-use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
 
 /// The options that every command of every program takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -73,8 +76,9 @@ impl Output {
 
     /// Prints text.
     pub fn text(&mut self, text: &impl Display) -> Result<(), Failure> {
-        let written = write!(self.stdout, "{text}");
-        check(written)
+        let mut screen = Screen(Bytes(&mut self.stdout, Ok(())));
+        let _ = write!(screen, "{text}");
+        check(screen.0.1)
     }
 
     /// Prints one line of JSON with its schema.
@@ -89,7 +93,9 @@ impl Output {
             schema,
             body: document,
         };
-        let written = serde_json::to_writer(&mut self.stdout, &document)
+        let mut serializer = Serializer::with_formatter(&mut self.stdout, Visible);
+        let written = document
+            .serialize(&mut serializer)
             .map_err(io::Error::from)
             .and_then(|()| self.stdout.write_all(b"\n"));
         check(written)
@@ -102,14 +108,14 @@ impl Output {
             self.document("edbkit.failure/1", failure)?;
         }
         self.flush()?;
-        eprintln!("error: {failure}");
+        complain(&format_args!("error: {failure}"));
         Ok(())
     }
 
     /// A remark for the person at the terminal; not part of the answer.
     pub fn remark(&self, line: &impl Display) {
         if !self.quiet {
-            eprintln!("{line}");
+            complain(line);
         }
     }
 
@@ -125,6 +131,42 @@ impl Output {
     pub fn flush(&mut self) -> Result<(), Failure> {
         let written = self.stdout.flush();
         check(written)
+    }
+}
+
+/// JSON in one line whose texts hold no character that would steer a terminal.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, acting)) = rest.char_indices().find(|(_, other)| acts(*other)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write!(writer, "\\u{:04x}", u32::from(acting))?;
+            rest = &rest[at + acting.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// A line on standard error; what comes from files does not steer the terminal.
+pub(crate) fn complain(line: &impl Display) {
+    let mut screen = Screen(String::new());
+    let _ = write!(screen, "{line}");
+    eprintln!("{}", screen.0);
+}
+
+/// Bytes as a target of formatting, and what the operating system says of writing them.
+struct Bytes<W>(W, io::Result<()>);
+
+impl<W: io::Write> fmt::Write for Bytes<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.1 = self.0.write_all(text.as_bytes());
+        self.1.as_ref().map_err(|_| fmt::Error).copied()
     }
 }
 

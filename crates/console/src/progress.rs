@@ -1,6 +1,7 @@
 //! A progress bar on standard error, when that is a terminal.
 
 use crate::interrupted;
+use crate::output::complain;
 use ese_format::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Bar {
 
     /// Prints a line above the bar.
     pub fn note(&self, line: &str) {
-        self.0.suspend(|| eprintln!("{line}"));
+        self.0.suspend(|| complain(&line));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Starting a program, and what it tells the shell about itself.
 
+use crate::output::complain;
 use crate::{Exit, Failure, Output, RunOptions, watch_interrupts};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -71,7 +72,7 @@ pub fn run<P: Parser>(
         Err(failure) => {
             if output.failure(&failure).is_err() {
                 // Nobody reads standard output any more; standard error may still be read.
-                eprintln!("error: {failure}");
+                complain(&format_args!("error: {failure}"));
             }
             failure.exit.into()
         }

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod reader;
 pub mod record;
 pub mod signature;
+pub mod text;
 pub mod time;
 pub mod units;
 

@@ -5,6 +5,7 @@ use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
 use ese_format::JetError;
+use ese_format::text::Escaped;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
@@ -67,7 +68,9 @@ fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
     write!(
         f,
         "{} (objid {}, root page {}",
-        table.name, table.objid, table.root
+        Escaped(&table.name),
+        table.objid,
+        table.root
     )?;
     if let Some(tree) = table.long_values {
         write!(
@@ -105,7 +108,7 @@ fn write_column(f: &mut Formatter<'_>, column: &Column) -> fmt::Result {
         f,
         "  {:>5} {:32} {}",
         column.id,
-        column.name,
+        Escaped(&column.name),
         column.column_type.name()
     )?;
     if column.max_size > 0 && column.column_type.fixed_size().is_none() {
@@ -136,12 +139,17 @@ fn write_column(f: &mut Formatter<'_>, column: &Column) -> fmt::Result {
 fn write_index(f: &mut Formatter<'_>, index: &Index) -> fmt::Result {
     let part = |part: &IndexColumn| {
         let name = part.name.clone();
-        name.unwrap_or_else(|| format!("column {}", part.id))
+        name.map_or_else(
+            || format!("column {}", part.id),
+            |name| Escaped(&name).to_string(),
+        )
     };
     write!(
         f,
         "  index {} (objid {}, root page {})",
-        index.name, index.objid, index.root
+        Escaped(&index.name),
+        index.objid,
+        index.root
     )?;
     for column in &index.columns {
         let sign = if column.descending_or_null { '-' } else { '+' };

@@ -5,6 +5,7 @@ use console::{Exit, Failure, Output};
 use ese_db::space::{Owner, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{Database, Losses};
 use ese_format::page::{Extent, SpacePool};
+use ese_format::text::Escaped;
 use ese_format::{ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -158,7 +159,8 @@ impl Display for Report {
             };
             writeln!(
                 f,
-                "{name:40} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
+                "{:40} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
+                Escaped(&name),
                 line.objid,
                 line.root,
                 line.owned_pages,

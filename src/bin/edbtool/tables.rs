@@ -4,6 +4,7 @@ use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
 use ese_db::space::TreeSpace;
 use ese_db::{Catalog, Database, Losses, Table, TableReader};
+use ese_format::text::Escaped;
 use ese_format::{ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -116,7 +117,11 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let longest = self.tables.iter().map(|line| line.name.chars().count());
+        let names = self
+            .tables
+            .iter()
+            .map(|line| Escaped(&line.name).to_string());
+        let longest = names.map(|name| name.chars().count());
         let width = longest.max().unwrap_or(0).clamp(4, 64);
         let counted = self.tables.iter().any(|line| line.rows.is_some());
         write!(f, "{:width$} {:>8} {:>8}", "Name", "ObjidFDP", "PgnoFDP")?;
@@ -130,7 +135,8 @@ impl Display for Report {
         )?;
         let number = |pages: Option<u64>| pages.map_or("-".into(), |pages| pages.to_string());
         for line in &self.tables {
-            write!(f, "{:width$} {:>8} {:>8}", line.name, line.objid, line.root)?;
+            let name = Escaped(&line.name);
+            write!(f, "{name:width$} {:>8} {:>8}", line.objid, line.root)?;
             if counted {
                 write!(f, " {:>10}", number(line.rows))?;
             }

@@ -3,6 +3,7 @@
 
 use super::{Attachment, Checkpoint, LogHeader, NEWEST_LOG_VERSION, SystemParameters};
 use crate::Lgpos;
+use crate::text::Escaped;
 use std::fmt::{self, Write};
 
 fn on_off(on: bool) -> &'static str {
@@ -64,7 +65,8 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
         } else {
             ""
         };
-        writeln!(f, "      {} {}{sparse}", database.dbid, database.path)?;
+        let path = Escaped(&database.path);
+        writeln!(f, "      {} {path}{sparse}", database.dbid)?;
         write_attachment(f, database, "\t\t ")?;
     }
     write_list_problem(f, &header.attachments)
@@ -97,7 +99,8 @@ fn write_checkpoint(f: &mut String, checkpoint: &Checkpoint) -> fmt::Result {
     write_parameters(f, &checkpoint.parameters)?;
     for database in &checkpoint.attachments.databases {
         // The three words are what a dump always shows: they describe the dumping engine, not the database.
-        writeln!(f, "{:7} {} LogOff VerOn RW", database.dbid, database.path)?;
+        let path = Escaped(&database.path);
+        writeln!(f, "{:7} {path} LogOff VerOn RW", database.dbid)?;
         write_attachment(f, database, "        ")?;
     }
     write_list_problem(f, &checkpoint.attachments)

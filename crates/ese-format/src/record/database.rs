@@ -4,6 +4,7 @@
 //! `LRSETDBVERSION` (`inc/logapi.hxx`).
 
 use super::layout::{Ascii, Write, Writer, fixed, fixed_layout, stored_flags};
+use crate::text::Escaped;
 use crate::{FormatError, Lgpos, ProcId, Reader, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -46,7 +47,7 @@ impl FileNames<'_> {
 /// The first name.
 impl fmt::Display for FileNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first())
+        Escaped(&self.first()).fmt(f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Text of the records about the stream, the engine and transactions.
 
 use super::*;
+use crate::text::Escaped;
 
 pub(super) fn write_nop(f: &mut Formatter<'_>, nop: &Nop) -> fmt::Result {
     if nop.count < 2 {
@@ -184,7 +185,8 @@ pub(super) fn write_backup(f: &mut Formatter<'_>, record: &Backup<'_>) -> fmt::R
 pub(super) fn write_restore(f: &mut Formatter<'_>, restore: &ExternalRestore<'_>) -> fmt::Result {
     let mut names = restore.names.iter();
     let instance = names.next().unwrap_or_default();
-    write!(f, " ({instance},{})", names.next().unwrap_or_default())
+    let directory = names.next().unwrap_or_default();
+    write!(f, " ({},{})", Escaped(&instance), Escaped(&directory))
 }
 
 pub(super) fn write_begin(f: &mut Formatter<'_>, begin: &Begin) -> fmt::Result {
