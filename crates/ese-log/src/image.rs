@@ -50,6 +50,12 @@ pub enum Damage {
         /// The segment.
         lgpos: Lgpos,
     },
+    /// A segment is blank, which is taken for the end, but its shadow stands behind it: the last write was lost, and
+    /// recovery does not look for it.
+    LastWriteLost {
+        /// The segment.
+        lgpos: Lgpos,
+    },
     /// An intact segment of another place stands here.
     Misplaced {
         /// The segment.
@@ -84,6 +90,7 @@ impl Damage {
             | Damage::Torn { lgpos, .. }
             | Damage::Checksum { lgpos, .. }
             | Damage::Blank { lgpos }
+            | Damage::LastWriteLost { lgpos }
             | Damage::Misplaced { lgpos, .. }
             | Damage::Chain { lgpos }
             | Damage::Unexpected { lgpos }
@@ -94,7 +101,7 @@ impl Damage {
     /// Whether recovery cannot get past it, in a log that is (`true`) or is not the current one.
     pub fn is_fatal(&self, current_log: bool) -> bool {
         match self {
-            Damage::Corrected { .. } => false,
+            Damage::Corrected { .. } | Damage::LastWriteLost { .. } => false,
             Damage::Torn {
                 only_in_current_log,
                 ..

@@ -116,9 +116,14 @@ impl Survey<'_> {
         }
     }
 
-    /// A blank segment: the end, unless its shadow shows that it was written.
+    /// A blank segment: the end, unless its shadow shows that it was written. Where logs are filled with zeroes the
+    /// engine does not look at the shadow (`ErrLGCheckReadLastLogRecordFF` with `FLGVersionZeroFilled`,
+    /// `ese/_log/logread.cxx`): it is said, but nothing stands in.
     fn blank(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> Place {
         if self.header.version.fills_with_zeroes() {
+            if self.ends.is_empty() && is_shadow(segment(bytes, number + 1), number, lgpos) {
+                self.body.damage.push(Damage::LastWriteLost { lgpos });
+            }
             return Place::End;
         }
         self.shadow_or(bytes, number, lgpos, Damage::Blank { lgpos })
@@ -182,6 +187,12 @@ impl Survey<'_> {
             bytes: (need - have) as u64,
         });
     }
+}
+
+/// Whether `behind` is an intact shadow of segment `number`, written at `lgpos`.
+fn is_shadow(behind: &[u8], number: usize, lgpos: Lgpos) -> bool {
+    check_segment(behind, number as u32).is_usable()
+        && SegmentHeader::read(behind, 0).is_ok_and(|header| header.lgpos == lgpos)
 }
 
 fn segment(bytes: &[u8], number: usize) -> &[u8] {

@@ -208,6 +208,9 @@ impl FindingKind {
                 (Damage::Corrected { .. }, _) => {
                     "one flipped bit, put right by the checksum; recovery does the same. The disk or a copy of the file is failing"
                 }
+                (Damage::LastWriteLost { .. }, _) => {
+                    "recovery ends before it without an error; what was committed by that write alone is lost to it. Look for another copy"
+                }
                 (Damage::Torn { .. }, false) => {
                     "the last write was torn; recovery puts it right, nothing that was committed is lost"
                 }
@@ -356,6 +359,9 @@ impl fmt::Display for Damage {
                 "checksum of {bytes} bytes is {stored:#x}, expected {computed:#x}"
             ),
             Damage::Blank { .. } => f.write_str("the segment is blank or old, but the log goes on"),
+            Damage::LastWriteLost { .. } => {
+                f.write_str("the segment is blank, but its shadow behind it is not")
+            }
             Damage::Misplaced { found, .. } => {
                 write!(f, "the segment of position {found} stands here")
             }

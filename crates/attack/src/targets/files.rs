@@ -1,0 +1,83 @@
+//! Files of our own: another program, or a person, may have written them.
+
+use edb_copy::{DiskFile, Loaded, Manifest};
+use standby::config::Configuration;
+use standby::state::StateFile;
+use std::fs;
+use std::io;
+use tempfile::TempDir;
+
+struct Bytes<'a>(&'a [u8]);
+
+impl DiskFile for Bytes<'_> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|at| self.0.get(at..));
+        let bytes = from.and_then(|bytes| bytes.get(..buffer.len()));
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write_all_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn allocate(&self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn truncate(&self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A journal whose lines carry the right sums.
+fn sealed(journal: &[u8]) -> Vec<u8> {
+    let (mut sealed, mut sum) = (Vec::new(), 0);
+    for line in journal.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.get(9..).unwrap_or_default().trim_ascii_end();
+        let mut hasher = crc32fast::Hasher::new_with_initial(sum);
+        hasher.update(text);
+        sum = hasher.finalize();
+        sealed.extend_from_slice(format!("{sum:08x} ").as_bytes());
+        sealed.extend_from_slice(text);
+        sealed.push(b'\n');
+    }
+    sealed
+}
+
+/// The journal of a copy, and a manifest.
+pub(crate) fn copy_journal(bytes: &[u8]) {
+    for journal in [bytes, &sealed(bytes)] {
+        let _ = Loaded::read(&Bytes(journal));
+    }
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        let _ = (manifest.to_sha256sum(), manifest.to_json());
+    }
+}
+
+/// The configuration of `scr`, the state of a copy, and a time.
+pub(crate) fn standby(bytes: &[u8]) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("scr.toml");
+    fs::write(&path, bytes).expect("the folder is writable");
+    if let Ok(configuration) = Configuration::load(&path) {
+        configuration.warnings();
+    }
+    fs::write(folder.path().join("copy.json"), bytes).expect("the folder is writable");
+    let _ = StateFile::new(folder.path(), "copy".into()).read();
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = text.parse::<standby::lag::Lag>();
+    }
+}
