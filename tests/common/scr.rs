@@ -98,6 +98,7 @@ impl Site {
             &logs,
             "--database",
             &to,
+            "--seeding-postponed",
         ];
         let arguments: Vec<&str> = arguments.iter().chain(more).copied().collect();
         self.scr(&arguments)

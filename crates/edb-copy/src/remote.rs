@@ -22,12 +22,15 @@ use jiff::Timestamp;
 use opendal::{ErrorKind, Metadata, Operator};
 use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use store::{initialise, operator, percent_decoded, secrets, shown, without};
 use tokio::runtime::Runtime;
 use url::Url;
 
 /// Bytes read at once: a round trip must not weigh.
 const PIECE: usize = 4 << 20;
+/// How long to wait for an answer that is no data.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an address does not say.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,23 @@ pub struct RemoteSettings {
     pub endpoint: Option<String>,
     /// Google: the endpoint of an emulator, which wants no credentials.
     pub emulator: Option<String>,
+}
+
+impl RemoteSettings {
+    /// Credentials from the variables in which the tools of each service look for them, and from `EDBCOPY_USER` and
+    /// `EDBCOPY_PASSWORD`. Those of S3 and Google are found by the client itself, those of SFTP by ssh.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        let given = |name: &str| get(name).filter(|value| !value.is_empty());
+        RemoteSettings {
+            user: given("EDBCOPY_USER"),
+            password: given("EDBCOPY_PASSWORD"),
+            account: given("AZURE_STORAGE_ACCOUNT"),
+            account_key: given("AZURE_STORAGE_KEY"),
+            sas_token: given("AZURE_STORAGE_SAS_TOKEN"),
+            emulator: given("STORAGE_EMULATOR_HOST"),
+            ..RemoteSettings::default()
+        }
+    }
 }
 
 /// What an address names.
@@ -146,9 +166,21 @@ impl Store {
 
     fn stat(&self, path: &str) -> Result<Metadata, ReadError> {
         let operator = self.operator();
-        self.runtime
-            .block_on(operator.stat(path))
-            .map_err(|error| self.read_error(&error))
+        self.ask(operator.stat(path))
+    }
+
+    /// Waits for an answer, but not for ever.
+    fn ask<T>(&self, question: impl Future<Output = opendal::Result<T>>) -> Result<T, ReadError> {
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, question).await });
+        match answer {
+            Ok(answer) => answer.map_err(|error| self.read_error(&error)),
+            Err(_) => {
+                let message = format!("no answer within {} seconds", PATIENCE.as_secs());
+                Err(ReadError::new(ReadErrorKind::Passing, message))
+            }
+        }
     }
 
     /// What the layers below report, as the copy takes it. After an error that may pass, new connections are made.
@@ -275,11 +307,7 @@ impl SourceFolder for RemoteFolder {
 
     fn entries(&self) -> Result<Vec<FolderEntry>, ReadError> {
         let operator = self.store.operator();
-        let listed = self
-            .store
-            .runtime
-            .block_on(operator.list(&self.path))
-            .map_err(|error| self.store.read_error(&error))?;
+        let listed = self.store.ask(operator.list(&self.path))?;
         // Some stores list the folder itself as an entry.
         let inside = listed.iter().filter(|entry| entry.path() != self.path);
         let entry = |entry: &opendal::Entry| FolderEntry {

@@ -6,6 +6,7 @@ use ese_format::Generation;
 use ese_format::log::{FILE_TYPE_LOG, HEADER_SIZE, LogHeader};
 use evidence::EvidenceFile;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,19 @@ impl StreamFiles {
         Ok(streams)
     }
 
+    /// The stream `base` among files with these names, which are in `folder`, wherever that is: nothing is read. Case
+    /// does not matter.
+    pub fn of_names(
+        folder: &Path,
+        names: impl IntoIterator<Item = OsString>,
+        base: &str,
+    ) -> Option<StreamFiles> {
+        let paths = names.into_iter().map(|name| folder.join(name));
+        let streams = group_paths(folder, paths);
+        let mut streams = streams.into_iter();
+        streams.find(|stream| stream.naming.base.eq_ignore_ascii_case(base))
+    }
+
     /// The stream `base` of `folder`, or its only stream if no base name is given. Case does not matter.
     pub fn find(folder: &Path, base: Option<&str>) -> Result<StreamFiles, LogError> {
         let mut streams = match base {
@@ -102,9 +116,15 @@ fn looks_like_log(path: &Path) -> bool {
 
 /// Files of `folder` by base name, compared without case.
 fn group(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
+    let entries = fs::read_dir(folder).map_err(LogError::io(folder))?;
+    let paths = entries.map(|entry| Ok(entry.map_err(LogError::io(folder))?.path()));
+    let paths: Vec<PathBuf> = paths.collect::<Result<_, LogError>>()?;
+    Ok(group_paths(folder, paths))
+}
+
+fn group_paths(folder: &Path, paths: impl IntoIterator<Item = PathBuf>) -> Vec<StreamFiles> {
     let mut groups: BTreeMap<String, Vec<(String, StreamFile)>> = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(LogError::io(folder))? {
-        let path = entry.map_err(LogError::io(folder))?.path();
+    for path in paths {
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(name) = name.and_then(LogFileName::parse) {
             let file = StreamFile {
@@ -120,7 +140,7 @@ fn group(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
         files.extend(shared.iter().cloned());
         assemble(folder, files)
     });
-    Ok(streams.collect())
+    streams.collect()
 }
 
 fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles {

@@ -8,6 +8,7 @@
 //! retry = "0.00:00:10"              # wait before a log or a source is tried again
 //! kept_back = 50                    # newest logs that are never replayed
 //! truncate = "0.00:03:00"           # how often logs that are not needed any more are deleted
+//! remote = { identity = "/etc/scr/key" }   # how addresses are reached, beside what the environment says
 //!
 //! [[copy]]
 //! name = "First Storage Group"
@@ -22,6 +23,7 @@
 use crate::error::{StandbyError, at};
 use crate::lag::Lag;
 use crate::rules::KEPT_BACK;
+use crate::source::{has_password, is_address};
 use crate::state::replace_file;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +62,20 @@ pub struct Service {
     pub kept_back: u32,
     /// How often logs that are not needed any more are deleted.
     pub truncate: Lag,
+    /// How addresses are reached.
+    pub remote: Remote,
+}
+
+/// How sources behind an address are reached. Passwords and keys are not kept here: they come from the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Remote {
+    /// SFTP: the private key to use instead of those of the ssh configuration.
+    pub identity: Option<String>,
+    /// SFTP: what to do about a host that is not known: `strict`, `add` or `accept`.
+    pub known_hosts: Option<String>,
+    /// S3, Google, Azure: the endpoint, if it is not that of the public cloud.
+    pub endpoint: Option<String>,
 }
 
 impl Default for Service {
@@ -69,6 +85,7 @@ impl Default for Service {
             retry: Lag::from_seconds(10),
             kept_back: KEPT_BACK,
             truncate: Lag::from_seconds(180),
+            remote: Remote::default(),
         }
     }
 }
@@ -260,11 +277,19 @@ impl CopyConfig {
             &self.target.database,
             &inspector,
         ];
-        if let Some(path) = source
-            .into_iter()
-            .chain(target)
-            .find(|path| !path.is_absolute())
-        {
+        let addresses = source.iter().filter(|path| is_address(path)).count();
+        if addresses != 0 && addresses != source.len() {
+            return Err(
+                self.wrong("logs, system and database of a source are all paths or all addresses")
+            );
+        }
+        if source.iter().any(|path| has_password(path)) {
+            return Err(self.wrong(
+                "a password does not belong into the configuration: EDBCOPY_PASSWORD holds it",
+            ));
+        }
+        let source_paths = source.into_iter().filter(|path| !is_address(path));
+        if let Some(path) = source_paths.chain(target).find(|path| !path.is_absolute()) {
             return Err(self.wrong(format!("{} is not an absolute path", path.display())));
         }
         for path in target {
@@ -286,16 +311,41 @@ impl CopyConfig {
 
 /// Adds a copy to the configuration at `path`, which is made if there is none; what stands there stays as it is.
 pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
+    let new = table(copy);
     edit(path, |copies| {
-        let item = toml_edit::ser::to_document(copy).map_err(|error| error.to_string())?;
-        let mut table = item.as_table().clone();
-        for part in ["source", "target"] {
-            if let Some(Item::Table(inner)) = table.get(part).cloned() {
-                let inline = toml_edit::value(inner.into_inline_table());
-                table.insert(part, inline);
-            }
+        copies.push(new?);
+        Ok(())
+    })
+}
+
+/// A copy as it is written.
+fn table(copy: &CopyConfig) -> Result<toml_edit::Table, String> {
+    let item = toml_edit::ser::to_document(copy).map_err(|error| error.to_string())?;
+    let mut table = item.as_table().clone();
+    for part in ["source", "target"] {
+        if let Some(Item::Table(inner)) = table.get(part).cloned() {
+            let inline = toml_edit::value(inner.into_inline_table());
+            table.insert(part, inline);
         }
-        copies.push(table);
+    }
+    Ok(table)
+}
+
+/// Puts `copy` in the place of the copy that has its name in the configuration at `path`.
+pub fn replace_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
+    let new = table(copy);
+    edit(path, |copies| {
+        let new = new?;
+        let is_it = |found: &toml_edit::Table| {
+            let name = found.get("name").and_then(Item::as_str);
+            name.is_some_and(|name| name.eq_ignore_ascii_case(&copy.name))
+        };
+        let place = copies.iter_mut().find(|found| is_it(found));
+        let place = place.ok_or_else(|| format!("there is no copy {:?}", copy.name))?;
+        // What a person wrote above the copy stays.
+        let decor = place.decor().clone();
+        *place = new;
+        *place.decor_mut() = decor;
         Ok(())
     })
 }

@@ -1,5 +1,9 @@
-//! Where logs come from: the log folder of a storage group, local or mounted. It is only read.
+//! Where logs come from: the log folder of a storage group, local, mounted, or behind an address. It is only read.
 
+mod address;
+
+use crate::config::{Remote, SourceConfig};
+use address::AddressSource;
 use ese_format::Generation;
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_log::{FileRole, LogError, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
@@ -8,6 +12,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+pub(crate) use address::has_password;
+pub use address::{Variables, is_address, open_file};
 
 /// The logs of a stream, as their names and the header of the current log tell.
 #[derive(Debug, Clone)]
@@ -85,6 +92,14 @@ pub trait LogSource: Send {
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError>;
 }
 
+/// The logs that the copy with this configuration is made of.
+pub fn logs_of(source: &SourceConfig, remote: &Remote, variables: Variables) -> Box<dyn LogSource> {
+    if is_address(&source.logs) {
+        return Box::new(AddressSource::new(source, remote, variables));
+    }
+    Box::new(FolderSource::new(&source.logs, &source.base))
+}
+
 /// The logs of one stream in a folder.
 #[derive(Debug, Clone)]
 pub struct FolderSource {
@@ -138,25 +153,30 @@ impl LogSource for FolderSource {
 
 /// The stream `base` in `folder`; a folder without it has an empty listing.
 pub(crate) fn list(folder: &Path, base: &str) -> Result<Listing, LogError> {
+    match StreamFiles::find(folder, Some(base)) {
+        Ok(files) => Ok(listing(Some(files), header_of)),
+        Err(LogError::NoStream { .. }) => Ok(listing(None, header_of)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What `files` are; the header of the current log is read by `header`.
+fn listing(files: Option<StreamFiles>, header: impl Fn(&Path) -> Option<LogHeader>) -> Listing {
     let mut listing = Listing {
         named: BTreeMap::new(),
         current: None,
         naming: None,
     };
-    let files = match StreamFiles::find(folder, Some(base)) {
-        Ok(files) => files,
-        Err(LogError::NoStream { .. }) => return Ok(listing),
-        Err(error) => return Err(error),
-    };
+    let Some(files) = files else { return listing };
     for file in files.logs {
         if let FileRole::Generation { generation, .. } = file.role {
             listing.named.entry(generation).or_insert(file.path);
         }
     }
     let current = files.current.into_iter().next();
-    listing.current = current.and_then(|file| Some((file.path.clone(), header_of(&file.path)?)));
+    listing.current = current.and_then(|file| Some((file.path.clone(), header(&file.path)?)));
     listing.naming = Some(files.naming);
-    Ok(listing)
+    listing
 }
 
 /// The header of the log at `path` here, if it can be believed.

@@ -88,6 +88,16 @@ pub struct Suspension {
 pub struct Seeding {
     /// Since when.
     pub since: Timestamp,
+    /// The database that it is copied from.
+    pub from: PathBuf,
+    /// Whether old logs are removed first.
+    pub delete_existing: bool,
+    /// Whether what an older copy left is removed.
+    pub cleared: bool,
+    /// Bytes that have arrived.
+    pub arrived: u64,
+    /// Bytes of the database.
+    pub length: u64,
 }
 
 /// An incremental resynchronization.

@@ -187,6 +187,14 @@ fn waits(state: &State) -> Option<String> {
         Some(_) => return None,
         None => {}
     }
+    if let Some(Seeding {
+        arrived, length, ..
+    }) = &state.seeding
+    {
+        return Some(format!(
+            "the seeding: {arrived} of {length} bytes have arrived (`scr update` goes on if it was interrupted)"
+        ));
+    }
     if let Some(suspended) = &state.suspended {
         return Some(format!("`scr resume`, since {}", suspended.since));
     }

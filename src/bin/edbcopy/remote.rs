@@ -35,20 +35,12 @@ impl RemoteArguments {
         })
     }
 
-    /// Credentials from the environment, where the tools of each service look for them. Those of S3 and Google are
-    /// found by the client itself, those of SFTP by ssh.
     fn settings(&self) -> RemoteSettings {
-        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         RemoteSettings {
             identity: self.identity.clone(),
             known_hosts: Some(self.known_hosts.clone()),
-            user: variable("EDBCOPY_USER"),
-            password: variable("EDBCOPY_PASSWORD"),
-            account: variable("AZURE_STORAGE_ACCOUNT"),
-            account_key: variable("AZURE_STORAGE_KEY"),
-            sas_token: variable("AZURE_STORAGE_SAS_TOKEN"),
             endpoint: self.endpoint.clone(),
-            emulator: variable("STORAGE_EMULATOR_HOST"),
+            ..RemoteSettings::from_variables(|name| env::var(name).ok())
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth tells it.
 
-use crate::copies::{load, statuses};
+use crate::copies::{load, logs_of, statuses};
 use console::{Exit, Failure, Output};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_log::{FileRole, StreamFiles};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use standby::config::{Configuration, CopyConfig};
-use standby::source::{FolderSource, LogSource};
 use standby::state::Trouble;
 use standby::status::CopyStatus;
 use std::collections::BTreeSet;
@@ -51,7 +50,7 @@ pub(crate) fn run(
     let mut checks = Vec::new();
     for status in statuses(&configuration, &arguments.names)? {
         if let Ok(copy) = configuration.copy(&status.name) {
-            checks.extend(check(copy, &status, arguments));
+            checks.extend(check(&configuration, copy, &status, arguments));
         }
     }
     let health = Health {
@@ -75,7 +74,12 @@ fn warnings(configuration: &Configuration) -> Vec<String> {
     warnings
 }
 
-fn check(copy: &CopyConfig, status: &CopyStatus, arguments: &Arguments) -> Vec<Check> {
+fn check(
+    configuration: &Configuration,
+    copy: &CopyConfig,
+    status: &CopyStatus,
+    arguments: &Arguments,
+) -> Vec<Check> {
     let result = |check, outcome: Result<(), String>| Check {
         copy: copy.name.clone(),
         check,
@@ -84,7 +88,7 @@ fn check(copy: &CopyConfig, status: &CopyStatus, arguments: &Arguments) -> Vec<C
     };
     vec![
         result("ServiceRunning", served(status)),
-        result("SourceReachable", reachable(copy)),
+        result("SourceReachable", reachable(configuration, copy)),
         result("CopySuspended", not_suspended(status)),
         result("CopyFailed", not_failed(status)),
         result("CopyQueueLength", queue(status, arguments.copy_queue)),
@@ -102,8 +106,8 @@ fn served(status: &CopyStatus) -> Result<(), String> {
     }
 }
 
-fn reachable(copy: &CopyConfig) -> Result<(), String> {
-    let source = FolderSource::new(&copy.source.logs, &copy.source.base);
+fn reachable(configuration: &Configuration, copy: &CopyConfig) -> Result<(), String> {
+    let source = logs_of(configuration, copy);
     let listing = source.list().map_err(|error| error.to_string())?;
     if listing.named.is_empty() && listing.current.is_none() {
         let (folder, base) = (copy.source.logs.display(), &copy.source.base);

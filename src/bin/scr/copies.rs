@@ -4,6 +4,7 @@ use console::{Exit, Failure};
 use jiff::Timestamp;
 use standby::StandbyError;
 use standby::config::{Configuration, CopyConfig};
+use standby::source::{self, LogSource};
 use standby::state::StateFile;
 use standby::status::{CopyStatus, status};
 use std::path::Path;
@@ -16,6 +17,16 @@ pub(crate) fn load(path: &Path) -> Result<Configuration, Failure> {
 /// The state of a copy.
 pub(crate) fn state_of(configuration: &Configuration, copy: &CopyConfig) -> StateFile {
     StateFile::new(&configuration.state, copy.file_name())
+}
+
+/// The logs that a copy is made of.
+pub(crate) fn logs_of(configuration: &Configuration, copy: &CopyConfig) -> Box<dyn LogSource> {
+    source::logs_of(&copy.source, &configuration.service.remote, variable)
+}
+
+/// Where credentials of stores are looked up.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// How the copies with these names stand; all of them, if no name is given.

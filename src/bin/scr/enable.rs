@@ -1,10 +1,13 @@
 //! `scr enable`: adds a copy to the configuration, as Enable-StorageGroupCopy does.
 
-use crate::copies::{failure, load, state_of};
+use crate::copies::{failure, load, state_of, variable};
+use crate::update::{answer, bring};
 use console::{Exit, Failure, Output};
+use edb_copy::ReadPolicy;
 use serde::Serialize;
 use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy};
 use standby::lag::Lag;
+use standby::seed::{SeedError, Wish};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +19,7 @@ pub(crate) struct Arguments {
     /// The server that is copied, as people call it
     #[arg(long, value_name = "MACHINE")]
     source: String,
-    /// Folder of its logs, local or mounted
+    /// Folder of its logs, local, mounted, or the address of one: sftp://, s3://, azblob://, gcs://, webdav://
     #[arg(long, value_name = "FOLDER")]
     source_logs: PathBuf,
     /// Folder of its checkpoint (default: that of the logs)
@@ -46,6 +49,12 @@ pub(crate) struct Arguments {
     /// How much older a log must be to be deleted from the copy
     #[arg(long, value_name = "TIME", default_value = "0.00:00:00")]
     truncation_lag: Lag,
+    /// Do not seed the database now: `scr update` does it later
+    #[arg(long)]
+    seeding_postponed: bool,
+    /// Seed from this database: a backup, a snapshot, another copy (default: that of the source)
+    #[arg(long, value_name = "FILE", conflicts_with = "seeding_postponed")]
+    seed_from: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,13 +96,34 @@ pub(crate) fn run(
     let configuration = load(config)?;
     let known = state_of(&configuration, &copy).update(|_| ());
     known.map_err(|error| failure(&error))?;
-    let enabled = Enabled {
+    let there = copy.target.database.exists();
+    let seeded = (!arguments.seeding_postponed && !there).then(|| {
+        let wish = Wish {
+            from: arguments.seed_from,
+            delete_existing: false,
+            manual_resume: false,
+            not_in_use: false,
+            read: ReadPolicy::default(),
+            variables: variable,
+        };
+        bring(&configuration, &copy, &wish, output)
+    });
+    let mut enabled = Enabled {
         copy,
         config: config.to_owned(),
         warnings: configuration.warnings(),
     };
+    if let Some(Err(error)) = &seeded {
+        let warning = format!("not seeded: {error}; `scr update` seeds it");
+        enabled.warnings.push(warning);
+    }
     output.answer("edbkit.scr-enable/1", &enabled, &enabled)?;
-    Ok(Exit::Clean)
+    match seeded {
+        None => Ok(Exit::Clean),
+        Some(Ok(report)) => answer(&report, output),
+        Some(Err(SeedError::Interrupted)) => Ok(Exit::Interrupted),
+        Some(Err(_)) => Ok(Exit::Finding),
+    }
 }
 
 impl Display for Enabled {

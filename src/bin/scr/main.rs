@@ -4,11 +4,13 @@ mod check;
 mod copies;
 mod disable;
 mod enable;
+mod failback;
 mod order;
 mod replaying;
 mod restore;
 mod run;
 mod status;
+mod update;
 
 use clap::{Parser, Subcommand};
 use console::{RunOptions, ShellCommand};
@@ -37,7 +39,9 @@ enum Command {
     Status(status::Arguments),
     Check(check::Arguments),
     Restore(restore::Arguments),
+    Failback(failback::Arguments),
     Run(run::Arguments),
+    Update(update::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
 }
@@ -55,7 +59,9 @@ fn main() -> ExitCode {
                 Command::Status(arguments) => status::run(config, &arguments, output),
                 Command::Check(arguments) => check::run(config, &arguments, output),
                 Command::Restore(arguments) => restore::run(config, &arguments, output),
+                Command::Failback(arguments) => failback::run(config, &arguments, output),
                 Command::Run(arguments) => run::run(config, &arguments, output),
+                Command::Update(arguments) => update::run(config, &arguments, output),
                 Command::Shell(shell) => shell.print::<Program>(),
             }
         },

@@ -1,6 +1,6 @@
 //! `scr restore`: activates a copy, as Restore-StorageGroupCopy does, up to a database that can be mounted.
 
-use crate::copies::{failure, load};
+use crate::copies::{failure, load, logs_of};
 use console::{Exit, Failure, Output};
 use ese_format::JetError;
 use ese_replay::output::OutputError;
@@ -8,7 +8,6 @@ use ese_replay::recovery::RecoveryError;
 use standby::activate::{ActivateError, Wish, activate, preview};
 use standby::clock::SystemClock;
 use standby::replay::ReplayFailure;
-use standby::source::FolderSource;
 use std::path::{Path, PathBuf};
 
 /// Activate a copy (Restore-StorageGroupCopy): fetch what its source still has, recover the database, prove it, tell
@@ -47,18 +46,11 @@ pub(crate) fn run(
         to: arguments.to.clone(),
         threads: output.threads(),
     };
-    let source = FolderSource::new(&copy.source.logs, &copy.source.base);
+    let source = logs_of(&configuration, copy);
     let bar = output.bar(0, "Reading");
     let result = match arguments.dry_run {
-        true => preview(&configuration, copy, &source, &wish, &SystemClock, &bar),
-        false => activate(
-            &configuration,
-            copy,
-            Box::new(source),
-            &wish,
-            &SystemClock,
-            &bar,
-        ),
+        true => preview(&configuration, copy, &*source, &wish, &SystemClock, &bar),
+        false => activate(&configuration, copy, source, &wish, &SystemClock, &bar),
     };
     drop(bar);
     let report = match result {

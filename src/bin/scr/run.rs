@@ -1,12 +1,11 @@
 //! `scr run`: the service. It serves every copy of the configuration, which it reads anew before every round.
 
-use crate::copies::{failure, load, state_of};
+use crate::copies::{failure, load, logs_of, state_of};
 use crate::replaying::{Shared, SourcesSeen};
 use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::source::FolderSource;
 use standby::status::{CopyStatus, Summary, Table, status};
 use standby::{Copy, Replayer, StandbyError, metrics};
 use std::collections::BTreeMap;
@@ -251,8 +250,8 @@ impl Service {
 }
 
 fn open(configuration: &Configuration, config: &CopyConfig) -> Result<Served, StandbyError> {
-    let source = FolderSource::new(&config.source.logs, &config.source.base);
-    let copy = Copy::open(config, &configuration.state, Box::new(source), &SystemClock)?;
+    let source = logs_of(configuration, config);
+    let copy = Copy::open(config, &configuration.state, source, &SystemClock)?;
     info!(copy = config.name, source = %config.source.logs.display(), "served");
     let replayer = Arc::new(Mutex::new(copy.replayer()));
     Ok(Served { copy, replayer })

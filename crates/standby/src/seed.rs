@@ -1,0 +1,593 @@
+//! Seeding: the database of a copy is brought to its place, by `edb-copy` beneath.
+//!
+//! ```text
+//! judge the source -> order in the state -> service lets go -> old files -> logs only there -> database -> served again
+//!                     Seeding                                  removed      inspected          resumable
+//! ```
+//!
+//! Nothing is changed before the source was found good and its logs obtainable. From the order on, the state says that
+//! the copy is being seeded, whatever ends the process; the same call goes on. Every step can be done twice.
+//!
+//! What makes a good source ("Seeding", Exchange 2007 SP1, and the header of the database): one that was shut down
+//! cleanly, or a backup or another copy that needs recovery, whose required logs can be had. The database that the
+//! source's own server works on is neither.
+
+use crate::clock::Clock;
+use crate::config::{Configuration, CopyConfig};
+use crate::copy::{database_header, following, listing_of};
+use crate::error::{StandbyError, at};
+use crate::inspect::{Expected, Link, inspect};
+use crate::replay::first_needed;
+use crate::source::{Listing, LogSource, Variables, is_address, list, logs_of, open_file};
+use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
+use edb_copy::{
+    CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, ReadPolicy, Reader, Source,
+    TargetPaths,
+};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
+use ese_format::file_kind::FileKind;
+use ese_format::{Generation, JetError, Progress};
+use ese_log::StreamFiles;
+use serde::Serialize;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// A service lets go of a copy before its next pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the progress is written into the state.
+const REPORTED_EVERY: Duration = Duration::from_secs(1);
+
+/// What is wished of a seeding.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// A path or an address of a database to seed from; the source's own unless it is given.
+    pub from: Option<PathBuf>,
+    /// Remove logs, checkpoint and database that are at the target.
+    pub delete_existing: bool,
+    /// Leave the copy suspended afterwards.
+    pub manual_resume: bool,
+    /// The source's database needs recovery, but no server works on it.
+    pub not_in_use: bool,
+    /// How the source is read.
+    pub read: ReadPolicy,
+    /// Where credentials are looked up.
+    pub variables: Variables,
+}
+
+/// Why a copy is not seeded.
+#[derive(Debug, Error)]
+pub enum SeedError {
+    /// Configuration or state stand against it, or a file of ours cannot be handled.
+    #[error(transparent)]
+    Standby(#[from] StandbyError),
+    /// The database cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// It is not done, and nothing was changed.
+    #[error("{reason}")]
+    Refused {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        advice: String,
+        /// The engine's error, where it has one.
+        jet: Option<JetError>,
+    },
+    /// It was interrupted; the same call goes on.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn refused(reason: impl Into<String>, advice: impl Into<String>) -> SeedError {
+    SeedError::Refused {
+        reason: reason.into(),
+        advice: advice.into(),
+        jet: None,
+    }
+}
+
+/// What came of a seeding.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The copy.
+    pub name: String,
+    /// The first log that the database needs.
+    pub first_needed: Generation,
+    /// Logs that the source does not have any more, and that were taken from beside the seed.
+    pub logs_taken: u32,
+    /// Old files that were removed.
+    pub removed: u32,
+    /// Whether `scr resume` is needed.
+    pub suspended: bool,
+    /// How the database was copied.
+    pub database: CopyReport,
+}
+
+/// Seeds the copy `config`, or goes on with it.
+pub fn seed(
+    configuration: &Configuration,
+    config: &CopyConfig,
+    wish: &Wish,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Result<Report, SeedError> {
+    let state = StateFile::new(&configuration.state, config.file_name());
+    let before = state.read()?;
+    let from = place_of(config, &before, wish)?;
+    let remote = &configuration.service.remote;
+    let open = || open_file(&from, remote, wish.variables);
+    let source = wish.read.persist(progress, open);
+    let source = source.map_err(|error| CopyError::Source {
+        name: shown(&from),
+        error,
+    })?;
+    let header = header_of(&source, wish, progress)?;
+    in_use(config, &from, &header, wish)?;
+    let logs = logs_of(&config.source, remote, wish.variables);
+    let plan = Plan::make(config, &from, &header, &*logs, wish)?;
+    if before.seeding.is_none() {
+        nothing_in_the_way(config, wish)?;
+    }
+    let order = Order::give(&state, &before, &from, &source, wish, clock)?;
+    let removed = order.clear(config, wish)?;
+    let logs_taken = plan.take_logs(config, clock)?;
+    let database = order.copy(config, source, wish, progress)?;
+    let suspended = order.end(&state, config, wish, clock)?;
+    Ok(Report {
+        name: config.name.clone(),
+        first_needed: plan.first,
+        logs_taken,
+        removed,
+        suspended,
+        database,
+    })
+}
+
+/// What is seeded from: what was wished, or what an interrupted seeding had begun with, or the source's own database.
+fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, SeedError> {
+    if state.activation.is_some() {
+        let problem = "was activated: its database is in use here; `scr failback` turns the replication round";
+        let name = config.name.clone();
+        return Err(StandbyError::NotNow { name, problem }.into());
+    }
+    let begun = state.seeding.as_ref().map(|seeding| &seeding.from);
+    match (&wish.from, begun) {
+        (Some(wished), Some(begun)) if wished != begun && !wish.delete_existing => Err(refused(
+            format!("a seeding from {} was begun and did not end", shown(begun)),
+            "the same command as then goes on; --delete-existing-files begins anew",
+        )),
+        (Some(wished), _) => Ok(wished.clone()),
+        (None, Some(begun)) => Ok(begun.clone()),
+        (None, None) => Ok(config.source.database.clone()),
+    }
+}
+
+fn shown(place: &Path) -> String {
+    place.display().to_string()
+}
+
+fn header_of(
+    source: &Arc<dyn Source>,
+    wish: &Wish,
+    progress: &dyn Progress,
+) -> Result<DatabaseHeader, SeedError> {
+    let most = source.stamp().length.min(HEADERS_MAX as u64);
+    let mut reader = Reader::new(Arc::clone(source), wish.read.clone());
+    let start = reader.read(0..most, Vec::new(), progress)?;
+    if progress.should_stop() {
+        return Err(SeedError::Interrupted);
+    }
+    if FileKind::detect(&start) != FileKind::Database {
+        let reason = format!("{} is not a database", source.name());
+        return Err(refused(reason, "name a database, or a backup of one"));
+    }
+    let copies = HeaderCopies::read(&start);
+    let header = copies.good().map(|copy| copy.fields.clone());
+    header.ok_or_else(|| SeedError::Refused {
+        reason: format!("{}: both copies of its header are damaged", source.name()),
+        advice: "seed from another copy".into(),
+        jet: Some(JetError::READ_VERIFY_FAILURE),
+    })
+}
+
+/// Refuses the database that the source's server works on.
+fn in_use(
+    config: &CopyConfig,
+    from: &Path,
+    header: &DatabaseHeader,
+    wish: &Wish,
+) -> Result<(), SeedError> {
+    let own = &config.source.database;
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let same = from == own || (!is_address(own) && canonical(from) == canonical(own));
+    let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
+    let recoverable = header.state.needs_recovery() && (!same || wish.not_in_use);
+    if clean || recoverable {
+        return Ok(());
+    }
+    Err(SeedError::Refused {
+        reason: format!(
+            "{} is in the state {}: its server works on it, or did not shut it down",
+            shown(from),
+            header.state
+        ),
+        advice: "dismount it for the time of the copy, or seed from a backup or a snapshot with --from; if its server is \
+                 down, --not-in-use takes it with its logs"
+            .into(),
+        jet: Some(JetError::DATABASE_DIRTY_SHUTDOWN),
+    })
+}
+
+/// Which logs the seed needs, and where they come from.
+struct Plan {
+    /// The first log that shipping has to bring.
+    first: Generation,
+    /// Logs that only lie beside the seed.
+    beside: Vec<(Generation, PathBuf)>,
+}
+
+impl Plan {
+    fn make(
+        config: &CopyConfig,
+        from: &Path,
+        header: &DatabaseHeader,
+        logs: &dyn LogSource,
+        wish: &Wish,
+    ) -> Result<Plan, SeedError> {
+        let listing = logs.list().ok();
+        same_stream(config, header, listing.as_ref(), logs)?;
+        let first = first_needed(header);
+        // A clean database is continued by the log in which it was shut down.
+        let last = match header.state.needs_recovery() {
+            true => header.max_required,
+            false => first,
+        };
+        let mut plan = Plan {
+            first,
+            beside: Vec::new(),
+        };
+        let empty = |listing: &Listing| listing.named.is_empty() && listing.current.is_none();
+        if !header.state.needs_recovery() && listing.as_ref().is_none_or(empty) {
+            return Ok(plan);
+        }
+        let here = match wish.delete_existing || !config.target.logs.exists() {
+            true => None,
+            false => Some(listing_of(config)?),
+        };
+        let beside = match (is_address(from), from.parent()) {
+            (false, Some(folder)) => list(folder, &config.source.base).ok(),
+            _ => None,
+        };
+        for generation in (first.0..=last.0).map(Generation) {
+            let shipped = [&listing, &here].into_iter().flatten();
+            if { shipped }.any(|listing| listing.find(generation).is_some()) {
+                continue;
+            }
+            let beside = beside
+                .as_ref()
+                .and_then(|beside| beside.named.get(&generation));
+            match beside {
+                Some(path) => plan.beside.push((generation, path.clone())),
+                None => return Err(log_is_gone(from, first, last, generation)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Puts the logs that only lie beside the seed into the log folder, each after its inspection.
+    fn take_logs(&self, config: &CopyConfig, clock: &dyn Clock) -> Result<u32, SeedError> {
+        let mut before: Option<Link> = None;
+        for (generation, path) in &self.beside {
+            let follows = |link: &Link| following(link.generation) == *generation;
+            let expected = Expected {
+                generation: *generation,
+                before: before.as_ref().filter(|link| follows(link)),
+                ..Expected::default()
+            };
+            before = Some(take_log(config, path, expected, clock)?);
+        }
+        Ok(self.beside.len() as u32)
+    }
+}
+
+fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generation) -> SeedError {
+    SeedError::Refused {
+        reason: format!(
+            "{} needs the log generations {first} to {last} ({first:#x} to {last:#x}), and {gone} ({gone:#x}) is neither at \
+             the source nor beside it",
+            shown(from),
+        ),
+        advice: "put its logs beside it, or seed from a later copy".into(),
+        jet: Some(JetError::MISSING_LOG_FILE),
+    }
+}
+
+/// Brings one log that lies beside the seed into the log folder.
+fn take_log(
+    config: &CopyConfig,
+    path: &Path,
+    expected: Expected<'_>,
+    clock: &dyn Clock,
+) -> Result<Link, SeedError> {
+    let name = path.file_name().unwrap_or_default();
+    let logs = &config.target.logs;
+    let (raw, log) = (config.target.inspector().join(name), logs.join(name));
+    fs::copy(path, &raw).map_err(at(&raw))?;
+    let link = inspect(&raw, expected).map_err(|rejection| SeedError::Refused {
+        reason: format!("{}: {rejection}", path.display()),
+        advice: "the seed cannot be brought forward without this log".into(),
+        jet: Some(rejection.jet()),
+    })?;
+    let placed = fs::File::options()
+        .write(true)
+        .open(&raw)
+        .and_then(|file| {
+            file.set_modified(clock.now().into())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&raw, &log))
+        .and_then(|()| sync_folder(logs));
+    placed.map_err(at(&log))?;
+    Ok(link)
+}
+
+/// Refuses a database that belongs to another log stream than that of the source.
+fn same_stream(
+    config: &CopyConfig,
+    header: &DatabaseHeader,
+    listing: Option<&Listing>,
+    logs: &dyn LogSource,
+) -> Result<(), SeedError> {
+    let Some(listing) = listing else {
+        return Ok(());
+    };
+    let current = listing.current.as_ref().map(|(_, header)| header.signature);
+    let named = || logs.header(listing.named.values().next_back()?);
+    let stream = current.or_else(|| Some(named()?.signature));
+    match stream {
+        Some(stream) if !header.log_signature.is_null() && stream != header.log_signature => {
+            Err(SeedError::Refused {
+                reason: format!(
+                    "the database belongs to another log stream than {}: {}, not {stream}",
+                    shown(&config.source.logs),
+                    header.log_signature
+                ),
+                advice: "name the database of this storage group".into(),
+                jet: Some(JetError::BAD_LOG_SIGNATURE),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A database at the target is replaced only if that was asked for.
+fn nothing_in_the_way(config: &CopyConfig, wish: &Wish) -> Result<(), SeedError> {
+    let database = &config.target.database;
+    if wish.delete_existing || !database.exists() {
+        return Ok(());
+    }
+    let state =
+        database_header(database).map_or("damaged".to_owned(), |header| header.state.to_string());
+    Err(refused(
+        format!("{} exists already ({state})", shown(database)),
+        "--delete-existing-files replaces it and removes the logs of the copy",
+    ))
+}
+
+/// The order to seed, in the state, with the copy taken from the service.
+struct Order {
+    state: StateFile,
+    seeding: Seeding,
+    _service: ServiceLock,
+}
+
+impl Order {
+    fn give(
+        state: &StateFile,
+        before: &State,
+        from: &Path,
+        source: &Arc<dyn Source>,
+        wish: &Wish,
+        clock: &dyn Clock,
+    ) -> Result<Order, SeedError> {
+        let goes_on = before.seeding.clone().filter(|seeding| {
+            seeding.from == from && (seeding.delete_existing || !wish.delete_existing)
+        });
+        let seeding = goes_on.unwrap_or_else(|| Seeding {
+            since: clock.now(),
+            from: from.to_owned(),
+            delete_existing: wish.delete_existing,
+            cleared: false,
+            arrived: 0,
+            length: source.stamp().length,
+        });
+        state.update(|state| state.seeding = Some(seeding.clone()))?;
+        match state.serve_within(PATIENCE) {
+            Ok(service) => Ok(Order {
+                state: state.clone(),
+                seeding,
+                _service: service,
+            }),
+            Err(error) => {
+                // Nothing was done yet; another seeding that has the lock keeps its own order.
+                state.update(|state| state.seeding.clone_from(&before.seeding))?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Removes what an older copy left, once; gives how many files went.
+    fn clear(&self, config: &CopyConfig, wish: &Wish) -> Result<u32, SeedError> {
+        for folder in [
+            &config.target.logs,
+            &config.target.system,
+            &config.target.inspector(),
+        ] {
+            fs::create_dir_all(folder).map_err(at(folder))?;
+        }
+        if self.seeding.cleared {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        let paths = TargetPaths::new(&config.target.database);
+        // What an earlier copy to this place knew is not true any more.
+        removed += u32::from(remove(&paths.journal)?);
+        removed += u32::from(remove(&paths.partial)?);
+        if wish.delete_existing {
+            removed += remove_stream(
+                &config.target.logs,
+                &config.target.system,
+                &config.source.base,
+            )?;
+            removed += remove_stream(
+                &config.target.inspector(),
+                &config.target.inspector(),
+                &config.source.base,
+            )?;
+            removed += u32::from(remove(&config.target.database.with_extension("jfm"))?);
+        }
+        self.state.update(|state| {
+            if let Some(seeding) = &mut state.seeding {
+                seeding.cleared = true;
+            }
+        })?;
+        Ok(removed)
+    }
+
+    /// Brings the database; an older one is brought up to date.
+    fn copy(
+        &self,
+        config: &CopyConfig,
+        source: Arc<dyn Source>,
+        wish: &Wish,
+        progress: &dyn Progress,
+    ) -> Result<CopyReport, SeedError> {
+        let target = &config.target.database;
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(at(folder))?;
+        }
+        let options = CopyOptions {
+            delta: target.exists(),
+            allow_dirty: true,
+            read: wish.read.clone(),
+            ..CopyOptions::default()
+        };
+        let told = Told::new(&self.state, progress);
+        let open =
+            |options| FileCopy::open(Arc::clone(&source), &LocalDisk, target, options, &told);
+        let mut copy = match open(options.clone()) {
+            // What an interrupted seeding had brought is of another state of the source.
+            Err(CopyError::SourceChanged { .. }) => open(CopyOptions {
+                restart: true,
+                ..options
+            })?,
+            other => other?,
+        };
+        if !copy.run(&told)? {
+            told.tell();
+            return Err(SeedError::Interrupted);
+        }
+        copy.publish()?;
+        Ok(copy.report())
+    }
+
+    /// Gives the copy back to the service.
+    fn end(
+        self,
+        state: &StateFile,
+        config: &CopyConfig,
+        wish: &Wish,
+        clock: &dyn Clock,
+    ) -> Result<bool, SeedError> {
+        remove(&TargetPaths::new(&config.target.database).journal)?;
+        let rest = wish.manual_resume.then(|| Suspension {
+            since: clock.now(),
+            comment: Some("seeded; waits for `scr resume`".into()),
+        });
+        let suspended = rest.is_some();
+        state.update(|state| {
+            let generated = state.generated;
+            *state = State::default();
+            (state.generated, state.suspended) = (generated, rest);
+        })?;
+        Ok(suspended)
+    }
+}
+
+/// Removes a file; whether there was one.
+pub(crate) fn remove(path: &Path) -> Result<bool, StandbyError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+/// Removes the files of one log stream: its logs in `logs`, its checkpoint in `system`. The newest logs go last, so that
+/// a kill leaves no hole.
+pub(crate) fn remove_stream(logs: &Path, system: &Path, base: &str) -> Result<u32, StandbyError> {
+    let mut removed = 0;
+    if let Ok(files) = StreamFiles::find(system, Some(base)) {
+        for file in &files.checkpoints {
+            removed += u32::from(remove(&file.path)?);
+        }
+    }
+    if let Ok(files) = StreamFiles::find(logs, Some(base)) {
+        for file in files.leftovers.iter().chain(files.in_order()) {
+            removed += u32::from(remove(&file.path)?);
+        }
+        sync_folder(logs).map_err(at(logs))?;
+    }
+    Ok(removed)
+}
+
+/// Progress that also stands in the state, for `scr status`.
+struct Told<'a> {
+    state: &'a StateFile,
+    progress: &'a dyn Progress,
+    arrived: AtomicU64,
+    last: Mutex<Instant>,
+}
+
+impl<'a> Told<'a> {
+    fn new(state: &'a StateFile, progress: &'a dyn Progress) -> Self {
+        Told {
+            state,
+            progress,
+            arrived: AtomicU64::new(0),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn tell(&self) {
+        let arrived = self.arrived.load(Ordering::Relaxed);
+        // The copy's own journal is what counts; a progress that could not be written harms nobody.
+        let _ = self.state.update(|state| {
+            if let Some(seeding) = &mut state.seeding {
+                seeding.arrived = arrived;
+            }
+        });
+    }
+}
+
+impl Progress for Told<'_> {
+    fn advance(&self, bytes: u64) {
+        self.progress.advance(bytes);
+        self.arrived.fetch_add(bytes, Ordering::Relaxed);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= REPORTED_EVERY {
+            *last = Instant::now();
+            drop(last);
+            self.tell();
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.progress.should_stop()
+    }
+}

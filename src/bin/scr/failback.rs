@@ -1,0 +1,113 @@
+//! `scr failback`: brings the database back to the first server, and sets the replication up anew.
+
+use crate::copies::{failure, load};
+use crate::update::not_copied;
+use console::{Exit, Failure, Output};
+use standby::clock::SystemClock;
+use standby::failback::{FailbackError, Report, Wish, failback};
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// Bring the dismounted database back to the first server, prove it, remove its old logs there, and set up replication
+/// in the reverse direction
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name of the copy
+    name: String,
+    /// The database that goes back (default: the activated one)
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The database will be mounted at the first server: keep the direction of the replication
+    #[arg(long, conflicts_with_all = ["logs", "base"])]
+    home: bool,
+    /// Folder in which the standby's server will write its logs, to be replicated (default: that of the copy)
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
+    /// Base name of these logs (default: that of the copy)
+    #[arg(long)]
+    base: Option<String>,
+}
+
+/// Runs the command. Exit 0: proved and configured; 1: not proved, its old logs are still there; 5: refused.
+pub(crate) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let configuration = load(config)?;
+    let copy = configuration
+        .copy(&arguments.name)
+        .map_err(|error| failure(&error))?;
+    let wish = Wish {
+        from: arguments.from.clone(),
+        home: arguments.home,
+        logs: arguments.logs.clone(),
+        base: arguments.base.clone(),
+        ..Wish::default()
+    };
+    let bar = output.bar(0, &format!("Failing back {}", copy.name));
+    let done = failback(config, &configuration, copy, &wish, &SystemClock, &bar);
+    drop(bar);
+    let report = done.map_err(|error| not_back(&error))?;
+    output.answer("edbkit.scr-failback/1", &report, &Shown(&report))?;
+    Ok(Exit::Clean)
+}
+
+fn not_back(error: &FailbackError) -> Failure {
+    let message = error.to_string();
+    match error {
+        FailbackError::Standby(error) => failure(error),
+        FailbackError::Copy(error) => not_copied(error),
+        FailbackError::Refused { advice, jet, .. } => {
+            let failure = Failure::new(Exit::Refused, message).advise(*advice);
+            match jet {
+                Some(jet) => failure.jet(*jet),
+                None => failure,
+            }
+        }
+        FailbackError::NotProved { .. } => Failure::new(Exit::Finding, message).advise(
+            "the disk or what is between loses data: do not mount it; the old logs are still there",
+        ),
+        FailbackError::Interrupted => {
+            Failure::new(Exit::Interrupted, message).advise("the same command goes on")
+        }
+    }
+}
+
+struct Shown<'a>(&'a Report);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report {
+            name,
+            database,
+            proved,
+            removed,
+            replication,
+        } = self.0;
+        let (source, target) = (&replication.source, &replication.target);
+        if let Some(database) = database {
+            writeln!(
+                f,
+                "{name}: {} is back at {}",
+                database.source.name,
+                database.target.display()
+            )?;
+            writeln!(
+                f,
+                "Copied: {} bytes, {} of them written; proved: {proved} bytes read back; {removed} old logs removed",
+                database.bytes_arrived, database.bytes_written
+            )?;
+        } else {
+            writeln!(f, "{name}: the database was back already")?;
+        }
+        writeln!(
+            f,
+            "Replication: {} ({}) -> {} ({}), suspended until `scr resume`",
+            source.machine,
+            source.logs.display(),
+            target.machine,
+            target.logs.display()
+        )
+    }
+}

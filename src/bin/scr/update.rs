@@ -1,0 +1,153 @@
+//! `scr update`: seeds or reseeds a copy, as Update-StorageGroupCopy does.
+
+use crate::copies::{failure, load, variable};
+use console::{Exit, Failure, Output};
+use edb_copy::{CopyError, ReadPolicy};
+use standby::clock::SystemClock;
+use standby::config::{Configuration, CopyConfig};
+use standby::seed::{Report, SeedError, Wish, seed};
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// Seed or reseed a copy (Update-StorageGroupCopy): bring its database; the same command goes on after an interruption
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name of the copy
+    name: String,
+    /// Seed from this database, a path or an address: a backup, a snapshot, another copy (default: that of the source,
+    /// which must be dismounted)
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Remove the logs and the checkpoint of the copy, and replace its database; only pages that differ are written
+    #[arg(long)]
+    delete_existing_files: bool,
+    /// Leave the copy suspended afterwards, until `scr resume`
+    #[arg(long)]
+    manual_resume: bool,
+    /// The source's database was not shut down, but its server is down: take it with its logs
+    #[arg(long)]
+    not_in_use: bool,
+    /// Try an error that may pass this often again, waiting longer each time
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: u32,
+}
+
+/// Runs the command. Exit 0: seeded; 5: refused, nothing was changed; 6: interrupted, the same command goes on.
+pub(crate) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let configuration = load(config)?;
+    let copy = configuration
+        .copy(&arguments.name)
+        .map_err(|error| failure(&error))?;
+    let wish = Wish {
+        from: arguments.from.clone(),
+        delete_existing: arguments.delete_existing_files,
+        manual_resume: arguments.manual_resume,
+        not_in_use: arguments.not_in_use,
+        read: ReadPolicy {
+            retries: arguments.retries,
+            ..ReadPolicy::default()
+        },
+        variables: variable,
+    };
+    let report = bring(&configuration, copy, &wish, output).map_err(|error| not_seeded(&error))?;
+    answer(&report, output)
+}
+
+/// Seeds, with a progress bar.
+pub(crate) fn bring(
+    configuration: &Configuration,
+    copy: &CopyConfig,
+    wish: &Wish,
+    output: &Output,
+) -> Result<Report, SeedError> {
+    let bar = output.bar(0, &format!("Seeding {}", copy.name));
+    seed(configuration, copy, wish, &SystemClock, &bar)
+}
+
+/// Tells what came of it.
+pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
+    output.answer("edbkit.scr-update/1", report, &Shown(report))?;
+    Ok(Exit::Clean)
+}
+
+fn not_seeded(error: &SeedError) -> Failure {
+    match error {
+        SeedError::Standby(error) => failure(error),
+        SeedError::Copy(error) => not_copied(error),
+        SeedError::Refused {
+            reason,
+            advice,
+            jet,
+        } => {
+            let failure = Failure::new(Exit::Refused, reason).advise(advice);
+            match jet {
+                Some(jet) => failure.jet(*jet),
+                None => failure,
+            }
+        }
+        SeedError::Interrupted => Failure::new(Exit::Interrupted, "the seeding was interrupted")
+            .advise("the same command goes on; until then the copy is not served"),
+    }
+}
+
+/// A database that could not be copied, for seeding and failback.
+pub(crate) fn not_copied(error: &CopyError) -> Failure {
+    let (exit, advice) = match error {
+        CopyError::Read { .. } | CopyError::Source { .. } | CopyError::Target { .. } => (
+            Exit::Io,
+            "what has arrived is kept: the same command goes on when that is mended",
+        ),
+        CopyError::BadPages { .. } => (
+            Exit::Finding,
+            "take another copy of the database while there is one",
+        ),
+        CopyError::SourceChanged { .. } => (
+            Exit::Refused,
+            "somebody writes to it: dismount it, and run the same command again",
+        ),
+        _ => (Exit::Refused, "`edbcopy status` tells what lies there"),
+    };
+    let failure = Failure::new(exit, error.to_string()).advise(advice);
+    match error.jet() {
+        Some(jet) => failure.jet(jet),
+        None => failure,
+    }
+}
+
+struct Shown<'a>(&'a Report);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report {
+            name,
+            first_needed,
+            logs_taken,
+            removed,
+            suspended,
+            database,
+        } = self.0;
+        writeln!(
+            f,
+            "{name}: seeded from {}: {}, {} bytes, {} of them written",
+            database.source.name,
+            database.target.display(),
+            database.bytes_arrived,
+            database.bytes_written
+        )?;
+        writeln!(
+            f,
+            "First log needed: {first_needed} ({first_needed:#x}); {logs_taken} logs taken from beside the seed, {removed} old files removed"
+        )?;
+        for remark in &database.remarks {
+            writeln!(f, "NOTE: {remark}")?;
+        }
+        if *suspended {
+            writeln!(f, "Suspended: `scr resume` lets it go on")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,399 @@
+//! Seeding and failback as a person does them: postponed, refused, interrupted, from a backup, and all the way back.
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod common;
+
+use ese_testkit::fixtures;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NAME: &str = "First Storage Group";
+const PAGE: usize = 4096;
+
+/// A first server with the storage group of a set made by the reference engine, and a place for a copy.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new(set: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        copy_all(
+            &fixtures::testdata_set(set).join("state"),
+            &folder.path().join("exa"),
+        );
+        Site { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn scr(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scr"));
+        command.arg("--config").arg(self.path("scr.toml"));
+        command.args(arguments).arg("--json").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that must end with this exit code; gives its JSON documents and what it said.
+    #[track_caller]
+    fn run(&self, exit: i32, arguments: &[&str]) -> (Vec<Value>, String) {
+        let output = self.scr(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {said}");
+        (documents(&output), said)
+    }
+
+    #[track_caller]
+    fn enable(&self, exit: i32, more: &[&str]) -> Vec<Value> {
+        let (logs, database) = (self.text("exa"), self.text("exa/db.edb"));
+        let (to_logs, to) = (self.text("exb"), self.text("exb/db.edb"));
+        let arguments = [
+            ["enable", NAME],
+            ["--source", "EXA"],
+            ["--source-logs", &logs],
+            ["--source-database", &database],
+            ["--base", "edb"],
+            ["--standby", "EXB"],
+            ["--logs", &to_logs],
+            ["--database", &to],
+        ];
+        let arguments: Vec<&str> = arguments
+            .as_flattened()
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
+        self.run(exit, &arguments).0
+    }
+
+    fn status(&self) -> Value {
+        let output = self.scr(&["status", NAME]).output().unwrap();
+        documents(&output).remove(0)
+    }
+
+    /// Names of the files of the copy.
+    fn copied(&self) -> Vec<String> {
+        names(&self.path("exb"))
+    }
+}
+
+fn documents(output: &Output) -> Vec<Value> {
+    let lines = std::str::from_utf8(&output.stdout).unwrap().lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fixtures::files_below(from) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let files = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
+    let mut names: Vec<String> = files
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+fn same(one: &Path, other: &Path) {
+    assert!(
+        fs::read(one).unwrap() == fs::read(other).unwrap(),
+        "{} differs",
+        other.display()
+    );
+}
+
+#[test]
+fn a_database_in_use_is_refused_and_a_copy_with_its_logs_is_not() {
+    let site = Site::new("crash-p8k");
+    copy_all(&site.path("exa"), &site.path("backup"));
+    site.enable(0, &["--seeding-postponed"]);
+    let (_, said) = site.run(5, &["update", NAME]);
+    assert!(
+        said.contains("Dirty Shutdown") && said.contains("-550"),
+        "{said}"
+    );
+    assert_eq!(site.status()["summary"], "initializing");
+    assert!(!site.path("exb/db.edb").exists());
+
+    let backup = site.text("backup/db.edb");
+    let (documents, _) = site.run(0, &["update", NAME, "--from", &backup]);
+    assert_eq!(documents[0]["schema"], "edbkit.scr-update/1");
+    assert_eq!(documents[0]["first_needed"], 13);
+    same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
+    assert_eq!(site.copied(), ["db.edb"], "nothing is left beside it");
+    // Shipping begins with the first log that the database needs, not with the oldest at the source.
+    site.run(0, &["run", "--once"]);
+    assert_eq!(site.status()["inspected"]["generation"], 22);
+    let logs = site.copied();
+    assert_eq!((logs[1].as_str(), logs.len()), ("edb0000D.log", 11));
+    site.run(0, &["status"]);
+}
+
+#[test]
+fn a_server_that_is_down_is_said_to_be_so() {
+    let site = Site::new("crash-p8k");
+    let warnings = site.enable(1, &[])[0]["warnings"].to_string();
+    assert!(warnings.contains("not seeded"), "{warnings}");
+    site.run(0, &["update", NAME, "--not-in-use", "--manual-resume"]);
+    same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
+    assert_eq!(site.status()["summary"], "suspended");
+    site.run(0, &["resume", NAME]);
+    site.run(0, &["run", "--once"]);
+    assert_eq!(site.status()["summary"], "healthy");
+}
+
+#[test]
+fn a_seed_without_its_logs_is_refused_until_they_lie_beside_it() {
+    let site = Site::new("crash-p8k");
+    fs::create_dir(site.path("backup")).unwrap();
+    fs::copy(site.path("exa/db.edb"), site.path("backup/db.edb")).unwrap();
+    fs::rename(site.path("exa/edb00010.log"), site.path("aside.log")).unwrap();
+    site.enable(0, &["--seeding-postponed"]);
+    let backup = site.text("backup/db.edb");
+    let update = ["update", NAME, "--from", &backup];
+    let (_, said) = site.run(5, &update);
+    assert!(
+        said.contains("16 (0x10)") && said.contains("-528"),
+        "{said}"
+    );
+    assert!(site.copied().is_empty());
+    fs::rename(site.path("aside.log"), site.path("backup/edb00010.log")).unwrap();
+    let (documents, _) = site.run(0, &update);
+    assert_eq!(documents[0]["logs_taken"], 1);
+    site.run(0, &["run", "--once"]);
+    assert_eq!(site.status()["inspected"]["generation"], 22);
+}
+
+#[test]
+fn what_is_at_the_target_goes_only_when_asked() {
+    let site = Site::new("crash-p8k");
+    copy_all(&site.path("exa"), &site.path("backup"));
+    let backup = site.text("backup/db.edb");
+    let enabled = site.enable(0, &["--seed-from", &backup]);
+    assert_eq!(enabled[1]["schema"], "edbkit.scr-update/1");
+    site.run(0, &["run", "--once"]);
+    let before = site.copied();
+    let update = ["update", NAME, "--from", &backup];
+    let (_, said) = site.run(5, &update);
+    assert!(said.contains("--delete-existing-files"), "{said}");
+    assert_eq!(site.copied(), before);
+    // A page was changed by somebody; only that is written.
+    let mut bytes = fs::read(site.path("exb/db.edb")).unwrap();
+    bytes[100 * 8192 + 500] ^= 1;
+    fs::write(site.path("exb/db.edb"), bytes).unwrap();
+    let again = [&update[..], &["--delete-existing-files"]].concat();
+    let (documents, _) = site.run(0, &again);
+    assert_eq!(documents[0]["removed"], 10, "{}", documents[0]);
+    assert_eq!(documents[0]["database"]["bytes_written"], 8192);
+    same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
+    assert_eq!(site.copied(), ["db.edb"]);
+    site.run(0, &["run", "--once"]);
+    assert_eq!(site.copied(), before);
+}
+
+#[test]
+fn a_database_of_another_stream_is_refused() {
+    let site = Site::new("crash-p8k");
+    site.enable(0, &["--seeding-postponed"]);
+    let other = fixtures::testdata_set("clean-p4k").join("state/db.edb");
+    let (_, said) = site.run(5, &["update", NAME, "--from", other.to_str().unwrap()]);
+    assert!(
+        said.contains("another log stream") && said.contains("-530"),
+        "{said}"
+    );
+    let log = site.text("exa/edb00010.log");
+    let (_, said) = site.run(5, &["update", NAME, "--from", &log]);
+    assert!(said.contains("not a database"), "{said}");
+    assert!(site.copied().is_empty());
+}
+
+/// The clean database of the set, made 96 MiB long.
+fn grow(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let pages = bytes.len() / PAGE;
+    bytes.resize(96 << 20, 0);
+    for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate().skip(pages) {
+        let noise = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        page[80..88].copy_from_slice(&noise.to_le_bytes());
+        assert!(ese_checksum::seal_page(page, number as u32 - 1));
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_seeding_that_is_killed_goes_on_and_the_copy_rests_meanwhile() {
+    let site = Site::new("clean-p4k");
+    grow(&site.path("exa/db.edb"));
+    site.enable(0, &["--seeding-postponed"]);
+    let mut random = 0x2545_f491_u64;
+    let mut killed_under_way = 0;
+    for _ in 0..30 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let mut seeding = site
+            .scr(&["update", NAME])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros((random >> 33) % 150_000));
+        let _ = seeding.kill();
+        if seeding.wait().unwrap().success() {
+            break;
+        }
+        let status = site.status();
+        if status["summary"] == "seeding" {
+            killed_under_way += 1;
+            assert!(status["waits"].as_str().unwrap().contains("scr update"));
+            // The service leaves it alone: no log comes to a copy without its database.
+            site.run(0, &["run", "--once"]);
+            assert!(
+                names(&site.path("exb"))
+                    .iter()
+                    .all(|name| !name.ends_with(".log"))
+            );
+        }
+    }
+    assert!(killed_under_way > 0, "no kill came at the right moment");
+    if site.status()["summary"] == "seeding" {
+        site.run(0, &["update", NAME]);
+    }
+    same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
+    assert!(
+        site.copied().iter().all(|name| !name.contains("edbcopy")),
+        "{:?}",
+        site.copied()
+    );
+    assert_ne!(site.status()["summary"], "seeding");
+}
+
+#[test]
+fn a_database_comes_back_to_the_first_server_and_replication_turns_round() {
+    let site = Site::new("crash-p8k");
+    site.enable(1, &[]);
+    site.run(0, &["update", NAME, "--not-in-use"]);
+    site.run(0, &["run", "--once"]);
+    // Before an activation the first server has the newer database.
+    let (_, said) = site.run(5, &["failback", NAME]);
+    assert!(said.contains("not activated"), "{said}");
+    let output = site.scr(&["restore", NAME]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    assert_eq!(site.status()["summary"], "disabled");
+    let recovered = fs::read(site.path("exb/db.edb")).unwrap();
+    let (documents, _) = site.run(0, &["failback", NAME]);
+    let report = &documents[0];
+    assert_eq!(report["schema"], "edbkit.scr-failback/1");
+    assert!(fs::read(site.path("exa/db.edb")).unwrap() == recovered);
+    assert_eq!(report["proved"], recovered.len());
+    assert_eq!(report["database"]["method"], "delta");
+    let left = names(&site.path("exa"));
+    assert!(
+        left.iter()
+            .all(|name| !name.ends_with(".log") && !name.ends_with(".chk")),
+        "{left:?}"
+    );
+    let replication = &report["replication"];
+    assert_eq!(replication["source"]["machine"], "EXB");
+    assert_eq!(replication["target"]["logs"], site.text("exa"));
+    let status = site.status();
+    assert_eq!(
+        (&status["source"], &status["summary"]),
+        (&"EXB".into(), &"suspended".into())
+    );
+    assert!(
+        status["suspended"]["comment"]
+            .as_str()
+            .unwrap()
+            .contains("EXB")
+    );
+    // What the standby's server writes from now on comes to the first one.
+    site.run(0, &["resume", NAME]);
+    site.run(0, &["run", "--once"]);
+}
+
+#[test]
+fn a_database_that_goes_home_keeps_the_direction() {
+    let site = Site::new("crash-p8k");
+    site.enable(1, &[]);
+    site.run(0, &["update", NAME, "--not-in-use"]);
+    let database = site.path("exb/db.edb");
+    let output = site
+        .scr(&["restore", NAME, "--force", "--try-source"])
+        .output()
+        .unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    // One that is mounted does not go anywhere.
+    let clean = fs::read(&database).unwrap();
+    fs::copy(
+        fixtures::testdata_set("crash-p8k").join("state/db.edb"),
+        &database,
+    )
+    .unwrap();
+    let (_, said) = site.run(5, &["failback", NAME, "--home"]);
+    assert!(
+        said.contains("Dirty Shutdown") && said.contains("-550"),
+        "{said}"
+    );
+    assert!(site.path("exa/edb00010.log").exists());
+    fs::write(&database, clean).unwrap();
+    let (documents, _) = site.run(0, &["failback", NAME, "--home"]);
+    assert_eq!(documents[0]["replication"]["source"]["machine"], "EXA");
+    same(&database, &site.path("exa/db.edb"));
+    assert!(!site.path("exa/edb00010.log").exists());
+    assert_eq!(site.status()["summary"], "suspended");
+}
+
+#[test]
+fn more_copies_than_advised_are_warned_about() {
+    let site = Site::new("crash-p8k");
+    let mut text = "state = \"state\"\n".to_owned();
+    for number in 0..51 {
+        let source = if number < 5 {
+            "exa"
+        } else {
+            &format!("ex{number}")
+        };
+        text += &format!(
+            "[[copy]]\nname = \"SG{number}\"\n\
+             source = {{ machine = \"EXA\", base = \"edb\", logs = \"/{source}\", system = \"/{source}\", database = \"/{source}/a.edb\" }}\n\
+             target = {{ machine = \"EXB\", logs = \"/exb/{number}\", system = \"/exb/{number}\", database = \"/exb/{number}/a.edb\" }}\n"
+        );
+    }
+    fs::write(site.path("scr.toml"), text).unwrap();
+    let (documents, _) = site.run(1, &["check"]);
+    let warnings: Vec<&str> = documents[0]["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "5 targets copy /exa: more than 4 are not advised",
+            "51 copies are served here: more than 50 are not advised"
+        ]
+    );
+}
