@@ -18,9 +18,10 @@ fn main() -> ExitCode {
         ["demo"] => demo(),
         ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
         ["log-stream", folder, count] => log_stream::write(Path::new(folder), count),
+        ["grow", folder, count, rate] => log_stream::grow(Path::new(folder), count, rate),
         _ => {
             eprintln!(
-                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT"
+                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT | grow FOLDER COUNT PER_SECOND"
             );
             return ExitCode::from(2);
         }
