@@ -21,6 +21,7 @@ pub mod metrics;
 mod obstacle;
 pub mod replay;
 pub mod rules;
+pub mod runbook;
 pub mod seed;
 pub mod source;
 pub mod state;

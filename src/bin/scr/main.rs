@@ -9,6 +9,7 @@ mod order;
 mod replaying;
 mod restore;
 mod run;
+mod runbook;
 mod status;
 mod update;
 
@@ -40,6 +41,7 @@ enum Command {
     Check(check::Arguments),
     Restore(restore::Arguments),
     Failback(failback::Arguments),
+    Runbook(runbook::Arguments),
     Run(run::Arguments),
     Update(update::Arguments),
     #[command(flatten)]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
                 Command::Check(arguments) => check::run(config, &arguments, output),
                 Command::Restore(arguments) => restore::run(config, &arguments, output),
                 Command::Failback(arguments) => failback::run(config, &arguments, output),
+                Command::Runbook(arguments) => runbook::run(config, arguments, output),
                 Command::Run(arguments) => run::run(config, &arguments, output),
                 Command::Update(arguments) => update::run(config, &arguments, output),
                 Command::Shell(shell) => shell.print::<Program>(),

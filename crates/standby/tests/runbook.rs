@@ -1,0 +1,209 @@
+//! Runbooks: what they say, and that no name or path can become a command.
+
+use proptest::prelude::*;
+use standby::config::{CopyConfig, SourceConfig, TargetConfig};
+use standby::lag::Lag;
+use standby::runbook::{Facts, failback, failover, literal};
+
+/// The installation of the product's documents, but for a name with a quote.
+fn facts() -> Facts {
+    Facts {
+        config: "/etc/scr/scr.toml".into(),
+        copy: CopyConfig {
+            name: "SG1".into(),
+            replay_lag: Lag::DEFAULT_REPLAY,
+            truncation_lag: Lag::ZERO,
+            wait_for_backup: false,
+            source: SourceConfig {
+                machine: "EXMBX1".into(),
+                base: "E00".into(),
+                logs: "/mnt/exmbx1/SG1".into(),
+                system: "/mnt/exmbx1/SG1".into(),
+                database: "/mnt/exmbx1/SG1/Anna's mail.edb".into(),
+            },
+            target: TargetConfig {
+                machine: "EXMBX2".into(),
+                logs: "/srv/scr/SG1".into(),
+                system: "/srv/scr/SG1".into(),
+                database: "/srv/scr/SG1/Anna's mail.edb".into(),
+                inspector: None,
+            },
+        },
+        activated: "/srv/scr/SG1/Anna's mail.edb".into(),
+        storage_group: "SG1".into(),
+        database: "MBX1".into(),
+        standby_storage_group: "SG1PORT".into(),
+        standby_database: "MBX1PORT".into(),
+        source_lost: false,
+        map: vec![
+            ("/mnt/exmbx1".into(), "D:\\".into()),
+            ("/srv/scr/".into(), "E:\\SCR".into()),
+        ],
+    }
+}
+
+#[test]
+fn a_failover_reads_as_written_down() {
+    insta::assert_snapshot!("failover", failover(&facts()).to_markdown());
+    let lost = Facts {
+        source_lost: true,
+        activated: "/srv/scr/SG1/MBX1PORT.edb".into(),
+        map: Vec::new(),
+        ..facts()
+    };
+    insta::assert_snapshot!("failover-source-lost", failover(&lost).to_powershell());
+}
+
+#[test]
+fn a_failback_reads_as_written_down() {
+    insta::assert_snapshot!("failback", failback(&facts()).to_markdown());
+    insta::assert_snapshot!("failback-script", failback(&facts()).to_powershell());
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    Literal(String),
+    Expanding(String),
+    Other(String),
+}
+
+/// The tokens of a script, as PowerShell cuts them ("about_Parsing", "about_Quoting_Rules"); comments are left out.
+fn tokens(script: &str) -> Vec<Token> {
+    let single = |char: char| "'\u{2018}\u{2019}\u{201a}\u{201b}".contains(char);
+    let double = |char: char| "\"\u{201c}\u{201d}\u{201e}".contains(char);
+    let mut tokens = Vec::new();
+    let mut chars = script.chars().peekable();
+    while let Some(char) = chars.next() {
+        if single(char) {
+            let mut text = String::new();
+            loop {
+                let char = chars.next().expect("the literal ends");
+                if !single(char) {
+                    text.push(char);
+                } else if chars.peek().is_some_and(|next| single(*next)) {
+                    chars.next();
+                    text.push(char);
+                } else {
+                    break;
+                }
+            }
+            tokens.push(Token::Literal(text));
+        } else if double(char) {
+            let text = chars.by_ref().take_while(|char| !double(*char)).collect();
+            tokens.push(Token::Expanding(text));
+        } else if char == '#' {
+            while chars.next_if(|char| !matches!(char, '\n' | '\r')).is_some() {}
+        } else if matches!(char, '\n' | '\r') {
+            tokens.push(Token::Other("\n".into()));
+        } else if !char.is_whitespace() {
+            let mut word = char.to_string();
+            let ends = |char: &char| char.is_whitespace() || single(*char) || double(*char);
+            while let Some(char) = chars.next_if(|char| !ends(char)) {
+                word.push(char);
+            }
+            tokens.push(Token::Other(word));
+        }
+    }
+    tokens
+}
+
+/// The script without what its literals say.
+fn structure(script: &str) -> Vec<Token> {
+    let without = |token| match token {
+        Token::Literal(_) => Token::Literal(String::new()),
+        other => other,
+    };
+    tokens(script).into_iter().map(without).collect()
+}
+
+/// Names as nobody would choose them.
+fn nasty() -> impl Strategy<Value = String> {
+    const PARTS: &[&str] = &[
+        "'",
+        "\u{2018}",
+        "\u{2019}",
+        "\u{201a}",
+        "\u{201b}",
+        "\"",
+        "\u{201c}",
+        "`",
+        "$",
+        "$(calc)",
+        ";",
+        "|",
+        "&",
+        "#",
+        "{",
+        "}",
+        "\n",
+        "\r\n",
+        "\u{2028}",
+        "\u{85}",
+        "\\",
+        "/",
+        " ",
+        "x",
+        "Remove-Item",
+        "-Force",
+        "%",
+        "\t",
+        "```",
+        "]",
+    ];
+    let any = prop_oneof![
+        proptest::sample::select(PARTS).prop_map(str::to_owned),
+        any::<char>().prop_map(String::from)
+    ];
+    proptest::collection::vec(any, 1..12).prop_map(|parts| parts.concat())
+}
+
+/// The installation with these eight names in all places.
+fn named(names: &[String]) -> Facts {
+    let mut facts = facts();
+    facts.map = Vec::new();
+    let (source, target) = (&mut facts.copy.source, &mut facts.copy.target);
+    source.machine.clone_from(&names[0]);
+    source.database = names[1].clone().into();
+    target.machine.clone_from(&names[2]);
+    target.logs = names[3].clone().into();
+    target.database = names[4].clone().into();
+    facts.activated = names[4].clone().into();
+    facts.storage_group.clone_from(&names[5]);
+    facts.database.clone_from(&names[6]);
+    facts.standby_database.clone_from(&names[7]);
+    facts.config = names[7].clone().into();
+    facts
+}
+
+proptest! {
+    #[test]
+    fn a_literal_is_one_token_with_this_text(text in nasty()) {
+        prop_assert_eq!(tokens(&literal(&text)), [Token::Literal(text)]);
+    }
+
+    #[test]
+    fn no_name_changes_what_a_script_does(names in proptest::collection::vec(nasty(), 8)) {
+        let plain: Vec<String> = (0..8).map(|number| format!("name{number}")).collect();
+        for procedure in [failover, failback] {
+            let script = procedure(&named(&names)).to_powershell();
+            prop_assert_eq!(structure(&script), structure(&procedure(&named(&plain)).to_powershell()));
+            let identity = format!("{}\\{}\\{}", names[0], names[5], names[6]);
+            let there = tokens(&script).contains(&Token::Literal(identity));
+            prop_assert!(there, "the database is named as it is");
+        }
+    }
+
+    /// On the page, too: nothing ends a block of commands but its own fence.
+    #[test]
+    fn no_name_ends_a_block_of_commands(names in proptest::collection::vec(nasty(), 8)) {
+        let plain: Vec<String> = (0..8).map(|number| format!("name{number}")).collect();
+        for procedure in [failover, failback] {
+            let blocks = |facts: &Facts| {
+                let page = procedure(facts).to_markdown();
+                let fence = page.lines().filter_map(|line| line.strip_suffix("powershell"));
+                fence.filter(|fence| fence.chars().all(|char| char == '`')).count()
+            };
+            prop_assert_eq!(blocks(&named(&names)), blocks(&named(&plain)));
+        }
+    }
+}
