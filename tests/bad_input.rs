@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Exit code and standard error of `edbtool COMMAND FILE`.
@@ -155,4 +155,28 @@ fn one_bad_page_is_reported_with_its_place_and_both_checksums() {
     assert_eq!(finding["position"]["page"], 6);
     assert_eq!(finding["offset"], offset);
     assert_ne!(finding["expected"], finding["actual"]);
+}
+
+/// `edbtool verify . 2>&1 | head`: whoever read the remarks has had enough.
+#[test]
+fn a_closed_standard_error_stops_nothing() {
+    let folder = TempDir::new().unwrap();
+    for number in 0..50 {
+        file(&folder, &format!("{number}.txt"), b"no database");
+    }
+    let good = file(&folder, "good.edb", &database());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_edbtool"))
+        .args(["verify".as_ref(), folder.path().as_os_str()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{:?}",
+        output.status
+    );
+    assert!(stdout(&output).contains(good.file_name().unwrap().to_str().unwrap()));
 }

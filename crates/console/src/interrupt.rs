@@ -1,5 +1,6 @@
 //! Ctrl-C: the first one asks the work to stop at a safe point, the second one ends the process.
 
+use crate::complain;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -10,7 +11,7 @@ pub fn watch_interrupts() {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("stopping at the next safe point; press Ctrl-C again to stop at once");
+        complain(&"stopping at the next safe point; press Ctrl-C again to stop at once");
     });
     // Without a handler Ctrl-C ends the process, which every command has to survive anyway.
     drop(installed);

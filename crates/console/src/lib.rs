@@ -13,6 +13,6 @@ mod shell;
 
 pub use exit::{Exit, Failure};
 pub use interrupt::{interrupted, watch_interrupts};
-pub use output::{Output, RunOptions};
+pub use output::{Output, RunOptions, complain};
 pub use progress::Bar;
 pub use shell::{ShellCommand, run};

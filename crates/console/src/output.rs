@@ -153,11 +153,12 @@ impl Formatter for Visible {
     }
 }
 
-/// A line on standard error; what comes from files does not steer the terminal.
-pub(crate) fn complain(line: &impl Display) {
+/// A line on standard error; what comes from files does not steer the terminal. A closed standard error leaves nobody to
+/// tell, and is no reason to stop.
+pub fn complain(line: &impl Display) {
     let mut screen = Screen(String::new());
-    let _ = write!(screen, "{line}");
-    eprintln!("{}", screen.0);
+    let _ = writeln!(screen, "{line}");
+    let _ = io::stderr().write_all(screen.0.as_bytes());
 }
 
 /// Bytes as a target of formatting, and what the operating system says of writing them.

@@ -1,7 +1,6 @@
 //! A progress bar on standard error, when that is a terminal.
 
-use crate::interrupted;
-use crate::output::complain;
+use crate::{complain, interrupted};
 use ese_format::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Starting a program, and what it tells the shell about itself.
 
-use crate::output::complain;
-use crate::{Exit, Failure, Output, RunOptions, watch_interrupts};
+use crate::{Exit, Failure, Output, RunOptions, complain, watch_interrupts};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;

@@ -109,7 +109,7 @@ impl DbError {
     pub fn jet(&self) -> Option<JetError> {
         Some(match self {
             DbError::Evidence(_) => JetError::DISK_IO,
-            DbError::NotADatabase { .. } => JetError::DATABASE_CORRUPTED,
+            DbError::NotADatabase { .. } => JetError::FILE_INVALID_TYPE,
             DbError::NoSuchPage { .. } | DbError::Cycle { .. } => JetError::BAD_PAGE_LINK,
             DbError::Checksum { .. } => JetError::READ_VERIFY_FAILURE,
             DbError::Blank { .. } => JetError::PAGE_NOT_INITIALIZED,

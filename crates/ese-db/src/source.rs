@@ -53,7 +53,7 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
     }
 }
 
-const NO_HEADER: &str = "neither header nor shadow header is one of a database";
+const NO_HEADER: &str = "neither copy of the header is one of a database";
 
 /// A database file, opened for reading only.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The rate of a copy, from the command line and from a file that may change while it runs.
 
-use console::Failure;
+use console::{Failure, complain};
 use ese_scan::RateLimit;
 use std::fs;
 use std::num::NonZeroU64;
@@ -75,9 +75,11 @@ impl Drop for ControlFile {
 fn apply(path: &Path, text: &str, limit: &RateLimit) {
     match parse_rate(text) {
         Ok(Rate(rate)) => limit.set(rate),
-        Err(why) => eprintln!(
-            "{}: no rate: {why}; the rate stays as it is",
-            path.display()
-        ),
+        Err(why) => {
+            let path = path.display();
+            complain(&format_args!(
+                "{path}: no rate: {why}; the rate stays as it is"
+            ));
+        }
     }
 }

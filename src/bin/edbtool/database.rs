@@ -105,8 +105,7 @@ pub(crate) fn catalog(path: &Path, db: &Database) -> Result<Catalog, Failure> {
 pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
     let failure = match error {
         DbError::Evidence(error) => return unreadable(error),
-        DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string())
-            .jet(ese_format::JetError::FILE_INVALID_TYPE),
+        DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string()),
         _ => Failure::new(Exit::Finding, format!("{}: {error}", path.display())),
     };
     match error.jet() {

@@ -4,7 +4,7 @@ use crate::database::{Subject, failure};
 use console::{Exit, Failure, Output};
 use ese_checksum::Verdict;
 use ese_db::space::{SpaceMap, trees};
-use ese_db::{Catalog, Database};
+use ese_db::{Catalog, Database, DbError};
 use ese_format::page::{
     Extent, FlushType, Node, NodeFlags, PageFlags, PageView, RootHeader, SplitBuffer,
 };
@@ -12,6 +12,7 @@ use ese_format::{Dbtime, ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::io::Write;
+use std::path::Path;
 
 /// Print one page: header, checksum, owner, tags, nodes with their keys and data
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let pgno = Pgno(arguments.page);
     let bytes = db
         .raw_page(pgno)
-        .map_err(|error| failure(&arguments.database.path, &error))?;
+        .map_err(|error| no_page(&arguments.database.path, &error))?;
     if arguments.raw {
         return write_raw(&bytes, output);
     }
@@ -47,6 +48,16 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         true => Exit::Clean,
         false => Exit::Finding,
     })
+}
+
+/// A number that is too high is the caller's mistake, not a finding.
+fn no_page(path: &Path, error: &DbError) -> Failure {
+    match error {
+        DbError::NoSuchPage { .. } => {
+            Failure::new(Exit::Usage, format!("{}: {error}", path.display()))
+        }
+        _ => failure(path, error),
+    }
 }
 
 fn write_raw(bytes: &[u8], output: &mut Output) -> Result<Exit, Failure> {
