@@ -61,7 +61,11 @@ impl fmt::Display for ReplayWait {
                 write!(f, "the replay lag of the next log to pass, at {until:.0}")
             }
             ReplayWait::KeptBack { logs } => {
-                write!(f, "{logs} more logs: the newest ones are not replayed")
+                let ending = if *logs == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{logs} more log{ending}: the newest ones are not replayed"
+                )
             }
         }
     }

@@ -89,7 +89,7 @@ fn replay_waits_for_its_lag_and_for_newer_logs() {
     assert_eq!(status.replayed.unwrap().generation, Generation(30));
     assert_eq!(status.replay_queue_length, 50);
     let waits = status.replay_waits.unwrap();
-    assert!(waits.contains("1 more logs"), "{waits}");
+    assert!(waits.contains("1 more log:"), "{waits}");
     // What the state forgot is told by the files, at the price of a step that is done again.
     setting
         .state_file()
