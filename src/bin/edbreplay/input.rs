@@ -3,7 +3,7 @@
 use console::{Exit, Failure};
 use ese_format::{Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamFiles};
-use ese_replay::output::OutputError;
+use ese_replay::output::{InPlace, OutputError};
 use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
 use evidence::EvidenceError;
 use jiff::Timestamp;
@@ -51,6 +51,9 @@ impl Input {
 
     /// The databases, opened.
     pub(crate) fn open(&self) -> Result<Vec<DatabaseFile>, Failure> {
+        for path in &self.databases {
+            InPlace::refuse_interrupted(path).map_err(|error| output_failure(&error))?;
+        }
         let databases: Vec<DatabaseFile> = (self.databases.iter())
             .map(|path| DatabaseFile::open(path).map_err(|error| failure(&error)))
             .collect::<Result<_, _>>()?;
@@ -167,6 +170,10 @@ pub(crate) fn output_failure(error: &OutputError) -> Failure {
         OutputError::Exists { .. } => (Exit::Refused, "choose another name, or add --force"),
         OutputError::IsSource { .. } => (Exit::Refused, "choose another name, or use --in-place"),
         OutputError::InUse { .. } => (Exit::Refused, "stop the program that uses it"),
+        OutputError::Interrupted { .. } => (
+            Exit::Refused,
+            "finish it with `edbreplay run --in-place` and the same logs",
+        ),
         OutputError::Journal { .. } => (
             Exit::Refused,
             "the database was changed since that journal was begun: look into it before removing the journal",

@@ -21,7 +21,21 @@ pub struct InPlace {
     database: File,
     journal: Shared<Overlay>,
     path: PathBuf,
-    journal_path: PathBuf,
+    place: Journal,
+}
+
+/// The file of a journal. Dropped before the journal is finished, it is gone: nothing has happened to the database.
+struct Journal {
+    path: PathBuf,
+    finished: bool,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn journal_path(path: &Path) -> PathBuf {
@@ -82,12 +96,16 @@ impl InPlace {
             .create_new(true)
             .open(&journal_path);
         let journal = journal.map_err(at(&journal_path))?;
-        let journal = over(source, Box::new(journal)).map_err(at(&journal_path))?;
+        let place = Journal {
+            path: journal_path,
+            finished: false,
+        };
+        let journal = over(source, Box::new(journal)).map_err(at(&place.path))?;
         Ok(InPlace {
             database,
             journal: Shared::new(journal),
             path,
-            journal_path,
+            place,
         })
     }
 
@@ -97,17 +115,37 @@ impl InPlace {
     }
 
     /// Finishes the journal and brings the database to what it says.
-    pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
-        let io = at(&self.journal_path);
-        self.journal.lock().finish(header).map_err(&io)?;
-        sync_folder(&self.journal_path)?;
+    pub fn commit(mut self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+        let journal_path = self.place.path.clone();
+        let io = at(&journal_path);
+        let finished = self.journal.lock().finish(header);
+        // Whether it failed before or behind the last write: the next run can tell.
+        self.place.finished = true;
+        finished.map_err(&io)?;
+        sync_folder(&journal_path)?;
         let mut options = OpenOptions::new();
-        let journal = options.read(true).write(true).open(&self.journal_path);
-        let mut database = self.database;
-        apply_journal(&mut database, Box::new(journal.map_err(&io)?)).map_err(at(&self.path))?;
-        std::fs::remove_file(&self.journal_path).map_err(&io)?;
-        sync_folder(&self.journal_path)?;
+        let journal = options.read(true).write(true).open(&journal_path);
+        let journal = Box::new(journal.map_err(&io)?);
+        apply_journal(&mut self.database, journal).map_err(at(&self.path))?;
+        std::fs::remove_file(&journal_path).map_err(&io)?;
+        sync_folder(&journal_path)?;
         Ok(self.path)
+    }
+
+    /// Fails if an earlier recovery of the database was interrupted while it was being written: its pages are then of
+    /// two times. [`resume`](Self::resume) mends that.
+    pub fn refuse_interrupted(path: &Path) -> Result<(), OutputError> {
+        let journal = journal_path(path);
+        let opened = File::open(&journal)
+            .ok()
+            .map(|file| Overlay::open(Box::new(file)));
+        match opened {
+            Some(Ok(_)) => Err(OutputError::Interrupted {
+                path: path.to_owned(),
+                journal,
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

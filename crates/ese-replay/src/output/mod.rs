@@ -2,13 +2,13 @@
 //!
 //! | target | the source | when the machine stops |
 //! |---|---|---|
-//! | new file | is only read | the new name does not exist yet; the temporary file beside it can be deleted |
-//! | overlay | is only read | the overlay begins with zeroes and is not accepted |
+//! | new file, overlay | is only read | the new name does not exist yet; the file beside it that was begun is removed by the next run (see [`partial`]) |
 //! | in place | is written once all changed pages are in a finished journal | before that nothing has happened; after it, the next run finishes what the journal holds |
 
 mod disk;
 mod in_place;
 mod new_file;
+mod partial;
 
 pub use disk::Disk;
 pub(crate) use disk::{read_at, write_at};
@@ -20,7 +20,7 @@ use crate::pages::PageFile;
 use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Progress;
 use ese_format::database::DatabaseHeader;
-use std::fs::OpenOptions;
+use partial::Partial;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -53,6 +53,15 @@ pub enum OutputError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// A recovery in place was interrupted while it wrote the database, which is fit for nothing else before it is
+    /// finished.
+    #[error("{}: a recovery in place was interrupted; {} holds the rest of it", path.display(), journal.display())]
+    Interrupted {
+        /// The database.
+        path: PathBuf,
+        /// The journal.
+        journal: PathBuf,
     },
     /// A journal beside the database belongs to another one.
     #[error("{}: {problem}", path.display())]
@@ -90,9 +99,32 @@ pub enum Output {
     /// A complete database.
     NewFile(NewFile),
     /// Only what changes.
-    Overlay(Shared<Overlay>, PathBuf),
+    Overlay(OverlayFile),
     /// A journal for the database itself.
     InPlace(InPlace),
+}
+
+/// An overlay that is being written.
+pub struct OverlayFile {
+    place: Partial,
+    pages: Shared<Overlay>,
+}
+
+impl OverlayFile {
+    fn begin(source: &DatabaseFile, path: &Path) -> Result<Self, OutputError> {
+        let place = Partial::create(path)?;
+        let overlay = over(source, Box::new(place.file()?)).map_err(at(path))?;
+        Ok(OverlayFile {
+            place,
+            pages: Shared::new(overlay),
+        })
+    }
+
+    fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+        let finished = self.pages.lock().finish(header);
+        finished.map_err(at(self.place.path()))?;
+        self.place.finish()
+    }
 }
 
 impl Output {
@@ -111,13 +143,7 @@ impl Output {
         }
         match target {
             Target::NewFile(path) => NewFile::copy(source, path, progress).map(Output::NewFile),
-            Target::Overlay(path) => {
-                let mut options = OpenOptions::new();
-                options.read(true).write(true).create(true).truncate(true);
-                let file = options.open(path).map_err(at(path))?;
-                let overlay = over(source, Box::new(file)).map_err(at(path))?;
-                Ok(Output::Overlay(Shared::new(overlay), path.clone()))
-            }
+            Target::Overlay(path) => OverlayFile::begin(source, path).map(Output::Overlay),
             Target::InPlace => InPlace::begin(source).map(Output::InPlace),
         }
     }
@@ -126,7 +152,7 @@ impl Output {
     pub fn pages(&self) -> Box<dyn PageFile> {
         match self {
             Output::NewFile(file) => Box::new(file.pages()),
-            Output::Overlay(overlay, _) => Box::new(overlay.clone()),
+            Output::Overlay(overlay) => Box::new(overlay.pages.clone()),
             Output::InPlace(journal) => Box::new(journal.pages()),
         }
     }
@@ -135,11 +161,7 @@ impl Output {
     pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
         match self {
             Output::NewFile(file) => file.commit(header),
-            Output::Overlay(overlay, path) => {
-                overlay.lock().finish(header).map_err(at(&path))?;
-                sync_folder(&path)?;
-                Ok(path)
-            }
+            Output::Overlay(overlay) => overlay.commit(header),
             Output::InPlace(journal) => journal.commit(header),
         }
     }
