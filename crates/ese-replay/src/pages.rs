@@ -59,6 +59,8 @@ pub struct Pages {
     file: Box<dyn PageFile>,
     size: PageSize,
     last: Pgno,
+    /// Where the file ended before pages were made behind its end: what is blank behind this is not there.
+    end: Pgno,
     capacity: usize,
     slots: HashMap<Pgno, Slot>,
     clock: u64,
@@ -74,6 +76,7 @@ impl Pages {
             file,
             size,
             last,
+            end: last,
             capacity: capacity.max(64),
             slots: HashMap::new(),
             clock: 0,
@@ -139,7 +142,11 @@ impl Pages {
         let mut bytes = vec![0; self.size.as_usize()].into_boxed_slice();
         let read = self.file.read_page(pgno, &mut bytes);
         if !read.map_err(|error| io_problem("reading", pgno, error))? || is_blank(&bytes) {
-            return Ok(Content::Blank);
+            return Ok(if pgno > self.end {
+                Content::BehindEnd
+            } else {
+                Content::Blank
+            });
         }
         self.counts.read += 1;
         let verdict = Page::new(&bytes).map(|page| verify_page(page, pgno.0));
@@ -189,7 +196,9 @@ impl Pages {
     /// Puts a page in place of what stood there.
     pub fn put(&mut self, page: PageImage) -> Result<(), Problem> {
         if page.pgno() > self.last {
+            let end = self.end;
             self.resize(page.pgno())?;
+            self.end = end;
         }
         if let Some(watched) = &mut self.watched {
             watched.push(page.pgno());
@@ -261,7 +270,7 @@ impl Pages {
     /// Makes `last` the last page: what follows is gone, what is new is blank.
     pub fn resize(&mut self, last: Pgno) -> Result<(), Problem> {
         self.slots.retain(|pgno, _| *pgno <= last);
-        self.last = last;
+        (self.last, self.end) = (last, last);
         let resized = self.file.resize(last);
         resized.map_err(|error| io_problem("resizing the file to", last, error))
     }

@@ -138,7 +138,7 @@ fn plan_one(
         let wanted = until.generation.unwrap_or(Generation(u32::MAX));
         if let Some(stop) = &reach.stop
             && stop.generation <= wanted
-            && reach.last.is_some()
+            && (reach.last.is_some() || stop.is_corruption)
         {
             verdict.readiness = Readiness::ReadyWithLoss;
             verdict.jet = Some(stop.jet);
