@@ -53,6 +53,8 @@ pub struct Redo {
     missing: BTreeMap<u8, Missing>,
     creator: Option<Creator>,
     sessions: BTreeMap<ProcId, Session>,
+    /// Bytes of the macro operations under way.
+    macro_bytes: usize,
     counts: RedoCounts,
     divergences: Vec<Divergence>,
     lgpos: Lgpos,
@@ -86,6 +88,7 @@ impl Redo {
 
     /// Takes all sessions out.
     pub(crate) fn take_sessions(&mut self) -> BTreeMap<ProcId, Session> {
+        self.macro_bytes = 0;
         std::mem::take(&mut self.sessions)
     }
 
@@ -122,7 +125,7 @@ impl Redo {
     }
 
     fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Problem> {
-        if let Some(outcome) = self.defer_to_macro(record, bytes) {
+        if let Some(outcome) = self.defer_to_macro(record, bytes)? {
             return Ok(outcome);
         }
         match record {

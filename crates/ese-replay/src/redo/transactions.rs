@@ -5,8 +5,15 @@
 
 use super::{Outcome, Redo};
 use crate::error::Problem;
+use crate::session::MacroRecords;
 use ese_format::ProcId;
 use ese_format::record::{Begin, Macro, Record, RecordFormat, Refresh, Rollback};
+
+/// Bytes of macro operations that may be under way. They are the size of a few pages; more than this is no log that an
+/// engine wrote.
+const MACRO_BYTES_MOST: usize = 64 << 20;
+/// What one of them takes beside its records.
+const MACRO_BYTES: usize = 64;
 
 impl Redo {
     pub(super) fn begin(&mut self, record: &Begin) -> Result<Outcome, Problem> {
@@ -39,19 +46,38 @@ impl Redo {
     }
 
     pub(super) fn macro_begin(&mut self, record: &Macro) -> Result<Outcome, Problem> {
-        self.session(record.procid).begin_macro(record.dbtime);
+        let session = self.session(record.procid);
+        if session.macro_records(record.dbtime).is_none() {
+            session.begin_macro(record.dbtime);
+            self.hold_for_macro(MACRO_BYTES)?;
+        }
         Ok(Outcome::Applied)
     }
 
+    /// Takes out what a macro operation holds, if it is under way.
+    fn take_macro(&mut self, record: &Macro) -> Option<MacroRecords> {
+        let stored = self.session(record.procid).end_macro(record.dbtime)?;
+        self.macro_bytes -= MACRO_BYTES + stored.iter().map(Vec::len).sum::<usize>();
+        Some(stored)
+    }
+
+    /// Counts what is held for macro operations: there must not be more than an engine can have under way.
+    fn hold_for_macro(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.macro_bytes += bytes;
+        match self.macro_bytes <= MACRO_BYTES_MOST {
+            true => Ok(()),
+            false => Err(Problem::Macro("too many records wait for a commit")),
+        }
+    }
+
     pub(super) fn macro_abort(&mut self, record: &Macro) -> Result<Outcome, Problem> {
-        self.session(record.procid).end_macro(record.dbtime);
+        self.take_macro(record);
         Ok(Outcome::Applied)
     }
 
     pub(super) fn macro_commit(&mut self, record: &Macro) -> Result<Outcome, Problem> {
-        let session = self.session(record.procid);
-        let begun = session.seen_begin;
-        let Some(stored) = session.end_macro(record.dbtime).filter(|_| begun) else {
+        let begun = self.session(record.procid).seen_begin;
+        let Some(stored) = self.take_macro(record).filter(|_| begun) else {
             return Ok(Outcome::Skipped);
         };
         let format = self.format.unwrap_or(RecordFormat::NEWEST);
@@ -73,9 +99,13 @@ impl Redo {
     }
 
     /// Keeps a record for the commit of the macro operation under way in its session, if it belongs to one.
-    pub(super) fn defer_to_macro(&mut self, record: &Record<'_>, bytes: &[u8]) -> Option<Outcome> {
+    pub(super) fn defer_to_macro(
+        &mut self,
+        record: &Record<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<Outcome>, Problem> {
         let (procid, dbid, dbtime, objid) = match record {
-            Record::UndoInfo(_) | Record::Undo(_) => return None,
+            Record::UndoInfo(_) | Record::Undo(_) => return Ok(None),
             Record::NewPage(record) => (record.procid, record.dbid, record.dbtime, record.objid),
             Record::RootPageMove(record) => {
                 (record.procid, record.dbid, record.dbtime, record.objid)
@@ -99,7 +129,9 @@ impl Redo {
                 record.moved.objid,
             ),
             other => {
-                let (page, node) = other.node_op()?;
+                let Some((page, node)) = other.node_op() else {
+                    return Ok(None);
+                };
                 (page.procid, page.dbid, page.dbtime, node.objid)
             }
         };
@@ -116,21 +148,23 @@ impl Redo {
             && let Some(records) = session.macro_records(dbtime)
         {
             records.push(bytes.to_vec());
-            return Some(Outcome::Deferred);
+            self.hold_for_macro(bytes.len())?;
+            return Ok(Some(Outcome::Deferred));
         }
         if !only_in_macros {
-            return None;
+            return Ok(None);
         }
         // Only what is redone or was complete before counts for the highest dbtime; a macro that never commits does not.
         if let Some(database) = self.databases.get_mut(&dbid) {
             database.note(dbtime, objid);
         }
-        Some(Outcome::Skipped)
+        Ok(Some(Outcome::Skipped))
     }
 
     /// An engine instance began or ended: no session goes on beyond it.
     pub(super) fn end_sessions(&mut self) -> Result<Outcome, Problem> {
         self.sessions.clear();
+        self.macro_bytes = 0;
         Ok(Outcome::Applied)
     }
 }

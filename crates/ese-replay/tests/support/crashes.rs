@@ -5,6 +5,7 @@ use super::model::Rows;
 use ese_format::page::{PageFlags, PageView};
 use ese_format::{LogTime, Pgno};
 use ese_log::StreamFiles;
+use ese_replay::output::{Output, Target};
 use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::Pages;
 use ese_replay::recovery::{DatabaseFile, Finished, Until, finish_clean, plan, replay};
@@ -12,6 +13,7 @@ use ese_replay::{Database, Redo};
 use ese_testkit::writer::crash::Crash;
 use ese_testkit::writer::{Tree, Writer};
 use std::fmt::Display;
+use std::path::Path;
 
 /// What a recovery left.
 pub(crate) struct Recovered {
@@ -59,6 +61,24 @@ pub(crate) fn recover(writer: &Writer, crash: &Crash) -> Result<Recovered, Strin
         undone,
         pages,
     })
+}
+
+/// Recovers a database into an overlay in a temporary file, with few pages in memory.
+pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
+    let database = DatabaseFile::open(database).map_err(text)?;
+    let files = StreamFiles::find(logs, None).map_err(text)?;
+    let folder = tempfile::tempdir().map_err(text)?;
+    let target = Target::Overlay(folder.path().join("overlay"));
+    let output = Output::begin(&database, &target, false, &()).map_err(text)?;
+    let databases = [database];
+    let until = Until::default();
+    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
+    let mut redo = Redo::new();
+    redo.offer(databases[0].database(output.pages(), 256));
+    let ran = replay(&mut redo, &mut plan.records(), &until, &()).map_err(text)?;
+    let finished = finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)?;
+    output.commit(&finished.databases[0].header).map_err(text)?;
+    Ok(())
 }
 
 fn text(error: impl Display) -> String {

@@ -1,6 +1,6 @@
 //! Records that the writer has no use for itself, as a test wants them.
 
-use super::{DBID, GROWTH, OWNED, Page, SYSTEM, Tree, Writer};
+use super::{DBID, OWNED, Page, SYSTEM, Tree, Writer};
 use ese_format::record::{Delete, NodeOp, PageOp, PageOpFlags, Record, ShrinkDb, ShrinkDbFields};
 use ese_format::{Dbtime, ObjId, Pgno};
 
@@ -82,12 +82,12 @@ impl Writer {
         owned.dbtime = dbtime;
         self.put(SYSTEM, owned);
         self.commit(SYSTEM);
-        self.last -= GROWTH;
-        self.lose(self.last + 1, GROWTH);
+        self.last -= self.growth;
+        self.lose(self.last + 1, self.growth);
         let shrink = ShrinkDbFields {
             dbid: DBID,
             pgno_last: Pgno(self.last),
-            page_count: GROWTH,
+            page_count: self.growth,
         };
         let dbtime = None;
         self.log(&record(ShrinkDb { shrink, dbtime }));

@@ -41,7 +41,7 @@ pub const DBID: u8 = 1;
 const SYSTEM: u16 = 100;
 /// The root of the extents that a database owns, and the tree's number.
 const OWNED: (u32, u32) = (2, 1);
-/// Pages by which the file grows.
+/// Pages by which the file grows, if nothing else is said.
 const GROWTH: u32 = 16;
 
 /// A tree.
@@ -121,6 +121,8 @@ pub struct Writer {
     sizes: Vec<(usize, u32)>,
     /// Begin and end of each transaction.
     transactions: Vec<(usize, usize)>,
+    keeps_history: bool,
+    growth: u32,
 }
 
 impl Writer {
@@ -142,6 +144,8 @@ impl Writer {
             flushed: Vec::new(),
             sizes: vec![(0, last)],
             transactions: Vec::new(),
+            keeps_history: true,
+            growth: GROWTH,
         };
         for page in pages {
             let pgno = page.pgno;
@@ -149,6 +153,13 @@ impl Writer {
             writer.pages.insert(pgno, page);
         }
         writer
+    }
+
+    /// Remembers no states of pages from here on, and lets the file grow in larger steps: for large work, whose crash
+    /// finds no page on disk.
+    pub fn expect_much(&mut self) {
+        self.keeps_history = false;
+        self.growth = 1024;
     }
 
     /// The records so far.
@@ -188,9 +199,11 @@ impl Writer {
 
     /// Takes a page over as it is after the last record.
     fn put(&mut self, session: u16, page: Page) {
-        let began = self.sessions[&session].began;
-        let state = (self.records.len(), began, page.clone());
-        self.history.entry(page.pgno).or_default().push(state);
+        if self.keeps_history {
+            let began = self.sessions[&session].began;
+            let state = (self.records.len(), began, page.clone());
+            self.history.entry(page.pgno).or_default().push(state);
+        }
         self.pages.insert(page.pgno, page);
     }
 
@@ -397,7 +410,7 @@ impl Writer {
     /// Makes the file longer, and writes into the tree of owned extents that it is.
     fn grow(&mut self) {
         let first = self.last + 1;
-        self.last += GROWTH;
+        self.last += self.growth;
         let dbid = DBID;
         let pgno_last = Pgno(self.last);
         self.log(&Record::ExtendDb(ExtendDb { dbid, pgno_last }));
@@ -409,7 +422,7 @@ impl Writer {
         let flags = PageOpFlags::SPACE | PageOpFlags::UNIQUE;
         let mut page = self.page_op(SYSTEM, pgno, dbtime, flags);
         let mut owned = self.pages[&pgno].clone();
-        let (key, data) = (self.last.to_be_bytes(), GROWTH.to_le_bytes());
+        let (key, data) = (self.last.to_be_bytes(), self.growth.to_le_bytes());
         let at = owned.lines.partition_point(|line| line.key[..] < key[..]);
         page.iline = at as u16;
         let node = NodeOp {
