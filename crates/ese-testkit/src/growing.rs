@@ -185,12 +185,8 @@ impl GrowingStream {
     fn prepare(&mut self, before: LogTime, sum: u64) {
         let finished = self.generation;
         self.generation += 1;
-        let seconds = jiff::SignedDuration::from_secs(i64::from(self.generation) + self.life);
-        let created = LogTime::from_timestamp(jiff::Timestamp::UNIX_EPOCH + seconds);
-        self.header[4..8].copy_from_slice(&self.generation.to_le_bytes());
-        self.header[16..24].copy_from_slice(&created.0);
-        self.header[24..32].copy_from_slice(&before.0);
-        self.header[653..661].copy_from_slice(&sum.to_le_bytes());
+        let seconds = i64::from(self.generation) + self.life;
+        continue_header(&mut self.header, self.generation, seconds, before, sum);
         let records = self.records();
         let begun = write_segments(&self.header, &records[..records.len() / 2]);
         let prepared = self.folder.join("E00tmp.log");
@@ -227,6 +223,22 @@ fn spread(records: Vec<Vec<u8>>, count: usize) -> Vec<Vec<Vec<u8>>> {
     }
     assert_eq!(parts.len(), count, "there are more records than parts");
     parts
+}
+
+/// Makes `header` that of a log created `seconds` into 1970, behind one that was created and has the sum as given.
+pub(crate) fn continue_header(
+    header: &mut [u8],
+    generation: u32,
+    seconds: i64,
+    before: LogTime,
+    sum: u64,
+) {
+    let since = jiff::SignedDuration::from_secs(seconds);
+    let created = LogTime::from_timestamp(jiff::Timestamp::UNIX_EPOCH + since);
+    header[4..8].copy_from_slice(&generation.to_le_bytes());
+    header[16..24].copy_from_slice(&created.0);
+    header[24..32].copy_from_slice(&before.0);
+    header[653..661].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// The exclusive or of the checksums of all segments that hold records.

@@ -8,4 +8,5 @@ pub mod damage;
 pub mod fixtures;
 pub mod growing;
 pub mod logs;
+pub mod scaled;
 pub mod writer;

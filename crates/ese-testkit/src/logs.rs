@@ -16,6 +16,8 @@ use std::path::Path;
 /// Sector size of the logs that the repacker writes.
 pub const SECTOR: usize = 512;
 
+/// The engine leaves less than this at the end of a segment to filling.
+const FILLING: usize = 32;
 const FRAGMENT_BEGIN: u8 = 76;
 const FRAGMENT: u8 = 77;
 
@@ -43,26 +45,39 @@ pub fn write_segments_and_places(
     header: &[u8],
     records: &[Vec<u8>],
 ) -> (Vec<u8>, Vec<Range<usize>>) {
-    let fields = LogHeader::read(header).expect("a whole header");
-    let mut log = header[..HEADER_SIZE].to_vec();
-    seal_header(&mut log);
-    log.resize(fields.as_read().file_size() as usize, 0);
-    let mut writer = SegmentWriter {
-        generation: fields.as_read().generation,
-        log,
-        at: SEGMENT_SIZE,
-    };
+    let mut writer = SegmentWriter::new(header);
     let places = records.iter().map(|record| writer.write(record)).collect();
     (writer.finish(), places)
 }
 
-struct SegmentWriter {
+/// A log in the newer layout that is being filled.
+pub(crate) struct SegmentWriter {
     generation: Generation,
     log: Vec<u8>,
     at: usize,
 }
 
 impl SegmentWriter {
+    /// An empty log with the fields of `header`.
+    pub(crate) fn new(header: &[u8]) -> Self {
+        let fields = LogHeader::read(header).expect("a whole header");
+        let mut log = header[..HEADER_SIZE].to_vec();
+        seal_header(&mut log);
+        log.resize(fields.as_read().file_size() as usize, 0);
+        SegmentWriter {
+            generation: fields.as_read().generation,
+            log,
+            at: SEGMENT_SIZE,
+        }
+    }
+
+    /// Whether there is certainly room for `record`.
+    pub(crate) fn fits(&self, record: &[u8]) -> bool {
+        let segments = record.len() / (SEGMENT_SIZE / 2) + 2;
+        let most = self.at + record.len() + segments * (SEGMENT_HEADER_SIZE + FILLING);
+        most + SEGMENT_SIZE <= self.log.len()
+    }
+
     fn left(&self) -> usize {
         SEGMENT_SIZE - self.at % SEGMENT_SIZE
     }
@@ -83,15 +98,14 @@ impl SegmentWriter {
     }
 
     /// Writes a record; gives where it begins and ends.
-    fn write(&mut self, record: &[u8]) -> Range<usize> {
+    pub(crate) fn write(&mut self, record: &[u8]) -> Range<usize> {
         self.open();
         let start = self.at;
         if record.len() <= self.left() {
             self.put(record);
             return start..self.at;
         }
-        // The engine leaves less than this to filling.
-        if self.left() < 32 {
+        if self.left() < FILLING {
             self.at = self.at.next_multiple_of(SEGMENT_SIZE);
             self.open();
             return self.write(record);
@@ -111,7 +125,8 @@ impl SegmentWriter {
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    /// The log, sealed.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
         let used = self.at.div_ceil(SEGMENT_SIZE);
         assert!(used * SEGMENT_SIZE < self.log.len(), "the records fit");
         for number in 1..used {
@@ -122,7 +137,7 @@ impl SegmentWriter {
             self.log
                 .copy_within(last..last + SEGMENT_SIZE, last + SEGMENT_SIZE);
         }
-        self.log
+        std::mem::take(&mut self.log)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod big_database;
 mod log_stream;
+mod replay_stream;
 
 use ese_testkit::fixtures;
 use std::ffi::OsString;
@@ -19,9 +20,11 @@ fn main() -> ExitCode {
         ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
         ["log-stream", folder, count] => log_stream::write(Path::new(folder), count),
         ["grow", folder, count, rate] => log_stream::grow(Path::new(folder), count, rate),
+        ["replay-stream", folder, mebibytes] => replay_stream::write(Path::new(folder), mebibytes),
         _ => {
             eprintln!(
-                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT | grow FOLDER COUNT PER_SECOND"
+                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT | \
+                 grow FOLDER COUNT PER_SECOND | replay-stream FOLDER MEBIBYTES"
             );
             return ExitCode::from(2);
         }
