@@ -26,4 +26,4 @@ pub use folder::{StreamFile, StreamFiles};
 pub use image::{Body, Damage, Island, LogImage, MAX_LOG_SIZE, Shore, trusted_header};
 pub use name::{BASE_NAME_LENGTH, FileRole, LogFileName, Naming};
 pub use records::{BadRecord, RawRecord, RecordCursor};
-pub use stream::{LogStream, StreamRecords};
+pub use stream::{LogStream, StreamRecords, Witness};

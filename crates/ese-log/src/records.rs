@@ -38,7 +38,7 @@ pub struct RawRecord<'a> {
 impl<'a> RawRecord<'a> {
     /// The record with its fields. Offsets in errors count from the start of the record.
     pub fn decode(&self) -> Result<Record<'a>, RecordError> {
-        Record::decode(self.bytes, 0, self.format).map(|(record, _)| record)
+        Record::decode_measured(self.kind, self.bytes, 0, self.format)
     }
 }
 
@@ -73,11 +73,35 @@ pub struct RecordCursor {
 
 /// Where a record was found.
 #[derive(Debug)]
-struct Found {
-    /// Offset that is its position.
-    start: usize,
-    /// Its bytes in the file; `None` if it was put together.
-    bytes: Option<Range<usize>>,
+pub(crate) struct Found {
+    lgpos: Lgpos,
+    kind: RecordType,
+    /// Where its bytes are: in the file, or among those that were put together.
+    bytes: Range<usize>,
+    /// Whether it was put together.
+    assembled: bool,
+}
+
+impl Found {
+    /// The record, in `image` or in the bytes that were put together.
+    pub(crate) fn record<'a>(
+        &self,
+        image: &'a LogImage,
+        format: RecordFormat,
+        assembled: &'a [u8],
+    ) -> Option<RawRecord<'a>> {
+        let all = if self.assembled {
+            assembled
+        } else {
+            &image.bytes
+        };
+        Some(RawRecord {
+            lgpos: self.lgpos,
+            kind: self.kind,
+            bytes: all.get(self.bytes.clone())?,
+            format,
+        })
+    }
 }
 
 impl RecordCursor {
@@ -149,24 +173,26 @@ impl RecordCursor {
     }
 
     /// The position of the record that [`advance`](Self::advance) went to.
-    pub fn lgpos(&self, image: &LogImage) -> Lgpos {
+    pub fn lgpos(&self) -> Lgpos {
         let found = self.found.as_ref();
-        found.map_or(Lgpos::NULL, |found| image.lgpos(found.start))
+        found.map_or(Lgpos::NULL, |found| found.lgpos)
     }
 
     /// The record that [`advance`](Self::advance) went to.
     pub fn current<'a>(&'a self, image: &'a LogImage) -> Option<RawRecord<'a>> {
         let found = self.found.as_ref()?;
-        let bytes = match &found.bytes {
-            Some(range) => image.bytes.get(range.clone())?,
-            None => self.assembled.as_slice(),
-        };
-        Some(RawRecord {
-            lgpos: image.lgpos(found.start),
-            kind: RecordType::from_number(*bytes.first()?)?,
-            bytes,
-            format: image.format(),
-        })
+        found.record(image, image.format(), &self.assembled)
+    }
+
+    /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go behind `assembled`.
+    pub(crate) fn take_found(&mut self, assembled: &mut Vec<u8>) -> Option<Found> {
+        let mut found = self.found.take()?;
+        if found.assembled {
+            let start = assembled.len();
+            assembled.extend_from_slice(&self.assembled);
+            found.bytes = start..assembled.len();
+        }
+        Some(found)
     }
 
     /// Makes sure that there is an island to read; `false` at the end.
@@ -196,10 +222,14 @@ impl RecordCursor {
             return Ok(None);
         }
         match measure(rest, start as u64) {
-            Ok((_, size)) => {
+            Ok((kind, size)) => {
                 self.at += size;
-                let bytes = Some(start..start + size);
-                Ok(Some(Found { start, bytes }))
+                Ok(Some(Found {
+                    lgpos: image.lgpos(start),
+                    kind,
+                    bytes: start..start + size,
+                    assembled: false,
+                }))
             }
             Err(RecordError::Format(FormatError::Truncated { .. })) => {
                 self.unfinished += 1;
@@ -276,10 +306,14 @@ impl RecordCursor {
                     }
                     self.assembled.extend_from_slice(piece);
                     if parts == Some(self.assembled.len()) {
-                        check_whole(&self.assembled, start).map_err(bad)?;
+                        let kind = check_whole(&self.assembled, start).map_err(bad)?;
                         self.at = at;
-                        let bytes = None;
-                        return Ok(Some(Found { start, bytes }));
+                        return Ok(Some(Found {
+                            lgpos,
+                            kind,
+                            bytes: 0..self.assembled.len(),
+                            assembled: true,
+                        }));
                     }
                 }
                 Some(kind) => {
@@ -297,11 +331,15 @@ impl RecordCursor {
                         self.unfinished += 1;
                         start = segment_start;
                     }
-                    let (_, size) = measure(rest, at as u64).map_err(bad)?;
+                    let (kind, size) = measure(rest, at as u64).map_err(bad)?;
                     self.skip_partial = false;
                     self.at = at + size;
-                    let bytes = Some(at..at + size);
-                    return Ok(Some(Found { start, bytes }));
+                    return Ok(Some(Found {
+                        lgpos: image.lgpos(start),
+                        kind,
+                        bytes: at..at + size,
+                        assembled: false,
+                    }));
                 }
                 None => {
                     let (number, offset) = (rest[0], at as u64);
@@ -346,12 +384,12 @@ fn further_piece(rest: &[u8], at: usize) -> Result<&[u8], RecordError> {
     Ok(reader.take(size, "fragment")?)
 }
 
-/// A record put together must be one record and nothing else.
-fn check_whole(bytes: &[u8], start: usize) -> Result<(), RecordError> {
-    let (_, size) = measure(bytes, start as u64)?;
+/// A record put together must be one record and nothing else; gives its type.
+fn check_whole(bytes: &[u8], start: usize) -> Result<RecordType, RecordError> {
+    let (kind, size) = measure(bytes, start as u64)?;
     if size != bytes.len() {
         let problem = FormatError::invalid("record size", start as u64, size, bytes.len());
         return Err(problem.into());
     }
-    Ok(())
+    Ok(kind)
 }

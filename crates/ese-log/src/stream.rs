@@ -1,13 +1,31 @@
 //! The records of a stream, over all its generations.
+//!
+//! Reading is one thing, looking at records another: a [`Finder`] reads and checks one log after the other and finds
+//! the records in it, a batch at a time. It works where it is asked, or ahead on a thread of its own; the batches are
+//! the same, and errors stand at the same place among the records.
 
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles};
-use crate::image::{Damage, LogImage};
-use crate::records::{RawRecord, RecordCursor};
+use crate::image::{Damage, LogImage, read_file};
+use crate::records::{Found, RawRecord, RecordCursor};
 use ese_format::log::LogHeader;
-use ese_format::{Generation, JetError};
+use ese_format::{Generation, JetError, RecordFormat};
 use std::collections::VecDeque;
+use std::fmt;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Records in a batch: enough for the threads to meet seldom, few enough for a log of nothing but tiny records.
+const BATCH_SIZE: usize = 16384;
+/// Batches that wait to be taken. With the one in use and the one in the making, that many logs are in memory.
+const BATCHES_AHEAD: usize = 2;
+
+/// What sees every log as it is on disk, before it is looked at.
+pub type Witness = Box<dyn FnMut(&Path, &[u8]) + Send>;
 
 /// A log stream in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +60,18 @@ impl LogStream {
     }
 }
 
-/// Records of one log after the other, one file in memory at a time.
+/// Records of one log after the other, few files in memory at a time.
 ///
 /// Stops, with an error, where recovery would: at a log that cannot be read, does not follow the one before, or is
 /// damaged in a way that the engine does not put right. Damage that it does put right is passed over and kept in
 /// [`repaired`](Self::repaired).
 #[derive(Debug)]
 pub struct StreamRecords {
-    files: VecDeque<StreamFile>,
-    image: Option<LogImage>,
-    cursor: RecordCursor,
-    previous: Option<LogHeader>,
+    source: Source,
+    batch: Batch,
+    /// The place in the batch behind the present record.
+    next: usize,
+    waited: Duration,
     /// Damage that was put right in memory, so far.
     pub repaired: Vec<Damage>,
 }
@@ -61,47 +80,229 @@ impl StreamRecords {
     /// Records of these files, which are logs in ascending order of generation.
     pub fn new(files: impl IntoIterator<Item = StreamFile>) -> Self {
         StreamRecords {
-            files: files.into_iter().collect(),
-            image: None,
-            cursor: RecordCursor::new(),
-            previous: None,
+            source: Source::Here(Box::new(Finder {
+                files: files.into_iter().collect(),
+                ..Finder::default()
+            })),
+            batch: Batch::default(),
+            next: 0,
+            waited: Duration::ZERO,
             repaired: Vec::new(),
         }
     }
 
+    /// Shows the bytes of every log to `witness` when they are read; to be called before anything is.
+    pub fn shown_to(mut self, witness: Witness) -> Self {
+        if let Source::Here(finder) = &mut self.source {
+            finder.witness = Some(witness);
+        }
+        self
+    }
+
+    /// Reads ahead, on another thread.
+    pub fn ahead(mut self) -> Self {
+        self.source = match self.source {
+            Source::Here(finder) => Source::Ahead(Ahead::begin(finder)),
+            other => other,
+        };
+        self
+    }
+
     /// The log that the last record came from.
     pub fn image(&self) -> Option<&LogImage> {
-        self.image.as_ref()
+        self.batch.image.as_deref()
     }
 
     /// Records that were not whole when their log ended, so far.
     pub fn unfinished(&self) -> u64 {
-        self.cursor.unfinished
+        self.batch.unfinished
+    }
+
+    /// How long [`next_record`](Self::next_record) was busy reading, or waited for the thread that reads ahead.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// The record that [`next_record`](Self::next_record) gave last.
     pub fn current(&self) -> Option<RawRecord<'_>> {
-        let image = self.image.as_ref()?;
-        self.cursor.current(image)
+        self.batch.record(self.next.checked_sub(1)?)
     }
 
     /// The next record; `None` at the end of the stream.
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>, LogError> {
-        while !self.advance()? {
-            let Some(file) = self.files.pop_front() else {
+        while self.next >= self.batch.found.len() {
+            let asked = Instant::now();
+            let batch = self.source.next_batch();
+            self.waited += asked.elapsed();
+            let Some(mut batch) = batch? else {
                 return Ok(None);
             };
-            self.enter(&file)?;
+            self.repaired.append(&mut batch.repaired);
+            self.batch = batch;
+            self.next = 0;
         }
-        let image = self.image.as_ref();
-        Ok(image.and_then(|image| self.cursor.current(image)))
+        self.next += 1;
+        Ok(self.current())
+    }
+}
+
+/// Records of one log, found but not decoded.
+#[derive(Debug, Default)]
+struct Batch {
+    image: Option<Arc<LogImage>>,
+    format: Option<RecordFormat>,
+    found: Vec<Found>,
+    /// Bytes of the records that were put together.
+    assembled: Vec<u8>,
+    /// Damage that was put right in the log that this batch begins.
+    repaired: Vec<Damage>,
+    /// Records that were not whole, from the start of the stream to the end of this batch.
+    unfinished: u64,
+}
+
+impl Batch {
+    fn record(&self, number: usize) -> Option<RawRecord<'_>> {
+        let image = self.image.as_deref()?;
+        let found = self.found.get(number)?;
+        found.record(image, self.format?, &self.assembled)
+    }
+}
+
+/// Where batches come from.
+#[derive(Debug)]
+enum Source {
+    Here(Box<Finder>),
+    Ahead(Ahead),
+    /// The stream has ended.
+    Ended,
+}
+
+impl Source {
+    /// The next batch. Behind an error or the end there is none.
+    fn next_batch(&mut self) -> Result<Option<Batch>, LogError> {
+        let batch = match self {
+            Source::Here(finder) => finder.next_batch(),
+            Source::Ahead(ahead) => ahead.next_batch(),
+            Source::Ended => return Ok(None),
+        };
+        if !matches!(batch, Ok(Some(_))) {
+            *self = Source::Ended;
+        }
+        batch
+    }
+}
+
+/// A [`Finder`] on a thread of its own.
+#[derive(Debug)]
+struct Ahead {
+    /// What the finder gives, its end included. Taken away to end the thread.
+    batches: Option<Receiver<Result<Option<Batch>, LogError>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ahead {
+    fn begin(mut finder: Box<Finder>) -> Self {
+        let (sender, batches) = sync_channel(BATCHES_AHEAD);
+        let thread = thread::spawn(move || {
+            loop {
+                let batch = finder.next_batch();
+                let more = matches!(batch, Ok(Some(_)));
+                if sender.send(batch).is_err() || !more {
+                    return;
+                }
+            }
+        });
+        Ahead {
+            batches: Some(batches),
+            thread: Some(thread),
+        }
     }
 
-    /// Goes to the next record of the log in memory; `false` if it has no more.
-    fn advance(&mut self) -> Result<bool, LogError> {
-        let Some(image) = &self.image else {
-            return Ok(false);
+    fn next_batch(&mut self) -> Result<Option<Batch>, LogError> {
+        let received = self
+            .batches
+            .as_ref()
+            .and_then(|batches| batches.recv().ok());
+        received.unwrap_or_else(|| {
+            // Only a panic ends the thread before the stream, and that must not look like the end of the logs.
+            if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+                resume_unwind(panic);
+            }
+            Ok(None)
+        })
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of a thread whose records nobody asks for any more changes nothing.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads logs and finds their records.
+#[derive(Default)]
+struct Finder {
+    files: VecDeque<StreamFile>,
+    image: Option<Arc<LogImage>>,
+    cursor: RecordCursor,
+    previous: Option<LogHeader>,
+    witness: Option<Witness>,
+    /// What stands behind the last batch.
+    problem: Option<LogError>,
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finder").finish_non_exhaustive()
+    }
+}
+
+impl Finder {
+    /// The next records of the log in memory, or the first ones of the next log.
+    fn next_batch(&mut self) -> Result<Option<Batch>, LogError> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        let mut batch = Batch::default();
+        let image = match &self.image {
+            Some(image) => Arc::clone(image),
+            None => {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                let image = Arc::new(self.enter(&file, &mut batch)?);
+                self.image = Some(Arc::clone(&image));
+                image
+            }
         };
+        batch.found.reserve(BATCH_SIZE);
+        while batch.found.len() < BATCH_SIZE {
+            match self.advance(&image) {
+                Ok(true) => batch
+                    .found
+                    .extend(self.cursor.take_found(&mut batch.assembled)),
+                Ok(false) => {
+                    self.image = None;
+                    break;
+                }
+                Err(problem) => {
+                    self.problem = Some(problem);
+                    break;
+                }
+            }
+        }
+        batch.format = Some(image.format());
+        batch.image = Some(image);
+        batch.unfinished = self.cursor.unfinished;
+        Ok(Some(batch))
+    }
+
+    /// Goes to the next record of `image`; `false` if it has no more.
+    fn advance(&mut self, image: &LogImage) -> Result<bool, LogError> {
         let more = self.cursor.advance(image).map_err(|bad| LogError::Record {
             path: image.path.clone(),
             lgpos: bad.lgpos,
@@ -112,12 +313,8 @@ impl StreamRecords {
             return Ok(true);
         }
         let is_last = self.files.is_empty();
-        match image
-            .body
-            .damage
-            .iter()
-            .find(|damage| damage.is_fatal(is_last))
-        {
+        let mut damage = image.body.damage.iter();
+        match damage.find(|damage| damage.is_fatal(is_last)) {
             Some(damage) => Err(LogError::Damaged {
                 path: image.path.clone(),
                 lgpos: damage.lgpos(),
@@ -128,35 +325,42 @@ impl StreamRecords {
     }
 
     /// Reads the next log, which must continue the one before.
-    fn enter(&mut self, file: &StreamFile) -> Result<(), LogError> {
-        let image = LogImage::read(&file.path)?;
+    fn enter(&mut self, file: &StreamFile, batch: &mut Batch) -> Result<LogImage, LogError> {
+        let mut bytes = Vec::new();
+        read_file(&file.path, &mut bytes)?;
+        if let Some(witness) = &mut self.witness {
+            witness(&file.path, &bytes);
+        }
+        let image = LogImage::from_bytes(&file.path, bytes)?;
         if let Some(previous) = &self.previous {
-            let expected = Generation(previous.generation.0.saturating_add(1));
-            let found = image.header.generation;
-            let jet = if found != expected {
-                Some(JetError::MISSING_LOG_FILE)
-            } else if image.header.signature != previous.signature {
-                Some(JetError::BAD_LOG_SIGNATURE)
-            } else if image.header.previous_created != previous.created {
-                Some(JetError::INVALID_LOG_SEQUENCE)
-            } else {
-                None
-            };
-            if let Some(jet) = jet {
-                return Err(LogError::Sequence {
-                    path: file.path.clone(),
-                    expected,
-                    found,
-                    jet,
-                });
-            }
+            follows(previous, &image)?;
         }
         let repaired = image.body.damage.iter();
         let repaired = repaired.filter(|damage| !damage.is_fatal(self.files.is_empty()));
-        self.repaired.extend(repaired.cloned());
+        batch.repaired.extend(repaired.cloned());
         self.cursor.reset();
         self.previous = Some(image.header.clone());
-        self.image = Some(image);
-        Ok(())
+        Ok(image)
     }
+}
+
+/// Whether a log continues the one with the header `previous`.
+fn follows(previous: &LogHeader, image: &LogImage) -> Result<(), LogError> {
+    let expected = Generation(previous.generation.0.saturating_add(1));
+    let found = image.header.generation;
+    let jet = if found != expected {
+        JetError::MISSING_LOG_FILE
+    } else if image.header.signature != previous.signature {
+        JetError::BAD_LOG_SIGNATURE
+    } else if image.header.previous_created != previous.created {
+        JetError::INVALID_LOG_SEQUENCE
+    } else {
+        return Ok(());
+    };
+    Err(LogError::Sequence {
+        path: image.path.clone(),
+        expected,
+        found,
+        jet,
+    })
 }

@@ -393,13 +393,24 @@ impl<'a> Record<'a> {
         format: RecordFormat,
     ) -> Result<(Self, usize), RecordError> {
         let (record_type, size) = measure(bytes, offset)?;
-        let mut reader = Reader::at(bytes.get(..size).unwrap_or(bytes), offset);
+        let own = bytes.get(..size).unwrap_or(bytes);
+        let record = Self::decode_measured(record_type, own, offset, format)?;
+        Ok((record, size))
+    }
+
+    /// The record that all of `bytes` are, as [`measure`] has found.
+    pub fn decode_measured(
+        record_type: RecordType,
+        bytes: &'a [u8],
+        offset: u64,
+        format: RecordFormat,
+    ) -> Result<Self, RecordError> {
+        let mut reader = Reader::at(bytes, offset);
         reader.u8("log record type")?;
         if record_type.is_ignorable() {
             reader.u32("length of an ignorable log record")?;
         }
-        let record = Self::read(&mut reader, record_type, format)?;
-        Ok((record, size))
+        Ok(Self::read(&mut reader, record_type, format)?)
     }
 
     /// The change of a page that the record is about, for all types that share that head.

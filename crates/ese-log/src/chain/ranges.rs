@@ -16,6 +16,7 @@ use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// The logs that a database needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -174,8 +175,12 @@ pub fn replay_files(report: &ChainReport, files: &StreamFiles, reach: &Reach) ->
     };
     let generations = reach.start.generation.0..=last.0;
     let found = generations.filter_map(|generation| find(report, Generation(generation)));
-    let named = |log: &LogReport| files.in_order().find(|file| file.name() == log.name);
-    found.filter_map(named).cloned().collect()
+    let names: HashSet<&str> = found.map(|log| log.name.as_str()).collect();
+    let files = files.in_order();
+    files
+        .filter(|file| names.contains(&*file.name()))
+        .cloned()
+        .collect()
 }
 
 /// The file that the engine opens for a generation: the one with that number, or else the current log if that is its

@@ -115,7 +115,7 @@ fn content(image: &LogImage) -> LogContent {
         match cursor.advance(image) {
             Ok(false) => break,
             Ok(true) => {
-                let lgpos = cursor.lgpos(image);
+                let lgpos = cursor.lgpos();
                 let beyond = broken_from.is_some_and(|broken| lgpos >= broken);
                 if beyond || !bad_records.is_empty() {
                     records_beyond += 1;

@@ -13,6 +13,7 @@ use ese_log::chain::{
 };
 use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What a recovery will do.
@@ -99,8 +100,9 @@ pub fn plan(
         .as_ref()
         .map(|reach| replay_files(&report, &needed, reach))
         .unwrap_or_default();
+    let paths: HashSet<&Path> = files.iter().map(|file| &*file.path).collect();
     let log_bytes = (report.logs.iter().zip(needed.in_order()))
-        .filter(|(_, file)| files.contains(file))
+        .filter(|(_, file)| paths.contains(&*file.path))
         .map(|(log, _)| log.size)
         .sum();
     let headers = report.logs.iter().filter_map(LogReport::header);
