@@ -138,7 +138,7 @@ impl Database {
     /// What stands at a page number; a page that a shrink gave up counts as blank.
     pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
         match self.pages.look(pgno)? {
-            Content::Page if self.pages.get(pgno)?.dbtime() == Dbtime::SHRUNK => Ok(Content::Blank),
+            Content::Page(Dbtime::SHRUNK) => Ok(Content::Blank),
             other => Ok(other),
         }
     }

@@ -7,9 +7,9 @@
 use crate::error::Problem;
 use crate::page_edit::PageImage;
 use ese_checksum::{Page, Verdict, correct, is_blank, seal_page, verify_page};
-use ese_format::Pgno;
 use ese_format::page::PageSize;
-use std::collections::HashMap;
+use ese_format::{Dbtime, Pgno};
+use rustc_hash::FxHashMap;
 use std::io;
 
 /// Where pages come from and where changed ones go.
@@ -27,8 +27,8 @@ pub trait PageFile: Send {
 /// What stands at a page number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A page in use; it is in the cache.
-    Page,
+    /// A page in use, with the time of its last change; it is in the cache.
+    Page(Dbtime),
     /// Zeroes.
     Blank,
     /// Nothing: the file ends before.
@@ -62,7 +62,7 @@ pub struct Pages {
     /// Where the file ended before pages were made behind its end: what is blank behind this is not there.
     end: Pgno,
     capacity: usize,
-    slots: HashMap<Pgno, Slot>,
+    slots: FxHashMap<Pgno, Slot>,
     clock: u64,
     counts: PageCounts,
     counts_reserved_tags: bool,
@@ -78,7 +78,7 @@ impl Pages {
             last,
             end: last,
             capacity: capacity.max(64),
-            slots: HashMap::new(),
+            slots: FxHashMap::default(),
             clock: 0,
             counts: PageCounts::default(),
             counts_reserved_tags: false,
@@ -134,7 +134,7 @@ impl Pages {
         self.clock += 1;
         if let Some(slot) = self.slots.get_mut(&pgno) {
             slot.used = self.clock;
-            return Ok(Content::Page);
+            return Ok(Content::Page(slot.page.dbtime()));
         }
         if pgno.is_null() || pgno > self.last {
             return Ok(Content::BehindEnd);
@@ -160,8 +160,9 @@ impl Pages {
         }
         let page =
             PageImage::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
+        let dbtime = page.dbtime();
         self.keep(page, false)?;
-        Ok(Content::Page)
+        Ok(Content::Page(dbtime))
     }
 
     /// The page, which must be in use.
@@ -183,7 +184,7 @@ impl Pages {
 
     fn expect_page(&mut self, pgno: Pgno) -> Result<(), Problem> {
         match self.look(pgno)? {
-            Content::Page => Ok(()),
+            Content::Page(_) => Ok(()),
             Content::Blank => Err(Problem::Blank { pgno }),
             Content::Damaged => Err(Problem::BadChecksum { pgno }),
             Content::BehindEnd => Err(Problem::BehindEnd {

@@ -69,6 +69,8 @@ pub struct Session {
     /// Where the present transaction began.
     pub began: Lgpos,
     versions: Vec<Version>,
+    /// Whether an operation may have a lower level than one before it.
+    unordered: bool,
     macros: BTreeMap<Dbtime, MacroRecords>,
 }
 
@@ -80,7 +82,7 @@ impl Session {
         }
         if self.level == 0 {
             self.began = lgpos;
-            self.versions.clear();
+            self.forget_versions();
         }
         self.level = self.level.max(from.saturating_add(levels));
         self.seen_begin = true;
@@ -93,13 +95,21 @@ impl Session {
         }
         self.level = self.level.min(level);
         if self.level == 0 {
-            self.versions.clear();
+            self.forget_versions();
             return true;
         }
-        for version in &mut self.versions {
-            version.level = version.level.min(self.level);
+        // A large transaction commits an inner level for every row: only what is deeper may be looked at.
+        let level = self.level;
+        let deeper = |version: &&mut Version| self.unordered || version.level > level;
+        for version in self.versions.iter_mut().rev().take_while(deeper) {
+            version.level = version.level.min(level);
         }
         false
+    }
+
+    fn forget_versions(&mut self) {
+        self.versions.clear();
+        self.unordered = false;
     }
 
     /// Ends `levels` levels of a rollback whose operations the log has undone record by record; whether that ended a
@@ -123,11 +133,14 @@ impl Session {
     pub(crate) fn remember(&mut self, version: Version) {
         let newer = |other: &Version| other.rceid.wrapping_sub(version.rceid).cast_signed() > 0;
         let place = self.versions.iter().rposition(|other| !newer(other));
-        match place {
-            Some(place) if self.versions[place].rceid == version.rceid => {}
-            Some(place) => self.versions.insert(place + 1, version),
-            None => self.versions.insert(0, version),
-        }
+        let behind = match place {
+            Some(place) if self.versions[place].rceid == version.rceid => return,
+            Some(place) => place + 1,
+            None => 0,
+        };
+        let levels = (self.versions.last()).map_or(0, |last| last.level);
+        self.unordered |= behind < self.versions.len() || version.level < levels;
+        self.versions.insert(behind, version);
     }
 
     /// Takes out the operation of this id.

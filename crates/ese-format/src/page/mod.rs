@@ -327,12 +327,15 @@ impl<'a> PageView<'a> {
 
     /// The bytes that tag number `itag` points at.
     pub fn tag_bytes(&self, itag: usize) -> Result<&'a [u8], PageError> {
-        let tag = self.tag(itag)?;
+        Ok(self.bytes_of(self.tag(itag)?))
+    }
+
+    fn bytes_of(&self, tag: Tag) -> &'a [u8] {
         if tag.size == 0 {
-            return Ok(&[]);
+            return &[];
         }
         let start = self.size.header_size() + tag.offset;
-        Ok(&self.bytes[start..start + tag.size])
+        &self.bytes[start..start + tag.size]
     }
 
     /// The external header (tag 0): on a root page the space header (see [`root_header`](Self::root_header)) or the
@@ -347,9 +350,9 @@ impl<'a> PageView<'a> {
     /// Node number `line`, counted from 0 behind the reserved tags.
     pub fn node(&self, line: usize) -> Result<Node<'a>, PageError> {
         let itag = line.saturating_add(self.reserved_tag_count());
-        let bytes = self.tag_bytes(itag)?;
-        let flags = self.node_flags(itag, bytes)?;
-        Node::decode(self, itag, bytes, flags)
+        let tag = self.tag(itag)?;
+        let bytes = self.bytes_of(tag);
+        Node::decode(self, itag, bytes, self.node_flags(tag, bytes))
     }
 
     /// All nodes in order. A damaged node is one error; the ones behind it still come.
@@ -359,16 +362,16 @@ impl<'a> PageView<'a> {
     }
 
     /// The flags of a node: in its tag on small pages, in its first word on large ones (`TAG::FFlags`).
-    fn node_flags(&self, itag: usize, bytes: &[u8]) -> Result<NodeFlags, PageError> {
+    fn node_flags(&self, tag: Tag, bytes: &[u8]) -> NodeFlags {
         let bits = if self.size.is_small() {
-            self.tag(itag)?.flag_bits
+            tag.flag_bits
         } else {
             match bytes {
                 [_, high, ..] => high >> 5,
                 _ => 0,
             }
         };
-        Ok(NodeFlags::from_bits_retain(bits))
+        NodeFlags::from_bits_retain(bits)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::lines::prefix_of;
 use super::{EditError, PageImage};
+use ese_format::Pgno;
 use ese_format::page::{Node, NodeFlags};
 
 const KEY_LIMIT: usize = 0x1fff;
@@ -49,6 +50,49 @@ impl KeySizes {
     }
 }
 
+/// A node that is to be put on a page.
+pub(super) struct NewNode<'a> {
+    sizes: KeySizes,
+    suffix: &'a [u8],
+    data: &'a [u8],
+    pub(super) flags: NodeFlags,
+}
+
+impl<'a> NewNode<'a> {
+    /// The node whose key is `prefix` bytes of the page's prefix, and `suffix`.
+    fn new(
+        pgno: Pgno,
+        prefix: usize,
+        suffix: &'a [u8],
+        data: &'a [u8],
+        mut flags: NodeFlags,
+    ) -> Result<Self, EditError> {
+        let (length, limit) = (prefix.saturating_add(suffix.len()), KEY_LIMIT);
+        if length > limit {
+            let what = "a key";
+            return Err(EditError::TooLong {
+                pgno,
+                what,
+                length,
+                limit,
+            });
+        }
+        let sizes = KeySizes::new((prefix > 0).then_some(prefix), suffix.len());
+        flags.set(NodeFlags::COMPRESSED, sizes.compressed);
+        Ok(NewNode {
+            sizes,
+            suffix,
+            data,
+            flags,
+        })
+    }
+
+    /// Its bytes.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        [self.sizes.as_bytes(), self.suffix, self.data]
+    }
+}
+
 impl PageImage {
     /// The prefix that this page's compressed nodes share; empty on roots.
     pub fn prefix(&self) -> Result<&[u8], EditError> {
@@ -69,24 +113,26 @@ impl PageImage {
         data: &[u8],
         flags: NodeFlags,
     ) -> Result<(), EditError> {
-        let (pgno, length) = (self.pgno, key.len());
-        if length > KEY_LIMIT || prefix > length {
-            let (what, length, limit) = if length > KEY_LIMIT {
-                ("a key", length, KEY_LIMIT)
-            } else {
-                ("a prefix of a key", prefix, length)
-            };
-            return Err(EditError::TooLong {
-                pgno,
-                what,
-                length,
-                limit,
-            });
-        }
-        let sizes = KeySizes::new((prefix > 0).then_some(prefix), length - prefix);
-        let mut flags = flags;
-        flags.set(NodeFlags::COMPRESSED, sizes.compressed);
-        self.insert_line(line, &[sizes.as_bytes(), &key[prefix..], data], flags)
+        let suffix = key.get(prefix..).ok_or(EditError::TooLong {
+            pgno: self.pgno,
+            what: "a prefix of a key",
+            length: prefix,
+            limit: key.len(),
+        })?;
+        self.insert_suffix(line, prefix, suffix, data, flags)
+    }
+
+    /// Inserts a node whose key is `prefix` bytes of the page's prefix, and `suffix`.
+    pub fn insert_suffix(
+        &mut self,
+        line: usize,
+        prefix: usize,
+        suffix: &[u8],
+        data: &[u8],
+        flags: NodeFlags,
+    ) -> Result<(), EditError> {
+        let node = NewNode::new(self.pgno, prefix, suffix, data, flags)?;
+        self.insert_line(line, &node.parts(), node.flags)
     }
 
     /// Inserts a node, compressed against the page's prefix where that gains something.
@@ -99,6 +145,20 @@ impl PageImage {
     ) -> Result<(), EditError> {
         let prefix = useful_prefix(self.prefix()?, key);
         self.insert_node(line, prefix, key, data, flags)
+    }
+
+    /// Puts nodes, each a key, data and flags, behind the last one, compressed against the page's prefix where that gains
+    /// something.
+    pub fn append_nodes<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = (&'a [u8], &'a [u8], NodeFlags)>,
+    ) -> Result<(), EditError> {
+        let pgno = self.pgno;
+        let shared = self.prefix()?.to_vec();
+        self.append_lines(nodes.map(|(key, data, flags)| {
+            let prefix = useful_prefix(&shared, key);
+            NewNode::new(pgno, prefix, &key[prefix..], data, flags)
+        }))
     }
 
     /// Replaces the data of a node and keeps its key and flags.

@@ -46,24 +46,23 @@ impl Database {
             return Ok(Verdict::Skip);
         }
         let in_range = self.in_required_range(lgpos.generation);
-        let missing = match self.look(pgno)? {
-            Content::Page => None,
+        let looked = match self.look(pgno)? {
+            Content::Page(found) => Ok(found),
             Content::Damaged => return Err(Problem::BadChecksum { pgno }),
-            Content::Blank => Some(Problem::Blank { pgno }),
+            Content::Blank => Err(Problem::Blank { pgno }),
             Content::BehindEnd => {
                 let last = self.pages.last();
-                Some(Problem::BehindEnd { pgno, last })
+                Err(Problem::BehindEnd { pgno, last })
             }
         };
-        match missing {
-            Some(problem) if in_range => {
+        let found = match looked {
+            Ok(found) => found,
+            Err(problem) if in_range => {
                 self.mark_gone(pgno, lgpos, problem);
                 return Ok(Verdict::Skip);
             }
-            Some(problem) => return Err(problem),
-            None => {}
-        }
-        let found = self.pages.get(pgno)?.dbtime();
+            Err(problem) => return Err(problem),
+        };
         if found >= after && in_range {
             return Ok(Verdict::Skip);
         }
@@ -107,11 +106,9 @@ impl Database {
         if self.is_gone(pgno) {
             return Ok(Verdict::Skip);
         }
-        let has_it = self.look(pgno)? == Content::Page && self.pages.get(pgno)?.dbtime() >= after;
-        Ok(if has_it {
-            Verdict::Skip
-        } else {
-            Verdict::Apply
+        Ok(match self.look(pgno)? {
+            Content::Page(found) if found >= after => Verdict::Skip,
+            _ => Verdict::Apply,
         })
     }
 }

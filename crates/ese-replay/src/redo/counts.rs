@@ -3,6 +3,7 @@
 use ese_format::record::RecordType;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub struct TypeCounts {
     pub skipped: u64,
     /// Kept for the commit of their macro operation.
     pub deferred: u64,
+    /// What all of that took, if it was measured. A macro operation is done, and counts, at its commit.
+    #[serde(rename = "seconds", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "in_seconds")]
+    pub time: Option<Duration>,
 }
 
 /// What redo did.
@@ -53,9 +58,17 @@ pub struct RedoCounts {
 }
 
 impl RedoCounts {
-    pub(crate) fn add(&mut self, record_type: RecordType, outcome: Outcome) {
+    pub(crate) fn add(
+        &mut self,
+        record_type: RecordType,
+        outcome: Outcome,
+        time: Option<Duration>,
+    ) {
         let counts = self.types.entry(record_type).or_default();
         counts.read += 1;
+        if let Some(time) = time {
+            *counts.time.get_or_insert_default() += time;
+        }
         match outcome {
             Outcome::Applied => counts.applied += 1,
             Outcome::Skipped => counts.skipped += 1,
@@ -72,6 +85,9 @@ impl RedoCounts {
             total.applied += counts.applied;
             total.skipped += counts.skipped;
             total.deferred += counts.deferred;
+            if let Some(time) = counts.time {
+                *total.time.get_or_insert_default() += time;
+            }
         }
         total
     }
@@ -86,4 +102,8 @@ fn by_name<S: Serializer>(
             .iter()
             .map(|(record_type, counts)| (record_type.dump_name(), counts)),
     )
+}
+
+fn in_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }

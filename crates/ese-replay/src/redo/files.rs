@@ -140,12 +140,11 @@ fn give_up(
 ) -> Result<Outcome, Problem> {
     let mut any = false;
     for pgno in (first.0..=last.0).map(Pgno) {
-        match database.pages.look(pgno)? {
-            Content::Page => {}
+        let dbtime = match database.pages.look(pgno)? {
+            Content::Page(dbtime) => dbtime,
             Content::Damaged => return Err(Problem::BadChecksum { pgno }),
             Content::Blank | Content::BehindEnd => continue,
-        }
-        let dbtime = database.pages.get(pgno)?.dbtime();
+        };
         if dbtime == Dbtime(0) || dbtime >= shrunk_at {
             continue;
         }

@@ -12,7 +12,7 @@
 //! | full left | up to `iline_merge`, to the end of the left sibling | points left; the one before it goes |
 //! | partial left | up to `iline_merge` | the one before it gets a new key |
 
-use super::split::Line;
+use super::lines::Lines;
 use super::{Outcome, Redo, image};
 use crate::database::Database;
 use crate::error::Problem;
@@ -194,18 +194,16 @@ fn move_lines(
     let source = source.ok_or(Problem::NoPageImage {
         pgno: leaf.page.pgno,
     })?;
-    let lines = Line::all_of(source)?;
+    let lines = Lines::all_of(source)?;
     let at = usize::from(leaf.merge.iline_merge);
     let (moving, place) = match direction {
-        Direction::Right => (lines.get(at..), 0),
-        Direction::Left => (lines.get(..=at), receiver.node_count()),
+        Direction::Right => (lines.range(at..lines.len().max(at)), 0),
+        Direction::Left => (lines.range(0..at + 1), receiver.node_count()),
     };
     let moving = moving.ok_or(Problem::Macro(
         "a merge that moves lines which are not there",
     ))?;
-    let alive = moving
-        .iter()
-        .filter(|line| !line.flags.contains(NodeFlags::DELETED));
+    let alive = moving.filter(|line| !line.flags.contains(NodeFlags::DELETED));
     for (index, line) in alive.enumerate() {
         line.put(receiver, place + index)?;
     }

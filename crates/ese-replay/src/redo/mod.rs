@@ -21,6 +21,7 @@ mod attach;
 mod counts;
 mod files;
 mod image;
+mod lines;
 mod merge;
 mod nodes;
 mod obsolete;
@@ -42,6 +43,7 @@ use ese_format::record::{Record, RecordFormat};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
 use ese_log::RawRecord;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// The state of a replay between two records.
 #[derive(Default)]
@@ -56,6 +58,7 @@ pub struct Redo {
     /// Bytes of the macro operations under way.
     macro_bytes: usize,
     counts: RedoCounts,
+    measures_time: bool,
     divergences: Vec<Divergence>,
     lgpos: Lgpos,
     /// The last mark of a shutdown: where databases are clean if the instance ends behind it.
@@ -92,6 +95,11 @@ impl Redo {
         std::mem::take(&mut self.sessions)
     }
 
+    /// Has the time measured that each type of record takes.
+    pub fn measure_time(&mut self) {
+        self.measures_time = true;
+    }
+
     /// What was done so far.
     pub fn counts(&self) -> &RedoCounts {
         &self.counts
@@ -115,12 +123,14 @@ impl Redo {
 
     /// Applies the next record of the log.
     pub fn apply(&mut self, raw: &RawRecord<'_>) -> Result<Outcome, ReplayError> {
+        let begun = self.measures_time.then(Instant::now);
         self.lgpos = raw.lgpos;
         self.format = Some(raw.format);
         let record = raw.decode().map_err(Problem::Record);
         let outcome = record.and_then(|record| self.dispatch(&record, raw.bytes));
         let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, raw.kind.dump_name()))?;
-        self.counts.add(raw.kind, outcome);
+        let time = begun.map(|begun| begun.elapsed());
+        self.counts.add(raw.kind, outcome, time);
         Ok(outcome)
     }
 

@@ -15,6 +15,7 @@ use ese_format::record::{
     Delete, Delta, FlagDelete, FlagInsert, FlagInsertAndReplaceData, Insert, NodeOp, Operation,
     PageOp, Replace, ReplaceDelta, Scrub, ScrubFlags, SetExternalHeader, Undo, UndoInfo,
 };
+use std::borrow::Cow;
 
 /// How a number within a node's data is added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +77,9 @@ impl Redo {
 
     pub(super) fn insert(&mut self, record: &Insert<'_>) -> Result<Outcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
-        let key = [record.key_prefix, record.key_suffix].concat();
         if record.page.is_versioned() {
-            let bookmark = bookmark(&record.page, &record.node, key.clone(), record.data);
+            let key = [record.key_prefix, record.key_suffix].concat();
+            let bookmark = bookmark(&record.page, &record.node, key, record.data);
             self.remember(
                 &record.page,
                 record.node.rceid,
@@ -88,14 +89,10 @@ impl Redo {
             );
         }
         if applies {
-            let (line, prefix, data) = (
-                usize::from(record.page.iline),
-                record.key_prefix.len(),
-                record.data,
-            );
-            let flags = versioned(&record.page);
+            let (line, flags) = (usize::from(record.page.iline), versioned(&record.page));
+            let (prefix, suffix) = (record.key_prefix.len(), record.key_suffix);
             self.change(&record.page, |page| {
-                page.insert_node(line, prefix, &key, data, flags)
+                page.insert_suffix(line, prefix, suffix, record.data, flags)
             })?;
         }
         Ok(applies.into())
@@ -162,22 +159,22 @@ impl Redo {
 
     pub(super) fn replace(&mut self, record: &Replace<'_>) -> Result<Outcome, Problem> {
         let data = record.data;
-        self.replace_with(&record.page, &record.node, |_| Ok(data.to_vec()))
+        self.replace_with(&record.page, &record.node, |_| Ok(Cow::Borrowed(data)))
     }
 
     pub(super) fn replace_delta(&mut self, record: &ReplaceDelta<'_>) -> Result<Outcome, Problem> {
         self.replace_with(&record.page, &record.node, |page| {
             let line = usize::from(record.page.iline);
             let old = page.node(line)?.data;
-            Ok(record.diff.apply(old, page.bytes().len())?)
+            Ok(Cow::Owned(record.diff.apply(old, page.bytes().len())?))
         })
     }
 
-    fn replace_with(
+    fn replace_with<'a>(
         &mut self,
         page: &PageOp,
         node: &NodeOp,
-        new_data: impl FnOnce(&PageImage) -> Result<Vec<u8>, Problem>,
+        new_data: impl FnOnce(&PageImage) -> Result<Cow<'a, [u8]>, Problem>,
     ) -> Result<Outcome, Problem> {
         if !self.applies(page, node)? {
             return Ok(Outcome::Skipped);
@@ -190,19 +187,15 @@ impl Redo {
         let line = usize::from(page.iline);
         let data = new_data(image)?;
         let found = image.node(line)?;
-        let (key, old) = (found.key().to_vec(), found.data.to_vec());
+        let row = page.is_versioned().then(|| {
+            let bookmark = bookmark(page, node, found.key().to_vec(), found.data);
+            (bookmark, Before::Data(found.data.to_vec()))
+        });
         image.replace_data(line, &data)?;
         image.change_node_flags(line, versioned(page), NodeFlags::empty())?;
         image.touch(page.dbtime);
-        if page.is_versioned() {
-            let bookmark = bookmark(page, node, key, &old);
-            self.remember(
-                page,
-                node.rceid,
-                Operation::Replace,
-                bookmark,
-                Before::Data(old),
-            );
+        if let Some((bookmark, before)) = row {
+            self.remember(page, node.rceid, Operation::Replace, bookmark, before);
         }
         Ok(Outcome::Applied)
     }
@@ -212,14 +205,16 @@ impl Redo {
             return Ok(Outcome::Skipped);
         }
         let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
-        let (key, data) = self.change(&record.page, |page| {
+        let row = self.change(&record.page, |page| {
             let node = page.node(line)?;
-            let row = (node.key().to_vec(), node.data.to_vec());
+            let row = record.page.is_versioned().then(|| {
+                let key = node.key().to_vec();
+                bookmark(&record.page, &record.node, key, node.data)
+            });
             page.change_node_flags(line, set | NodeFlags::DELETED, NodeFlags::empty())?;
             Ok(row)
         })?;
-        if record.page.is_versioned() {
-            let bookmark = bookmark(&record.page, &record.node, key, &data);
+        if let Some(bookmark) = row {
             let rceid = record.node.rceid;
             self.remember(
                 &record.page,

@@ -58,7 +58,7 @@ impl Redo {
         }
         let pgno = record.pgno;
         let what = match database.look(pgno)? {
-            Content::Page => compare(database.pages.get(pgno)?, record),
+            Content::Page(_) => compare(database.pages.get(pgno)?, record),
             Content::Damaged => Some("it fails its checksum"),
             Content::Blank => Some("it is blank here"),
             Content::BehindEnd => Some("it lies behind the end of the file here"),

@@ -13,46 +13,18 @@
 //! from the image in the record, unless the only line that goes to the new page is the operation's own.
 
 use super::access::Verdict;
+use super::lines::{Line, Lines};
 use super::{Outcome, Redo, image};
 use crate::database::Database;
 use crate::error::Problem;
-use crate::page_edit::{PageImage, useful_prefix};
+use crate::page_edit::PageImage;
 use crate::session::{Before, Bookmark, Version};
-use ese_format::page::{NodeFlags, PageFlags};
+use ese_format::page::{Key, NodeFlags, PageFlags};
 use ese_format::record::{
     FlagInsertAndReplaceData, Insert, NodeOp, Operation, PageOp, Record, Replace, Split,
     SplitOperation, SplitType,
 };
 use ese_format::{Dbtime, Lgpos, Pgno};
-
-/// A node on its way from one page to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) key: Vec<u8>,
-    pub(super) data: Vec<u8>,
-    pub(super) flags: NodeFlags,
-}
-
-impl Line {
-    /// The lines of a page.
-    pub(super) fn all_of(page: &PageImage) -> Result<Vec<Line>, Problem> {
-        let mut lines = Vec::with_capacity(page.node_count());
-        for node in page.view().nodes() {
-            let node = node.map_err(|error| Problem::Edit(error.into()))?;
-            lines.push(Line {
-                key: node.key().to_vec(),
-                data: node.data.to_vec(),
-                flags: node.flags - NodeFlags::COMPRESSED,
-            });
-        }
-        Ok(lines)
-    }
-
-    /// Puts the line on a page, compressed against the page's prefix.
-    pub(super) fn put(&self, page: &mut PageImage, at: usize) -> Result<(), Problem> {
-        Ok(page.insert_node_compressed(at, &self.key, &self.data, self.flags)?)
-    }
-}
 
 /// The node operation of a leaf split.
 #[derive(Debug, Clone, Copy)]
@@ -82,19 +54,21 @@ impl<'a> LeafOperation<'a> {
         }
     }
 
-    /// The line of the operation: whole for an insert, data only for the others.
-    fn line(&self) -> Line {
-        let (key, data) = match self {
-            LeafOperation::Insert(record) => {
-                ([record.key_prefix, record.key_suffix].concat(), record.data)
-            }
-            LeafOperation::Replace(record) => (Vec::new(), record.data),
-            LeafOperation::FlagInsertAndReplaceData(record) => (record.key.to_vec(), record.data),
-        };
-        Line {
-            key,
-            data: data.to_vec(),
-            flags: NodeFlags::empty(),
+    /// The key of the operation's line; a replace does not say it.
+    fn key(&self) -> Vec<u8> {
+        match self {
+            LeafOperation::Insert(record) => [record.key_prefix, record.key_suffix].concat(),
+            LeafOperation::Replace(_) => Vec::new(),
+            LeafOperation::FlagInsertAndReplaceData(record) => record.key.to_vec(),
+        }
+    }
+
+    /// The data that it leaves.
+    fn data(&self) -> &'a [u8] {
+        match self {
+            LeafOperation::Insert(record) => record.data,
+            LeafOperation::Replace(record) => record.data,
+            LeafOperation::FlagInsertAndReplaceData(record) => record.data,
         }
     }
 }
@@ -110,7 +84,8 @@ struct Level<'a> {
 /// What the level above needs to know of the one below.
 struct Child {
     key: Vec<u8>,
-    split: Pgno,
+    /// The pointer to the split page, as nodes hold it.
+    data: [u8; 4],
     new: Pgno,
 }
 
@@ -154,7 +129,7 @@ impl Redo {
             let child = below.filter(|child| !child.is_parent_only());
             let child = child.map(|child| Child {
                 key: child.parent_key.to_vec(),
-                split: child.page.pgno,
+                data: child.page.pgno.0.to_le_bytes(),
                 new: child.split.pgno_new,
             });
             level.perform(child.as_ref(), operation)?;
@@ -258,14 +233,16 @@ impl<'a> Level<'a> {
         let Some(page) = &mut self.split else {
             return Ok(());
         };
-        let lines = Line::all_of(page)?;
-        let after = |line: &Line| !line.key.is_empty() && line.key < child.key;
-        let at = lines
-            .iter()
-            .position(|line| !after(line))
-            .unwrap_or(lines.len().saturating_sub(1));
-        let data = child.split.0.to_le_bytes();
-        page.insert_node_compressed(at, &child.key, &data, NodeFlags::empty())?;
+        let count = page.node_count();
+        let mut at = count.saturating_sub(1);
+        for line in 0..count {
+            let key = page.node(line)?.key();
+            if key.is_empty() || key >= Key::from(child.key.as_slice()) {
+                at = line;
+                break;
+            }
+        }
+        page.insert_node_compressed(at, &child.key, &child.data, NodeFlags::empty())?;
         page.replace_data(at + 1, &child.new.0.to_le_bytes())?;
         Ok(())
     }
@@ -278,7 +255,6 @@ impl<'a> Level<'a> {
     ) -> Result<(), Problem> {
         let fields = &self.record.split;
         let is_leaf = PageFlags::from_bits_retain(fields.new_page_flags).contains(PageFlags::LEAF);
-        let own = self.own_line(is_leaf, child, operation);
         let at = usize::from(fields.iline_operation);
         let split_at = usize::from(fields.iline_split);
         let versioned =
@@ -288,10 +264,17 @@ impl<'a> Level<'a> {
         } else {
             NodeFlags::empty()
         };
+        // The operation of this level: the node operation on the leaf, the new pointer above it.
+        let own = match (is_leaf, operation, child) {
+            _ if fields.operation == SplitOperation::None => None,
+            (true, Some(operation), _) => Some((operation.key(), operation.data())),
+            (false, _, Some(child)) => Some((child.key.clone(), child.data.as_slice())),
+            _ => None,
+        };
         let mut lines = match (&self.split, &own) {
-            (Some(page), _) => Line::all_of(page)?,
+            (Some(page), _) => Lines::all_of(page)?,
             // Only the operation's own line goes to the new page, and the split page has moved on.
-            (None, Some(_)) => Vec::new(),
+            (None, Some(_)) => Lines::default(),
             (None, None) => {
                 return Err(Problem::NoPageImage {
                     pgno: self.record.page.pgno,
@@ -299,17 +282,21 @@ impl<'a> Level<'a> {
             }
         };
         let first_new = if self.split.is_some() { split_at } else { 0 };
-        if let Some(own) = own {
+        if let Some((key, data)) = &own {
             let at = if self.split.is_some() { at } else { 0 };
-            deal_own_line(&mut lines, own, at, at >= first_new, fields.operation, mark)
+            let own = Line {
+                key,
+                data,
+                flags: mark,
+            };
+            deal_own_line(&mut lines, own, at, at >= first_new, fields.operation)
                 .ok_or(Problem::Macro("a split whose node operation is on no line"))?;
         }
         if lines.len() < first_new {
             return Err(Problem::Macro("a split with fewer lines than it moves"));
         }
-        let moved = lines.split_off(first_new);
-        self.fill_new(&moved)?;
-        self.refill_split(&lines)?;
+        self.fill_new(&lines, first_new)?;
+        self.refill_split(&lines, first_new)?;
         if is_leaf {
             let [source, dest] = [fields.uncommitted_free_source, fields.uncommitted_free_dest];
             let bytes = |free: i16| u16::try_from(free).unwrap_or(0);
@@ -323,44 +310,23 @@ impl<'a> Level<'a> {
         Ok(())
     }
 
-    /// The line of this level's own operation: the node operation on the leaf, the new pointer above it.
-    fn own_line(
-        &self,
-        is_leaf: bool,
-        child: Option<&Child>,
-        operation: Option<LeafOperation<'_>>,
-    ) -> Option<Line> {
-        if self.record.split.operation == SplitOperation::None {
-            return None;
-        }
-        if is_leaf {
-            return operation.map(|operation| operation.line());
-        }
-        child.map(|child| Line {
-            key: child.key.clone(),
-            data: child.split.0.to_le_bytes().to_vec(),
-            flags: NodeFlags::empty(),
-        })
-    }
-
-    fn fill_new(&mut self, lines: &[Line]) -> Result<(), Problem> {
+    /// Puts the lines from `first` on on the new page.
+    fn fill_new(&mut self, lines: &Lines, first: usize) -> Result<(), Problem> {
         let Some(page) = &mut self.new else {
             return Ok(());
         };
+        let moved = || lines.range(first..lines.len()).into_iter().flatten();
         if let Ok(prefix_line) = usize::try_from(self.record.split.iline_prefix_new) {
-            let line = lines.get(prefix_line);
+            let line = moved().nth(prefix_line);
             let line = line.ok_or(Problem::Macro("a split whose prefix is on no line"))?;
-            page.set_external_header(&line.key)?;
+            page.set_external_header(line.key)?;
         }
-        for (at, line) in lines.iter().enumerate() {
-            line.put(page, at)?;
-        }
-        Ok(())
+        Ok(page.append_nodes(moved().map(|line| (line.key, line.data, line.flags)))?)
     }
 
-    /// Leaves the split page its lines under its new prefix (`BTISplitSetPrefixInSrcPage`); an append leaves it as it
-    /// was.
-    fn refill_split(&mut self, lines: &[Line]) -> Result<(), Problem> {
+    /// Leaves the split page its first `count` lines under its new prefix (`BTISplitSetPrefixInSrcPage`); an append
+    /// leaves it as it was.
+    fn refill_split(&mut self, lines: &Lines, count: usize) -> Result<(), Problem> {
         let fields = &self.record.split;
         let Some(page) = &mut self.split else {
             return Ok(());
@@ -372,15 +338,8 @@ impl<'a> Level<'a> {
         if !page.is_root() {
             page.set_external_header(self.record.split_prefix_after)?;
         }
-        for (at, line) in lines.iter().enumerate() {
-            let prefix = if page.is_root() {
-                0
-            } else {
-                useful_prefix(self.record.split_prefix_after, &line.key)
-            };
-            page.insert_node(at, prefix, &line.key, &line.data, line.flags)?;
-        }
-        Ok(())
+        let kept = lines.range(0..count).into_iter().flatten();
+        Ok(page.append_nodes(kept.map(|line| (line.key, line.data, line.flags)))?)
     }
 
     /// After a vertical split the root points to the new page with an empty key.
@@ -462,29 +421,23 @@ fn needs_split_page(record: &Split<'_>) -> bool {
 /// A replaced line that stays on the split page is put there anew and loses its flags; one that goes to the new page
 /// keeps them, but for "deleted" when it comes to life again.
 fn deal_own_line(
-    lines: &mut Vec<Line>,
-    own: Line,
+    lines: &mut Lines,
+    own: Line<'_>,
     at: usize,
     moves: bool,
     operation: SplitOperation,
-    mark: NodeFlags,
 ) -> Option<()> {
     if operation == SplitOperation::Insert {
-        if at > lines.len() {
-            return None;
-        }
-        let flags = own.flags | mark;
-        lines.insert(at, Line { flags, ..own });
-        return Some(());
+        return lines.insert(at, own);
     }
-    let line = lines.get_mut(at)?;
-    line.data = own.data;
-    line.flags = match (moves, operation) {
-        (false, _) => NodeFlags::empty(),
-        (true, SplitOperation::FlagInsertAndReplaceData) => line.flags - NodeFlags::DELETED,
-        (true, _) => line.flags,
-    } | mark;
-    Some(())
+    lines.replace(at, own.data, |flags| {
+        own.flags
+            | match (moves, operation) {
+                (false, _) => NodeFlags::empty(),
+                (true, SplitOperation::FlagInsertAndReplaceData) => flags - NodeFlags::DELETED,
+                (true, _) => flags,
+            }
+    })
 }
 
 /// What undoing the leaf's operation would take (`ErrLGIRedoSplitCreateVersion`).
@@ -529,13 +482,12 @@ fn leaf_versions(
         before,
     };
     let mut versions = Vec::new();
-    let line = operation.line();
     if !matches!(operation, LeafOperation::Replace(_)) {
         versions.push(version(
             node.rceid,
             Operation::Insert,
-            line.key,
-            &line.data,
+            operation.key(),
+            operation.data(),
             Before::Nothing,
         ));
     }
