@@ -1,7 +1,9 @@
 //! `edbreplay`: recovers databases with their transaction logs, on any operating system.
 
+mod digests;
 mod input;
 mod plan;
+mod profile;
 mod report;
 mod run;
 

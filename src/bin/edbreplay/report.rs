@@ -1,5 +1,6 @@
 //! What `edbreplay run` says at its end.
 
+use crate::profile::{self, Lap};
 use ese_format::database::State;
 use ese_format::{Generation, Lgpos, Pgno, Signature};
 use ese_replay::pages::PageCounts;
@@ -35,6 +36,9 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     /// Bytes of log in a second of that.
     pub(crate) log_bytes_per_second: f64,
+    /// How long each step took; only with `--profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<Vec<Lap>>,
 }
 
 /// The result of one database.
@@ -115,7 +119,10 @@ impl Display for Report {
         for database in &self.databases {
             writeln!(f, "{database}")?;
         }
-        Ok(())
+        match &self.profile {
+            Some(laps) => profile::write(f, laps, &self.redo),
+            None => Ok(()),
+        }
     }
 }
 

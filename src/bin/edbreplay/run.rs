@@ -1,12 +1,15 @@
 //! `edbreplay run`: recovers databases.
 
+use crate::digests::FileDigests;
 use crate::input::{Input, failure, file_name, name_of, output_failure};
-use crate::report::{DatabaseReport, FileDigest, Report};
+use crate::profile::{Step, Stopwatch};
+use crate::report::{DatabaseReport, Report};
 use bytesize::ByteSize;
 use console::{Bar, Exit, Failure, Output};
 use ese_format::page::PageSize;
 use ese_format::record::CreateDb;
 use ese_format::{LogTime, Progress, Signature};
+use ese_log::StreamRecords;
 use ese_replay::output::{InPlace, NewFile, Output as Outcome, Target};
 use ese_replay::recovery::{
     DatabaseFile, Finished, Plan, Ran, RecoveryError, Until, finish_clean, finish_dirty, plan,
@@ -14,8 +17,6 @@ use ese_replay::recovery::{
 };
 use ese_replay::redo::NewDatabase;
 use ese_replay::{Database, Redo};
-use ese_scan::{DigestKind, digest_file};
-use evidence::EvidenceFile;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
     /// Compute no SHA-256 of what is read and written
     #[arg(long)]
     no_hash: bool,
+    /// Say how long each step and each type of record took
+    #[arg(long)]
+    profile: bool,
 }
 
 fn parse_map(text: &str) -> Result<(String, PathBuf), String> {
@@ -83,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             }
         }
     }
+    let mut watch = Stopwatch::start();
     let databases = input.open()?;
     let stream = input.stream()?;
     let mut until = input.until();
@@ -103,8 +108,18 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     drop(bar);
     distinct_targets(arguments, &databases)?;
     let bar = output.bar(plan.log_bytes, "Replaying");
-    let done = recover(arguments, &databases, &plan, &until, &bar)?;
-    let report = report(arguments, &databases, &plan, losses, done, &bar)?;
+    watch.lap(Step::Plan);
+    let digests = FileDigests::new(!arguments.no_hash);
+    let mut records = plan.records().shown_to(digests.witness());
+    if output.threads() > 1 {
+        records = records.ahead();
+    }
+    let done = recover(
+        arguments, &databases, &plan, records, &until, &bar, &mut watch,
+    )?;
+    let mut report = report(&databases, &plan, losses, done, &digests, &bar)?;
+    watch.lap(Step::Digests);
+    report.profile = arguments.profile.then(|| watch.laps());
     drop(bar);
     output.answer("edbkit.replay-run/1", &report, &report)?;
     Ok(
@@ -202,8 +217,10 @@ fn recover(
     arguments: &Arguments,
     databases: &[DatabaseFile],
     plan: &Plan,
+    mut records: StreamRecords,
     until: &Until,
     bar: &Bar,
+    watch: &mut Stopwatch,
 ) -> Result<Done, Failure> {
     let cache = cache_pages(arguments, databases);
     let mut redo = Redo::new();
@@ -217,9 +234,14 @@ fn recover(
     }
     let created = Created::default();
     let problem = create_where_mapped(arguments, plan, &mut redo, &created, cache);
+    if arguments.profile {
+        redo.measure_time();
+    }
+    watch.lap(Step::Copy);
     let start = Instant::now();
-    let ran =
-        replay(&mut redo, &mut plan.records(), until, bar).map_err(|error| failure(&error))?;
+    let ran = replay(&mut redo, &mut records, until, bar).map_err(|error| failure(&error))?;
+    watch.lap_with(Step::Redo, Step::Logs, records.waited());
+    drop(records);
     if let Some(problem) = problem
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -243,6 +265,7 @@ fn recover(
         undone,
     } = finished.map_err(|error| failure(&error))?;
     let seconds = start.elapsed().as_secs_f64();
+    watch.lap(Step::Finish);
     let mut finished = Vec::new();
     for database in results {
         let signature = database.header.signature;
@@ -265,6 +288,7 @@ fn recover(
         let path = path.map_err(|error| output_failure(&error))?;
         finished.push((source, path, database));
     }
+    watch.lap(Step::Commit);
     Ok(Done {
         ran,
         redo,
@@ -405,34 +429,29 @@ fn judge(
 }
 
 fn report(
-    arguments: &Arguments,
     databases: &[DatabaseFile],
     plan: &Plan,
     losses: Vec<String>,
     done: Done,
+    digests: &FileDigests,
     progress: &dyn Progress,
 ) -> Result<Report, Failure> {
-    let digest = |path: &Path| -> Result<FileDigest, Failure> {
-        let kinds: &[DigestKind] = if arguments.no_hash {
-            &[]
-        } else {
-            &[DigestKind::Sha256]
-        };
-        let digests = EvidenceFile::open(path).and_then(|file| digest_file(&file, kinds, progress));
-        let digests = digests.map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
-        Ok(FileDigest {
-            path: path.to_owned(),
-            digests,
-        })
-    };
-    let mut reports = Vec::new();
-    for (source, path, database) in &done.finished {
-        let header = &database.header;
+    let mut paths = Vec::new();
+    for (source, path, _) in &done.finished {
         // A database recovered in place is no longer what it was.
-        let source = source.as_deref().filter(|source| *source != path);
+        paths.extend(source.as_deref().filter(|source| *source != path));
+        paths.push(path);
+    }
+    paths.extend(plan.logs.iter().map(PathBuf::as_path));
+    let mut all = digests.of(&paths, progress)?.into_iter().peekable();
+    let mut reports = Vec::new();
+    for (_, path, database) in &done.finished {
+        let header = &database.header;
+        let source = all.next_if(|digest| digest.path != *path);
+        let Some(result) = all.next() else { break };
         reports.push(DatabaseReport {
-            source: source.map(digest).transpose()?,
-            result: digest(path)?,
+            source,
+            result,
             signature: header.signature,
             state: header.state,
             last_consistent: header.last_consistent,
@@ -449,8 +468,6 @@ fn report(
             .position(|database| database.header.signature == report.signature)
     };
     reports.sort_by_key(order);
-    let logs: Result<Vec<FileDigest>, Failure> =
-        plan.logs.iter().map(|path| digest(path)).collect();
     Ok(Report {
         log_bytes_per_second: done.ran.log_bytes as f64 / done.seconds.max(1e-9),
         redo: done.redo.counts().clone(),
@@ -458,9 +475,10 @@ fn report(
         undone: done.undone,
         divergences: done.redo.divergences().to_vec(),
         databases: reports,
-        logs: logs?,
+        logs: all.collect(),
         losses,
         seconds: done.seconds,
+        profile: None,
         ran: done.ran,
     })
 }
