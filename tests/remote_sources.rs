@@ -329,50 +329,142 @@ fn nothing_secret(written: &[u8], reach: Reach<'_>) {
     }
 }
 
+/// OpenSSH on a port of its own, for a key that was made for it.
+struct Sftp {
+    server: Server,
+    folder: PathBuf,
+}
+
+impl Sftp {
+    /// `None`, said aloud, if it is not installed.
+    fn start(folder: &TempDir) -> Option<Sftp> {
+        let sshd = installed("OpenSSH's server", &["/usr/sbin/sshd"])?;
+        let at = |name: &str| folder.path().join(name);
+        for key in ["host", "client"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(at(key))
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let port = free_port();
+        let configuration = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {host}\nAuthorizedKeysFile {client}.pub\n\
+             StrictModes no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n",
+            host = at("host").display(),
+            client = at("client").display(),
+        );
+        fs::write(at("sshd.conf"), configuration).unwrap();
+        // The place for its unprivileged part; the package's service makes it, when that runs.
+        let _ = fs::create_dir_all("/run/sshd");
+        let mut command = Command::new(sshd);
+        command.arg("-D").arg("-f").arg(at("sshd.conf"));
+        Some(Sftp {
+            server: start(command, port),
+            folder: folder.path().to_owned(),
+        })
+    }
+
+    fn identity(&self) -> String {
+        self.folder.join("client").display().to_string()
+    }
+
+    /// The address of what is served, through a link on this port.
+    fn address(&self, port: u16) -> String {
+        let user = Command::new("id").arg("-un").output().unwrap();
+        let (user, folder) = (stdout(&user), self.folder.display());
+        format!("sftp://{}@127.0.0.1:{port}{folder}/served", user.trim())
+    }
+}
+
 #[test]
 fn from_an_sftp_server() {
-    let Some(sshd) = installed("OpenSSH's server", &["/usr/sbin/sshd"]) else {
+    let folder = TempDir::new().unwrap();
+    let Some(sftp) = Sftp::start(&folder) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (served, bytes) = served(&folder);
-    let at = |name: &str| folder.path().join(name);
-    for key in ["host", "client"] {
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(at(key))
-            .status();
-        assert!(made.unwrap().success());
-    }
-    let port = free_port();
-    let configuration = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {host}\nAuthorizedKeysFile {client}.pub\n\
-         StrictModes no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n",
-        host = at("host").display(),
-        client = at("client").display(),
-    );
-    fs::write(at("sshd.conf"), configuration).unwrap();
-    // The place for its unprivileged part; the package's service makes it, when that runs.
-    let _ = fs::create_dir_all("/run/sshd");
-    let mut command = Command::new(sshd);
-    command.arg("-D").arg("-f").arg(at("sshd.conf"));
-    let server = start(command, port);
-    let link = Link::to(server.port);
-    let user = Command::new("id").arg("-un").output().unwrap();
-    let address = format!(
-        "sftp://{}@127.0.0.1:{}{}/mail%20box.edb",
-        stdout(&user).trim(),
-        link.port,
-        served.display()
-    );
-    let identity = format!("--identity={}", at("client").display());
+    let (_, bytes) = served(&folder);
+    let link = Link::to(sftp.server.port);
+    let address = sftp.address(link.port);
+    let identity = format!("--identity={}", sftp.identity());
     let reach = Reach {
         options: &[identity.as_str(), "--known-hosts=accept"],
         ..Reach::default()
     };
-    let group = address.replace("mail%20box.edb", "group");
-    copy_the_group(&group, &folder, reach);
-    cut_and_resume(&address, &folder, &bytes, &link, reach);
+    copy_the_group(&format!("{address}/group"), &folder, reach);
+    let database = format!("{address}/mail%20box.edb");
+    cut_and_resume(&database, &folder, &bytes, &link, reach);
+}
+
+/// A standby copy of a storage group behind an address: seeded, shipped, and shipped again after the link was cut.
+#[test]
+fn a_standby_copy_from_an_sftp_server() {
+    let folder = TempDir::new().unwrap();
+    let Some(sftp) = Sftp::start(&folder) else {
+        return;
+    };
+    served(&folder);
+    let link = Link::to(sftp.server.port);
+    let group = format!("{}/group", sftp.address(link.port));
+    let config = folder.path().join("scr.toml");
+    let identity = sftp.identity();
+    let service = format!(
+        "state = \"state\"\n[service]\nretry = \"0\"\nremote = {{ identity = {identity:?}, known_hosts = \"accept\" }}\n"
+    );
+    fs::write(&config, service).unwrap();
+    let scr = |exit: i32, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scr"));
+        command.arg("--config").arg(&config).args(arguments);
+        let output = command.arg("--json").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {said}");
+        let last = stdout(&output).lines().last().map(str::to_owned);
+        serde_json::from_str::<serde_json::Value>(&last.unwrap_or_default()).unwrap_or_default()
+    };
+    let here = folder.path().join("exb");
+    let (logs, database) = (here.to_str().unwrap(), here.join("db.edb"));
+    let copied = ["--logs", logs, "--database", database.to_str().unwrap()];
+    let from = format!("{group}/db.edb");
+    let source = ["--source-logs", &group, "--source-database", &from];
+    let names = [
+        "enable",
+        "SG1",
+        "--source",
+        "EXA",
+        "--standby",
+        "EXB",
+        "--base",
+        "edb",
+    ];
+    let enable = [&names[..], &source, &copied, &["--seeding-postponed"]].concat();
+    scr(0, &enable);
+    // In use, as far as its header tells.
+    scr(5, &["update", "SG1"]);
+    scr(0, &["update", "SG1", "--not-in-use"]);
+    link.cut();
+    let status = scr(1, &["run", "--once"]);
+    assert_eq!(status["trouble"]["kind"], "source_unreachable", "{status}");
+    link.mend();
+    let status = scr(0, &["run", "--once"]);
+    assert_eq!(status["inspected"]["generation"], 22, "{status}");
+    // The database still needs the log that is the current one at its source.
+    let health = scr(1, &["check"]);
+    let failed = health["checks"].as_array().unwrap().iter();
+    let failed: Vec<_> = failed.filter(|check| check["passed"] == false).collect();
+    let names: Vec<_> = failed.iter().map(|check| check["check"].as_str()).collect();
+    assert_eq!(
+        names,
+        [Some("ServiceRunning"), Some("DatabaseSeeded")][1..],
+        "{health}"
+    );
+    for (name, bytes) in storage_group() {
+        let path = here.join(&name);
+        assert!(
+            !path.exists() || fs::read(path).unwrap() == bytes,
+            "{name} differs"
+        );
+    }
+    assert!(here.join("edb0000D.log").exists() && !here.join("edb.log").exists());
 }
 
 /// nginx on a port of its own, serving `folder/served`; with `tls`, under a certificate for 127.0.0.1.

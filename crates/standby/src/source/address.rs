@@ -12,7 +12,7 @@ use evidence::EvidenceError;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Where credentials are looked up by name: a library does not read the environment.
@@ -123,16 +123,19 @@ impl AddressSource {
         &self,
         act: impl FnOnce(&dyn SourceFolder) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let known = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.clone();
+        let known = self.folder().clone();
         let folder = match known {
             Some(folder) => folder,
             None => self.connect()?,
         };
         let done = act(&*folder);
         let again = matches!(&done, Err(error) if error.kind == ReadErrorKind::Passing);
-        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = (!again).then_some(folder);
+        *self.folder() = (!again).then_some(folder);
         done
+    }
+
+    fn folder(&self) -> MutexGuard<'_, Option<Arc<dyn SourceFolder>>> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(feature = "remote")]
