@@ -6,7 +6,10 @@
 mod support;
 
 use ese_format::page::PageFlags;
+use ese_format::record::{Insert, Macro, PageOp, PageOpFlags, Record};
+use ese_format::{Dbtime, Pgno, ProcId};
 use ese_testkit::fixtures;
+use ese_testkit::writer::DBID;
 use ese_testkit::writer::crash::{Base, Disk, Tear};
 use std::path::Path;
 use std::process::Command;
@@ -59,6 +62,47 @@ fn an_open_transaction_takes_what_it_changed_and_little_more() {
     );
     assert!(each > SIZE as u64 / 2, "the measurement shows nothing");
     assert!(each < SIZE as u64 + 400, "{each} bytes for each row");
+}
+
+/// Records wait in memory for the commit of their macro operation. A log that begins one and fills gigabytes is refused.
+#[test]
+fn a_macro_operation_without_end_is_refused() {
+    let base = Base::read(&fixtures::testdata_set("clean-p4k").join("state"));
+    let mut writer = base.writer();
+    let tree = writer.create_tree(base.header().last_objid.0 + 1, true, PageFlags::empty());
+    writer.begin(SESSION);
+    let (procid, dbtime) = (ProcId(SESSION), Dbtime(writer.dbtime() + 1));
+    writer.log(&Record::MacroBegin(Macro { procid, dbtime }));
+    let page = PageOp {
+        procid,
+        dbid: DBID,
+        pgno: Pgno(writer.trees()[tree].root),
+        dbtime,
+        dbtime_before: Dbtime(0),
+        trx: 0,
+        level: 1,
+        iline: 0,
+        flags: PageOpFlags::empty(),
+    };
+    let data = vec![7; 60_000];
+    let record = Record::Insert(Insert {
+        page,
+        node: writer.node(tree),
+        key_prefix: &[],
+        key_suffix: &[],
+        data: &data,
+    });
+    for _ in 0..1200 {
+        writer.log(&record);
+    }
+    let count = writer.records().len();
+    let crash = base.crash(&writer, count, SEGMENTS, Tear::None, Disk::Clean);
+    let refused = support::crashes::recover(&writer, &crash).err();
+    let refused = refused.expect("it is too much");
+    assert!(
+        refused.contains("wait for a commit") && refused.contains("-501"),
+        "{refused}"
+    );
 }
 
 /// Peak of the memory of a process that recovers what is in the folder.

@@ -3,7 +3,7 @@
 //! The work is done by the testkit's writer, which keeps pages of its own and logs what it does; what it means for rows
 //! is kept by a model that knows neither pages nor logs. A crash may find any of the flushed pages on disk. Recovery is
 //! judged three times: after redo every page is the writer's at that record, after undo every row is the model's, and
-//! every tree hangs together.
+//! every tree hangs together. Some crashes are recovered log by log, as a standby does it.
 //!
 //! `EDBKIT_WORKLOADS` sets the number of workloads.
 
@@ -19,7 +19,7 @@ use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
-use support::crashes::{read_tree, recover};
+use support::crashes::{read_tree, recover, recover_in_steps};
 use support::model::{Change, Model, Row, Rows};
 
 const SESSIONS: u16 = 3;
@@ -29,7 +29,6 @@ const INDEX: usize = 2;
 const LONG_VALUES: usize = 3;
 /// Rows that a tree may have.
 const KEYS: u16 = 200;
-const SEGMENTS: u16 = 24;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -310,12 +309,19 @@ impl Work {
     }
 }
 
-/// Recovers the crash; what is wrong then, if anything.
-fn judge(work: &Work, crash: &Crash, totals: &mut Totals) -> Result<(), String> {
+/// Recovers the crash, perhaps as a standby does, log by log; what is wrong then, if anything.
+fn judge(work: &Work, crash: &Crash, in_steps: bool, totals: &mut Totals) -> Result<(), String> {
     if !crash.attaches() {
         return Ok(());
     }
-    let mut recovered = recover(&work.writer, crash)?;
+    let mut recovered = match in_steps {
+        true => {
+            let (recovered, runs) = recover_in_steps(&work.writer, crash)?;
+            totals.runs += runs;
+            recovered
+        }
+        false => recover(&work.writer, crash)?,
+    };
     let mut rows = Rows::new();
     for (index, tree) in work.writer.trees().iter().enumerate() {
         // What had not been created yet is not there.
@@ -369,6 +375,15 @@ fn workloads() -> u32 {
     wanted.and_then(|wanted| wanted.parse().ok()).unwrap_or(100)
 }
 
+/// Segments of a log: as few as take the largest record, so that there are many logs.
+fn segments(base: &Base) -> u16 {
+    match base.page_size().bytes() {
+        ..=8192 => 12,
+        16384 => 16,
+        _ => 20,
+    }
+}
+
 fn tears() -> impl Strategy<Value = Tear> {
     prop_oneof![
         4 => Just(Tear::None),
@@ -388,6 +403,8 @@ fn disks() -> impl Strategy<Value = Disk> {
 #[derive(Default)]
 struct Totals {
     crashes: usize,
+    /// Runs of standbys.
+    runs: usize,
     pages: usize,
     rows: usize,
     undone: usize,
@@ -415,7 +432,7 @@ const NEEDED: [RecordType; 14] = [
 
 #[test]
 fn recovery_leaves_the_committed_rows() {
-    let cut = (any::<Index>(), tears(), disks());
+    let cut = (any::<Index>(), tears(), disks(), prop::bool::weighted(0.1));
     let cases = (any::<Index>(), steps(), prop::collection::vec(cut, 1..6));
     let totals = Mutex::new(Totals::default());
     let mut runner = TestRunner::new(ProptestConfig {
@@ -429,15 +446,18 @@ fn recovery_leaves_the_committed_rows() {
         let mut work = Work::begin(base);
         steps.iter().for_each(|step| work.step(step));
         let count = work.writer.records().len();
-        let last = (count - 1, Tear::None, Disk::Flushed { slack: 0 });
+        let last = (count - 1, Tear::None, Disk::Flushed { slack: 0 }, true);
         let cuts = cuts
             .iter()
-            .map(|(at, tear, disk)| (at.index(count), *tear, *disk));
+            .map(|(at, tear, disk, in_steps)| (at.index(count), *tear, *disk, *in_steps));
         let mut totals = totals.lock().unwrap();
-        for (at, tear, disk) in cuts.chain([last]) {
-            let crash = base.crash(&work.writer, at + 1, SEGMENTS, tear, disk);
-            judge(&work, &crash, &mut totals).map_err(|what| {
-                let place = format!("{} of {count} records, {tear:?}, {disk:?}", crash.records);
+        for (at, tear, disk, in_steps) in cuts.chain([last]) {
+            let crash = base.crash(&work.writer, at + 1, segments(base), tear, disk);
+            judge(&work, &crash, in_steps, &mut totals).map_err(|what| {
+                let place = format!(
+                    "{} of {count} records, {tear:?}, {disk:?}, in steps: {in_steps}",
+                    crash.records
+                );
                 TestCaseError::fail(format!("cut at {place}: {what}"))
             })?;
         }
@@ -453,11 +473,12 @@ fn recovery_leaves_the_committed_rows() {
     let totals = totals.into_inner().unwrap();
     println!(
         "{} workloads, {} crashes: {} pages after redo as the writer has them, {} rows after undo as the model has \
-         them; {} operations undone, {} records were in the pages already; {:?}",
+         them; {} runs log by log; {} operations undone, {} records were in the pages already; {:?}",
         workloads(),
         totals.crashes,
         totals.pages,
         totals.rows,
+        totals.runs,
         totals.undone,
         totals.skipped,
         totals.types,

@@ -2,8 +2,9 @@
 
 use super::compare::difference;
 use super::model::Rows;
+use super::steps::one_run;
 use ese_format::page::{PageFlags, PageView};
-use ese_format::{LogTime, Pgno};
+use ese_format::{Generation, LogTime, Pgno};
 use ese_log::StreamFiles;
 use ese_replay::output::{Output, Target};
 use ese_replay::page_files::MemoryFile;
@@ -27,7 +28,31 @@ pub(crate) struct Recovered {
 
 /// Recovers a crash; what is wrong then, if anything.
 pub(crate) fn recover(writer: &Writer, crash: &Crash) -> Result<Recovered, String> {
-    let database = DatabaseFile::open(&crash.database()).map_err(text)?;
+    recover_file(writer, crash, &crash.database())
+}
+
+/// The same as a standby does it: one run for each log, and the recovery at the end. How many runs, too.
+pub(crate) fn recover_in_steps(
+    writer: &Writer,
+    crash: &Crash,
+) -> Result<(Recovered, usize), String> {
+    let files = StreamFiles::find(crash.folder.path(), None).map_err(text)?;
+    let folder = tempfile::tempdir().map_err(text)?;
+    let mut databases = vec![crash.database()];
+    let mut generations: Vec<Generation> = crash.places[..crash.records]
+        .iter()
+        .map(|place| place.generation)
+        .collect();
+    generations.dedup();
+    for (run, generation) in generations.iter().enumerate() {
+        databases = one_run(&files, &databases, *generation, folder.path(), run).map_err(text)?;
+    }
+    let recovered = recover_file(writer, crash, &databases[0])?;
+    Ok((recovered, generations.len() + 1))
+}
+
+fn recover_file(writer: &Writer, crash: &Crash, path: &Path) -> Result<Recovered, String> {
+    let database = DatabaseFile::open(path).map_err(text)?;
     let files = StreamFiles::find(crash.folder.path(), None).map_err(text)?;
     let databases = [database];
     let until = Until::default();

@@ -8,4 +8,5 @@ pub(crate) mod crashes;
 pub(crate) mod history;
 pub(crate) mod model;
 pub(crate) mod recover;
+pub(crate) mod steps;
 pub(crate) mod streams;
