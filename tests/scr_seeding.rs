@@ -334,6 +334,71 @@ fn a_database_comes_back_to_the_first_server_and_replication_turns_round() {
 }
 
 #[test]
+fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
+    let site = Site::new("crash-p8k");
+    site.enable(1, &[]);
+    site.run(0, &["update", NAME, "--not-in-use"]);
+    let output = site
+        .scr(&["restore", NAME, "--force", "--try-source"])
+        .output()
+        .unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    assert_eq!(site.status()["summary"], "disabled");
+    // A large one, so that there is something to interrupt.
+    let (here, there) = (site.path("exb/db.edb"), site.path("exa/db.edb"));
+    fs::copy(
+        fixtures::testdata_set("clean-p4k").join("state/db.edb"),
+        &here,
+    )
+    .unwrap();
+    grow(&here);
+    let wanted = fs::read(&here).unwrap();
+    let log = site.path("exa/edb00010.log");
+    let mut random = 0x9e37_79b9_u64;
+    let mut killed_under_way = 0;
+    let mut done = false;
+    for _ in 0..30 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let mut failback = site
+            .scr(&["failback", NAME])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let partial = site.path("exa/db.edb.partial");
+        while !partial.exists() && failback.try_wait().unwrap().is_none() && log.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros((random >> 33) % 60_000));
+        let _ = failback.kill();
+        // It may be done and not have said so yet.
+        done = failback.wait().unwrap().success() || site.status()["summary"] == "suspended";
+        if done {
+            break;
+        }
+        killed_under_way += u32::from(partial.exists());
+        let back = fs::read(&there).is_ok_and(|bytes| bytes == wanted);
+        assert!(
+            log.exists() || back,
+            "old logs went before the database was back"
+        );
+    }
+    assert!(killed_under_way > 0, "no kill came at the right moment");
+    if !done {
+        site.run(0, &["failback", NAME]);
+    }
+    assert!(fs::read(&there).unwrap() == wanted);
+    assert!(!log.exists());
+    let status = site.status();
+    assert_eq!(
+        (&status["source"], &status["summary"]),
+        (&"EXB".into(), &"suspended".into())
+    );
+}
+
+#[test]
 fn a_database_that_goes_home_keeps_the_direction() {
     let site = Site::new("crash-p8k");
     site.enable(1, &[]);

@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Recovers a database that a crash left dirty, as a person would: look, plan, run, and look at the result.
+/// Recovers a database that a crash left dirty, as a person would: look, plan, run, and look at the result; then brings it
+/// back to where it was, by the pages that differ.
 fn demo() -> Result<(), String> {
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let database = state.join("db.edb");
@@ -49,6 +50,10 @@ fn demo() -> Result<(), String> {
     fs::create_dir_all(&result).map_err(|error| format!("{}: {error}", result.display()))?;
     let recovered = result.join("recovered.edb");
     let rows = result.join("rows");
+    // The first server still has the database as it was when it crashed.
+    let home = result.join("home.edb");
+    fs::copy(&database, &home).map_err(|error| format!("{}: {error}", home.display()))?;
+    let manifest = result.join("home.json");
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     let path = |path: &Path| vec![path.as_os_str().to_owned()];
     let steps = [
@@ -85,6 +90,15 @@ fn demo() -> Result<(), String> {
             path(&rows),
         ]
         .concat(),
+        [
+            words("edbcopy copy --delta"),
+            path(&recovered),
+            path(&home),
+            words("--manifest"),
+            path(&manifest),
+        ]
+        .concat(),
+        [words("edbcopy verify"), path(&recovered), path(&home)].concat(),
     ];
     steps.iter().try_for_each(|step| show(step))
 }
