@@ -19,7 +19,7 @@ site() { # name, copies: a configuration whose copies have sources of their own
     mkdir -p "$folder/$1"
     printf 'state = "state"\n' >"$folder/$1/scr.toml"
     for name in $(seq "$2"); do
-        "$scr" --config "$folder/$1/scr.toml" enable "SG$name" --quiet --source EXA --standby EXB \
+        "$scr" --config "$folder/$1/scr.toml" enable "SG$name" --quiet --seeding-postponed --source EXA --standby EXB \
             --source-logs "$folder/$1/source$name" --source-database "$folder/$1/source$name/MBX1.edb" \
             --logs "$folder/$1/target$name" --database "$folder/$1/target$name/MBX1.edb" >/dev/null
     done
@@ -51,6 +51,6 @@ site fifty 50
 "$xtask" grow "$folder/fifty/source1" 20 0
 for number in $(seq 2 50); do cp -al "$folder/fifty/source1" "$folder/fifty/source$number"; done
 peak=$( { /usr/bin/time -f %M "$scr" --config "$folder/fifty/scr.toml" run --once --log-level error >/dev/null; } 2>&1 | tail -1)
-there=$(find "$folder/fifty" -path '*/target*/E00*.log' | wc -l)
+there=$(find "$folder/fifty" -path "$folder/fifty/target*/E00*.log" | wc -l)
 echo "$there $peak" | awk '{printf "50 copies in one process: %d logs, peak memory %.1f MiB (512 asked)\n", $1, $2 / 1024}'
 rm -rf "$folder"
