@@ -22,6 +22,18 @@ pub(crate) fn rows_of(path: &Path) -> Rows {
     rows.collect()
 }
 
+/// The rows that a set's workload committed by its end.
+pub(crate) fn committed(set: &Path) -> Rows {
+    let text = fs::read_to_string(set.join("committed-rows.jsonl")).unwrap();
+    let rows = text.lines().filter(|line| line.contains("\"row\":"));
+    let rows = rows.map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let word = |name: &str| line[name].as_str().unwrap().to_owned();
+        ((word("table"), word("bm")), line["row"].take())
+    });
+    rows.collect()
+}
+
 /// The rows after each of a set's transactions that changes rows, from none on.
 pub(crate) fn history(set: &Path) -> Vec<Rows> {
     let text = fs::read_to_string(set.join("transactions.jsonl")).unwrap();
