@@ -109,6 +109,10 @@ fn from_the_first_server_to_the_second_and_back() {
     backup.target.database = site.path("backup/MBX1.edb");
     seed::seed(&backup, 40);
     assert_eq!(site.json(0, &["status"])[0]["summary"], "initializing");
+    // A replay of an earlier database was killed here.
+    let journal = site.path("exb/SG1/MBX1.edb.edbreplay-journal");
+    fs::create_dir_all(journal.parent().unwrap()).unwrap();
+    fs::write(&journal, [1; 4096]).unwrap();
     site.json(
         0,
         &["update", "SG1", "--from", &text_of(backup.target.database)],

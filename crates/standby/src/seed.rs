@@ -28,6 +28,7 @@ use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress};
 use ese_log::StreamFiles;
+use ese_replay::output::journal_path;
 use serde::Serialize;
 use std::fs;
 use std::io;
@@ -438,6 +439,7 @@ impl Order {
         // What an earlier copy to this place knew is not true any more.
         removed += u32::from(remove(&paths.journal)?);
         removed += u32::from(remove(&paths.partial)?);
+        removed += u32::from(remove(&journal_path(&config.target.database))?);
         if wish.delete_existing {
             removed += remove_stream(
                 &config.target.logs,

@@ -38,7 +38,8 @@ impl Drop for Journal {
     }
 }
 
-fn journal_path(path: &Path) -> PathBuf {
+/// Where the journal of a database lies while it is recovered in place.
+pub fn journal_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".edbreplay-journal");
     name.into()

@@ -12,7 +12,7 @@ mod partial;
 
 pub use disk::Disk;
 pub(crate) use disk::{read_at, write_at};
-pub use in_place::{InPlace, apply_journal};
+pub use in_place::{InPlace, apply_journal, journal_path};
 pub use new_file::NewFile;
 
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
