@@ -37,6 +37,11 @@ pub enum Content {
     Damaged,
 }
 
+/// Pages that are always allowed, however little memory there is.
+const MIN_CAPACITY: usize = 64;
+/// What a page takes in memory beside its bytes.
+const PAGE_OVERHEAD: u64 = 128;
+
 struct Slot {
     page: PageImage,
     changed: bool,
@@ -77,13 +82,20 @@ impl Pages {
             size,
             last,
             end: last,
-            capacity: capacity.max(64),
+            capacity: capacity.max(MIN_CAPACITY),
             slots: FxHashMap::default(),
             clock: 0,
             counts: PageCounts::default(),
             counts_reserved_tags: false,
             watched: None,
         }
+    }
+
+    /// Lets pages take up to `bytes` of memory from now on.
+    pub(crate) fn limit_memory(&mut self, bytes: u64) {
+        let page = u64::from(self.size.bytes()) + PAGE_OVERHEAD;
+        let pages = usize::try_from(bytes / page).unwrap_or(usize::MAX);
+        self.capacity = pages.max(MIN_CAPACITY);
     }
 
     /// Size of a page.

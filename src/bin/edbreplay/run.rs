@@ -6,7 +6,6 @@ use crate::profile::{Step, Stopwatch};
 use crate::report::{DatabaseReport, Report};
 use bytesize::ByteSize;
 use console::{Bar, Exit, Failure, Output};
-use ese_format::page::PageSize;
 use ese_format::record::CreateDb;
 use ese_format::{LogTime, Progress, Signature};
 use ese_log::StreamRecords;
@@ -222,18 +221,18 @@ fn recover(
     bar: &Bar,
     watch: &mut Stopwatch,
 ) -> Result<Done, Failure> {
-    let cache = cache_pages(arguments, databases);
     let mut redo = Redo::new();
+    redo.share_memory(arguments.memory.as_u64());
     let mut outputs = Vec::new();
     for database in databases {
         let target = target(arguments, database);
         let result = Outcome::begin(database, &target, arguments.force, &());
         let result = result.map_err(|error| output_failure(&error))?;
-        redo.offer(database.database(result.pages(), cache(database.page_size)));
+        redo.offer(database.database(result.pages(), usize::MAX));
         outputs.push((database, result));
     }
     let created = Created::default();
-    let problem = create_where_mapped(arguments, plan, &mut redo, &created, cache);
+    let problem = create_where_mapped(arguments, plan, &mut redo, &created);
     if arguments.profile {
         redo.measure_time();
     }
@@ -303,17 +302,6 @@ fn recover(
     })
 }
 
-/// How many pages of a size may stay in memory, for each database.
-fn cache_pages(
-    arguments: &Arguments,
-    databases: &[DatabaseFile],
-) -> impl Fn(PageSize) -> usize + Copy + Send + 'static {
-    let share = arguments.memory.as_u64() / databases.len().max(1) as u64;
-    // What a page takes in memory beside its bytes.
-    const OVERHEAD: u64 = 128;
-    move |size| usize::try_from(share / (u64::from(size.bytes()) + OVERHEAD)).unwrap_or(usize::MAX)
-}
-
 fn target(arguments: &Arguments, database: &DatabaseFile) -> Target {
     match (&arguments.to, &arguments.overlay) {
         (Some(to), _) if to.is_dir() => Target::NewFile(to.join(name_of(database.path()))),
@@ -330,7 +318,6 @@ fn create_where_mapped(
     plan: &Plan,
     redo: &mut Redo,
     created: &Created,
-    cache: impl Fn(PageSize) -> usize + Send + 'static,
 ) -> Arc<Mutex<Option<Failure>>> {
     let problem = Arc::new(Mutex::new(None));
     let (noted, created) = (Arc::clone(&problem), Arc::clone(created));
@@ -357,7 +344,7 @@ fn create_where_mapped(
                 Some(NewDatabase {
                     file: Box::new(pages),
                     page_size,
-                    cache_pages: cache(page_size),
+                    cache_pages: usize::MAX,
                 })
             }
             Err(error) => {

@@ -112,26 +112,31 @@ impl PageImage {
         let page = self.view();
         let mut tags = Vec::with_capacity(page.tag_count());
         for itag in 0..page.tag_count() {
-            tags.push((itag, page.tag(itag)?));
+            let tag = page.tag(itag)?;
+            // All three fit: offsets, sizes and numbers of tags are below 2^16.
+            tags.push((tag.offset << 16 | itag, tag.size));
         }
-        tags.sort_unstable_by_key(|(itag, tag)| (tag.offset, *itag));
+        tags.sort_unstable_by_key(|(place, _)| *place);
+        let split = |place: usize| (place >> 16, place & 0xffff);
         let mut end = 0;
-        for &(itag, tag) in tags.iter().filter(|(_, tag)| tag.size > 0) {
-            if tag.offset < end {
+        for &(place, size) in tags.iter().filter(|(_, size)| *size > 0) {
+            let (offset, itag) = split(place);
+            if offset < end {
                 let pgno = self.pgno;
                 return Err(EditError::Overlap { pgno, itag });
             }
-            end = tag.offset + tag.size;
+            end = offset + size;
         }
         let mut destination = 0;
-        for (itag, tag) in tags {
-            if tag.size > 0 {
-                let source = self.data_place(tag.offset);
+        for (place, size) in tags {
+            let (offset, itag) = split(place);
+            if size > 0 && offset != destination {
+                let source = self.data_place(offset);
                 let place = self.data_place(destination);
-                self.bytes.copy_within(source..source + tag.size, place);
+                self.bytes.copy_within(source..source + size, place);
             }
-            self.write_tag(itag, destination, tag.size);
-            destination += tag.size;
+            self.write_tag(itag, destination, size);
+            destination += size;
         }
         self.set_data_end(destination);
         Ok(())

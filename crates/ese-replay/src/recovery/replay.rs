@@ -103,8 +103,10 @@ pub fn replay(
             enter(redo, image, &mut ran)?;
             progress.advance(image.bytes.len() as u64);
         }
-        let image = records.image();
-        if image.is_some_and(|image| until.is_late(image, lgpos)) {
+        if until.time.is_some()
+            && let Some(image) = records.image()
+            && until.is_late(image, lgpos)
+        {
             ran.limited_before = Some(lgpos);
             break;
         }

@@ -73,6 +73,7 @@ impl Redo {
     /// Offers a database; it takes part from the record on that attaches it.
     pub fn offer(&mut self, database: Database) {
         self.waiting.push(database);
+        self.share_out();
     }
 
     /// Says how databases are made that the log creates.
@@ -189,6 +190,7 @@ impl Redo {
         database.required_until = Generation(0);
         database.touched = true;
         self.databases.insert(record.dbid, database);
+        self.share_out();
         Ok(Outcome::Applied)
     }
 

@@ -54,6 +54,8 @@ pub struct Redo {
     waiting: Vec<Database>,
     missing: BTreeMap<u8, Missing>,
     creator: Option<Creator>,
+    /// What the pages of all databases may take together.
+    memory: Option<u64>,
     sessions: BTreeMap<ProcId, Session>,
     /// Bytes of the macro operations under way.
     macro_bytes: usize,
@@ -93,6 +95,20 @@ impl Redo {
     pub(crate) fn take_sessions(&mut self) -> BTreeMap<ProcId, Session> {
         self.macro_bytes = 0;
         std::mem::take(&mut self.sessions)
+    }
+
+    /// Shares `bytes` of memory out among the pages of all databases, those included that come later.
+    pub fn share_memory(&mut self, bytes: u64) {
+        self.memory = Some(bytes);
+        self.share_out();
+    }
+
+    fn share_out(&mut self) {
+        let Some(bytes) = self.memory else { return };
+        let count = self.databases.len() + self.waiting.len();
+        let share = bytes / (count.max(1) as u64);
+        let all = self.databases.values_mut().chain(&mut self.waiting);
+        all.for_each(|database| database.pages.limit_memory(share));
     }
 
     /// Has the time measured that each type of record takes.
