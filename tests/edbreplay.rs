@@ -397,3 +397,53 @@ fn damage_ends_a_recovery_as_it_ends_the_engine_s() {
         .collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
+
+/// The report of a run without what differs from run to run: places, times, and digests of headers that hold a time.
+fn comparable(mut report: Value) -> Value {
+    for key in ["seconds", "log_bytes_per_second", "profile"] {
+        report.as_object_mut().unwrap().remove(key);
+    }
+    for database in report["databases"].as_array_mut().unwrap() {
+        database.as_object_mut().unwrap().remove("result");
+        // How often a page is written depends on the memory.
+        database.as_object_mut().unwrap().remove("pages");
+    }
+    for counts in report["redo"]["types"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+    {
+        counts.as_object_mut().unwrap().remove("seconds");
+    }
+    report
+}
+
+#[test]
+fn threads_memory_and_profile_change_nothing_but_the_time() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let to = tempfile::tempdir().unwrap();
+    let variants: [&[&str]; 4] = [
+        &["--threads", "1"],
+        &["--threads", "2"],
+        &["--threads", "2", "--memory", "1KiB"],
+        &["--threads", "2", "--profile"],
+    ];
+    let results = variants.map(|options| {
+        let out = to.path().join(options.concat());
+        let mut more = vec![OsStr::new("--to"), out.as_os_str()];
+        more.extend(options.iter().map(OsStr::new));
+        let output = recover(&state.join("db.edb"), &state, &more);
+        assert_eq!(exit(&output), 0, "{}", stderr(&output));
+        let report = document(&output);
+        let profiled = options.contains(&"--profile");
+        assert_eq!(report.get("profile").is_some(), profiled);
+        assert_eq!(
+            report["redo"]["types"]["Insert"].get("seconds").is_some(),
+            profiled
+        );
+        (comparable(report), pages(&out, 8192))
+    });
+    for (options, result) in variants.iter().zip(&results) {
+        assert!(*result == results[0], "{options:?}");
+    }
+}
