@@ -179,6 +179,50 @@ fn killed_at_any_moment_the_copy_can_be_activated() {
     assert!(rows_of(&site.path("exb/SG1/MBX1.edb")) == history[history.len() - 1]);
 }
 
+/// One process ships, inspects and replays for 50 copies, in little memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn fifty_copies_are_served_by_one_process() {
+    const LOGS: u32 = 60;
+    const MOST_KIB: u64 = 512 << 10;
+    let mut site = site(LOGS);
+    let names: Vec<String> = (1..=50).map(|number| format!("SG{number}")).collect();
+    let seeded = site.config("SG1").target.database;
+    for name in &names[1..] {
+        site.enable(name, &["--replay-lag", "0"]);
+        let database = site.config(name).target.database;
+        fs::create_dir_all(database.parent().unwrap()).unwrap();
+        fs::copy(&seeded, database).unwrap();
+    }
+    let mut service = site
+        .command(&["run"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    site.stream.roll_many(LOGS - SEED);
+    let begun = Instant::now();
+    let done = |copy: &Value| copy["replayed"]["generation"] == LOGS - 10;
+    loop {
+        let statuses = site.json(0, &["status"]);
+        assert_eq!(statuses.len(), names.len());
+        if statuses.iter().all(done) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{statuses:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let memory = fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let peak = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("50 copies, all replayed: {peak} KiB at most");
+    assert!(peak < MOST_KIB);
+}
+
 /// An activation that is killed goes on with the same command, and ends with the same answer and the same pages.
 #[test]
 fn a_killed_activation_goes_on() {
