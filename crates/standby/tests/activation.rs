@@ -3,10 +3,12 @@
 mod support;
 
 use ese_format::Generation;
-use standby::activate::{ActivateError, Report, Wish, activate, preview};
+use jiff::Timestamp;
+use standby::activate::{ActivateError, Report, Wish, activate, preview, take_back};
 use standby::config::Configuration;
 use standby::lag::Lag;
 use standby::source::FolderSource;
+use standby::state::{Activation, State};
 use standby::status::Summary;
 use std::collections::BTreeMap;
 use std::fs;
@@ -251,6 +253,65 @@ fn the_database_gets_another_name() {
     assert_eq!((report.mountable, &report.database), (true, &to));
     assert!(rows_of(&to) == rows);
     assert!(!setting.config.target.database.exists());
+}
+
+/// Across file systems the database is written anew, and the old one stays as it was.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_database_goes_to_another_file_system() {
+    use std::os::unix::fs::MetadataExt;
+    let mut setting = behind();
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    let memory = Path::new("/dev/shm");
+    if !memory.is_dir() || device(memory) == device(setting.folder.path()) {
+        eprintln!("SKIPPED: there is no second file system");
+        return;
+    }
+    let elsewhere = tempfile::tempdir_in(memory).unwrap();
+    let to = elsewhere.path().join("MBX1PORT.edb");
+    let rows = expected(&setting, CLOSED + 1);
+    let before = fs::read(&setting.config.target.database).unwrap();
+    let wish = Wish {
+        to: Some(to.clone()),
+        ..Wish::default()
+    };
+    let report = run(&mut setting, &wish).unwrap();
+    assert_eq!((report.mountable, &report.database), (true, &to));
+    assert!(rows_of(&to) == rows);
+    assert!(fs::read(&setting.config.target.database).unwrap() == before);
+    // As if it had been killed before it was done.
+    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    setting.state_file().update(unfinish).unwrap();
+    assert_eq!(run(&mut setting, &wish).unwrap(), report);
+}
+
+#[test]
+fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
+    let mut setting = behind();
+    let begun = Activation {
+        begun: Timestamp::UNIX_EPOCH,
+        finished: None,
+        from: setting.config.target.database.clone(),
+        database: setting.config.target.database.clone(),
+        found: None,
+    };
+    let order = |state: &mut State| state.activation = Some(begun.clone());
+    setting.state_file().update(order).unwrap();
+    let status = setting.settle_all();
+    assert_eq!(
+        (status.summary, status.inspected.unwrap().generation),
+        (Summary::Disabled, Generation(50))
+    );
+    take_back(&setting.state_file()).unwrap();
+    assert_eq!(
+        setting.settle_all().inspected.unwrap().generation,
+        Generation(CLOSED)
+    );
+    run(&mut setting, &Wish::default()).unwrap();
+    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    setting.state_file().update(unfinish).unwrap();
+    assert!(take_back(&setting.state_file()).is_err());
+    assert!(setting.state_file().read().unwrap().activation.is_some());
 }
 
 #[test]
