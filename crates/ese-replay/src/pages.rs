@@ -194,6 +194,13 @@ impl Pages {
         Ok(&mut slot.page)
     }
 
+    /// Takes the page, which must be in use, out of the cache: to be changed and put back, or the replay is over.
+    pub(crate) fn take(&mut self, pgno: Pgno) -> Result<PageImage, Problem> {
+        self.expect_page(pgno)?;
+        let slot = self.slots.remove(&pgno).ok_or(Problem::Blank { pgno })?;
+        Ok(slot.page)
+    }
+
     fn expect_page(&mut self, pgno: Pgno) -> Result<(), Problem> {
         match self.look(pgno)? {
             Content::Page(_) => Ok(()),

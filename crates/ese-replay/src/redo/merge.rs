@@ -71,7 +71,7 @@ impl<'a> Pages<'a> {
             {
                 return Ok(None);
             }
-            Ok(Some(database.pages.get(pgno)?.clone()))
+            Ok(Some(database.pages.take(pgno)?))
         };
         let mut levels = Vec::with_capacity(merges.len());
         for record in merges {

@@ -13,8 +13,8 @@
 //! | [`files`] | extend, shrink, trim, format version |
 //! | [`scan`] | pages that a scan compares |
 //!
-//! Invariant: a record either applies in full to the pages that need it, or the replay ends with an error; pages are
-//! changed as clones where a record changes several, and put back together.
+//! Invariant: a record either applies in full to the pages that need it, or the replay ends with an error, and nothing
+//! of it is used; where a record changes several pages, they are taken out, changed, and put back together.
 
 pub(crate) mod access;
 mod attach;

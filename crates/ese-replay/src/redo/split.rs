@@ -158,7 +158,7 @@ impl<'a> Level<'a> {
             if pgno.is_null() || !database.access(lgpos, pgno, before, page.dbtime)?.applies() {
                 return Ok(None);
             }
-            Ok(Some(database.pages.get(pgno)?.clone()))
+            Ok(Some(database.pages.take(pgno)?))
         };
         let mut split = take(page.pgno, page.dbtime_before)?;
         let right = take(fields.pgno_right, fields.dbtime_right_before)?;
