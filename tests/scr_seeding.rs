@@ -214,6 +214,41 @@ fn what_is_at_the_target_goes_only_when_asked() {
 }
 
 #[test]
+fn a_service_that_runs_lets_go_of_the_copy_and_takes_it_up_again() {
+    let site = Site::new("crash-p8k");
+    copy_all(&site.path("exa"), &site.path("backup"));
+    let backup = site.text("backup/db.edb");
+    site.enable(0, &["--seed-from", &backup]);
+    let mut service = site.scr(&["run"]).stderr(Stdio::null()).spawn().unwrap();
+    let shipped = || {
+        let begun = std::time::Instant::now();
+        while site.status()["inspected"]["generation"] != 22 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{}",
+                site.status()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    shipped();
+    let again = ["update", NAME, "--from", &backup, "--delete-existing-files"];
+    let removed = site.run(0, &again).0[0]["removed"].as_u64().unwrap();
+    assert!(removed >= 10, "{removed}");
+    shipped();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(
+        site.copied()
+            .iter()
+            .filter(|name| name.ends_with(".log"))
+            .count(),
+        10
+    );
+    same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
+}
+
+#[test]
 fn a_database_of_another_stream_is_refused() {
     let site = Site::new("crash-p8k");
     site.enable(0, &["--seeding-postponed"]);

@@ -95,6 +95,14 @@ impl Remote {
         Url::parse(address).map_or_else(|_| "the address".into(), |url| shown(&url))
     }
 
+    /// The name of the file that an address names, as a file here would be called.
+    pub fn file_name(address: &str) -> Option<String> {
+        let url = Url::parse(address).ok()?;
+        let name = percent_decoded(url.path().rsplit('/').next()?);
+        let plain = !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "..";
+        plain.then_some(name)
+    }
+
     /// Connects, and asks what is there.
     pub fn open(address: &str, settings: RemoteSettings) -> Result<Self, ReadError> {
         let store = Arc::new(Store::connect(address, settings)?);
@@ -337,6 +345,21 @@ impl SourceFolder for RemoteFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_called_as_at_its_store_but_never_leaves_its_folder() {
+        let name = |address| Remote::file_name(address);
+        assert_eq!(name("sftp://h/a%20b/c%20d.edb").as_deref(), Some("c d.edb"));
+        for address in [
+            "s3://b/x%2F..%2Fy",
+            "s3://b/a%5Cb",
+            "s3://b/",
+            "https://h",
+            "x",
+        ] {
+            assert_eq!(name(address), None, "{address}");
+        }
+    }
 
     #[test]
     fn addresses_are_told_from_paths() {

@@ -9,6 +9,7 @@ use edb_copy::{
     BadPages, Condition, CopyOptions, CopyReport, FileCopy, LocalDisk, Outcome, ReadPolicy, Source,
 };
 use serde::Serialize;
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,10 +95,22 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 
 /// A folder as target means a file of the same name in it.
 fn file_target(source: &Path, target: &Path) -> PathBuf {
-    match source.file_name() {
+    match file_name(source) {
         Some(name) if target.is_dir() => target.join(name),
         _ => target.to_owned(),
     }
+}
+
+/// What the file of a source is called here.
+fn file_name(source: &Path) -> Option<OsString> {
+    #[cfg(feature = "remote")]
+    if let Some(address) = source
+        .to_str()
+        .filter(|text| crate::remote::is_address(text))
+    {
+        return edb_copy::Remote::file_name(address).map(OsString::from);
+    }
+    source.file_name().map(OsString::from)
 }
 
 impl Arguments {
