@@ -67,6 +67,9 @@ pub enum ActivateError {
     /// logs were fetched.
     #[error("{}", .0.refusal.as_ref().map_or("", |refusal| &refusal.reason))]
     Refused(Box<Report>),
+    /// The copy has no database yet.
+    #[error("{} is not there: the copy has not been seeded", .0.display())]
+    NotSeeded(PathBuf),
     /// Recovery failed.
     #[error(transparent)]
     Replay(#[from] ReplayFailure),
@@ -108,6 +111,7 @@ pub fn preview(
     if let Some(report) = already(&state) {
         return Ok(report);
     }
+    seeded(config, &state)?;
     let scratch = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
     let here = listing_of(config)?;
     let mut look = look(source, &state, wish);
@@ -143,9 +147,11 @@ pub fn activate(
     progress: &dyn Progress,
 ) -> Result<Report, ActivateError> {
     let file = StateFile::new(&configuration.state, config.file_name());
-    if let Some(report) = already(&file.read()?) {
+    let state = file.read()?;
+    if let Some(report) = already(&state) {
         return Ok(report);
     }
+    seeded(config, &state)?;
     order(&file, config, wish, clock)?;
     let service = file.serve_within(PATIENCE)?;
     let mut copy = Copy::take(config, &configuration.state, source, service, clock)?;
@@ -154,6 +160,15 @@ pub fn activate(
         take_back(&file)?;
     }
     result
+}
+
+/// An activation that was begun may have moved the database already; before that it has to be there.
+fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
+    let database = &config.target.database;
+    if state.activation.is_some() || database.exists() {
+        return Ok(());
+    }
+    Err(ActivateError::NotSeeded(database.clone()))
 }
 
 /// Takes an order back that was not carried out, so that the copy is served again. Refused when the database has been

@@ -237,6 +237,19 @@ fn what_the_database_needs_cannot_be_forced() {
 }
 
 #[test]
+fn what_was_never_seeded_stays_in_service() {
+    let mut setting = behind();
+    fs::remove_file(&setting.config.target.database).unwrap();
+    let before = files(&setting);
+    let result = run(&mut setting, &both(&forced()));
+    assert!(
+        matches!(result, Err(ActivateError::NotSeeded(_))),
+        "{result:?}"
+    );
+    assert!(files(&setting) == before);
+}
+
+#[test]
 fn the_database_gets_another_name() {
     let mut setting = behind();
     let to = setting.folder.path().join("target/MBX1PORT.edb");

@@ -69,6 +69,7 @@ fn stopped(error: &ActivateError) -> Failure {
     let (exit, jet) = match error {
         ActivateError::Standby(error) => return failure(error),
         ActivateError::Refused(_) => (Exit::Refused, None),
+        ActivateError::NotSeeded(_) => (Exit::Refused, Some(JetError::FILE_NOT_FOUND)),
         ActivateError::Interrupted => (Exit::Interrupted, None),
         ActivateError::Proof(_) => (Exit::Io, None),
         ActivateError::Replay(error) => (exit_of(error), error.jet()),
@@ -76,6 +77,9 @@ fn stopped(error: &ActivateError) -> Failure {
     let failure = Failure::new(exit, error.to_string());
     let failure = match exit {
         Exit::Interrupted | Exit::Io => failure.advise("run the same command again"),
+        Exit::Refused if matches!(error, ActivateError::NotSeeded(_)) => {
+            failure.advise("`scr update` brings its database")
+        }
         _ => failure,
     };
     match jet {
