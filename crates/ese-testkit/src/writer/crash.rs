@@ -359,7 +359,8 @@ impl Writer {
     }
 
     /// The record from which on the logs are needed: the first of a transaction that is open, or whose changes are not
-    /// on disk.
+    /// on disk; and of any that was open then. For redo may bring a page back to an older state, from its image in a
+    /// split or merge, and needs all changes of it since, though they were on disk.
     fn oldest_needed(&self, records: usize) -> usize {
         let unwritten = self.history.iter().flat_map(|(pgno, states)| {
             let flush = self.flush_before(*pgno, records).unwrap_or(0);
@@ -372,6 +373,13 @@ impl Writer {
         let open = open
             .filter(|(began, ended)| *began < records && *ended > records)
             .map(|(began, _)| *began);
-        unwritten.chain(open).min().unwrap_or(records)
+        let mut oldest = unwritten.chain(open).min().unwrap_or(records);
+        // Transactions stand in the order of their begin.
+        for (began, ended) in self.transactions.iter().rev() {
+            if *began < oldest && *ended > oldest {
+                oldest = *began;
+            }
+        }
+        oldest
     }
 }
