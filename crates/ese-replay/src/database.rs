@@ -130,6 +130,12 @@ impl Database {
         from_gone.or_else(|| first(&self.too_old).and_then(|pgno| self.too_old.remove(&pgno)))
     }
 
+    /// The first record that met a page without explanation.
+    pub(crate) fn oldest_unexplained(&self) -> Option<Lgpos> {
+        let skipped = self.gone.values().chain(self.too_old.values());
+        skipped.map(|skipped| skipped.lgpos).min()
+    }
+
     /// Pages that redo skipped and that nothing explains yet.
     pub fn unexplained(&self) -> usize {
         self.gone.len() + self.too_old.len()

@@ -55,6 +55,9 @@ pub fn finish_dirty(
         .map(|session| session.began.generation);
     let from = open.chain([ran.last]).min().unwrap_or(ran.last);
     for database in redo.databases_mut().values_mut() {
+        // What is still to be explained must be met again by the next run.
+        let owed = database.oldest_unexplained();
+        let from = owed.map_or(from, |lgpos| from.min(lgpos.generation));
         let header = &mut database.header;
         header.min_required = from;
         header.max_required = header.max_required.max(until_generation);
