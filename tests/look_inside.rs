@@ -132,8 +132,8 @@ fn wrong_questions_get_clear_answers() {
     fs::write(&text, "this is no database").unwrap();
     let cases: [(&[&str], i32, &str); 5] = [
         (&["schema", path, "Nowhere"], 2, "JET_errObjectNotFound"),
-        (&["page", path, "0"], 1, "page 0 does not exist"),
-        (&["page", path, "4000000000"], 1, "does not exist"),
+        (&["page", path, "0"], 2, "page 0 does not exist"),
+        (&["page", path, "4000000000"], 2, "does not exist"),
         (
             &["tables", text.to_str().unwrap()],
             4,

@@ -4,22 +4,10 @@
 
 use attack::{TARGETS, attack};
 use ese_testkit::fixtures::{read_zst, repository};
+use ese_testkit::random::Random;
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
-
-/// A generator of numbers that is the same everywhere (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-}
 
 /// The inputs in `fuzz/corpus.tar.zst`: target and bytes.
 fn kept_inputs() -> Vec<(String, Vec<u8>)> {
@@ -58,9 +46,9 @@ fn scripts_of_chance_give_an_answer() {
     for (target, _) in TARGETS {
         (0..scripts).into_par_iter().for_each(|seed| {
             let mut random = Random(seed);
-            let words = 1 + random.next() % 24;
+            let words = 1 + random.number() % 24;
             let script: Vec<u8> = (0..words)
-                .flat_map(|_| random.next().to_le_bytes())
+                .flat_map(|_| random.number().to_le_bytes())
                 .collect();
             attack(target, &script);
         });

@@ -10,6 +10,7 @@ use ese_log::chain::{Severity, verify};
 use ese_log::{LogImage, StreamFiles};
 use ese_scan::{FlushMap, Found, PageChecker};
 use ese_testkit::fixtures::{engine_set, testdata_set};
+use ese_testkit::random::Random;
 use evidence::EvidenceFile;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -23,23 +24,6 @@ const SECTOR: usize = 512;
 
 /// Longest that any variant may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A generator of numbers that is the same everywhere (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
 
 /// What became of the variants of one kind.
 #[derive(Default)]

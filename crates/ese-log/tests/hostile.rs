@@ -8,6 +8,7 @@ use ese_log::{LogImage, RecordCursor, StreamFiles};
 use ese_testkit::damage::Copy;
 use ese_testkit::fixtures;
 use ese_testkit::logs::{repack, seal_segment};
+use ese_testkit::random::Random;
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -18,23 +19,6 @@ const SEGMENT: usize = 4096;
 fn variants() -> u64 {
     let asked = std::env::var("EDBKIT_VARIANTS").ok();
     asked.and_then(|text| text.parse().ok()).unwrap_or(1000)
-}
-
-/// A generator of numbers that is the same everywhere (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
 }
 
 /// What reading a log comes to: whether anything was wrong, and the records that could be read.
@@ -135,7 +119,7 @@ fn every_place_damaged_in_turn_is_noticed() {
                 let mut bytes = log.clone();
                 let mut numbers = Random(start as u64);
                 for byte in &mut bytes[start..start + 512] {
-                    *byte = if random { numbers.next() as u8 } else { 0 };
+                    *byte = if random { numbers.number() as u8 } else { 0 };
                 }
                 let same = bytes == *log;
                 assert!(same || read(bytes).0, "{start:#x}, random: {random}");
@@ -171,7 +155,7 @@ fn nonsense_under_a_right_checksum_neither_panics_nor_hangs() {
                 *byte = match random.below(3) {
                     0 => random.below(104) as u8,
                     1 => 0,
-                    _ => random.next() as u8,
+                    _ => random.number() as u8,
                 };
             }
             seal_segment(&mut bytes, number);
@@ -186,7 +170,7 @@ fn any_bytes_at_all_give_an_answer() {
     (0..variants()).into_par_iter().for_each(|seed| {
         let mut random = Random(seed);
         let mut bytes: Vec<u8> = (0..random.below(20_000))
-            .map(|_| random.next() as u8)
+            .map(|_| random.number() as u8)
             .collect();
         let header = random.below(5).min(1) * bytes.len().min(SEGMENT);
         bytes[..header].copy_from_slice(&log[..header]);

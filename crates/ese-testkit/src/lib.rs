@@ -8,5 +8,6 @@ pub mod damage;
 pub mod fixtures;
 pub mod growing;
 pub mod logs;
+pub mod random;
 pub mod scaled;
 pub mod writer;
