@@ -7,11 +7,19 @@ use standby::config::{Configuration, CopyConfig};
 use standby::source::{self, LogSource};
 use standby::state::StateFile;
 use standby::status::{CopyStatus, status};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Reads the configuration.
 pub(crate) fn load(path: &Path) -> Result<Configuration, Failure> {
-    Configuration::load(path).map_err(|error| failure(&error))
+    Configuration::load(path).map_err(|error| match error {
+        StandbyError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Failure::new(
+            Exit::Io,
+            format!("{}: there is no configuration", path.display()),
+        )
+        .advise("`scr enable` writes one; --config names another"),
+        error => failure(&error),
+    })
 }
 
 /// The state of a copy.
