@@ -165,6 +165,38 @@ fn a_server_that_is_down_is_said_to_be_so() {
 }
 
 #[test]
+fn a_required_log_that_is_still_open_at_the_source_is_owed() {
+    let clean = Site::new("clean-p4k");
+    clean.enable(0, &["--seeding-postponed"]);
+    let (documents, said) = clean.run(0, &["update", NAME]);
+    assert_eq!(documents[0]["owed"], Value::Null);
+    assert!(!said.contains("NOTE"), "{said}");
+
+    let site = Site::new("crash-p8k");
+    site.enable(0, &["--seeding-postponed"]);
+    let (documents, said) = site.run(0, &["update", NAME, "--not-in-use"]);
+    let owed = &documents[0]["owed"];
+    assert_eq!(owed["generation"], 23);
+    assert_eq!(owed["log"], site.text("exa/edb.log"));
+    assert!(owed["advice"].as_str().unwrap().contains("scr restore"));
+    assert!(said.contains("generation 23 (0x17)"), "{said}");
+    site.run(0, &["run", "--once"]);
+
+    // The source is lost. What it still owed is told, and does from the place that was named.
+    fs::rename(site.path("exa"), site.path("lost")).unwrap();
+    let (documents, _) = site.run(5, &["restore", NAME, "--force"]);
+    let refusal = &documents[0]["refusal"];
+    assert_eq!(refusal["jet"]["code"], -543, "{refusal}");
+    let advice = refusal["advice"].as_str().unwrap();
+    let wanted = ["generation 23 (0x17)", "edb.log", &site.text("exb")];
+    assert!(wanted.iter().all(|part| advice.contains(part)), "{advice}");
+    fs::copy(site.path("lost/edb.log"), site.path("exb/edb.log")).unwrap();
+    let (documents, _) = site.run(1, &["restore", NAME, "--force"]);
+    assert_eq!(documents[0]["mountable"], true);
+    assert_eq!(documents[0]["replayed"]["last"], 23);
+}
+
+#[test]
 fn a_seed_without_its_logs_is_refused_until_they_lie_beside_it() {
     let site = Site::new("crash-p8k");
     fs::create_dir(site.path("backup")).unwrap();

@@ -20,7 +20,7 @@ use crate::error::{StandbyError, at};
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
-use ese_format::database::{HEADERS_MAX, HeaderCopies};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::{Generation, LogTime, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, StreamFile, StreamFiles};
@@ -435,7 +435,7 @@ fn judge(
     let plan = plan(files, None, &databases, &until, progress)?;
     let [database] = databases;
     let rolled_back = survey(&mut plan.records(), &until, progress)?.open.len();
-    let refusal = refusal(&plan, &look, wish);
+    let refusal = refusal(config, &database.header, &plan, &look, wish);
     let last = plan.last();
     let reach = plan.reach.as_ref();
     let report = Report {
@@ -473,18 +473,23 @@ fn judge(
 }
 
 /// Why the activation is not done.
-fn refusal(plan: &Plan, look: &SourceLook, wish: &Wish) -> Option<Refusal> {
+fn refusal(
+    config: &CopyConfig,
+    header: &DatabaseHeader,
+    plan: &Plan,
+    look: &SourceLook,
+    wish: &Wish,
+) -> Option<Refusal> {
     if let Some((blocked, jet)) = plan.obstacle(wish.force) {
-        let advice = match blocked.is_blocked() {
-            true => {
-                "the database cannot become consistent with these logs: look for those that are missing"
-            }
-            false => "look for the lost logs first; --force gives up what they hold",
+        let advice = match (blocked.is_blocked(), owed(header, plan, look)) {
+            (true, Some(owed)) => advice_on_owed(config, owed),
+            (true, None) => "the database cannot become consistent with these logs: look for those that are missing".to_owned(),
+            (false, _) => "look for the lost logs first; --force gives up what they hold".to_owned(),
         };
         return Some(Refusal {
             reason: blocked.verdict.reasons.join("; "),
             jet: Some(jet.into()),
-            advice: advice.to_owned(),
+            advice,
         });
     }
     let problem = look.problem.as_ref().filter(|_| !wish.force)?;
@@ -493,6 +498,26 @@ fn refusal(plan: &Plan, look: &SourceLook, wish: &Wish) -> Option<Refusal> {
         jet: None,
         advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what can be had".to_owned(),
     })
+}
+
+/// The log that a seeding left at the source ([`crate::seed::Owed`]): the last one that the database requires, if it is
+/// all that is missing and was never seen closed.
+fn owed(header: &DatabaseHeader, plan: &Plan, look: &SourceLook) -> Option<Generation> {
+    let required = header.max_required;
+    let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());
+    let only = stop.is_none_or(|stop| stop.generation == required && !stop.is_corruption);
+    let open = look.newest_closed.is_some_and(|closed| closed < required);
+    (only && open && plan.last() < Some(required)).then_some(required)
+}
+
+fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
+    format!(
+        "generation {owed} ({owed:#x}) was the current log of {} when the copy was seeded, and never came here: bring the \
+         source back, or put a copy of its {}.log into {}",
+        config.source.machine,
+        config.source.base,
+        config.target.logs.display()
+    )
 }
 
 /// What is lost: everything behind the last log, unless that was the current log of the source.

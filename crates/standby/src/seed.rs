@@ -12,13 +12,15 @@
 //! cleanly, or a backup or another copy that needs recovery, whose required logs can be had. The database that the
 //! source's own server works on is neither.
 
+mod logs;
+
+pub use logs::Owed;
+
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
-use crate::copy::{database_header, following, listing_of};
+use crate::copy::database_header;
 use crate::error::{StandbyError, at};
-use crate::inspect::{Expected, Link, inspect};
-use crate::replay::first_needed;
-use crate::source::{Listing, LogSource, Variables, is_address, list, logs_of, open_file};
+use crate::source::{Variables, is_address, logs_of, open_file};
 use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
 use edb_copy::{
     CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, ReadPolicy, Reader, Source,
@@ -29,6 +31,7 @@ use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress};
 use ese_log::StreamFiles;
 use ese_replay::output::journal_path;
+use logs::Plan;
 use serde::Serialize;
 use std::fs;
 use std::io;
@@ -101,6 +104,8 @@ pub struct Report {
     pub first_needed: Generation,
     /// Logs that the source does not have any more, and that were taken from beside the seed.
     pub logs_taken: u32,
+    /// The log that the database requires and that shipping does not bring yet.
+    pub owed: Option<Owed>,
     /// Old files that were removed.
     pub removed: u32,
     /// Whether `scr resume` is needed.
@@ -143,6 +148,7 @@ pub fn seed(
         name: config.name.clone(),
         first_needed: plan.first,
         logs_taken,
+        owed: plan.owed,
         removed,
         suspended,
         database,
@@ -222,148 +228,6 @@ fn in_use(
             .into(),
         jet: Some(JetError::DATABASE_DIRTY_SHUTDOWN),
     })
-}
-
-/// Which logs the seed needs, and where they come from.
-struct Plan {
-    /// The first log that shipping has to bring.
-    first: Generation,
-    /// Logs that only lie beside the seed.
-    beside: Vec<(Generation, PathBuf)>,
-}
-
-impl Plan {
-    fn make(
-        config: &CopyConfig,
-        from: &Path,
-        header: &DatabaseHeader,
-        logs: &dyn LogSource,
-        wish: &Wish,
-    ) -> Result<Plan, SeedError> {
-        let listing = logs.list().ok();
-        same_stream(config, header, listing.as_ref(), logs)?;
-        let first = first_needed(header);
-        // A clean database is continued by the log in which it was shut down.
-        let last = match header.state.needs_recovery() {
-            true => header.max_required,
-            false => first,
-        };
-        let mut plan = Plan {
-            first,
-            beside: Vec::new(),
-        };
-        let empty = |listing: &Listing| listing.named.is_empty() && listing.current.is_none();
-        if !header.state.needs_recovery() && listing.as_ref().is_none_or(empty) {
-            return Ok(plan);
-        }
-        let here = match wish.delete_existing || !config.target.logs.exists() {
-            true => None,
-            false => Some(listing_of(config)?),
-        };
-        let beside = match (is_address(from), from.parent()) {
-            (false, Some(folder)) => list(folder, &config.source.base).ok(),
-            _ => None,
-        };
-        for generation in (first.0..=last.0).map(Generation) {
-            let shipped = [&listing, &here].into_iter().flatten();
-            if { shipped }.any(|listing| listing.find(generation).is_some()) {
-                continue;
-            }
-            let beside = beside
-                .as_ref()
-                .and_then(|beside| beside.named.get(&generation));
-            match beside {
-                Some(path) => plan.beside.push((generation, path.clone())),
-                None => return Err(log_is_gone(from, first, last, generation)),
-            }
-        }
-        Ok(plan)
-    }
-
-    /// Puts the logs that only lie beside the seed into the log folder, each after its inspection.
-    fn take_logs(&self, config: &CopyConfig, clock: &dyn Clock) -> Result<u32, SeedError> {
-        let mut before: Option<Link> = None;
-        for (generation, path) in &self.beside {
-            let follows = |link: &Link| following(link.generation) == *generation;
-            let expected = Expected {
-                generation: *generation,
-                before: before.as_ref().filter(|link| follows(link)),
-                ..Expected::default()
-            };
-            before = Some(take_log(config, path, expected, clock)?);
-        }
-        Ok(self.beside.len() as u32)
-    }
-}
-
-fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generation) -> SeedError {
-    SeedError::Refused {
-        reason: format!(
-            "{} needs the log generations {first} to {last} ({first:#x} to {last:#x}), and {gone} ({gone:#x}) is neither at \
-             the source nor beside it",
-            shown(from),
-        ),
-        advice: "put its logs beside it, or seed from a later copy".into(),
-        jet: Some(JetError::MISSING_LOG_FILE),
-    }
-}
-
-/// Brings one log that lies beside the seed into the log folder.
-fn take_log(
-    config: &CopyConfig,
-    path: &Path,
-    expected: Expected<'_>,
-    clock: &dyn Clock,
-) -> Result<Link, SeedError> {
-    let name = path.file_name().unwrap_or_default();
-    let logs = &config.target.logs;
-    let (raw, log) = (config.target.inspector().join(name), logs.join(name));
-    fs::copy(path, &raw).map_err(at(&raw))?;
-    let link = inspect(&raw, expected).map_err(|rejection| SeedError::Refused {
-        reason: format!("{}: {rejection}", path.display()),
-        advice: "the seed cannot be brought forward without this log".into(),
-        jet: Some(rejection.jet()),
-    })?;
-    let placed = fs::File::options()
-        .write(true)
-        .open(&raw)
-        .and_then(|file| {
-            file.set_modified(clock.now().into())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&raw, &log))
-        .and_then(|()| sync_folder(logs));
-    placed.map_err(at(&log))?;
-    Ok(link)
-}
-
-/// Refuses a database that belongs to another log stream than that of the source.
-fn same_stream(
-    config: &CopyConfig,
-    header: &DatabaseHeader,
-    listing: Option<&Listing>,
-    logs: &dyn LogSource,
-) -> Result<(), SeedError> {
-    let Some(listing) = listing else {
-        return Ok(());
-    };
-    let current = listing.current.as_ref().map(|(_, header)| header.signature);
-    let named = || logs.header(listing.named.values().next_back()?);
-    let stream = current.or_else(|| Some(named()?.signature));
-    match stream {
-        Some(stream) if !header.log_signature.is_null() && stream != header.log_signature => {
-            Err(SeedError::Refused {
-                reason: format!(
-                    "the database belongs to another log stream than {}: {}, not {stream}",
-                    shown(&config.source.logs),
-                    header.log_signature
-                ),
-                advice: "name the database of this storage group".into(),
-                jet: Some(JetError::BAD_LOG_SIGNATURE),
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A database at the target is replaced only if that was asked for.

@@ -71,6 +71,9 @@ pub(crate) fn bring(
 /// Tells what came of it.
 pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
     output.answer("edbkit.scr-update/1", report, &Shown(report))?;
+    if let Some(owed) = &report.owed {
+        output.remark(&format_args!("NOTE: {owed}"));
+    }
     Ok(Exit::Clean)
 }
 
@@ -129,6 +132,7 @@ impl Display for Shown<'_> {
             removed,
             suspended,
             database,
+            ..
         } = self.0;
         writeln!(
             f,

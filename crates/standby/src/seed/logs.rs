@@ -1,0 +1,259 @@
+//! The logs that a seed needs: where each of them is, and what has to be done to have it.
+//!
+//! Every one must be had before anything is changed. Shipping brings those that are closed at the source; those that lie
+//! only beside the seed are inspected and taken; one that is still the current log of the source stays there, and is owed.
+
+use super::{SeedError, Wish, shown};
+use crate::clock::Clock;
+use crate::config::CopyConfig;
+use crate::copy::{following, listing_of};
+use crate::error::at;
+use crate::inspect::{Expected, Link, inspect};
+use crate::replay::first_needed;
+use crate::source::{Listing, LogSource, is_address, list};
+use crate::state::sync_folder;
+use ese_format::database::DatabaseHeader;
+use ese_format::{Generation, JetError};
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A log without which the copy cannot be activated: it was the current one of the source, which shipping leaves there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Owed {
+    /// Its generation.
+    pub generation: Generation,
+    /// Where it lies at the source.
+    pub log: PathBuf,
+    /// What to do.
+    pub advice: String,
+}
+
+impl Owed {
+    fn of(config: &CopyConfig, generation: Generation, log: &Path) -> Owed {
+        Owed {
+            generation,
+            log: log.to_owned(),
+            advice: format!(
+                "`scr restore` fetches it as long as {} can be read, and shipping brings it once a server has closed it; \
+                 until then keep a copy of it: {} takes one",
+                shown(&config.source.logs),
+                shown(&config.target.logs)
+            ),
+        }
+    }
+}
+
+impl Display for Owed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Owed {
+            generation,
+            log,
+            advice,
+        } = self;
+        write!(
+            f,
+            "the copy cannot be activated without generation {generation} ({generation:#x}), which is still the current log \
+             of the source ({}): {advice}",
+            shown(log)
+        )
+    }
+}
+
+/// Which logs the seed needs, and where they come from.
+pub(super) struct Plan {
+    /// The first log that shipping has to bring.
+    pub(super) first: Generation,
+    /// Logs that only lie beside the seed.
+    beside: Vec<(Generation, PathBuf)>,
+    /// The log that only the source has, as its current one.
+    pub(super) owed: Option<Owed>,
+}
+
+impl Plan {
+    pub(super) fn make(
+        config: &CopyConfig,
+        from: &Path,
+        header: &DatabaseHeader,
+        logs: &dyn LogSource,
+        wish: &Wish,
+    ) -> Result<Plan, SeedError> {
+        let listing = logs.list().ok();
+        same_stream(config, header, listing.as_ref(), logs)?;
+        let dirty = header.state.needs_recovery();
+        let first = first_needed(header);
+        // A clean database is continued by the log in which it was shut down.
+        let last = if dirty { header.max_required } else { first };
+        let mut plan = Plan {
+            first,
+            beside: Vec::new(),
+            owed: None,
+        };
+        let empty = |listing: &Listing| listing.named.is_empty() && listing.current.is_none();
+        if !dirty && listing.as_ref().is_none_or(empty) {
+            return Ok(plan);
+        }
+        let places = Places::look(config, from, listing, wish)?;
+        for generation in (first.0..=last.0).map(Generation) {
+            match places.find(generation) {
+                Some(Place::Shipped) => {}
+                Some(Place::Open(log)) if dirty => {
+                    plan.owed = Some(Owed::of(config, generation, log));
+                }
+                Some(Place::Open(_)) => {}
+                Some(Place::Beside(log)) => plan.beside.push((generation, log.to_owned())),
+                None => return Err(log_is_gone(from, first, last, generation)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Puts the logs that only lie beside the seed into the log folder, each after its inspection.
+    pub(super) fn take_logs(
+        &self,
+        config: &CopyConfig,
+        clock: &dyn Clock,
+    ) -> Result<u32, SeedError> {
+        let mut before: Option<Link> = None;
+        for (generation, path) in &self.beside {
+            let follows = |link: &Link| following(link.generation) == *generation;
+            let expected = Expected {
+                generation: *generation,
+                before: before.as_ref().filter(|link| follows(link)),
+                ..Expected::default()
+            };
+            before = Some(take_log(config, path, expected, clock)?);
+        }
+        Ok(self.beside.len() as u32)
+    }
+}
+
+/// Where logs that a seed needs may be.
+struct Places {
+    here: Option<Listing>,
+    source: Option<Listing>,
+    beside: Option<Listing>,
+}
+
+/// Where one of them is.
+enum Place<'a> {
+    /// Here, or closed at the source: shipping brings it.
+    Shipped,
+    /// At the source, which has not closed it.
+    Open(&'a Path),
+    /// Only beside the seed.
+    Beside(&'a Path),
+}
+
+impl Places {
+    fn look(
+        config: &CopyConfig,
+        from: &Path,
+        source: Option<Listing>,
+        wish: &Wish,
+    ) -> Result<Places, SeedError> {
+        let here = match wish.delete_existing || !config.target.logs.exists() {
+            true => None,
+            false => Some(listing_of(config)?),
+        };
+        let beside = match (is_address(from), from.parent()) {
+            (false, Some(folder)) => list(folder, &config.source.base).ok(),
+            _ => None,
+        };
+        Ok(Places {
+            here,
+            source,
+            beside,
+        })
+    }
+
+    fn find(&self, generation: Generation) -> Option<Place<'_>> {
+        let here = self.here.as_ref();
+        if here.is_some_and(|here| here.find(generation).is_some()) {
+            return Some(Place::Shipped);
+        }
+        if let Some(source) = &self.source
+            && let Some(log) = source.find(generation)
+        {
+            let closed = source.newest_closed() >= Some(generation);
+            return Some(if closed {
+                Place::Shipped
+            } else {
+                Place::Open(log)
+            });
+        }
+        let beside = self.beside.as_ref()?.named.get(&generation)?;
+        Some(Place::Beside(beside))
+    }
+}
+
+fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generation) -> SeedError {
+    SeedError::Refused {
+        reason: format!(
+            "{} needs the log generations {first} to {last} ({first:#x} to {last:#x}), and {gone} ({gone:#x}) is neither at \
+             the source nor beside it",
+            shown(from),
+        ),
+        advice: "put its logs beside it, or seed from a later copy".into(),
+        jet: Some(JetError::MISSING_LOG_FILE),
+    }
+}
+
+/// Brings one log that lies beside the seed into the log folder.
+fn take_log(
+    config: &CopyConfig,
+    path: &Path,
+    expected: Expected<'_>,
+    clock: &dyn Clock,
+) -> Result<Link, SeedError> {
+    let name = path.file_name().unwrap_or_default();
+    let logs = &config.target.logs;
+    let (raw, log) = (config.target.inspector().join(name), logs.join(name));
+    fs::copy(path, &raw).map_err(at(&raw))?;
+    let link = inspect(&raw, expected).map_err(|rejection| SeedError::Refused {
+        reason: format!("{}: {rejection}", path.display()),
+        advice: "the seed cannot be brought forward without this log".into(),
+        jet: Some(rejection.jet()),
+    })?;
+    let placed = fs::File::options()
+        .write(true)
+        .open(&raw)
+        .and_then(|file| {
+            file.set_modified(clock.now().into())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&raw, &log))
+        .and_then(|()| sync_folder(logs));
+    placed.map_err(at(&log))?;
+    Ok(link)
+}
+
+/// Refuses a database that belongs to another log stream than that of the source.
+fn same_stream(
+    config: &CopyConfig,
+    header: &DatabaseHeader,
+    listing: Option<&Listing>,
+    logs: &dyn LogSource,
+) -> Result<(), SeedError> {
+    let Some(listing) = listing else {
+        return Ok(());
+    };
+    let current = listing.current.as_ref().map(|(_, header)| header.signature);
+    let named = || logs.header(listing.named.values().next_back()?);
+    let stream = current.or_else(|| Some(named()?.signature));
+    match stream {
+        Some(stream) if !header.log_signature.is_null() && stream != header.log_signature => {
+            Err(SeedError::Refused {
+                reason: format!(
+                    "the database belongs to another log stream than {}: {}, not {stream}",
+                    shown(&config.source.logs),
+                    header.log_signature
+                ),
+                advice: "name the database of this storage group".into(),
+                jet: Some(JetError::BAD_LOG_SIGNATURE),
+            })
+        }
+        _ => Ok(()),
+    }
+}
