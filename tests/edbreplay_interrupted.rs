@@ -267,6 +267,70 @@ fn new_files_and_overlays_that_are_killed_leave_nothing_behind_the_next_run() {
     }
 }
 
+/// What `edbtool` says of a database: exit code, answer and remarks.
+fn edbtool(database: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let (command, more) = arguments.split_first().unwrap();
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_edbtool"));
+    let output = tool.arg(command).arg(database).args(more).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    // Where the database lies differs from run to run.
+    let folder = database.parent().unwrap().to_str().unwrap();
+    (output.status.code(), said.replace(folder, ""))
+}
+
+/// Only while a finished journal lies beside it the database is half written. Everything that reads it says so, changes
+/// nothing, and can show what the rest of the recovery will make of it.
+#[test]
+fn a_reader_is_told_of_a_database_that_a_killed_recovery_left_half_written() {
+    const SAID: &str = "a recovery in place was interrupted";
+    let Some(case) = Case::new("crash-p8k", DATABASE) else {
+        return;
+    };
+    let undisturbed = case.copy();
+    let recovered = undisturbed.path().join(DATABASE);
+    assert!(case.run(&recovered, &["--in-place"]).status.success());
+    let reading = [&["tables", "--count"][..], &["schema"], &["space"]];
+    let expected = reading.map(|command| edbtool(&recovered, command));
+    let mut caught = 0;
+    for _ in 0..200 {
+        let folder = case.copy();
+        let (database, journal) = (folder.path().join(DATABASE), folder.path().join(JOURNAL));
+        let finished = || fs::read(&journal).is_ok_and(|bytes| bytes.starts_with(b"edbkit"));
+        let mut run = case.command(&database, &["--in-place"]).spawn().unwrap();
+        while !finished() && run.try_wait().unwrap().is_none() {}
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let left = contents(folder.path());
+        for command in [&["header"][..], &["verify"], &["page", "4"]] {
+            let (exit, said) = edbtool(&database, command);
+            assert_eq!(said.contains(SAID), finished(), "{command:?}: {said}");
+            assert!(exit == Some(1) || !finished(), "{command:?}: {said}");
+        }
+        if finished() {
+            caught += 1;
+            let overlay = ["--overlay", journal.to_str().unwrap()];
+            for (command, expected) in reading.iter().zip(&expected) {
+                let (exit, said) = edbtool(&database, command);
+                assert!(exit == Some(1) && said.contains(SAID), "{said}");
+                let through = [command, &overlay[..]].concat();
+                assert_eq!(edbtool(&database, &through), *expected);
+            }
+            let logs = ["tables", "--with-logs", case.logs.to_str().unwrap()];
+            assert_eq!(edbtool(&database, &logs).0, Some(5));
+        }
+        assert!(
+            contents(folder.path()) == left,
+            "a reader changed something"
+        );
+        if caught == 3 {
+            break;
+        }
+    }
+    assert!(caught > 0, "no kill came at the right moment");
+    println!("{caught} databases half written");
+}
+
 /// Pages that fail their checksum stop the replay in its middle: every output has been begun by then.
 #[test]
 fn a_run_that_fails_leaves_nothing() {
@@ -315,14 +379,15 @@ fn a_database_half_written_is_refused_by_everything_else() {
         words.contains(JOURNAL) && words.contains("--in-place"),
         "{words}"
     );
-    let plan = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-        .arg("plan")
-        .arg(&database)
-        .arg("--logs")
-        .arg(&case.logs)
-        .output()
-        .unwrap();
-    assert_eq!(plan.status.code(), Some(5));
+    let plan = |database: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edbreplay"));
+        let plan = command.arg("plan").arg(database).arg("--logs");
+        let plan = plan.arg(&case.logs).output().unwrap();
+        assert_eq!(plan.status.code(), Some(5));
+        String::from_utf8_lossy(&plan.stderr).into_owned()
+    };
+    assert!(plan(&database).contains("was interrupted"));
+    let rest = fs::read(&journal).unwrap();
     let finished = case.run(&database, &["--in-place"]);
     assert!(finished.status.success());
     assert!(!journal.exists());
@@ -330,4 +395,14 @@ fn a_database_half_written_is_refused_by_everything_else() {
     let other = undisturbed.path().join(DATABASE);
     assert!(case.run(&other, &["--in-place"]).status.success());
     assert!(result(&database, case.page_size) == result(&other, case.page_size));
+
+    // Beside a database that went on without it, the same journal is another matter; and so is one that changed.
+    let journal = undisturbed.path().join(JOURNAL);
+    fs::write(&journal, &rest).unwrap();
+    for words in ["another state of the database", "damaged"] {
+        assert!(plan(&other).contains(words));
+        let (exit, said) = edbtool(&other, &["header"]);
+        assert!(exit == Some(1) && said.contains(words), "{said}");
+        fs::write(&journal, &rest[..rest.len() - 1]).unwrap();
+    }
 }

@@ -113,7 +113,9 @@ impl View {
         let Some(header) = overlay.header().cloned() else {
             return Err(problem(OverlayError::Unfinished));
         };
-        if overlay.mark() != BaseMark::of(&database.header) {
+        let found = BaseMark::of(&database.header);
+        // A database that has the header of the overlay already has its pages, too.
+        if found != overlay.mark() && found != BaseMark::of(&header) {
             return Err(ViewError::Foreign {
                 path: path.to_owned(),
                 database: database.path().to_owned(),

@@ -4,6 +4,7 @@ use crate::files::unreadable;
 use console::{Exit, Failure, Output};
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_log::{LogError, StreamFiles};
+use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
 use ese_replay::view::{View, ViewError};
 use serde::Serialize;
@@ -21,9 +22,15 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Opens the database.
-    pub(crate) fn open(&self, output: &Output) -> Result<Database, Failure> {
-        self.lens.open(&self.path, output)
+    /// Opens the database; with the exit code that follows from the state in which its file was found.
+    pub(crate) fn open(&self, output: &Output) -> Result<(Database, Exit), Failure> {
+        let database = self.lens.open(&self.path, output)?;
+        let half_written = half_written(&self.path).filter(|_| self.lens.is_plain());
+        if let Some(problem) = half_written {
+            output.remark(&problem);
+            return Ok((database, Exit::Finding));
+        }
+        Ok((database, Exit::Clean))
     }
 }
 
@@ -53,6 +60,13 @@ impl Lens {
     /// Opens the database at `path`.
     pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<Database, Failure> {
         let file = || DatabaseFile::open(path).map_err(|error| view_failure(&error.into()));
+        let journal = self.overlay.as_ref() == Some(&journal_path(path));
+        if !self.is_plain()
+            && !journal
+            && let Some(problem) = half_written(path)
+        {
+            return Err(Failure::new(Exit::Refused, problem));
+        }
         let view = match (&self.overlay, &self.with_logs) {
             (None, None) => return Database::open(path).map_err(|error| failure(path, &error)),
             (Some(overlay), _) => View::through_overlay(&file()?, overlay),
@@ -65,6 +79,19 @@ impl Lens {
         };
         Ok(Database::new(view.map_err(|error| view_failure(&error))?))
     }
+}
+
+/// What is wrong with the database at `path` if a recovery in place did not come to its end.
+pub(crate) fn half_written(path: &Path) -> Option<String> {
+    let problem = InPlace::refuse_interrupted(path).err()?;
+    let OutputError::Interrupted { journal, .. } = problem else {
+        return Some(problem.to_string());
+    };
+    Some(format!(
+        "a recovery in place was interrupted while it wrote the database, whose pages are of two times: finish it with \
+         `edbreplay run --in-place` and the same logs, or look at the result with `--overlay {}`",
+        journal.display()
+    ))
 }
 
 fn view_failure(error: &ViewError) -> Failure {

@@ -57,7 +57,7 @@ impl From<FormatArgument> for Format {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let path = &arguments.database.path;
-    let db = arguments.database.open(output)?;
+    let (db, found) = arguments.database.open(output)?;
     let options = Options {
         tables: arguments.tables.clone(),
         format: arguments.format.into(),
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         output.remark(&DIRTY);
     }
     Ok(match manifest.is_complete() && !dirty {
-        true => Exit::Clean,
+        true => found,
         false => Exit::Finding,
     })
 }

@@ -1,5 +1,6 @@
 //! `edbtool header`: what the header of a file says, both copies of it, and what that means.
 
+use crate::database::half_written;
 use crate::files::{Directories, expand, not_ese, unreadable};
 use console::{Exit, Failure, Output};
 use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
@@ -106,7 +107,7 @@ fn read(path: &Path) -> Result<Report, Failure> {
         .start(DETECT_BYTES)
         .map_err(|error| unreadable(&error))?;
     let kind = FileKind::detect(&start);
-    let (content, findings) = match kind {
+    let (content, mut findings) = match kind {
         FileKind::Database => read_database(path, &start, file.length()),
         FileKind::Log => read_log(path, &start, file.length())?,
         FileKind::Checkpoint => read_checkpoint(&start),
@@ -116,10 +117,17 @@ fn read(path: &Path) -> Result<Report, Failure> {
             return Err(not_ese(path, kind));
         }
     };
+    let mut meaning = advice::meaning(path, &content);
+    if kind == FileKind::Database
+        && let Some(problem) = half_written(path)
+    {
+        findings.push(problem);
+        meaning = "Half written: fit for nothing before that is mended.".into();
+    }
     Ok(Report {
         path: path.to_owned(),
         file_size: file.length(),
-        meaning: advice::meaning(path, &content),
+        meaning,
         content,
         findings,
     })

@@ -31,13 +31,14 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = arguments.database.open(output)?;
+    let (db, found) = arguments.database.open(output)?;
     let pgno = Pgno(arguments.page);
     let bytes = db
         .raw_page(pgno)
         .map_err(|error| no_page(&arguments.database.path, &error))?;
     if arguments.raw {
-        return write_raw(&bytes, output);
+        write_raw(&bytes, output)?;
+        return Ok(found);
     }
     let view = PageView::new(pgno, &bytes)
         .map_err(|error| failure(&arguments.database.path, &error.into()))?;
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let report = Report::of(&db, &view, most);
     output.answer("edbkit.page/1", &report, &report)?;
     Ok(match report.problems.is_empty() {
-        true => Exit::Clean,
+        true => found,
         false => Exit::Finding,
     })
 }
@@ -60,12 +61,11 @@ fn no_page(path: &Path, error: &DbError) -> Failure {
     }
 }
 
-fn write_raw(bytes: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+fn write_raw(bytes: &[u8], output: &mut Output) -> Result<(), Failure> {
     output.flush()?;
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::io("standard output".as_ref(), &error))?;
-    Ok(Exit::Clean)
+    written.map_err(|error| Failure::io("standard output".as_ref(), &error))
 }
 
 #[derive(Debug, Serialize)]

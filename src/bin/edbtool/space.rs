@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = arguments.database.open(output)?;
+    let (db, found) = arguments.database.open(output)?;
     let catalog = catalog(&arguments.database.path, &db)?;
     let map = SpaceMap::read(&db, &catalog);
     let mut report = Report::of(&db, &map, arguments.extents);
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     output.flush()?;
     output.remark(&format_args!("{}", Lost(&report.losses)));
     Ok(match report.losses.is_empty() && report.leaked.is_empty() {
-        true => Exit::Clean,
+        true => found,
         false => Exit::Finding,
     })
 }

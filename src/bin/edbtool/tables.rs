@@ -25,13 +25,13 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let db = arguments.database.open(output)?;
+    let (db, found) = arguments.database.open(output)?;
     let catalog = catalog(&arguments.database.path, &db)?;
     let report = Report::of(arguments, &db, &catalog);
     output.answer("edbkit.tables/1", &report, &report)?;
     output.flush()?;
     output.remark(&format_args!("{}", Lost(&report.losses)));
-    Ok(exit_of(&report.losses))
+    Ok(exit_of(&report.losses).and(found))
 }
 
 #[derive(Debug, Serialize)]

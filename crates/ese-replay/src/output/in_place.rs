@@ -9,9 +9,11 @@
 
 use super::{Disk, OutputError, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
-use crate::recovery::DatabaseFile;
+use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Pgno;
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, seal_header};
+use evidence::EvidenceFile;
+use std::fmt::Display;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -134,18 +136,34 @@ impl InPlace {
     }
 
     /// Fails if an earlier recovery of the database was interrupted while it was being written: its pages are then of
-    /// two times. [`resume`](Self::resume) mends that.
+    /// two times. [`resume`](Self::resume) mends that. Both files are only read.
     pub fn refuse_interrupted(path: &Path) -> Result<(), OutputError> {
         let journal = journal_path(path);
-        let opened = File::open(&journal)
-            .ok()
-            .map(|file| Overlay::open(Box::new(file)));
-        match opened {
-            Some(Ok(_)) => Err(OutputError::Interrupted {
+        // What cannot be opened, or waits for a writer, is no journal of ours.
+        let Some(mut file) = journal
+            .is_file()
+            .then(|| File::open(&journal).ok())
+            .flatten()
+        else {
+            return Ok(());
+        };
+        let problem = |problem: &dyn Display| OutputError::Journal {
+            path: journal.clone(),
+            problem: problem.to_string(),
+        };
+        let (mark, header) = match Overlay::glance(&mut file) {
+            Ok(found) => found,
+            Err(OverlayError::Unfinished | OverlayError::NotAnOverlay) => return Ok(()),
+            Err(error) => return Err(problem(&error)),
+        };
+        let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
+        let start = start.map_err(RecoveryError::from)?;
+        match belongs(&start, mark, &header) {
+            true => Err(OutputError::Interrupted {
                 path: path.to_owned(),
                 journal,
             }),
-            _ => Ok(()),
+            false => Err(problem(&FOREIGN)),
         }
     }
 }
@@ -186,7 +204,11 @@ pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Res
     Ok(true)
 }
 
-/// The journal must be of this database: its header is the one from before, or the new one already.
+/// Said of a journal that was made over another header than the database has.
+const FOREIGN: &str =
+    "the journal belongs to another state of the database; remove it to start over";
+
+/// The journal must be of this database.
 fn check_base(
     database: &mut dyn Disk,
     journal: &Overlay,
@@ -195,20 +217,21 @@ fn check_base(
     let mut start = vec![0; HEADERS_MAX];
     let read = database.read_at(&mut start, 0)?;
     start.truncate(read);
-    let copies = HeaderCopies::read(&start);
-    let mut new = vec![0; journal.page_size() as usize];
+    match belongs(&start, journal.mark(), header) {
+        true => Ok(()),
+        false => Err(io::Error::other(FOREIGN)),
+    }
+}
+
+/// Whether a journal over the base `mark` that brings `header` is of the database that begins with `start`: its header is
+/// the one from before, or the new one already.
+fn belongs(start: &[u8], mark: BaseMark, header: &DatabaseHeader) -> bool {
+    let copies = HeaderCopies::read(start);
+    let mut new = vec![0; header.page_size() as usize];
     seal_header(header, &mut new);
     // Without a shadow header, none is left when the power fails while the header is written.
-    let belongs = copies.good().is_none_or(|found| {
+    copies.good().is_none_or(|found| {
         let shadow = start.get(new.len()..2 * new.len());
-        BaseMark::of(&found.fields) == journal.mark()
-            || start.starts_with(&new)
-            || shadow == Some(&new)
-    });
-    match belongs {
-        true => Ok(()),
-        false => Err(io::Error::other(
-            "the journal belongs to another state of the database; remove it to start over",
-        )),
-    }
+        BaseMark::of(&found.fields) == mark || start.starts_with(&new) || shadow == Some(&new)
+    })
 }

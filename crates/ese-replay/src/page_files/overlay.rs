@@ -87,6 +87,67 @@ impl BaseMark {
     }
 }
 
+/// The first bytes of a finished overlay; what they name lies within the file.
+struct Start([u8; HASH_AT + HASH_SIZE]);
+
+impl Start {
+    fn read(disk: &mut dyn Disk) -> Result<Self, OverlayError> {
+        let mut start = Start([0; HASH_AT + HASH_SIZE]);
+        let read = disk.read_at(&mut start.0, 0)?;
+        if read < start.0.len() || start.0.iter().all(|byte| *byte == 0) {
+            return Err(OverlayError::Unfinished);
+        }
+        if !start.0.starts_with(MAGIC) {
+            return Err(OverlayError::NotAnOverlay);
+        }
+        let page_size = start.page_size();
+        let fits = (2048..=32768).contains(&page_size) && page_size.is_power_of_two();
+        let behind_index = start.index_size() as u64 + u64::from(page_size);
+        let end = start.index_at().checked_add(behind_index);
+        if !fits || end.is_none_or(|end| disk.len().is_ok_and(|len| end > len)) {
+            return Err(OverlayError::Damaged);
+        }
+        Ok(start)
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap_or_default())
+    }
+
+    fn page_size(&self) -> u32 {
+        self.word(16)
+    }
+
+    fn count(&self) -> u32 {
+        self.word(20)
+    }
+
+    fn index_at(&self) -> u64 {
+        u64::from(self.word(32)) | u64::from(self.word(36)) << 32
+    }
+
+    fn index_size(&self) -> usize {
+        self.count() as usize * ENTRY_SIZE
+    }
+
+    fn mark(&self) -> BaseMark {
+        let mut mark = [0; 32];
+        mark.copy_from_slice(&self.0[MARK_AT..MARK_AT + 32]);
+        BaseMark::from_bytes(&mark)
+    }
+}
+
+/// The database header in a page of an overlay.
+fn header_in(page: &[u8]) -> Result<DatabaseHeader, OverlayError> {
+    let mut fields = [0; DatabaseHeader::SIZE];
+    fields.copy_from_slice(&page[..DatabaseHeader::SIZE]);
+    let header = DatabaseHeader::from_bytes(&fields);
+    match header.page_size() as usize == page.len() {
+        true => Ok(header),
+        false => Err(OverlayError::Damaged),
+    }
+}
+
 /// Changed pages over a base.
 pub struct Overlay {
     disk: Box<dyn Disk>,
@@ -126,51 +187,42 @@ impl Overlay {
 
     /// A finished overlay.
     pub fn open(mut disk: Box<dyn Disk>) -> Result<Self, OverlayError> {
-        let mut start = [0; HASH_AT + HASH_SIZE];
-        let read = disk.read_at(&mut start, 0)?;
-        if read < start.len() || start.iter().all(|byte| *byte == 0) {
-            return Err(OverlayError::Unfinished);
-        }
-        if !start.starts_with(MAGIC) {
-            return Err(OverlayError::NotAnOverlay);
-        }
-        let word = |at: usize| u32::from_le_bytes(start[at..at + 4].try_into().unwrap_or_default());
-        let (page_size, count) = (word(16), word(20));
-        let index_at = u64::from(word(32)) | u64::from(word(36)) << 32;
-        let index_size = count as usize * ENTRY_SIZE;
-        let fits = (2048..=32768).contains(&page_size) && page_size.is_power_of_two();
-        let end = index_at.checked_add(index_size as u64 + u64::from(page_size));
-        if !fits || end.is_none_or(|end| disk.len().is_ok_and(|len| end > len)) {
+        let start = Start::read(&mut *disk)?;
+        let mut rest = vec![0; start.index_size() + start.page_size() as usize];
+        if disk.read_at(&mut rest, start.index_at())? < rest.len() {
             return Err(OverlayError::Damaged);
         }
-        let mut rest = vec![0; index_size + page_size as usize];
-        if disk.read_at(&mut rest, index_at)? < rest.len() {
+        if start.0[HASH_AT..] != hash(&start.0[..HASH_AT], &rest) {
             return Err(OverlayError::Damaged);
         }
-        if start[HASH_AT..] != hash(&start[..HASH_AT], &rest) {
-            return Err(OverlayError::Damaged);
-        }
-        let (index, header) = rest.split_at(index_size);
+        let (index, header) = rest.split_at(start.index_size());
         let (entries, _) = index.as_chunks::<ENTRY_SIZE>();
         let entry = |entry: &[u8; ENTRY_SIZE]| {
             let pair = u64::from_le_bytes(*entry);
             (Pgno(pair as u32), (pair >> 32) as u32)
         };
-        let mut mark = [0; 32];
-        mark.copy_from_slice(&start[MARK_AT..MARK_AT + 32]);
-        let mut fields = [0; DatabaseHeader::SIZE];
-        fields.copy_from_slice(&header[..DatabaseHeader::SIZE]);
         Ok(Overlay {
             disk,
             base: None,
-            mark: BaseMark::from_bytes(&mark),
-            page_size,
+            mark: start.mark(),
+            page_size: start.page_size(),
             slots: entries.iter().map(entry).collect(),
-            used: count,
-            last: Pgno(word(24)),
-            base_last: Pgno(word(28)),
-            header: Some(DatabaseHeader::from_bytes(&fields)),
+            used: start.count(),
+            last: Pgno(start.word(24)),
+            base_last: Pgno(start.word(28)),
+            header: Some(header_in(header)?),
         })
+    }
+
+    /// What a finished overlay lies over, and the header that its database will have; its pages are not looked at.
+    pub fn glance(disk: &mut dyn Disk) -> Result<(BaseMark, DatabaseHeader), OverlayError> {
+        let start = Start::read(disk)?;
+        let mut header = vec![0; start.page_size() as usize];
+        let header_at = start.index_at() + start.index_size() as u64;
+        if disk.read_at(&mut header, header_at)? < header.len() {
+            return Err(OverlayError::Damaged);
+        }
+        Ok((start.mark(), header_in(&header)?))
     }
 
     /// Takes the pages that it does not hold from `base`, which must be the file of its mark.

@@ -2,6 +2,7 @@
 
 use super::resume::Place;
 use super::{Arguments, Report};
+use crate::database::half_written;
 use crate::files::unreadable;
 use crate::header::size_findings;
 use console::{Exit, Failure};
@@ -91,6 +92,7 @@ fn report(
         problems.push("primary and shadow header are both intact but differ".into());
     }
     problems.extend(size_findings(file.length(), headers.page_size));
+    problems.extend(half_written(file.path()));
     problems.extend(structure.problem);
     Report {
         path: file.path().to_owned(),
