@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod big_database;
+mod big_table;
 mod log_stream;
+mod plain_xor;
 mod replay_stream;
 
 use ese_testkit::fixtures;
@@ -18,12 +20,17 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["demo"] => demo(),
         ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
+        ["big-table", path, mebibytes, original, table] => {
+            big_table::write(Path::new(path), mebibytes, Path::new(original), table)
+        }
+        ["plain-xor", path] => plain_xor::print(Path::new(path)),
         ["log-stream", folder, count] => log_stream::write(Path::new(folder), count),
         ["grow", folder, count, rate] => log_stream::grow(Path::new(folder), count, rate),
         ["replay-stream", folder, mebibytes] => replay_stream::write(Path::new(folder), mebibytes),
         _ => {
             eprintln!(
-                "usage: cargo xtask demo | big-database PATH MEBIBYTES | log-stream FOLDER COUNT | \
+                "usage: cargo xtask demo | big-database PATH MEBIBYTES | \
+                 big-table PATH MEBIBYTES DATABASE TABLE | plain-xor PATH | log-stream FOLDER COUNT | \
                  grow FOLDER COUNT PER_SECOND | replay-stream FOLDER MEBIBYTES"
             );
             return ExitCode::from(2);
