@@ -68,6 +68,34 @@ fn a_lost_write_is_found_by_the_flush_map_alone() {
     assert_eq!(found["findings"][0]["position"]["page"], 34);
 }
 
+/// A check that was asked for and could not be made is not passed.
+#[test]
+fn a_flush_map_that_says_nothing_is_a_finding() {
+    let folder = TempDir::new().unwrap();
+    let database = clean_copy(&folder);
+    let map = database.with_extension("jfm");
+    let intact = fs::read(&map).unwrap();
+    let verdict = |bytes: &[u8]| {
+        fs::write(&map, bytes).unwrap();
+        let (exit, report) = verify(&[database.as_os_str(), "--flush-map".as_ref()]);
+        let problem = report["problems"][0].as_str().unwrap_or_default();
+        (exit, problem.to_owned())
+    };
+    let mut flipped = intact.clone();
+    flipped[PAGE + 100] ^= 1;
+    for (bytes, said) in [
+        (&flipped[..], "page 0 of the flush map is damaged"),
+        (&intact[..PAGE], "it has 0 pages, 1 are needed"),
+        (&intact[..100], "takes 8192 bytes, the file has 100"),
+        (&intact[PAGE..], "its checksum does not fit"),
+    ] {
+        let (exit, problem) = verdict(bytes);
+        assert_eq!(exit, Some(1), "{problem}");
+        assert!(problem.contains(said), "{problem}");
+    }
+    assert_eq!(verdict(&intact), (Some(0), String::new()));
+}
+
 #[test]
 fn no_clean_database_has_a_lost_write() {
     let judged = fixtures::engine_set_names().into_par_iter().map(|set| {

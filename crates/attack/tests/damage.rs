@@ -1,11 +1,11 @@
-//! The damage campaign: databases, logs and checkpoints are damaged at random, in the ways that disks, controllers and
+//! The damage campaign: databases, flush maps, logs and checkpoints are damaged at random, in the ways that disks, controllers and
 //! people damage them, and whatever was damaged has to be reported. `EDBKIT_DAMAGE=100000` is the number of variants;
 //! the table it prints stands in `docs/reliability.md`.
 
 use ese_db::space::SpaceMap;
 use ese_db::{Database, MemorySource, TableReader};
 use ese_format::database::{HEADERS_MAX, HeaderCopies, HeaderStatus};
-use ese_format::{FileKind, Pgno};
+use ese_format::{DatabaseHeader, FileKind, Pgno};
 use ese_log::chain::{Severity, verify};
 use ese_log::{LogImage, StreamFiles};
 use ese_scan::{FlushMap, Found, PageChecker};
@@ -15,6 +15,7 @@ use evidence::EvidenceFile;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -174,6 +175,55 @@ impl Victim {
     }
 }
 
+/// A flush map, and the header of its database.
+struct Map {
+    bytes: Vec<u8>,
+    header: DatabaseHeader,
+    last: Pgno,
+}
+
+impl Map {
+    fn open(set: &Path) -> Option<Map> {
+        let database = fs::read(set.join("recovered/db.edb")).unwrap();
+        let headers = HeaderCopies::read(&database[..HEADERS_MAX]);
+        Some(Map {
+            bytes: fs::read(set.join("recovered/db.jfm")).ok()?,
+            last: Pgno::at_file_offset(database.len() as u64, headers.page_size),
+            header: headers.good().unwrap().fields.clone(),
+        })
+    }
+
+    fn damage(&self, random: &mut Random) -> (&'static str, Option<bool>) {
+        let mut bytes = self.bytes.clone();
+        let kind = match random.below(3) {
+            0 => {
+                let bits = 1 + random.below(20);
+                flip(&mut bytes, bits, random);
+                "flush map: flipped bits"
+            }
+            1 => {
+                zero_sector(&mut bytes, random);
+                "flush map: a sector of zeroes"
+            }
+            _ => {
+                bytes.truncate(random.below(bytes.len()));
+                "flush map: cut off"
+            }
+        };
+        let changed = bytes != self.bytes;
+        (kind, changed.then(|| self.is_noticed(&bytes)))
+    }
+
+    fn is_noticed(&self, bytes: &[u8]) -> bool {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let file = EvidenceFile::open(file.path()).unwrap();
+        FlushMap::open(&file, &self.header, self.last).map_or(true, |map| {
+            !map.damaged_pages().is_empty() || !map.missing_pages().is_empty()
+        })
+    }
+}
+
 /// Lost writes and blank pages are pages in order: only the flush map, or a reader that misses them, can tell. The map
 /// knows one of three types for each page, so that a third of the lost writes look right; and a page that belongs to
 /// nobody is nobody's loss.
@@ -326,6 +376,11 @@ fn whatever_is_damaged_is_reported() {
     sets.retain(|set| set.join("recovered/db.edb").exists());
     sets.push(testdata_set("crash-p8k"));
     let victims: Vec<Victim> = sets.iter().map(|set| Victim::open(set)).collect();
+    let maps: Vec<Map> = sets.iter().filter_map(|set| Map::open(set)).collect();
+    assert!(
+        maps.iter().all(|map| !map.is_noticed(&map.bytes)),
+        "all maps are in order"
+    );
     let state = testdata_set("clean-p4k").join("state");
     let foreign = testdata_set("crash-p8k").join("state/edb00003.log");
     let stream = Stream::open(&state, foreign);
@@ -335,8 +390,13 @@ fn whatever_is_damaged_is_reported() {
     (0..variants()).into_par_iter().for_each(|seed| {
         let mut random = Random(seed);
         let begun = Instant::now();
-        let (kind, what, reported) = match seed % 2 {
+        let (kind, what, reported) = match seed % 9 {
             0 => {
+                let chosen = random.below(maps.len());
+                let (kind, reported) = maps[chosen].damage(&mut random);
+                (kind, format!("map {chosen}"), reported)
+            }
+            1..=4 => {
                 let victim = random.below(victims.len());
                 let (kind, what, bytes) = victims[victim].damage(&mut random);
                 let what = format!("{} {what}", sets[victim].display());

@@ -7,6 +7,7 @@ use ese_format::flush_map::{
 use ese_format::page::FlushType;
 use ese_format::{DatabaseHeader, Dbtime, Pgno, Signature};
 use evidence::{EvidenceError, EvidenceFile};
+use std::ops::Range;
 use thiserror::Error;
 
 /// Why a flush map cannot be used.
@@ -35,6 +36,8 @@ pub struct FlushMap {
     pages: Vec<Option<Vec<u8>>>,
     /// Numbers of the damaged data pages.
     damaged: Vec<u32>,
+    /// Data pages that a database of this size takes.
+    needed: u32,
 }
 
 impl FlushMap {
@@ -46,6 +49,13 @@ impl FlushMap {
         last_page: Pgno,
     ) -> Result<Self, FlushMapError> {
         let mut page = vec![0; MAP_PAGE_SIZE];
+        if file.length() < MAP_PAGE_SIZE as u64 {
+            let problem = format!(
+                "it takes {MAP_PAGE_SIZE} bytes, the file has {}",
+                file.length()
+            );
+            return Err(FlushMapError::BadHeader(problem));
+        }
         file.read_exact_at(&mut page, 0)?;
         let mut fields = [0; FlushMapHeader::SIZE];
         fields.copy_from_slice(&page[..FlushMapHeader::SIZE]);
@@ -71,12 +81,13 @@ impl FlushMap {
 
     fn read_pages(file: &EvidenceFile, last_page: Pgno) -> Result<Self, FlushMapError> {
         let in_file = (file.length() / MAP_PAGE_SIZE as u64).saturating_sub(1);
-        let needed = u64::from(map_position(last_page).0) + 1;
         let mut map = FlushMap {
             pages: Vec::new(),
             damaged: Vec::new(),
+            needed: map_position(last_page).0 + 1,
         };
-        for number in 0..u32::try_from(in_file.min(needed)).unwrap_or(u32::MAX) {
+        let there = u32::try_from(in_file).unwrap_or(u32::MAX);
+        for number in 0..there.min(map.needed) {
             let mut page = vec![0; MAP_PAGE_SIZE];
             file.read_exact_at(&mut page, (u64::from(number) + 1) * MAP_PAGE_SIZE as u64)?;
             let good = is_good(&page, number);
@@ -91,6 +102,12 @@ impl FlushMap {
     /// Numbers of the map's data pages that are damaged, and so say nothing about their part of the database.
     pub fn damaged_pages(&self) -> &[u32] {
         &self.damaged
+    }
+
+    /// Numbers of the data pages that a database of this size takes and the file ends before.
+    pub fn missing_pages(&self) -> Range<u32> {
+        // Not more pages are read than are needed.
+        self.pages.len() as u32..self.needed
     }
 
     /// How `pgno` was last written. Unknown where the map does not say, and where the page's dbtime is beyond the

@@ -26,8 +26,8 @@ pub(super) fn verify(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Report, Failure> {
-    let mut remarks = Vec::new();
-    let flush_map = flush_map(file, headers, arguments, &mut remarks)?;
+    let (mut remarks, mut problems) = (Vec::new(), Vec::new());
+    let flush_map = flush_map(file, headers, arguments, &mut problems, &mut remarks)?;
     let place = match &arguments.resume {
         Some(path) => Place::load(path, file, headers, arguments.pages.clone())?,
         None => Place::start(file, headers, arguments.pages.clone()),
@@ -66,7 +66,9 @@ pub(super) fn verify(
     if let Some(path) = &arguments.resume {
         place.save_or_finish(path, outcome.interrupted_at)?;
     }
-    Ok(report(file, headers, structure, place, outcome, remarks))
+    let mut report = report(file, headers, structure, place, outcome, remarks);
+    report.problems.extend(problems);
+    Ok(report)
 }
 
 fn report(
@@ -225,11 +227,13 @@ fn missing_pages(database: &Database, header: &DatabaseHeader) -> Option<String>
     })
 }
 
-/// The flush map, if it was asked for and can be used. That it cannot is no damage, but has to be said.
+/// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is no damage, but
+/// has to be said.
 fn flush_map(
     file: &EvidenceFile,
     headers: &HeaderCopies,
     arguments: &Arguments,
+    problems: &mut Vec<String>,
     remarks: &mut Vec<String>,
 ) -> Result<Option<FlushMap>, Failure> {
     let Some(asked) = &arguments.flush_map else {
@@ -248,22 +252,40 @@ fn flush_map(
         .and_then(|map| FlushMap::open(&map, &header.fields, last_page));
     match opened {
         Ok(map) => {
-            for number in map.damaged_pages() {
-                remarks.push(format!(
-                    "page {number} of the flush map is damaged: lost writes of the pages that it covers go unnoticed"
-                ));
-            }
+            problems.extend(damage_of(&map));
             Ok(Some(map))
         }
         Err(FlushMapError::Unreadable(error @ EvidenceError::Io { .. })) => Err(unreadable(&error)),
         Err(error) => {
-            remarks.push(format!(
+            let text = format!(
                 "lost writes were not looked for: {}: {error}",
                 path.display()
-            ));
+            );
+            match error {
+                FlushMapError::NotClean | FlushMapError::Foreign => remarks.push(text),
+                _ => problems.push(text),
+            }
             Ok(None)
         }
     }
+}
+
+/// Pages of the map that say nothing.
+fn damage_of(map: &FlushMap) -> Vec<String> {
+    let unnoticed = "lost writes of the pages that it covers go unnoticed";
+    let damaged = map.damaged_pages().iter();
+    let mut problems: Vec<String> = damaged
+        .map(|number| format!("page {number} of the flush map is damaged: {unnoticed}"))
+        .collect();
+    let missing = map.missing_pages();
+    if !missing.is_empty() {
+        problems.push(format!(
+            "the flush map is cut off: it has {} pages, {} are needed for this database: lost writes of the pages that \
+             the others would cover go unnoticed",
+            missing.start, missing.end
+        ));
+    }
+    problems
 }
 
 /// The flush map's usual place: beside the database, with the extension `jfm`.
