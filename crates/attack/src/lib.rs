@@ -17,9 +17,10 @@ mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     ("database_header", targets::headers::database),
     ("log_header", targets::headers::log),
+    ("flush_map", targets::headers::flush_map),
     ("page", targets::pages::page),
     ("row", targets::pages::row),
     ("decompress", targets::pages::decompress),
@@ -32,6 +33,7 @@ pub const TARGETS: [Target; 15] = [
     ("plan", targets::replay::plan),
     ("replay", targets::replay::replay),
     ("copy_journal", targets::files::copy_journal),
+    ("overlay", targets::files::overlay),
     ("standby_files", targets::files::standby),
 ];
 

@@ -1,13 +1,19 @@
 //! What the scripts edit: the small sets in `testdata/`, read once.
 
 use ese_db::{Database, MemorySource};
+use ese_format::database::{HEADERS_MAX, HeaderCopies};
 use ese_format::log::SEGMENT_SIZE;
+use ese_format::{DatabaseHeader, Pgno};
 use ese_log::LogImage;
+use ese_replay::page_files::{BaseMark, Overlay};
+use ese_replay::pages::PageFile;
+use ese_replay::recovery::DatabaseFile;
 use ese_testkit::fixtures::testdata_set;
 use ese_testkit::logs::{records_of, write_segments};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use tempfile::TempDir;
 
 /// A database in units: two header pages, then the pages.
 pub(crate) struct Seed {
@@ -26,7 +32,7 @@ pub(crate) fn database() -> &'static Seed {
         let database = Database::new(source);
         let page_size = database.page_size().as_usize();
         let catalog = (1..=database.last_page().0).filter(|pgno| {
-            let page = database.page(ese_format::Pgno(*pgno));
+            let page = database.page(Pgno(*pgno));
             // MSysObjects and its shadow are the objects 2 and 3 of every database.
             page.is_ok_and(|page| matches!(page.view().header().objid().0, 2 | 3))
         });
@@ -35,6 +41,66 @@ pub(crate) fn database() -> &'static Seed {
             catalog: catalog.map(|pgno| pgno as usize + 1).collect(),
             pages: bytes.chunks(page_size).map(<[u8]>::to_vec).collect(),
         }
+    })
+}
+
+/// A flush map, and the header of the database that it goes with.
+pub(crate) struct Map {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) database: DatabaseHeader,
+}
+
+pub(crate) fn flush_map() -> &'static Map {
+    static MAP: OnceLock<Map> = OnceLock::new();
+    MAP.get_or_init(|| {
+        let folder = testdata_set("crash-p8k").join("recovered");
+        let database = fs::read(folder.join("db.edb")).expect("testdata");
+        let headers = HeaderCopies::read(&database[..HEADERS_MAX]);
+        Map {
+            bytes: fs::read(folder.join("db.jfm")).expect("testdata"),
+            database: headers.good().expect("testdata").fields.clone(),
+        }
+    })
+}
+
+/// An overlay over the database of [`database`] that holds some of its pages: what stands before them, each of them, the
+/// index, and the header.
+pub(crate) fn overlay() -> &'static [Vec<u8>] {
+    static OVERLAY: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    OVERLAY.get_or_init(|| {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("overlay");
+        let disk = fs::File::create_new(&path).expect("the folder is writable");
+        let base = DatabaseFile::open(&stream().join("db.edb")).expect("testdata");
+        let (mark, size) = (BaseMark::of(&base.header), base.page_size);
+        let last = Pgno(database().pages.len() as u32 - 2);
+        let begun = Overlay::create(
+            Box::new(disk),
+            Box::new(base.pages()),
+            mark,
+            size.bytes(),
+            last,
+        );
+        let mut overlay = begun.expect("the folder is writable");
+        let pages = (1..=last.0).step_by(3);
+        for pgno in pages.clone() {
+            let page = &database().pages[pgno as usize + 1];
+            overlay
+                .write_page(Pgno(pgno), page)
+                .expect("the folder is writable");
+        }
+        overlay
+            .finish(&base.header)
+            .expect("the folder is writable");
+        let mut bytes = &fs::read(&path).expect("it was just written")[..];
+        let index = pages.clone().count() * 8;
+        let slots = pages.map(|_| size.as_usize());
+        let sizes = [4096]
+            .into_iter()
+            .chain(slots)
+            .chain([index, size.as_usize()]);
+        let units = sizes.map(|size| bytes.split_off(..size).expect("as long as that").to_vec());
+        units.collect()
     })
 }
 

@@ -121,6 +121,9 @@ impl View {
                 database: database.path().to_owned(),
             });
         }
+        if overlay.page_size() != database.page_size.bytes() {
+            return Err(problem(OverlayError::Damaged));
+        }
         overlay.lie_over(Box::new(database.pages()));
         Ok(View::new(Shared::new(overlay), &header, database))
     }

@@ -44,7 +44,8 @@ fn edit_and_read(bytes: &[u8], changed: &[usize]) {
     }
 }
 
-fn read_everything(db: &Database) {
+/// Reads all rows, and all that the space trees say.
+pub(crate) fn read_everything(db: &Database) {
     let Ok(catalog) = db.catalog() else { return };
     let map = SpaceMap::read(db, &catalog);
     let _ = (map.leaked(db), map.first_unused(), map.owner(Pgno(7)));

@@ -1,6 +1,12 @@
 //! Files of our own: another program, or a person, may have written them.
 
+use super::choice;
+use super::database::read_everything;
+use crate::{script, seeds};
 use edb_copy::{DiskFile, Loaded, Manifest};
+use ese_db::Database;
+use ese_replay::recovery::DatabaseFile;
+use ese_replay::view::View;
 use standby::config::Configuration;
 use standby::state::StateFile;
 use std::fs;
@@ -79,5 +85,30 @@ pub(crate) fn standby(bytes: &[u8]) {
     let _ = StateFile::new(folder.path(), "copy".into()).read();
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = text.parse::<standby::lag::Lag>();
+    }
+}
+
+/// An overlay whose parts were changed under the right hash; the database is read through it.
+pub(crate) fn overlay(bytes: &[u8]) {
+    let (choice, edits) = choice(bytes);
+    let mut units = seeds::overlay().to_vec();
+    script::run(edits, &mut units, choice & 1 == 1);
+    if let [start, pages @ .., index, header] = &mut units[..]
+        && start.len() >= 112
+        && choice & 2 == 0
+    {
+        // Pages that came or went move the index.
+        let index_at = (start.len() + pages.iter().map(Vec::len).sum::<usize>()) as u64;
+        start[32..40].copy_from_slice(&index_at.to_le_bytes());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&start[..80]).update(index).update(header);
+        start[80..112].copy_from_slice(hasher.finalize().as_bytes());
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("overlay");
+    fs::write(&path, units.concat()).expect("the folder is writable");
+    let base = DatabaseFile::open(&seeds::stream().join("db.edb")).expect("testdata");
+    if let Ok(view) = View::through_overlay(&base, &path) {
+        read_everything(&Database::new(view));
     }
 }
