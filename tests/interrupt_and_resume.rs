@@ -63,7 +63,7 @@ fn an_interrupted_scan_goes_on_where_it_was() {
     // At this rate the whole file takes five seconds.
     let slowly: Vec<&Path> = base
         .into_iter()
-        .chain(["--rate-limit".as_ref(), "512KiB".as_ref()])
+        .chain(["--rate".as_ref(), "512KiB".as_ref()])
         .collect();
     let child = start(&slowly);
     std::thread::sleep(Duration::from_millis(1500));

@@ -183,7 +183,7 @@ fn records_are_listed_as_the_engine_lists_them() {
         .lines()
         .filter(|line| line.starts_with('>'))
         .map(str::trim_end);
-    let ours = text(&run(&["--from", "17"]));
+    let ours = text(&run(&["--from", "0x17"]));
     let ours = ours
         .lines()
         .filter(|line| line.starts_with('>'))
@@ -191,9 +191,9 @@ fn records_are_listed_as_the_engine_lists_them() {
     assert!(expected.eq(ours));
 
     let lines = |arguments: &[&str]| text(&run(arguments)).lines().count();
-    assert_eq!(lines(&["--from", "17", "--type", "undo"]), 24);
+    assert_eq!(lines(&["--from", "0x17", "--type", "undo"]), 24);
     assert_eq!(
-        lines(&["--from", "17:6:1", "--to", "16"]),
+        lines(&["--from", "17:6:1", "--to", "0x16"]),
         0,
         "the end before the start"
     );
@@ -208,7 +208,7 @@ fn records_are_listed_as_the_engine_lists_them() {
             "Begin0", "Insert", "Insert", "Insert", "Insert", "Commit", "Commit0"
         ]
     );
-    let json = documents(&run(&["--from", "17", "--page", "212", "--json"]));
+    let json = documents(&run(&["--from", "0x17", "--page", "212", "--json"]));
     assert!(!json.is_empty());
     for record in json {
         assert_eq!(record["schema"], "edbkit.log-record/1");
@@ -225,7 +225,7 @@ fn a_damaged_log_stops_the_listing_with_its_place() {
     assert_eq!(exit(&output), 1);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        message.contains("log damaged at 00000010:000A:0000 (-501 (JET_errLogFileCorrupt))"),
+        message.contains("log damaged at 00000010:000A:0000 [JET -501 (JET_errLogFileCorrupt)]"),
         "{message}"
     );
     assert!(text(&output).contains("STOPPED: "));

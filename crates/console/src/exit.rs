@@ -1,8 +1,10 @@
 //! How a program ends.
 
 use ese_format::JetError;
+use evidence::EvidenceError;
 use serde::Serialize;
-use std::fmt;
+use std::fmt::{self, Display};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// The exit codes, the same in every program (`docs/exit-codes.md`).
@@ -67,18 +69,37 @@ impl Failure {
     }
 
     /// A file could not be opened, read or written.
-    pub fn io(path: &Path, error: &std::io::Error) -> Self {
-        let advice = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                Some("run as a user who may read the file, or copy it first")
+    pub fn io(path: &Path, error: &io::Error) -> Self {
+        let message = format!("{}: {}", path.display(), plain(error));
+        let failure = Failure::new(Exit::Io, message);
+        match error.kind() {
+            ErrorKind::PermissionDenied => failure
+                .jet(JetError::FILE_ACCESS_DENIED)
+                .advise("run as a user who may do this, or work on a copy elsewhere"),
+            ErrorKind::NotFound => failure
+                .jet(JetError::FILE_NOT_FOUND)
+                .advise("check the path"),
+            ErrorKind::NotADirectory => failure.advise("name a folder"),
+            ErrorKind::IsADirectory => failure.advise("name a file in it"),
+            ErrorKind::StorageFull => failure.advise("make room"),
+            _ => failure,
+        }
+    }
+
+    /// A source file could not be opened or read.
+    pub fn unreadable(error: &EvidenceError) -> Self {
+        let failure = Failure::new(Exit::Io, error.to_string());
+        match error {
+            EvidenceError::Io { path, source } => Failure::io(path, source),
+            EvidenceError::NotAFile { path, .. } if path.is_dir() => {
+                failure.advise("name a file in it")
             }
-            std::io::ErrorKind::NotFound => Some("check the path"),
-            _ => None,
-        };
-        let failure = Failure::new(Exit::Io, format!("{}: {error}", path.display()));
-        match advice {
-            Some(advice) => failure.advise(advice),
-            None => failure,
+            EvidenceError::NotAFile { .. } => {
+                failure.advise("only regular files are read; copy the data to a file first")
+            }
+            EvidenceError::Shrank { .. } => failure.advise(
+                "something writes to the file: work on a copy, or stop the service that uses it",
+            ),
         }
     }
 
@@ -97,8 +118,16 @@ impl Failure {
     }
 }
 
+/// What the operating system said, without the name of a temporary file that nobody asked for (the crate `tempfile` adds
+/// it at the end).
+fn plain(error: &io::Error) -> String {
+    let said = error.to_string();
+    let end = said.find(" at path \"").unwrap_or(said.len());
+    said[..end].to_owned()
+}
+
 /// One line of message with the JET error, one line of advice.
-impl fmt::Display for Failure {
+impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(jet) = self.jet {

@@ -10,9 +10,10 @@ mod interrupt;
 mod output;
 mod progress;
 mod shell;
+pub mod values;
 
 pub use exit::{Exit, Failure};
 pub use interrupt::{interrupted, watch_interrupts};
-pub use output::{Output, RunOptions, complain};
+pub use output::{COMMON, Output, RunOptions, complain};
 pub use progress::Bar;
 pub use shell::{ShellCommand, run};

@@ -1,24 +1,31 @@
 //! Where a command's answer goes: text or JSON on standard output.
 
+use crate::progress::above_bars;
 use crate::{Bar, Failure};
 use ese_format::text::{Screen, acts};
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
+use std::io::{self, BufWriter, StdoutLock, Write as _};
+
+/// Where `--help` lists what every command takes, behind what is the command's own.
+pub const COMMON: &str = "Common options";
 
 /// The options that every command of every program takes.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunOptions {
     /// Print one JSON document per answer instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
-    /// Print no progress and no remarks on standard error, errors excepted
-    #[arg(long, short, global = true)]
+    /// Print nothing but errors on standard error: no progress, no remarks
+    #[arg(long, short, global = true, help_heading = COMMON)]
     pub quiet: bool,
     /// Use this many threads (default: all processors)
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(
+        long, global = true, value_name = "N", help_heading = COMMON,
+        value_parser = crate::values::count
+    )]
     pub threads: Option<std::num::NonZeroUsize>,
 }
 
@@ -121,7 +128,7 @@ impl Output {
 
     /// A progress bar for `total` bytes, if standard error is a terminal and nobody asked for quiet.
     pub fn bar(&self, total: u64, what: &str) -> Bar {
-        if self.quiet || !io::stderr().is_terminal() {
+        if self.quiet || !Bar::can_show() {
             return Bar::hidden();
         }
         Bar::new(total, what)
@@ -158,7 +165,7 @@ impl Formatter for Visible {
 pub fn complain(line: &impl Display) {
     let mut screen = Screen(String::new());
     let _ = writeln!(screen, "{line}");
-    let _ = io::stderr().write_all(screen.0.as_bytes());
+    let _ = above_bars(|| io::stderr().write_all(screen.0.as_bytes()));
 }
 
 /// Bytes as a target of formatting, and what the operating system says of writing them.

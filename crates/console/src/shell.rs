@@ -21,7 +21,7 @@ pub enum ShellCommand {
 impl ShellCommand {
     /// Prints what was asked for about the program `P`.
     pub fn print<P: CommandFactory>(&self) -> Result<Exit, Failure> {
-        let mut command = P::command();
+        let mut command = described::<P>();
         let name = command.get_name().to_owned();
         let mut page = Vec::new();
         let rendered = match self {
@@ -36,6 +36,39 @@ impl ShellCommand {
             .map_err(|error| Failure::io("standard output".as_ref(), &error))?;
         Ok(Exit::Clean)
     }
+}
+
+/// The exit codes, for a program.
+const EXIT_CODES: &str = "Exit codes:
+  0  done, and nothing is wrong
+  1  done, and something is wrong with the data
+  2  the command line makes no sense
+  3  the operating system could not read or write
+  4  not an ESE file, or of an unsupported version
+  5  refused, because it would do harm
+  6  interrupted; run the same command again";
+
+/// The exit codes, for a command.
+const EXIT_CODES_SHORT: &str =
+    "Exit codes: 0 clean, 1 finding, 2 usage, 3 I/O, 4 not ESE, 5 refused, 6 interrupted";
+
+/// The program `P`, whose help ends with the exit codes.
+fn described<P: CommandFactory>() -> clap::Command {
+    let program = P::command().mut_subcommands(|command| match command.get_name() {
+        "completions" | "man" => command,
+        _ => ending(command, EXIT_CODES_SHORT),
+    });
+    ending(program, EXIT_CODES)
+}
+
+/// A command whose help ends with `text`, behind its examples.
+fn ending(command: clap::Command, text: &str) -> clap::Command {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let end = match examples {
+        Some(examples) => format!("{examples}\n\n{text}"),
+        None => text.to_owned(),
+    };
+    command.after_help(end)
 }
 
 /// The program's page, followed by the pages of its commands.
@@ -57,7 +90,13 @@ pub fn run<P: Parser>(
     options: impl FnOnce(&P) -> RunOptions,
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    let program = match P::try_parse() {
+    let mut command = described::<P>();
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| {
+            P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        });
+    let program = match parsed {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };

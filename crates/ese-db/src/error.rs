@@ -21,7 +21,7 @@ pub enum DbError {
         reason: String,
     },
     /// A page number outside the database.
-    #[error("page {pgno} does not exist, the last page is {last}")]
+    #[error("page {pgno} does not exist; pages are numbered 1 to {last}")]
     NoSuchPage {
         /// The number.
         pgno: Pgno,

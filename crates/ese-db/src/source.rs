@@ -1,9 +1,9 @@
 //! Where pages come from: a file, bytes in memory, or changed pages laid over a base.
 
 use crate::DbError;
-use ese_format::Pgno;
 use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
+use ese_format::{FileKind, Pgno};
 use evidence::EvidenceFile;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,6 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
     }
 }
 
-const NO_HEADER: &str = "neither copy of the header is one of a database";
-
 /// A database file, opened for reading only.
 #[derive(Debug)]
 pub struct FileSource {
@@ -72,7 +70,7 @@ impl FileSource {
         let Some((headers, page_size)) = headers_of(&start) else {
             return Err(DbError::NotADatabase {
                 path: file.path().to_owned(),
-                reason: NO_HEADER.into(),
+                reason: FileKind::detect(&start).why_no_database(),
             });
         };
         let last_page = last_page(file.length(), page_size);
@@ -124,7 +122,7 @@ impl<B: AsRef<[u8]> + Send + Sync> MemorySource<B> {
         let start = &start[..start.len().min(HEADERS_MAX)];
         let (headers, page_size) = headers_of(start).ok_or_else(|| DbError::NotADatabase {
             path: PathBuf::from("(memory)"),
-            reason: NO_HEADER.into(),
+            reason: FileKind::detect(start).why_no_database(),
         })?;
         Ok(MemorySource {
             bytes,

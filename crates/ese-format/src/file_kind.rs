@@ -59,6 +59,20 @@ impl FileKind {
     }
 }
 
+impl FileKind {
+    /// Why a file of this kind cannot be read as a database.
+    pub fn why_no_database(self) -> String {
+        match self {
+            FileKind::Empty => "the file is empty".to_owned(),
+            FileKind::Blank => "it holds nothing but zeros".to_owned(),
+            FileKind::Database | FileKind::Unknown => {
+                "neither copy of the header is one of a database".to_owned()
+            }
+            kind => format!("it is a {kind}"),
+        }
+    }
+}
+
 /// The kind that the bytes name themselves, with a second mark to confirm it.
 fn named_kind(bytes: &[u8]) -> Option<FileKind> {
     let name = u32_at(bytes, FILE_TYPE_OFFSET)?;

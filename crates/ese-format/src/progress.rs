@@ -8,6 +8,11 @@ pub trait Progress: Sync {
     /// `bytes` more bytes of input are done.
     fn advance(&self, bytes: u64);
 
+    /// `bytes` of the input were done by an earlier run.
+    fn resumed(&self, bytes: u64) {
+        self.advance(bytes);
+    }
+
     /// Whether the operation should end at the next safe point.
     fn should_stop(&self) -> bool {
         false

@@ -51,7 +51,7 @@ pub enum LogError {
         bases: Vec<String>,
     },
     /// The header of a log is damaged or of an unsupported version.
-    #[error("{}: {problem} ({jet})", path.display())]
+    #[error("{}: {problem}", path.display())]
     Header {
         /// The file.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum LogError {
         jet: JetError,
     },
     /// The next log is missing or does not continue the one before.
-    #[error("{}: generation {found} follows {expected} in the stream ({jet})", path.display())]
+    #[error("{}: {}", path.display(), break_of(*expected, *found))]
     Sequence {
         /// The file that does not fit.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum LogError {
         jet: JetError,
     },
     /// The log is damaged at a position where records were to be read.
-    #[error("{}: log damaged at {lgpos} ({jet})", path.display())]
+    #[error("{}: log damaged at {lgpos}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -83,7 +83,7 @@ pub enum LogError {
         jet: JetError,
     },
     /// A record cannot be understood.
-    #[error("{}: record at {lgpos}: {problem} ({jet})", path.display())]
+    #[error("{}: record at {lgpos}: {problem}", path.display())]
     Record {
         /// The file.
         path: PathBuf,
@@ -115,6 +115,16 @@ pub enum HeaderProblem {
         /// The fields as they stand there.
         header: Box<LogHeader>,
     },
+}
+
+/// How a log does not continue the one before.
+fn break_of(expected: Generation, found: Generation) -> String {
+    match found == expected {
+        true => format!("generation {found} ({found:#x}) does not continue the log before it"),
+        false => format!(
+            "generation {expected} ({expected:#x}) has to come next, {found} ({found:#x}) is there"
+        ),
+    }
 }
 
 impl LogError {

@@ -4,6 +4,7 @@ use ese_format::Progress;
 use evidence::{EvidenceError, EvidenceFile};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 
 /// A digest algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -13,6 +14,16 @@ pub enum DigestKind {
     Sha256,
     /// BLAKE3, as `b3sum` prints it.
     Blake3,
+}
+
+/// The name as `sha256sum --tag` writes it.
+impl fmt::Display for DigestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DigestKind::Sha256 => "SHA256",
+            DigestKind::Blake3 => "BLAKE3",
+        })
+    }
 }
 
 /// The digest of a file.

@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Copy a database, a log, or a whole folder of them; the same command goes on after an interruption
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbcopy copy /mnt/exb/mailbox.edb /data/mailbox.edb\n  edbcopy copy /mnt/exb/sg1 /data/sg1 --allow-dirty\n  edbcopy copy sftp://exb/d/sg1/ /data/sg1 --rate 50MiB/s"
+)]
 pub(crate) struct Arguments {
     /// What to copy: a file, a folder (its databases, logs, checkpoint and flush maps), or the address of one, a folder
     /// with / at its end: sftp://, s3://, azblob://, gcs://, webdav://, http://

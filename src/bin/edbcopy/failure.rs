@@ -38,16 +38,21 @@ fn advice(error: &CopyError) -> Option<&'static str> {
         }
         CopyError::Source { error, .. } => match error.kind {
             ReadErrorKind::InUse => "dismount the database, or stop the service that uses it",
-            ReadErrorKind::Vanished => "check the path; run the same command again when it is back",
-            ReadErrorKind::Passing => "run the same command again to go on",
+            ReadErrorKind::Vanished => {
+                "check the path or address; run the same command again when it is back"
+            }
+            ReadErrorKind::Passing => {
+                "run the same command again; --retries says how often that is done by itself"
+            }
             ReadErrorKind::Permanent | ReadErrorKind::Changed => {
-                "check the path, and that you may read it"
+                "check the path or address, and that you may read it"
             }
         },
         CopyError::Target { error, .. } => match error.kind() {
             std::io::ErrorKind::StorageFull => {
                 "make room, and run the same command again; it goes on where it stopped"
             }
+            std::io::ErrorKind::NotFound => "make the folder first, or name another target",
             _ => "run the same command again when that is mended; it goes on where it stopped",
         },
         CopyError::SourceChanged { .. } => {

@@ -8,6 +8,7 @@ use console::{Exit, Failure, Output, interrupted};
 use edb_copy::{Condition, CopyError, FileCopy, FolderPlan, Outcome, SourceFolder};
 use ese_format::Generation;
 use std::fs;
+use std::path::Path;
 
 /// Copies every file in a safe order, and gives them their names only when all have arrived, databases last.
 pub(crate) fn run(
@@ -16,10 +17,12 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let to = job.target();
+    refuse_to_write_into(from, to)?;
     let plan =
         FolderPlan::read(from, job.policy(), &UntilInterrupted).map_err(|error| failure(&error))?;
     if interrupted() {
-        return Ok(Exit::Interrupted);
+        let message = "interrupted; nothing was copied yet";
+        return Err(Failure::new(Exit::Interrupted, message).advise("run the same command again"));
     }
     if plan.files.is_empty() {
         let message = format!("{}: no ESE file is in this folder", from.name());
@@ -59,6 +62,24 @@ pub(crate) fn run(
         job.write_manifest(&listed)?;
     }
     Ok(exit)
+}
+
+/// A copy of a folder never goes into that folder: the source stays as it is.
+fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failure> {
+    let Ok(source) = fs::canonicalize(from.name()) else {
+        return Ok(());
+    };
+    // The folders at the end of the target may not be there yet.
+    let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+    let there = to
+        .ancestors()
+        .find_map(|folder| fs::canonicalize(folder).ok());
+    if there.is_some_and(|there| there.starts_with(&source)) {
+        let message = format!("{} lies in the source {}", to.display(), from.name());
+        return Err(Failure::new(Exit::Refused, message)
+            .advise("name a folder elsewhere: nothing is written to a source"));
+    }
+    Ok(())
 }
 
 /// Copies in the order of the plan. Returns whether everything has arrived.

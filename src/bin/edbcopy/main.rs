@@ -17,13 +17,21 @@ use std::process::ExitCode;
 
 /// Copy ESE databases and logs: resumable after anything, every page checked, every byte proved
 #[derive(Parser)]
-#[command(name = "edbcopy", version)]
+#[command(name = "edbcopy", version, after_help = EXAMPLES)]
 struct Program {
     #[command(flatten)]
     options: RunOptions,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  Copy; after an interruption, the same again:
+    edbcopy copy /mnt/exb/mailbox.edb /data/mailbox.edb
+  How far is it?
+    edbcopy status /data/mailbox.edb
+  Is the copy what its source is?
+    edbcopy verify /mnt/exb/mailbox.edb /data/mailbox.edb";
 
 #[derive(Subcommand)]
 enum Command {

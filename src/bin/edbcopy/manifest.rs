@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 /// Hash files and write a manifest; a delta from a remote source reads only what the manifest says has changed
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  edbcopy manifest mailbox.edb --output mailbox.json")]
 pub(crate) struct Arguments {
     /// The files
     #[arg(required = true)]
@@ -48,7 +49,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         let hashed = hash_file(&source, arguments.chunk, jobs, &policy, &bar)
             .map_err(|error| failure(&error))?;
         let Some(hashed) = hashed else {
-            return Ok(Exit::Interrupted);
+            return Err(
+                Failure::new(Exit::Interrupted, "interrupted; no manifest was written")
+                    .advise("run the same command again"),
+            );
         };
         let name = relative_to(path, &arguments.output);
         files.extend(ManifestFile::new(
@@ -76,7 +80,9 @@ pub(crate) fn refuse_to_overwrite(path: &Path, force: bool) -> Result<(), Failur
     for path in [path.to_owned(), sha256_name(path)] {
         if !force && path.exists() {
             let message = format!("{} exists already", path.display());
-            return Err(Failure::new(Exit::Refused, message).advise("--force replaces it"));
+            return Err(
+                Failure::new(Exit::Refused, message).advise("choose another name, or add --force")
+            );
         }
     }
     Ok(())
@@ -175,6 +181,8 @@ pub(crate) fn load_from(
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Manifest, Failure> {
-    Manifest::parse(text)
-        .map_err(|error| Failure::new(Exit::Refused, format!("{}: {error}", path.display())))
+    Manifest::parse(text).map_err(|error| {
+        Failure::new(Exit::Refused, format!("{}: {error}", path.display()))
+            .advise("`edbcopy manifest` writes one")
+    })
 }

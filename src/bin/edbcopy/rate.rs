@@ -1,6 +1,6 @@
 //! The rate of a copy, from the command line and from a file that may change while it runs.
 
-use console::{Failure, complain};
+use console::{Failure, complain, values};
 use ese_scan::RateLimit;
 use std::fs;
 use std::num::NonZeroU64;
@@ -23,10 +23,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
     if text.eq_ignore_ascii_case("unlimited") {
         return Ok(Rate(None));
     }
-    let size: bytesize::ByteSize = text.trim_end_matches("/s").parse()?;
-    NonZeroU64::new(size.as_u64())
-        .map(|rate| Rate(Some(rate)))
-        .ok_or_else(|| "a rate of 0 would never end".into())
+    values::rate(text).map(|rate| Rate(Some(rate)))
 }
 
 /// A file that holds the rate in force; watched until this is dropped.

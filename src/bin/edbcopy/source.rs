@@ -2,6 +2,7 @@
 
 use crate::failure::failure;
 use crate::rate::{ControlFile, Rate, parse_rate};
+use console::values::{bytes, count, number};
 use console::{Exit, Failure, interrupted};
 #[cfg(feature = "remote")]
 use edb_copy::Remote;
@@ -23,16 +24,16 @@ pub(crate) struct ReadArguments {
     #[arg(long, value_name = "FILE")]
     rate_file: Option<PathBuf>,
     /// Try an error that may pass this often again, waiting longer each time
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<u32>)]
     retries: u32,
     /// Count a read that gives no answer for so many seconds as an error that may pass; 0 waits for ever
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>)]
     timeout: u64,
     #[cfg(feature = "remote")]
     #[command(flatten)]
     remote: crate::remote::RemoteArguments,
     /// Work on so many chunks at once
-    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
     jobs: NonZeroUsize,
 }
 
@@ -89,6 +90,11 @@ impl Named {
             });
         }
         let _ = (read, policy);
+        if let Some((scheme, _)) = named.to_str().and_then(|text| text.split_once("://")) {
+            let known = "sftp, s3, azblob, gcs, webdav, http and their secure forms are";
+            let message = format!("{scheme}:// is no kind of address that is read; {known}");
+            return Err(Failure::new(Exit::Usage, message));
+        }
         if named.is_dir() {
             return Ok(Named::Folder(Arc::new(LocalFolder(named.to_owned()))));
         }
@@ -104,20 +110,19 @@ pub(crate) fn open(
 ) -> Result<Arc<dyn Source>, Failure> {
     match Named::open(named, read, policy)? {
         Named::File(file) => Ok(file),
-        Named::Folder(folder) => {
-            let message = format!("{} is a directory", folder.name());
-            Err(Failure::new(Exit::Io, message))
-        }
+        Named::Folder(folder) => Err(Failure::new(
+            Exit::Io,
+            format!("{} is a directory", folder.name()),
+        )
+        .advise("name a file in it")),
     }
 }
 
 /// Opens a file of this machine.
 pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
     if path.is_dir() {
-        return Err(Failure::new(
-            Exit::Io,
-            format!("{} is a directory", path.display()),
-        ));
+        let message = format!("{} is a directory", path.display());
+        return Err(Failure::new(Exit::Io, message).advise("name a file in it"));
     }
     let source = LocalSource::open(path).map_err(|error| {
         failure(&CopyError::Source {
@@ -141,16 +146,14 @@ impl Progress for UntilInterrupted {
 
 /// A number of bytes that is the size of a block of a manifest.
 pub(crate) fn parse_block(text: &str) -> Result<u64, String> {
-    let size: bytesize::ByteSize = text.parse()?;
-    edb_copy::Chunks::blocks(0, size.as_u64())
+    edb_copy::Chunks::blocks(0, bytes(text)?)
         .map(edb_copy::Chunks::size)
         .ok_or_else(|| "a block is a power of two from 4KiB to 64MiB".into())
 }
 
 /// A number of bytes that is a chunk size.
 pub(crate) fn parse_chunk(text: &str) -> Result<u64, String> {
-    let size: bytesize::ByteSize = text.parse()?;
-    edb_copy::Chunks::new(0, size.as_u64())
+    edb_copy::Chunks::new(0, bytes(text)?)
         .map(edb_copy::Chunks::size)
         .ok_or_else(|| "a chunk is a power of two from 64KiB to 64MiB".into())
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// Show how far a copy is, without changing anything
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  edbcopy status /data/mailbox.edb")]
 pub(crate) struct Arguments {
     /// The copy, or a folder of copies
     target: PathBuf,

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Read a copy back, and compare it with its source, or with the hashes in its journal or a manifest
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbcopy verify /mnt/exb/mailbox.edb /data/mailbox.edb\n  edbcopy verify /data/mailbox.edb"
+)]
 pub(crate) struct Arguments {
     /// SRC DST compares both; DST alone is compared with its journal (DST.edbcopy), or with --manifest
     #[arg(required = true, num_args = 1..=2, value_names = ["SRC", "DST"])]

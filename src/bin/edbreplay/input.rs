@@ -1,22 +1,24 @@
 //! What both commands take: databases, logs and limits.
 
+use console::values::number;
 use console::{Exit, Failure};
-use ese_format::{Generation, JetError, Lgpos};
+use ese_format::file_kind::DETECT_BYTES;
+use ese_format::{FileKind, Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::output::{InPlace, OutputError};
-use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
-use evidence::EvidenceError;
+use ese_replay::recovery::{DatabaseFile, Ran, RecoveryError, Until};
+use evidence::EvidenceFile;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 /// Databases and the log stream that serves them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Input {
-    /// Databases; none stands for those that the logs create
-    #[arg(value_name = "DB")]
+    /// Databases to recover; without any, those that the logs create
+    #[arg(value_name = "DATABASE")]
     pub(crate) databases: Vec<PathBuf>,
     /// Folder with the logs
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     logs: PathBuf,
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME")]
@@ -31,21 +33,32 @@ pub(crate) struct Input {
     #[arg(long, value_name = "LGPOS")]
     until_lgpos: Option<Lgpos>,
     /// Replay nothing that was logged after this time, as in 2024-05-01T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until_time: Option<Timestamp>,
 }
 
 fn parse_generation(text: &str) -> Result<Generation, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.map(Generation).map_err(|error| error.to_string())
+    number(text).map(Generation)
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let said = "is no time with its zone; write it as 2024-05-01T12:00:00Z";
+    text.parse().map_err(|_| format!("{text:?} {said}"))
 }
 
 impl Input {
-    /// The files of the stream.
+    /// The files of the stream. A checkpoint that was named has to be one.
     pub(crate) fn stream(&self) -> Result<StreamFiles, Failure> {
+        if let Some(path) = &self.checkpoint {
+            let start = EvidenceFile::open(path).and_then(|file| file.start(DETECT_BYTES));
+            let start = start.map_err(|error| Failure::unreadable(&error))?;
+            if FileKind::detect(&start) != FileKind::Checkpoint {
+                let message = format!("{}: not an ESE checkpoint", path.display());
+                return Err(Failure::new(Exit::NotEse, message)
+                    .jet(JetError::FILE_INVALID_TYPE)
+                    .advise("name the .chk file of the stream, or leave --checkpoint out"));
+            }
+        }
         StreamFiles::find(&self.logs, self.base.as_deref()).map_err(|error| log_failure(&error))
     }
 
@@ -73,6 +86,22 @@ impl Input {
         Ok(databases)
     }
 
+    /// The first database that is not consistent yet where a replay that went as `ran` did stops.
+    pub(crate) fn too_early(&self, databases: &[DatabaseFile], ran: &Ran) -> Option<RecoveryError> {
+        let limited =
+            self.until.is_some() || self.until_lgpos.is_some() || self.until_time.is_some();
+        let early = databases.iter().find(|database| {
+            let header = &database.header;
+            header.state.needs_recovery() && !ran.covers(header.max_required)
+        });
+        early
+            .filter(|_| limited)
+            .map(|database| RecoveryError::LimitTooEarly {
+                path: database.path().to_owned(),
+                needed: database.header.max_required,
+            })
+    }
+
     /// Where to stop.
     pub(crate) fn until(&self) -> Until {
         Until {
@@ -88,9 +117,16 @@ impl Input {
 pub(crate) fn failure(error: &RecoveryError) -> Failure {
     let exit = match error {
         RecoveryError::Log(error) => return log_failure(error),
-        RecoveryError::Evidence(_) => Exit::Io,
+        RecoveryError::Evidence(error) => return Failure::unreadable(error),
+        // Its header is lost, which is damage.
+        RecoveryError::NotADatabase { jet, .. } if *jet == JetError::READ_VERIFY_FAILURE => {
+            Exit::Finding
+        }
         RecoveryError::NotADatabase { .. } => Exit::NotEse,
-        RecoveryError::Interrupted => Exit::Interrupted,
+        RecoveryError::Interrupted => {
+            return Failure::new(Exit::Interrupted, "interrupted; nothing was written")
+                .advise("run the same command again");
+        }
         RecoveryError::Missing { .. }
         | RecoveryError::NeverAttached { .. }
         | RecoveryError::LimitTooEarly { .. } => Exit::Refused,
@@ -116,7 +152,6 @@ fn advice(error: &RecoveryError) -> Option<&'static str> {
         RecoveryError::LimitTooEarly { .. } => {
             Some("raise the limit, begin with an older copy of the database, or add --until-undo")
         }
-        RecoveryError::Interrupted => Some("run the same command again"),
         _ => jet_advice(error.jet()?),
     }
 }
@@ -131,7 +166,7 @@ fn jet_advice(jet: JetError) -> Option<&'static str> {
             "the page was changed by something that these logs do not hold: look for the right logs"
         }
         JetError::READ_VERIFY_FAILURE => {
-            "the page is damaged on disk: use another copy of the database with the same logs"
+            "it is damaged on disk: use another copy of the database with the same logs"
         }
         JetError::CONSISTENT_TIME_MISMATCH => {
             "this copy is not the one that the logs go on with: use one from before, or the one they name"
@@ -143,17 +178,12 @@ fn jet_advice(jet: JetError) -> Option<&'static str> {
 /// A log that cannot be read, as the program reports it.
 pub(crate) fn log_failure(error: &LogError) -> Failure {
     let (exit, advice) = match error {
-        LogError::Io { path, source } | LogError::File(EvidenceError::Io { path, source }) => {
-            return Failure::io(path, source);
-        }
-        LogError::File(_) => (
-            Exit::Io,
-            "only regular files that stay as they are can be read",
-        ),
+        LogError::Io { path, source } => return Failure::io(path, source),
+        LogError::File(error) => return Failure::unreadable(error),
         LogError::NoStream { .. } => (Exit::NotEse, "name the folder that holds the logs"),
         LogError::TooLarge { .. } => (Exit::NotEse, "this is no transaction log"),
         LogError::SeveralStreams { .. } => (Exit::Usage, "choose one with --base"),
-        _ => (Exit::Finding, "logchain verify tells more about the logs"),
+        _ => (Exit::Finding, "`logchain verify` tells more about the logs"),
     };
     let failure = Failure::new(exit, error.to_string()).advise(advice);
     match error.jet() {
@@ -166,7 +196,7 @@ pub(crate) fn log_failure(error: &LogError) -> Failure {
 pub(crate) fn output_failure(error: &OutputError) -> Failure {
     let (exit, advice) = match error {
         OutputError::Source(error) => return failure(error),
-        OutputError::Io { .. } => (Exit::Io, "check the disk, the folder and its permissions"),
+        OutputError::Io { path, error } => return Failure::io(path, error),
         OutputError::Exists { .. } => (Exit::Refused, "choose another name, or add --force"),
         OutputError::IsSource { .. } => (Exit::Refused, "choose another name, or use --in-place"),
         OutputError::InUse { .. } => (Exit::Refused, "stop the program that uses it"),

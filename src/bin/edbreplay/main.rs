@@ -13,13 +13,19 @@ use std::process::ExitCode;
 
 /// Bring ESE (JET Blue) databases from Dirty Shutdown to Clean Shutdown by replaying their transaction logs
 #[derive(Parser)]
-#[command(name = "edbreplay", version)]
+#[command(name = "edbreplay", version, after_help = EXAMPLES)]
 struct Program {
     #[command(flatten)]
     options: RunOptions,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  What would a recovery do? Nothing is written:
+    edbreplay plan state/db.edb --logs state
+  Recover into a new file; the source stays as it is:
+    edbreplay run state/db.edb --logs state --to new.edb";
 
 #[derive(Subcommand)]
 enum Command {

@@ -4,12 +4,15 @@ use crate::input::{Input, failure};
 use console::{Exit, Failure, Output};
 use ese_format::database::DatabaseHeader;
 use ese_log::chain::Readiness;
-use ese_replay::recovery::{DatabasePlan, Plan, Survey, plan, survey};
+use ese_replay::recovery::{DatabasePlan, Plan, RecoveryError, Survey, plan, survey};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
 /// Say what a recovery would replay, roll back and lose, and what keeps it from being done
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbreplay plan state/db.edb --logs state\n  edbreplay plan state/db.edb --logs state --until 42"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
@@ -21,7 +24,7 @@ struct Report<'a> {
     plan: &'a Plan,
     /// What the logs hold; none if they cannot all be read.
     survey: Option<Survey>,
-    /// What keeps the logs from being read.
+    /// What keeps the logs from being read, or a limit from being kept.
     problem: Option<String>,
     /// Which of the databases need nothing.
     clean: Vec<bool>,
@@ -45,8 +48,12 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let surveyed = survey(&mut plan.records(), &until, &bar);
     drop(bar);
     let (survey, problem) = match surveyed {
-        Ok(survey) => (Some(survey), None),
-        Err(error) => (None, Some(error.to_string())),
+        Ok(survey) => {
+            let early = input.too_early(&databases, &survey.ran);
+            (Some(survey), early.map(|error| told(&error)))
+        }
+        Err(error @ RecoveryError::Interrupted) => return Err(failure(&error)),
+        Err(error) => (None, Some(told(&error))),
     };
     let is_clean = |header: &DatabaseHeader| !header.state.needs_recovery();
     let report = Report {
@@ -68,6 +75,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     )
 }
 
+/// An error with the engine's number, where it has one.
+fn told(error: &RecoveryError) -> String {
+    match error.jet() {
+        Some(jet) => format!("{error} [JET {jet}]"),
+        None => error.to_string(),
+    }
+}
+
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (database, clean) in self.plan.databases.iter().zip(&self.clean) {
@@ -79,7 +94,8 @@ impl Display for Report<'_> {
         };
         let ran = &survey.ran;
         if ran.logs == 0 {
-            return writeln!(f, "No logs are to be replayed.");
+            writeln!(f, "No logs are to be replayed.")?;
+            return self.write_limit(f);
         }
         writeln!(
             f,
@@ -102,7 +118,16 @@ impl Display for Report<'_> {
         if let Some(limit) = ran.limited_before {
             writeln!(f, "The limit leaves out what comes from {limit} on.")?;
         }
-        Ok(())
+        self.write_limit(f)
+    }
+}
+
+impl Report<'_> {
+    fn write_limit(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Some(problem) => writeln!(f, "NOT with this limit: {problem}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Display for DatabaseReport {
             write!(f, " (the logs hold nothing for it)")?;
         }
         for digest in &self.result.digests {
-            write!(f, "\n  {}", digest.hex)?;
+            write!(f, "\n  {} = {}", digest.algorithm, digest.hex)?;
         }
         Ok(())
     }

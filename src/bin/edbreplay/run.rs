@@ -4,12 +4,12 @@ use crate::digests::FileDigests;
 use crate::input::{Input, failure, file_name, name_of, output_failure};
 use crate::profile::{Step, Stopwatch};
 use crate::report::{DatabaseReport, Report};
-use bytesize::ByteSize;
+use console::values::bytes;
 use console::{Bar, Exit, Failure, Output};
 use ese_format::record::CreateDb;
 use ese_format::{LogTime, Progress, Signature};
 use ese_log::StreamRecords;
-use ese_replay::output::{InPlace, NewFile, Output as Outcome, Target};
+use ese_replay::output::{InPlace, NewFile, Output as Outcome, OutputError, Target};
 use ese_replay::recovery::{
     DatabaseFile, Finished, Plan, Ran, RecoveryError, Until, finish_clean, finish_dirty, plan,
     replay, survey,
@@ -21,9 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+const USAGE: &str = "\
+edbreplay run --logs <FOLDER> --to <OUT> [OPTIONS] [DATABASE]...
+       edbreplay run --logs <FOLDER> --overlay <FILE> [OPTIONS] <DATABASE>
+       edbreplay run --logs <FOLDER> --in-place [OPTIONS] <DATABASE>...";
+
 /// Recover databases: replay the logs, roll back what was not committed, and write the result
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("target").required(true).args(["to", "overlay", "in_place"]))]
+#[command(override_usage = USAGE, after_help = "Examples:\n  edbreplay run state/db.edb --logs state --to new.edb\n  edbreplay run a.edb b.edb --logs state --to folder\n  edbreplay run copy/db.edb --logs copy --in-place")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
@@ -48,12 +54,12 @@ pub(crate) struct Arguments {
     /// Leave out databases that the logs change and that are not named
     #[arg(long)]
     ignore_missing: bool,
-    /// Write a database that the logs create as OLD to NEW; OLD is its path in the logs or the file name of it
+    /// Write a database that the logs create as OLD to NEW; OLD is its path in the logs or its file name
     #[arg(long, value_name = "OLD=NEW", value_parser = parse_map)]
     map: Vec<(String, PathBuf)>,
     /// Hold this much of the databases in memory
-    #[arg(long, value_name = "BYTES", default_value = "512MiB")]
-    memory: ByteSize,
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = bytes::<u64>)]
+    memory: u64,
     /// Compute no SHA-256 of what is read and written
     #[arg(long)]
     no_hash: bool,
@@ -70,7 +76,14 @@ fn parse_map(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// Databases that the log creates, as they are being written.
-type Created = Arc<Mutex<Vec<(Signature, NewFile)>>>;
+type Created = Arc<Mutex<Vec<Making>>>;
+
+/// A database that the log creates, as it is being written.
+struct Making {
+    signature: Signature,
+    path: PathBuf,
+    file: NewFile,
+}
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
@@ -116,6 +129,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let done = recover(
         arguments, &databases, &plan, records, &until, &bar, &mut watch,
     )?;
+    drop(bar);
+    let bar = output.bar(0, "Hashing");
     let mut report = report(&databases, &plan, losses, done, &digests, &bar)?;
     watch.lap(Step::Digests);
     report.profile = arguments.profile.then(|| watch.laps());
@@ -222,7 +237,7 @@ fn recover(
     watch: &mut Stopwatch,
 ) -> Result<Done, Failure> {
     let mut redo = Redo::new();
-    redo.share_memory(arguments.memory.as_u64());
+    redo.share_memory(arguments.memory);
     let mut outputs = Vec::new();
     for database in databases {
         let target = target(arguments, database);
@@ -279,10 +294,10 @@ fn recover(
             )
         } else {
             let mut created = created.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(at) = created.iter().position(|(made, _)| *made == signature) else {
+            let Some(at) = created.iter().position(|made| made.signature == signature) else {
                 continue;
             };
-            (None, created.swap_remove(at).1.commit(&database.header))
+            (None, created.swap_remove(at).file.commit(&database.header))
         };
         let path = path.map_err(|error| output_failure(&error))?;
         finished.push((source, path, database));
@@ -332,15 +347,21 @@ fn create_where_mapped(
         let path = place_for(&logged, &map, to.as_deref())?;
         let mut created = created.lock().unwrap_or_else(PoisonError::into_inner);
         let page_size = page_size?;
-        let taken = path.exists() && !force;
-        let made = match taken {
-            true => Err(ese_replay::output::OutputError::Exists { path }),
-            false => NewFile::create(&path, page_size.bytes()),
+        let made = if created.iter().any(|created| created.path == path) {
+            Err(one_name_for_two(&path, &logged))
+        } else if path.exists() && !force {
+            Err(output_failure(&OutputError::Exists { path: path.clone() }))
+        } else {
+            NewFile::create(&path, page_size.bytes()).map_err(|error| output_failure(&error))
         };
         match made {
             Ok(file) => {
                 let pages = file.pages();
-                created.push((record.signature, file));
+                created.push(Making {
+                    signature: record.signature,
+                    path,
+                    file,
+                });
                 Some(NewDatabase {
                     file: Box::new(pages),
                     page_size,
@@ -349,12 +370,21 @@ fn create_where_mapped(
             }
             Err(error) => {
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                noted.get_or_insert(output_failure(&error));
+                noted.get_or_insert(error);
                 None
             }
         }
     }));
     problem
+}
+
+fn one_name_for_two(path: &Path, logged: &str) -> Failure {
+    let message = format!(
+        "the logs create several databases that would be written to {}; {logged} is the second",
+        path.display()
+    );
+    let advice = "name a folder that exists with --to, or a file for each with --map";
+    Failure::new(Exit::Refused, message).advise(advice)
 }
 
 /// Where a database goes that the log creates under the name `logged`.

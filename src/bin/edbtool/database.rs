@@ -1,6 +1,5 @@
 //! Opening a database for the commands that look inside, and what they all say about losses.
 
-use crate::files::unreadable;
 use console::{Exit, Failure, Output};
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_log::{LogError, StreamFiles};
@@ -38,7 +37,7 @@ impl Subject {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Lens {
     /// Read the database as it will be after recovery with the logs in this folder; nothing is written
-    #[arg(long, value_name = "DIR", conflicts_with = "overlay")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "overlay")]
     with_logs: Option<PathBuf>,
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME", requires = "with_logs")]
@@ -96,10 +95,10 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
 
 fn view_failure(error: &ViewError) -> Failure {
     let (exit, jet) = match error {
-        ViewError::Recovery(RecoveryError::Evidence(error)) => return unreadable(error),
+        ViewError::Recovery(RecoveryError::Evidence(error)) => return Failure::unreadable(error),
+        ViewError::Recovery(RecoveryError::Log(error)) => return log_failure(error),
         ViewError::Recovery(error) => {
             let exit = match error {
-                RecoveryError::Log(LogError::Io { .. }) => Exit::Io,
                 RecoveryError::NotADatabase { .. } => Exit::NotEse,
                 RecoveryError::Interrupted => Exit::Interrupted,
                 _ => Exit::Finding,
@@ -119,6 +118,25 @@ fn view_failure(error: &ViewError) -> Failure {
     }
 }
 
+/// Logs that cannot be read, as the program reports it.
+fn log_failure(error: &LogError) -> Failure {
+    let (exit, advice) = match error {
+        LogError::Io { path, source } => return Failure::io(path, source),
+        LogError::File(error) => return Failure::unreadable(error),
+        LogError::NoStream { .. } => (Exit::NotEse, "name the folder that holds the logs"),
+        LogError::SeveralStreams { .. } => (Exit::Usage, "choose one with --base"),
+        _ => (
+            Exit::Finding,
+            "`logchain verify` tells more; without --with-logs the file is read as it is",
+        ),
+    };
+    let failure = Failure::new(exit, error.to_string()).advise(advice);
+    match error.jet() {
+        Some(jet) => failure.jet(jet),
+        None => failure,
+    }
+}
+
 /// Reads its catalog.
 pub(crate) fn catalog(path: &Path, db: &Database) -> Result<Catalog, Failure> {
     db.catalog().map_err(|error| {
@@ -131,8 +149,9 @@ pub(crate) fn catalog(path: &Path, db: &Database) -> Result<Catalog, Failure> {
 /// An error of reading as the program reports it.
 pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
     let failure = match error {
-        DbError::Evidence(error) => return unreadable(error),
-        DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string()),
+        DbError::Evidence(error) => return Failure::unreadable(error),
+        DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string())
+            .advise("`edbtool header` tells what an ESE file is"),
         _ => Failure::new(Exit::Finding, format!("{}: {error}", path.display())),
     };
     match error.jet() {

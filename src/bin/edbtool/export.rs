@@ -3,6 +3,7 @@
 use crate::database::{DIRTY, Subject, failure, is_dirty};
 use crate::schema::no_table;
 use clap::ValueEnum;
+use console::values::bytes;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
 use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, SourceEntry, export};
@@ -11,23 +12,26 @@ use std::path::{Path, PathBuf};
 
 /// Export tables as CSV, JSON Lines or Parquet, with a manifest of what was written and what could not be read
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbtool export SRUDB.dat --decoded --to rows\n  edbtool export db.edb --with-logs . --format csv --to rows"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
-    /// A table to export; may be given again (default: all tables but the engine's own)
+    /// A table to export; may be given several times (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
     /// Format of the table files
     #[arg(long, short, value_enum, default_value = "jsonl")]
     format: FormatArgument,
     /// Folder to write to; it must be empty, or not exist
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
     /// Write although the folder holds something; files of the same name are replaced
     #[arg(long)]
     force: bool,
     /// Write long values of more bytes than this to files of their own
-    #[arg(long, value_name = "BYTES", default_value_t = INLINE_LIMIT)]
+    #[arg(long, value_name = "BYTES", default_value_t = INLINE_LIMIT, value_parser = bytes::<usize>)]
     inline_limit: usize,
     /// Also export rows that are deleted but still in their pages, marked in a column $deleted
     #[arg(long)]
@@ -57,6 +61,10 @@ impl From<FormatArgument> for Format {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let path = &arguments.database.path;
+    if arguments.to.exists() && !arguments.to.is_dir() {
+        let message = format!("{} is a file", arguments.to.display());
+        return Err(Failure::new(Exit::Refused, message).advise("--to names a folder"));
+    }
     let (db, found) = arguments.database.open(output)?;
     let options = Options {
         tables: arguments.tables.clone(),
@@ -68,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         decoded: arguments.decoded,
     };
     let source = identity(path, &db)?;
-    let bar = output.bar(source.bytes, "exporting");
+    let bar = output.bar(source.bytes, "Exporting");
     let manifest = export(&db, source, &options, &bar).map_err(|error| explain(path, &error))?;
     drop(bar);
     output.answer(Manifest::SCHEMA, &manifest, &Answer(&manifest))?;

@@ -2,7 +2,6 @@
 
 use console::{Exit, Failure};
 use ese_format::FileKind;
-use evidence::EvidenceError;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -51,18 +50,6 @@ fn below(folder: &Path, depth: usize) -> Vec<Result<PathBuf, Failure>> {
             Err(error) => Some(Err(Failure::new(Exit::Io, error.to_string()))),
         })
         .collect()
-}
-
-/// A file that cannot be opened or read, as the program reports it.
-pub(crate) fn unreadable(error: &EvidenceError) -> Failure {
-    match error {
-        EvidenceError::Io { path, source } => Failure::io(path, source),
-        EvidenceError::NotAFile { .. } => Failure::new(Exit::Io, error.to_string())
-            .advise("only regular files are read; copy the data to a file first"),
-        EvidenceError::Shrank { .. } => Failure::new(Exit::Io, error.to_string()).advise(
-            "something writes to the file: work on a copy, or stop the service that uses it",
-        ),
-    }
 }
 
 /// A file that is none of ESE's, or one that edbkit does not read.

@@ -1,7 +1,7 @@
 //! `edbtool header`: what the header of a file says, both copies of it, and what that means.
 
 use crate::database::half_written;
-use crate::files::{Directories, expand, not_ese, unreadable};
+use crate::files::{Directories, expand, not_ese};
 use console::{Exit, Failure, Output};
 use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
 use ese_format::file_kind::DETECT_BYTES;
@@ -19,11 +19,14 @@ mod advice;
 
 /// Print the header of databases, logs, checkpoints and flush maps, as `eseutil /mh`, `/ml` and `/mk` do
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbtool header mailbox.edb\n  edbtool header --recursive --summary /evidence"
+)]
 pub(crate) struct Arguments {
-    /// Files, or with --recursive also directories
+    /// Files, or with --recursive also folders
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Enter directories and everything below them; files that are not ESE's are passed over
+    /// Enter folders and everything below them; files that are not ESE's are passed over
     #[arg(long, short)]
     recursive: bool,
     /// Print one line per file
@@ -102,10 +105,10 @@ enum Content {
 }
 
 fn read(path: &Path) -> Result<Report, Failure> {
-    let file = EvidenceFile::open(path).map_err(|error| unreadable(&error))?;
+    let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
     let start = file
         .start(DETECT_BYTES)
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| Failure::unreadable(&error))?;
     let kind = FileKind::detect(&start);
     let (content, mut findings) = match kind {
         FileKind::Database => read_database(path, &start, file.length()),

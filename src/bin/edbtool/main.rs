@@ -16,13 +16,21 @@ use std::process::ExitCode;
 
 /// Inspect and verify ESE (JET Blue) databases, logs, checkpoints and flush maps without changing them
 #[derive(Parser)]
-#[command(name = "edbtool", version)]
+#[command(name = "edbtool", version, after_help = EXAMPLES)]
 struct Program {
     #[command(flatten)]
     options: RunOptions,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  What state is it in, and which logs does it need?
+    edbtool header mailbox.edb
+  Is anything in this folder damaged?
+    edbtool verify /evidence/sg1
+  All rows, of a dirty database as recovery would leave it:
+    edbtool export SRUDB.dat --with-logs . --to rows";
 
 #[derive(Subcommand)]
 enum Command {

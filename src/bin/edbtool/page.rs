@@ -1,6 +1,7 @@
 //! `edbtool page`: everything that one page holds.
 
 use crate::database::{Subject, failure};
+use console::values::number;
 use console::{Exit, Failure, Output};
 use ese_checksum::Verdict;
 use ese_db::space::{SpaceMap, trees};
@@ -16,10 +17,14 @@ use std::path::Path;
 
 /// Print one page: header, checksum, owner, tags, nodes with their keys and data
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbtool page mailbox.edb 1234\n  edbtool page mailbox.edb 1234 --raw > page.bin"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
-    /// Number of the page; the first page behind both headers is 1
+    /// Number of the page, as in 42 or 0x2A; the first page behind both headers is 1
+    #[arg(value_parser = number::<u32>)]
     page: u32,
     /// Write the bytes of the page as they are to standard output
     #[arg(long, conflicts_with = "json")]

@@ -11,6 +11,7 @@ use std::fmt::{self, Display, Formatter};
 
 /// Print the columns and indexes of one table or of all
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  edbtool schema SRUDB.dat SruDbIdMapTable")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,

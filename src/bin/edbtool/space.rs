@@ -12,6 +12,7 @@ use std::fmt::{self, Display, Formatter};
 
 /// Show the space of every table, index and long-value tree: owned, free and used pages, pages that nobody owns
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  edbtool space mailbox.edb")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 /// List the tables of a database: object id, root page, pages owned and free, columns, indexes, long values
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  edbtool tables --count SRUDB.dat")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,

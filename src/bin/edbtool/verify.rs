@@ -1,7 +1,8 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::database::Lens;
-use crate::files::{Directories, expand, not_ese, unreadable};
+use crate::files::{Directories, expand, not_ese};
+use console::values::{number, rate};
 use console::{Exit, Failure, Output};
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
@@ -23,11 +24,14 @@ mod streams;
 
 /// Check every page of databases, and every other ESE file, for damage
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbtool verify mailbox.edb\n  edbtool verify mailbox.edb --resume place.json\n  edbtool verify /evidence/sg1 --hash sha256"
+)]
 pub(crate) struct Arguments {
-    /// Files or directories; a directory stands for all ESE files in it
+    /// Files or folders; a folder stands for all ESE files in it
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Enter the folders below a directory too
+    /// Enter the folders below, too
     #[arg(long, short)]
     recursive: bool,
     /// Check only these pages of a database
@@ -46,9 +50,9 @@ pub(crate) struct Arguments {
     /// Print digests of each file, computed in the same read, as `sha256sum --tag` does
     #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', conflicts_with_all = ["pages", "resume", "with_logs", "overlay"])]
     hash: Vec<HashName>,
-    /// Read at most this much a second, as in 50MiB
-    #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
-    rate_limit: Option<NonZeroU64>,
+    /// Read at most this much a second, as in 50MiB/s
+    #[arg(long, alias = "rate-limit", value_name = "BYTES", value_parser = rate)]
+    rate: Option<NonZeroU64>,
     /// Keep the place in this file: an interrupted scan goes on from there (one database only)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["with_logs", "overlay"])]
     resume: Option<PathBuf>,
@@ -58,7 +62,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["with_logs", "overlay"])]
     owners: bool,
     /// List at most this many findings for each file; all are counted
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = number::<usize>)]
     max_findings: usize,
 }
 
@@ -78,24 +82,12 @@ impl From<HashName> for DigestKind {
 }
 
 fn parse_pages(text: &str) -> Result<RangeInclusive<u32>, String> {
-    let number = |text: &str| -> Result<u32, String> {
-        let parsed = match text.strip_prefix("0x") {
-            Some(digits) => u32::from_str_radix(digits, 16),
-            None => text.parse(),
-        };
-        parsed.map_err(|error| format!("{text:?}: {error}"))
-    };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (number(first)?, number(last)?);
+    let (first, last): (u32, u32) = (number(first)?, number(last)?);
     if first == 0 || last < first {
         return Err("write the first and the last page, as in 1-100; pages count from 1".into());
     }
     Ok(first..=last)
-}
-
-fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
-    let size: bytesize::ByteSize = text.parse()?;
-    NonZeroU64::new(size.as_u64()).ok_or_else(|| "a rate of 0 would never end".into())
 }
 
 /// Runs the command: the exit code is the worst of all files.
@@ -111,6 +103,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             "--resume keeps the place in one file: name exactly one",
         ));
     }
+    if let Some(path) = &arguments.resume {
+        resume::can_be_kept(path)?;
+    }
     if !arguments.lens.is_plain() {
         let [path] = arguments.files.as_slice() else {
             return Err(Failure::new(
@@ -123,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         output.answer("edbkit.verify/1", &report, &report)?;
         return Ok(report.exit());
     }
-    let rate = arguments.rate_limit.map(RateLimit::new);
+    let rate = arguments.rate.map(RateLimit::new);
     let mut streams = Streams::default();
     let named: Vec<&Path> = arguments.files.iter().map(PathBuf::as_path).collect();
     let mut exit = Exit::Clean;
@@ -151,6 +146,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 output.answer("edbkit.verify/1", &report, &report)?;
                 output.flush()?;
                 if report.exit() == Exit::Interrupted {
+                    output.remark(&match arguments.resume {
+                        Some(_) => "run the same command again: it goes on from there",
+                        None => "a new scan begins at the start; with --resume FILE an interrupted one goes on",
+                    });
                     return Ok(exit);
                 }
             }
@@ -165,10 +164,10 @@ fn verify(
     rate: Option<&RateLimit>,
     output: &Output,
 ) -> Result<Report, Failure> {
-    let file = EvidenceFile::open(path).map_err(|error| unreadable(&error))?;
+    let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
     let start = file
         .start(DETECT_BYTES)
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| Failure::unreadable(&error))?;
     let kind = FileKind::detect(&start);
     let bar = output.bar(file.length(), &path.display().to_string());
     if kind == FileKind::Database {
@@ -193,7 +192,7 @@ fn verify(
         owners: BTreeMap::new(),
         findings_omitted: 0,
         digests: digests(&file, arguments, &bar)?,
-        remarks: Vec::new(),
+        remarks: arguments.without_effect(kind),
         interrupted_at: None,
     })
 }
@@ -204,12 +203,24 @@ fn digests(
     progress: &dyn Progress,
 ) -> Result<Vec<Digest>, Failure> {
     let kinds = arguments.digest_kinds();
-    digest_file(file, &kinds, progress).map_err(|error| unreadable(&error))
+    digest_file(file, &kinds, progress).map_err(|error| Failure::unreadable(&error))
 }
 
 impl Arguments {
     fn digest_kinds(&self) -> Vec<DigestKind> {
         self.hash.iter().copied().map(DigestKind::from).collect()
+    }
+
+    /// Says which options do nothing for a file that is no database.
+    fn without_effect(&self, kind: FileKind) -> Vec<String> {
+        let given = [
+            ("--pages", self.pages.is_some()),
+            ("--resume", self.resume.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, given)| *given);
+        given
+            .map(|(option, _)| format!("{option} is for databases; all of the {kind} was checked"))
+            .collect()
     }
 }
 
@@ -290,11 +301,8 @@ impl Display for Report {
             writeln!(f, "NOTE: {remark}")?;
         }
         for digest in &self.digests {
-            let name = match digest.algorithm {
-                DigestKind::Sha256 => "SHA256",
-                DigestKind::Blake3 => "BLAKE3",
-            };
-            writeln!(f, "{name} ({}) = {}", self.path.display(), digest.hex)?;
+            let path = self.path.display();
+            writeln!(f, "{} ({path}) = {}", digest.algorithm, digest.hex)?;
         }
         match (self.interrupted_at, self.is_clean()) {
             (Some(offset), _) => writeln!(

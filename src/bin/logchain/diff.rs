@@ -11,13 +11,14 @@ use std::path::PathBuf;
 
 /// Find the first position where two copies of a stream differ, and what each has after it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  logchain diff /mnt/exa/sg1 /mnt/exb/sg1")]
 pub(crate) struct Arguments {
     /// Folder of one copy
     first: PathBuf,
     /// Folder of the other
     second: PathBuf,
-    /// Base name of the stream, where a folder holds several
-    #[arg(long, value_name = "BASE")]
+    /// Base name of the logs, as in E00; needed only if a folder holds several streams
+    #[arg(long, value_name = "NAME")]
     base: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 /// Print the header of every log of a folder
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  logchain header /evidence/sg1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     stream: StreamArguments,

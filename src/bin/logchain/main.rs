@@ -13,13 +13,21 @@ use std::process::ExitCode;
 
 /// Verify and read streams of ESE (JET Blue) transaction logs without changing them
 #[derive(Parser)]
-#[command(name = "logchain", version)]
+#[command(name = "logchain", version, after_help = EXAMPLES)]
 struct Program {
     #[command(flatten)]
     options: RunOptions,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  Are the logs complete, and enough for this database?
+    logchain verify /evidence/sg1 --db mailbox.edb
+  What happened to page 1234?
+    logchain records /evidence/sg1 --page 1234
+  Where do two copies of the logs part?
+    logchain diff /mnt/exa/sg1 /mnt/exb/sg1";
 
 #[derive(Subcommand)]
 enum Command {

@@ -1,6 +1,7 @@
 //! `logchain records`: one line per record.
 
 use crate::stream::{StreamArguments, check_interrupt, failure};
+use console::values::number;
 use console::{Exit, Failure, Output};
 use ese_format::{Generation, Lgpos, ObjId, Pgno, ProcId, Record, RecordType};
 use ese_log::transactions::Transactions;
@@ -10,31 +11,34 @@ use std::fmt::{self, Display, Formatter};
 
 /// List the records of a stream, as the verbose dump of `eseutil /ml` does
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  logchain records /evidence/sg1 --page 1234\n  logchain records /evidence/sg1 --from 42 --to 43 --type Insert"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     stream: StreamArguments,
-    /// Only records of this type, by the name that listings show; may be given several times
+    /// Only records of this type, by the name that listings show, as in Insert; may be given several times
     #[arg(long = "type", value_name = "NAME", value_parser = parse_type)]
     types: Vec<RecordType>,
     /// Only records about the database with this number (dbid)
     #[arg(long, value_name = "DBID")]
     db: Option<u8>,
     /// Only records that change, move or free this page
-    #[arg(long, value_name = "PGNO", value_parser = number)]
+    #[arg(long, value_name = "PGNO", value_parser = number::<u32>)]
     page: Option<u32>,
     /// Only records that change this tree (object id)
-    #[arg(long, value_name = "OBJID", value_parser = number)]
+    #[arg(long, value_name = "OBJID", value_parser = number::<u32>)]
     objid: Option<u32>,
     /// Only records of this session (procid)
-    #[arg(long, value_name = "PROCID", value_parser = number)]
+    #[arg(long, value_name = "PROCID", value_parser = number::<u32>)]
     session: Option<u32>,
     /// Only records of the transaction that began with this id
-    #[arg(long, value_name = "TRX", value_parser = number)]
+    #[arg(long, value_name = "TRX", value_parser = number::<u32>)]
     transaction: Option<u32>,
-    /// Begin here: a generation, or a position as in 10:2:78E (all hexadecimal)
+    /// Begin here: a generation, as in 42 or 0x2A, or a position, as in 0000002A:0010:01F4
     #[arg(long, value_name = "LGPOS", value_parser = from)]
     from: Option<Lgpos>,
-    /// End here, the position or the whole generation included
+    /// End here: a generation or a position, all of it included
     #[arg(long, value_name = "LGPOS", value_parser = to)]
     to: Option<Lgpos>,
 }
@@ -48,21 +52,11 @@ fn parse_type(text: &str) -> Result<RecordType, String> {
         })
 }
 
-fn number(text: &str) -> Result<u32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|error| format!("{text:?}: {error}"))
-}
-
 fn position(text: &str, segment: u16, byte: u16) -> Result<Lgpos, String> {
     if text.contains([':', ',']) {
         return text.parse();
     }
-    let digits = text.trim_start_matches("0x");
-    let generation = u32::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
-    Ok(Lgpos::new(generation, segment, byte))
+    Ok(Lgpos::new(number(text)?, segment, byte))
 }
 
 fn from(text: &str) -> Result<Lgpos, String> {

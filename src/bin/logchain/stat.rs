@@ -3,6 +3,7 @@
 use crate::stream::{StreamArguments, check_interrupt, failure};
 use console::{Exit, Failure, Output};
 use ese_format::{Generation, RecordType};
+use ese_log::LogError;
 use ese_log::stat::{Count, DatabaseStat, Stat};
 use ese_log::transactions::OpenTransaction;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 /// Count records, bytes, pages and transactions of a stream
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  logchain stat /evidence/sg1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     stream: StreamArguments,
@@ -51,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         types: stat.types,
         databases: stat.databases,
         undecoded,
-        stopped: stopped.as_ref().map(ToString::to_string),
+        stopped: stopped.as_ref().map(told),
         objects_shown: arguments.objects,
     };
     output.answer("edbkit.log-stat/1", &report, &report)?;
@@ -62,6 +64,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         }
         None if undecoded > 0 => Ok(Exit::Finding),
         None => Ok(Exit::Clean),
+    }
+}
+
+/// An error with the engine's number, where it has one.
+fn told(error: &LogError) -> String {
+    match error.jet() {
+        Some(jet) => format!("{error} [JET {jet}]"),
+        None => error.to_string(),
     }
 }
 

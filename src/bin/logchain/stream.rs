@@ -2,16 +2,15 @@
 
 use console::{Exit, Failure, Output, interrupted};
 use ese_log::{LogError, LogStream, StreamFiles};
-use evidence::EvidenceError;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A stream on the command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StreamArguments {
     /// Folder of the logs
     pub(crate) folder: PathBuf,
-    /// Base name of the stream (three characters, as in E00), where the folder holds several
-    #[arg(long, value_name = "BASE")]
+    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    #[arg(long, value_name = "NAME")]
     pub(crate) base: Option<String>,
 }
 
@@ -28,15 +27,18 @@ impl StreamArguments {
             None => StreamFiles::find_all(&self.folder),
         };
         match found {
-            Ok(streams) if streams.is_empty() => Err(no_stream(&self.folder)),
+            Ok(streams) if streams.is_empty() => Err(no_stream(format!(
+                "{}: no log stream",
+                self.folder.display()
+            ))),
             Ok(streams) => Ok(streams),
             Err(error) => Err(failure(&error)),
         }
     }
 }
 
-fn no_stream(folder: &Path) -> Failure {
-    Failure::new(Exit::NotEse, format!("{}: no log stream", folder.display())).advise(
+fn no_stream(message: String) -> Failure {
+    Failure::new(Exit::NotEse, message).advise(
         "name the folder that holds the logs, as in E0000000001.log; --base takes unusual names",
     )
 }
@@ -45,15 +47,16 @@ fn no_stream(folder: &Path) -> Failure {
 pub(crate) fn failure(error: &LogError) -> Failure {
     let message = error.to_string();
     let failure = match error {
-        LogError::Io { path, source } | LogError::File(EvidenceError::Io { path, source }) => {
-            Failure::io(path, source)
+        LogError::Io { path, source } if path.is_file() => {
+            let failure = Failure::new(Exit::Io, format!("{}: {source}", path.display()));
+            return failure.advise("name the folder that holds the logs, not a file in it");
         }
-        LogError::File(_) => Failure::new(Exit::Io, message)
-            .advise("only regular files that stay as they are can be read: work on a copy"),
+        LogError::Io { path, source } => return Failure::io(path, source),
+        LogError::File(error) => return Failure::unreadable(error),
         LogError::TooLarge { .. } => {
             Failure::new(Exit::NotEse, message).advise("this is no transaction log")
         }
-        LogError::NoStream { folder, .. } => no_stream(folder),
+        LogError::NoStream { .. } => no_stream(message),
         LogError::SeveralStreams { .. } => {
             Failure::new(Exit::Usage, message).advise("choose one with --base")
         }
@@ -76,5 +79,8 @@ pub(crate) fn check_interrupt(output: &mut Output) -> Result<(), Failure> {
         return Ok(());
     }
     output.flush()?;
-    Err(Failure::new(Exit::Interrupted, "interrupted"))
+    Err(
+        Failure::new(Exit::Interrupted, "interrupted; the answer is not complete")
+            .advise("run the same command again"),
+    )
 }

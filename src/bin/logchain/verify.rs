@@ -2,8 +2,8 @@
 
 use crate::stream::{StreamArguments, failure};
 use console::{Exit, Failure, Output};
-use ese_format::JetError;
-use ese_format::database::{HEADERS_MAX, HeaderCopies};
+use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
+use ese_format::{FileKind, JetError};
 use ese_log::StreamFiles;
 use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity, verdict};
 use evidence::EvidenceFile;
@@ -13,13 +13,16 @@ use std::path::{Path, PathBuf};
 
 /// Check a whole stream of logs, and whether databases can be recovered with it
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  logchain verify /evidence/sg1\n  logchain verify /evidence/sg1 --db mailbox.edb"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     stream: StreamArguments,
-    /// A database of the stream: say whether it can be activated (may be given several times)
+    /// A database of the stream: say whether it can be recovered; may be given several times
     #[arg(long = "db", value_name = "FILE")]
     databases: Vec<PathBuf>,
-    /// The checkpoint file, where it does not lie beside the logs
+    /// Checkpoint file in place of the one beside the logs
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
 }
@@ -35,6 +38,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             format!("the folder holds several streams: {}", bases.join(", ")),
         )
         .advise("with --db or --checkpoint, choose one with --base"));
+    }
+    if let Some(path) = &arguments.checkpoint {
+        EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
     }
     let mut exit = Exit::Clean;
     for files in &streams {
@@ -52,14 +58,14 @@ fn verify(
 ) -> Result<Report, Failure> {
     let sizes = files.in_order().map(|file| file.path.metadata());
     let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
-    let bar = output.bar(total, "logs");
+    let bar = output.bar(total, "Checking logs");
     let checkpoint = arguments.checkpoint.as_deref();
     let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
     let Some(chain) = chain else {
-        return Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted; nothing was changed",
-        ));
+        return Err(
+            Failure::new(Exit::Interrupted, "interrupted; the rest was not checked")
+                .advise("run the same command again"),
+        );
     };
     let databases = arguments.databases.iter().map(|path| judge(&chain, path));
     Ok(Report {
@@ -100,6 +106,11 @@ fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
             report.problem = Some(problem.to_string());
             report.exit = Exit::Io;
         }
+        Ok(start) if !looks_like_database(&start) => {
+            report.problem = Some(FileKind::detect(&start).why_no_database());
+            report.jet = Some(JetError::FILE_INVALID_TYPE);
+            report.exit = Exit::NotEse;
+        }
         Ok(start) => match HeaderCopies::read(&start).good() {
             Some(copy) => report.verdict = Some(verdict(chain, &copy.fields)),
             None => {
@@ -138,9 +149,11 @@ impl Display for DatabaseReport {
         let path = self.path.display();
         let Some(verdict) = &self.verdict else {
             let problem = self.problem.as_deref().unwrap_or_default();
+            let jet = self.jet.map(|jet| format!(" [JET {jet}]"));
             return writeln!(
                 f,
-                "\nDatabase: {path}\n       Verdict: NOT READY\n        Reason: {problem}"
+                "\nDatabase: {path}\n       Verdict: NOT READY{}\n        Reason: {problem}",
+                jet.unwrap_or_default()
             );
         };
         writeln!(f, "\nDatabase: {path}")?;

@@ -18,7 +18,7 @@ use std::path::Path;
 pub(crate) struct Arguments {
     /// Copies (default: all)
     names: Vec<String>,
-    /// More closed logs than this that are not here yet are a finding
+    /// Pass while no more closed logs than this have not arrived yet
     #[arg(long, value_name = "LOGS", default_value_t = 10)]
     copy_queue: u32,
 }

@@ -11,15 +11,21 @@ use standby::seed::{SeedError, Wish};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
+const USAGE: &str = "\
+scr enable --source <MACHINE> --source-logs <FOLDER>
+           --source-database <FILE> --standby <MACHINE>
+           --logs <FOLDER> --database <FILE> [OPTIONS] <NAME>";
+
 /// Set up a copy of a storage group (Enable-StorageGroupCopy); `scr run` then serves it
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = "Example:\n  scr enable SG1 --source EXA --source-logs /mnt/exa/sg1 \\\n    --source-database /mnt/exa/sg1/MBX1.edb --standby EXB \\\n    --logs /srv/scr/sg1 --database /srv/scr/sg1/MBX1.edb")]
 pub(crate) struct Arguments {
     /// Name of the copy, unique in the configuration
     name: String,
     /// The server that is copied, as people call it
     #[arg(long, value_name = "MACHINE")]
     source: String,
-    /// Folder of its logs, local, mounted, or the address of one: sftp://, s3://, azblob://, gcs://, webdav://
+    /// Folder of its logs: local, mounted, or an address (sftp://, s3://, azblob://, gcs://, webdav://)
     #[arg(long, value_name = "FOLDER")]
     source_logs: PathBuf,
     /// Folder of its checkpoint (default: that of the logs)
@@ -28,8 +34,8 @@ pub(crate) struct Arguments {
     /// Its database
     #[arg(long, value_name = "FILE")]
     source_database: PathBuf,
-    /// Base name of its log stream (three characters)
-    #[arg(long, default_value = "E00")]
+    /// Base name of its logs, three characters
+    #[arg(long, value_name = "NAME", default_value = "E00")]
     base: String,
     /// The server that holds the copy, as people call it
     #[arg(long, value_name = "MACHINE")]

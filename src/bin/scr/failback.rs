@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// Bring the dismounted database back to the first server, prove it, remove its old logs there, and set up replication
 /// in the reverse direction
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  scr failback SG1")]
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
     /// Base name of these logs (default: that of the copy)
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     base: Option<String>,
 }
 

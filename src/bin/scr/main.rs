@@ -20,16 +20,31 @@ use std::process::ExitCode;
 
 /// Keep standby copies of ESE log streams: ship closed logs, inspect them, tell how the copies stand
 #[derive(Parser)]
-#[command(name = "scr", version)]
+#[command(name = "scr", version, after_help = EXAMPLES)]
 struct Program {
     #[command(flatten)]
     options: RunOptions,
-    /// The configuration (docs/scr.md)
-    #[arg(long, global = true, value_name = "FILE", default_value = "scr.toml")]
+    /// The configuration, as docs/scr.md describes it
+    #[arg(
+        long, global = true, value_name = "FILE", default_value = "scr.toml",
+        help_heading = console::COMMON
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  Set up a copy and serve it (`scr help enable`):
+    scr enable SG1 --source EXA ...
+    scr run
+  How do the copies stand?
+    scr status
+  The first server is gone; what would be lost, and do it:
+    scr restore SG1 --force --dry-run
+    scr restore SG1 --force
+  The whole procedure, for Exchange:
+    scr runbook failover SG1";
 
 #[derive(Subcommand)]
 enum Command {

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// Activate a copy (Restore-StorageGroupCopy): fetch what its source still has, recover the database, prove it, tell
 /// what is lost
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  scr restore SG1 --dry-run\n  scr restore SG1\n  scr restore SG1 --force"
+)]
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Serve all copies until Ctrl-C: ship and inspect logs as they are closed, replay them with their lag, delete old ones
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  scr run\n  scr run --once")]
 pub(crate) struct Arguments {
     /// Bring every copy as far as it can be brought now, and end
     #[arg(long)]
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     /// Delete logs at the sources that all their copies have inspected and that lie below the source's checkpoint
     #[arg(long)]
     truncate_source: bool,
-    /// What the service writes to standard error
+    /// What the service writes to standard error: lines for people, or one JSON document per line
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
     /// How much of it: error, warn, info, debug
@@ -38,9 +39,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum LogFormat {
-    /// Lines for people
     Text,
-    /// One JSON document per line
     Json,
 }
 

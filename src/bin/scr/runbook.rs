@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 /// Print the complete procedure of a failover or a failback for an Exchange administrator, with this installation's names
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  scr runbook failover SG1\n  scr runbook failback SG1 --format powershell"
+)]
 pub(crate) struct Arguments {
-    /// Which procedure
+    /// Failover: the standby takes over; failback: the database goes back to the first server
     procedure: Procedure,
     /// Name of the copy
     name: String,
@@ -42,9 +45,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Procedure {
-    /// The standby takes over
     Failover,
-    /// The database goes back to the first server
     Failback,
 }
 

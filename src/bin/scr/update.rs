@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Seed or reseed a copy (Update-StorageGroupCopy): bring its database; the same command goes on after an interruption
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  scr update SG1\n  scr update SG1 --from /backup/MBX1.edb --delete-existing-files"
+)]
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,

@@ -37,6 +37,7 @@ impl Display for ChainReport {
         }
         match self.count(Severity::Error) {
             0 => writeln!(f, "\nNo damaged log files were found."),
+            1 => writeln!(f, "\n1 error was found."),
             count => writeln!(f, "\n{count} errors were found."),
         }
     }

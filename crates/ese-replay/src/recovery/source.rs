@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::pages::{PageFile, Pages};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
-use ese_format::{JetError, Pgno};
+use ese_format::{FileKind, JetError, Pgno};
 use evidence::EvidenceFile;
 use std::io;
 use std::path::Path;
@@ -34,7 +34,9 @@ impl DatabaseFile {
             jet,
         };
         if !looks_like_database(&start) {
-            return Err(unfit("it is not a database", JetError::FILE_INVALID_TYPE));
+            let reason = FileKind::detect(&start).why_no_database();
+            let reason = format!("not an ESE database: {reason}");
+            return Err(unfit(&reason, JetError::FILE_INVALID_TYPE));
         }
         let copies = HeaderCopies::read(&start);
         let corrupt = JetError::READ_VERIFY_FAILURE;

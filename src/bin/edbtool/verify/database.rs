@@ -3,7 +3,6 @@
 use super::resume::Place;
 use super::{Arguments, Report};
 use crate::database::half_written;
-use crate::files::unreadable;
 use crate::header::size_findings;
 use console::{Exit, Failure};
 use ese_db::Database;
@@ -255,7 +254,9 @@ fn flush_map(
             problems.extend(damage_of(&map));
             Ok(Some(map))
         }
-        Err(FlushMapError::Unreadable(error @ EvidenceError::Io { .. })) => Err(unreadable(&error)),
+        Err(FlushMapError::Unreadable(error @ EvidenceError::Io { .. })) => {
+            Err(Failure::unreadable(&error))
+        }
         Err(error) => {
             let text = format!(
                 "lost writes were not looked for: {}: {error}",
@@ -295,7 +296,7 @@ fn beside(database: &Path) -> PathBuf {
 
 fn failure(error: &ScanError) -> Failure {
     match error {
-        ScanError::Unreadable(error) => unreadable(error),
+        ScanError::Unreadable(error) => Failure::unreadable(error),
         ScanError::NoSuchPages { .. } => Failure::new(Exit::Usage, error.to_string()),
     }
 }

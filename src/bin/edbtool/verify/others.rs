@@ -1,6 +1,5 @@
 //! Verifying what is not a database.
 
-use crate::files::unreadable;
 use crate::header::log_header_findings;
 use console::Failure;
 use ese_checksum::{Page, Verdict, header_checksum, stored_header_checksum, verify_page};
@@ -20,7 +19,7 @@ pub(super) fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> 
     }
     let content = file
         .start(usize::try_from(MAX_LOG_SIZE).unwrap_or(usize::MAX))
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| Failure::unreadable(&error))?;
     let image = match LogImage::from_bytes(file.path(), content) {
         Ok(image) => image,
         Err(error) => return Ok(vec![error.to_string()]),
@@ -66,7 +65,7 @@ pub(super) fn flush_map_problems(file: &EvidenceFile) -> Result<Vec<String>, Fai
     let mut page = vec![0; MAP_PAGE_SIZE];
     for number in 0..file.length() / size {
         file.read_exact_at(&mut page, number * size)
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| Failure::unreadable(&error))?;
         let problem = match number.checked_sub(1) {
             None => header_problem(&page),
             Some(data_page) => {

@@ -28,6 +28,21 @@ pub(super) struct Place {
     pub(super) findings_omitted: u64,
 }
 
+/// A place that cannot be kept is said before the scan, not after hours of it.
+pub(super) fn can_be_kept(path: &Path) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let message = format!("{}: there is no such folder", folder.display());
+            Err(Failure::new(Exit::Io, message)
+                .advise("--resume names a file in a folder that exists"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Place {
     /// The place before anything is done.
     pub(super) fn start(
