@@ -173,6 +173,67 @@ fn committed_work_is_given_up_only_when_asked() {
     );
 }
 
+/// A clean copy is no worse without its logs, but it stays behind: that is not to be had in silence.
+#[test]
+fn a_clean_copy_whose_first_later_log_cannot_be_used_is_lossy() {
+    const FIRST: &str = "edb00003.log";
+    let flip = |path: &Path, offset: usize| {
+        let mut bytes = fs::read(path).unwrap();
+        // One bit would be corrected.
+        for index in 0..3 {
+            bytes[offset + 97 * index] ^= 8;
+        }
+        fs::write(path, bytes).unwrap();
+    };
+    let cases = [
+        ("-501", Some(20)),
+        ("-501", Some(10 * 4096 + 600)),
+        ("-1216", None),
+    ];
+    for (jet, damaged_at) in cases {
+        let Some(source) = copy_of("oldcopy-p8k") else {
+            return;
+        };
+        let out = tempfile::tempdir().unwrap();
+        let new = out.path().join("new.edb");
+        let to: [&OsStr; 2] = ["--to".as_ref(), new.as_os_str()];
+        let database = source.path().join("db.edb.old1");
+        let brought = recover(&database, source.path(), &to);
+        assert_eq!(exit(&brought), 0, "{}", stderr(&brought));
+        assert!(pages(&new, 8192) != pages(&database, 8192));
+        fs::remove_file(&new).unwrap();
+
+        let first = source.path().join(FIRST);
+        match damaged_at {
+            Some(offset) => flip(&first, offset),
+            None => fs::remove_file(first).unwrap(),
+        }
+        let plan = edbreplay([
+            "plan".as_ref(),
+            database.as_os_str(),
+            "--logs".as_ref(),
+            source.path().as_os_str(),
+        ]);
+        let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+        assert_eq!(exit(&plan), 1, "{text}");
+        assert!(
+            text.contains("READY WITH LOSS") && text.contains(jet),
+            "{text}"
+        );
+        let refused = recover(&database, source.path(), &to);
+        assert_eq!(exit(&refused), 5, "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(jet) && !new.exists());
+        let lossy = recover(
+            &database,
+            source.path(),
+            &[&to[..], &["--lossy".as_ref()]].concat(),
+        );
+        assert_eq!(exit(&lossy), 1, "{}", stderr(&lossy));
+        assert_eq!(document(&lossy)["losses"].as_array().map(Vec::len), Some(1));
+        assert!(pages(&new, 8192) == pages(&database, 8192));
+    }
+}
+
 #[test]
 fn databases_of_the_stream_that_are_not_named_must_be_left_out_knowingly() {
     let Some(source) = copy_of("multidb-p8k") else {

@@ -55,8 +55,11 @@ fn mounted_and_dismounted(crash: &Crash, to: &Path) -> PathBuf {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edbreplay"));
     command.arg("run").arg(crash.database());
     command.arg("--logs").arg(crash.folder.path());
-    let output = command.arg("--to").arg(to).arg("--quiet").output().unwrap();
+    let output = command.arg("--to").arg(to).arg("--json").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let written = report["databases"][0]["pages"]["written"].as_u64();
+    assert!(written > Some(20), "what was worked is not in it: {report}");
     to.to_owned()
 }
 
@@ -173,7 +176,7 @@ fn from_the_first_server_to_the_second_and_back() {
     let first_work = work(&active, &last, &start, 1000, 300);
     let worked = mounted_and_dismounted(&first_work, &site.path("worked.edb"));
     fs::rename(&worked, &active).unwrap();
-    assert!(rows_of(&active) == rows && pages(&active).len() > 300 * 600);
+    assert!(rows_of(&active) == rows);
 
     // The database goes back, and the replication turns round.
     fs::rename(site.path("lost"), site.path("exa")).unwrap();

@@ -9,10 +9,12 @@ use ese_replay::Redo;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::recovery::{DatabaseFile, RecoveryError, Until, finish_clean, plan, replay};
 use rayon::prelude::*;
+use std::fs;
 use std::path::{Path, PathBuf};
 use support::cases::{Case, case, recovered_databases};
 use support::compare::compare_files;
 use support::steps::one_run;
+use tempfile::TempDir;
 
 #[test]
 fn a_thousand_runs_leave_what_one_run_leaves() {
@@ -30,6 +32,110 @@ fn a_thousand_runs_leave_what_one_run_leaves() {
     if wanted.is_empty() && !names.is_empty() {
         assert!(runs > 300, "only {runs} runs");
     }
+}
+
+/// A page that redo passes over in the required range, because a later record may explain it, is owed until the end of
+/// that range, however many runs it takes to come there: the range keeps beginning where the page was met first.
+#[test]
+fn a_page_that_is_owed_is_not_forgotten_between_two_runs() {
+    let state = ese_testkit::fixtures::testdata_set("crash-p8k").join("state");
+    let files = StreamFiles::find(&state, None).unwrap();
+    let bytes = fs::read(state.join("db.edb")).unwrap();
+    let blanked: Vec<Owed> = (2..bytes.len() / PAGE)
+        .into_par_iter()
+        .filter_map(|number| Owed::new(&files, &bytes, number))
+        .collect();
+    println!("{} pages are missed by a single run", blanked.len());
+    assert!(blanked.len() > 20);
+    let whole = Owed::without_damage(&bytes);
+    let undisturbed = whole.run_in_steps(&files).expect("nothing is missing").0;
+    let held: usize = (blanked.par_iter().step_by(blanked.len() / 10))
+        .map(|owed| owed.check(&files, &undisturbed))
+        .sum();
+    println!("{held} runs were held back");
+    assert!(held > 10);
+}
+
+const PAGE: usize = 8192;
+/// Where the runs of a standby stop; the database requires generations 13 to 23.
+const STOPS: [u32; 4] = [14, 16, 19, 22];
+
+/// A database with a blank page that redo misses in the required range.
+struct Owed {
+    folder: TempDir,
+    problem: String,
+}
+
+impl Owed {
+    fn without_damage(bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("db.edb"), bytes).unwrap();
+        Owed {
+            folder,
+            problem: String::new(),
+        }
+    }
+
+    /// Blanks the page at this place; none if a single run passes without it.
+    fn new(files: &StreamFiles, bytes: &[u8], number: usize) -> Option<Self> {
+        let mut bytes = bytes.to_vec();
+        bytes[number * PAGE..][..PAGE].fill(0);
+        let mut owed = Owed::without_damage(&bytes);
+        owed.problem = recover(files, &owed.database()).err()?.to_string();
+        owed.problem.contains("after the last log").then_some(owed)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("db.edb")
+    }
+
+    /// Where the required range begins after each run, and what the recovery at the end comes to.
+    fn run_in_steps(
+        &self,
+        files: &StreamFiles,
+    ) -> Result<(Vec<Generation>, String), RecoveryError> {
+        let mut databases = vec![self.database()];
+        let mut begins = Vec::new();
+        for stop in STOPS {
+            let folder = self.folder.path();
+            databases = one_run(files, &databases, Generation(stop), folder, stop as usize)?;
+            begins.push(DatabaseFile::open(&databases[0])?.header.min_required);
+        }
+        let end = recover(files, &databases[0]);
+        Ok((
+            begins,
+            end.err()
+                .map_or_else(String::new, |error| error.to_string()),
+        ))
+    }
+
+    /// The end is that of a single run; how many runs were held back.
+    fn check(&self, files: &StreamFiles, undisturbed: &[Generation]) -> usize {
+        let (begins, end) = self
+            .run_in_steps(files)
+            .expect("the page may yet be explained");
+        assert_eq!(end, self.problem, "{begins:?}");
+        let pairs = begins.iter().zip(undisturbed);
+        let held: Vec<&Generation> = pairs
+            .filter(|(begin, undisturbed)| begin < undisturbed)
+            .map(|(begin, _)| begin)
+            .collect();
+        assert!(held.windows(2).all(|pair| pair[0] == pair[1]), "{begins:?}");
+        held.len()
+    }
+}
+
+/// Recovers a database in memory.
+fn recover(files: &StreamFiles, path: &Path) -> Result<(), RecoveryError> {
+    let databases = [DatabaseFile::open(path)?];
+    let until = Until::default();
+    let plan = plan(files, None, &databases, &until, &())?;
+    let mut redo = Redo::new();
+    let [database] = &databases;
+    let pages = MemoryFile::over(Box::new(database.pages()), database.last);
+    redo.offer(database.database(Box::new(pages), 100));
+    let ran = replay(&mut redo, &mut plan.records(), &until, &())?;
+    finish_clean(&mut redo, &ran, LogTime::default()).map(drop)
 }
 
 fn check_set(name: &str) -> (usize, Vec<String>) {

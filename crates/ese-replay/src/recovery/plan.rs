@@ -6,13 +6,14 @@
 use super::{DatabaseFile, RecoveryError, Until};
 use ese_format::log::LogHeader;
 use ese_format::page::PageSize;
-use ese_format::{Generation, JetError, Lgpos, Progress};
+use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Progress};
 use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
 use ese_log::chain::{
     ChainReport, CheckpointReport, DatabaseVerdict, LogReport, Readiness, verdict_from, verify,
 };
 use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -149,6 +150,11 @@ fn plan_one(
                 stop.generation, stop.reason
             ));
         }
+        if let Some((reason, jet)) = attached_before(report, &database.header, &reach) {
+            verdict.readiness = Readiness::ReadyWithLoss;
+            verdict.jet = Some(jet);
+            verdict.reasons.push(reason);
+        }
         verdict.reach = Some(reach);
     }
     // What lies behind a limit is not lost but left out.
@@ -162,6 +168,36 @@ fn plan_one(
         verdict.loss = None;
     }
     DatabasePlan { path, verdict }
+}
+
+/// Why the logs hold nothing for a clean copy although they change its database: the first of them finds it attached
+/// already, later than the copy knows, so that what was logged in between is missing. The engine stops there
+/// (`ErrLGRICheckRedoAttachDb`, `ese/_log/logredo.cxx`).
+fn attached_before(
+    report: &ChainReport,
+    header: &DatabaseHeader,
+    reach: &Reach,
+) -> Option<(String, JetError)> {
+    let first = reach.start.generation;
+    let consistent = header.last_consistent;
+    let mut headers = report.logs.iter().filter_map(LogReport::header);
+    let log = headers.find(|log| log.generation == first)?;
+    let mut attached = log.attachments.databases.iter();
+    let attached = attached.find(|found| found.database_signature == header.signature)?;
+    if first <= consistent.generation || attached.last_attach <= consistent {
+        return None;
+    }
+    let jet = match attached.last_consistent.cmp(&consistent) {
+        Ordering::Less => return None,
+        Ordering::Equal => JetError::ATTACHED_DATABASE_MISMATCH,
+        Ordering::Greater => JetError::CONSISTENT_TIME_MISMATCH,
+    };
+    let reason = format!(
+        "the logs begin with generation {first} ({first:#x}), but the database was attached at {0}: those from {1} ({1:#x}) \
+         on are missing",
+        attached.last_attach, consistent.generation
+    );
+    Some((reason, jet))
 }
 
 /// The files that can matter: none before what the databases need.

@@ -199,7 +199,10 @@ impl Base {
         let generation = |header: &[u8]| u32::from_le_bytes(header[4..8].try_into().expect("four"));
         let mut done = 0;
         while done < all.len() {
-            let count = fitting(&all[done..], segments);
+            let count = match done {
+                0 if self.is_consistent_behind_its_log() => own,
+                _ => fitting(&all[done..], segments),
+            };
             let written: Vec<Vec<u8>> = all[done..done + count]
                 .iter()
                 .map(|&record| record.clone())
@@ -219,6 +222,16 @@ impl Base {
         }
         logs.files.last_mut().expect("a log").0 = "edb.log".to_owned();
         logs
+    }
+
+    /// Whether the database was consistent behind the last record, so that nothing more may be written to its log: so
+    /// says a recovery that does not write logs.
+    fn is_consistent_behind_its_log(&self) -> bool {
+        let (_, places) = write_segments_and_places(&self.log_header, &self.log_records);
+        let end = places.last().map_or(0, |place| place.end);
+        let consistent = self.header.last_consistent;
+        let in_file = usize::from(consistent.segment) * SEGMENT_SIZE + usize::from(consistent.byte);
+        in_file > end
     }
 
     /// Makes the header of the next log out of that of `log`.
