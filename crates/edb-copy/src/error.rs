@@ -131,7 +131,7 @@ pub enum CopyError {
         required: String,
     },
     /// The source has damaged pages, and they were not to be copied.
-    #[error("{name}: {} of its pages are damaged, the first is {}", findings.len(), findings.first().map_or_else(String::new, ToString::to_string))]
+    #[error("{name}: stopped at damaged pages: {} in this chunk, the first is {}", findings.len(), findings.first().map_or_else(String::new, ToString::to_string))]
     BadPages {
         /// The source.
         name: String,

@@ -150,7 +150,7 @@ impl Store {
             Url::parse(address).map_err(|error| permanent(format!("not an address: {error}")))?;
         let secrets = secrets(&url, &settings);
         let operator = operator(&url, &settings)
-            .map_err(|error| permanent(without(&secrets, &error.to_string())))?;
+            .map_err(|error| permanent(without(&secrets, &told(&error))))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -208,8 +208,23 @@ impl Store {
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = operator;
         }
-        ReadError::new(kind, without(&self.secrets, &error.to_string()))
+        ReadError::new(kind, without(&self.secrets, &told(error)))
     }
+}
+
+/// What a layer below reports, and why, without the names of its own parts.
+fn told(error: &opendal::Error) -> String {
+    let mut text = match error.kind() {
+        ErrorKind::Unexpected => error.message().to_owned(),
+        kind => format!("{kind}: {}", error.message()),
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(because) = cause {
+        text.push_str(": ");
+        text.push_str(&because.to_string());
+        cause = because.source();
+    }
+    text
 }
 
 fn stamp_of(metadata: &Metadata) -> Stamp {

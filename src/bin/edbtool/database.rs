@@ -29,6 +29,11 @@ impl Subject {
             output.remark(&problem);
             return Ok((database, Exit::Finding));
         }
+        let headers = database.headers().filter(|_| self.lens.is_plain());
+        if headers.is_some_and(|headers| headers.good().is_none()) {
+            output.remark(&HEADERLESS);
+            return Ok((database, Exit::Finding));
+        }
         Ok((database, Exit::Clean))
     }
 }
@@ -139,11 +144,7 @@ fn log_failure(error: &LogError) -> Failure {
 
 /// Reads its catalog.
 pub(crate) fn catalog(path: &Path, db: &Database) -> Result<Catalog, Failure> {
-    db.catalog().map_err(|error| {
-        failure(path, &error).advise(
-            "check the pages with `edbtool verify`; a temporary database of the engine has no catalog",
-        )
-    })
+    db.catalog().map_err(|error| failure(path, &error))
 }
 
 /// An error of reading as the program reports it.
@@ -152,6 +153,8 @@ pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
         DbError::Evidence(error) => return Failure::unreadable(error),
         DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string())
             .advise("`edbtool header` tells what an ESE file is"),
+        DbError::Catalog { .. } => Failure::new(Exit::Finding, format!("{}: {error}", path.display()))
+            .advise("check the pages with `edbtool verify`; a temporary database of the engine has no catalog"),
         _ => Failure::new(Exit::Finding, format!("{}: {error}", path.display())),
     };
     match error.jet() {
@@ -165,6 +168,10 @@ pub(crate) fn is_dirty(db: &Database) -> bool {
     let header = db.headers().and_then(|headers| headers.good());
     header.is_some_and(|header| header.fields.state.needs_recovery())
 }
+
+/// Said where neither copy of the header can be trusted.
+const HEADERLESS: &str = "neither copy of the header can be trusted: whether the database is dirty is not known, and its page size \
+                          is a guess; `edbtool header` shows both";
 
 /// Said by every command that shows the content of a dirty database.
 pub(crate) const DIRTY: &str = "the database is dirty: this is what its pages hold; logs may hold more or take it back (see `edbreplay`)";

@@ -7,7 +7,7 @@ use ese_checksum::Verdict;
 use ese_db::space::{SpaceMap, trees};
 use ese_db::{Catalog, Database, DbError};
 use ese_format::page::{
-    Extent, FlushType, Node, NodeFlags, PageFlags, PageView, RootHeader, SplitBuffer,
+    Extent, FlushType, Node, NodeFlags, PageFlags, PageView, RootHeader, SpaceLayout, SplitBuffer,
 };
 use ese_format::{Dbtime, ObjId, Pgno};
 use serde::Serialize;
@@ -298,13 +298,32 @@ impl Display for Report {
         )?;
         writeln!(f, "          flush type {:?}", self.flush_type)?;
         if let Some(root) = self.root {
-            writeln!(f, "        space header {:?}", root.space)?;
+            let space = root.space;
+            let primary = space.primary_pages;
+            write!(f, "        space header parent page {}, ", space.parent)?;
+            match space.layout {
+                SpaceLayout::SingleExtent { available } => {
+                    writeln!(f, "one extent of {primary} pages, free {available:#034b}")?;
+                }
+                SpaceLayout::MultipleExtents { owned, available } => writeln!(
+                    f,
+                    "{primary} pages at first, owned extents at page {owned}, available ones at page {available}"
+                )?,
+            }
             if let Some(autoincrement) = root.autoincrement {
                 writeln!(f, "       autoincrement {autoincrement}")?;
             }
         }
         if let Some(buffer) = self.split_buffer {
-            writeln!(f, "        split buffer {:?}", buffer.extents)?;
+            let held = buffer.extents.iter().filter(|(_, pages)| *pages > 0);
+            let held: Vec<_> = held
+                .map(|(last, pages)| format!("{pages} pages up to {last}"))
+                .collect();
+            let held = match held.is_empty() {
+                true => "empty".to_owned(),
+                false => held.join(", "),
+            };
+            writeln!(f, "        split buffer {held}")?;
         }
         if !self.external_header.is_empty() {
             writeln!(f, "     external header {}", self.external_header)?;

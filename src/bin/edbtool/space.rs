@@ -141,27 +141,36 @@ fn runs(pages: impl Iterator<Item = Pgno>) -> Vec<(Pgno, Pgno)> {
     runs
 }
 
+impl Line {
+    /// Its name and kind in the table.
+    fn shown(&self) -> (String, &'static str) {
+        let (name, kind) = match self.kind {
+            TreeKind::Database => ("(database)".to_owned(), "Db"),
+            TreeKind::Table => (self.table.clone(), "Tbl"),
+            TreeKind::LongValues => ("  [Long Values]".to_owned(), "LV"),
+            TreeKind::Index => (
+                format!("  {}", self.index.as_deref().unwrap_or_default()),
+                "Idx",
+            ),
+        };
+        (Escaped(&name).to_string(), kind)
+    }
+}
+
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let width = self.trees.iter().map(|line| line.shown().0.chars().count());
+        let width = width.max().unwrap_or(0).clamp(10, 64);
         writeln!(
             f,
-            "{:40} {:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
+            "{:width$} {:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
             "Name", "Type", "ObjidFDP", "PgnoFDP", "Owned", "Available", "Used"
         )?;
         for line in &self.trees {
-            let (name, kind) = match line.kind {
-                TreeKind::Database => ("(database)".to_owned(), "Db"),
-                TreeKind::Table => (line.table.clone(), "Tbl"),
-                TreeKind::LongValues => ("  [Long Values]".to_owned(), "LV"),
-                TreeKind::Index => (
-                    format!("  {}", line.index.as_deref().unwrap_or_default()),
-                    "Idx",
-                ),
-            };
+            let (name, kind) = line.shown();
             writeln!(
                 f,
-                "{:40} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
-                Escaped(&name),
+                "{name:width$} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
                 line.objid,
                 line.root,
                 line.owned_pages,

@@ -137,11 +137,9 @@ fn write_metrics(arguments: &Arguments, statuses: &[CopyStatus]) -> Result<(), F
 fn start_logging(arguments: &Arguments) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&arguments.log_level);
     let filter = filter.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let colours = std::env::var_os("NO_COLOR").is_none()
-        && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_ansi(colours)
+        .with_ansi(false)
         .with_target(false)
         .with_env_filter(filter);
     match arguments.log_format {

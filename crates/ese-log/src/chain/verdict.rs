@@ -215,6 +215,11 @@ impl DatabaseVerdict {
                 format!("the logs belong to another stream: {logs}; the database needs {own}"),
                 JetError::BAD_LOG_SIGNATURE,
             );
+            self.advice.push(format!(
+                "look for the logs of the stream of this database: generations {}-{} with its signature",
+                need.min_required, need.max_required
+            ));
+            return;
         }
         if log.page_size() != header.page_size() {
             let (logs, own) = (log.page_size(), header.page_size());
@@ -262,6 +267,7 @@ impl DatabaseVerdict {
     fn remark_checkpoint(&mut self, report: &ChainReport, need: LogNeed) {
         let ahead = report
             .trusted_checkpoint()
+            .filter(|_| self.jet != Some(JetError::BAD_LOG_SIGNATURE))
             .filter(|checkpoint| checkpoint.checkpoint.generation > need.min_required);
         if let Some(checkpoint) = ahead {
             self.reasons.push(format!(

@@ -187,8 +187,8 @@ pub(super) fn meaning(path: &Path, content: &Content) -> String {
             required_logs,
             committed_logs,
         } => match copies.good() {
-            None => "Neither copy of the header can be trusted: look for another copy of the file; its pages may \
-                     still be readable with a page size given by hand."
+            None => "Neither copy of the header can be trusted: look for another copy of the file; `edbtool verify` \
+                     tells whether its pages are whole, `edbtool export` reads what is on them."
                 .into(),
             Some(copy) => database_meaning(&copy.fields, required_logs, committed_logs),
         },
