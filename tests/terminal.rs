@@ -1,8 +1,5 @@
 //! The programs at a terminal: progress keeps to its line, and nothing behaves otherwise than in a pipe.
 
-mod common;
-
-use common::stdout;
 use ese_testkit::fixtures;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -39,7 +36,7 @@ fn progress_keeps_to_one_line_and_is_gone_at_the_end() {
         let Some(output) = at_terminal(columns, folder.path(), &command) else {
             return;
         };
-        let text = stdout(&output);
+        let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{text}");
         let (progress, report) = text.split_once("File: ").expect("a report");
         let drawn: Vec<&str> = progress
@@ -67,7 +64,7 @@ fn a_service_runs_at_a_terminal_and_writes_no_colours() {
     let Some(output) = at_terminal(80, folder.path(), &command) else {
         return;
     };
-    let text = stdout(&output);
+    let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
 }
