@@ -30,14 +30,14 @@ const MARGIN: u16 = 4;
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar for `total` bytes of `what`; 0 if nobody knows how many there will be.
+    /// A bar for `total` bytes of `what`; 0 if that is not known before a step of it [begins](Progress::begin).
     pub fn new(total: u64, what: &str) -> Self {
         let name = Escaped(what).to_string();
         let line = move |state: &ProgressState, line: &mut dyn Write| {
             let columns = usize::from(Margined(Term::stderr()).width());
             let seen = Seen {
                 done: state.pos(),
-                total,
+                total: state.len().unwrap_or_default(),
                 rate: state.per_sec(),
                 left: state.eta(),
             };
@@ -69,9 +69,10 @@ impl Progress for Bar {
         self.0.inc(bytes);
     }
 
-    /// The rate and the time left are those of this run.
-    fn resumed(&self, bytes: u64) {
-        self.0.inc(bytes);
+    /// The rate and the time left are those of this step in this run.
+    fn begin(&self, total: u64, done: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
         self.0.reset_eta();
     }
 

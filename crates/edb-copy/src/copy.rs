@@ -139,7 +139,7 @@ impl<'d> FileCopy<'d> {
             progress.advance(self.state.chunks.length());
             return Ok(true);
         }
-        progress.resumed(self.state.bytes_claimed());
+        progress.begin(self.state.chunks.length(), self.state.bytes_claimed());
         self.transfer(progress)?;
         self.seconds = Some(self.started.elapsed().as_secs_f64());
         if (self.state.hashes.len() as u64) < self.state.chunks.count() {

@@ -33,6 +33,7 @@ pub fn hash_file(
     let wrong = || CopyError::ChunkSize { size: block_size };
     let blocks = Chunks::blocks(length, block_size).ok_or_else(wrong)?;
     let chunks = Chunks::new(length, block_size.max(READ)).ok_or_else(wrong)?;
+    progress.begin(length, 0);
     let digest = InTurn::new(0, Sha256Sum::default());
     let next = AtomicU64::new(0);
     let results = Mutex::new((Vec::new(), None));

@@ -129,6 +129,7 @@ fn verify(
     policy: &ReadPolicy,
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CopyError> {
+    progress.begin(copy.stamp().length, 0);
     let known = Known::read(copy, policy, &())?;
     let length = copy.stamp().length;
     let own = Chunks::new(length, chunks.size()).unwrap_or(chunks);

@@ -8,9 +8,10 @@ pub trait Progress: Sync {
     /// `bytes` more bytes of input are done.
     fn advance(&self, bytes: u64);
 
-    /// `bytes` of the input were done by an earlier run.
-    fn resumed(&self, bytes: u64) {
-        self.advance(bytes);
+    /// A step begins that takes `total` bytes of input, of which an earlier run has done `done`.
+    fn begin(&self, total: u64, done: u64) {
+        let _ = total;
+        self.advance(done);
     }
 
     /// Whether the operation should end at the next safe point.

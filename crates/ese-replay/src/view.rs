@@ -91,6 +91,7 @@ impl View {
         let cache_pages = memory / database.page_size.as_usize();
         let mut redo = Redo::new();
         redo.offer(database.database(Box::new(overlay.clone()), cache_pages));
+        progress.begin(plan.log_bytes, 0);
         let ran = replay(&mut redo, &mut plan.records(), &until, progress)?;
         let now = LogTime::from_timestamp(jiff::Timestamp::now());
         let finished = finish_clean(&mut redo, &ran, now)?;

@@ -90,6 +90,14 @@ pub fn scan(
     let page_size = headers.page_size;
     let checker = PageChecker::new(headers, file.length(), options.flush_map);
     let bytes = byte_range(file, page_size, options)?;
+    let first = options
+        .pages
+        .as_ref()
+        .map_or(0, |pages| Pgno(*pages.start()).file_offset(page_size));
+    progress.begin(
+        bytes.end.saturating_sub(first),
+        bytes.start.saturating_sub(first),
+    );
     let chunks = 0..bytes.end.saturating_sub(bytes.start).div_ceil(CHUNK);
     let mut outcome = Outcome {
         counts: Counts::default(),

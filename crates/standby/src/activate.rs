@@ -434,6 +434,7 @@ fn judge(
     let databases = [database];
     let plan = plan(files, None, &databases, &until, progress)?;
     let [database] = databases;
+    progress.begin(plan.log_bytes, 0);
     let rolled_back = survey(&mut plan.records(), &until, progress)?.open.len();
     let refusal = refusal(config, &database.header, &plan, &look, wish);
     let last = plan.last();
@@ -607,6 +608,7 @@ fn run(
     let mut redo = Redo::new();
     let pages = CACHE_BYTES / source.page_size.bytes() as usize;
     redo.offer(source.database(output.pages(), pages));
+    progress.begin(plan.log_bytes, 0);
     let ran = replay(&mut redo, &mut plan.records(), &Until::default(), progress)?;
     let needed = &source.header;
     let path = || source.path().to_owned();

@@ -242,6 +242,10 @@ impl Progress for UntilOrdered<'_> {
         self.progress.advance(bytes);
     }
 
+    fn begin(&self, total: u64, done: u64) {
+        self.progress.begin(total, done);
+    }
+
     fn should_stop(&self) -> bool {
         let stops = |state: State| state.suspended.is_some() || state.is_out_of_service();
         self.progress.should_stop() || self.state.read().is_ok_and(stops)

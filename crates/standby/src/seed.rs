@@ -444,6 +444,21 @@ impl<'a> Told<'a> {
 impl Progress for Told<'_> {
     fn advance(&self, bytes: u64) {
         self.progress.advance(bytes);
+        self.count(bytes);
+    }
+
+    fn begin(&self, total: u64, done: u64) {
+        self.progress.begin(total, done);
+        self.count(done);
+    }
+
+    fn should_stop(&self) -> bool {
+        self.progress.should_stop()
+    }
+}
+
+impl Told<'_> {
+    fn count(&self, bytes: u64) {
         self.arrived.fetch_add(bytes, Ordering::Relaxed);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= REPORTED_EVERY {
@@ -451,9 +466,5 @@ impl Progress for Told<'_> {
             drop(last);
             self.tell();
         }
-    }
-
-    fn should_stop(&self) -> bool {
-        self.progress.should_stop()
     }
 }

@@ -148,6 +148,9 @@ fn advice(error: &RecoveryError) -> Option<&'static str> {
         RecoveryError::Missing { .. } => {
             Some("name those databases too, or leave them out with --ignore-missing")
         }
+        RecoveryError::NotADatabase { jet, .. } if *jet == JetError::FILE_INVALID_TYPE => {
+            Some("name the database; --logs names the folder of its logs")
+        }
         RecoveryError::NeverAttached { .. } => Some("look for the logs of this database's stream"),
         RecoveryError::LimitTooEarly { .. } => {
             Some("raise the limit, begin with an older copy of the database, or add --until-undo")

@@ -2,6 +2,7 @@
 
 use crate::input::{Input, failure};
 use console::{Exit, Failure, Output};
+use ese_format::Progress;
 use ese_format::database::DatabaseHeader;
 use ese_log::chain::Readiness;
 use ese_replay::recovery::{DatabasePlan, Plan, RecoveryError, Survey, plan, survey};
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         &bar,
     );
     let plan = plan.map_err(|error| failure(&error))?;
+    bar.begin(plan.log_bytes, 0);
     let surveyed = survey(&mut plan.records(), &until, &bar);
     drop(bar);
     let (survey, problem) = match surveyed {

@@ -114,12 +114,13 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let plan = plan.map_err(|error| failure(&error))?;
     let losses = allowed_losses(&plan, arguments)?;
     if arguments.until_undo {
+        bar.begin(plan.log_bytes, 0);
         let survey = survey(&mut plan.records(), &until, &bar).map_err(|error| failure(&error))?;
         until.before = survey.hold_at();
     }
     drop(bar);
     distinct_targets(arguments, &databases)?;
-    let bar = output.bar(plan.log_bytes, "Replaying");
+    let bar = output.bar(plan.log_bytes, "Recovering");
     watch.lap(Step::Plan);
     let digests = FileDigests::new(!arguments.no_hash);
     let mut records = plan.records().shown_to(digests.witness());
@@ -241,7 +242,7 @@ fn recover(
     let mut outputs = Vec::new();
     for database in databases {
         let target = target(arguments, database);
-        let result = Outcome::begin(database, &target, arguments.force, &());
+        let result = Outcome::begin(database, &target, arguments.force, bar);
         let result = result.map_err(|error| output_failure(&error))?;
         redo.offer(database.database(result.pages(), usize::MAX));
         outputs.push((database, result));
@@ -253,6 +254,7 @@ fn recover(
     }
     watch.lap(Step::Copy);
     let start = Instant::now();
+    bar.begin(plan.log_bytes, 0);
     let ran = replay(&mut redo, &mut records, until, bar).map_err(|error| failure(&error))?;
     watch.lap_with(Step::Redo, Step::Logs, records.waited());
     drop(records);

@@ -77,7 +77,7 @@ impl Lens {
             (None, Some(logs)) => {
                 let stream = StreamFiles::find(logs, self.base.as_deref())
                     .map_err(|error| view_failure(&RecoveryError::from(error).into()))?;
-                let bar = output.bar(0, "Replaying");
+                let bar = output.bar(0, "Recovering");
                 View::after_recovery(&file()?, &stream, MEMORY, &bar)
             }
         };

@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut transactions = Transactions::default();
     let mut undecoded = 0u64;
     let mut count = 0u64;
+    let mut exit = Exit::Clean;
     loop {
         let raw = match records.next_record() {
             Ok(Some(raw)) => raw,
@@ -90,6 +91,13 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 return Err(failure(&error));
             }
         };
+        if count == 0 && start != Generation(0) && raw.lgpos.generation != start {
+            let first = raw.lgpos.generation;
+            output.remark(&format!(
+                "generation {start} ({start:#x}) is not there; the first that is read is {first} ({first:#x})"
+            ));
+            exit = Exit::Finding;
+        }
         if arguments.to.is_some_and(|to| raw.lgpos > to) {
             break;
         }
@@ -123,7 +131,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         ));
     }
     match undecoded {
-        0 => Ok(Exit::Clean),
+        0 => Ok(exit),
         _ => Ok(Exit::Finding),
     }
 }

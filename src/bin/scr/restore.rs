@@ -50,7 +50,7 @@ pub(crate) fn run(
         threads: output.threads(),
     };
     let source = logs_of(&configuration, copy);
-    let bar = output.bar(0, "Reading");
+    let bar = output.bar(0, &format!("Activating {}", copy.name));
     let result = match arguments.dry_run {
         true => preview(&configuration, copy, &*source, &wish, &SystemClock, &bar),
         false => activate(&configuration, copy, source, &wish, &SystemClock, &bar),

@@ -62,6 +62,9 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Option<ChainReport>, LogError> {
     let in_order: Vec<_> = files.in_order().collect();
+    let sizes = in_order.iter().map(|file| file.path.metadata());
+    let bytes = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
+    progress.begin(bytes, 0);
     let logs: Option<Vec<LogReport>> = in_order
         .into_par_iter()
         .map_init(Vec::new, |buffer, file| {

@@ -27,6 +27,7 @@ impl NewFile {
         let new = Self::create(path, source.page_size.bytes())?;
         let mut buffer = vec![0; 1 << 20];
         let mut offset = 0;
+        progress.begin(source.length(), 0);
         while offset < source.length() {
             if progress.should_stop() {
                 return Err(crate::recovery::RecoveryError::Interrupted.into());

@@ -32,7 +32,6 @@ pub(super) fn verify(
         None => Place::start(file, headers, arguments.pages.clone()),
     };
     if place.next_offset > 0 {
-        progress.advance(place.next_offset);
         remarks.push(format!(
             "went on at offset {:#x}, where an earlier scan was interrupted; counts and findings include it",
             place.next_offset

@@ -30,11 +30,13 @@ impl Streams {
             let files = stream.in_order().chain(&stream.leftovers);
             let files = files.chain(&stream.checkpoints);
             self.members.extend(files.map(|file| file.path.clone()));
-            let sizes = stream.in_order().map(|file| file.path.metadata());
-            let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
-            let bar = output.bar(total, "logs");
+            let bar = output.bar(0, "Checking logs");
             let Some(report) = chain::verify(&stream, None, &bar).map_err(failure)? else {
-                return Err(Failure::new(Exit::Interrupted, "interrupted"));
+                return Err(Failure::new(
+                    Exit::Interrupted,
+                    "interrupted; the rest was not checked",
+                )
+                .advise("run the same command again"));
             };
             if report.count(Severity::Warning) > 0 {
                 exit = Exit::Finding;
