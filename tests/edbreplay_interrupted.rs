@@ -6,6 +6,7 @@
 use ese_format::database::{HEADERS_MAX, HeaderCopies};
 use ese_testkit::damage::VARIANTS;
 use ese_testkit::fixtures;
+use ese_testkit::random::Random;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,18 +23,6 @@ const TIMES: [&str; 4] = [
     "last_attach_time",
     "last_detach_time",
 ];
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
-    }
-}
 
 fn kills_wanted() -> u32 {
     let wanted = std::env::var("EDBKIT_KILLS").ok();
@@ -101,8 +90,8 @@ impl Case {
                 .command(database, more)
                 .spawn()
                 .expect("the program starts");
-            let after = random.below(span.as_micros() as u64 * 11 / 10);
-            if !was_killed(&mut child, Duration::from_micros(after)) {
+            let after = random.shorter_than(span * 11 / 10);
+            if !was_killed(&mut child, after) {
                 return kills;
             }
             kills += 1;

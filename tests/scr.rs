@@ -3,6 +3,7 @@
 #[path = "common/scr.rs"]
 mod site;
 
+use ese_testkit::random::Random;
 use serde_json::Value;
 use site::{LOG_SIZE, Site, logs, text};
 use std::fs;
@@ -249,19 +250,16 @@ fn kills_at_any_moment_cost_nothing() {
     .unwrap();
     site.enable("SG1", &[]);
     fs::create_dir_all(site.path("exb/SG1")).unwrap();
-    let mut random = 0x2545_f491_u64;
+    let mut random = Random(0x2545_f491);
     let mut arrived = 0;
     for _ in 0..300 {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
         let mut service = site
             .command(&["run"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         site.stream.roll_many(3);
-        std::thread::sleep(Duration::from_micros((random >> 33) % 60_000));
+        std::thread::sleep(random.shorter_than(Duration::from_millis(60)));
         service.kill().unwrap();
         service.wait().unwrap();
         let there = logs(&site.path("exb/SG1"));

@@ -2,16 +2,14 @@
 //!
 //! `EDBKIT_KILLS` says how often; a campaign takes 300.
 
-#[allow(dead_code)] // Used in full by the tests of the library.
-#[path = "../crates/standby/tests/support/rows.rs"]
-mod rows;
 #[allow(dead_code)]
 #[path = "../crates/standby/tests/support/seed.rs"]
 mod seed;
 #[path = "common/scr.rs"]
 mod site;
 
-use rows::{history, rows_of};
+use ese_testkit::random::Random;
+use ese_testkit::rows::{history, rows_of};
 use serde_json::Value;
 use site::{SPREAD_SET, Site, logs, text};
 use std::fs;
@@ -100,18 +98,6 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
-    }
-}
-
 /// Killed again and again while it ships, replays and deletes, the copy can be activated at every one of these moments
 /// and holds exactly what its logs commit; at the end it is what an undisturbed service makes.
 #[test]
@@ -129,7 +115,7 @@ fn killed_at_any_moment_the_copy_can_be_activated() {
             .spawn()
             .unwrap();
         site.stream.roll_many(4);
-        std::thread::sleep(Duration::from_micros(random.below(250_000)));
+        std::thread::sleep(random.shorter_than(Duration::from_millis(250)));
         service.kill().unwrap();
         service.wait().unwrap();
         if kill % 5 != 4 {
@@ -235,7 +221,7 @@ fn a_killed_activation_goes_on() {
     let undisturbed = Copied::of(&site);
     let begun = Instant::now();
     let expected = undisturbed.restore(&["restore", "SG1"]);
-    let takes = begun.elapsed().as_micros() as u64;
+    let takes = begun.elapsed();
     let pages = |path: PathBuf| fs::read(path).unwrap().split_off(2 * 8192);
     let expected_pages = pages(undisturbed.database());
     let mut random = Random(0x1357_9bdf);
@@ -254,7 +240,7 @@ fn a_killed_activation_goes_on() {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            std::thread::sleep(Duration::from_micros(random.below(takes)));
+            std::thread::sleep(random.shorter_than(takes));
             restore.kill().unwrap();
             restore.wait().unwrap();
         }

@@ -4,6 +4,7 @@
 mod common;
 
 use ese_testkit::fixtures;
+use ese_testkit::random::Random;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -314,18 +315,15 @@ fn a_seeding_that_is_killed_goes_on_and_the_copy_rests_meanwhile() {
     let site = Site::new("clean-p4k");
     grow(&site.path("exa/db.edb"));
     site.enable(0, &["--seeding-postponed"]);
-    let mut random = 0x2545_f491_u64;
+    let mut random = Random(0x2545_f491);
     let mut killed_under_way = 0;
     for _ in 0..30 {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
         let mut seeding = site
             .scr(&["update", NAME])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_micros((random >> 33) % 150_000));
+        std::thread::sleep(random.shorter_than(Duration::from_millis(150)));
         let _ = seeding.kill();
         if seeding.wait().unwrap().success() {
             break;
@@ -421,13 +419,10 @@ fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
     grow(&here);
     let wanted = fs::read(&here).unwrap();
     let log = site.path("exa/edb00010.log");
-    let mut random = 0x9e37_79b9_u64;
+    let mut random = Random(0x9e37_79b9);
     let mut killed_under_way = 0;
     let mut done = false;
     for _ in 0..30 {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
         let mut failback = site
             .scr(&["failback", NAME])
             .stdout(Stdio::null())
@@ -438,7 +433,7 @@ fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
         while !partial.exists() && failback.try_wait().unwrap().is_none() && log.exists() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_micros((random >> 33) % 60_000));
+        std::thread::sleep(random.shorter_than(Duration::from_millis(60)));
         let _ = failback.kill();
         // It may be done and not have said so yet.
         done = failback.wait().unwrap().success() || site.status()["summary"] == "suspended";

@@ -2,9 +2,6 @@
 //! first server is lost; the copy is activated, and what is lost is told; people work on it; the first server comes back,
 //! gets the database, and is kept current from the other side.
 
-#[allow(dead_code)] // Used in full by the tests of the library.
-#[path = "../crates/standby/tests/support/rows.rs"]
-mod rows;
 #[allow(dead_code)]
 #[path = "../crates/standby/tests/support/seed.rs"]
 mod seed;
@@ -13,8 +10,8 @@ mod site;
 
 use ese_format::page::PageFlags;
 use ese_testkit::fixtures::testdata_set;
+use ese_testkit::rows::{history, rows_of};
 use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
-use rows::{history, rows_of};
 use serde_json::Value;
 use site::{LOG_SIZE, SPREAD_SET, Site, text};
 use std::fs;

@@ -5,8 +5,9 @@
 mod common;
 
 use common::sim::SimDisk;
-use common::{MemorySource, Random, change_page, copy, database, options};
+use common::{MemorySource, change_page, copy, database, options};
 use edb_copy::{CopyOptions, FileCopy, Loaded, ReadError, ReadErrorKind, Source, TargetPaths};
+use ese_testkit::random::Random;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,14 +32,14 @@ fn campaign(kills: u64, options: &CopyOptions, new: &Arc<Vec<u8>>, old: Option<&
     let mut random = Random(kills);
     let operations = operations_of(options, new, old);
     while campaign.kills < kills {
-        let disk = SimDisk::new(random.next());
+        let disk = SimDisk::new(random.number());
         if let Some(old) = old {
             disk.put(target, old.to_vec());
         }
         let mut read = 0;
         let mut kills_here = 0;
         loop {
-            disk.kill_after(1 + random.below(operations * 2 / 3));
+            disk.kill_after(1 + random.below(operations as usize * 2 / 3) as u64);
             let done = one_run(&disk, target, options, new, &mut read);
             if !disk.is_killed() {
                 let report = done.expect("nothing but the kill is in its way");
@@ -157,8 +158,8 @@ fn a_killed_delta_goes_on_to_the_same_file() {
     let mut old = bytes[..bytes.len() - 100 * common::PAGE].to_vec();
     let mut random = Random(3);
     for _ in 0..mib * 8 {
-        let page = 2 + random.below(old.len() as u64 / 4096 - 2) as usize;
-        change_page(&mut old, page, random.next());
+        let page = 2 + random.below(old.len() / 4096 - 2);
+        change_page(&mut old, page, random.number());
     }
     let options = CopyOptions {
         delta: true,

@@ -1,9 +1,7 @@
 //! Rows read from a database are the rows that Microsoft's engine reads from it: all tables, all columns, every byte.
 
-mod dump;
-
 use ese_db::Database;
-use ese_testkit::fixtures;
+use ese_testkit::{dump, fixtures};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 

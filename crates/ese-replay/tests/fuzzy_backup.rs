@@ -1,9 +1,6 @@
 //! A streaming backup is fuzzy: its pages were copied one after the other while writing went on. With the logs that came
 //! with it the database becomes consistent, and with the later ones it becomes the engine's own.
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../../ese-db/tests/dump/mod.rs"]
-mod dump;
 mod support;
 
 use ese_format::page::PageView;
@@ -12,7 +9,7 @@ use ese_log::StreamFiles;
 use ese_replay::Redo;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::recovery::{DatabaseFile, Finished, Until, finish_clean, plan, replay};
-use ese_testkit::fixtures;
+use ese_testkit::{dump, fixtures};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

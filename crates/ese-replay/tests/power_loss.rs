@@ -9,6 +9,7 @@ use ese_replay::Redo;
 use ese_replay::output::{Disk, apply_journal};
 use ese_replay::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use ese_replay::recovery::{DatabaseFile, Until, finish_clean, plan, replay};
+use ese_testkit::random::Random;
 use std::io;
 use std::sync::{Arc, Mutex};
 use support::cases::case;
@@ -16,18 +17,6 @@ use support::cases::case;
 /// Sets of different page sizes; the shrunk ones make the file shorter.
 const SETS: [&str; 4] = ["crash-p4k", "lv-p8k", "oldcopy-p32k", "shrink-p8k"];
 const CUTS_PER_SET: u64 = 200;
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
-    }
-}
 
 #[derive(Clone)]
 enum Change {
@@ -81,7 +70,7 @@ impl Fragile {
                 (0, _) => {}
                 (1, Change::Write(offset, new)) => {
                     // Sectors of 512 bytes are written whole.
-                    let kept = random.below(new.len() as u64 / 512 + 1) as usize * 512;
+                    let kept = random.below(new.len() / 512 + 1) * 512;
                     apply(
                         &mut bytes,
                         &Change::Write(*offset, new[..kept.min(new.len())].to_vec()),
@@ -202,7 +191,7 @@ fn a_recovery_in_place_survives_power_loss_at_every_write() {
         // only if it is whole. The last writes matter most.
         for cut in 0..CUTS_PER_SET / 10 {
             let power = match cut % 2 {
-                0 => random.below(journal_writes),
+                0 => random.below(journal_writes as usize) as u64,
                 _ => journal_writes.saturating_sub(1 + cut / 2),
             };
             let disk = Fragile::new(Vec::new(), &Arc::new(Mutex::new(power)));
@@ -234,8 +223,8 @@ fn a_recovery_in_place_survives_power_loss_at_every_write() {
         for _ in 0..CUTS_PER_SET {
             let (mut database, mut journal) = (before.clone(), journal.clone());
             loop {
-                let power = random.below(apply_writes + apply_writes / 4);
-                let power = Arc::new(Mutex::new(power));
+                let power = random.below((apply_writes + apply_writes / 4) as usize);
+                let power = Arc::new(Mutex::new(power as u64));
                 let mut disk = Fragile::new(database.clone(), &power);
                 let journal_disk = Fragile::new(journal.clone(), &power);
                 let done = apply_journal(&mut disk, Box::new(journal_disk.clone()));

@@ -1,14 +1,12 @@
 //! A database that a crashed Windows left dirty, with its logs: after our recovery it holds the rows, and is as long, as
 //! the engine's own recovery leaves it.
 
-#[path = "../../ese-db/tests/dump/mod.rs"]
-mod dump;
 mod support;
 
 use ese_format::Pgno;
 use ese_format::database::State;
 use ese_replay::recovery::DatabaseFile;
-use ese_testkit::fixtures;
+use ese_testkit::{dump, fixtures};
 use std::collections::BTreeSet;
 use support::recover::{open_recovered, recover};
 

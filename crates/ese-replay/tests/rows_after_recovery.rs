@@ -1,10 +1,8 @@
 //! Rows after our recovery are the committed ones: nothing committed is missing, nothing uncommitted is there.
 
-#[path = "../../ese-db/tests/dump/mod.rs"]
-mod dump;
 mod support;
 
-use ese_testkit::fixtures;
+use ese_testkit::{dump, fixtures};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

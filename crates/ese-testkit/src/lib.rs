@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod damage;
+pub mod dump;
 pub mod fixtures;
 pub mod growing;
 pub mod logs;
 pub mod random;
+pub mod rows;
 pub mod scaled;
 pub mod writer;

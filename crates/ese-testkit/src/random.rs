@@ -1,5 +1,7 @@
 //! Numbers of chance that are the same everywhere, so that a failure can be had again from its seed.
 
+use std::time::Duration;
+
 /// A generator of numbers (SplitMix64), begun from a seed.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
@@ -17,5 +19,10 @@ impl Random {
     /// A number below `limit`; 0 if there is none.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.number() % limit.max(1) as u64) as usize
+    }
+
+    /// A time shorter than `limit`, to the microsecond.
+    pub fn shorter_than(&mut self, limit: Duration) -> Duration {
+        Duration::from_micros(self.below(limit.as_micros() as usize) as u64)
     }
 }

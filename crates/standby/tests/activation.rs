@@ -3,6 +3,7 @@
 mod support;
 
 use ese_format::Generation;
+use ese_testkit::rows::{Rows, rows_of};
 use jiff::Timestamp;
 use standby::activate::{ActivateError, Report, Wish, activate, preview, take_back};
 use standby::config::Configuration;
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::Setting;
-use support::rows::{Rows, rows_of};
 use support::seed::{Twin, forced, recover};
 
 const CLOSED: u32 = 60;

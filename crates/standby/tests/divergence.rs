@@ -5,12 +5,12 @@ mod support;
 
 use ese_format::Generation;
 use ese_testkit::logs::seal_header;
+use ese_testkit::rows::rows_of;
 use standby::lag::Lag;
 use standby::state::TroubleKind;
 use standby::status::{CopyStatus, Summary};
 use std::fs;
 use std::path::Path;
-use support::rows::rows_of;
 use support::seed::{Twin, forced, recover};
 use support::{Setting, assert_failed_for_good, jet};
 

@@ -5,6 +5,7 @@ mod support;
 use ese_format::Generation;
 use ese_log::{FileRole, StreamFile, StreamFiles};
 use ese_testkit::fixtures;
+use ese_testkit::rows::{committed, rows_of};
 use jiff::Timestamp;
 use rayon::prelude::*;
 use standby::activate::Wish;
@@ -15,7 +16,6 @@ use standby::source::FolderSource;
 use standby::{Copy, Replayer};
 use std::fs;
 use std::path::Path;
-use support::rows::{committed, rows_of};
 use support::seed::{Twin, forced, recover, seed};
 use tempfile::TempDir;
 

@@ -4,6 +4,7 @@ mod support;
 
 use ese_format::Generation;
 use ese_testkit::fixtures::testdata_set;
+use ese_testkit::rows::{history, rows_of};
 use jiff::SignedDuration;
 use standby::clock::SystemClock;
 use standby::lag::Lag;
@@ -11,7 +12,6 @@ use standby::state::Trouble;
 use standby::status::Summary;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use support::rows::{history, rows_of};
 use support::seed::{Twin, forced, recover};
 use support::{SPREAD_SET, Setting};
 

@@ -8,6 +8,7 @@ use edb_copy::{
     ReadPolicy, Source, Stamp,
 };
 use ese_testkit::fixtures;
+use ese_testkit::random::Random;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,27 +41,7 @@ pub(crate) fn change_page(bytes: &mut [u8], number: usize, seed: u64) {
 
 fn noise(page: &mut [u8], random: &mut Random) {
     for word in page.as_chunks_mut::<8>().0 {
-        *word = random.next().to_le_bytes();
-    }
-}
-
-/// A reproducible row of numbers.
-#[derive(Debug, Clone)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        *word = random.number().to_le_bytes();
     }
 }
 

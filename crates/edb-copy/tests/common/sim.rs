@@ -1,7 +1,7 @@
 //! A disk in memory that can be killed at any operation and then loses, at random, what was not synced.
 
-use super::Random;
 use edb_copy::{Disk, DiskFile, NewAttributes};
+use ese_testkit::random::Random;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ impl SimDisk {
         state.budget = None;
         state.locked.clear();
         // Changes of names reach the disk in order: some of the last ones are lost.
-        let lost = state.random.below(state.unsynced_names.len() as u64 + 1) as usize;
+        let lost = state.random.below(state.unsynced_names.len() + 1);
         if lost > 0 {
             let kept = state.unsynced_names.len() - lost;
             state.names = state.unsynced_names[kept].clone();
@@ -334,7 +334,7 @@ impl DiskFile for SimFile {
         if let Err(killed) = state.tick() {
             if !was_killed {
                 // The kill comes in the middle of this write.
-                let part = state.random.below(bytes.len() as u64 + 1) as usize;
+                let part = state.random.below(bytes.len() + 1);
                 state.files[self.id].write(&bytes[..part], offset as usize);
             }
             return Err(killed);

@@ -233,23 +233,33 @@ fn write_page_errors(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Res
         return Ok(());
     }
     writeln!(f)?;
-    let counters = [
-        ("       ECC Fix Success Count", header.ecc_fixed),
-        ("   Old ECC Fix Success Count", header.old_ecc_fixed),
-        ("         ECC Fix Error Count", header.ecc_failed),
-        ("     Old ECC Fix Error Count", header.old_ecc_failed),
-        ("    Bad Checksum Error Count", header.bad_checksums),
-        ("Old bad Checksum Error Count", header.old_bad_checksums),
-    ];
-    let dates = [
-        Some(("   Last ECC Fix Success Date", header.ecc_fixed_time)),
-        None,
-        Some(("     Last ECC Fix Error Date", header.ecc_failed_time)),
-        None,
-        Some(("Last Bad Checksum Error Date", header.bad_checksum_time)),
-        None,
-    ];
-    for ((label, count), date) in counters.into_iter().zip(dates) {
+    let fixed = ("   Last ECC Fix Success Date", header.ecc_fixed_time);
+    let failed = ("     Last ECC Fix Error Date", header.ecc_failed_time);
+    let bad = ("Last Bad Checksum Error Date", header.bad_checksum_time);
+    for (label, count, date) in [
+        (
+            "       ECC Fix Success Count",
+            header.ecc_fixed,
+            Some(fixed),
+        ),
+        ("   Old ECC Fix Success Count", header.old_ecc_fixed, None),
+        (
+            "         ECC Fix Error Count",
+            header.ecc_failed,
+            Some(failed),
+        ),
+        ("     Old ECC Fix Error Count", header.old_ecc_failed, None),
+        (
+            "    Bad Checksum Error Count",
+            header.bad_checksums,
+            Some(bad),
+        ),
+        (
+            "Old bad Checksum Error Count",
+            header.old_bad_checksums,
+            None,
+        ),
+    ] {
         if count == 0 {
             writeln!(f, "{label}: none")?;
             continue;

@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-pub(crate) mod rows;
 pub(crate) mod seed;
 
 /// The set whose records are spread.

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 
 /// The rows of one table, each with the hexadecimal key.
 #[derive(Debug, Default)]
-pub(crate) struct TableDump {
-    pub(crate) schema: Json,
-    pub(crate) rows: Vec<(String, Json)>,
+pub struct TableDump {
+    /// Its columns: name, id and type.
+    pub schema: Json,
+    /// Key and values of each.
+    pub rows: Vec<(String, Json)>,
 }
 
 /// Tables by name.
-pub(crate) type Dump = BTreeMap<String, TableDump>;
+pub type Dump = BTreeMap<String, TableDump>;
 
 /// A dump made by the engine.
-pub(crate) fn parse(lines: &[&str]) -> Dump {
+pub fn parse(lines: &[&str]) -> Dump {
     let mut tables = Dump::new();
     for line in lines {
         let mut line: Json = serde_json::from_str(line).unwrap();
@@ -31,7 +33,7 @@ pub(crate) fn parse(lines: &[&str]) -> Dump {
 }
 
 /// Compares two dumps, schemas included, and returns how many rows and values were equal.
-pub(crate) fn compare(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
+pub fn compare(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
     let tables = |dump: &Dump| dump.keys().cloned().collect::<Vec<_>>();
     assert_eq!(tables(found), tables(expected), "{name}: tables");
     for (table, expected) in expected {
@@ -42,7 +44,7 @@ pub(crate) fn compare(name: &str, found: &Dump, expected: &Dump) -> (usize, usiz
 }
 
 /// Compares the rows of two dumps; a list of rows alone does not name tables without any.
-pub(crate) fn compare_rows(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
+pub fn compare_rows(name: &str, found: &Dump, expected: &Dump) -> (usize, usize) {
     let (mut rows, mut values) = (0, 0);
     let none = TableDump::default();
     for table in found
@@ -66,7 +68,7 @@ pub(crate) fn compare_rows(name: &str, found: &Dump, expected: &Dump) -> (usize,
 }
 
 /// A dump of what this project reads.
-pub(crate) fn dump(db: &Database) -> Dump {
+pub fn dump(db: &Database) -> Dump {
     let catalog = db.catalog().unwrap();
     assert!(catalog.losses.is_empty(), "{:?}", catalog.losses);
     let users = catalog

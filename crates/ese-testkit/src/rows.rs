@@ -1,20 +1,18 @@
 //! Rows of a database against the transactions that a set committed, in order.
 
-#[path = "../../../ese-db/tests/dump/mod.rs"]
-mod dump;
-
+use crate::dump::dump;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 /// Rows by table and key.
-pub(crate) type Rows = BTreeMap<(String, String), Value>;
+pub type Rows = BTreeMap<(String, String), Value>;
 
 /// The rows of the database at `path`.
-pub(crate) fn rows_of(path: &Path) -> Rows {
+pub fn rows_of(path: &Path) -> Rows {
     let database = ese_db::Database::open(path).unwrap();
-    let tables = dump::dump(&database).into_iter();
+    let tables = dump(&database).into_iter();
     let rows = tables.flat_map(|(table, dump)| {
         let rows = dump.rows.into_iter();
         rows.map(move |(key, row)| ((table.clone(), key), row))
@@ -23,7 +21,7 @@ pub(crate) fn rows_of(path: &Path) -> Rows {
 }
 
 /// The rows that a set's workload committed by its end.
-pub(crate) fn committed(set: &Path) -> Rows {
+pub fn committed(set: &Path) -> Rows {
     let text = fs::read_to_string(set.join("committed-rows.jsonl")).unwrap();
     let rows = text.lines().filter(|line| line.contains("\"row\":"));
     let rows = rows.map(|line| {
@@ -35,7 +33,7 @@ pub(crate) fn committed(set: &Path) -> Rows {
 }
 
 /// The rows after each of a set's transactions that changes rows, from none on.
-pub(crate) fn history(set: &Path) -> Vec<Rows> {
+pub fn history(set: &Path) -> Vec<Rows> {
     let text = fs::read_to_string(set.join("transactions.jsonl")).unwrap();
     let mut history = vec![Rows::new()];
     let mut number = 0;
