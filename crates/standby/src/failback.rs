@@ -9,29 +9,24 @@
 //! pages that differ. The configuration changes last and in one step, so that the same call goes on after a kill at any
 //! point, and does nothing twice that matters.
 
+use crate::bring::{BringError, PATIENCE, bring, remove, remove_stream};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, replace_copy};
-use crate::error::{StandbyError, at};
-use crate::seed::{remove, remove_stream};
+use crate::error::at;
 use crate::source::is_address;
 use crate::state::{Activation, State, StateFile, Suspension, sync_folder};
 use edb_copy::{
-    CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, LocalSource, Mismatch, ReadPolicy,
-    Source, TargetPaths, hashes_of, verify_against,
+    CopyError, CopyOptions, CopyReport, LocalSource, Mismatch, ReadPolicy, Source, TargetPaths,
+    hashes_of, verify_against,
 };
 use ese_format::database::{HEADERS_MAX, HeaderCopies, State as DatabaseState};
 use ese_format::{JetError, Progress};
 use evidence::EvidenceFile;
 use serde::Serialize;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use thiserror::Error;
 
-/// A service lets go of a copy before its next pass.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How many chunks are read back at once.
 const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
@@ -48,38 +43,6 @@ pub struct Wish {
     pub base: Option<String>,
     /// How the database is read.
     pub read: ReadPolicy,
-}
-
-/// Why the database does not go back.
-#[derive(Debug, Error)]
-pub enum FailbackError {
-    /// Configuration or state stand against it, or a file cannot be handled.
-    #[error(transparent)]
-    Standby(#[from] StandbyError),
-    /// The database cannot be copied.
-    #[error(transparent)]
-    Copy(#[from] CopyError),
-    /// It is not done, and nothing was changed.
-    #[error("{reason}")]
-    Refused {
-        /// Why not.
-        reason: String,
-        /// What to do.
-        advice: &'static str,
-        /// The engine's error, where it has one.
-        jet: Option<JetError>,
-    },
-    /// What was read back at the first server is not what was written. Its old logs are still there.
-    #[error("{}: what was read back is not what was written, first at offset {:#x}", path.display(), first.offset)]
-    NotProved {
-        /// The database at the first server.
-        path: PathBuf,
-        /// The first place.
-        first: Mismatch,
-    },
-    /// It was interrupted; the same call goes on.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 /// What came of a failback.
@@ -105,19 +68,19 @@ pub fn failback(
     wish: &Wish,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, FailbackError> {
+) -> Result<Report, BringError> {
     let state = StateFile::new(&configuration.state, config.file_name());
     let before = state.read()?;
     if let Some(place) = [&config.source.logs, &config.source.database]
         .into_iter()
         .find(|place| is_address(place))
     {
-        return Err(FailbackError::Refused {
+        return Err(BringError::Refused {
             reason: format!(
                 "{} is an address, and only paths are written to",
                 place.display()
             ),
-            advice: "mount it, or run the failback at the first server with this one's files as an address",
+            advice: "mount it, or run the failback at the first server with this one's files as an address".into(),
             jet: None,
         });
     }
@@ -154,21 +117,21 @@ pub fn failback(
 }
 
 /// The activation of the copy. Without one the first server's database is the newer one.
-fn activation_of(state: &State) -> Result<&Activation, FailbackError> {
+fn activation_of(state: &State) -> Result<&Activation, BringError> {
     let activation = state.activation.as_ref();
     activation
         .filter(|activation| activation.finished.is_some())
-        .ok_or(FailbackError::Refused {
+        .ok_or(BringError::Refused {
             reason:
                 "the copy was not activated: its database is not newer than the one at its source"
                     .into(),
-            advice: "`scr restore` activates it; `scr update` seeds it",
+            advice: "`scr restore` activates it; `scr update` seeds it".into(),
             jet: None,
         })
 }
 
 /// Begins the new life of the copy: it rests until an administrator says that the database is mounted.
-fn rest(state: &StateFile, next: &CopyConfig, clock: &dyn Clock) -> Result<(), FailbackError> {
+fn rest(state: &StateFile, next: &CopyConfig, clock: &dyn Clock) -> Result<(), BringError> {
     let comment = format!(
         "failed back: `scr resume` once the database is mounted at {}",
         next.source.machine
@@ -184,11 +147,11 @@ fn rest(state: &StateFile, next: &CopyConfig, clock: &dyn Clock) -> Result<(), F
 }
 
 /// Refuses a database that was not shut down cleanly.
-fn clean(database: &Path) -> Result<(), FailbackError> {
+fn clean(database: &Path) -> Result<(), BringError> {
     let start = EvidenceFile::open(database).and_then(|file| file.start(HEADERS_MAX));
-    let start = start.map_err(|error| FailbackError::Refused {
+    let start = start.map_err(|error| BringError::Refused {
         reason: error.to_string(),
-        advice: "--from names the database that goes back",
+        advice: "--from names the database that goes back".into(),
         jet: Some(JetError::FILE_NOT_FOUND),
     })?;
     let copies = HeaderCopies::read(&start);
@@ -200,9 +163,9 @@ fn clean(database: &Path) -> Result<(), FailbackError> {
         ),
         None => ("unreadable".to_owned(), JetError::READ_VERIFY_FAILURE),
     };
-    Err(FailbackError::Refused {
+    Err(BringError::Refused {
         reason: format!("{} is in the state {state}", database.display()),
-        advice: "dismount it first; `edbtool header` has to say Clean Shutdown",
+        advice: "dismount it first; `edbtool header` has to say Clean Shutdown".into(),
         jet: Some(jet),
     })
 }
@@ -242,39 +205,21 @@ fn bring_back(
     to: &Path,
     wish: &Wish,
     progress: &dyn Progress,
-) -> Result<CopyReport, FailbackError> {
+) -> Result<CopyReport, BringError> {
     let source = LocalSource::open(database).map_err(|error| CopyError::Source {
         name: database.display().to_string(),
         error,
     })?;
     let source: Arc<dyn Source> = Arc::new(source);
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(at(folder))?;
-    }
     let options = CopyOptions {
-        delta: to.exists(),
         read: wish.read.clone(),
         ..CopyOptions::default()
     };
-    let open = |options| FileCopy::open(Arc::clone(&source), &LocalDisk, to, options, progress);
-    let mut copy = match open(options.clone()) {
-        // What an interrupted failback had brought is of another state of the database.
-        Err(CopyError::SourceChanged { .. }) => open(CopyOptions {
-            restart: true,
-            delta: true,
-            ..options
-        })?,
-        other => other?,
-    };
-    if !copy.run(progress)? {
-        return Err(FailbackError::Interrupted);
-    }
-    copy.publish()?;
-    Ok(copy.report())
+    bring(&source, to, options, progress)
 }
 
 /// Reads the copy back, and compares it with what its journal says was read at the source.
-fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64, FailbackError> {
+fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64, BringError> {
     let unreadable = |error| CopyError::Source {
         name: path.display().to_string(),
         error,
@@ -282,14 +227,14 @@ fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64,
     let copy: Arc<dyn Source> = Arc::new(LocalSource::open(path).map_err(unreadable)?);
     let length = copy.stamp().length;
     let nothing = Mismatch { offset: 0, length };
-    let not_proved = |first: Option<Mismatch>| FailbackError::NotProved {
+    let not_proved = |first: Option<Mismatch>| BringError::NotProved {
         path: path.to_owned(),
         first: first.unwrap_or(nothing),
     };
     let (chunks, hashes) = hashes_of(path)?.ok_or_else(|| not_proved(None))?;
     let report = verify_against(&copy, chunks, hashes, JOBS, read, progress)?;
     if report.interrupted {
-        return Err(FailbackError::Interrupted);
+        return Err(BringError::Interrupted);
     }
     match report.matches() {
         true => Ok(length),
@@ -299,7 +244,7 @@ fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64,
 
 /// Removes what belonged to the old state of the database at the first server: logs, checkpoint, flush map, and the
 /// journal of the copy. Gives how many files there were besides that.
-fn tidy(source: &SourceConfig) -> Result<u32, FailbackError> {
+fn tidy(source: &SourceConfig) -> Result<u32, BringError> {
     let mut removed = remove_stream(&source.logs, &source.system, &source.base)?;
     removed += u32::from(remove(&source.database.with_extension("jfm"))?);
     remove(&TargetPaths::new(&source.database).journal)?;

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activate;
+mod bring;
 pub mod clock;
 pub mod config;
 mod copy;
@@ -28,6 +29,7 @@ pub mod state;
 pub mod status;
 pub mod truncate;
 
+pub use bring::BringError;
 pub use copy::{Copy, Pass};
 pub use error::StandbyError;
 pub use replay::{Replayer, Step};

@@ -16,33 +16,26 @@ mod logs;
 
 pub use logs::Owed;
 
+use crate::bring::{BringError, PATIENCE, bring, remove, remove_stream};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
 use crate::copy::database_header;
 use crate::error::{StandbyError, at};
 use crate::source::{Variables, is_address, logs_of, open_file};
-use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
-use edb_copy::{
-    CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, ReadPolicy, Reader, Source,
-    TargetPaths,
-};
+use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension};
+use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Reader, Source, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress};
-use ese_log::StreamFiles;
 use ese_replay::output::journal_path;
 use logs::Plan;
 use serde::Serialize;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
-/// A service lets go of a copy before its next pass.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the progress is written into the state.
 const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
@@ -63,32 +56,8 @@ pub struct Wish {
     pub variables: Variables,
 }
 
-/// Why a copy is not seeded.
-#[derive(Debug, Error)]
-pub enum SeedError {
-    /// Configuration or state stand against it, or a file of ours cannot be handled.
-    #[error(transparent)]
-    Standby(#[from] StandbyError),
-    /// The database cannot be copied.
-    #[error(transparent)]
-    Copy(#[from] CopyError),
-    /// It is not done, and nothing was changed.
-    #[error("{reason}")]
-    Refused {
-        /// Why not.
-        reason: String,
-        /// What to do.
-        advice: String,
-        /// The engine's error, where it has one.
-        jet: Option<JetError>,
-    },
-    /// It was interrupted; the same call goes on.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-fn refused(reason: impl Into<String>, advice: impl Into<String>) -> SeedError {
-    SeedError::Refused {
+fn refused(reason: impl Into<String>, advice: impl Into<String>) -> BringError {
+    BringError::Refused {
         reason: reason.into(),
         advice: advice.into(),
         jet: None,
@@ -121,7 +90,7 @@ pub fn seed(
     wish: &Wish,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, SeedError> {
+) -> Result<Report, BringError> {
     let state = StateFile::new(&configuration.state, config.file_name());
     let before = state.read()?;
     let from = place_of(config, &before, wish)?;
@@ -142,7 +111,7 @@ pub fn seed(
     let order = Order::give(&state, &before, &from, &source, wish, clock)?;
     let removed = order.clear(config, wish)?;
     let logs_taken = plan.take_logs(config, clock)?;
-    let database = order.copy(config, source, wish, progress)?;
+    let database = order.copy(config, &source, wish, progress)?;
     let suspended = order.end(&state, config, wish, clock)?;
     Ok(Report {
         name: config.name.clone(),
@@ -156,7 +125,7 @@ pub fn seed(
 }
 
 /// What is seeded from: what was wished, or what an interrupted seeding had begun with, or the source's own database.
-fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, SeedError> {
+fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, BringError> {
     if state.activation.is_some() {
         let problem = "was activated: its database is in use here; `scr failback` turns the replication round";
         let name = config.name.clone();
@@ -182,12 +151,12 @@ fn header_of(
     source: &Arc<dyn Source>,
     wish: &Wish,
     progress: &dyn Progress,
-) -> Result<DatabaseHeader, SeedError> {
+) -> Result<DatabaseHeader, BringError> {
     let most = source.stamp().length.min(HEADERS_MAX as u64);
     let mut reader = Reader::new(Arc::clone(source), wish.read.clone());
     let start = reader.read(0..most, Vec::new(), progress)?;
     if progress.should_stop() {
-        return Err(SeedError::Interrupted);
+        return Err(BringError::Interrupted);
     }
     if FileKind::detect(&start) != FileKind::Database {
         let reason = format!("{} is not a database", source.name());
@@ -195,7 +164,7 @@ fn header_of(
     }
     let copies = HeaderCopies::read(&start);
     let header = copies.good().map(|copy| copy.fields.clone());
-    header.ok_or_else(|| SeedError::Refused {
+    header.ok_or_else(|| BringError::Refused {
         reason: format!("{}: both copies of its header are damaged", source.name()),
         advice: "seed from another copy".into(),
         jet: Some(JetError::READ_VERIFY_FAILURE),
@@ -208,7 +177,7 @@ fn in_use(
     from: &Path,
     header: &DatabaseHeader,
     wish: &Wish,
-) -> Result<(), SeedError> {
+) -> Result<(), BringError> {
     let own = &config.source.database;
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let same = from == own || (!is_address(own) && canonical(from) == canonical(own));
@@ -217,7 +186,7 @@ fn in_use(
     if clean || recoverable {
         return Ok(());
     }
-    Err(SeedError::Refused {
+    Err(BringError::Refused {
         reason: format!(
             "{} is in the state {}: its server works on it, or did not shut it down",
             shown(from),
@@ -231,7 +200,7 @@ fn in_use(
 }
 
 /// A database at the target is replaced only if that was asked for.
-fn nothing_in_the_way(config: &CopyConfig, wish: &Wish) -> Result<(), SeedError> {
+fn nothing_in_the_way(config: &CopyConfig, wish: &Wish) -> Result<(), BringError> {
     let database = &config.target.database;
     if wish.delete_existing || !database.exists() {
         return Ok(());
@@ -259,7 +228,7 @@ impl Order {
         source: &Arc<dyn Source>,
         wish: &Wish,
         clock: &dyn Clock,
-    ) -> Result<Order, SeedError> {
+    ) -> Result<Order, BringError> {
         let goes_on = before.seeding.clone().filter(|seeding| {
             seeding.from == from && (seeding.delete_existing || !wish.delete_existing)
         });
@@ -287,7 +256,7 @@ impl Order {
     }
 
     /// Removes what an older copy left, once; gives how many files went.
-    fn clear(&self, config: &CopyConfig, wish: &Wish) -> Result<u32, SeedError> {
+    fn clear(&self, config: &CopyConfig, wish: &Wish) -> Result<u32, BringError> {
         for folder in [
             &config.target.logs,
             &config.target.system,
@@ -329,37 +298,21 @@ impl Order {
     fn copy(
         &self,
         config: &CopyConfig,
-        source: Arc<dyn Source>,
+        source: &Arc<dyn Source>,
         wish: &Wish,
         progress: &dyn Progress,
-    ) -> Result<CopyReport, SeedError> {
-        let target = &config.target.database;
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(at(folder))?;
-        }
+    ) -> Result<CopyReport, BringError> {
         let options = CopyOptions {
-            delta: target.exists(),
             allow_dirty: true,
             read: wish.read.clone(),
             ..CopyOptions::default()
         };
         let told = Told::new(&self.state, progress);
-        let open =
-            |options| FileCopy::open(Arc::clone(&source), &LocalDisk, target, options, &told);
-        let mut copy = match open(options.clone()) {
-            // What an interrupted seeding had brought is of another state of the source.
-            Err(CopyError::SourceChanged { .. }) => open(CopyOptions {
-                restart: true,
-                ..options
-            })?,
-            other => other?,
-        };
-        if !copy.run(&told)? {
+        let brought = bring(source, &config.target.database, options, &told);
+        if let Err(BringError::Interrupted) = brought {
             told.tell();
-            return Err(SeedError::Interrupted);
         }
-        copy.publish()?;
-        Ok(copy.report())
+        brought
     }
 
     /// Gives the copy back to the service.
@@ -369,7 +322,7 @@ impl Order {
         config: &CopyConfig,
         wish: &Wish,
         clock: &dyn Clock,
-    ) -> Result<bool, SeedError> {
+    ) -> Result<bool, BringError> {
         remove(&TargetPaths::new(&config.target.database).journal)?;
         let rest = wish.manual_resume.then(|| Suspension {
             since: clock.now(),
@@ -383,33 +336,6 @@ impl Order {
         })?;
         Ok(suspended)
     }
-}
-
-/// Removes a file; whether there was one.
-pub(crate) fn remove(path: &Path) -> Result<bool, StandbyError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(at(path)(error)),
-    }
-}
-
-/// Removes the files of one log stream: its logs in `logs`, its checkpoint in `system`. The newest logs go last, so that
-/// a kill leaves no hole.
-pub(crate) fn remove_stream(logs: &Path, system: &Path, base: &str) -> Result<u32, StandbyError> {
-    let mut removed = 0;
-    if let Ok(files) = StreamFiles::find(system, Some(base)) {
-        for file in &files.checkpoints {
-            removed += u32::from(remove(&file.path)?);
-        }
-    }
-    if let Ok(files) = StreamFiles::find(logs, Some(base)) {
-        for file in files.leftovers.iter().chain(files.in_order()) {
-            removed += u32::from(remove(&file.path)?);
-        }
-        sync_folder(logs).map_err(at(logs))?;
-    }
-    Ok(removed)
 }
 
 /// Progress that also stands in the state, for `scr status`.

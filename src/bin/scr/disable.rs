@@ -1,6 +1,6 @@
 //! `scr disable`: takes a copy out of the configuration, as Disable-StorageGroupCopy does. Its files stay.
 
-use crate::copies::{failure, load, state_of};
+use crate::copies::{failure, load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::config::{CopyConfig, remove_copy};
@@ -29,11 +29,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?
-        .clone();
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
     remove_copy(config, &copy.name).map_err(|error| failure(&error))?;
     let state = state_of(&configuration, &copy);
     let forgotten = state

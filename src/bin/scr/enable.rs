@@ -5,9 +5,10 @@ use crate::update::{answer, bring};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
 use serde::Serialize;
+use standby::BringError;
 use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy};
 use standby::lag::Lag;
-use standby::seed::{SeedError, Wish};
+use standby::seed::Wish;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -127,7 +128,7 @@ pub(crate) fn run(
     match seeded {
         None => Ok(Exit::Clean),
         Some(Ok(report)) => answer(&report, output),
-        Some(Err(SeedError::Interrupted)) => Ok(Exit::Interrupted),
+        Some(Err(BringError::Interrupted)) => Ok(Exit::Interrupted),
         Some(Err(_)) => Ok(Exit::Finding),
     }
 }

@@ -1,10 +1,9 @@
 //! `scr failback`: brings the database back to the first server, and sets the replication up anew.
 
-use crate::copies::{failure, load};
-use crate::update::not_copied;
+use crate::copies::{load_copy, not_brought};
 use console::{Exit, Failure, Output};
 use standby::clock::SystemClock;
-use standby::failback::{FailbackError, Report, Wish, failback};
+use standby::failback::{Report, Wish, failback};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -35,10 +34,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?;
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
     let wish = Wish {
         from: arguments.from.clone(),
         home: arguments.home,
@@ -47,32 +43,11 @@ pub(crate) fn run(
         ..Wish::default()
     };
     let bar = output.bar(0, &format!("Failing back {}", copy.name));
-    let done = failback(config, &configuration, copy, &wish, &SystemClock, &bar);
+    let done = failback(config, &configuration, &copy, &wish, &SystemClock, &bar);
     drop(bar);
-    let report = done.map_err(|error| not_back(&error))?;
+    let report = done.map_err(|error| not_brought(&error))?;
     output.answer("edbkit.scr-failback/1", &report, &Shown(&report))?;
     Ok(Exit::Clean)
-}
-
-fn not_back(error: &FailbackError) -> Failure {
-    let message = error.to_string();
-    match error {
-        FailbackError::Standby(error) => failure(error),
-        FailbackError::Copy(error) => not_copied(error),
-        FailbackError::Refused { advice, jet, .. } => {
-            let failure = Failure::new(Exit::Refused, message).advise(*advice);
-            match jet {
-                Some(jet) => failure.jet(*jet),
-                None => failure,
-            }
-        }
-        FailbackError::NotProved { .. } => Failure::new(Exit::Finding, message).advise(
-            "the disk or what is between loses data: do not mount it; the old logs are still there",
-        ),
-        FailbackError::Interrupted => {
-            Failure::new(Exit::Interrupted, message).advise("the same command goes on")
-        }
-    }
 }
 
 struct Shown<'a>(&'a Report);

@@ -1,10 +1,11 @@
 //! `scr suspend` and `scr resume`: orders that stand in the state, whether a service runs or not.
 
-use crate::copies::{failure, load, state_of, statuses};
+use crate::copies::{failure, load_copy, state_of, statuses};
 use console::{Exit, Failure, Output};
 use jiff::Timestamp;
 use standby::activate::take_back;
-use standby::state::{State, Suspension};
+use standby::config::{Configuration, CopyConfig};
+use standby::state::Suspension;
 use std::path::Path;
 
 /// Let a copy rest (Suspend-StorageGroupCopy): nothing is shipped or replayed until it is resumed
@@ -30,13 +31,14 @@ pub(crate) fn suspend(
     arguments: &Suspend,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
     let order = Suspension {
         since: Timestamp::now(),
         comment: arguments.comment.clone(),
     };
-    change(config, &arguments.name, output, |state| {
-        state.suspended = Some(order);
-    })
+    let changed = state_of(&configuration, &copy).update(|state| state.suspended = Some(order));
+    changed.map_err(|error| failure(&error))?;
+    show(&configuration, copy, output)
 }
 
 /// Runs `scr resume`.
@@ -45,29 +47,25 @@ pub(crate) fn resume(
     arguments: &Resume,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?;
-    take_back(&state_of(&configuration, copy)).map_err(|error| failure(&error))?;
-    change(config, &arguments.name, output, |state| {
-        state.suspended = None;
-        state.trouble = None;
-        state.replay_trouble = None;
-    })
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
+    let state = state_of(&configuration, &copy);
+    let changed = take_back(&state).and_then(|()| {
+        state.update(|state| {
+            state.suspended = None;
+            state.trouble = None;
+            state.replay_trouble = None;
+        })
+    });
+    changed.map_err(|error| failure(&error))?;
+    show(&configuration, copy, output)
 }
 
-fn change(
-    config: &Path,
-    name: &str,
+fn show(
+    configuration: &Configuration,
+    copy: CopyConfig,
     output: &mut Output,
-    change: impl FnOnce(&mut State),
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration.copy(name).map_err(|error| failure(&error))?;
-    let changed = state_of(&configuration, copy).update(change);
-    changed.map_err(|error| failure(&error))?;
-    for status in statuses(&configuration, &[name.to_owned()])? {
+    for status in statuses(configuration, &[copy.name])? {
         output.answer("edbkit.scr-status/1", &status, &status)?;
     }
     Ok(Exit::Clean)

@@ -1,6 +1,6 @@
 //! `scr restore`: activates a copy, as Restore-StorageGroupCopy does, up to a database that can be mounted.
 
-use crate::copies::{failure, load, logs_of};
+use crate::copies::{failure, load_copy, logs_of};
 use console::{Exit, Failure, Output};
 use ese_format::JetError;
 use ese_replay::output::OutputError;
@@ -39,21 +39,18 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?;
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
     let wish = Wish {
         force: arguments.force,
         try_source: arguments.try_source,
         to: arguments.to.clone(),
         threads: output.threads(),
     };
-    let source = logs_of(&configuration, copy);
+    let source = logs_of(&configuration, &copy);
     let bar = output.bar(0, &format!("Activating {}", copy.name));
     let result = match arguments.dry_run {
-        true => preview(&configuration, copy, &*source, &wish, &SystemClock, &bar),
-        false => activate(&configuration, copy, source, &wish, &SystemClock, &bar),
+        true => preview(&configuration, &copy, &*source, &wish, &SystemClock, &bar),
+        false => activate(&configuration, &copy, source, &wish, &SystemClock, &bar),
     };
     drop(bar);
     let report = match result {

@@ -1,6 +1,6 @@
 //! `scr runbook`: the complete procedure of a failover or failback, with the names of this installation.
 
-use crate::copies::{failure, load, state_of};
+use crate::copies::{failure, load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::runbook::{Facts, Runbook, failback, failover};
@@ -100,11 +100,8 @@ pub(crate) fn run(
 }
 
 fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?;
-    let state = state_of(&configuration, copy)
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
+    let state = state_of(&configuration, &copy)
         .read()
         .map_err(|error| failure(&error))?;
     let activated = state.activation.map(|activation| activation.database);
@@ -130,6 +127,6 @@ fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
         database,
         source_lost: arguments.source_lost,
         map: arguments.map,
-        copy: copy.clone(),
+        copy,
     })
 }

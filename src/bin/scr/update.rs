@@ -1,11 +1,12 @@
 //! `scr update`: seeds or reseeds a copy, as Update-StorageGroupCopy does.
 
-use crate::copies::{failure, load, variable};
+use crate::copies::{load_copy, not_brought, variable};
 use console::{Exit, Failure, Output};
-use edb_copy::{CopyError, ReadPolicy};
+use edb_copy::ReadPolicy;
+use standby::BringError;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::seed::{Report, SeedError, Wish, seed};
+use standby::seed::{Report, Wish, seed};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -41,10 +42,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let configuration = load(config)?;
-    let copy = configuration
-        .copy(&arguments.name)
-        .map_err(|error| failure(&error))?;
+    let (configuration, copy) = load_copy(config, &arguments.name)?;
     let wish = Wish {
         from: arguments.from.clone(),
         delete_existing: arguments.delete_existing_files,
@@ -56,7 +54,7 @@ pub(crate) fn run(
         },
         variables: variable,
     };
-    let report = bring(&configuration, copy, &wish, output).map_err(|error| not_seeded(&error))?;
+    let report = bring(&configuration, &copy, &wish, output).map_err(|error| not_seeded(&error))?;
     answer(&report, output)
 }
 
@@ -66,7 +64,7 @@ pub(crate) fn bring(
     copy: &CopyConfig,
     wish: &Wish,
     output: &Output,
-) -> Result<Report, SeedError> {
+) -> Result<Report, BringError> {
     let bar = output.bar(0, &format!("Seeding {}", copy.name));
     seed(configuration, copy, wish, &SystemClock, &bar)
 }
@@ -80,47 +78,11 @@ pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failu
     Ok(Exit::Clean)
 }
 
-fn not_seeded(error: &SeedError) -> Failure {
+fn not_seeded(error: &BringError) -> Failure {
     match error {
-        SeedError::Standby(error) => failure(error),
-        SeedError::Copy(error) => not_copied(error),
-        SeedError::Refused {
-            reason,
-            advice,
-            jet,
-        } => {
-            let failure = Failure::new(Exit::Refused, reason).advise(advice);
-            match jet {
-                Some(jet) => failure.jet(*jet),
-                None => failure,
-            }
-        }
-        SeedError::Interrupted => Failure::new(Exit::Interrupted, "the seeding was interrupted")
+        BringError::Interrupted => Failure::new(Exit::Interrupted, "the seeding was interrupted")
             .advise("the same command goes on; until then the copy is not served"),
-    }
-}
-
-/// A database that could not be copied, for seeding and failback.
-pub(crate) fn not_copied(error: &CopyError) -> Failure {
-    let (exit, advice) = match error {
-        CopyError::Read { .. } | CopyError::Source { .. } | CopyError::Target { .. } => (
-            Exit::Io,
-            "what has arrived is kept: the same command goes on when that is mended",
-        ),
-        CopyError::BadPages { .. } => (
-            Exit::Finding,
-            "take another copy of the database while there is one",
-        ),
-        CopyError::SourceChanged { .. } => (
-            Exit::Refused,
-            "somebody writes to it: dismount it, and run the same command again",
-        ),
-        _ => (Exit::Refused, "`edbcopy status` tells what lies there"),
-    };
-    let failure = Failure::new(exit, error.to_string()).advise(advice);
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
+        error => not_brought(error),
     }
 }
 

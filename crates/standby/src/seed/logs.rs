@@ -3,7 +3,8 @@
 //! Every one must be had before anything is changed. Shipping brings those that are closed at the source; those that lie
 //! only beside the seed are inspected and taken; one that is still the current log of the source stays there, and is owed.
 
-use super::{SeedError, Wish, shown};
+use super::{Wish, shown};
+use crate::bring::BringError;
 use crate::clock::Clock;
 use crate::config::CopyConfig;
 use crate::copy::{following, listing_of};
@@ -78,7 +79,7 @@ impl Plan {
         header: &DatabaseHeader,
         logs: &dyn LogSource,
         wish: &Wish,
-    ) -> Result<Plan, SeedError> {
+    ) -> Result<Plan, BringError> {
         let listing = logs.list().ok();
         same_stream(config, header, listing.as_ref(), logs)?;
         let dirty = header.state.needs_recovery();
@@ -114,7 +115,7 @@ impl Plan {
         &self,
         config: &CopyConfig,
         clock: &dyn Clock,
-    ) -> Result<u32, SeedError> {
+    ) -> Result<u32, BringError> {
         let mut before: Option<Link> = None;
         for (generation, path) in &self.beside {
             let follows = |link: &Link| following(link.generation) == *generation;
@@ -152,7 +153,7 @@ impl Places {
         from: &Path,
         source: Option<Listing>,
         wish: &Wish,
-    ) -> Result<Places, SeedError> {
+    ) -> Result<Places, BringError> {
         let here = match wish.delete_existing || !config.target.logs.exists() {
             true => None,
             false => Some(listing_of(config)?),
@@ -188,8 +189,8 @@ impl Places {
     }
 }
 
-fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generation) -> SeedError {
-    SeedError::Refused {
+fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generation) -> BringError {
+    BringError::Refused {
         reason: format!(
             "{} needs the log generations {first} to {last} ({first:#x} to {last:#x}), and {gone} ({gone:#x}) is neither at \
              the source nor beside it",
@@ -206,12 +207,12 @@ fn take_log(
     path: &Path,
     expected: Expected<'_>,
     clock: &dyn Clock,
-) -> Result<Link, SeedError> {
+) -> Result<Link, BringError> {
     let name = path.file_name().unwrap_or_default();
     let logs = &config.target.logs;
     let (raw, log) = (config.target.inspector().join(name), logs.join(name));
     fs::copy(path, &raw).map_err(at(&raw))?;
-    let link = inspect(&raw, expected).map_err(|rejection| SeedError::Refused {
+    let link = inspect(&raw, expected).map_err(|rejection| BringError::Refused {
         reason: format!("{}: {rejection}", path.display()),
         advice: "the seed cannot be brought forward without this log".into(),
         jet: Some(rejection.jet()),
@@ -235,7 +236,7 @@ fn same_stream(
     header: &DatabaseHeader,
     listing: Option<&Listing>,
     logs: &dyn LogSource,
-) -> Result<(), SeedError> {
+) -> Result<(), BringError> {
     let Some(listing) = listing else {
         return Ok(());
     };
@@ -244,7 +245,7 @@ fn same_stream(
     let stream = current.or_else(|| Some(named()?.signature));
     match stream {
         Some(stream) if !header.log_signature.is_null() && stream != header.log_signature => {
-            Err(SeedError::Refused {
+            Err(BringError::Refused {
                 reason: format!(
                     "the database belongs to another log stream than {}: {}, not {stream}",
                     shown(&config.source.logs),

@@ -1,0 +1,105 @@
+//! Bringing a database to its place, by `edb-copy` beneath: what seeding and failback have in common.
+
+use crate::error::{StandbyError, at};
+use crate::state::sync_folder;
+use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
+use ese_format::{JetError, Progress};
+use ese_log::StreamFiles;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// A service lets go of a copy before its next pass.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a database is not brought to its place.
+#[derive(Debug, Error)]
+pub enum BringError {
+    /// Configuration or state stand against it, or a file of ours cannot be handled.
+    #[error(transparent)]
+    Standby(#[from] StandbyError),
+    /// The database cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// It is not done, and nothing was changed.
+    #[error("{reason}")]
+    Refused {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        advice: String,
+        /// The engine's error, where it has one.
+        jet: Option<JetError>,
+    },
+    /// What was read back at the first server is not what was written. Its old logs are still there.
+    #[error("{}: what was read back is not what was written, first at offset {:#x}", path.display(), first.offset)]
+    NotProved {
+        /// The database at the first server.
+        path: PathBuf,
+        /// The first place.
+        first: Mismatch,
+    },
+    /// It was interrupted; the same call goes on.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Copies a database to `to`, or goes on with that; an older one there is brought up to date by pages that differ.
+pub(crate) fn bring(
+    source: &Arc<dyn Source>,
+    to: &Path,
+    options: CopyOptions,
+    progress: &dyn Progress,
+) -> Result<CopyReport, BringError> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(at(folder))?;
+    }
+    let options = CopyOptions {
+        delta: to.exists(),
+        ..options
+    };
+    let open = |options| FileCopy::open(Arc::clone(source), &LocalDisk, to, options, progress);
+    let mut copy = match open(options.clone()) {
+        // What an interrupted call had brought is of another state of the source.
+        Err(CopyError::SourceChanged { .. }) => open(CopyOptions {
+            restart: true,
+            ..options
+        })?,
+        other => other?,
+    };
+    if !copy.run(progress)? {
+        return Err(BringError::Interrupted);
+    }
+    copy.publish()?;
+    Ok(copy.report())
+}
+
+/// Removes a file; whether there was one.
+pub(crate) fn remove(path: &Path) -> Result<bool, StandbyError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+/// Removes the files of one log stream: its logs in `logs`, its checkpoint in `system`. The newest logs go last, so that
+/// a kill leaves no hole.
+pub(crate) fn remove_stream(logs: &Path, system: &Path, base: &str) -> Result<u32, StandbyError> {
+    let mut removed = 0;
+    if let Ok(files) = StreamFiles::find(system, Some(base)) {
+        for file in &files.checkpoints {
+            removed += u32::from(remove(&file.path)?);
+        }
+    }
+    if let Ok(files) = StreamFiles::find(logs, Some(base)) {
+        for file in files.leftovers.iter().chain(files.in_order()) {
+            removed += u32::from(remove(&file.path)?);
+        }
+        sync_folder(logs).map_err(at(logs))?;
+    }
+    Ok(removed)
+}
