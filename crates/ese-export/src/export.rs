@@ -1,4 +1,7 @@
-//! The export itself: tables in parallel, rows one by one.
+//! The export itself: tables in parallel, and rows of a large table in parallel, too.
+//!
+//! A thread for each table that is under way reads its leaves and writes its file; in between, a pool of threads makes text
+//! of its rows, some at a time ([`Part`]). Parquet takes rows one by one.
 
 use crate::blobs::Blobs;
 use crate::cell::{Cell, Kept, Problem, hex};
@@ -8,24 +11,35 @@ use crate::manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
 use crate::names::FileNames;
 use crate::sink::Sink;
 use crate::view::Views;
-use crate::writer::{self, TableWriter};
+use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
-use ese_db::rows::Fields;
+use ese_db::rows::{Fields, Rows};
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader, Value};
-use ese_format::Progress;
+use ese_format::{Pgno, Progress};
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 /// The usual longest value inside a table file: memory stays small whatever the database holds.
 pub const INLINE_LIMIT: usize = 256 << 10;
 
 /// Tables that are exported at the same time at most: each has buffers of its own.
 const TABLES_AT_ONCE: usize = 8;
+/// Rows that one thread makes text of at a time.
+const PART_ROWS: usize = 64;
+/// Parts of a table under way for each thread, at most.
+const PARTS: usize = 4;
+/// Pages of a table in memory for each thread, at most.
+const PAGES: usize = 16;
+/// Bytes of text after which a part ends early: a few rows with long values can be as much as thousands without.
+const PART_BYTES: usize = 256 << 10;
 
 /// What to export, and how.
 #[derive(Debug, Clone)]
@@ -68,6 +82,7 @@ pub fn export(
         .map(|table| (table, names.give(&table.name, options.format.extension())))
         .collect();
     let blobs = Blobs::new(&options.to);
+    let threads = rayon::current_num_threads();
     let shared = Shared {
         db,
         options,
@@ -75,15 +90,17 @@ pub fn export(
         blobs: &blobs,
         problems: Mutex::new(None),
         progress,
+        threads,
+        pool: match threads {
+            0 | 1 => None,
+            _ => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()?,
+            ),
+        },
     };
-    let threads = rayon::current_num_threads().min(TABLES_AT_ONCE);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?;
-    let one_table = |(table, file)| shared.table(table, file);
-    let entries: Result<Vec<TableEntry>, ExportError> =
-        pool.install(|| jobs.into_par_iter().map(one_table).collect());
-    let entries = entries?;
+    let entries = shared.tables(jobs)?;
     if let Some(problems) = shared
         .problems
         .into_inner()
@@ -124,7 +141,7 @@ fn prepare(options: &Options) -> Result<(), ExportError> {
     // What a former export left must not be taken for this one's.
     for name in ["manifest.json", "problems.jsonl"] {
         match fs::remove_file(options.to.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
         }
     }
@@ -139,22 +156,56 @@ struct Shared<'e> {
     blobs: &'e Blobs,
     problems: Mutex<Option<Sink>>,
     progress: &'e dyn Progress,
+    threads: usize,
+    /// Makes text of rows; none where there is one thread for everything.
+    pool: Option<ThreadPool>,
 }
 
 impl Shared<'_> {
+    /// Exports tables, some at a time. The first error ends it.
+    ///
+    /// These threads are none of a pool: one that waits for the rows of its table must not begin another table meanwhile.
+    fn tables(&self, jobs: Vec<(&Table, String)>) -> Result<Vec<TableEntry>, ExportError> {
+        let threads = self.threads.clamp(1, TABLES_AT_ONCE).min(jobs.len());
+        let queue = Mutex::new(jobs.into_iter().enumerate());
+        let failed = AtomicBool::new(false);
+        let work = || {
+            let mut entries = Vec::new();
+            while !failed.load(Ordering::Relaxed) {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((number, (table, file))) = next else {
+                    break;
+                };
+                let entry = self.table(table, file);
+                failed.fetch_or(entry.is_err(), Ordering::Relaxed);
+                entries.push((number, entry));
+            }
+            entries
+        };
+        let mut entries = thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let entries = workers.into_iter().flat_map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            entries.collect::<Vec<_>>()
+        });
+        entries.sort_by_key(|(number, _)| *number);
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
     fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
         let columns = layout::columns(table, self.views, self.options.deleted);
         let path = self.options.to.join(&file);
-        let mut writer = writer::create(self.options.format, &path, &columns)?;
-        let mut job = Job {
+        let mut writer = TableWriter::create(self.options.format, &path, &columns)?;
+        let job = Job {
             shared: self,
+            table,
             path: &path,
             columns: &columns,
-            rows: 0,
-            deleted: 0,
-            losses: Losses::default(),
         };
-        job.rows(table, writer.as_mut())?;
+        let tally = job.rows(&mut writer)?;
         let (bytes, sha256) = writer.finish()?;
         Ok(TableEntry {
             name: table.name.clone(),
@@ -162,23 +213,26 @@ impl Shared<'_> {
             file,
             bytes,
             sha256,
-            rows: job.rows,
-            deleted_rows: job.deleted,
-            losses: job.losses,
+            rows: tally.rows,
+            deleted_rows: tally.deleted,
+            losses: tally.losses,
             columns: columns.iter().map(column_entry).collect(),
         })
     }
 
-    fn problem(&self, line: &ProblemLine<'_>) -> Result<(), ExportError> {
+    /// Adds lines to the file of problems.
+    fn report(&self, lines: &[u8]) -> Result<(), ExportError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
         let path = self.options.to.join("problems.jsonl");
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let sink = match problems.as_mut() {
             Some(sink) => sink,
             None => problems.insert(Sink::create(&path)?),
         };
-        let fail = |error| ExportError::write(&path, error);
-        serde_json::to_writer(&mut *sink, line).map_err(|error| fail(error.into()))?;
-        sink.write_all(b"\n").map_err(fail)
+        sink.write_all(lines)
+            .map_err(|error| ExportError::write(&path, error))
     }
 }
 
@@ -198,47 +252,174 @@ struct ProblemLine<'p> {
     file: Option<&'p str>,
 }
 
-/// One table under way.
-struct Job<'j> {
-    shared: &'j Shared<'j>,
-    path: &'j Path,
-    columns: &'j [OutColumn<'j>],
+/// What became of rows.
+#[derive(Default)]
+struct Tally {
     rows: u64,
     deleted: u64,
     losses: Losses,
+    /// Lines of `problems.jsonl`.
+    problems: Vec<u8>,
 }
 
-impl Job<'_> {
-    fn rows(&mut self, table: &Table, writer: &mut dyn TableWriter) -> Result<(), ExportError> {
-        let reader = TableReader::new(self.shared.db, table);
-        let mut rows = match self.shared.options.deleted {
-            true => reader.rows_with_deleted(),
-            false => reader.rows(),
-        };
-        let page_bytes = u64::from(self.shared.db.page_size().bytes());
-        let mut page = None;
-        for row in &mut rows {
-            if page != Some(row.place().0) {
-                page = Some(row.place().0);
-                self.shared.progress.advance(page_bytes);
-                if self.shared.progress.should_stop() {
+impl Tally {
+    fn add(&mut self, part: Tally) {
+        self.rows += part.rows;
+        self.deleted += part.deleted;
+        self.losses.add(&part.losses);
+        self.problems.extend(part.problems);
+    }
+}
+
+/// The first rows of some as text.
+struct Part {
+    text: Vec<u8>,
+    taken: usize,
+    tally: Tally,
+}
+
+/// The rows of a table, some at a time.
+struct Batches<'r> {
+    rows: Rows<'r>,
+    page: Option<Pgno>,
+}
+
+impl<'r> Batches<'r> {
+    /// The next rows; none at the end.
+    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row<'r>>, ExportError> {
+        let page_bytes = u64::from(shared.db.page_size().bytes());
+        let threads = shared.threads.max(1);
+        let (mut batch, mut pages) = (Vec::new(), 0);
+        while batch.len() < PART_ROWS * PARTS * threads && pages <= PAGES * threads {
+            let Some(row) = self.rows.next() else { break };
+            if self.page != Some(row.place().0) {
+                self.page = Some(row.place().0);
+                pages += 1;
+                shared.progress.advance(page_bytes);
+                if shared.progress.should_stop() {
                     return Err(ExportError::Stopped);
                 }
             }
-            self.row(table, &row, writer)?;
+            batch.push(row);
         }
-        self.losses.add(rows.losses());
+        Ok(batch)
+    }
+}
+
+/// One table under way.
+struct Job<'j> {
+    shared: &'j Shared<'j>,
+    table: &'j Table,
+    path: &'j Path,
+    columns: &'j [OutColumn<'j>],
+}
+
+impl Job<'_> {
+    fn rows(&self, writer: &mut TableWriter) -> Result<Tally, ExportError> {
+        let reader = TableReader::new(self.shared.db, self.table);
+        let mut batches = Batches {
+            rows: match self.shared.options.deleted {
+                true => reader.rows_with_deleted(),
+                false => reader.rows(),
+            },
+            page: None,
+        };
+        let mut tally = Tally::default();
+        let mut batch = batches.next(self.shared)?;
+        while !batch.is_empty() {
+            batch = match writer {
+                TableWriter::Text(table) => {
+                    let (parts, next) = self.parts(&batch, table, &mut batches)?;
+                    for (rows, part) in batch.chunks(PART_ROWS).zip(parts) {
+                        self.append(rows, part, table, &mut tally)?;
+                    }
+                    next
+                }
+                TableWriter::Parquet(table) => {
+                    for row in &batch {
+                        self.row(row, &mut tally, |cells| table.row(cells))?;
+                    }
+                    batches.next(self.shared)?
+                }
+            };
+            self.shared.report(&tally.problems)?;
+            tally.problems.clear();
+        }
+        tally.losses.add(batches.rows.losses());
+        Ok(tally)
+    }
+
+    /// The text of `batch`, and the next one, which is read meanwhile.
+    fn parts<'r>(
+        &self,
+        batch: &[Row<'r>],
+        table: &TextTable,
+        batches: &mut Batches<'r>,
+    ) -> Result<(Vec<Part>, Vec<Row<'r>>), ExportError> {
+        let part = |rows| self.part(rows, table);
+        let pool = self.shared.pool.as_ref();
+        let Some(pool) = pool.filter(|_| batch.len() > PART_ROWS) else {
+            let parts: Result<_, _> = batch.chunks(PART_ROWS).map(part).collect();
+            return Ok((parts?, batches.next(self.shared)?));
+        };
+        let mut parts = Ok(Vec::new());
+        let next = pool.in_place_scope(|scope| {
+            scope.spawn(|_| parts = batch.par_chunks(PART_ROWS).map(part).collect());
+            batches.next(self.shared)
+        });
+        Ok((parts?, next?))
+    }
+
+    fn part(&self, rows: &[Row<'_>], table: &TextTable) -> Result<Part, ExportError> {
+        let (mut text, mut tally) = (table.text(), Tally::default());
+        let mut taken = 0;
+        for row in rows {
+            if text.length() + tally.problems.len() > PART_BYTES {
+                break;
+            }
+            self.row(row, &mut tally, |cells| text.row(cells))?;
+            taken += 1;
+        }
+        Ok(Part {
+            text: text.finish().map_err(|error| self.fail(error))?,
+            taken,
+            tally,
+        })
+    }
+
+    /// Writes the text of `rows`, and one by one those that it was too long to hold.
+    fn append(
+        &self,
+        rows: &[Row<'_>],
+        part: Part,
+        table: &mut TextTable,
+        tally: &mut Tally,
+    ) -> Result<(), ExportError> {
+        let taken = part.taken;
+        let mut add = |part: Part, table: &mut TextTable| {
+            tally.add(part.tally);
+            table.append(&part.text).map_err(|error| self.fail(error))
+        };
+        add(part, table)?;
+        for row in &rows[taken..] {
+            add(self.part(std::slice::from_ref(row), table)?, table)?;
+        }
         Ok(())
     }
 
+    fn fail(&self, error: io::Error) -> ExportError {
+        ExportError::write(self.path, error)
+    }
+
+    /// Gives the cells of a row to `write`.
     fn row(
-        &mut self,
-        table: &Table,
+        &self,
         row: &Row<'_>,
-        writer: &mut dyn TableWriter,
+        tally: &mut Tally,
+        write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
     ) -> Result<(), ExportError> {
         let Ok(fields) = row.fields() else {
-            self.losses.rows += 1;
+            tally.losses.rows += 1;
             return Ok(());
         };
         let fetched = self.fetch(&fields)?;
@@ -254,7 +435,7 @@ impl Job<'_> {
                     (value, file) = (&fetched.value, &fetched.file);
                     let cell = Cell::of(value, &mut problems);
                     for problem in fetched.problems.iter().chain(&problems) {
-                        self.report(table, row, &fields.key(), &source.name, problem)?;
+                        self.problem(row, &fields.key(), &source.name, problem, tally);
                     }
                     problems.clear();
                     cell
@@ -265,11 +446,9 @@ impl Job<'_> {
             };
             cells.push(cell);
         }
-        writer
-            .row(&cells)
-            .map_err(|error| ExportError::write(self.path, error))?;
-        self.rows += 1;
-        self.deleted += u64::from(fields.is_deleted());
+        write(&cells).map_err(|error| self.fail(error))?;
+        tally.rows += 1;
+        tally.deleted += u64::from(fields.is_deleted());
         Ok(())
     }
 
@@ -292,22 +471,22 @@ impl Job<'_> {
         Ok(fetched)
     }
 
-    fn report(
-        &mut self,
-        table: &Table,
+    fn problem(
+        &self,
         row: &Row<'_>,
         key: &[u8],
         column: &str,
         problem: &Problem,
-    ) -> Result<(), ExportError> {
-        self.losses.values += 1;
+        tally: &mut Tally,
+    ) {
+        tally.losses.values += 1;
         let (page, line) = row.place();
         let (bytes, file) = match &problem.kept {
             Kept::Bytes(bytes) => (Some(hex(bytes)), None),
             Kept::File(name) => (None, Some(name.as_str())),
         };
-        self.shared.problem(&ProblemLine {
-            table: &table.name,
+        let line = ProblemLine {
+            table: &self.table.name,
             column,
             page: page.0,
             line,
@@ -315,7 +494,10 @@ impl Job<'_> {
             reason: &problem.reason,
             bytes,
             file,
-        })
+        };
+        let written = serde_json::to_writer(&mut tally.problems, &line);
+        debug_assert!(written.is_ok(), "memory takes everything");
+        tally.problems.push(b'\n');
     }
 }
 

@@ -3,9 +3,11 @@
 mod csv;
 mod jsonl;
 mod parquet;
+mod text;
 
+use self::parquet::ParquetTable;
+pub(crate) use self::text::TextTable;
 use crate::ExportError;
-use crate::cell::Cell;
 use crate::layout::OutColumn;
 use crate::sink::Sink;
 use serde::Serialize;
@@ -35,25 +37,38 @@ impl Format {
 }
 
 /// Writes the rows of one table.
-pub(crate) trait TableWriter {
-    /// Writes one row: a cell for each column, of the column's kind.
-    fn row(&mut self, cells: &[Cell<'_>]) -> std::io::Result<()>;
-
-    /// Ends the file: its length and hash.
-    fn finish(self: Box<Self>) -> Result<(u64, String), ExportError>;
+pub(crate) enum TableWriter {
+    /// A text format: rows become text on any thread, and the text is put together in order.
+    Text(TextTable),
+    /// One row after the other.
+    Parquet(Box<ParquetTable>),
 }
 
-/// A writer of `format` for a table with these columns.
-pub(crate) fn create<'t>(
-    format: Format,
-    path: &Path,
-    columns: &'t [OutColumn<'t>],
-) -> Result<Box<dyn TableWriter + 't>, ExportError> {
-    let sink = Sink::create(path)?;
-    let fail = |error| ExportError::write(path, error);
-    Ok(match format {
-        Format::Csv => Box::new(csv::CsvWriter::new(sink, columns).map_err(fail)?),
-        Format::Jsonl => Box::new(jsonl::JsonlWriter::new(sink, columns)),
-        Format::Parquet => Box::new(parquet::ParquetTable::new(path, sink, columns).map_err(fail)?),
-    })
+impl TableWriter {
+    /// A writer of `format` for a table with these columns.
+    pub(crate) fn create(
+        format: Format,
+        path: &Path,
+        columns: &[OutColumn<'_>],
+    ) -> Result<Self, ExportError> {
+        let sink = Sink::create(path)?;
+        let fail = |error| ExportError::write(path, error);
+        Ok(match format {
+            Format::Csv | Format::Jsonl => {
+                TableWriter::Text(TextTable::new(format, sink, columns).map_err(fail)?)
+            }
+            Format::Parquet => {
+                let table = ParquetTable::new(path, sink, columns).map_err(fail)?;
+                TableWriter::Parquet(Box::new(table))
+            }
+        })
+    }
+
+    /// Ends the file: its length and hash.
+    pub(crate) fn finish(self) -> Result<(u64, String), ExportError> {
+        match self {
+            TableWriter::Text(table) => table.finish(),
+            TableWriter::Parquet(table) => table.finish(),
+        }
+    }
 }

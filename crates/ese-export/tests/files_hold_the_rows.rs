@@ -36,6 +36,31 @@ fn run(database: &Path, options: &Options) -> Manifest {
     export(&db, source, options, &()).unwrap()
 }
 
+#[test]
+fn any_number_of_threads_writes_the_same_files() {
+    let name = "big-p8k";
+    let set = fixtures::engine_set(name).unwrap_or_else(|| fixtures::testdata_set("crash-p8k"));
+    let hashes = |threads, format| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            inline_limit: 4096,
+            ..options(folder.path(), format)
+        };
+        let database = set.join("recovered/db.edb");
+        let export = || run(&database, &options);
+        let manifest = pool.build().unwrap().install(export);
+        assert!(manifest.rows > 64 && manifest.blob_files > 0);
+        let tables = manifest.tables.into_iter();
+        tables
+            .map(|table| (table.name, table.sha256))
+            .collect::<Vec<_>>()
+    };
+    for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+        assert_eq!(hashes(1, format), hashes(5, format));
+    }
+}
+
 /// The rows of a table file as JSON objects without nulls.
 fn rows(path: &Path, format: Format, columns: &[&Column]) -> Vec<Map<String, Json>> {
     match format {

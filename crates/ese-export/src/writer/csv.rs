@@ -1,49 +1,46 @@
 //! Comma-separated values.
 
-use super::TableWriter;
 use super::jsonl::write_json;
-use crate::ExportError;
 use crate::cell::{Cell, hex, rfc3339};
 use crate::layout::{Kind, OutColumn};
-use crate::sink::Sink;
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Write};
 
-pub(super) struct CsvWriter {
-    writer: csv::Writer<Sink>,
+/// Kind of each column, and whether it holds lists.
+pub(crate) struct CsvRows {
     columns: Vec<(Kind, bool)>,
 }
 
-impl CsvWriter {
-    pub(super) fn new(sink: Sink, columns: &[OutColumn<'_>]) -> io::Result<Self> {
-        let mut writer = csv::Writer::from_writer(sink);
+impl CsvRows {
+    /// Writes the line of names.
+    pub(super) fn begin(out: &mut dyn Write, columns: &[OutColumn<'_>]) -> io::Result<Self> {
         if !columns.is_empty() {
-            writer.write_record(columns.iter().map(|column| &column.name))?;
+            let mut names = csv::Writer::from_writer(out);
+            names.write_record(columns.iter().map(|column| &column.name))?;
+            names.flush()?;
         }
-        Ok(CsvWriter {
-            writer,
-            columns: columns
-                .iter()
-                .map(|column| (column.kind, column.list))
-                .collect(),
+        let columns = columns.iter().map(|column| (column.kind, column.list));
+        Ok(CsvRows {
+            columns: columns.collect(),
         })
     }
-}
 
-impl TableWriter for CsvWriter {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
-        for (cell, (kind, list)) in cells.iter().zip(&self.columns) {
-            self.writer
-                .write_field(field(cell, *kind, *list).as_bytes())?;
-        }
-        self.writer.write_record(None::<&[u8]>)?;
-        Ok(())
+    /// Text without rows.
+    pub(super) fn text() -> csv::Writer<Vec<u8>> {
+        csv::Writer::from_writer(Vec::new())
     }
 
-    fn finish(self: Box<Self>) -> Result<(u64, String), ExportError> {
-        let sink = self.writer.into_inner();
-        let sink = sink.map_err(|error| ExportError::write("", error.into_error()))?;
-        sink.finish()
+    /// Adds a row to `text`.
+    pub(super) fn row(
+        &self,
+        cells: &[Cell<'_>],
+        text: &mut csv::Writer<Vec<u8>>,
+    ) -> io::Result<()> {
+        for (cell, (kind, list)) in cells.iter().zip(&self.columns) {
+            text.write_field(field(cell, *kind, *list).as_bytes())?;
+        }
+        text.write_record(None::<&[u8]>)?;
+        Ok(())
     }
 }
 

@@ -1,63 +1,49 @@
 //! One JSON object per line, written straight from the cells.
 
-use super::TableWriter;
-use crate::ExportError;
 use crate::cell::{Cell, rfc3339, write_hex};
 use crate::layout::{Kind, OutColumn};
-use crate::sink::Sink;
-use std::io::{self, Write};
+use std::io::Write;
 
-pub(super) struct JsonlWriter {
-    sink: Sink,
-    /// Each column's name as JSON with its colon, and its kind.
+/// Each column's name as JSON with its colon, its kind, and whether it holds lists.
+pub(crate) struct JsonlRows {
     columns: Vec<(Vec<u8>, Kind, bool)>,
-    line: Vec<u8>,
 }
 
-impl JsonlWriter {
-    pub(super) fn new(sink: Sink, columns: &[OutColumn<'_>]) -> Self {
+impl JsonlRows {
+    pub(super) fn new(columns: &[OutColumn<'_>]) -> Self {
         let columns = columns.iter().map(|column| {
             let mut name = Vec::new();
             write_text(&mut name, &column.name);
             name.push(b':');
             (name, column.kind, column.list)
         });
-        JsonlWriter {
-            sink,
+        JsonlRows {
             columns: columns.collect(),
-            line: Vec::new(),
         }
     }
-}
 
-impl TableWriter for JsonlWriter {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
-        self.line.clear();
-        self.line.push(b'{');
+    /// Adds a row to `text`.
+    pub(super) fn row(&self, cells: &[Cell<'_>], text: &mut Vec<u8>) {
+        text.push(b'{');
+        let begun = text.len();
         for (cell, (name, kind, list)) in cells.iter().zip(&self.columns) {
             if *cell == Cell::Null {
                 continue;
             }
-            if self.line.len() > 1 {
-                self.line.push(b',');
+            if text.len() > begun {
+                text.push(b',');
             }
-            self.line.extend_from_slice(name);
+            text.extend_from_slice(name);
             let single = *list && !matches!(cell, Cell::List(_));
             if single {
-                self.line.push(b'[');
+                text.push(b'[');
             }
-            write_json(&mut self.line, cell, *kind);
+            write_json(text, cell, *kind);
             if single {
-                self.line.push(b']');
+                text.push(b']');
             }
         }
-        self.line.extend_from_slice(b"}\n");
-        self.sink.write_all(&self.line)?;
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(u64, String), ExportError> {
-        self.sink.finish()
+        text.extend_from_slice(b"}\n");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Apache Parquet, through Arrow's builders. Rows are gathered in batches; a row group ends when it has grown to a few
 //! megabytes, so that memory does not grow with the table.
 
-use super::TableWriter;
 use crate::ExportError;
 use crate::cell::Cell;
 use crate::layout::{Kind, OutColumn};
@@ -30,7 +29,7 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 /// KiB for each column before its first value, and ESE tables have up to 64,994 columns.
 const WIDE: usize = 1024;
 
-pub(super) struct ParquetTable {
+pub(crate) struct ParquetTable {
     path: PathBuf,
     schema: Arc<Schema>,
     writer: ArrowWriter<Sink>,
@@ -94,10 +93,9 @@ impl ParquetTable {
         (self.rows, self.bytes) = (0, 0);
         Ok(())
     }
-}
 
-impl TableWriter for ParquetTable {
-    fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+    /// Adds a row: a cell for each column, of the column's kind.
+    pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         for (cell, (kind, list, builder)) in cells.iter().zip(&mut self.columns) {
             self.bytes += size(cell);
             let fits = match *list {
@@ -115,7 +113,7 @@ impl TableWriter for ParquetTable {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(u64, String), ExportError> {
+    pub(super) fn finish(mut self) -> Result<(u64, String), ExportError> {
         let path = self.path.clone();
         self.write_batch()
             .map_err(|error| ExportError::write(&path, error))?;

@@ -1,0 +1,89 @@
+//! Formats in which a row is text that depends on nothing but the row.
+
+use super::Format;
+use super::csv::CsvRows;
+use super::jsonl::JsonlRows;
+use crate::ExportError;
+use crate::cell::Cell;
+use crate::layout::OutColumn;
+use crate::sink::Sink;
+use std::io::{self, Write};
+
+/// What all rows of a table have in common.
+enum Rows {
+    Csv(CsvRows),
+    Jsonl(JsonlRows),
+}
+
+/// A table file.
+pub(crate) struct TextTable {
+    rows: Rows,
+    sink: Sink,
+}
+
+impl TextTable {
+    /// A table in `format`, CSV or JSON Lines, that goes to `sink`.
+    pub(super) fn new(
+        format: Format,
+        mut sink: Sink,
+        columns: &[OutColumn<'_>],
+    ) -> io::Result<Self> {
+        let rows = match format {
+            Format::Csv => Rows::Csv(CsvRows::begin(&mut sink, columns)?),
+            _ => Rows::Jsonl(JsonlRows::new(columns)),
+        };
+        Ok(TextTable { rows, sink })
+    }
+
+    /// Text without rows.
+    pub(crate) fn text(&self) -> Text<'_> {
+        match &self.rows {
+            Rows::Csv(rows) => Text::Csv(rows, CsvRows::text()),
+            Rows::Jsonl(rows) => Text::Jsonl(rows, Vec::new()),
+        }
+    }
+
+    /// Adds text made by [`Self::text`].
+    pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.sink.write_all(text)
+    }
+
+    pub(super) fn finish(self) -> Result<(u64, String), ExportError> {
+        self.sink.finish()
+    }
+}
+
+/// Some rows as text.
+pub(crate) enum Text<'t> {
+    Csv(&'t CsvRows, csv::Writer<Vec<u8>>),
+    Jsonl(&'t JsonlRows, Vec<u8>),
+}
+
+impl Text<'_> {
+    /// Adds a row: a cell for each column, of the column's kind.
+    pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+        match self {
+            Text::Csv(rows, text) => rows.row(cells, text),
+            Text::Jsonl(rows, text) => {
+                rows.row(cells, text);
+                Ok(())
+            }
+        }
+    }
+
+    /// About how many bytes there are.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Text::Csv(_, text) => text.get_ref().len(),
+            Text::Jsonl(_, text) => text.len(),
+        }
+    }
+
+    /// The bytes.
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Text::Csv(_, text) => text.into_inner().map_err(csv::IntoInnerError::into_error),
+            Text::Jsonl(_, text) => Ok(text),
+        }
+    }
+}
