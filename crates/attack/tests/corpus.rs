@@ -8,6 +8,10 @@ use ese_testkit::random::Random;
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Longest that any input may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The inputs in `fuzz/corpus.tar.zst`: target and bytes.
 fn kept_inputs() -> Vec<(String, Vec<u8>)> {
@@ -34,9 +38,11 @@ fn every_kept_input_gives_an_answer() {
         let some = inputs.iter().any(|(of, _)| of == target);
         assert!(some, "{target} has no corpus");
     }
-    inputs
-        .par_iter()
-        .for_each(|(target, bytes)| attack(target, bytes));
+    inputs.par_iter().for_each(|(target, bytes)| {
+        let begun = Instant::now();
+        attack(target, bytes);
+        assert!(begun.elapsed() < PATIENCE, "{target}: {bytes:02x?}");
+    });
 }
 
 #[test]

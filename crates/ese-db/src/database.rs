@@ -71,6 +71,11 @@ impl Database {
         self.source.last_page()
     }
 
+    /// The pages that may hold anything, in order; all others are blank.
+    pub fn written_pages(&self) -> impl Iterator<Item = Pgno> {
+        self.source.written_pages()
+    }
+
     /// How often a page was read whose single flipped bit could be corrected.
     pub fn corrected_reads(&self) -> u64 {
         self.corrected.load(Ordering::Relaxed)
@@ -148,7 +153,7 @@ impl Database {
     pub(crate) fn leaves_of(&self, objid: ObjId) -> &[Pgno] {
         let all = self.leaves.get_or_init(|| {
             let mut leaves: HashMap<ObjId, Vec<Pgno>> = HashMap::new();
-            for pgno in (1..=self.last_page().0).map(Pgno) {
+            for pgno in self.written_pages() {
                 let Ok(page) = self.page(pgno) else { continue };
                 let view = page.view();
                 if crate::btree::is_data_leaf(view.flags()) {

@@ -17,6 +17,12 @@ pub trait PageSource: Send + Sync {
     /// The last page; [`Pgno::NULL`] when there is none.
     fn last_page(&self) -> Pgno;
 
+    /// The pages that may hold anything, in order; all others are blank. A log or an overlay can claim a file of any
+    /// size, and nobody has to look at all of it.
+    fn written_pages(&self) -> Box<dyn Iterator<Item = Pgno> + '_> {
+        Box::new((1..=self.last_page().0).map(Pgno))
+    }
+
     /// Fills `buffer`, which is exactly one page long, with page `pgno`, which is not beyond the last one.
     fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError>;
 
@@ -38,6 +44,10 @@ impl<S: PageSource + ?Sized> PageSource for Arc<S> {
 
     fn last_page(&self) -> Pgno {
         (**self).last_page()
+    }
+
+    fn written_pages(&self) -> Box<dyn Iterator<Item = Pgno> + '_> {
+        (**self).written_pages()
     }
 
     fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {

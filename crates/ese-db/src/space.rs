@@ -198,16 +198,22 @@ pub struct SpaceMap {
     owners: Vec<u32>,
     /// For each page: whether its owner has it as free.
     free: Vec<bool>,
+    last_page: Pgno,
 }
+
+/// Pages that were never written whose owners are kept: what a file grows by at once is less.
+const UNWRITTEN: usize = 1 << 20;
 
 impl SpaceMap {
     /// Reads the space of every tree.
     pub fn read(db: &Database, catalog: &Catalog) -> Self {
-        let pages = db.last_page().0 as usize;
+        let known = db.written_pages().count().saturating_add(UNWRITTEN);
+        let pages = known.min(db.last_page().0 as usize);
         let mut map = SpaceMap {
             trees: Vec::new(),
             owners: vec![0; pages],
             free: vec![false; pages],
+            last_page: db.last_page(),
         };
         for owner in trees(catalog) {
             let space = TreeSpace::read(db, owner.root, owner.objid);
@@ -261,7 +267,7 @@ impl SpaceMap {
             reserved.into_iter().any(|extent| extent.contains(pgno))
                 || page.is_ok_and(|page| page.view().header().objid() == root.objid)
         };
-        (1..=db.last_page().0)
+        (1..=self.owners.len() as u32)
             .map(Pgno)
             .filter(|pgno| self.owner(*pgno) == Some(root) && !self.is_free(*pgno) && !own(*pgno))
             .collect()
@@ -269,8 +275,12 @@ impl SpaceMap {
 
     /// The first page behind all that the database owns.
     pub fn first_unused(&self) -> Option<Pgno> {
-        let owned = self.owners.iter().rposition(|owner| *owner != 0);
-        let first = owned.map_or(1, |index| index + 2);
-        (first <= self.owners.len()).then_some(Pgno(first as u32))
+        let spaces = self
+            .trees
+            .iter()
+            .filter_map(|(_, space)| space.as_ref().ok());
+        let extents = spaces.flat_map(|space| &space.owned);
+        let owned = extents.map(|extent| extent.last.0).max().unwrap_or(0);
+        (owned < self.last_page.0).then(|| Pgno(owned + 1))
     }
 }

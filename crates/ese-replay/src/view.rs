@@ -65,6 +65,8 @@ pub struct View {
     headers: HeaderCopies,
     page_size: PageSize,
     last: Pgno,
+    /// The last page that may come from the file.
+    last_of_base: Pgno,
 }
 
 impl View {
@@ -135,11 +137,15 @@ impl View {
         for page in start.chunks_exact_mut(size) {
             seal_header(header, page);
         }
-        let last = overlay.lock().last();
+        let (last, base_last) = {
+            let overlay = overlay.lock();
+            (overlay.last(), overlay.base_last())
+        };
         View {
             headers: HeaderCopies::read(&start),
             page_size: database.page_size,
             last,
+            last_of_base: base_last.min(last).min(database.last),
             path: database.path().to_owned(),
             overlay,
         }
@@ -153,6 +159,13 @@ impl PageSource for View {
 
     fn last_page(&self) -> Pgno {
         self.last
+    }
+
+    fn written_pages(&self) -> Box<dyn Iterator<Item = Pgno> + '_> {
+        let (base, last) = (self.last_of_base, self.last);
+        let own = |pgno: &Pgno| *pgno > base && *pgno <= last;
+        let own: Vec<Pgno> = self.overlay.lock().pages().filter(own).collect();
+        Box::new((1..=base.0).map(Pgno).chain(own))
     }
 
     fn read(&self, pgno: Pgno, buffer: &mut [u8]) -> Result<(), DbError> {

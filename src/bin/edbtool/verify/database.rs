@@ -118,19 +118,27 @@ pub(super) fn verify_view(
 ) -> Result<Report, Failure> {
     let page_size = database.page_size().bytes();
     let last = database.last_page();
-    let length = Pgno(last.0 + 1).file_offset(page_size);
+    let length = last.file_offset(page_size) + u64::from(page_size);
     let headers = database
         .headers()
         .ok_or_else(|| Failure::new(Exit::NotEse, format!("{}: no header", path.display())))?;
     let checker = PageChecker::new(headers, length, None);
     let pages = arguments.pages.clone().unwrap_or(1..=last.0);
     let mut found = Found::default();
-    for pgno in pages.map(Pgno).take_while(|pgno| *pgno <= last) {
+    let mut blank =
+        (u64::from(*pages.end().min(&last.0)) + 1).saturating_sub((*pages.start()).into());
+    for pgno in database
+        .written_pages()
+        .filter(|pgno| pages.contains(&pgno.0))
+    {
         let page = database
             .raw_page(pgno)
             .map_err(|error| crate::database::failure(path, &error))?;
         checker.check(&page, pgno.file_offset(page_size), &mut found);
+        blank -= 1;
     }
+    found.counts.pages_seen += blank;
+    found.counts.uninitialized_pages += blank;
     let remark = "these are the pages as recovery will leave them; the file itself was not checked as it is, its \
                   headers not at all";
     Ok(Report {
