@@ -38,7 +38,7 @@ impl TextTable {
     /// Text without rows.
     pub(crate) fn text(&self) -> Text<'_> {
         match &self.rows {
-            Rows::Csv(rows) => Text::Csv(rows, CsvRows::text()),
+            Rows::Csv(rows) => Text::Csv(rows, Box::new(CsvRows::text())),
             Rows::Jsonl(rows) => Text::Jsonl(rows, Vec::new()),
         }
     }
@@ -55,7 +55,7 @@ impl TextTable {
 
 /// Some rows as text.
 pub(crate) enum Text<'t> {
-    Csv(&'t CsvRows, csv::Writer<Vec<u8>>),
+    Csv(&'t CsvRows, Box<csv::Writer<Vec<u8>>>),
     Jsonl(&'t JsonlRows, Vec<u8>),
 }
 
