@@ -120,6 +120,23 @@ fn a_page_size_that_does_not_exist_is_not_believed() {
 }
 
 #[test]
+fn where_no_header_can_be_trusted_every_answer_is_a_finding() {
+    let mut bytes = database();
+    bytes[60] ^= 8;
+    bytes[4096 + 60] ^= 8;
+    let folder = TempDir::new().unwrap();
+    let damaged = file(&folder, "damaged.edb", &bytes);
+    for command in ["tables", "schema", "space"] {
+        let (exit, message) = run(command, &damaged);
+        assert_eq!(exit, 1, "{command}: {message}");
+        assert!(
+            message.contains("whether the database is dirty is not known"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_damaged_primary_shows_both_copies() {
     let mut bytes = database();
     bytes[60] ^= 8;

@@ -409,6 +409,45 @@ fn a_missing_database_is_made_from_its_logs() {
     }
 }
 
+#[test]
+fn databases_that_the_logs_create_do_not_overwrite_each_other() {
+    let Some(set) = fixtures::engine_set("multidb-p8k") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let run = |to: &Path| {
+        let state = set.join("state");
+        let arguments = [
+            "run".as_ref(),
+            "--logs".as_ref(),
+            state.as_os_str(),
+            "--to".as_ref(),
+        ];
+        edbreplay(arguments.into_iter().chain([to.as_os_str()]))
+    };
+    let one = out.path().join("one.edb");
+    let refused = run(&one);
+    assert_eq!(exit(&refused), 5, "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("create several databases"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(
+        fs::read_dir(out.path()).unwrap().count(),
+        0,
+        "nothing is left"
+    );
+    let done = run(out.path());
+    assert_eq!(exit(&done), 0, "{}", stderr(&done));
+    let mut made: Vec<_> = fs::read_dir(out.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
+    made.sort();
+    assert_eq!(made, ["dba.edb", "dbb.edb", "dbc.edb"]);
+}
+
 /// The engine's error in the text of a recovery; none if it succeeded.
 fn engine_error(text: &str) -> Option<String> {
     let (_, rest) = text.rsplit_once("terminated with error ")?;

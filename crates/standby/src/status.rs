@@ -220,7 +220,7 @@ impl fmt::Display for CopyStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<29} : {value}");
         let time = |progress: Option<Progress>| {
-            progress.map_or_else(String::new, |progress| progress.at.to_string())
+            progress.map_or_else(String::new, |progress| format!("{:.0}", progress.at))
         };
         let generation =
             |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);

@@ -10,14 +10,20 @@ use edb_copy::{
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
+const USAGE: &str = "\
+edbcopy verify [OPTIONS] <SOURCE> <COPY>
+       edbcopy verify [OPTIONS] <COPY>
+       edbcopy verify [OPTIONS] --manifest <FILE> <COPY>";
+
 /// Read a copy back, and compare it with its source, or with the hashes in its journal or a manifest
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = USAGE,
     after_help = "Examples:\n  edbcopy verify /mnt/exb/mailbox.edb /data/mailbox.edb\n  edbcopy verify /data/mailbox.edb"
 )]
 pub(crate) struct Arguments {
-    /// SRC DST compares both; DST alone is compared with its journal (DST.edbcopy), or with --manifest
-    #[arg(required = true, num_args = 1..=2, value_names = ["SRC", "DST"])]
+    /// The source and its copy; a copy alone is compared with its journal (COPY.edbcopy), or with --manifest
+    #[arg(required = true, num_args = 1..=2)]
     files: Vec<PathBuf>,
     /// Compare with this manifest
     #[arg(long, value_name = "FILE")]
@@ -34,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         ([_, _], Some(_)) => {
             return Err(Failure::new(
                 Exit::Usage,
-                "a copy is compared with its source or with a manifest, not with both",
+                "a copy is compared with its source or with a manifest, not with both: leave one out",
             ));
         }
         ([source, copy], None) => {
