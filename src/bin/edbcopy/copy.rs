@@ -1,6 +1,6 @@
 //! `edbcopy copy`: a file, or a folder of databases and logs.
 
-use crate::failure::failure;
+use crate::failure::{WithJet, failure};
 use crate::folder;
 use crate::manifest::{self, Listed};
 use crate::source::{Named, ReadArguments, parse_chunk};
@@ -268,7 +268,7 @@ impl Display for Report {
             )?;
         }
         for finding in &copy.findings {
-            writeln!(f, "ERROR: {finding}")?;
+            writeln!(f, "ERROR: {}", WithJet(finding))?;
         }
         if copy.findings_omitted > 0 {
             writeln!(f, "... and {} damaged pages more", copy.findings_omitted)?;

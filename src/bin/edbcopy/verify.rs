@@ -1,6 +1,6 @@
 //! `edbcopy verify`: whether a copy is its source, or what its journal or manifest says.
 
-use crate::failure::failure;
+use crate::failure::{WithJet, failure};
 use crate::manifest;
 use crate::source::{ReadArguments, open, open_local};
 use console::{Exit, Failure, Output};
@@ -149,7 +149,7 @@ impl Display for Shown<'_> {
             writeln!(f, "... and {} places more", report.mismatches_omitted)?;
         }
         for finding in &report.findings {
-            writeln!(f, "ERROR: {finding}")?;
+            writeln!(f, "ERROR: {}", WithJet(finding))?;
         }
         if let Some(pages) = &report.pages {
             write!(f, "{}", pages.counts)?;

@@ -7,8 +7,10 @@ use ese_format::{FileKind, Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::output::{InPlace, OutputError};
 use ese_replay::recovery::{DatabaseFile, Ran, RecoveryError, Until};
+use ese_replay::{Problem, ReplayError};
 use evidence::EvidenceFile;
 use jiff::Timestamp;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Databases and the log stream that serves them.
@@ -130,6 +132,11 @@ pub(crate) fn failure(error: &RecoveryError) -> Failure {
         RecoveryError::Missing { .. }
         | RecoveryError::NeverAttached { .. }
         | RecoveryError::LimitTooEarly { .. } => Exit::Refused,
+        RecoveryError::Replay(ReplayError {
+            problem: Problem::Io { .. },
+            ..
+        })
+        | RecoveryError::End(Problem::Io { .. }) => Exit::Io,
         RecoveryError::Replay(_) | RecoveryError::End(_) => Exit::Finding,
     };
     let failure = Failure::new(exit, error.to_string());
@@ -150,6 +157,15 @@ fn advice(error: &RecoveryError) -> Option<&'static str> {
         }
         RecoveryError::NotADatabase { jet, .. } if *jet == JetError::FILE_INVALID_TYPE => {
             Some("name the database; --logs names the folder of its logs")
+        }
+        RecoveryError::Replay(ReplayError {
+            problem: Problem::Io { error, .. },
+            ..
+        })
+        | RecoveryError::End(Problem::Io { error, .. })
+            if error.kind() == ErrorKind::StorageFull =>
+        {
+            Some("make room where the result goes, and run the same command again")
         }
         RecoveryError::NeverAttached { .. } => Some("look for the logs of this database's stream"),
         RecoveryError::LimitTooEarly { .. } => {

@@ -398,7 +398,7 @@ impl Beginning<'_> {
         let reserved = file
             .allocate(self.known.identity.length)
             .and_then(|()| file.sync_all());
-        reserved.map_err(CopyError::target(&self.paths.partial, "reserve space for"))
+        reserved.map_err(CopyError::target(&self.paths.partial, "reserve space"))
     }
 
     fn open_journal(&self) -> Result<Box<dyn DiskFile>, CopyError> {
