@@ -5,163 +5,58 @@
 
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod common;
+#[path = "common/server.rs"]
+mod server;
 
 use common::stdout;
 use ese_testkit::fixtures;
+use server::{Link, Server, free_port, installed, installed_below, send, start};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PAGE: usize = 4096;
 const LENGTH: u64 = 24 << 20;
 
-/// A link to a server of this machine, which can be cut, and counts what comes from the server.
-struct Link {
-    port: u16,
-    cut: Arc<AtomicBool>,
-    received: Arc<AtomicU64>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
+/// A clean database and a storage group that a crash left, in a folder to be served, and a place for copies.
+struct Served {
+    folder: TempDir,
+    /// The content of `mail box.edb`; the storage group lies in `group`.
+    bytes: Vec<u8>,
 }
 
-impl Link {
-    fn to(server: u16) -> Link {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let link = Link {
-            port: listener.local_addr().unwrap().port(),
-            cut: Arc::default(),
-            received: Arc::default(),
-            open: Arc::default(),
-        };
-        let (cut, received, open) = (link.cut.clone(), link.received.clone(), link.open.clone());
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
-                    continue;
-                };
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let mut open = open.lock().unwrap();
-                open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                drop(open);
-                let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let received = received.clone();
-                std::thread::spawn(move || carry(up, server, &AtomicU64::new(0)));
-                std::thread::spawn(move || carry(down, client, &received));
-            }
-        });
-        link
-    }
-
-    fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+impl Served {
+    fn new() -> Served {
+        let mut bytes = fs::read(fixtures::testdata_set("clean-p4k").join("state/db.edb")).unwrap();
+        bytes.truncate(2 * PAGE);
+        bytes.resize(LENGTH as usize, 0);
+        for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate().skip(2) {
+            let noise = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            page[80..88].copy_from_slice(&noise.to_le_bytes());
+            assert!(ese_checksum::seal_page(page, number as u32 - 1));
         }
-    }
-
-    fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-    }
-
-    fn received(&self) -> u64 {
-        self.received.load(Ordering::SeqCst)
-    }
-}
-
-fn carry(mut from: TcpStream, mut to: TcpStream, count: &AtomicU64) {
-    let mut buffer = [0; 1 << 16];
-    while let Ok(read) = from.read(&mut buffer) {
-        if read == 0 || to.write_all(&buffer[..read]).is_err() {
-            break;
+        let folder = TempDir::new().unwrap();
+        let served = Served { folder, bytes };
+        let group = served.path("served/group");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(served.path("served/mail box.edb"), &served.bytes).unwrap();
+        for (name, bytes) in storage_group() {
+            fs::write(group.join(name), bytes).unwrap();
         }
-        count.fetch_add(read as u64, Ordering::SeqCst);
+        served
     }
-    let _ = to.shutdown(Shutdown::Both);
-}
 
-/// A server process, ended with the test.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
-}
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// The first of `places` that exists; `None`, said aloud, if none does.
-fn installed(what: &str, places: &[&str]) -> Option<PathBuf> {
-    let found = places.iter().map(PathBuf::from).find(|path| path.exists());
-    if found.is_none() {
-        let message = format!("{what} is not installed; .ci/servers installs it");
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "{message}"
-        );
-        eprintln!("SKIPPED: {message}");
+    /// Copies both: the group in one go, the database over a link that is cut.
+    fn copy_both(&self, [group, database]: [&str; 2], link: &Link, reach: Reach<'_>) {
+        copy_the_group(group, self, reach);
+        cut_and_resume(database, self, link, reach);
     }
-    found
-}
-
-/// A program that `.ci/servers` puts below `target`, or that the variable names.
-fn installed_below(what: &str, place: &str, variable: &str) -> Option<PathBuf> {
-    let here = fixtures::repository().join("target").join(place);
-    let own = std::env::var(variable).unwrap_or_default();
-    installed(what, &[&own, here.to_str().unwrap()])
-}
-
-fn start(mut command: Command, port: u16) -> Server {
-    let process = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server starts");
-    let mut server = Server { process, port };
-    let until = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "the server does not listen");
-        let ended = server.process.try_wait().unwrap();
-        assert!(ended.is_none(), "the server ended: {ended:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    server
-}
-
-/// A clean database in `folder/served`, and a storage group that a crash left in `folder/served/group`.
-fn served(folder: &TempDir) -> (PathBuf, Vec<u8>) {
-    let mut bytes = fs::read(fixtures::testdata_set("clean-p4k").join("state/db.edb")).unwrap();
-    bytes.truncate(2 * PAGE);
-    bytes.resize(LENGTH as usize, 0);
-    for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate().skip(2) {
-        let noise = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        page[80..88].copy_from_slice(&noise.to_le_bytes());
-        assert!(ese_checksum::seal_page(page, number as u32 - 1));
-    }
-    let served = folder.path().join("served");
-    fs::create_dir(&served).unwrap();
-    fs::write(served.join("mail box.edb"), &bytes).unwrap();
-    let group = served.join("group");
-    fs::create_dir(&group).unwrap();
-    for (name, bytes) in storage_group() {
-        fs::write(group.join(name), bytes).unwrap();
-    }
-    (served, bytes)
 }
 
 fn storage_group() -> Vec<(String, Vec<u8>)> {
@@ -181,8 +76,8 @@ struct Reach<'a> {
 }
 
 /// Copies the storage group at `address`, a folder, in one go.
-fn copy_the_group(address: &str, folder: &TempDir, reach: Reach<'_>) {
-    let to = folder.path().join("group");
+fn copy_the_group(address: &str, served: &Served, reach: Reach<'_>) {
+    let to = served.path("group");
     let mut arguments = vec!["copy", "--allow-dirty", address, to.to_str().unwrap()];
     arguments.extend(reach.options);
     let mut command = edbcopy(&arguments);
@@ -223,8 +118,8 @@ fn document(output: &Output) -> serde_json::Value {
 
 /// Copies from `address`; cuts the link twice on the way: once for good, so that the copy ends and has to be started
 /// again, and once for a moment, so that it goes on by itself. Then brings an older copy up to date by a manifest.
-fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, reach: Reach<'_>) {
-    let target = folder.path().join("copy.edb");
+fn cut_and_resume(address: &str, served: &Served, link: &Link, reach: Reach<'_>) {
+    let target = served.path("copy.edb");
     let target_text = target.to_str().unwrap();
     let run = |extra: &[&str]| {
         let mut arguments = vec!["copy", address, target_text, "--json", "--chunk=256KiB"];
@@ -259,30 +154,25 @@ fn cut_and_resume(address: &str, folder: &TempDir, bytes: &[u8], link: &Link, re
         link.received() - received < LENGTH,
         "what had arrived travelled again"
     );
-    assert!(fs::read(&target).unwrap() == bytes);
-    let journal = fs::read(folder.path().join("copy.edb.edbcopy")).unwrap();
+    assert!(fs::read(&target).unwrap() == served.bytes);
+    let journal = fs::read(served.path("copy.edb.edbcopy")).unwrap();
     nothing_secret(&journal, reach);
-    delta_by_manifest(folder, bytes, link, &run);
+    delta_by_manifest(served, link, &run);
 }
 
-fn delta_by_manifest(
-    folder: &TempDir,
-    bytes: &[u8],
-    link: &Link,
-    run: &dyn Fn(&[&str]) -> Command,
-) {
-    let manifest = folder.path().join("source.json");
-    let served = folder.path().join("served/mail box.edb");
-    let (manifest, served) = (manifest.to_str().unwrap(), served.to_str().unwrap());
-    let made = edbcopy(&["manifest", served, "--chunk=64KiB", "--output", manifest]).output();
+fn delta_by_manifest(served: &Served, link: &Link, run: &dyn Fn(&[&str]) -> Command) {
+    let manifest = served.path("source.json");
+    let source = served.path("served/mail box.edb");
+    let (manifest, source) = (manifest.to_str().unwrap(), source.to_str().unwrap());
+    let made = edbcopy(&["manifest", source, "--chunk=64KiB", "--output", manifest]).output();
     assert!(made.unwrap().status.success());
-    let target = folder.path().join("copy.edb");
-    let mut old = bytes.to_vec();
+    let target = served.path("copy.edb");
+    let mut old = served.bytes.clone();
     for page in [100, 3000, 3001, 5000] {
         old[page * PAGE + 500] ^= 1;
     }
     fs::write(&target, old).unwrap();
-    fs::remove_file(folder.path().join("copy.edb.edbcopy")).unwrap();
+    fs::remove_file(served.path("copy.edb.edbcopy")).unwrap();
     let received = link.received();
     let delta = run(&["--delta", "--source-manifest", manifest])
         .output()
@@ -295,7 +185,7 @@ fn delta_by_manifest(
         link.received() - received < 1 << 20,
         "more than the blocks travelled"
     );
-    assert!(fs::read(&target).unwrap() == bytes);
+    assert!(fs::read(&target).unwrap() == served.bytes);
 }
 
 fn arrived(target: &Path) -> u64 {
@@ -337,9 +227,9 @@ struct Sftp {
 
 impl Sftp {
     /// `None`, said aloud, if it is not installed.
-    fn start(folder: &TempDir) -> Option<Sftp> {
+    fn start(served: &Served) -> Option<Sftp> {
         let sshd = installed("OpenSSH's server", &["/usr/sbin/sshd"])?;
-        let at = |name: &str| folder.path().join(name);
+        let at = |name: &str| served.path(name);
         for key in ["host", "client"] {
             let made = Command::new("ssh-keygen")
                 .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -361,7 +251,7 @@ impl Sftp {
         command.arg("-D").arg("-f").arg(at("sshd.conf"));
         Some(Sftp {
             server: start(command, port),
-            folder: folder.path().to_owned(),
+            folder: served.folder.path().to_owned(),
         })
     }
 
@@ -379,11 +269,10 @@ impl Sftp {
 
 #[test]
 fn from_an_sftp_server() {
-    let folder = TempDir::new().unwrap();
-    let Some(sftp) = Sftp::start(&folder) else {
+    let served = Served::new();
+    let Some(sftp) = Sftp::start(&served) else {
         return;
     };
-    let (_, bytes) = served(&folder);
     let link = Link::to(sftp.server.port);
     let address = sftp.address(link.port);
     let identity = format!("--identity={}", sftp.identity());
@@ -391,22 +280,21 @@ fn from_an_sftp_server() {
         options: &[identity.as_str(), "--known-hosts=accept"],
         ..Reach::default()
     };
-    copy_the_group(&format!("{address}/group"), &folder, reach);
+    let group = format!("{address}/group");
     let database = format!("{address}/mail%20box.edb");
-    cut_and_resume(&database, &folder, &bytes, &link, reach);
+    served.copy_both([&group, &database], &link, reach);
 }
 
 /// A standby copy of a storage group behind an address: seeded, shipped, and shipped again after the link was cut.
 #[test]
 fn a_standby_copy_from_an_sftp_server() {
-    let folder = TempDir::new().unwrap();
-    let Some(sftp) = Sftp::start(&folder) else {
+    let served = Served::new();
+    let Some(sftp) = Sftp::start(&served) else {
         return;
     };
-    served(&folder);
     let link = Link::to(sftp.server.port);
     let group = format!("{}/group", sftp.address(link.port));
-    let config = folder.path().join("scr.toml");
+    let config = served.path("scr.toml");
     let identity = sftp.identity();
     let service = format!(
         "state = \"state\"\n[service]\nretry = \"0\"\nremote = {{ identity = {identity:?}, known_hosts = \"accept\" }}\n"
@@ -421,7 +309,7 @@ fn a_standby_copy_from_an_sftp_server() {
         let last = stdout(&output).lines().last().map(str::to_owned);
         serde_json::from_str::<serde_json::Value>(&last.unwrap_or_default()).unwrap_or_default()
     };
-    let here = folder.path().join("exb");
+    let here = served.path("exb");
     let (logs, database) = (here.to_str().unwrap(), here.join("db.edb"));
     let copied = ["--logs", logs, "--database", database.to_str().unwrap()];
     let from = format!("{group}/db.edb");
@@ -475,9 +363,11 @@ struct Web {
 }
 
 impl Web {
-    fn new(nginx: PathBuf, folder: &TempDir, tls: bool) -> Web {
+    /// `None`, said aloud, if it is not installed.
+    fn new(served: &Served, tls: bool) -> Option<Web> {
+        let nginx = installed("nginx", &["/usr/sbin/nginx"])?;
         let port = free_port();
-        let here = folder.path().display();
+        let here = served.folder.path().display();
         let (ssl, keys) = match tls {
             true => (
                 " ssl",
@@ -492,12 +382,12 @@ impl Web {
              fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;\n\
              server {{ listen 127.0.0.1:{port}{ssl}; {keys} root {here}/served; }} }}\n"
         );
-        fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
-        Web {
+        fs::write(served.path("nginx.conf"), configuration).unwrap();
+        Some(Web {
             nginx,
-            folder: folder.path().to_owned(),
+            folder: served.folder.path().to_owned(),
             port,
-        }
+        })
     }
 
     fn start(&self) -> Server {
@@ -508,19 +398,16 @@ impl Web {
     }
 }
 
-const NGINX: &[&str] = &["/usr/sbin/nginx"];
-
 #[test]
 fn from_a_web_server() {
-    let Some(nginx) = installed("nginx", NGINX) else {
+    let served = Served::new();
+    let Some(web) = Web::new(&served, false) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (_, bytes) = served(&folder);
-    let server = Web::new(nginx, &folder, false).start();
+    let server = web.start();
     let link = Link::to(server.port);
     let base = format!("http://anna:hunter2@127.0.0.1:{}", link.port);
-    let target = folder.path().join("group");
+    let target = served.path("group");
     let listed = edbcopy(&["copy", &format!("{base}/group/"), target.to_str().unwrap()]);
     let output = { listed }.output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -529,25 +416,18 @@ fn from_a_web_server() {
         message.contains("group/") && !message.contains("hunter2"),
         "{message}"
     );
-    cut_and_resume(
-        &format!("{base}/mail%20box.edb"),
-        &folder,
-        &bytes,
-        &link,
-        Reach::default(),
-    );
+    let database = format!("{base}/mail%20box.edb");
+    cut_and_resume(&database, &served, &link, Reach::default());
 }
 
 #[test]
 fn from_a_web_server_that_is_stopped_and_started_again() {
-    let Some(nginx) = installed("nginx", NGINX) else {
+    let served = Served::new();
+    let Some(web) = Web::new(&served, false) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (_, bytes) = served(&folder);
-    let web = Web::new(nginx, &folder, false);
     let address = format!("http://127.0.0.1:{}/mail%20box.edb", web.port);
-    let target = folder.path().join("copy.edb");
+    let target = served.path("copy.edb");
     let run = |retries: &str| {
         let target = target.to_str().unwrap();
         let chunk = "--chunk=256KiB";
@@ -579,17 +459,16 @@ fn from_a_web_server_that_is_stopped_and_started_again() {
     let report = document(&copy.wait_with_output().unwrap());
     assert_eq!(report["resumed_at"], before);
     assert_eq!(report["bytes_read"], LENGTH - before);
-    assert!(fs::read(&target).unwrap() == bytes);
+    assert!(fs::read(&target).unwrap() == served.bytes);
 }
 
 #[test]
 fn from_a_web_server_with_encryption() {
-    let Some(nginx) = installed("nginx", NGINX) else {
+    let served = Served::new();
+    let Some(web) = Web::new(&served, true) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (_, bytes) = served(&folder);
-    let (key, certificate) = (folder.path().join("tls.key"), folder.path().join("tls.pem"));
+    let (key, certificate) = (served.path("tls.key"), served.path("tls.pem"));
     let made = Command::new("openssl")
         .args([
             "req",
@@ -609,9 +488,9 @@ fn from_a_web_server_with_encryption() {
         .stderr(Stdio::null())
         .status();
     assert!(made.unwrap().success());
-    let server = Web::new(nginx, &folder, true).start();
+    let server = web.start();
     let address = format!("https://127.0.0.1:{}/mail%20box.edb", server.port);
-    let target = folder.path().join("copy.edb");
+    let target = served.path("copy.edb");
     let copy = || {
         edbcopy(&[
             "copy",
@@ -626,7 +505,7 @@ fn from_a_web_server_with_encryption() {
     assert_eq!(refused.status.code(), Some(3));
     let trusted = copy().env("SSL_CERT_FILE", certificate).output().unwrap();
     document(&trusted);
-    assert!(fs::read(&target).unwrap() == bytes);
+    assert!(fs::read(&target).unwrap() == served.bytes);
 }
 
 #[test]
@@ -634,8 +513,7 @@ fn from_a_webdav_server() {
     let Some(wsgidav) = installed_below("wsgidav", "python/bin/wsgidav", "EDBKIT_WSGIDAV") else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (served, bytes) = served(&folder);
+    let served = Served::new();
     let port = free_port();
     let mut command = Command::new(wsgidav);
     command.args([
@@ -647,18 +525,13 @@ fn from_a_webdav_server() {
     command
         .arg(format!("--port={port}"))
         .arg("--root")
-        .arg(served);
+        .arg(served.path("served"));
     let server = start(command, port);
     let link = Link::to(server.port);
     let base = format!("webdav://anna:hunter2@127.0.0.1:{}", link.port);
-    copy_the_group(&format!("{base}/group/"), &folder, Reach::default());
-    cut_and_resume(
-        &format!("{base}/mail%20box.edb"),
-        &folder,
-        &bytes,
-        &link,
-        Reach::default(),
-    );
+    let group = format!("{base}/group/");
+    let database = format!("{base}/mail%20box.edb");
+    served.copy_both([&group, &database], &link, Reach::default());
 }
 
 #[test]
@@ -669,8 +542,7 @@ fn from_an_s3_store() {
         "EDBKIT_MOTO_SERVER",
     );
     let Some(moto) = moto else { return };
-    let folder = TempDir::new().unwrap();
-    let (_, bytes) = served(&folder);
+    let served = Served::new();
     let port = free_port();
     let mut command = Command::new(moto);
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
@@ -678,7 +550,7 @@ fn from_an_s3_store() {
     let signed = "Authorization: AWS4-HMAC-SHA256 Credential=anna/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n";
     let put = |path: &str, body: &[u8]| send(server.port, "PUT", path, signed, body);
     put("/mail", &[]);
-    put("/mail/store/mail%20box.edb", &bytes);
+    put("/mail/store/mail%20box.edb", &served.bytes);
     for (name, bytes) in storage_group() {
         put(&format!("/mail/store/group/{name}"), &bytes);
     }
@@ -688,9 +560,8 @@ fn from_an_s3_store() {
         options: &[endpoint.as_str()],
         ..Reach::default()
     };
-    copy_the_group("s3://mail/store/group/", &folder, reach);
-    let address = "s3://mail/store/mail%20box.edb";
-    cut_and_resume(address, &folder, &bytes, &link, reach);
+    let database = "s3://mail/store/mail%20box.edb";
+    served.copy_both(["s3://mail/store/group/", database], &link, reach);
 }
 
 #[test]
@@ -700,8 +571,7 @@ fn from_google_cloud_storage() {
     else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (_, bytes) = served(&folder);
+    let served = Served::new();
     let port = free_port();
     let mut command = Command::new(emulator);
     command.args(["start", "--in-memory", "--host=127.0.0.1"]);
@@ -721,7 +591,7 @@ fn from_google_cloud_storage() {
         let kind = "Content-Type: application/octet-stream\r\n";
         send(server.port, "POST", &path, kind, body);
     };
-    put("mail%20box.edb", &bytes);
+    put("mail%20box.edb", &served.bytes);
     for (name, bytes) in storage_group() {
         put(&format!("group/{name}"), &bytes);
     }
@@ -731,9 +601,8 @@ fn from_google_cloud_storage() {
         variables: &[("STORAGE_EMULATOR_HOST", host.as_str())],
         ..Reach::default()
     };
-    copy_the_group("gcs://mail/store/group/", &folder, reach);
-    let address = "gcs://mail/store/mail%20box.edb";
-    cut_and_resume(address, &folder, &bytes, &link, reach);
+    let database = "gcs://mail/store/mail%20box.edb";
+    served.copy_both(["gcs://mail/store/group/", database], &link, reach);
 }
 
 #[test]
@@ -745,8 +614,7 @@ fn from_azure() {
     /// The account that the emulator comes with.
     const KEY: &str =
         "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-    let folder = TempDir::new().unwrap();
-    let (served, bytes) = served(&folder);
+    let served = Served::new();
     let port = free_port();
     let mut command = Command::new(azurite);
     command.args([
@@ -756,13 +624,13 @@ fn from_azure() {
         "--skipApiVersionCheck",
     ]);
     command.arg("--blobPort").arg(port.to_string());
-    command.arg("--location").arg(folder.path().join("azurite"));
+    command.arg("--location").arg(served.path("azurite"));
     let server = start(command, port);
     let script = fixtures::repository().join("tests/put_blobs.py");
     let put = Command::new("python3")
         .arg(script)
         .args([&server.port.to_string(), KEY])
-        .arg(served)
+        .arg(served.path("served"))
         .status();
     assert!(put.unwrap().success());
     let link = Link::to(server.port);
@@ -774,23 +642,6 @@ fn from_azure() {
             ("AZURE_STORAGE_KEY", KEY),
         ],
     };
-    copy_the_group("azblob://mail/group/", &folder, reach);
-    let address = "azblob://mail/mail%20box.edb";
-    cut_and_resume(address, &folder, &bytes, &link, reach);
-}
-
-/// A plain HTTP request that has to succeed.
-fn send(port: u16, method: &str, path: &str, headers: &str, body: &[u8]) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\
-         {headers}Connection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1);
-    assert_eq!(status, Some("200"), "{answer}");
+    let database = "azblob://mail/mail%20box.edb";
+    served.copy_both(["azblob://mail/group/", database], &link, reach);
 }
