@@ -296,6 +296,16 @@ fn a_reader_is_told_of_a_database_that_a_killed_recovery_left_half_written() {
             assert_eq!(said.contains(SAID), finished(), "{command:?}: {said}");
             assert!(exit == Some(1) || !finished(), "{command:?}: {said}");
         }
+        let verify = Command::new(env!("CARGO_BIN_EXE_logchain"))
+            .arg("verify")
+            .arg(&case.logs)
+            .arg("--db")
+            .arg(&database)
+            .output()
+            .unwrap();
+        let verdict = String::from_utf8_lossy(&verify.stdout).into_owned();
+        assert_eq!(verdict.contains(SAID), finished(), "{verdict}");
+        assert_eq!(verdict.contains("NOT READY"), finished(), "{verdict}");
         if finished() {
             caught += 1;
             let overlay = ["--overlay", journal.to_str().unwrap()];

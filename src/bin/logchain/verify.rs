@@ -6,6 +6,7 @@ use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::{FileKind, JetError};
 use ese_log::StreamFiles;
 use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity, verdict};
+use ese_replay::output::InPlace;
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -108,6 +109,10 @@ fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
             report.problem = Some(FileKind::detect(&start).why_no_database());
             report.jet = Some(JetError::FILE_INVALID_TYPE);
             report.exit = Exit::NotEse;
+        }
+        // Its header is that from before, and would be judged as if its pages were, too.
+        Ok(_) if let Err(interrupted) = InPlace::refuse_interrupted(path) => {
+            report.problem = Some(interrupted.to_string());
         }
         Ok(start) => match HeaderCopies::read(&start).good() {
             Some(copy) => report.verdict = Some(verdict(chain, &copy.fields)),
