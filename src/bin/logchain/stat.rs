@@ -2,7 +2,7 @@
 
 use crate::stream::{StreamArguments, check_interrupt, failure};
 use console::{Exit, Failure, Output};
-use ese_format::{Generation, RecordType};
+use ese_format::{Generation, Progress, RecordType};
 use ese_log::LogError;
 use ese_log::stat::{Count, DatabaseStat, Stat};
 use ese_log::transactions::OpenTransaction;
@@ -28,16 +28,28 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut records = stream.records(Generation(0));
     let mut stat = Stat::default();
     let mut undecoded = 0u64;
+    let sizes = stream.files().in_order().map(|file| file.path.metadata());
+    let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
+    let bar = output.bar(total, "Reading logs");
+    let mut current = Generation(0);
     let stopped = loop {
-        match records.next_record() {
-            Ok(Some(raw)) => undecoded += u64::from(stat.count(&raw).is_err()),
+        let generation = match records.next_record() {
+            Ok(Some(raw)) => {
+                undecoded += u64::from(stat.count(&raw).is_err());
+                raw.lgpos.generation
+            }
             Ok(None) => break None,
             Err(error) => break Some(error),
+        };
+        if generation != current {
+            current = generation;
+            bar.advance(records.image().map_or(0, |image| image.bytes.len() as u64));
         }
         if stat.total.records.is_multiple_of(4096) {
             check_interrupt(output)?;
         }
     };
+    drop(bar);
     let report = Report {
         folder: arguments.stream.folder.clone(),
         base: stream.files().naming.base.clone(),
