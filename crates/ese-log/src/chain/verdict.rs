@@ -307,6 +307,11 @@ impl DatabaseVerdict {
         let shortfall = need.shortfall(reach.last);
         if shortfall == Some(JetError::REQUIRED_LOG_FILES_MISSING) {
             let jet = stop.map_or(JetError::REQUIRED_LOG_FILES_MISSING, |stop| stop.jet);
+            let damaged = stop.filter(|stop| stop.is_corruption);
+            if let Some(file) = damaged.and_then(|stop| stop.file.as_ref()) {
+                let advice = format!("find an undamaged {file}: in backups or on the standby copy");
+                self.advice.push(advice);
+            }
             self.refuse(
                 format!(
                     "the database needs generations {}-{} ({0:#x}-{1:#x})",
