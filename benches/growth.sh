@@ -102,7 +102,8 @@ sort -t'|' -s -k1,1 -k2,2n -k3,3n "$results" | awk -F'|' '
                 if (n == 0) {printf " |"; continue}
                 seconds = value[name, sizes[c], int((n + 1) / 2)]
                 printf " %.2f s", seconds
-                if (seconds > 0) printf ", %.2f GB/s |", sizes[c] * 1.048576 / 1000 / seconds; else printf " |"
+                if (seconds >= 0.05) printf ", %.2g GB/s", sizes[c] * 1.048576 / 1000 / seconds
+                printf " |"
             }
             printf " %.0f MiB |\n", peak[name] / 1024
         }
