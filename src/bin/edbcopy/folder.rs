@@ -8,7 +8,7 @@ use console::{Exit, Failure, Output, interrupted};
 use edb_copy::{Condition, CopyError, FileCopy, FolderPlan, Outcome, SourceFolder};
 use ese_format::Generation;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Copies every file in a safe order, and gives them their names only when all have arrived, databases last.
 pub(crate) fn run(
@@ -69,12 +69,17 @@ fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failur
     let Ok(source) = fs::canonicalize(from.name()) else {
         return Ok(());
     };
-    // The folders at the end of the target may not be there yet.
+    // The folders at the end of the target may not be there yet, and `..` may lead out of them again.
     let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
-    let there = to
-        .ancestors()
-        .find_map(|folder| fs::canonicalize(folder).ok());
-    if there.is_some_and(|there| there.starts_with(&source)) {
+    let mut place = PathBuf::new();
+    for part in to.components() {
+        match part {
+            Component::ParentDir => drop(place.pop()),
+            part => place.push(part),
+        }
+        place = fs::canonicalize(&place).unwrap_or(place);
+    }
+    if place.starts_with(&source) {
         let message = format!("{} lies in the source {}", to.display(), from.name());
         return Err(Failure::new(Exit::Refused, message)
             .advise("name a folder elsewhere: nothing is written to a source"));
