@@ -18,7 +18,7 @@ pub trait PageSource: Send + Sync {
     fn last_page(&self) -> Pgno;
 
     /// The pages that may hold anything, in order; all others are blank. A log or an overlay can claim a file of any
-    /// size, and nobody has to look at all of it.
+    /// size, and nobody has to look at all of it. The iterator knows how many there are.
     fn written_pages(&self) -> Box<dyn Iterator<Item = Pgno> + '_> {
         Box::new((1..=self.last_page().0).map(Pgno))
     }

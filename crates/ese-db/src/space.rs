@@ -207,8 +207,10 @@ const UNWRITTEN: usize = 1 << 20;
 impl SpaceMap {
     /// Reads the space of every tree.
     pub fn read(db: &Database, catalog: &Catalog) -> Self {
-        let known = db.written_pages().count().saturating_add(UNWRITTEN);
-        let pages = known.min(db.last_page().0 as usize);
+        let (written, _) = db.written_pages().size_hint();
+        let pages = written
+            .saturating_add(UNWRITTEN)
+            .min(db.last_page().0 as usize);
         let mut map = SpaceMap {
             trees: Vec::new(),
             owners: vec![0; pages],
