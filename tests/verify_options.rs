@@ -85,7 +85,7 @@ fn a_flush_map_that_says_nothing_is_a_finding() {
     flipped[PAGE + 100] ^= 1;
     for (bytes, said) in [
         (&flipped[..], "page 0 of the flush map is damaged"),
-        (&intact[..PAGE], "it has 0 pages, 1 are needed"),
+        (&intact[..PAGE], "0 of the 1 pages that it needs"),
         (&intact[..100], "takes 8192 bytes, the file has 100"),
         (&intact[PAGE..], "its checksum does not fit"),
     ] {

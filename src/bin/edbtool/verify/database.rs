@@ -288,8 +288,8 @@ fn damage_of(map: &FlushMap) -> Vec<String> {
     let missing = map.missing_pages();
     if !missing.is_empty() {
         problems.push(format!(
-            "the flush map is cut off: it has {} pages, {} are needed for this database: lost writes of the pages that \
-             the others would cover go unnoticed",
+            "the flush map is cut off: {} of the {} pages that it needs for this database are there; lost writes of what the \
+             missing ones cover go unnoticed",
             missing.start, missing.end
         ));
     }
