@@ -16,4 +16,4 @@ pub use exit::{Exit, Failure};
 pub use interrupt::{interrupted, watch_interrupts};
 pub use output::{COMMON, Output, RunOptions, complain};
 pub use progress::Bar;
-pub use shell::{ShellCommand, run};
+pub use shell::{ShellCommand, run, shell_word};

@@ -4,6 +4,7 @@ use crate::{Exit, Failure, Output, RunOptions, complain, watch_interrupts};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Commands that every program has besides its own.
@@ -35,6 +36,16 @@ impl ShellCommand {
             .and_then(|()| std::io::stdout().write_all(&page))
             .map_err(|error| Failure::io("standard output".as_ref(), &error))?;
         Ok(Exit::Clean)
+    }
+}
+
+/// A path as a word of a command that is shown to be copied.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |character: char| character.is_alphanumeric() || "/\\._-+:,@%".contains(character);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text,
+        false => format!("\"{}\"", text.replace('"', "\\\"")),
     }
 }
 

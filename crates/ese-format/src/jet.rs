@@ -33,6 +33,8 @@ jet_errors! {
     SP_AVAIL_EXT_CORRUPTED = -341 "SPAvailExtCorrupted";
     /// The tree of owned extents is damaged.
     SP_OWN_EXT_CORRUPTED = -343 "SPOwnExtCorrupted";
+    /// A page is newer than everything that the database knows of.
+    DB_TIME_CORRUPTED = -344 "DbTimeCorrupted";
     /// A tag of a page points outside it, or there are more tags than fit.
     PAGE_TAG_CORRUPTED = -357 "PageTagCorrupted";
     /// A node is shorter than its key claims.

@@ -98,7 +98,7 @@ impl StreamFiles {
         }
     }
 
-    fn looks_real(&self) -> bool {
+    pub(crate) fn looks_real(&self) -> bool {
         !self.logs.is_empty() || self.current.iter().any(|file| looks_like_log(&file.path))
     }
 }
@@ -122,7 +122,10 @@ fn group(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
     Ok(group_paths(folder, paths))
 }
 
-fn group_paths(folder: &Path, paths: impl IntoIterator<Item = PathBuf>) -> Vec<StreamFiles> {
+pub(crate) fn group_paths(
+    folder: &Path,
+    paths: impl IntoIterator<Item = PathBuf>,
+) -> Vec<StreamFiles> {
     let mut groups: BTreeMap<String, Vec<(String, StreamFile)>> = BTreeMap::new();
     for path in paths {
         let name = path.file_name().and_then(|name| name.to_str());

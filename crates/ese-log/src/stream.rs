@@ -130,6 +130,16 @@ impl StreamRecords {
 
     /// The next record; `None` at the end of the stream.
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>, LogError> {
+        while let Some(step) = self.advance()? {
+            if step == Step::Record {
+                return Ok(self.current());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes to the next log or record; `None` at the end of the stream. A log without any record is met as well.
+    pub fn advance(&mut self) -> Result<Option<Step>, LogError> {
         while self.next >= self.batch.found.len() {
             let asked = Instant::now();
             let batch = self.source.next_batch();
@@ -138,12 +148,25 @@ impl StreamRecords {
                 return Ok(None);
             };
             self.repaired.append(&mut batch.repaired);
+            let begins_log = batch.begins_log;
             self.batch = batch;
             self.next = 0;
+            if begins_log {
+                return Ok(Some(Step::Log));
+            }
         }
         self.next += 1;
-        Ok(self.current())
+        Ok(Some(Step::Record))
     }
+}
+
+/// What [`StreamRecords::advance`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The next log: [`StreamRecords::image`].
+    Log,
+    /// The next record: [`StreamRecords::current`].
+    Record,
 }
 
 /// Records of one log, found but not decoded.
@@ -154,6 +177,8 @@ struct Batch {
     found: Vec<Found>,
     /// Bytes of the records that were put together.
     assembled: Vec<u8>,
+    /// Whether its log begins with it.
+    begins_log: bool,
     /// Damage that was put right in the log that this batch begins.
     repaired: Vec<Damage>,
     /// Records that were not whole, from the start of the stream to the end of this batch.
@@ -275,6 +300,7 @@ impl Finder {
                     return Ok(None);
                 };
                 let image = Arc::new(self.enter(&file, &mut batch)?);
+                batch.begins_log = true;
                 self.image = Some(Arc::clone(&image));
                 image
             }

@@ -5,7 +5,7 @@
 //! trim strikes it off. What is left on the list when the range ends was really missing
 //! (`CLogRedoMap`, `ErrLGIVerifyRedoMapForIfmp`, `ese/_log/logredo.cxx`).
 
-use crate::error::Problem;
+use crate::error::{Problem, ReplayError};
 use crate::pages::{Content, Pages};
 use ese_format::database::DatabaseHeader;
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
@@ -21,8 +21,17 @@ const LAST_RESIZE_FORMAT: (u32, u32, u32) = (0x620, 110, 240);
 pub struct Skipped {
     /// The first record that met it.
     pub lgpos: Lgpos,
+    /// The type of that record, as log dumps name it.
+    pub record: &'static str,
     /// What would be wrong if nothing explains it.
     pub problem: Problem,
+}
+
+impl Skipped {
+    /// What it comes to if nothing explains it.
+    pub(crate) fn into_error(self) -> ReplayError {
+        self.problem.at(self.lgpos, self.record)
+    }
 }
 
 /// A database that is being replayed.
@@ -39,6 +48,10 @@ pub struct Database {
     pub last_objid: ObjId,
     /// Whether the log attached or created it in the range that is replayed.
     pub touched: bool,
+    /// The type of the record at hand.
+    pub(crate) record: &'static str,
+    /// The page with the highest dbtime that redo has met.
+    newest_page: Option<(Dbtime, Pgno)>,
     gone: BTreeMap<Pgno, Skipped>,
     too_old: BTreeMap<Pgno, Skipped>,
 }
@@ -53,6 +66,8 @@ impl Database {
             touched: false,
             header,
             pages,
+            record: "",
+            newest_page: None,
             gone: BTreeMap::new(),
             too_old: BTreeMap::new(),
         };
@@ -103,14 +118,22 @@ impl Database {
 
     /// Writes down a page that is gone.
     pub(crate) fn mark_gone(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
-        self.gone.entry(pgno).or_insert(Skipped { lgpos, problem });
+        let record = self.record;
+        self.gone.entry(pgno).or_insert(Skipped {
+            lgpos,
+            record,
+            problem,
+        });
     }
 
     /// Writes down a page that misses changes.
     pub(crate) fn mark_too_old(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
-        self.too_old
-            .entry(pgno)
-            .or_insert(Skipped { lgpos, problem });
+        let record = self.record;
+        self.too_old.entry(pgno).or_insert(Skipped {
+            lgpos,
+            record,
+            problem,
+        });
     }
 
     /// Strikes pages off both lists: a shrink or trim explains them.
@@ -139,6 +162,26 @@ impl Database {
     /// Pages that redo skipped and that nothing explains yet.
     pub fn unexplained(&self) -> usize {
         self.gone.len() + self.too_old.len()
+    }
+
+    /// Takes note of the dbtime of a page that redo met.
+    pub(crate) fn note_page(&mut self, pgno: Pgno, dbtime: Dbtime) {
+        if dbtime < Dbtime::REVERT {
+            self.newest_page = self.newest_page.max(Some((dbtime, pgno)));
+        }
+    }
+
+    /// Fails if a page is newer than everything that header and logs know of: the logs lack what changed it
+    /// (`JET_errDbTimeCorrupted`; the engine finds it when it gives such a page its next dbtime).
+    pub(crate) fn refuse_newer_page(&self) -> Result<(), Problem> {
+        match self.newest_page {
+            Some((found, pgno)) if found > self.dbtime => Err(Problem::DbtimeBeyondLogs {
+                pgno,
+                found,
+                highest: self.dbtime,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What stands at a page number; a page that a shrink gave up counts as blank.

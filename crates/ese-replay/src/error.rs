@@ -61,6 +61,18 @@ pub enum Problem {
         /// What the page would have after.
         after: Dbtime,
     },
+    /// A page is newer than header and logs know of.
+    #[error(
+        "page {pgno} has dbtime {found}, but header and logs know of none above {highest}: the logs lack what changed it"
+    )]
+    DbtimeBeyondLogs {
+        /// The page.
+        pgno: Pgno,
+        /// What the page has.
+        found: Dbtime,
+        /// The highest that header and logs know of.
+        highest: Dbtime,
+    },
     /// A page's bytes do not match its checksum.
     #[error("page {pgno} fails its checksum")]
     BadChecksum {
@@ -183,6 +195,7 @@ impl Problem {
             Problem::DbtimeTooOld { .. } => JetError::DB_TIME_TOO_OLD,
             Problem::DbtimeTooNew { .. } => JetError::DB_TIME_TOO_NEW,
             Problem::DbtimeBeyondRequired { .. } => JetError::DB_TIME_BEYOND_MAX_REQUIRED,
+            Problem::DbtimeBeyondLogs { .. } => JetError::DB_TIME_CORRUPTED,
             Problem::BadChecksum { .. } => JetError::READ_VERIFY_FAILURE,
             Problem::Blank { .. } => JetError::PAGE_NOT_INITIALIZED,
             Problem::Shrunk { .. } => JetError::RECOVERY_VERIFY_FAILURE,
@@ -202,6 +215,37 @@ impl Problem {
             Problem::CreateVersion { .. } => JetError::INVALID_CREATE_DB_VERSION,
             Problem::Io { .. } => JetError::DISK_IO,
         }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&'static str> {
+        if let Problem::Io { error, .. } = self {
+            let full = error.kind() == std::io::ErrorKind::StorageFull;
+            return full
+                .then_some("make room where the result goes, and run the same command again");
+        }
+        Some(match self.jet() {
+            JetError::DB_TIME_TOO_OLD => {
+                "a write to this page was lost, or a log is not whole, or logs are from another copy: check both with `logchain \
+                 verify` and `edbtool verify`, or use an older copy of the database"
+            }
+            JetError::DB_TIME_TOO_NEW => {
+                "the page was changed by something that these logs do not hold: look for the right logs"
+            }
+            JetError::DB_TIME_CORRUPTED => {
+                "the last log is not whole, or it is another one: look for an undamaged copy of it"
+            }
+            JetError::READ_VERIFY_FAILURE => {
+                "it is damaged on disk: use another copy of the database with the same logs"
+            }
+            JetError::PAGE_NOT_INITIALIZED | JetError::FILE_IO_BEYOND_EOF => {
+                "the database is damaged or cut off: use another copy of it with the same logs"
+            }
+            JetError::CONSISTENT_TIME_MISMATCH => {
+                "this copy is not the one that the logs go on with: use one from before, or the one they name"
+            }
+            _ => return None,
+        })
     }
 
     /// Adds where it happened.

@@ -88,15 +88,15 @@ impl Session {
         self.seen_begin = true;
     }
 
-    /// Commits down to `level`; whether that ended a transaction.
-    pub(crate) fn commit(&mut self, level: u8) -> bool {
+    /// Commits down to `level`.
+    pub(crate) fn commit(&mut self, level: u8) {
         if !self.seen_begin || self.level == 0 {
-            return false;
+            return;
         }
         self.level = self.level.min(level);
         if self.level == 0 {
             self.forget_versions();
-            return true;
+            return;
         }
         // A large transaction commits an inner level for every row: only what is deeper may be looked at.
         let level = self.level;
@@ -104,7 +104,6 @@ impl Session {
         for version in self.versions.iter_mut().rev().take_while(deeper) {
             version.level = version.level.min(level);
         }
-        false
     }
 
     fn forget_versions(&mut self) {
@@ -112,19 +111,17 @@ impl Session {
         self.unordered = false;
     }
 
-    /// Ends `levels` levels of a rollback whose operations the log has undone record by record; whether that ended a
-    /// transaction.
+    /// Ends `levels` levels of a rollback whose operations the log has undone record by record.
     ///
     /// Operations that are left belong to an index that was given up while it was being built, and are not undone
     /// (`ErrVERITryUndoLoggedOper`, `ese/ver.cxx`).
-    pub(crate) fn rolled_back(&mut self, levels: u8) -> bool {
+    pub(crate) fn rolled_back(&mut self, levels: u8) {
         if !self.seen_begin || self.level == 0 {
-            return false;
+            return;
         }
         self.level = self.level.saturating_sub(levels);
         let level = self.level;
         self.versions.retain(|version| version.level <= level);
-        self.level == 0
     }
 
     /// Remembers an operation; one that is known already (from redo, or from an undo-info record) stays as it is.

@@ -57,6 +57,14 @@ impl Redo {
         };
         let (pgno, line) = tree::find(&mut database.pages, bookmark)?;
         let dbtime = Dbtime(database.dbtime.0.saturating_add(1));
+        let found = database.pages.get(pgno)?.dbtime();
+        if found >= dbtime {
+            return Err(Problem::DbtimeBeyondLogs {
+                pgno,
+                found,
+                highest: database.dbtime,
+            });
+        }
         let page = database.pages.edit(pgno)?;
         undo_on_page(page, line, version)?;
         page.touch(dbtime);

@@ -7,12 +7,13 @@
 use crate::output::Disk;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
-use crate::recovery::{DatabaseFile, RecoveryError, Until, finish_clean, plan, replay};
-use crate::redo::Redo;
+use crate::recovery::{
+    DatabaseFile, Offer, Plan, RecoverOptions, Recovered, RecoveryError, Until, plan, recover,
+};
 use ese_db::{DbError, PageSource};
 use ese_format::database::{HeaderCopies, seal_header};
 use ese_format::page::PageSize;
-use ese_format::{DatabaseHeader, JetError, LogTime, Pgno, Progress};
+use ese_format::{DatabaseHeader, Pgno, Progress};
 use ese_log::StreamFiles;
 use evidence::EvidenceError;
 use std::fs::File;
@@ -27,16 +28,6 @@ pub enum ViewError {
     /// The recovery cannot be done.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// The logs do not allow it.
-    #[error("{}: {reasons}", path.display())]
-    NotReady {
-        /// The database.
-        path: PathBuf,
-        /// Why, as `edbreplay plan` says it.
-        reasons: String,
-        /// The engine's error.
-        jet: JetError,
-    },
     /// The overlay cannot be read.
     #[error("{}: {problem}", path.display())]
     Overlay {
@@ -58,6 +49,14 @@ pub enum ViewError {
     Temporary(#[from] io::Error),
 }
 
+/// The recovery that a view shows.
+pub struct Recovery {
+    /// Which logs it used.
+    pub plan: Plan,
+    /// What it did.
+    pub recovered: Recovered,
+}
+
 /// The pages of a database as they will be after recovery.
 pub struct View {
     overlay: Shared<Overlay>,
@@ -70,39 +69,35 @@ pub struct View {
 }
 
 impl View {
-    /// Recovers `database` with the logs of `stream`. At most `memory` bytes of changed pages, and about as many of
-    /// pages in use, stay in memory.
+    /// Recovers `database` with the logs of `stream`, and tells how. At most `memory` bytes of changed pages, and about as
+    /// many of pages in use, stay in memory. `ignore_missing` leaves out other databases that the logs change.
     pub fn after_recovery(
         database: &DatabaseFile,
         stream: &StreamFiles,
         memory: usize,
+        ignore_missing: bool,
         progress: &dyn Progress,
-    ) -> Result<Self, ViewError> {
-        let until = Until::default();
+    ) -> Result<(Self, Recovery), ViewError> {
         let databases = std::slice::from_ref(database);
-        let plan = plan(stream, None, databases, &until, progress)?;
-        if let Some((blocked, jet)) = plan.obstacle(false) {
-            return Err(ViewError::NotReady {
-                path: database.path().to_owned(),
-                reasons: blocked.verdict.reasons.join("; "),
-                jet,
-            });
-        }
+        let plan = plan(stream, None, databases, &Until::default(), progress)?;
         let disk = Box::new(SpooledTempFile::new(memory));
         let overlay = Shared::new(crate::output::over(database, disk)?);
-        let cache_pages = memory / database.page_size.as_usize();
-        let mut redo = Redo::new();
-        redo.offer(database.database(Box::new(overlay.clone()), cache_pages));
-        progress.begin(plan.log_bytes, 0);
-        let ran = replay(&mut redo, &mut plan.records(), &until, progress)?;
-        let now = LogTime::from_timestamp(jiff::Timestamp::now());
-        let finished = finish_clean(&mut redo, &ran, now)?;
+        let offer = Offer {
+            database,
+            pages: Box::new(overlay.clone()),
+        };
+        let options = RecoverOptions {
+            memory: Some(memory as u64),
+            ignore_missing,
+            ..RecoverOptions::default()
+        };
+        let recovered = recover(&plan, vec![offer], Vec::new(), options, progress)?;
         let signature = database.header.signature;
-        let mut recovered = finished.databases.into_iter();
-        let header = recovered
-            .find(|other| other.header.signature == signature)
-            .map_or_else(|| database.header.clone(), |recovered| recovered.header);
-        Ok(View::new(overlay, &header, database))
+        let own = recovered.databases.iter();
+        let mut own = own.filter(|other| other.signature() == signature);
+        let header = own.next().map_or(&database.header, |own| own.header());
+        let view = View::new(overlay, header, database);
+        Ok((view, Recovery { plan, recovered }))
     }
 
     /// Reads `database` through the overlay at `path`, which a recovery of just this file left.

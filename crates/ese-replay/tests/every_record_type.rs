@@ -275,7 +275,7 @@ fn macro_abort(base: &Base) -> Result<(), String> {
         rows(&writer, &mut recovered)?.len() as u32,
         2 + number - 100,
     )?;
-    let counts = recovered.redo.counts().types[&RecordType::Split2];
+    let counts = recovered.counts.types[&RecordType::Split2];
     expect("splits deferred", counts.deferred > 0, true)
 }
 
@@ -515,9 +515,9 @@ fn scan_check(base: &Base) -> Result<(), String> {
         };
         writer.log(&Record::ScanCheck(record));
         let (recovered, crash) = replayed(base, &writer)?;
-        let found = recovered.redo.divergences();
+        let found = recovered.divergences;
         expect("divergences", found.len(), divergences)?;
-        if let [found] = found {
+        if let [found] = &found[..] {
             let place = (found.pgno, Some(&found.lgpos));
             expect("divergence", place, (Pgno(pgno), crash.places.last()))?;
         }
@@ -637,7 +637,7 @@ fn oldest_structure(base: &Base) -> Result<(), String> {
         let pages: Vec<u32> = writer.pages_at(usize::MAX).map(|page| page.pgno).collect();
         pages.into_iter().for_each(|pgno| writer.flush(pgno));
         let mut recovered = recover(&writer, &crash(base, &writer, Disk::Flushed { slack: 9 }))?;
-        let read = recovered.redo.counts().types[&record_type].read;
+        let read = recovered.counts.types[&record_type].read;
         expect("records of the type", read > 0, true)?;
         if record_type != RecordType::ConvertFdp {
             expect("rows", rows(&writer, &mut recovered)?.len() > 5, true)?;
@@ -757,7 +757,7 @@ fn nothing(base: &Base) -> Result<(), String> {
     writer.insert(SESSION, 0, &key(10), &data(10));
     writer.commit(SESSION);
     let (mut recovered, _) = replayed(base, &writer)?;
-    let types = &recovered.redo.counts().types;
+    let types = &recovered.counts.types;
     for record_type in logged {
         let counts = types.get(&record_type).copied().unwrap_or_default();
         expect(

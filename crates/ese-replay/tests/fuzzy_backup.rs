@@ -4,19 +4,15 @@
 mod support;
 
 use ese_format::page::PageView;
-use ese_format::{Generation, LogTime, Pgno};
-use ese_log::StreamFiles;
-use ese_replay::Redo;
-use ese_replay::page_files::MemoryFile;
-use ese_replay::recovery::{DatabaseFile, Finished, Until, finish_clean, plan, replay};
+use ese_format::{Generation, Pgno};
 use ese_testkit::{dump, fixtures};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::cases::files_in;
+use support::cases::{files_in, page_size_of};
 use support::compare::{compare_files, difference};
-use support::recover::open_recovered;
+use support::recover::{self, Finished, open_recovered};
 
 /// The last log of the backup.
 const LAST: Generation = Generation(0xA);
@@ -27,18 +23,11 @@ fn set() -> Option<PathBuf> {
 
 /// Recovers the backup with the logs in `logs`.
 fn recover(set: &Path, logs: &Path) -> Finished {
-    let files = StreamFiles::find(logs, None).unwrap();
-    let databases = [DatabaseFile::open(&set.join("state/bk/db.edb")).unwrap()];
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).unwrap();
-    assert!(plan.obstacle(false).is_none(), "{:?}", plan.databases);
-    let [source] = &databases;
-    let pages = MemoryFile::over(Box::new(source.pages()), source.last);
-    let mut redo = Redo::new();
-    redo.offer(source.database(Box::new(pages), 200));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &()).unwrap();
-    assert!(ran.last >= LAST && redo.counts().total().applied > 0);
-    finish_clean(&mut redo, &ran, LogTime::default()).unwrap()
+    let databases = [set.join("state/bk/db.edb")];
+    let finished = recover::recover(&databases, logs, page_size_of(set), false, 200);
+    let finished = finished.unwrap_or_else(|error| panic!("{error}"));
+    assert!(finished.ran.last >= LAST && finished.counts.total().applied > 0);
+    finished
 }
 
 #[test]

@@ -3,12 +3,10 @@
 
 mod support;
 
-use ese_format::LogTime;
 use ese_log::StreamFiles;
-use ese_replay::Redo;
 use ese_replay::output::{Disk, apply_journal};
 use ese_replay::page_files::{BaseMark, Overlay, OverlayError, Shared};
-use ese_replay::recovery::{DatabaseFile, Until, finish_clean, plan, replay};
+use ese_replay::recovery::{DatabaseFile, Offer, RecoverOptions, Until, plan, recover};
 use ese_testkit::random::Random;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -146,12 +144,17 @@ fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
         source.last,
     );
     let overlay = Shared::new(overlay.map_err(|error| error.to_string())?);
-    let mut redo = Redo::new();
-    // So few pages in memory that the journal is read and overwritten during the replay.
-    redo.offer(source.database(Box::new(overlay.clone()), 64));
-    let ran = replay(&mut redo, &mut plan.records(), &Until::default(), &()).map_err(text)?;
-    let finished = finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)?;
-    let header = &finished.databases[0].header;
+    let offer = Offer {
+        database: &source,
+        pages: Box::new(overlay.clone()),
+    };
+    let options = RecoverOptions {
+        // So few pages in memory that the journal is read and overwritten during the replay.
+        memory: Some(0),
+        ..RecoverOptions::default()
+    };
+    let recovered = recover(&plan, vec![offer], Vec::new(), options, &()).map_err(text)?;
+    let header = recovered.databases[0].header();
     overlay
         .lock()
         .finish(header)

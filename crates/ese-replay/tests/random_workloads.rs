@@ -335,7 +335,7 @@ fn judge(work: &Work, crash: &Crash, in_steps: bool, totals: &mut Totals) -> Res
     totals.pages += recovered.pages;
     totals.rows += rows.len();
     totals.undone += recovered.undone;
-    totals.skipped += recovered.redo.counts().total().skipped;
+    totals.skipped += recovered.counts.total().in_pages;
     compare(&rows, &work.model.committed(crash.records))
 }
 

@@ -5,11 +5,11 @@ mod support;
 
 use ese_format::page::PageSize;
 use ese_format::record::CreateDb;
-use ese_format::{Generation, LogTime, Pgno};
+use ese_format::{Generation, Pgno};
 use ese_log::{LogStream, StreamFiles};
 use ese_replay::Redo;
 use ese_replay::page_files::MemoryFile;
-use ese_replay::recovery::{DatabaseFile, Until, finish_clean, plan, replay};
+use ese_replay::recovery::{DatabaseFile, RecoverOptions, Until, replay};
 use ese_replay::redo::NewDatabase;
 use ese_testkit::fixtures;
 use ese_testkit::logs::seal_segment;
@@ -17,17 +17,15 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::cases::{Case, case, files_in, page_size_of};
+use support::recover::{recover_with, text, words};
 
 /// Everything that a recovery gives: whether it came to its end, a report, and the databases, byte by byte.
 type Told = (bool, String, Vec<Vec<u8>>);
 
 fn recover(set: &Path, case: &Case, ahead: bool) -> Told {
-    let mut redo = Redo::new();
-    let result = run(&mut redo, set, case, ahead);
-    let counts = format!("{:?} {:?}", redo.counts(), redo.lgpos());
-    match result {
-        Ok((report, databases)) => (true, format!("{report} {counts}"), databases),
-        Err(error) => (false, format!("{error} {counts}"), Vec::new()),
+    match run(set, case, ahead) {
+        Ok((report, databases)) => (true, report, databases),
+        Err(error) => (false, error, Vec::new()),
     }
 }
 
@@ -41,33 +39,24 @@ fn create_in_memory(redo: &mut Redo, page_size: PageSize) {
     }));
 }
 
-fn run(
-    redo: &mut Redo,
-    set: &Path,
-    case: &Case,
-    ahead: bool,
-) -> Result<(String, Vec<Vec<u8>>), String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let files = StreamFiles::find(&case.logs, None).map_err(|error| text(&error))?;
+fn run(set: &Path, case: &Case, ahead: bool) -> Result<(String, Vec<Vec<u8>>), String> {
+    let files = StreamFiles::find(&case.logs, None).map_err(words)?;
     let databases: Result<Vec<DatabaseFile>, _> = (case.databases.iter())
         .map(|path| DatabaseFile::open(path))
         .collect();
-    let databases = databases.map_err(|error| text(&error))?;
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).map_err(|error| text(&error))?;
-    for database in &databases {
-        let pages = MemoryFile::over(Box::new(database.pages()), database.last);
-        redo.offer(database.database(Box::new(pages), 1000));
-    }
-    create_in_memory(redo, page_size_of(set));
-    let mut records = match ahead {
-        true => plan.records().ahead(),
-        false => plan.records(),
+    let databases = databases.map_err(words)?;
+    let options = RecoverOptions {
+        lossy: case.lossy,
+        read_ahead: ahead,
+        ..RecoverOptions::default()
     };
-    let ran = replay(redo, &mut records, &until, &()).map_err(|error| text(&error))?;
-    let told = format!("{ran:?} {} {:?}", records.unfinished(), records.repaired);
-    let finished = finish_clean(redo, &ran, LogTime::default()).map_err(|error| text(&error))?;
-    let undone = format!("{:?}", finished.undone);
+    let until = Until::default();
+    let finished = recover_with(&files, &databases, page_size_of(set), &until, options);
+    let finished = finished.map_err(|error| text(&error))?;
+    let told = format!(
+        "{:?} {:?} {:?}",
+        finished.ran, finished.counts, finished.undone
+    );
     let databases = finished.databases.into_iter().map(|database| {
         let (size, last) = (database.pages.size().as_usize(), database.pages.last());
         let mut bytes = format!("{:?}", database.header).into_bytes();
@@ -81,7 +70,7 @@ fn run(
         }
         bytes
     });
-    Ok((format!("{told} {undone}"), databases.collect()))
+    Ok((told, databases.collect()))
 }
 
 #[test]

@@ -4,13 +4,11 @@
 mod support;
 
 use ese_format::database::{DatabaseHeader, State};
-use ese_replay::Database;
-use ese_replay::recovery::Finished;
 use rayon::prelude::*;
 use std::path::Path;
 use support::cases::{case, page_size_of, recovered_databases};
 use support::compare::compare_files;
-use support::recover::recover;
+use support::recover::{Finished, Left, recover};
 
 #[test]
 fn every_set_recovers_as_the_engine_recovered_it() {
@@ -167,7 +165,7 @@ const RIGHTLY_DIFFERENT: [&str; 15] = [
     "flags",
 ];
 
-fn header_problems(database: &Database, engine: &DatabaseHeader) -> Vec<String> {
+fn header_problems(database: &Left, engine: &DatabaseHeader) -> Vec<String> {
     let header = &database.header;
     let ours = serde_json::to_value(header).unwrap();
     let theirs = serde_json::to_value(engine).unwrap();

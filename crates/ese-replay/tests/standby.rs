@@ -3,16 +3,15 @@
 
 mod support;
 
-use ese_format::{Generation, LogTime};
+use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::Redo;
-use ese_replay::page_files::MemoryFile;
-use ese_replay::recovery::{DatabaseFile, RecoveryError, Until, finish_clean, plan, replay};
+use ese_replay::recovery::{DatabaseFile, RecoverOptions, RecoveryError, Until};
 use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::cases::{Case, case, recovered_databases};
 use support::compare::compare_files;
+use support::recover::{memory, recover_with};
 use support::steps::one_run;
 use tempfile::TempDir;
 
@@ -82,7 +81,7 @@ impl Owed {
         bytes[number * PAGE..][..PAGE].fill(0);
         let mut owed = Owed::without_damage(&bytes);
         owed.problem = recover(files, &owed.database()).err()?.to_string();
-        owed.problem.contains("after the last log").then_some(owed)
+        owed.problem.contains("log record").then_some(owed)
     }
 
     fn database(&self) -> PathBuf {
@@ -128,14 +127,12 @@ impl Owed {
 /// Recovers a database in memory.
 fn recover(files: &StreamFiles, path: &Path) -> Result<(), RecoveryError> {
     let databases = [DatabaseFile::open(path)?];
-    let until = Until::default();
-    let plan = plan(files, None, &databases, &until, &())?;
-    let mut redo = Redo::new();
-    let [database] = &databases;
-    let pages = MemoryFile::over(Box::new(database.pages()), database.last);
-    redo.offer(database.database(Box::new(pages), 100));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &())?;
-    finish_clean(&mut redo, &ran, LogTime::default()).map(drop)
+    let page_size = databases[0].page_size;
+    let options = RecoverOptions {
+        memory: memory(page_size, 100),
+        ..RecoverOptions::default()
+    };
+    recover_with(files, &databases, page_size, &Until::default(), options).map(drop)
 }
 
 fn check_set(name: &str) -> (usize, Vec<String>) {
@@ -206,18 +203,13 @@ fn last_run(
         generation: Some(last),
         ..Until::default()
     };
-    let plan = plan(files, None, &opened, &until, &())?;
+    let page_size = opened[0].page_size;
+    let options = RecoverOptions {
+        memory: memory(page_size, 100),
+        ..RecoverOptions::default()
+    };
     let mut problems = Vec::new();
-    if let Some((database, jet)) = plan.obstacle(false) {
-        problems.push(format!("{jet}: {:?}", database.verdict.reasons));
-    }
-    let mut redo = Redo::new();
-    for database in &opened {
-        let pages = MemoryFile::over(Box::new(database.pages()), database.last);
-        redo.offer(database.database(Box::new(pages), 100));
-    }
-    let ran = replay(&mut redo, &mut plan.records(), &until, &())?;
-    let finished = finish_clean(&mut redo, &ran, LogTime::default())?;
+    let finished = recover_with(files, &opened, page_size, &until, options)?;
     let engine = recovered_databases(set);
     for mut database in finished.databases {
         let engine = engine

@@ -11,7 +11,7 @@
 
 mod report;
 
-pub use report::{Loss, Proof, Refusal, Replayed, Report, SourceLook};
+pub use report::{LastCommit, Loss, Proof, Refusal, Replayed, Report, SourceLook};
 
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
@@ -21,13 +21,12 @@ use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::{Generation, LogTime, Progress};
+use ese_format::{Generation, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, StreamFile, StreamFiles};
-use ese_replay::Redo;
 use ese_replay::output::{InPlace, Output, OutputError, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Plan, RecoveryError, Until, finish_clean, plan, replay, survey,
+    DatabaseFile, Offer, Plan, Ran, RecoverOptions, RecoveryError, Until, plan, recover, try_out,
 };
 use ese_scan::{ScanError, ScanOptions, scan};
 use evidence::EvidenceFile;
@@ -38,7 +37,7 @@ use thiserror::Error;
 use tracing::info;
 
 /// Memory for pages of the database.
-const CACHE_BYTES: usize = 256 << 20;
+const CACHE_BYTES: u64 = 256 << 20;
 /// A service lets go of a copy before its next pass, or when the step of replay that it is in has been stopped.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Findings about pages that are kept for the report; all are counted.
@@ -132,9 +131,26 @@ pub fn preview(
         }
     }
     let mut basis = judge(config, &state, &files, look, wish, clock, progress)?;
+    if basis.report.refusal.is_none() {
+        try_it(&mut basis, progress)?;
+    }
     basis.report.fetched = fetched;
     basis.report.dry_run = true;
     Ok(basis.report)
+}
+
+/// Carries the recovery out without a result, so that a preview says what the activation itself will say.
+fn try_it(basis: &mut Basis, progress: &dyn Progress) -> Result<(), ActivateError> {
+    let databases = std::slice::from_ref(&basis.database);
+    let memory = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
+    let options = RecoverOptions::default();
+    let tried = try_out(&mut basis.plan, databases, memory, options, progress)?;
+    if let Some(problem) = &tried.problem {
+        basis.report.refuse(problem);
+    }
+    let ran = tried.recovered.map(|recovered| recovered.ran);
+    basis.report.replayed.last_commit = ran.as_ref().and_then(LastCommit::of);
+    Ok(())
 }
 
 /// Activates the copy, or goes on with an activation that was begun.
@@ -238,8 +254,16 @@ fn carry_out(
                     activation.found = Some(found);
                 }
             })?;
-            recover(&config, &basis, wish, clock, progress)?;
-            basis.report
+            let mut report = basis.report.clone();
+            match bring_to_clean(&config, &basis, wish, progress) {
+                Ok(ran) => report.replayed.last_commit = LastCommit::of(&ran),
+                Err(ActivateError::Replay(ReplayFailure::Recovery(problem))) => {
+                    report.refuse(&problem);
+                    return Err(ActivateError::Refused(Box::new(report)));
+                }
+                Err(other) => return Err(other),
+            }
+            report
         }
     };
     let report = finish(&config, report, wish, progress)?;
@@ -434,8 +458,7 @@ fn judge(
     let databases = [database];
     let plan = plan(files, None, &databases, &until, progress)?;
     let [database] = databases;
-    progress.begin(plan.log_bytes, 0);
-    let rolled_back = survey(&mut plan.records(), &until, progress)?.open.len();
+    let rolled_back = plan.open_at_end();
     let refusal = refusal(config, &database.header, &plan, &look, wish);
     let last = plan.last();
     let reach = plan.reach.as_ref();
@@ -460,6 +483,7 @@ fn judge(
             first: reach.map(|reach| reach.start.generation),
             last,
             end: reach.and_then(|reach| reach.end).map(|end| end.to_string()),
+            last_commit: None,
         },
         loss: loss(files, &plan, &look, state, clock, progress)?,
         rolled_back,
@@ -481,15 +505,16 @@ fn refusal(
     look: &SourceLook,
     wish: &Wish,
 ) -> Option<Refusal> {
-    if let Some((blocked, jet)) = plan.obstacle(wish.force) {
-        let advice = match (blocked.is_blocked(), owed(header, plan, look)) {
+    if let Some(blocked) = plan.obstacle(wish.force) {
+        let advice = match (!blocked.is_lossy, owed(header, plan, look)) {
             (true, Some(owed)) => advice_on_owed(config, owed),
+            (true, None) if !blocked.advice.is_empty() => blocked.advice.join("; "),
             (true, None) => "the database cannot become consistent with these logs: look for those that are missing".to_owned(),
             (false, _) => "look for the lost logs first; --force gives up what they hold".to_owned(),
         };
         return Some(Refusal {
-            reason: blocked.verdict.reasons.join("; "),
-            jet: Some(jet.into()),
+            reason: blocked.reasons,
+            jet: Some(blocked.jet.into()),
             advice,
         });
     }
@@ -576,13 +601,12 @@ fn last_write(
 }
 
 /// Brings the database to Clean Shutdown, in its place or, across file systems, at the new one.
-fn recover(
+fn bring_to_clean(
     config: &CopyConfig,
     basis: &Basis,
     wish: &Wish,
-    clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<(), ActivateError> {
+) -> Result<Ran, ActivateError> {
     let source = &basis.database;
     let path = &config.target.database;
     let target = match &wish.to {
@@ -590,7 +614,7 @@ fn recover(
         _ => Target::InPlace,
     };
     let output = Output::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
-    let recovered = run(source, output, &basis.plan, clock, progress);
+    let recovered = run(source, output, &basis.plan, wish, progress);
     if recovered.is_err() && target == Target::InPlace {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
         let _ = InPlace::resume(path);
@@ -602,39 +626,23 @@ fn run(
     source: &DatabaseFile,
     output: Output,
     plan: &Plan,
-    clock: &dyn Clock,
+    wish: &Wish,
     progress: &dyn Progress,
-) -> Result<(), ActivateError> {
-    let mut redo = Redo::new();
-    let pages = CACHE_BYTES / source.page_size.bytes() as usize;
-    redo.offer(source.database(output.pages(), pages));
-    progress.begin(plan.log_bytes, 0);
-    let ran = replay(&mut redo, &mut plan.records(), &Until::default(), progress)?;
-    let needed = &source.header;
-    let path = || source.path().to_owned();
-    if needed.state.needs_recovery() && !ran.covers(needed.max_required) {
-        return Err(RecoveryError::LimitTooEarly {
-            path: path(),
-            needed: needed.max_required,
-        }
-        .into());
+) -> Result<Ran, ActivateError> {
+    let offer = Offer {
+        database: source,
+        pages: output.pages(),
+    };
+    let options = RecoverOptions {
+        lossy: wish.force,
+        memory: Some(CACHE_BYTES),
+        ..RecoverOptions::default()
+    };
+    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    if let Some(database) = recovered.databases.first() {
+        output.commit(database).map_err(ReplayFailure::from)?;
     }
-    let finished = finish_clean(&mut redo, &ran, LogTime::from_timestamp(clock.now()))?;
-    let mut own = finished.databases.into_iter();
-    let own = own.find(|other| other.header.signature == needed.signature);
-    match own {
-        Some(database) if database.touched || !needed.state.needs_recovery() => {
-            output
-                .commit(&database.header)
-                .map_err(ReplayFailure::from)?;
-            Ok(())
-        }
-        _ => Err(RecoveryError::NeverAttached {
-            path: path(),
-            from: ran.first,
-        }
-        .into()),
-    }
+    Ok(recovered.ran)
 }
 
 /// Gives the database its name, and proves it.

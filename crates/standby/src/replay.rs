@@ -20,13 +20,13 @@ use crate::source::Listing;
 use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
 use crate::truncate;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Generation, JetError, LogTime, Progress};
+use ese_format::{Generation, JetError, Progress};
 use ese_log::{LogError, StreamFiles};
-use ese_replay::output::{InPlace, OutputError};
+use ese_replay::Problem;
+use ese_replay::output::{InPlace, Output, OutputError, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Plan, RecoveryError, Until, finish_dirty, plan, replay, survey,
+    DatabaseFile, Offer, Plan, RecoverOptions, RecoveryError, Refusal, Until, plan, recover,
 };
-use ese_replay::{Problem, Redo};
 use evidence::EvidenceError;
 use jiff::Timestamp;
 use std::fs;
@@ -37,7 +37,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 /// Memory for pages of the database.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: u64 = 64 << 20;
 /// The most logs that one step replays beyond what it must, so that orders are obeyed and other copies have their turn.
 const LOGS_PER_STEP: u32 = 32;
 
@@ -177,10 +177,9 @@ impl Replayer {
         };
         let most = Generation(from.0.saturating_add(LOGS_PER_STEP - 1));
         let last = last.min(most.max(header.max_required));
-        let stamp = LogTime::from_timestamp(now);
         let done = stream_here(&self.config)
             .map_err(ReplayFailure::from)
-            .and_then(|logs| replay_to(path, &logs, last, stamp, progress));
+            .and_then(|logs| replay_to(path, &logs, last, progress));
         Ok(match done {
             Ok(()) => Outcome::Replayed(last, limit),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
@@ -396,21 +395,17 @@ pub fn replay_to(
     database: &Path,
     logs: &StreamFiles,
     last: Generation,
-    now: LogTime,
     progress: &dyn Progress,
 ) -> Result<(), ReplayFailure> {
     let source = DatabaseFile::open(database)?;
-    let mut until = Until {
+    let until = Until {
         generation: Some(last),
         ..Until::default()
     };
-    let sources = [source];
-    let plan = plan(logs, None, &sources, &until, progress)?;
+    let plan = plan(logs, None, std::slice::from_ref(&source), &until, progress)?;
     check(&plan, last)?;
-    until.before = survey(&mut plan.records(), &until, progress)?.hold_at();
-    let [source] = sources;
-    let output = InPlace::begin(&source)?;
-    let redone = redo(&source, output, &plan, &until, last, now, progress);
+    let output = Output::begin(&source, &Target::InPlace, false, progress)?;
+    let redone = redo(&source, output, &plan, progress);
     if redone.is_err() {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
         let _ = InPlace::resume(database);
@@ -418,12 +413,12 @@ pub fn replay_to(
     redone
 }
 
+/// All logs up to `last` have to be there, whatever the database requires.
 fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
-    if let Some((blocked, jet)) = plan.obstacle(true) {
-        let reasons = blocked.verdict.reasons.join("; ");
+    if let Some(Refusal { reasons, jet, .. }) = plan.obstacle(true) {
         return Err(ReplayFailure::Blocked { reasons, jet });
     }
-    if plan.last() == Some(last) {
+    if plan.last() >= Some(last) {
         return Ok(());
     }
     let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());
@@ -437,29 +432,22 @@ fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
 
 fn redo(
     source: &DatabaseFile,
-    output: InPlace,
+    output: Output,
     plan: &Plan,
-    until: &Until,
-    last: Generation,
-    now: LogTime,
     progress: &dyn Progress,
 ) -> Result<(), ReplayFailure> {
-    let mut redo = Redo::new();
-    let pages = CACHE_BYTES / source.page_size.bytes() as usize;
-    redo.offer(source.database(Box::new(output.pages()), pages));
-    let ran = replay(&mut redo, &mut plan.records(), until, progress)?;
-    let finished = finish_dirty(&mut redo, &ran, last, now)?;
-    let own = finished.databases.into_iter();
-    let mut own = own.filter(|other| other.header.signature == source.header.signature);
-    match own.next() {
-        Some(database) if database.touched || !source.header.state.needs_recovery() => {
-            output.commit(&database.header)?;
-            Ok(())
-        }
-        _ => Err(RecoveryError::NeverAttached {
-            path: source.path().to_owned(),
-            from: ran.first,
-        }
-        .into()),
+    let offer = Offer {
+        database: source,
+        pages: output.pages(),
+    };
+    let options = RecoverOptions {
+        until_undo: true,
+        memory: Some(CACHE_BYTES),
+        ..RecoverOptions::default()
+    };
+    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    if let Some(database) = recovered.databases.first() {
+        output.commit(database)?;
     }
+    Ok(())
 }

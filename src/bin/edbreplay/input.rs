@@ -1,28 +1,28 @@
 //! What both commands take: databases, logs and limits.
 
 use console::values::number;
-use console::{Exit, Failure};
+use console::{Exit, Failure, shell_word};
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Generation, JetError, Lgpos};
-use ese_log::{LogError, StreamFiles};
+use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::output::{InPlace, OutputError};
-use ese_replay::recovery::{DatabaseFile, Ran, RecoveryError, Until};
+use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
 use ese_replay::{Problem, ReplayError};
 use evidence::EvidenceFile;
 use jiff::Timestamp;
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Databases and the log stream that serves them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Input {
-    /// Databases to recover; without any, those that the logs create
+    /// Databases to recover; without any, those that the logs need or create
     #[arg(value_name = "DATABASE")]
     pub(crate) databases: Vec<PathBuf>,
-    /// Folder with the logs
-    #[arg(long, value_name = "FOLDER")]
-    logs: PathBuf,
-    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    /// Folder with the logs, or one log; may be given several times. The folder of the first database if not given
+    #[arg(long, value_name = "PLACE")]
+    logs: Vec<PathBuf>,
+    /// Base name of the logs, as in E00; needed only if several streams lie there and no database tells which
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
     /// Checkpoint file in place of the one beside the logs
@@ -39,6 +39,16 @@ pub(crate) struct Input {
     until_time: Option<Timestamp>,
 }
 
+/// Databases, opened, and the files of their stream.
+pub(crate) struct Subjects {
+    pub(crate) databases: Vec<DatabaseFile>,
+    pub(crate) stream: StreamFiles,
+    /// Whether the databases were found beside the logs, and not named.
+    pub(crate) found: bool,
+    /// Where logs were looked for.
+    pub(crate) places: Vec<PathBuf>,
+}
+
 fn parse_generation(text: &str) -> Result<Generation, String> {
     number(text).map(Generation)
 }
@@ -49,59 +59,99 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Input {
-    /// The files of the stream. A checkpoint that was named has to be one.
-    pub(crate) fn stream(&self) -> Result<StreamFiles, Failure> {
-        if let Some(path) = &self.checkpoint {
-            let start = EvidenceFile::open(path).and_then(|file| file.start(DETECT_BYTES));
-            let start = start.map_err(|error| Failure::unreadable(&error))?;
-            if FileKind::detect(&start) != FileKind::Checkpoint {
-                let message = format!("{}: not an ESE checkpoint", path.display());
-                return Err(Failure::new(Exit::NotEse, message)
-                    .jet(JetError::FILE_INVALID_TYPE)
-                    .advise("name the .chk file of the stream, or leave --checkpoint out"));
+    /// The databases and their stream. With `find`, databases of the stream are looked for beside the logs if none is
+    /// named.
+    pub(crate) fn subjects(&self, find: bool) -> Result<Subjects, Failure> {
+        self.check_checkpoint()?;
+        let mut databases = self.open()?;
+        let places = self.places()?;
+        let choice = StreamChoice {
+            base: self.base.as_deref(),
+            signatures: databases
+                .iter()
+                .map(|database| database.header.log_signature)
+                .collect(),
+        };
+        let stream = match StreamFiles::gather(&places, &choice) {
+            // What a database needs is said even where no log is.
+            Err(LogError::NoStream { base, .. }) if !databases.is_empty() => {
+                StreamFiles::none(&places, base.as_deref())
             }
+            other => other.map_err(|error| log_failure(&error))?,
+        };
+        let found = find && databases.is_empty();
+        if found {
+            databases = find_databases(&places, &stream)?;
         }
-        StreamFiles::find(&self.logs, self.base.as_deref()).map_err(|error| log_failure(&error))
+        Ok(Subjects {
+            databases,
+            stream,
+            found,
+            places,
+        })
     }
 
-    /// The databases, opened.
-    pub(crate) fn open(&self) -> Result<Vec<DatabaseFile>, Failure> {
+    /// Where the logs are.
+    fn places(&self) -> Result<Vec<PathBuf>, Failure> {
+        match (self.logs.is_empty(), self.databases.first()) {
+            (false, _) => Ok(self.logs.clone()),
+            (true, Some(database)) => {
+                let folder = database.parent().unwrap_or(Path::new("."));
+                Ok(vec![match folder.as_os_str().is_empty() {
+                    true => PathBuf::from("."),
+                    false => folder.to_owned(),
+                }])
+            }
+            (true, None) => Err(
+                Failure::new(Exit::Usage, "neither a database nor logs are named")
+                    .advise("name a database, or the folder of the logs with --logs"),
+            ),
+        }
+    }
+
+    /// A checkpoint that was named has to be one.
+    fn check_checkpoint(&self) -> Result<(), Failure> {
+        let Some(path) = &self.checkpoint else {
+            return Ok(());
+        };
+        let start = EvidenceFile::open(path).and_then(|file| file.start(DETECT_BYTES));
+        let start = start.map_err(|error| Failure::unreadable(&error))?;
+        if FileKind::detect(&start) == FileKind::Checkpoint {
+            return Ok(());
+        }
+        let message = format!("{}: not an ESE checkpoint", path.display());
+        Err(Failure::new(Exit::NotEse, message)
+            .jet(JetError::FILE_INVALID_TYPE)
+            .advise("name the .chk file of the stream, or leave --checkpoint out"))
+    }
+
+    /// The databases that are named, opened.
+    fn open(&self) -> Result<Vec<DatabaseFile>, Failure> {
         for path in &self.databases {
             InPlace::refuse_interrupted(path).map_err(|error| output_failure(&error))?;
         }
         let databases: Vec<DatabaseFile> = (self.databases.iter())
             .map(|path| DatabaseFile::open(path).map_err(|error| failure(&error)))
             .collect::<Result<_, _>>()?;
-        for (index, database) in databases.iter().enumerate() {
-            let signature = &database.header.signature;
-            let twin = databases[..index]
-                .iter()
-                .find(|other| other.header.signature == *signature);
-            if let Some(twin) = twin {
-                let (one, other) = (twin.path().display(), database.path().display());
-                let message = format!("{one} and {other} are copies of the same database");
-                return Err(
-                    Failure::new(Exit::Usage, message).advise("recover one of them at a time")
-                );
-            }
-        }
+        refuse_copies(&databases)?;
         Ok(databases)
     }
 
-    /// The first database that is not consistent yet where a replay that went as `ran` did stops.
-    pub(crate) fn too_early(&self, databases: &[DatabaseFile], ran: &Ran) -> Option<RecoveryError> {
-        let limited =
-            self.until.is_some() || self.until_lgpos.is_some() || self.until_time.is_some();
-        let early = databases.iter().find(|database| {
-            let header = &database.header;
-            header.state.needs_recovery() && !ran.covers(header.max_required)
-        });
-        early
-            .filter(|_| limited)
-            .map(|database| RecoveryError::LimitTooEarly {
-                path: database.path().to_owned(),
-                needed: database.header.max_required,
-            })
+    /// The options that say which logs are replayed, as they were given.
+    pub(crate) fn limits(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut option = |name: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("--{name} {value}")));
+        };
+        option("base", self.base.clone());
+        option("checkpoint", self.checkpoint.as_deref().map(shell_word));
+        option("until", self.until.map(|until| until.to_string()));
+        option(
+            "until-lgpos",
+            self.until_lgpos.map(|lgpos| lgpos.to_string()),
+        );
+        option("until-time", self.until_time.map(|time| time.to_string()));
+        words
     }
 
     /// Where to stop.
@@ -115,11 +165,57 @@ impl Input {
     }
 }
 
+/// The databases of a stream that lie beside its logs.
+fn find_databases(places: &[PathBuf], stream: &StreamFiles) -> Result<Vec<DatabaseFile>, Failure> {
+    let signature = stream.signature();
+    let mut paths = Vec::new();
+    for place in places.iter().filter(|place| place.is_dir()) {
+        let entries = fs::read_dir(place).map_err(|error| Failure::io(place, &error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| Failure::io(place, &error))?;
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    let mut databases = Vec::new();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        // What is no database, or cannot be read as one, is none of this stream's.
+        let Ok(database) = DatabaseFile::open(path) else {
+            continue;
+        };
+        if Some(database.header.log_signature) == signature {
+            InPlace::refuse_interrupted(path).map_err(|error| output_failure(&error))?;
+            databases.push(database);
+        }
+    }
+    refuse_copies(&databases)?;
+    Ok(databases)
+}
+
+/// Two copies of one database cannot be recovered side by side.
+fn refuse_copies(databases: &[DatabaseFile]) -> Result<(), Failure> {
+    for (index, database) in databases.iter().enumerate() {
+        let signature = &database.header.signature;
+        let twin = databases[..index]
+            .iter()
+            .find(|other| other.header.signature == *signature);
+        if let Some(twin) = twin {
+            let (one, other) = (twin.path().display(), database.path().display());
+            let message = format!("{one} and {other} are copies of the same database");
+            return Err(
+                Failure::new(Exit::Usage, message).advise("recover one of them at a time: name it")
+            );
+        }
+    }
+    Ok(())
+}
+
 /// A recovery that failed, as the program reports it.
 pub(crate) fn failure(error: &RecoveryError) -> Failure {
     let exit = match error {
         RecoveryError::Log(error) => return log_failure(error),
         RecoveryError::Evidence(error) => return Failure::unreadable(error),
+        RecoveryError::Temporary(_) => Exit::Io,
         // Its header is lost, which is damage.
         RecoveryError::NotADatabase { jet, .. } if *jet == JetError::READ_VERIFY_FAILURE => {
             Exit::Finding
@@ -129,69 +225,34 @@ pub(crate) fn failure(error: &RecoveryError) -> Failure {
             return Failure::new(Exit::Interrupted, "interrupted; nothing was written")
                 .advise("run the same command again");
         }
-        RecoveryError::Missing { .. }
-        | RecoveryError::NeverAttached { .. }
-        | RecoveryError::LimitTooEarly { .. } => Exit::Refused,
         RecoveryError::Replay(ReplayError {
             problem: Problem::Io { .. },
             ..
         })
         | RecoveryError::End(Problem::Io { .. }) => Exit::Io,
-        RecoveryError::Replay(_) | RecoveryError::End(_) => Exit::Finding,
+        RecoveryError::Refused(_)
+        | RecoveryError::Missing { .. }
+        | RecoveryError::NeverAttached { .. }
+        | RecoveryError::LostAttach { .. }
+        | RecoveryError::PassedOver { .. }
+        | RecoveryError::TooShort { .. }
+        | RecoveryError::LimitTooEarly { .. }
+        | RecoveryError::Replay(_)
+        | RecoveryError::End(_) => Exit::Refused,
     };
-    let failure = Failure::new(exit, error.to_string());
-    let failure = match advice(error) {
-        Some(advice) => failure.advise(advice),
-        None => failure,
+    let mut failure = Failure::new(exit, error.to_string());
+    failure.jet = error.jet();
+    failure.advice = match error {
+        RecoveryError::Refused(refusal) if refusal.is_lossy => Some(
+            "find the logs first; --lossy gives up what they hold, and that cannot be undone"
+                .to_owned(),
+        ),
+        RecoveryError::Refused(refusal) => {
+            Some(refusal.advice.join("; ")).filter(|advice| !advice.is_empty())
+        }
+        other => other.advice().map(str::to_owned),
     };
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
-    }
-}
-
-fn advice(error: &RecoveryError) -> Option<&'static str> {
-    match error {
-        RecoveryError::Missing { .. } => {
-            Some("name those databases too, or leave them out with --ignore-missing")
-        }
-        RecoveryError::NotADatabase { jet, .. } if *jet == JetError::FILE_INVALID_TYPE => {
-            Some("name the database; --logs names the folder of its logs")
-        }
-        RecoveryError::Replay(ReplayError {
-            problem: Problem::Io { error, .. },
-            ..
-        })
-        | RecoveryError::End(Problem::Io { error, .. })
-            if error.kind() == ErrorKind::StorageFull =>
-        {
-            Some("make room where the result goes, and run the same command again")
-        }
-        RecoveryError::NeverAttached { .. } => Some("look for the logs of this database's stream"),
-        RecoveryError::LimitTooEarly { .. } => {
-            Some("raise the limit, begin with an older copy of the database, or add --until-undo")
-        }
-        _ => jet_advice(error.jet()?),
-    }
-}
-
-/// What to do about errors that say little by themselves.
-fn jet_advice(jet: JetError) -> Option<&'static str> {
-    Some(match jet {
-        JetError::DB_TIME_TOO_OLD => {
-            "a write to this page was lost, or logs are from another copy: verify the database, use an older copy"
-        }
-        JetError::DB_TIME_TOO_NEW => {
-            "the page was changed by something that these logs do not hold: look for the right logs"
-        }
-        JetError::READ_VERIFY_FAILURE => {
-            "it is damaged on disk: use another copy of the database with the same logs"
-        }
-        JetError::CONSISTENT_TIME_MISMATCH => {
-            "this copy is not the one that the logs go on with: use one from before, or the one they name"
-        }
-        _ => return None,
-    })
+    failure
 }
 
 /// A log that cannot be read, as the program reports it.
@@ -217,6 +278,14 @@ pub(crate) fn output_failure(error: &OutputError) -> Failure {
         OutputError::Source(error) => return failure(error),
         OutputError::Io { path, error } => return Failure::io(path, error),
         OutputError::Exists { .. } => (Exit::Refused, "choose another name, or add --force"),
+        OutputError::OtherDatabase { .. } => (
+            Exit::Refused,
+            "nothing was written: recover the databases one at a time",
+        ),
+        OutputError::NotWritten { .. } => (
+            Exit::Io,
+            "do not use this file: the disk may be failing; write the result to another one",
+        ),
         OutputError::IsSource { .. } => (Exit::Refused, "choose another name, or use --in-place"),
         OutputError::InUse { .. } => (Exit::Refused, "stop the program that uses it"),
         OutputError::Interrupted { .. } => (

@@ -6,6 +6,7 @@ mod plan;
 mod profile;
 mod report;
 mod run;
+mod targets;
 
 use clap::{Parser, Subcommand};
 use console::{RunOptions, ShellCommand};

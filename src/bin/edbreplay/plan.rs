@@ -1,88 +1,197 @@
 //! `edbreplay plan`: what a recovery would do, and what keeps it from being done. Nothing is written.
+//!
+//! A plan is not only read from headers and logs: it is tried, and its result thrown away. So what it calls READY,
+//! `edbreplay run` does.
 
-use crate::input::{Input, failure};
-use console::{Exit, Failure, Output};
-use ese_format::Progress;
+use crate::input::{Input, Subjects, failure};
+use crate::report::{write_last_commit, write_records};
+use console::values::bytes;
+use console::{Exit, Failure, Output, shell_word};
 use ese_format::database::DatabaseHeader;
+use ese_format::{Lgpos, ProcId};
 use ese_log::chain::Readiness;
-use ese_replay::recovery::{DatabasePlan, Plan, RecoveryError, Survey, plan, survey};
+use ese_replay::recovery::{
+    DatabasePlan, Plan, Ran, RecoverOptions, Recovered, RecoveryError, Tried, plan, try_out,
+};
+use ese_replay::redo::RedoCounts;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
 /// Say what a recovery would replay, roll back and lose, and what keeps it from being done
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  edbreplay plan state/db.edb --logs state\n  edbreplay plan state/db.edb --logs state --until 42"
+    after_help = "Examples:\n  edbreplay plan state/db.edb\n  edbreplay plan state/db.edb --logs backup --logs /mnt/server/E00.log\n  edbreplay plan state/db.edb --logs state --until 42"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
+    /// Leave out databases that the logs change and that are not named
+    #[arg(long)]
+    ignore_missing: bool,
+    /// Read headers and logs only: whether the pages allow it is then not known
+    #[arg(long)]
+    quick: bool,
+    /// Hold this much of the databases in memory
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = bytes::<usize>)]
+    memory: usize,
 }
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
-    /// What the logs hold; none if they cannot all be read.
+    /// Whether the recovery was tried, pages and all.
+    tried: bool,
+    /// What it did; none if it was not tried or failed.
     survey: Option<Survey>,
-    /// What keeps the logs from being read, or a limit from being kept.
+    /// What keeps it from being done, where that is about no single database.
     problem: Option<String>,
     /// Which of the databases need nothing.
     clean: Vec<bool>,
+    /// The command that does it.
+    next: Option<String>,
+}
+
+/// What a recovery that was tried did.
+#[derive(Debug, Serialize)]
+struct Survey {
+    /// How far it went.
+    #[serde(flatten)]
+    ran: Ran,
+    /// Transactions that committed.
+    committed: u64,
+    /// Transactions that the engine rolled back itself.
+    rolled_back: u64,
+    /// Commits of transactions that began before the first log.
+    began_before: u64,
+    /// Transactions that a recovery rolls back.
+    open: Vec<Open>,
+    #[serde(skip)]
+    counts: RedoCounts,
+}
+
+/// A transaction that is open at the end.
+#[derive(Debug, Serialize)]
+struct Open {
+    procid: ProcId,
+    trx: u32,
+    began: Lgpos,
+    level: u8,
+}
+
+impl Survey {
+    fn of(recovered: Recovered) -> Self {
+        let transactions = &recovered.counts.transactions;
+        let open = transactions.open().map(|open| Open {
+            procid: open.session,
+            trx: open.trx,
+            began: open.begin,
+            level: open.level,
+        });
+        Survey {
+            committed: transactions.committed,
+            rolled_back: transactions.rolled_back,
+            began_before: transactions.began_before,
+            open: open.collect(),
+            ran: recovered.ran,
+            counts: recovered.counts,
+        }
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let input = &arguments.input;
-    let databases = input.open()?;
-    let stream = input.stream()?;
+    let subjects = input.subjects(false)?;
+    let Subjects {
+        databases, stream, ..
+    } = &subjects;
     let until = input.until();
     let bar = output.bar(0, "Reading logs");
-    let plan = plan(
-        &stream,
-        input.checkpoint.as_deref(),
-        &databases,
-        &until,
-        &bar,
-    );
-    let plan = plan.map_err(|error| failure(&error))?;
-    bar.begin(plan.log_bytes, 0);
-    let surveyed = survey(&mut plan.records(), &until, &bar);
-    drop(bar);
-    let (survey, problem) = match surveyed {
-        Ok(survey) => {
-            let early = input.too_early(&databases, &survey.ran);
-            (Some(survey), early.map(|error| told(&error)))
+    let checkpoint = input.checkpoint.as_deref();
+    let plan = plan(stream, checkpoint, databases, &until, &bar);
+    let mut plan = plan.map_err(|error| failure(&error))?;
+    let tried = match arguments.quick {
+        true => {
+            if !arguments.ignore_missing {
+                plan.refuse_missing();
+            }
+            None
         }
-        Err(error @ RecoveryError::Interrupted) => return Err(failure(&error)),
-        Err(error) => (None, Some(told(&error))),
+        false => {
+            let options = RecoverOptions {
+                ignore_missing: arguments.ignore_missing,
+                read_ahead: output.threads() > 1,
+                ..RecoverOptions::default()
+            };
+            let tried = try_out(&mut plan, databases, arguments.memory, options, &bar);
+            Some(tried.map_err(|error| failure(&error))?)
+        }
     };
+    drop(bar);
+    let is_tried = tried.is_some();
+    let Tried { recovered, problem } = tried.unwrap_or(Tried {
+        recovered: None,
+        problem: None,
+    });
+    let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
+    let is_ready = !plan.databases.iter().any(troubled) && problem.is_none();
     let is_clean = |header: &DatabaseHeader| !header.state.needs_recovery();
     let report = Report {
         clean: databases
             .iter()
             .map(|database| is_clean(&database.header))
             .collect(),
+        tried: is_tried,
+        survey: recovered.map(Survey::of),
+        problem: problem.as_ref().and_then(about_all),
+        next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
-        survey,
-        problem,
     };
     output.answer("edbkit.replay-plan/1", &report, &report)?;
-    let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
-    Ok(
-        match plan.databases.iter().any(troubled) || report.problem.is_some() {
-            true => Exit::Finding,
-            false => Exit::Clean,
-        },
-    )
+    Ok(match is_ready {
+        true => Exit::Clean,
+        false => Exit::Finding,
+    })
 }
 
-/// An error with the engine's number, where it has one.
-fn told(error: &RecoveryError) -> String {
-    match error.jet() {
+/// An error that no database's verdict says already, with the engine's number.
+fn about_all(error: &RecoveryError) -> Option<String> {
+    if matches!(error, RecoveryError::Refused(_)) {
+        return None;
+    }
+    Some(match error.jet() {
         Some(jet) => format!("{error} [JET {jet}]"),
         None => error.to_string(),
+    })
+}
+
+/// The command that carries the plan out.
+fn next(arguments: &Arguments, subjects: &Subjects, plan: &Plan) -> Option<String> {
+    let replays = |plan: &DatabasePlan| plan.verdict.reach.is_some();
+    if !plan.databases.iter().any(replays) && !plan.databases.is_empty() {
+        return None;
     }
+    let mut words = vec!["edbreplay run".to_owned()];
+    words.extend(
+        subjects
+            .databases
+            .iter()
+            .map(|database| shell_word(database.path())),
+    );
+    for place in &subjects.places {
+        words.push("--logs".to_owned());
+        words.push(shell_word(place));
+    }
+    words.extend(arguments.input.limits());
+    if arguments.ignore_missing {
+        words.push("--ignore-missing".to_owned());
+    }
+    words.push(match subjects.databases.len() {
+        1 => "--to NEW.edb".to_owned(),
+        _ => "--to FOLDER/".to_owned(),
+    });
+    Some(words.join(" "))
 }
 
 impl Display for Report<'_> {
@@ -90,44 +199,81 @@ impl Display for Report<'_> {
         for (database, clean) in self.plan.databases.iter().zip(&self.clean) {
             write_database(f, database, *clean)?;
         }
-        let Some(survey) = &self.survey else {
-            let problem = self.problem.as_deref().unwrap_or("no log is there");
-            return writeln!(f, "The logs cannot be replayed: {problem}");
-        };
-        let ran = &survey.ran;
+        self.write_names(f)?;
+        match (&self.survey, &self.problem) {
+            (Some(survey), _) => survey.fmt(f)?,
+            (None, Some(problem)) if self.plan.databases.is_empty() => {
+                writeln!(f, "The logs cannot be replayed: {problem}")?;
+            }
+            (None, _) if !self.tried => {
+                writeln!(f, "Not tried: no page of the databases was looked at.")?;
+            }
+            (None, _) => {}
+        }
+        match &self.next {
+            Some(next) => writeln!(f, "Next: {next}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Report<'_> {
+    /// Databases that the logs need or create, beside those that are given.
+    fn write_names(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for needed in self.plan.needed() {
+            let still = match needed.attached_at_end {
+                true => "attached at the end",
+                false => "detached before the end",
+            };
+            writeln!(
+                f,
+                "The logs need: {} ({still}; {})",
+                needed.path, needed.signature
+            )?;
+        }
+        for creation in self.plan.created() {
+            let deleted = match creation.replaced {
+                true => ", and replace it by another one later",
+                false => "",
+            };
+            writeln!(
+                f,
+                "The logs create: {} at {}{deleted} ({})",
+                creation.path, creation.lgpos, creation.signature
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Survey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let ran = &self.ran;
         if ran.logs == 0 {
-            writeln!(f, "No logs are to be replayed.")?;
-            return self.write_limit(f);
+            return writeln!(f, "No logs are to be replayed.");
         }
         writeln!(
             f,
             "Logs: generations {}-{} (0x{0:X}-0x{1:X}), {} files, {} bytes, up to {}",
             ran.first, ran.last, ran.logs, ran.log_bytes, ran.end
         )?;
-        writeln!(
+        write_records(f, ran, &self.counts.total())?;
+        write!(
             f,
-            "Records: {}; transactions: {} committed, {} rolled back in the logs",
-            ran.records, survey.committed, survey.rolled_back
+            "Transactions: {} committed, {} rolled back in the logs",
+            self.committed, self.rolled_back
         )?;
-        writeln!(
-            f,
-            "Open at the end, to be rolled back: {}",
-            survey.open.len()
-        )?;
-        for open in &survey.open {
+        match self.began_before {
+            0 => writeln!(f)?,
+            before => writeln!(f, "; {before} more began before these logs")?,
+        }
+        writeln!(f, "Open at the end, to be rolled back: {}", self.open.len())?;
+        for open in &self.open {
             writeln!(f, "  session {} since {}", open.procid, open.began)?;
         }
-        if let Some(limit) = ran.limited_before {
-            writeln!(f, "The limit leaves out what comes from {limit} on.")?;
-        }
-        self.write_limit(f)
-    }
-}
-
-impl Report<'_> {
-    fn write_limit(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            Some(problem) => writeln!(f, "NOT with this limit: {problem}"),
+        write_last_commit(f, ran)?;
+        match ran.limited_before {
+            Some(limit) => writeln!(f, "The limit leaves out what comes from {limit} on."),
             None => Ok(()),
         }
     }
@@ -152,7 +298,7 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
             need.min_required, need.max_required, need.max_committed
         )?;
     }
-    if let Some(reach) = &verdict.reach {
+    if let Some(reach) = verdict.reach.as_ref().filter(|reach| reach.end.is_some()) {
         writeln!(f, "  {reach}")?;
     }
     for reason in &verdict.reasons {

@@ -1,5 +1,6 @@
 //! Where the time of a recovery goes: by step, and within redo by type of record.
 
+use ese_replay::recovery::Timing;
 use ese_replay::redo::RedoCounts;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
@@ -69,22 +70,23 @@ impl Stopwatch {
         self.since = Instant::now();
     }
 
-    /// Of the step that ends now, `part` was another one.
-    pub(crate) fn lap_with(&mut self, step: Step, part: Step, time: Duration) {
-        self.lap(step);
-        let seconds = time.as_secs_f64();
-        if let Some(lap) = self.laps.last_mut() {
-            lap.seconds -= seconds;
-        }
-        self.laps.push(Lap {
-            step: part,
-            seconds,
-        });
+    /// Three steps end, which took this long.
+    pub(crate) fn recovered(&mut self, timing: Timing) {
+        let steps = [
+            (Step::Logs, timing.logs),
+            (Step::Redo, timing.redo),
+            (Step::Finish, timing.finish),
+        ];
+        self.laps.extend(steps.map(|(step, time)| Lap {
+            step,
+            seconds: time.as_secs_f64(),
+        }));
+        self.since = Instant::now();
     }
 
     /// The steps in their order.
-    pub(crate) fn laps(self) -> Vec<Lap> {
-        self.laps
+    pub(crate) fn laps(&mut self) -> Vec<Lap> {
+        std::mem::take(&mut self.laps)
     }
 }
 

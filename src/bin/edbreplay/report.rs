@@ -4,8 +4,8 @@ use crate::profile::{self, Lap};
 use ese_format::database::State;
 use ese_format::{Generation, Lgpos, Pgno, Signature};
 use ese_replay::pages::PageCounts;
-use ese_replay::recovery::Ran;
-use ese_replay::redo::{Divergence, RedoCounts};
+use ese_replay::recovery::{Interval, Ran, RecoveredDatabase};
+use ese_replay::redo::{Divergence, RedoCounts, TypeCounts};
 use ese_replay::undo::Undone;
 use ese_scan::Digest;
 use serde::Serialize;
@@ -64,6 +64,32 @@ pub(crate) struct DatabaseReport {
     pub(crate) pages: PageCounts,
     /// Whether the logs had anything for it.
     pub(crate) touched: bool,
+    /// Whether the logs created it.
+    pub(crate) created: bool,
+}
+
+impl DatabaseReport {
+    /// The report about a database, with the digests of the file it was made from and of the result.
+    pub(crate) fn of(
+        database: &RecoveredDatabase,
+        source: Option<FileDigest>,
+        result: FileDigest,
+    ) -> Self {
+        let header = database.header();
+        DatabaseReport {
+            source,
+            result,
+            signature: header.signature,
+            state: header.state,
+            last_consistent: header.last_consistent,
+            min_required: header.min_required,
+            max_required: header.max_required,
+            last_page: database.last_page(),
+            pages: database.page_counts(),
+            touched: database.is_touched(),
+            created: database.is_created(),
+        }
+    }
 }
 
 /// A file and its digests.
@@ -89,19 +115,16 @@ impl Display for Report {
                 self.seconds,
                 self.log_bytes_per_second / 1e6
             )?;
-            writeln!(
-                f,
-                "Records: {} read, {} applied, {} already in the pages or not for them",
-                ran.records, total.applied, total.skipped
-            )?;
+            write_records(f, ran, &total)?;
             writeln!(
                 f,
                 "Transactions: {} committed, {} rolled back in the logs, {} rolled back now ({} operations)",
-                redo.committed,
-                redo.rolled_back,
+                redo.transactions.committed,
+                redo.transactions.rolled_back,
                 self.transactions_undone,
                 self.undone.len()
             )?;
+            write_last_commit(f, ran)?;
         }
         if let Some(limit) = ran.limited_before {
             writeln!(f, "Left out: everything from {limit} on")?;
@@ -119,10 +142,61 @@ impl Display for Report {
         for database in &self.databases {
             writeln!(f, "{database}")?;
         }
-        match &self.profile {
-            Some(laps) => profile::write(f, laps, &self.redo),
-            None => Ok(()),
+        if let Some(laps) = &self.profile {
+            profile::write(f, laps, &self.redo)?;
         }
+        self.write_next(f)
+    }
+}
+
+impl Report {
+    /// What to do with the results.
+    fn write_next(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let brought = |database: &&DatabaseReport| database.touched;
+        let (clean, dirty): (Vec<_>, Vec<_>) = (self.databases.iter().filter(brought))
+            .partition(|database| database.state == State::CLEAN_SHUTDOWN);
+        if !clean.is_empty() {
+            writeln!(f, "{NEXT}")?;
+        }
+        match dirty.is_empty() {
+            true => Ok(()),
+            false => writeln!(
+                f,
+                "Next: replay the logs that come after these, then recover without --until-undo."
+            ),
+        }
+    }
+}
+
+/// Said after every recovery to Clean Shutdown.
+const NEXT: &str = "Next: before the database is mounted, move the old logs, the checkpoint (.chk) and the flush map (.jfm) out of \
+                    its folders. Beside them the engine refuses it (-1216).";
+
+/// How many records there were, and what became of them.
+pub(crate) fn write_records(f: &mut Formatter<'_>, ran: &Ran, total: &TypeCounts) -> fmt::Result {
+    write!(
+        f,
+        "Records: {} read: {} applied, {} already in the pages, {} not for these databases, {} that change no page",
+        ran.records, total.applied, total.in_pages, total.elsewhere, total.no_page
+    )?;
+    match total.deferred {
+        0 => writeln!(f),
+        parts => writeln!(f, ", {parts} parts of splits and merges"),
+    }
+}
+
+/// Up to what moment the result reaches.
+pub(crate) fn write_last_commit(f: &mut Formatter<'_>, ran: &Ran) -> fmt::Result {
+    let Some(lgpos) = ran.last_commit else {
+        return writeln!(f, "Last commit: none in these logs");
+    };
+    let Interval { from, until } = ran.committed_at;
+    match (from.rfc3339(), until.rfc3339()) {
+        (Some(from), Some(until)) => {
+            writeln!(f, "Last commit: {lgpos}, between {from} and {until}")
+        }
+        (Some(from), None) => writeln!(f, "Last commit: {lgpos}, at {from} or later"),
+        _ => writeln!(f, "Last commit: {lgpos}, at an unknown time"),
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) struct Lens {
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME", requires = "with_logs")]
     base: Option<String>,
+    /// With --with-logs: leave out other databases that the logs change
+    #[arg(long, requires = "with_logs")]
+    ignore_missing: bool,
     /// Read the database through an overlay that `edbreplay run --overlay` made
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
@@ -78,7 +81,9 @@ impl Lens {
                 let stream = StreamFiles::find(logs, self.base.as_deref())
                     .map_err(|error| view_failure(&RecoveryError::from(error).into()))?;
                 let bar = output.bar(0, "Recovering");
-                View::after_recovery(&file()?, &stream, MEMORY, &bar)
+                let view =
+                    View::after_recovery(&file()?, &stream, MEMORY, self.ignore_missing, &bar);
+                view.map(|(view, _)| view)
             }
         };
         Ok(Database::new(view.map_err(|error| view_failure(&error))?))
@@ -106,17 +111,24 @@ fn view_failure(error: &ViewError) -> Failure {
             let exit = match error {
                 RecoveryError::NotADatabase { .. } => Exit::NotEse,
                 RecoveryError::Interrupted => Exit::Interrupted,
-                _ => Exit::Finding,
+                RecoveryError::Temporary(_) => Exit::Io,
+                _ => Exit::Refused,
             };
             (exit, error.jet())
         }
-        ViewError::NotReady { jet, .. } => (Exit::Refused, Some(*jet)),
         ViewError::Overlay { .. } | ViewError::Foreign { .. } => (Exit::Refused, None),
         ViewError::Temporary(_) => (Exit::Io, None),
     };
-    let failure = Failure::new(exit, error.to_string()).advise(
-        "`edbreplay plan` says what is missing; without --with-logs the file is read as it is",
-    );
+    let advice = match error {
+        ViewError::Recovery(RecoveryError::Refused(refusal)) => refusal.advice.join("; "),
+        ViewError::Recovery(error) => error.advice().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    };
+    let plain = "without --with-logs the file is read as it is";
+    let failure = Failure::new(exit, error.to_string()).advise(match advice.is_empty() {
+        true => plain.to_owned(),
+        false => format!("{advice}; {plain}"),
+    });
     match jet {
         Some(jet) => failure.jet(jet),
         None => failure,

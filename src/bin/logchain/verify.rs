@@ -2,15 +2,19 @@
 
 use crate::stream::{StreamArguments, failure};
 use console::{Exit, Failure, Output};
-use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
-use ese_format::{FileKind, JetError};
+use ese_format::{JetError, Progress};
 use ese_log::StreamFiles;
-use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity, verdict};
-use ese_replay::output::InPlace;
+use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity};
+use ese_replay::output::{InPlace, OutputError};
+use ese_replay::recovery::{DatabaseFile, RecoverOptions, RecoveryError, Until, plan_of, try_out};
 use evidence::EvidenceFile;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+
+/// What the pages of databases may take in memory while a recovery is tried.
+const MEMORY: usize = 256 << 20;
 
 /// Check a whole stream of logs, and whether databases can be recovered with it
 #[derive(Debug, clap::Args)]
@@ -23,6 +27,12 @@ pub(crate) struct Arguments {
     /// A database of the stream: say whether it can be recovered; may be given several times
     #[arg(long = "db", value_name = "FILE")]
     databases: Vec<PathBuf>,
+    /// With --db: leave out other databases that the logs change
+    #[arg(long, requires = "databases")]
+    ignore_missing: bool,
+    /// With --db: read headers and logs only, and do not try whether the pages allow it
+    #[arg(long, requires = "databases")]
+    quick: bool,
     /// Checkpoint file in place of the one beside the logs
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -60,17 +70,14 @@ fn verify(
     let bar = output.bar(0, "Checking logs");
     let checkpoint = arguments.checkpoint.as_deref();
     let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
-    let Some(chain) = chain else {
-        return Err(
-            Failure::new(Exit::Interrupted, "interrupted; the rest was not checked")
-                .advise("run the same command again"),
-        );
-    };
-    let databases = arguments.databases.iter().map(|path| judge(&chain, path));
-    Ok(Report {
-        databases: databases.collect(),
-        chain,
-    })
+    let chain = chain.ok_or_else(stopped)?;
+    let databases = judge(arguments, &chain, files, &bar)?;
+    Ok(Report { databases, chain })
+}
+
+fn stopped() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted; the rest was not checked")
+        .advise("run the same command again")
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +99,57 @@ struct DatabaseReport {
     exit: Exit,
 }
 
-fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
+/// The verdicts on all databases, in the order in which they are named. They are recovered together, as the engine does
+/// it, unless one of them is a copy of another.
+fn judge(
+    arguments: &Arguments,
+    chain: &ChainReport,
+    files: &StreamFiles,
+    progress: &dyn Progress,
+) -> Result<Vec<DatabaseReport>, Failure> {
+    let mut reports: Vec<DatabaseReport> = Vec::new();
+    let mut opened: Vec<(usize, DatabaseFile)> = Vec::new();
+    for (place, path) in arguments.databases.iter().enumerate() {
+        let (report, database) = open(path);
+        reports.push(report);
+        opened.extend(database.map(|database| (place, database)));
+    }
+    let signatures: HashSet<_> = opened
+        .iter()
+        .map(|(_, database)| database.header.signature)
+        .collect();
+    let groups: Vec<Vec<(usize, DatabaseFile)>> = match signatures.len() == opened.len() {
+        true => vec![opened],
+        false => opened.into_iter().map(|one| vec![one]).collect(),
+    };
+    for group in groups.into_iter().filter(|group| !group.is_empty()) {
+        let (places, databases): (Vec<usize>, Vec<DatabaseFile>) = group.into_iter().unzip();
+        let mut plan = plan_of(chain, files, &databases, &Until::default());
+        if !arguments.quick {
+            let options = RecoverOptions {
+                ignore_missing: arguments.ignore_missing,
+                ..RecoverOptions::default()
+            };
+            match try_out(&mut plan, &databases, MEMORY, options, progress) {
+                Err(RecoveryError::Interrupted) => return Err(stopped()),
+                Err(error) => return Err(Failure::new(Exit::Io, error.to_string())),
+                Ok(_) => {}
+            }
+        } else if !arguments.ignore_missing {
+            plan.refuse_missing();
+        }
+        for (place, judged) in places.into_iter().zip(plan.databases) {
+            let report = &mut reports[place];
+            let ready = judged.verdict.readiness <= Readiness::Ready;
+            report.exit = if ready { Exit::Clean } else { Exit::Finding };
+            report.verdict = Some(judged.verdict);
+        }
+    }
+    Ok(reports)
+}
+
+/// Opens a database; why there will be no verdict, if it cannot be opened.
+fn open(path: &Path) -> (DatabaseReport, Option<DatabaseFile>) {
     let mut report = DatabaseReport {
         path: path.to_owned(),
         problem: None,
@@ -100,33 +157,29 @@ fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
         verdict: None,
         exit: Exit::Finding,
     };
-    match EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX)) {
-        Err(problem) => {
-            report.problem = Some(problem.to_string());
+    // Its header is that from before, and would be judged as if its pages were, too.
+    if let Err(interrupted @ OutputError::Interrupted { .. }) = InPlace::refuse_interrupted(path) {
+        report.problem = Some(interrupted.to_string());
+        return (report, None);
+    }
+    match DatabaseFile::open(path) {
+        Ok(database) => return (report, Some(database)),
+        Err(RecoveryError::NotADatabase { reason, jet, .. }) => {
+            let is_damage = jet == JetError::READ_VERIFY_FAILURE;
+            report.exit = if is_damage {
+                Exit::Finding
+            } else {
+                Exit::NotEse
+            };
+            report.problem = Some(reason);
+            report.jet = Some(jet);
+        }
+        Err(error) => {
             report.exit = Exit::Io;
+            report.problem = Some(error.to_string());
         }
-        Ok(start) if !looks_like_database(&start) => {
-            report.problem = Some(FileKind::detect(&start).why_no_database());
-            report.jet = Some(JetError::FILE_INVALID_TYPE);
-            report.exit = Exit::NotEse;
-        }
-        // Its header is that from before, and would be judged as if its pages were, too.
-        Ok(_) if let Err(interrupted) = InPlace::refuse_interrupted(path) => {
-            report.problem = Some(interrupted.to_string());
-        }
-        Ok(start) => match HeaderCopies::read(&start).good() {
-            Some(copy) => report.verdict = Some(verdict(chain, &copy.fields)),
-            None => {
-                report.problem = Some("neither copy of the database header can be trusted".into());
-                report.jet = Some(JetError::READ_VERIFY_FAILURE);
-            }
-        },
     }
-    let ready = |verdict: &DatabaseVerdict| verdict.readiness <= Readiness::Ready;
-    if report.verdict.as_ref().is_some_and(ready) {
-        report.exit = Exit::Clean;
-    }
-    report
+    (report, None)
 }
 
 impl Report {

@@ -3,7 +3,6 @@
 use super::choice;
 use super::logs::rewritten;
 use crate::{script, seeds};
-use ese_format::LogTime;
 use ese_format::page::PageSize;
 use ese_log::{LogImage, RecordCursor, StreamFiles};
 use ese_replay::Redo;
@@ -67,5 +66,5 @@ pub(crate) fn replay(bytes: &[u8]) {
             }
         }
     }
-    let _ = recovery::finish_clean(&mut redo, &recovery::Ran::default(), LogTime::default());
+    let _ = redo.roll_back_open();
 }

@@ -4,7 +4,9 @@
 //! (`eseutil /ml`) reports the first problem of each log. [`verdict`] then says, for one database, whether recovery
 //! would succeed. What a database needs and how far recovery would come is decided in [`ranges`] alone.
 
+pub mod attached;
 mod finding;
+mod follow;
 mod link;
 pub mod ranges;
 mod survey;
@@ -12,17 +14,22 @@ mod text;
 mod verdict;
 
 pub use finding::{Finding, FindingKind, Severity};
-pub use survey::{CheckpointReport, LogReport};
-pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict, verdict_from};
+pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
+pub use survey::{CheckpointReport, LogContent, LogReport};
+pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict};
 
 use crate::error::LogError;
 use crate::folder::StreamFiles;
+use crate::limit::Until;
 use crate::name::Naming;
-use ese_format::Progress;
 use ese_format::log::Checkpoint;
+use ese_format::{Generation, Progress};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+
+/// Logs that are surveyed before their records are followed: enough for all threads, few enough for memory.
+const LOGS_AT_ONCE: usize = 64;
 
 /// What a whole stream is like.
 #[derive(Debug, Serialize)]
@@ -61,22 +68,46 @@ pub fn verify(
     checkpoint: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<Option<ChainReport>, LogError> {
+    verify_from(
+        files,
+        checkpoint,
+        Generation(0),
+        &Until::default(),
+        progress,
+    )
+}
+
+/// The same, with transactions followed from the generation `from` on, up to a limit.
+pub fn verify_from(
+    files: &StreamFiles,
+    checkpoint: Option<&Path>,
+    from: Generation,
+    until: &Until,
+    progress: &dyn Progress,
+) -> Result<Option<ChainReport>, LogError> {
     let in_order: Vec<_> = files.in_order().collect();
     let sizes = in_order.iter().map(|file| file.path.metadata());
     let bytes = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
     progress.begin(bytes, 0);
-    let logs: Option<Vec<LogReport>> = in_order
-        .into_par_iter()
-        .map_init(Vec::new, |buffer, file| {
+    let mut logs: Vec<LogReport> = Vec::with_capacity(in_order.len());
+    let mut follower = follow::Follower::new(from);
+    for window in in_order.chunks(LOGS_AT_ONCE) {
+        let survey = |buffer: &mut Vec<u8>, file: &&_| {
             if progress.should_stop() {
                 return None;
             }
-            let report = survey::survey(file, buffer);
+            let report = survey::survey(file, until, buffer);
             progress.advance(report.size);
             Some(report)
-        })
-        .collect();
-    let Some(logs) = logs else { return Ok(None) };
+        };
+        let surveyed = window.par_iter().map_init(Vec::new, survey);
+        let surveyed: Option<Vec<LogReport>> = surveyed.collect();
+        let Some(mut surveyed) = surveyed else {
+            return Ok(None);
+        };
+        surveyed.iter_mut().for_each(|log| follower.take(log));
+        logs.append(&mut surveyed);
+    }
     let path = checkpoint.or_else(|| Some(&*files.checkpoints.first()?.path));
     let checkpoint = path.map(CheckpointReport::read);
     let mut findings = link::compare(files, &logs, checkpoint.as_ref());

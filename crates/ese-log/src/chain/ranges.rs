@@ -17,6 +17,7 @@ use crate::name::FileRole;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::fmt;
 
 /// The logs that a database needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -84,12 +85,27 @@ pub struct Reach {
     pub stop: Option<Stop>,
 }
 
-/// Where redo would start for a database with this need: at the checkpoint if it can be believed and does not leave
+/// In one sentence.
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "recovery stops at generation {0} ({0:#x}): ",
+            self.generation
+        )?;
+        match &self.file {
+            Some(file) if !self.reason.contains(file) => write!(f, "{file}: {}", self.reason),
+            _ => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// Where the engine would start redo for a database with this need: at the checkpoint if it can be believed and does not leave
 /// out what the database needs, otherwise at the lowest generation that is there. Replay from an older place does no
 /// harm: pages that have a change already are left alone.
 ///
 /// `None` if no log is there.
-pub fn redo_start(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
+pub(super) fn engine_start(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
     let numbers = report.logs.iter().filter_map(LogReport::generation);
     let lowest = numbers.min()?;
     Some(usable_checkpoint(report, need).unwrap_or_else(|| first_position(report, lowest)))
@@ -166,6 +182,16 @@ pub fn reach(report: &ChainReport, start: Lgpos) -> Reach {
         };
         generation = Generation(next);
     }
+}
+
+/// The logs that can be reached, one for each generation, in order.
+pub(super) fn logs_of<'r>(
+    report: &'r ChainReport,
+    reach: &Reach,
+) -> impl Iterator<Item = &'r LogReport> + use<'r> {
+    let last = reach.last.unwrap_or_default().0;
+    let generations = reach.start.generation.0..=last;
+    generations.filter_map(|generation| find(report, Generation(generation)))
 }
 
 /// The files that hold what can be reached, one for each generation. `files` are those that `report` is about.

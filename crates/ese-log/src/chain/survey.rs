@@ -1,9 +1,11 @@
 //! What one log file is like by itself.
 
 use super::finding::{Finding, FindingKind};
+use super::follow::{DatabaseEvent, Steps, TransactionsAt};
 use crate::error::{HeaderProblem, LogError};
 use crate::folder::StreamFile;
 use crate::image::{Damage, LogImage, Shore, read_file};
+use crate::limit::Until;
 use crate::name::FileRole;
 use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{
@@ -52,6 +54,14 @@ pub struct LogContent {
     /// Records that cannot be understood.
     #[serde(serialize_with = "bad_records")]
     pub bad_records: Vec<BadRecord>,
+    /// Databases that are created, attached and detached, in order; up to the limit if one was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseEvent>,
+    /// Transactions as they stand at the end of this log.
+    #[serde(skip)]
+    pub transactions: TransactionsAt,
+    #[serde(skip)]
+    pub(super) steps: Steps,
 }
 
 fn content_or_problem<S: Serializer>(
@@ -89,12 +99,12 @@ fn bad_records<S: Serializer>(bad: &[BadRecord], serializer: S) -> Result<S::Ok,
 const BAD_RECORDS_MAX: usize = 100;
 
 /// Reads and checks one log; `buffer` is reused from file to file.
-pub(super) fn survey(file: &StreamFile, buffer: &mut Vec<u8>) -> LogReport {
+pub(super) fn survey(file: &StreamFile, until: &Until, buffer: &mut Vec<u8>) -> LogReport {
     let mut size = 0;
     let content = read_file(&file.path, buffer).and_then(|()| {
         size = buffer.len() as u64;
         let image = LogImage::from_bytes(&file.path, std::mem::take(buffer))?;
-        let content = content(&image);
+        let content = content(&image, until);
         *buffer = image.bytes;
         Ok(content)
     });
@@ -106,10 +116,11 @@ pub(super) fn survey(file: &StreamFile, buffer: &mut Vec<u8>) -> LogReport {
     }
 }
 
-fn content(image: &LogImage) -> LogContent {
+fn content(image: &LogImage, until: &Until) -> LogContent {
     let mut cursor = RecordCursor::salvage();
     let (mut records, mut records_beyond) = (0, 0);
     let mut bad_records = Vec::new();
+    let mut steps = Steps::default();
     let broken_from = broken_from(image);
     loop {
         match cursor.advance(image) {
@@ -121,6 +132,9 @@ fn content(image: &LogImage) -> LogContent {
                     records_beyond += 1;
                 } else {
                     records += 1;
+                    if let Some(raw) = cursor.current(image) {
+                        steps.note(&raw, image, until);
+                    }
                 }
             }
             Err(bad) if bad_records.len() < BAD_RECORDS_MAX => bad_records.push(bad),
@@ -138,6 +152,9 @@ fn content(image: &LogImage) -> LogContent {
         unfinished: cursor.unfinished,
         damage: image.body.damage.clone(),
         bad_records,
+        databases: Vec::new(),
+        transactions: TransactionsAt::default(),
+        steps,
     }
 }
 

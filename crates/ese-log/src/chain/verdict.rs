@@ -1,7 +1,9 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
-use super::ranges::{LogNeed, Reach, first_position, reach, redo_start};
+use super::attached::{known_place, lost_attach};
+use super::ranges::{LogNeed, Reach, engine_start, logs_of, reach, replay_start};
 use super::{ChainReport, LogReport};
+use crate::limit::Until;
 use crate::name::FileRole;
 use ese_format::database::State;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime};
@@ -68,18 +70,9 @@ pub struct DatabaseVerdict {
     pub advice: Vec<String>,
 }
 
-/// The verdict on the engine's recovery for the database with this header.
-pub fn verdict(report: &ChainReport, header: &DatabaseHeader) -> DatabaseVerdict {
-    let start = redo_start(report, LogNeed::of(header));
-    verdict_from(report, header, start)
-}
-
-/// The verdict on a recovery that starts at `start`.
-pub fn verdict_from(
-    report: &ChainReport,
-    header: &DatabaseHeader,
-    start: Option<Lgpos>,
-) -> DatabaseVerdict {
+/// The verdict on a recovery of the database with this header, up to a limit. It is read from headers and logs alone: no
+/// page of the database is looked at.
+pub fn verdict(report: &ChainReport, header: &DatabaseHeader, until: &Until) -> DatabaseVerdict {
     let mut verdict = DatabaseVerdict {
         readiness: Readiness::NotReady,
         state: header.state.name().to_owned(),
@@ -91,30 +84,83 @@ pub fn verdict_from(
         advice: Vec::new(),
     };
     verdict.explain_repair(header);
-    if header.state == State::CLEAN_SHUTDOWN {
-        verdict.clean(report, header);
-        return verdict;
-    }
-    match verdict.need {
-        Some(need) => verdict.dirty(report, header, need, start),
-        None => {
+    let start = replay_start(report, header);
+    match (header.state == State::CLEAN_SHUTDOWN, verdict.need) {
+        (true, _) => verdict.clean(report, header, start, until),
+        (false, Some(need)) => verdict.dirty(report, header, need, start),
+        (false, None) => {
             verdict.refuse(
                 format!("the database is in the state \"{}\"", verdict.state),
                 JetError::DATABASE_CORRUPTED,
             );
-            verdict
-                .advice
-                .push("finish the operation that left this state, or use another copy".to_owned());
+            let advice = "finish the operation that left this state, or use another copy";
+            verdict.advice.push(advice.to_owned());
         }
     }
+    if verdict.readiness != Readiness::NotReady {
+        verdict.refuse_lost_attach(report, header, until);
+    }
+    verdict.apply_limit(until);
     verdict
 }
 
 impl DatabaseVerdict {
+    /// Says that recovery fails, for the reason that trying it gave.
+    pub fn fail(&mut self, reason: String) {
+        self.readiness = Readiness::NotReady;
+        self.loss = None;
+        self.reasons.push(reason);
+    }
+
+    /// Says that recovery would fail, and with which error; the first error counts.
     fn refuse(&mut self, reason: String, jet: JetError) {
         self.readiness = Readiness::NotReady;
         self.reasons.push(reason);
         self.jet = self.jet.or(Some(jet));
+        self.loss = None;
+    }
+
+    /// What follows a limit is not lost but left out. A limit before the end of what the database requires is refused.
+    fn apply_limit(&mut self, until: &Until) {
+        let limit = [until.generation, until.lgpos.map(|lgpos| lgpos.generation)];
+        let Some(limit) = limit.into_iter().flatten().min() else {
+            return;
+        };
+        let last = self.reach.as_ref().and_then(|reach| reach.last);
+        if self.readiness == Readiness::ReadyWithLoss && Some(limit) <= last {
+            self.readiness = Readiness::Ready;
+            self.jet = None;
+            self.loss = None;
+            self.reasons.clear();
+            self.advice.clear();
+        }
+    }
+
+    /// Nothing is replayed into a copy whose attachment is not among the records.
+    fn refuse_lost_attach(&mut self, report: &ChainReport, header: &DatabaseHeader, until: &Until) {
+        let Some(reach) = &self.reach else { return };
+        let logs = logs_of(report, reach);
+        let logs = logs.filter(|log| {
+            let generation = log.generation().unwrap_or_default();
+            !until.leaves_out(generation)
+        });
+        let Some(lost) = lost_attach(logs, header) else {
+            return;
+        };
+        let first = known_generation(header);
+        let names = match lost.attach.generation.max(first) {
+            last if last == first => report.naming.generation(first),
+            last => report.naming.range(first, last),
+        };
+        self.jet = None;
+        self.refuse(lost.to_string(), lost.jet);
+        self.advice.push(match lost.jet == JetError::ATTACHED_DATABASE_MISMATCH {
+            true => format!("find an undamaged copy of {names}, or use a newer copy of the database"),
+            false => format!(
+                "this copy is not the one that the logs go on with: use one that was last consistent at {}, or find {names}",
+                lost.consistent
+            ),
+        });
     }
 
     fn explain_repair(&mut self, header: &DatabaseHeader) {
@@ -132,30 +178,66 @@ impl DatabaseVerdict {
         }
     }
 
-    /// A clean database needs no log. Later logs of its stream can still bring it forward.
-    fn clean(&mut self, report: &ChainReport, header: &DatabaseHeader) {
+    /// A clean database needs no log. Later logs of its stream bring it forward.
+    fn clean(
+        &mut self,
+        report: &ChainReport,
+        header: &DatabaseHeader,
+        start: Option<Lgpos>,
+        until: &Until,
+    ) {
         self.readiness = Readiness::ReadyWithoutReplay;
-        let signatures = || report.logs.iter().filter_map(LogReport::header);
         if header.log_signature.is_null() {
             return;
         }
-        if !signatures().any(|log| log.signature == header.log_signature) {
-            self.reasons
-                .push("the logs here belong to another stream than the database".to_owned());
+        let own = report.logs.iter().filter_map(LogReport::header);
+        let own = own.filter(|log| log.signature == header.log_signature);
+        let newest = own.map(|log| log.generation).max();
+        let (Some(newest), Some(start)) = (newest, start) else {
+            if !report.logs.is_empty() {
+                self.reasons
+                    .push("the logs here belong to another stream than the database".to_owned());
+            }
+            return;
+        };
+        let consistent = header.last_consistent;
+        if newest < consistent.generation {
+            self.reasons.push(format!(
+                "the database is newer than the logs: it was last consistent at {consistent}, they end with generation \
+                 {newest} ({newest:#x})"
+            ));
             return;
         }
-        let consistent = header.last_consistent;
-        let end = signatures().map(|log| log.generation).max();
-        if end.is_some_and(|end| end > consistent.generation) {
+        let reach = reach(report, start);
+        if let Some(stop) = &reach.stop
+            && !until.leaves_out(stop.generation)
+            && (reach.last.is_some() || stop.is_corruption)
+        {
+            self.readiness = Readiness::ReadyWithLoss;
+            self.jet = Some(stop.jet);
+            self.reasons.push(stop.to_string());
+            self.loss = loss(report, reach.last, None);
+            self.advise_on_stop(report, &reach);
+        } else if newest > consistent.generation {
             self.reasons.push(format!(
-                "the database was last consistent at {consistent}; the logs go on to generation {0} ({0:#x})",
-                end.unwrap_or_default()
+                "an older copy: it was last consistent at {consistent}; the logs bring it forward"
             ));
-            self.advice.push(
-                "if this is an older copy, the later logs can bring it forward (edbreplay)"
-                    .to_owned(),
-            );
         }
+        self.reach = Some(reach);
+    }
+
+    /// Where to look for a log that recovery cannot get past.
+    fn advise_on_stop(&mut self, report: &ChainReport, reach: &Reach) {
+        let Some(stop) = &reach.stop else { return };
+        self.advice.push(match &stop.file {
+            Some(file) if stop.is_corruption => {
+                format!("find an undamaged {file}: in backups or on the standby copy")
+            }
+            _ => {
+                let name = report.naming.generation(stop.generation);
+                format!("find {name}: in backups or on the standby copy")
+            }
+        });
     }
 
     fn dirty(
@@ -180,21 +262,26 @@ impl DatabaseVerdict {
         }
         if self.readiness == Readiness::NotReady {
             self.advise_on_missing(report, need);
-            self.advise_on_detour(report, need, &reach);
+        } else {
+            self.remark_on_engine(report, need);
         }
         self.reach = Some(reach);
     }
 
-    /// Recovery that fails before it comes to what the database needs may succeed if it starts there.
-    fn advise_on_detour(&mut self, report: &ChainReport, need: LogNeed, failed: &Reach) {
-        if failed.start.generation < need.min_required
-            && failed.last < Some(need.min_required)
-            && reach(report, first_position(report, need.min_required)).last
-                >= Some(need.max_required)
+    /// The engine starts at the checkpoint or at the lowest log that is there. It may fail before it comes to what the
+    /// database needs.
+    fn remark_on_engine(&mut self, report: &ChainReport, need: LogNeed) {
+        let Some(start) = engine_start(report, Some(need)) else {
+            return;
+        };
+        let engine = reach(report, start);
+        if engine.last < Some(need.max_required)
+            && let Some(stop) = engine.stop
         {
-            let names = report.naming.generation(need.min_required);
+            let first = report.naming.generation(need.min_required);
             self.advice.push(format!(
-                "all that the database needs is there: recovery from {names} on succeeds (edbreplay, or move the logs before it away)"
+                "eseutil would begin with generation {0} ({0:#x}) and end with {1}: move the logs before {first} away first",
+                start.generation, stop.jet
             ));
         }
     }
@@ -289,12 +376,7 @@ impl DatabaseVerdict {
     ) {
         let stop = reach.stop.as_ref();
         if let Some(stop) = stop {
-            let file = stop.file.clone().unwrap_or_default();
-            let colon = if file.is_empty() { "" } else { ": " };
-            self.reasons.push(format!(
-                "recovery stops at generation {0} ({0:#x}): {file}{colon}{1}",
-                stop.generation, stop.reason
-            ));
+            self.reasons.push(stop.to_string());
         }
         if reach.start.generation > need.min_required {
             let min = need.min_required;
@@ -332,7 +414,7 @@ impl DatabaseVerdict {
             (None, Some(stop)) => stop.jet,
             (None, None) => JetError::COMMITTED_LOG_FILES_MISSING,
         });
-        self.loss = loss(report, header, need, reach);
+        self.loss = loss(report, reach.last, Some(header));
         self.advice.push(
             "look for the lost logs first; what eseutil /r ... /a accepts, cannot be undone"
                 .to_owned(),
@@ -370,6 +452,11 @@ impl DatabaseVerdict {
     }
 }
 
+/// The generation in which a copy has to be attached again at the earliest.
+fn known_generation(header: &DatabaseHeader) -> Generation {
+    known_place(header).generation
+}
+
 /// The most missing files that are named.
 const MISSING_MAX: usize = 20;
 
@@ -382,15 +469,18 @@ fn is_there(report: &ChainReport, generation: Generation) -> bool {
     })
 }
 
+/// What is given up if replay ends with `kept`. `header` is that of a database that knows which logs were committed.
 fn loss(
     report: &ChainReport,
-    header: &DatabaseHeader,
-    need: LogNeed,
-    reach: &Reach,
+    kept: Option<Generation>,
+    header: Option<&DatabaseHeader>,
 ) -> Option<Loss> {
-    let kept = reach.last?;
+    let kept = kept?;
+    let committed = header.map_or(Generation(0), |header| {
+        header.max_committed.max(header.max_required)
+    });
     let highest = report.logs.iter().filter_map(LogReport::generation).max();
-    let last = highest.unwrap_or_default().max(need.max_committed);
+    let last = highest.unwrap_or_default().max(committed);
     let content = |generation| {
         let contents = report
             .logs
@@ -401,8 +491,8 @@ fn loss(
     };
     let until = match content(last) {
         Some(content) => content.header.created,
-        None if last == need.max_committed => header.max_committed_created,
-        None => LogTime::default(),
+        None => (header.filter(|_| last == committed))
+            .map_or(LogTime::default(), |header| header.max_committed_created),
     };
     Some(Loss {
         first: Generation(kept.0.saturating_add(1)),

@@ -117,8 +117,13 @@ impl InPlace {
         self.journal.clone()
     }
 
+    /// The database.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Finishes the journal and brings the database to what it says.
-    pub fn commit(mut self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+    pub(super) fn commit(mut self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
         let journal_path = self.place.path.clone();
         let io = at(&journal_path);
         let finished = self.journal.lock().finish(header);

@@ -17,9 +17,9 @@ pub use new_file::NewFile;
 
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
-use crate::recovery::{DatabaseFile, RecoveryError};
-use ese_format::Progress;
-use ese_format::database::DatabaseHeader;
+use crate::recovery::{DatabaseFile, RecoveredDatabase, RecoveryError};
+use ese_format::database::{DatabaseHeader, seal_header};
+use ese_format::{Progress, Signature};
 use partial::Partial;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,24 @@ pub enum OutputError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What was to be written is not the database that the file is for.
+    #[error("{}: this would be another database: its signature is {found}, that of the source {expected}", path.display())]
+    OtherDatabase {
+        /// The file.
+        path: PathBuf,
+        /// The signature of what was to be written.
+        found: Signature,
+        /// The signature of the source.
+        expected: Signature,
+    },
+    /// The file that was written does not hold what it should.
+    #[error("{}: the file that was written does not hold the recovered database: {problem}", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        problem: String,
+    },
     /// The source cannot be read.
     #[error("{0}")]
     Source(#[from] RecoveryError),
@@ -95,12 +113,15 @@ pub enum Target {
 }
 
 /// The result of one database, being written.
-pub enum Output {
-    /// A complete database.
+pub struct Output {
+    /// The database that it is for.
+    signature: Signature,
+    place: Place,
+}
+
+enum Place {
     NewFile(NewFile),
-    /// Only what changes.
     Overlay(OverlayFile),
-    /// A journal for the database itself.
     InPlace(InPlace),
 }
 
@@ -141,30 +162,94 @@ impl Output {
                 return Err(OutputError::Exists { path: path.clone() });
             }
         }
-        match target {
-            Target::NewFile(path) => NewFile::copy(source, path, progress).map(Output::NewFile),
-            Target::Overlay(path) => OverlayFile::begin(source, path).map(Output::Overlay),
-            Target::InPlace => InPlace::begin(source).map(Output::InPlace),
+        let place = match target {
+            Target::NewFile(path) => Place::NewFile(NewFile::copy(source, path, progress)?),
+            Target::Overlay(path) => Place::Overlay(OverlayFile::begin(source, path)?),
+            Target::InPlace => Place::InPlace(InPlace::begin(source)?),
+        };
+        Ok(Output {
+            signature: source.header.signature,
+            place,
+        })
+    }
+
+    /// Begins an empty file for the database with this signature, which the log creates.
+    pub fn create(
+        signature: Signature,
+        path: &Path,
+        page_size: u32,
+        force: bool,
+    ) -> Result<Self, OutputError> {
+        if !force && path.exists() {
+            return Err(OutputError::Exists {
+                path: path.to_owned(),
+            });
         }
+        Ok(Output {
+            signature,
+            place: Place::NewFile(NewFile::create(path, page_size)?),
+        })
+    }
+
+    /// The database that it is for.
+    pub fn signature(&self) -> Signature {
+        self.signature
     }
 
     /// The handle through which a replay reads and writes.
     pub fn pages(&self) -> Box<dyn PageFile> {
-        match self {
-            Output::NewFile(file) => Box::new(file.pages()),
-            Output::Overlay(overlay) => Box::new(overlay.pages.clone()),
-            Output::InPlace(journal) => Box::new(journal.pages()),
+        match &self.place {
+            Place::NewFile(file) => Box::new(file.pages()),
+            Place::Overlay(overlay) => Box::new(overlay.pages.clone()),
+            Place::InPlace(journal) => Box::new(journal.pages()),
         }
     }
 
-    /// Ends the writing, the header last. All pages must have been written before. Gives the file that was made.
-    pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
-        match self {
-            Output::NewFile(file) => file.commit(header),
-            Output::Overlay(overlay) => overlay.commit(header),
-            Output::InPlace(journal) => journal.commit(header),
+    /// Ends the writing, the header last, and looks at what was written. Gives the file that was made.
+    ///
+    /// Takes only a database that a recovery proved, and only the one that this output is for.
+    pub fn commit(self, recovered: &RecoveredDatabase) -> Result<PathBuf, OutputError> {
+        let header = recovered.header();
+        if header.signature != self.signature {
+            let path = match &self.place {
+                Place::NewFile(file) => file.path(),
+                Place::Overlay(overlay) => overlay.place.path(),
+                Place::InPlace(journal) => journal.path(),
+            };
+            return Err(OutputError::OtherDatabase {
+                path: path.to_owned(),
+                found: header.signature,
+                expected: self.signature,
+            });
         }
+        let path = match self.place {
+            Place::NewFile(file) => file.commit(header)?,
+            Place::Overlay(overlay) => return overlay.commit(header),
+            Place::InPlace(journal) => journal.commit(header)?,
+        };
+        check_written(&path, header)?;
+        Ok(path)
     }
+}
+
+/// Reads the header of a result again.
+fn check_written(path: &Path, header: &DatabaseHeader) -> Result<(), OutputError> {
+    let written = DatabaseFile::open(path)?.header;
+    let mut expected = vec![0; header.page_size() as usize];
+    seal_header(header, &mut expected);
+    let mut found = vec![0; expected.len()];
+    seal_header(&written, &mut found);
+    if expected == found {
+        return Ok(());
+    }
+    Err(OutputError::NotWritten {
+        path: path.to_owned(),
+        problem: format!(
+            "its header names {}, {}",
+            written.signature,
+            written.state.name()
+        ),
+    })
 }
 
 /// An overlay over `source` in `disk`.

@@ -55,13 +55,18 @@ impl NewFile {
         })
     }
 
+    /// Where it goes.
+    pub(super) fn path(&self) -> &Path {
+        self.place.path()
+    }
+
     /// The handle through which a replay reads and writes.
     pub fn pages(&self) -> Shared<DirectFile> {
         self.pages.clone()
     }
 
     /// Writes the header and gives the file its name.
-    pub fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
+    pub(super) fn commit(self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
         let mut page = vec![0; self.page_size as usize];
         seal_header(header, &mut page);
         let write = || {

@@ -1,9 +1,10 @@
 //! The end of a recovery: undo and a clean header, or a dirty header with the range that a later one needs.
 //!
-//! The clean header is what `DBISetHeaderAfterDetach` and its callers leave (`ese/db.cxx`), with two differences. The
+//! The clean header is what `DBISetHeaderAfterDetach` and its callers leave (`ese/db.cxx`), with three differences. The
 //! place of consistency is the end of the logs: the engine writes its undo into a new log and names the shutdown mark
-//! there, and we write no log. And the signatures that tie the header to a flush map are blank, so that the engine
-//! takes no old map for this database's and makes a new one.
+//! there, and we write no log. Times are those of the last log that was applied, where the engine takes the clock: the
+//! result of a recovery is the same whenever and wherever it is made. And the signatures that tie the header to a flush
+//! map are blank, so that the engine takes no old map for this database's and makes a new one.
 
 use super::{Ran, RecoveryError};
 use crate::database::Database;
@@ -12,43 +13,24 @@ use crate::undo::Undone;
 use ese_format::database::{DatabaseHeader, State};
 use ese_format::{Generation, LogTime, Signature};
 
-/// What a recovery leaves.
-pub struct Finished {
-    /// All databases, all changed pages written, with the headers that they shall have.
-    pub databases: Vec<Database>,
-    /// What was rolled back.
-    pub undone: Vec<Undone>,
-}
-
-/// Rolls back what is open and makes every attached database clean.
-pub fn finish_clean(redo: &mut Redo, ran: &Ran, now: LogTime) -> Result<Finished, RecoveryError> {
+/// Rolls back what is open and makes every attached database clean; what was rolled back, newest first.
+pub(super) fn finish_clean(redo: &mut Redo, ran: &Ran) -> Result<Vec<Undone>, RecoveryError> {
     for database in redo.databases_mut().values_mut() {
         if let Some(skipped) = database.take_unexplained() {
-            return Err(RecoveryError::End(skipped.problem));
+            return Err(skipped.into_error().into());
         }
+        database.refuse_newer_page().map_err(RecoveryError::End)?;
     }
     let undone = redo.roll_back_open()?;
     redo.detach_rest(ran.end).map_err(RecoveryError::End)?;
-    let mut databases = redo.take_databases();
-    for database in &mut databases {
-        if database.touched && database.header.state == State::CLEAN_SHUTDOWN {
-            settle(&mut database.header, now);
-        }
-        database.pages.flush().map_err(RecoveryError::End)?;
-    }
-    Ok(Finished { databases, undone })
+    Ok(undone)
 }
 
 /// Leaves attached databases dirty, so that a later recovery goes on with newer logs.
 ///
 /// What this replay did holds no trace of what was there before a change that is not committed yet. It must therefore
-/// have ended where no transaction was open that is open at the end of the logs; `until_generation` is that end.
-pub fn finish_dirty(
-    redo: &mut Redo,
-    ran: &Ran,
-    until_generation: Generation,
-    now: LogTime,
-) -> Result<Finished, RecoveryError> {
+/// have ended where no transaction was open that is open at the end of the range; `range_end` is that end.
+pub(super) fn finish_dirty(redo: &mut Redo, ran: &Ran, range_end: Generation) {
     let open = redo.sessions().values();
     let open = open
         .filter(|session| session.level > 0)
@@ -60,7 +42,7 @@ pub fn finish_dirty(
         let from = owed.map_or(from, |lgpos| from.min(lgpos.generation));
         let header = &mut database.header;
         header.min_required = from;
-        header.max_required = header.max_required.max(until_generation);
+        header.max_required = header.max_required.max(range_end);
         header.max_committed = header.max_committed.max(header.max_required);
         header.min_consistent = from;
         if header.max_required > database.required_until {
@@ -72,26 +54,26 @@ pub fn finish_dirty(
         header.recovering = Generation(0);
         forget_flush_map(header);
     }
-    let mut databases = redo.take_databases();
-    for database in &mut databases {
+}
+
+/// Writes all changed pages, and gives each database that became clean the rest of its header.
+pub(super) fn settle_all(databases: &mut [Database], ran: &Ran) -> Result<(), RecoveryError> {
+    for database in databases {
         if database.touched && database.header.state == State::CLEAN_SHUTDOWN {
-            settle(&mut database.header, now);
+            settle(&mut database.header, ran.time);
         }
         database.pages.flush().map_err(RecoveryError::End)?;
     }
-    Ok(Finished {
-        databases,
-        undone: Vec::new(),
-    })
+    Ok(())
 }
 
 /// What a clean header says beside its state and place.
-fn settle(header: &mut DatabaseHeader, now: LogTime) {
+fn settle(header: &mut DatabaseHeader, time: LogTime) {
     if header.last_attach_time.is_null() {
-        header.last_attach_time = now;
+        header.last_attach_time = time;
     }
-    header.last_consistent_time = now;
-    header.last_detach_time = now;
+    header.last_consistent_time = time;
+    header.last_detach_time = time;
     header.max_required_created = LogTime::default();
     header.max_committed_created = LogTime::default();
     header.pre_redo_min_consistent = Generation(0);

@@ -1,30 +1,37 @@
 //! Recovery: from databases and a log stream to consistent databases.
 //!
 //! ```text
-//! plan      which logs, from where on, whether that suffices, what is lost      nothing is changed
-//! replay    redo of every record, up to the end or to a limit                    pages change
-//! finish    undo of what is open, and a clean header                             or: a dirty header with the range
+//! plan       which logs, from where on, whether that suffices, what is lost      nothing is changed
+//! recover    redo of every record, up to the end or to a limit; checks;          pages change
+//!            undo and a clean header, or a dirty header with its range
+//! trial      a recovery whose result is thrown away                              nothing is changed
 //! ```
 //!
 //! Nothing here knows where changed pages go: that is the affair of the [`PageFile`](crate::pages::PageFile) that each
-//! database is opened with.
+//! database is offered with.
 
 mod finish;
 mod plan;
+mod recover;
 mod replay;
 mod source;
-mod survey;
+mod trial;
 
-pub use finish::{Finished, finish_clean, finish_dirty};
-pub use plan::{DatabasePlan, Plan, plan};
-pub use replay::{Ran, Until, replay};
+pub use ese_log::Until;
+pub use plan::{Creation, DatabasePlan, Needed, Plan, Refusal, plan, plan_of};
+pub use recover::{
+    AfterRedo, NewOffer, Offer, RecoverOptions, Recovered, RecoveredDatabase, Timing, recover,
+};
+pub use replay::{Interval, Ran, replay};
 pub use source::{DatabaseFile, SourcePages};
-pub use survey::{OpenTransaction, Survey, survey};
+pub use trial::{Tried, trial, try_out};
 
 use crate::error::{Problem, ReplayError};
-use ese_format::{Generation, JetError};
+use ese_format::{Generation, JetError, Lgpos, Signature};
 use ese_log::LogError;
+use ese_log::chain::attached::LostAttach;
 use evidence::EvidenceError;
+use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -53,6 +60,44 @@ pub enum RecoveryError {
         /// The engine's error.
         jet: JetError,
     },
+    /// The logs do not allow it, or not without loss.
+    #[error("{}: {}", .0.path.display(), .0.reasons)]
+    Refused(Box<Refusal>),
+    /// A record that attached the database again is not in the logs.
+    #[error("{}: {lost}", path.display())]
+    LostAttach {
+        /// The database.
+        path: PathBuf,
+        /// Its signature.
+        signature: Signature,
+        /// What is known of the record.
+        lost: LostAttach,
+    },
+    /// The logs hold records for the database after its place, but do not attach it.
+    #[error("{}: the logs hold {records} records for this database after {known}, from {first} on, but nothing attaches it there", path.display())]
+    PassedOver {
+        /// The database.
+        path: PathBuf,
+        /// The place up to which it holds everything.
+        known: Lgpos,
+        /// The first record after that.
+        first: Lgpos,
+        /// How many there are.
+        records: u64,
+    },
+    /// The logs end before the database is consistent.
+    #[error("{}: the logs end with generation {last} ({last:#x}); the database needs all up to {needed} ({needed:#x})", path.display())]
+    TooShort {
+        /// The database.
+        path: PathBuf,
+        /// The last generation that was replayed.
+        last: Generation,
+        /// Its highest required generation.
+        needed: Generation,
+    },
+    /// Temporary pages cannot be kept.
+    #[error("temporary pages: {0}")]
+    Temporary(io::Error),
     /// The caller asked to stop.
     #[error("stopped as asked")]
     Interrupted,
@@ -87,13 +132,45 @@ impl RecoveryError {
             RecoveryError::Log(error) => error.jet(),
             RecoveryError::Replay(error) => Some(error.problem.jet()),
             RecoveryError::End(problem) => Some(problem.jet()),
-            RecoveryError::Evidence(_) => Some(JetError::DISK_IO),
+            RecoveryError::Evidence(_) | RecoveryError::Temporary(_) => Some(JetError::DISK_IO),
             RecoveryError::NotADatabase { jet, .. } => Some(*jet),
             RecoveryError::Interrupted => None,
-            RecoveryError::Missing { .. } | RecoveryError::NeverAttached { .. } => {
-                Some(JetError::ATTACHED_DATABASE_MISMATCH)
+            RecoveryError::Refused(refusal) => Some(refusal.jet),
+            RecoveryError::LostAttach { lost, .. } => Some(lost.jet),
+            RecoveryError::Missing { .. }
+            | RecoveryError::NeverAttached { .. }
+            | RecoveryError::PassedOver { .. } => Some(JetError::ATTACHED_DATABASE_MISMATCH),
+            RecoveryError::LimitTooEarly { .. } | RecoveryError::TooShort { .. } => {
+                Some(JetError::REQUIRED_LOG_FILES_MISSING)
             }
-            RecoveryError::LimitTooEarly { .. } => Some(JetError::REQUIRED_LOG_FILES_MISSING),
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            RecoveryError::Missing { .. } => {
+                Some("name those databases too, or leave them out with --ignore-missing")
+            }
+            RecoveryError::NotADatabase { jet, .. } if *jet == JetError::FILE_INVALID_TYPE => {
+                Some("name the database; --logs names the folder of its logs")
+            }
+            RecoveryError::Replay(ReplayError { problem, .. }) | RecoveryError::End(problem) => {
+                problem.advice()
+            }
+            RecoveryError::NeverAttached { .. } => {
+                Some("look for the logs of this database's stream")
+            }
+            RecoveryError::LostAttach { .. } => {
+                Some("find an undamaged copy of the log that held the record, or use a newer copy")
+            }
+            RecoveryError::PassedOver { .. } => Some(
+                "the logs went on from another state of this database: use the copy that they belong to",
+            ),
+            RecoveryError::LimitTooEarly { .. } => Some(
+                "raise the limit, begin with an older copy of the database, or add --until-undo",
+            ),
+            _ => None,
         }
     }
 }

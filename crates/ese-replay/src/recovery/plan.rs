@@ -3,18 +3,18 @@
 //! What a database needs and how far recovery comes is decided by [`ese_log::chain`], which `logchain verify --db`
 //! asks too.
 
-use super::{DatabaseFile, RecoveryError, Until};
+use super::{DatabaseFile, RecoveryError};
 use ese_format::log::LogHeader;
 use ese_format::page::PageSize;
-use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Progress};
+use ese_format::{Generation, JetError, Lgpos, Progress, Signature};
 use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
 use ese_log::chain::{
-    ChainReport, CheckpointReport, DatabaseVerdict, LogReport, Readiness, verdict_from, verify,
+    ChainReport, CheckpointReport, DatabaseEvent, DatabaseEventKind, DatabaseVerdict, LogContent,
+    LogReport, Readiness, TransactionsAt, verdict, verify_from,
 };
-use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords};
+use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords, Until};
 use serde::Serialize;
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a recovery will do.
@@ -28,11 +28,20 @@ pub struct Plan {
     pub logs: Vec<PathBuf>,
     /// One for each database, in the order given.
     pub databases: Vec<DatabasePlan>,
+    /// Databases that the logs create in the range and that were not given.
+    created: Vec<Creation>,
+    /// Databases that the logs change, and that were neither given nor created in the range.
+    needed: Vec<Needed>,
+    /// Transactions as they stand where the replay ends.
+    #[serde(skip)]
+    transactions: TransactionsAt,
     #[serde(skip)]
     files: Vec<StreamFile>,
     /// Page size of the stream's databases.
     #[serde(skip)]
     page_size: Option<PageSize>,
+    #[serde(skip)]
+    until: Until,
 }
 
 /// What a recovery will do to one database.
@@ -42,6 +51,61 @@ pub struct DatabasePlan {
     pub path: PathBuf,
     /// What is needed and what will be lost.
     pub verdict: DatabaseVerdict,
+}
+
+/// A database that the logs create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Creation {
+    /// Its signature.
+    pub signature: Signature,
+    /// Its path on the machine that wrote the logs.
+    pub path: String,
+    /// Where it is created.
+    pub lgpos: Lgpos,
+    /// Whether the logs create another one under the same path later: this one was deleted.
+    pub replaced: bool,
+    /// Whether it is attached where the replay ends.
+    pub attached_at_end: bool,
+}
+
+/// A database that the logs change, and that has to be there before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Needed {
+    /// Its signature.
+    pub signature: Signature,
+    /// Its path on the machine that wrote the logs.
+    pub path: String,
+    /// Whether it is attached where the replay ends, so that it cannot be left out unnoticed.
+    pub attached_at_end: bool,
+}
+
+/// Why a plan is not carried out.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The database.
+    pub path: PathBuf,
+    /// Why, in one line.
+    pub reasons: String,
+    /// What to do.
+    pub advice: Vec<String>,
+    /// The engine's error.
+    pub jet: JetError,
+    /// Whether it can be done by giving up committed work.
+    pub is_lossy: bool,
+}
+
+impl Refusal {
+    /// Why the plan for this database is not carried out.
+    pub(super) fn of(plan: &DatabasePlan) -> Self {
+        let verdict = &plan.verdict;
+        Refusal {
+            path: plan.path.clone(),
+            reasons: verdict.reasons.join("; "),
+            advice: verdict.advice.clone(),
+            jet: verdict.jet.unwrap_or(JetError::REQUIRED_LOG_FILES_MISSING),
+            is_lossy: plan.is_lossy(),
+        }
+    }
 }
 
 impl DatabasePlan {
@@ -62,7 +126,7 @@ impl Plan {
         StreamRecords::new(self.files.iter().cloned())
     }
 
-    /// The last generation that will be read.
+    /// The last generation that can be replayed, whatever the limit.
     pub fn last(&self) -> Option<Generation> {
         self.reach.as_ref()?.last
     }
@@ -70,6 +134,65 @@ impl Plan {
     /// Page size of the databases that the logs create.
     pub fn page_size(&self) -> Option<PageSize> {
         self.page_size
+    }
+
+    /// Where it ends if the logs go on.
+    pub fn until(&self) -> &Until {
+        &self.until
+    }
+
+    /// Databases that the logs create in the range and that were not given, in the order of their creation.
+    pub fn created(&self) -> &[Creation] {
+        &self.created
+    }
+
+    /// Databases that the logs change, and that were neither given nor created in the range.
+    pub fn needed(&self) -> &[Needed] {
+        &self.needed
+    }
+
+    /// Makes the verdicts say that databases are missing which the logs leave attached, as trying it would.
+    pub fn refuse_missing(&mut self) {
+        let needed = self.needed.iter().filter(|one| one.attached_at_end);
+        let created = self.created.iter().filter(|one| one.attached_at_end);
+        let names = needed
+            .map(|one| &one.path)
+            .chain(created.map(|one| &one.path));
+        let names: Vec<String> = names.cloned().collect();
+        if !names.is_empty() {
+            self.refuse(&RecoveryError::Missing { names });
+        }
+    }
+
+    /// How many transactions are open where the replay ends, and will be rolled back.
+    pub fn open_at_end(&self) -> usize {
+        self.begun_in_range().count()
+    }
+
+    fn begun_in_range(&self) -> impl Iterator<Item = Lgpos> {
+        // What began before the replay does was complete on disk by then.
+        let start = self.reach.as_ref().map(|reach| reach.start);
+        let begun = self.transactions.open.iter().map(|open| open.begin);
+        begun.filter(move |begin| start.is_some_and(|start| *begin >= start))
+    }
+
+    /// The place up to which a replay may go that leaves a database for later logs: where the oldest transaction
+    /// began that is still open. What it did from there on must stay possible to undo, and a page on disk does not
+    /// tell what was there before. `None` if nothing is open.
+    pub fn hold_at(&self) -> Option<Lgpos> {
+        self.begun_in_range().min()
+    }
+
+    /// The last generation of what is replayed, limits considered.
+    pub(super) fn range_end(&self) -> Generation {
+        let limit = self.transactions.limited_before;
+        // A limit before the first record of a log leaves nothing of it.
+        let limit = limit.map(|before| match self.until.leaves_out(before.generation) {
+            true => Generation(before.generation.0.saturating_sub(1)),
+            false => before.generation,
+        });
+        let last = self.last().unwrap_or_default();
+        limit.map_or(last, |limit| limit.min(last))
     }
 }
 
@@ -82,132 +205,166 @@ pub fn plan(
     progress: &dyn Progress,
 ) -> Result<Plan, RecoveryError> {
     let needed = needed_files(files, checkpoint, databases, until);
-    let report = verify(&needed, checkpoint, progress)?.ok_or(RecoveryError::Interrupted)?;
-    let starts: Vec<Option<Lgpos>> = (databases.iter())
-        .map(|database| replay_start(&report, &database.header))
-        .collect();
+    // Transactions are followed from where the replay starts, which names and headers of databases tell.
+    let from = first_generation(files, checkpoint, databases);
+    let report = verify_from(&needed, checkpoint, from, until, progress)?;
+    let report = report.ok_or(RecoveryError::Interrupted)?;
+    Ok(plan_of(&report, &needed, databases, until))
+}
+
+/// The same for a stream that was checked already; its transactions were followed from its first log on.
+pub fn plan_of(
+    report: &ChainReport,
+    files: &StreamFiles,
+    databases: &[DatabaseFile],
+    until: &Until,
+) -> Plan {
+    let starts = databases
+        .iter()
+        .filter_map(|database| replay_start(report, &database.header));
     let lowest = || {
         let generations = report.logs.iter().filter_map(LogReport::generation);
         generations
             .min()
-            .map(|lowest| first_position(&report, lowest))
+            .map(|lowest| first_position(report, lowest))
     };
     let start = match databases {
         [] => lowest(),
-        _ => starts.iter().flatten().min().copied(),
+        _ => starts.min(),
     };
-    let reach = start.map(|start| reach(&report, start));
+    let reach = start.map(|start| reach(report, start));
     let files = reach
         .as_ref()
-        .map(|reach| replay_files(&report, &needed, reach))
+        .map(|reach| replay_files(report, files, reach))
         .unwrap_or_default();
-    let paths: HashSet<&Path> = files.iter().map(|file| &*file.path).collect();
-    let log_bytes = (report.logs.iter().zip(needed.in_order()))
-        .filter(|(_, file)| paths.contains(&*file.path))
-        .map(|(log, _)| log.size)
-        .sum();
-    let headers = report.logs.iter().filter_map(LogReport::header);
-    let page_size = headers.map(LogHeader::page_size).next();
-    let plans = databases.iter().zip(starts);
-    let plans = plans.map(|(database, start)| plan_one(&report, database, start, until));
-    Ok(Plan {
-        databases: plans.collect(),
+    let names: HashSet<String> = files.iter().map(StreamFile::name).collect();
+    let replayed = || report.logs.iter().filter(|log| names.contains(&log.name));
+    let contents = || replayed().filter_map(|log| log.content.as_ref().ok());
+    let page_size = contents()
+        .map(|content| LogHeader::page_size(&content.header))
+        .next();
+    let attachments = Attachments::of(contents(), databases);
+    Plan {
+        databases: databases
+            .iter()
+            .map(|database| DatabasePlan {
+                path: database.path().to_owned(),
+                verdict: verdict(report, &database.header, until),
+            })
+            .collect(),
+        created: attachments.created,
+        needed: attachments.needed,
+        transactions: contents()
+            .last()
+            .map(|content| content.transactions.clone())
+            .unwrap_or_default(),
+        log_bytes: replayed().map(|log| log.size).sum(),
         reach,
-        log_bytes,
         logs: files.iter().map(|file| file.path.clone()).collect(),
         files,
         page_size: page_size.and_then(PageSize::new),
-    })
+        until: *until,
+    }
 }
 
-fn plan_one(
-    report: &ChainReport,
-    database: &DatabaseFile,
-    start: Option<Lgpos>,
-    until: &Until,
-) -> DatabasePlan {
-    let mut verdict = verdict_from(report, &database.header, start);
-    let path = database.path().to_owned();
-    // A clean copy becomes no worse by logs that end early, but it stays behind.
-    if verdict.readiness == Readiness::ReadyWithoutReplay
-        && let Some(start) = start
-        && report
-            .logs
-            .iter()
-            .filter_map(LogReport::header)
-            .any(|log| log.signature == database.header.log_signature)
-    {
-        let reach = reach(report, start);
-        let wanted = until.generation.unwrap_or(Generation(u32::MAX));
-        if let Some(stop) = &reach.stop
-            && stop.generation <= wanted
-            && (reach.last.is_some() || stop.is_corruption)
-        {
-            verdict.readiness = Readiness::ReadyWithLoss;
-            verdict.jet = Some(stop.jet);
-            verdict.reasons.push(format!(
-                "the logs end at generation {0} ({0:#x}): {1}",
-                stop.generation, stop.reason
-            ));
+/// What logs do to databases as a whole.
+#[derive(Default)]
+struct Attachments {
+    created: Vec<Creation>,
+    needed: Vec<Needed>,
+    /// Databases that are attached, by the number that the logs give them.
+    attached: BTreeMap<u8, Signature>,
+}
+
+impl Attachments {
+    /// Follows the logs in their order. Databases that were given are left out at the end.
+    fn of<'l>(logs: impl Iterator<Item = &'l LogContent>, given: &[DatabaseFile]) -> Self {
+        let mut found = Attachments::default();
+        for (number, log) in logs.enumerate() {
+            if number == 0 {
+                for listed in &log.header.attachments.databases {
+                    found.attach(listed.dbid, listed.database_signature, &listed.path);
+                }
+            }
+            log.databases.iter().for_each(|event| found.follow(event));
         }
-        if let Some((reason, jet)) = attached_before(report, &database.header, &reach) {
-            verdict.readiness = Readiness::ReadyWithLoss;
-            verdict.jet = Some(jet);
-            verdict.reasons.push(reason);
+        let is_given = |signature| {
+            given
+                .iter()
+                .any(|given| given.header.signature == signature)
+        };
+        let Attachments {
+            created,
+            needed,
+            attached,
+        } = &mut found;
+        let is_attached = |signature| attached.values().any(|attached| *attached == signature);
+        created.retain(|one| !is_given(one.signature));
+        needed.retain(|one| !is_given(one.signature));
+        for one in created {
+            one.attached_at_end = is_attached(one.signature);
         }
-        verdict.reach = Some(reach);
+        for one in needed {
+            one.attached_at_end = is_attached(one.signature);
+        }
+        found
     }
-    // What lies behind a limit is not lost but left out.
-    let last = verdict.reach.as_ref().and_then(|reach| reach.last);
-    let limit = until
-        .generation
-        .or(until.lgpos.map(|lgpos| lgpos.generation));
-    if verdict.readiness == Readiness::ReadyWithLoss && limit.is_some() && limit <= last {
-        verdict.readiness = Readiness::Ready;
-        verdict.jet = None;
-        verdict.loss = None;
+
+    fn follow(&mut self, event: &DatabaseEvent) {
+        match &event.kind {
+            DatabaseEventKind::Created {
+                dbid,
+                signature,
+                path,
+            } => {
+                for earlier in &mut self.created {
+                    earlier.replaced |= earlier.path.eq_ignore_ascii_case(path);
+                }
+                self.created.push(Creation {
+                    signature: *signature,
+                    path: path.clone(),
+                    lgpos: event.lgpos,
+                    replaced: false,
+                    attached_at_end: false,
+                });
+                self.attached.insert(*dbid, *signature);
+            }
+            DatabaseEventKind::Attached {
+                dbid,
+                signature,
+                path,
+                ..
+            } => self.attach(*dbid, *signature, path),
+            DatabaseEventKind::Detached { dbid } => {
+                self.attached.remove(dbid);
+            }
+            DatabaseEventKind::AllDetached => self.attached.clear(),
+        }
     }
-    DatabasePlan { path, verdict }
+
+    fn attach(&mut self, dbid: u8, signature: Signature, path: &str) {
+        self.attached.insert(dbid, signature);
+        let is_known = self.needed.iter().any(|known| known.signature == signature)
+            || self
+                .created
+                .iter()
+                .any(|known| known.signature == signature);
+        if !is_known {
+            self.needed.push(Needed {
+                signature,
+                path: path.to_owned(),
+                attached_at_end: false,
+            });
+        }
+    }
 }
 
-/// Why the logs hold nothing for a clean copy although they change its database: the first of them finds it attached
-/// already, later than the copy knows, so that what was logged in between is missing. The engine stops there
-/// (`ErrLGRICheckRedoAttachDb`, `ese/_log/logredo.cxx`).
-fn attached_before(
-    report: &ChainReport,
-    header: &DatabaseHeader,
-    reach: &Reach,
-) -> Option<(String, JetError)> {
-    let first = reach.start.generation;
-    let consistent = header.last_consistent;
-    let mut headers = report.logs.iter().filter_map(LogReport::header);
-    let log = headers.find(|log| log.generation == first)?;
-    let mut attached = log.attachments.databases.iter();
-    let attached = attached.find(|found| found.database_signature == header.signature)?;
-    if first <= consistent.generation || attached.last_attach <= consistent {
-        return None;
-    }
-    let jet = match attached.last_consistent.cmp(&consistent) {
-        Ordering::Less => return None,
-        Ordering::Equal => JetError::ATTACHED_DATABASE_MISMATCH,
-        Ordering::Greater => JetError::CONSISTENT_TIME_MISMATCH,
-    };
-    let reason = format!(
-        "the logs begin with generation {first} ({first:#x}), but the database was attached at {0}: those from {1} ({1:#x}) \
-         on are missing",
-        attached.last_attach, consistent.generation
-    );
-    Some((reason, jet))
-}
-
-/// The files that can matter: none before what the databases need.
-fn needed_files(
+/// The first generation that the databases need; 0, without a database, for all.
+fn first_generation(
     files: &StreamFiles,
     checkpoint: Option<&Path>,
     databases: &[DatabaseFile],
-    until: &Until,
-) -> StreamFiles {
-    let mut needed = files.clone();
+) -> Generation {
     let floor = databases
         .iter()
         .map(|database| match database.header.state.needs_recovery() {
@@ -215,14 +372,28 @@ fn needed_files(
             false => database.header.last_consistent.generation,
         });
     let Some(floor) = floor.min() else {
-        return needed;
+        return Generation(0);
     };
     let path = checkpoint.or_else(|| Some(&*files.checkpoints.first()?.path));
     let checkpoint = path.map(CheckpointReport::read);
     let checkpoint = checkpoint.as_ref().and_then(|report| report.current());
-    let floor = checkpoint.map_or(floor, |checkpoint| {
+    checkpoint.map_or(floor, |checkpoint| {
         floor.min(checkpoint.checkpoint.generation)
-    });
+    })
+}
+
+/// The files that can matter: none before what the databases need, none after the limit.
+fn needed_files(
+    files: &StreamFiles,
+    checkpoint: Option<&Path>,
+    databases: &[DatabaseFile],
+    until: &Until,
+) -> StreamFiles {
+    let mut needed = files.clone();
+    if databases.is_empty() {
+        return needed;
+    }
+    let floor = first_generation(files, checkpoint, databases);
     let required = databases
         .iter()
         .map(|database| database.header.max_required)
@@ -236,20 +407,4 @@ fn needed_files(
         _ => true,
     });
     needed
-}
-
-/// The error to end with when the plan cannot be carried out, and the database it is about.
-impl Plan {
-    /// What keeps the recovery from being run: a database that cannot become consistent, or, unless `lossy`, one that
-    /// would lose committed work.
-    pub fn obstacle(&self, lossy: bool) -> Option<(&DatabasePlan, JetError)> {
-        let plans = self.databases.iter();
-        let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        let first = blocked.next()?;
-        let jet = first
-            .verdict
-            .jet
-            .unwrap_or(JetError::REQUIRED_LOG_FILES_MISSING);
-        Some((first, jet))
-    }
 }

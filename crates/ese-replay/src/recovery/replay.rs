@@ -1,53 +1,21 @@
 //! Redo of the records of a stream, from the start of a log on, up to its end or to a limit.
 
 use super::RecoveryError;
-use crate::error::Problem;
 use crate::redo::{LoggedAttach, Redo};
-use ese_format::log::{Attachment, Layout, SEGMENT_SIZE, SegmentHeader};
+use ese_format::log::Attachment;
 use ese_format::{Generation, Lgpos, LogTime, Progress};
-use ese_log::{LogImage, StreamRecords};
-use jiff::Timestamp;
+use ese_log::chain::attached::{listed_later, lost};
+use ese_log::{LogImage, Step, StreamRecords, Until, time_of};
 use serde::Serialize;
+use std::path::PathBuf;
 
-/// Where a replay ends if the logs go on: at whichever of these comes first.
+/// When something happened, as far as the logs know: they keep the time of each segment, in the older layout of each log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Until {
-    /// The last generation.
-    pub generation: Option<Generation>,
-    /// The last record.
-    pub lgpos: Option<Lgpos>,
-    /// The record that is the first not to be replayed.
-    pub before: Option<Lgpos>,
-    /// No segment that was begun after this; in the older layout, no log that was. A segment stays open for up to
-    /// some seconds, so that later records of the same moment may be in or out.
-    pub time: Option<Timestamp>,
-}
-
-impl Until {
-    /// Whether the record at `lgpos` is no longer to be replayed, apart from its time.
-    pub fn is_past(&self, lgpos: Lgpos) -> bool {
-        self.generation.is_some_and(|last| lgpos.generation > last)
-            || self.lgpos.is_some_and(|last| lgpos > last)
-            || self.before.is_some_and(|first_out| lgpos >= first_out)
-    }
-
-    /// Whether the record at `lgpos` of this log was written too late.
-    fn is_late(&self, image: &LogImage, lgpos: Lgpos) -> bool {
-        let Some(limit) = self.time else { return false };
-        let begun = match image.layout {
-            Layout::Segments => {
-                let offset = usize::from(lgpos.segment) * SEGMENT_SIZE;
-                let segment = image.bytes.get(offset..);
-                segment
-                    .and_then(|segment| SegmentHeader::read(segment, 0).ok())
-                    .map(|header| header.started)
-            }
-            Layout::ChecksumRecords => None,
-        };
-        let begun = begun.and_then(LogTime::timestamp);
-        let begun = begun.or_else(|| image.header.created.timestamp());
-        begun.is_some_and(|begun| begun > limit)
-    }
+pub struct Interval {
+    /// The segment that holds it was begun then.
+    pub from: LogTime,
+    /// The next segment was begun then; null if there is none.
+    pub until: LogTime,
 }
 
 /// How far a replay came.
@@ -69,6 +37,13 @@ pub struct Ran {
     pub end: Lgpos,
     /// The record before which a limit ended it; none if the logs ended.
     pub limited_before: Option<Lgpos>,
+    /// The last transaction that committed.
+    pub last_commit: Option<Lgpos>,
+    /// When it committed.
+    pub committed_at: Interval,
+    /// When the last segment that was read was begun, by the clock of the machine that wrote it.
+    #[serde(skip)]
+    pub time: LogTime,
 }
 
 impl Ran {
@@ -79,9 +54,18 @@ impl Ran {
                 .limited_before
                 .is_none_or(|before| before.generation > needed)
     }
+
+    /// Takes note of the time of a segment that begins; `committed` says that the last commit lies before it.
+    fn segment_begins(&mut self, time: LogTime) {
+        self.time = time;
+        if self.last_commit.is_some() && self.committed_at.until.is_null() {
+            self.committed_at.until = time;
+        }
+    }
 }
 
-/// Replays `records`, whose first log tells what was attached when it was begun.
+/// Replays `records`, whose first log tells what was attached when it was begun. This is redo alone and proves nothing:
+/// a recovery is [`recover`](super::recover()).
 pub fn replay(
     redo: &mut Redo,
     records: &mut StreamRecords,
@@ -89,37 +73,49 @@ pub fn replay(
     progress: &dyn Progress,
 ) -> Result<Ran, RecoveryError> {
     let mut ran = Ran::default();
-    while let Some(lgpos) = records.next_record()?.map(|raw| raw.lgpos) {
-        if until.is_past(lgpos) {
-            ran.limited_before = Some(lgpos);
-            break;
-        }
-        if lgpos.generation != ran.last
-            && let Some(image) = records.image()
-        {
+    let mut segment = None;
+    while let Some(step) = records.advance()? {
+        let Some(image) = records.image() else { break };
+        if step == Step::Log {
+            let first = image.lgpos(usize::from(image.header.sector_size));
+            if until.leaves_out(first.generation) {
+                ran.limited_before = Some(first);
+                break;
+            }
             if progress.should_stop() {
                 return Err(RecoveryError::Interrupted);
             }
             enter(redo, image, &mut ran)?;
+            segment = None;
             progress.advance(image.bytes.len() as u64);
+            continue;
         }
-        if until.time.is_some()
-            && let Some(image) = records.image()
-            && until.is_late(image, lgpos)
-        {
+        let Some(raw) = records.current() else { break };
+        let lgpos = raw.lgpos;
+        if until.is_past(lgpos) || until.is_late(image, lgpos) {
             ran.limited_before = Some(lgpos);
             break;
         }
-        if let Some(raw) = records.current() {
-            redo.apply(&raw)?;
-            ran.records += 1;
-            ran.last_record = lgpos;
-            let end = usize::from(lgpos.byte) + raw.bytes.len();
-            ran.end = Lgpos {
-                byte: u16::try_from(end).unwrap_or(u16::MAX),
-                ..lgpos
+        if segment != Some(lgpos.segment) {
+            segment = Some(lgpos.segment);
+            ran.segment_begins(time_of(image, lgpos));
+        }
+        let committed = redo.counts().transactions.committed;
+        redo.apply(&raw)?;
+        if redo.counts().transactions.committed > committed {
+            ran.last_commit = Some(lgpos);
+            ran.committed_at = Interval {
+                from: ran.time,
+                until: LogTime::default(),
             };
         }
+        ran.records += 1;
+        ran.last_record = lgpos;
+        let end = usize::from(lgpos.byte) + raw.bytes.len();
+        ran.end = Lgpos {
+            byte: u16::try_from(end).unwrap_or(u16::MAX),
+            ..lgpos
+        };
     }
     if ran.limited_before.is_none()
         && let Some(image) = records.image()
@@ -132,32 +128,40 @@ pub fn replay(
 /// A log begins: the first one tells what is attached, later ones end the range of what is in the databases already.
 fn enter(redo: &mut Redo, image: &LogImage, ran: &mut Ran) -> Result<(), RecoveryError> {
     let generation = image.header.generation;
+    let attached = &image.header.attachments.databases;
     if ran.logs == 0 {
         ran.first = generation;
+        ran.time = image.header.created;
         redo.set_stream(image.header.signature, image.header.engine_version);
-        for attachment in &image.header.attachments.databases {
+        for attachment in attached {
             let begun = redo.begin_attached(logged(attachment));
             begun.map_err(|problem| {
                 problem.at(attachment.last_attach, "the list of attached databases")
             })?;
         }
     }
+    for database in redo.waiting() {
+        if let Some(listed) = listed_later(attached, &database.header) {
+            return Err(RecoveryError::LostAttach {
+                path: PathBuf::new(),
+                signature: database.header.signature,
+                lost: lost(listed, generation, &database.header),
+            });
+        }
+    }
     ran.last = generation;
     ran.logs += 1;
     ran.log_bytes += image.bytes.len() as u64;
-    explained(redo, generation).map_err(|problem| {
-        let begin = image.lgpos(usize::from(image.header.sector_size));
-        problem.at(begin, "the begin of a log").into()
-    })
+    explained(redo, generation)
 }
 
 /// Pages that redo passed over must have been explained once the log is past what the databases may hold already.
-fn explained(redo: &mut Redo, generation: Generation) -> Result<(), Problem> {
+fn explained(redo: &mut Redo, generation: Generation) -> Result<(), RecoveryError> {
     for database in redo.databases_mut().values_mut() {
         if !database.in_required_range(generation)
             && let Some(skipped) = database.take_unexplained()
         {
-            return Err(skipped.problem);
+            return Err(skipped.into_error().into());
         }
     }
     Ok(())

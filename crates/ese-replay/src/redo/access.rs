@@ -63,6 +63,7 @@ impl Database {
             }
             Err(problem) => return Err(problem),
         };
+        self.note_page(pgno, found);
         if found >= after && in_range {
             return Ok(Verdict::Skip);
         }
@@ -107,7 +108,10 @@ impl Database {
             return Ok(Verdict::Skip);
         }
         Ok(match self.look(pgno)? {
-            Content::Page(found) if found >= after => Verdict::Skip,
+            Content::Page(found) if found >= after => {
+                self.note_page(pgno, found);
+                Verdict::Skip
+            }
             _ => Verdict::Apply,
         })
     }

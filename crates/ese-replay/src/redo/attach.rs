@@ -20,6 +20,7 @@ use ese_format::database::{DatabaseHeader, State};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, CreateDb, DetachDb};
 use ese_format::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
+use ese_log::chain::attached::known_place;
 
 /// The root of the whole database, and of the tree of pages that it owns.
 const OWNED_EXTENTS_ROOT: Pgno = Pgno(2);
@@ -69,6 +70,19 @@ pub struct Missing {
     pub logged: LoggedAttach,
 }
 
+/// A database that was offered, while the log has it attached otherwise than its header knows.
+#[derive(Debug, Clone)]
+pub struct PassedOver {
+    /// The database.
+    pub signature: Signature,
+    /// The place up to which it holds everything.
+    pub known: Lgpos,
+    /// The first record after that place.
+    pub first: Lgpos,
+    /// How many there are.
+    pub records: u64,
+}
+
 impl Redo {
     /// Offers a database; it takes part from the record on that attaches it.
     pub fn offer(&mut self, database: Database) {
@@ -84,6 +98,34 @@ impl Redo {
     /// Databases that were offered and are not attached now.
     pub fn waiting(&self) -> &[Database] {
         &self.waiting
+    }
+
+    /// Offered databases that records after their place went past, because nothing had attached them.
+    pub fn lost_records(&self) -> impl Iterator<Item = &PassedOver> {
+        let now = self.passed_over.values();
+        let all = self.lost_records.iter().chain(now);
+        all.filter(|passed| passed.records > 0)
+    }
+
+    /// Takes note of a record about a database that is not attached: one that holds it already, or one that is not
+    /// replayed.
+    pub(super) fn pass_over(&mut self, dbid: u8) {
+        let lgpos = self.lgpos;
+        let passed = self.passed_over.get_mut(&dbid);
+        self.elsewhere = passed.as_ref().is_none_or(|passed| lgpos > passed.known);
+        if let Some(passed) = passed.filter(|passed| lgpos > passed.known) {
+            if passed.records == 0 {
+                passed.first = lgpos;
+            }
+            passed.records += 1;
+        }
+    }
+
+    /// The attachment under this number ends.
+    fn end_passing(&mut self, dbid: u8) {
+        let passed = self.passed_over.remove(&dbid);
+        let lost = passed.filter(|passed| passed.records > 0);
+        self.lost_records.extend(lost);
     }
 
     /// Takes all databases out, attached or not.
@@ -106,9 +148,10 @@ impl Redo {
     fn attach(&mut self, logged: LoggedAttach, new: bool) -> Result<Outcome, Problem> {
         let place = (self.waiting.iter())
             .position(|database| database.header.signature == logged.signature);
+        self.end_passing(logged.dbid);
         let Some(place) = place else {
             self.missing.insert(logged.dbid, Missing { logged });
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::Elsewhere);
         };
         let header = &self.waiting[place].header;
         let clean = header.state == State::CLEAN_SHUTDOWN;
@@ -117,13 +160,18 @@ impl Redo {
         let follows =
             header.last_consistent == logged.consistent || header.last_consistent.is_null();
         let attached = self.databases.len();
-        if !known && !newer {
-            return Ok(Outcome::Skipped);
+        let is_past = newer && !follows && header.last_consistent > logged.attach;
+        if (!known && !newer) || is_past {
+            let passed = PassedOver {
+                signature: logged.signature,
+                known: known_place(header),
+                first: Lgpos::NULL,
+                records: 0,
+            };
+            self.passed_over.insert(logged.dbid, passed);
+            return Ok(Outcome::InPlace);
         }
         if newer && !follows {
-            if header.last_consistent > logged.attach {
-                return Ok(Outcome::Skipped);
-            }
             return Err(Problem::ConsistentTimeMismatch {
                 found: header.last_consistent,
                 logged: logged.consistent,
@@ -173,10 +221,11 @@ impl Redo {
         {
             return self.attach(logged, false);
         }
+        self.end_passing(record.dbid);
         let made = self.creator.as_mut().and_then(|creator| creator(record));
         let Some(new) = made else {
             self.missing.insert(record.dbid, Missing { logged });
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::Elsewhere);
         };
         let version = record.version.map_or(0, |version| version.version);
         if version != LOGGED_CREATION {
@@ -196,8 +245,9 @@ impl Redo {
 
     pub(super) fn detach_db(&mut self, record: &DetachDb<'_>) -> Result<Outcome, Problem> {
         self.missing.remove(&record.dbid);
+        self.end_passing(record.dbid);
         let Some(mut database) = self.databases.remove(&record.dbid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::Elsewhere);
         };
         database.detached_at(self.lgpos)?;
         self.waiting.push(database);
@@ -216,13 +266,17 @@ impl Redo {
     /// An engine instance ended, or a recovery did: all databases are clean as of the mark of its shutdown.
     pub(super) fn detach_all(&mut self) -> Result<Outcome, Problem> {
         self.missing.clear();
+        let passed: Vec<u8> = self.passed_over.keys().copied().collect();
+        passed.into_iter().for_each(|dbid| self.end_passing(dbid));
+        let any = !self.databases.is_empty();
         for (_, mut database) in std::mem::take(&mut self.databases) {
             if self.lgpos > database.header.last_attach {
                 database.detached_at(self.shutdown_mark)?;
             }
             self.waiting.push(database);
         }
-        self.end_sessions()
+        let ended = self.end_sessions()?;
+        Ok(if any { Outcome::Applied } else { ended })
     }
 }
 

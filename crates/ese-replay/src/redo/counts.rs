@@ -1,6 +1,7 @@
 //! What redo did, by type of record.
 
 use ese_format::record::RecordType;
+use ese_log::transactions::Transactions;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,14 +9,16 @@ use std::time::Duration;
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It changed pages, a database or a transaction.
+    /// It changed pages or a database.
     Applied,
-    /// The pages had the change already, or do not belong to a database that is replayed.
-    Skipped,
+    /// The pages, or the whole database, had the change already.
+    InPlace,
+    /// It is about a database that is not replayed.
+    Elsewhere,
     /// It waits for its macro operation to commit.
     Deferred,
-    /// It says nothing that changes a database.
-    Nothing,
+    /// It changes no page: a begin, a commit, a note.
+    NoPage,
 }
 
 impl From<bool> for Outcome {
@@ -23,20 +26,25 @@ impl From<bool> for Outcome {
         if applied {
             Outcome::Applied
         } else {
-            Outcome::Skipped
+            Outcome::InPlace
         }
     }
 }
 
-/// Records of one type.
+/// Records of one type. Each that was read counts once more under what became of it; one of a macro operation counts as
+/// deferred, and the operation as a whole with its commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct TypeCounts {
     /// Read from the log.
     pub read: u64,
-    /// Applied.
+    /// Applied: they changed pages or a database.
     pub applied: u64,
-    /// Skipped.
-    pub skipped: u64,
+    /// Passed over: the pages had the change already.
+    pub in_pages: u64,
+    /// Passed over: about a database that is not replayed.
+    pub elsewhere: u64,
+    /// Change no page.
+    pub no_page: u64,
     /// Kept for the commit of their macro operation.
     pub deferred: u64,
     /// What all of that took, if it was measured. A macro operation is done, and counts, at its commit.
@@ -51,10 +59,9 @@ pub struct RedoCounts {
     /// By type of record.
     #[serde(serialize_with = "by_name")]
     pub types: BTreeMap<RecordType, TypeCounts>,
-    /// Transactions that committed to level 0.
-    pub committed: u64,
-    /// Transactions that the log rolled back.
-    pub rolled_back: u64,
+    /// Transactions that ended in the range.
+    #[serde(flatten)]
+    pub transactions: Transactions,
 }
 
 impl RedoCounts {
@@ -71,9 +78,10 @@ impl RedoCounts {
         }
         match outcome {
             Outcome::Applied => counts.applied += 1,
-            Outcome::Skipped => counts.skipped += 1,
+            Outcome::InPlace => counts.in_pages += 1,
+            Outcome::Elsewhere => counts.elsewhere += 1,
             Outcome::Deferred => counts.deferred += 1,
-            Outcome::Nothing => {}
+            Outcome::NoPage => counts.no_page += 1,
         }
     }
 
@@ -83,7 +91,9 @@ impl RedoCounts {
         for counts in self.types.values() {
             total.read += counts.read;
             total.applied += counts.applied;
-            total.skipped += counts.skipped;
+            total.in_pages += counts.in_pages;
+            total.elsewhere += counts.elsewhere;
+            total.no_page += counts.no_page;
             total.deferred += counts.deferred;
             if let Some(time) = counts.time {
                 *total.time.get_or_insert_default() += time;

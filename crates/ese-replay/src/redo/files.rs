@@ -18,6 +18,9 @@ impl Redo {
     /// The database of a record without session, if the log has come to the point where it was attached.
     fn attached(&mut self, dbid: u8) -> Option<&mut Database> {
         let lgpos = self.lgpos;
+        if !self.databases.contains_key(&dbid) {
+            self.pass_over(dbid);
+        }
         let database = self.databases.get_mut(&dbid)?;
         (lgpos > database.header.last_attach).then_some(database)
     }
@@ -25,10 +28,10 @@ impl Redo {
     pub(super) fn extend_db(&mut self, record: &ExtendDb) -> Result<Outcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) = self.attached(record.dbid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         if database.header.last_resize > lgpos {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         if record.pgno_last > database.pages.last() {
             database.pages.resize(record.pgno_last)?;
@@ -40,7 +43,7 @@ impl Redo {
     pub(super) fn shrink_db(&mut self, record: &ShrinkDb) -> Result<Outcome, Problem> {
         let (lgpos, fields) = (self.lgpos, record.shrink);
         let Some(database) = self.attached(fields.dbid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let end = database.pages.last();
         let first = Pgno(fields.pgno_last.0.saturating_add(1));
@@ -52,11 +55,11 @@ impl Redo {
         let told = !database.header.last_resize.is_null();
         let in_range = database.in_required_range(lgpos.generation);
         match record.dbtime {
-            _ if !told && in_range => Ok(Outcome::Skipped),
+            _ if !told && in_range => Ok(Outcome::InPlace),
             Some(dbtime) if told && database.header.last_resize > lgpos => {
                 give_up(database, first, last.min(end), dbtime)
             }
-            None if told && database.header.last_resize > lgpos => Ok(Outcome::Skipped),
+            None if told && database.header.last_resize > lgpos => Ok(Outcome::InPlace),
             _ => {
                 if fields.pgno_last < end {
                     database.pages.resize(fields.pgno_last)?;
@@ -71,7 +74,7 @@ impl Redo {
     pub(super) fn trim_db(&mut self, record: &TrimDb) -> Result<Outcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) = self.attached(record.dbid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let last = Pgno(
             record
@@ -82,7 +85,7 @@ impl Redo {
         );
         database.explain(record.pgno_first, last);
         if database.in_required_range(lgpos.generation) || last >= database.pages.last() {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         for pgno in record.pgno_first.0..=last.0 {
             database.pages.blank(Pgno(pgno))?;
@@ -93,7 +96,7 @@ impl Redo {
 
     pub(super) fn set_db_version(&mut self, record: &SetDbVersion) -> Result<Outcome, Problem> {
         let Some(database) = self.attached(record.dbid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let before = database.header.format_version();
         database.raise_format((record.version, record.update_major, record.update_minor));
@@ -102,10 +105,11 @@ impl Redo {
 
     pub(super) fn create_db_finish(&mut self, record: &CreateDbFinish) -> Result<Outcome, Problem> {
         let Some(database) = self.databases.get_mut(&record.dbid) else {
-            return Ok(Outcome::Skipped);
+            self.pass_over(record.dbid);
+            return Ok(Outcome::InPlace);
         };
         if database.header.state != State::JUST_CREATED {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         database.header.state = State::DIRTY_SHUTDOWN;
         database.header.last_objid = database.last_objid;
@@ -115,7 +119,8 @@ impl Redo {
     pub(super) fn reattach_db(&mut self, record: &ReAttachDb) -> Result<Outcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) = self.databases.get_mut(&record.dbid) else {
-            return Ok(Outcome::Skipped);
+            self.pass_over(record.dbid);
+            return Ok(Outcome::InPlace);
         };
         database.header.last_reattach = lgpos;
         Ok(Outcome::Applied)

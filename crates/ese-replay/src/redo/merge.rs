@@ -45,7 +45,7 @@ impl Redo {
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, leaf.merge.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let mut pages = Pages::load(database, lgpos, &merges)?;
         pages.perform()?;

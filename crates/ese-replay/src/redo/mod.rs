@@ -31,7 +31,7 @@ mod split;
 mod transactions;
 mod trees;
 
-pub use attach::{Creator, LoggedAttach, Missing, NewDatabase};
+pub use attach::{Creator, LoggedAttach, Missing, NewDatabase, PassedOver};
 pub use counts::{Outcome, RedoCounts, TypeCounts};
 pub(crate) use nodes::undo_on_page;
 pub use scan::{Divergence, logged_data_checksum};
@@ -53,6 +53,13 @@ pub struct Redo {
     /// Databases that wait for the record that attaches them.
     waiting: Vec<Database>,
     missing: BTreeMap<u8, Missing>,
+    /// Databases that were offered, and whose attachment at this point of the log is not theirs.
+    passed_over: BTreeMap<u8, PassedOver>,
+    /// Records after the place of an offered database that went past it because it was not attached.
+    lost_records: Vec<PassedOver>,
+    /// Whether the record at hand is about a database that is not replayed.
+    elsewhere: bool,
+    record: &'static str,
     creator: Option<Creator>,
     /// What the pages of all databases may take together.
     memory: Option<u64>,
@@ -142,9 +149,18 @@ impl Redo {
         let begun = self.measures_time.then(Instant::now);
         self.lgpos = raw.lgpos;
         self.format = Some(raw.format);
+        self.record = raw.kind.dump_name();
+        self.elsewhere = false;
         let record = raw.decode().map_err(Problem::Record);
-        let outcome = record.and_then(|record| self.dispatch(&record, raw.bytes));
-        let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, raw.kind.dump_name()))?;
+        let outcome = record.and_then(|record| {
+            self.counts.transactions.follow(raw.lgpos, &record);
+            self.dispatch(&record, raw.bytes)
+        });
+        let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, self.record))?;
+        let outcome = match outcome {
+            Outcome::InPlace if self.elsewhere => Outcome::Elsewhere,
+            other => other,
+        };
         let time = begun.map(|begun| begun.elapsed());
         self.counts.add(raw.kind, outcome, time);
         Ok(outcome)
@@ -196,7 +212,7 @@ impl Redo {
             Record::ScanCheck2(record) => self.scan_check(record),
             Record::ShutDownMark => {
                 self.shutdown_mark = self.lgpos;
-                Ok(Outcome::Applied)
+                Ok(Outcome::NoPage)
             }
             Record::CreateDb(record) => self.create_db(record),
             Record::AttachDb(record) => self.attach_db(record),
@@ -209,7 +225,7 @@ impl Redo {
                 self.end_sessions()
             }
             Record::ConvertFdp(record) => self.obsolete_convert(record),
-            _ => Ok(Outcome::Nothing),
+            _ => Ok(Outcome::NoPage),
         }
     }
 
@@ -226,7 +242,11 @@ impl Redo {
     ) -> Option<&mut Database> {
         let begun = self.sessions.entry(procid).or_default().seen_begin;
         let lgpos = self.lgpos;
+        if !self.databases.contains_key(&dbid) {
+            self.pass_over(dbid);
+        }
         let database = self.databases.get_mut(&dbid)?;
+        database.record = self.record;
         database.note(dbtime, objid);
         (begun && lgpos > database.header.last_attach).then_some(database)
     }

@@ -177,7 +177,7 @@ impl Redo {
         new_data: impl FnOnce(&PageImage) -> Result<Cow<'a, [u8]>, Problem>,
     ) -> Result<Outcome, Problem> {
         if !self.applies(page, node)? {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         let database = self.databases.get_mut(&page.dbid);
         let image = database
@@ -202,7 +202,7 @@ impl Redo {
 
     pub(super) fn flag_delete(&mut self, record: &FlagDelete) -> Result<Outcome, Problem> {
         if !self.applies(&record.page, &record.node)? {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
         let row = self.change(&record.page, |page| {
@@ -276,7 +276,7 @@ impl Redo {
             .database_for(page.procid, page.dbid, page.dbtime, record.node.objid)
             .is_none()
         {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         let key = record.bookmark_key.to_vec();
         let bookmark = bookmark(page, &record.node, key, record.bookmark_data);
@@ -285,7 +285,7 @@ impl Redo {
             _ => Before::Nothing,
         };
         self.remember(page, record.node.rceid, record.operation, bookmark, before);
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 
     /// A rollback that the log did itself: the page is changed as the record of the operation's version says

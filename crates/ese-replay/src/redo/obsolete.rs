@@ -72,11 +72,11 @@ impl Redo {
         let (lgpos, page) = (self.lgpos, touched.page);
         let database = self.database_for(page.procid, page.dbid, page.dbtime, touched.objid);
         let Some(database) = database else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         match touched.is_needed(database, lgpos)? {
             true => Err(Problem::Obsolete(touched.record)),
-            false => Ok(Outcome::Skipped),
+            false => Ok(Outcome::InPlace),
         }
     }
 
@@ -86,10 +86,10 @@ impl Redo {
             match record {
                 Record::Split(record) => self.judge(&Touched::of_split(record))?,
                 Record::Merge(record) => self.judge(&Touched::of_merge(record))?,
-                _ => Outcome::Skipped,
+                _ => Outcome::InPlace,
             };
         }
-        Ok(Outcome::Skipped)
+        Ok(Outcome::InPlace)
     }
 
     pub(super) fn obsolete_convert(&mut self, record: &ConvertFdp) -> Result<Outcome, Problem> {

@@ -23,7 +23,7 @@ impl Redo {
         let (lgpos, page, fields) = (self.lgpos, record.page, record.moved);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, fields.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let parent = take(
             database,
@@ -82,7 +82,7 @@ impl Redo {
             root_move.dbtime,
             root_move.objid,
         ) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let new_owned = records.iter().find_map(|record| match record {
             Record::PageMove(record)

@@ -44,7 +44,8 @@ impl Redo {
     pub(super) fn scan_check(&mut self, record: &ScanCheck2) -> Result<Outcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) = self.databases.get_mut(&record.dbid) else {
-            return Ok(Outcome::Skipped);
+            self.pass_over(record.dbid);
+            return Ok(Outcome::InPlace);
         };
         let never = [Dbtime(0), Dbtime::SHRUNK, Dbtime::REVERT];
         let before_attach = lgpos <= database.header.last_attach;
@@ -54,7 +55,7 @@ impl Redo {
             || never.contains(&record.dbtime_page)
             || database.header.trim_count > 0
         {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         let pgno = record.pgno;
         let what = match database.look(pgno)? {

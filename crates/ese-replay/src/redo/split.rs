@@ -113,7 +113,7 @@ impl Redo {
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, leaf.split.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let mut levels = Vec::with_capacity(splits.len());
         for record in &splits {

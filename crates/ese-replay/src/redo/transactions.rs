@@ -20,7 +20,7 @@ impl Redo {
         let lgpos = self.lgpos;
         self.session(record.procid)
             .begin(record.level_from, record.levels, lgpos);
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 
     pub(super) fn refresh(&mut self, record: &Refresh) -> Result<Outcome, Problem> {
@@ -28,21 +28,17 @@ impl Redo {
         if session.seen_begin {
             session.level = 1;
         }
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 
     pub(super) fn commit(&mut self, procid: ProcId, level: u8) -> Result<Outcome, Problem> {
-        if self.session(procid).commit(level) {
-            self.counts.committed += 1;
-        }
-        Ok(Outcome::Applied)
+        self.session(procid).commit(level);
+        Ok(Outcome::NoPage)
     }
 
     pub(super) fn rollback(&mut self, record: &Rollback) -> Result<Outcome, Problem> {
-        if self.session(record.procid).rolled_back(record.levels) {
-            self.counts.rolled_back += 1;
-        }
-        Ok(Outcome::Applied)
+        self.session(record.procid).rolled_back(record.levels);
+        Ok(Outcome::NoPage)
     }
 
     pub(super) fn macro_begin(&mut self, record: &Macro) -> Result<Outcome, Problem> {
@@ -51,7 +47,7 @@ impl Redo {
             session.begin_macro(record.dbtime);
             self.hold_for_macro(MACRO_BYTES)?;
         }
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 
     /// Takes out what a macro operation holds, if it is under way.
@@ -72,13 +68,13 @@ impl Redo {
 
     pub(super) fn macro_abort(&mut self, record: &Macro) -> Result<Outcome, Problem> {
         self.take_macro(record);
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 
     pub(super) fn macro_commit(&mut self, record: &Macro) -> Result<Outcome, Problem> {
         let begun = self.session(record.procid).seen_begin;
         let Some(stored) = self.take_macro(record).filter(|_| begun) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let format = self.format.unwrap_or(RecordFormat::NEWEST);
         let mut records = Vec::with_capacity(stored.len());
@@ -158,13 +154,13 @@ impl Redo {
         if let Some(database) = self.databases.get_mut(&dbid) {
             database.note(dbtime, objid);
         }
-        Ok(Some(Outcome::Skipped))
+        Ok(Some(Outcome::InPlace))
     }
 
     /// An engine instance began or ended: no session goes on beyond it.
     pub(super) fn end_sessions(&mut self) -> Result<Outcome, Problem> {
         self.sessions.clear();
         self.macro_bytes = 0;
-        Ok(Outcome::Applied)
+        Ok(Outcome::NoPage)
     }
 }

@@ -90,7 +90,7 @@ impl Redo {
     ) -> Result<Outcome, Problem> {
         let (lgpos, page, objid) = (self.lgpos, record.page, record.objid);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, objid) else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let flags =
             PageFlags::from_bits_retain(record.page_flags) | PageFlags::ROOT | PageFlags::LEAF;
@@ -130,7 +130,7 @@ impl Redo {
         let (lgpos, page) = (self.lgpos, record.page);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, record.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let pages = record.page_count;
         let available = match pages {
@@ -157,7 +157,7 @@ impl Redo {
         let extra = record.extra.ok_or(Problem::Obsolete("Convert"))?;
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, fields.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let root = database.access(lgpos, page.pgno, page.dbtime_before, page.dbtime)?;
         let space = PageFlags::from_bits_retain(extra.page_flags)
@@ -208,7 +208,7 @@ impl Redo {
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, record.node.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         let root = database.access(lgpos, page.pgno, page.dbtime_before, page.dbtime)?;
         let mut applied = root.applies();
@@ -238,10 +238,10 @@ impl Redo {
         let Some(database) =
             self.database_for(record.procid, record.dbid, record.dbtime, record.objid)
         else {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         };
         if database.access_new(lgpos, record.pgno, record.dbtime)? == Verdict::Skip {
-            return Ok(Outcome::Skipped);
+            return Ok(Outcome::InPlace);
         }
         let page =
             PageImage::new_preinit(database.pages.size().as_usize(), record.pgno, record.objid);

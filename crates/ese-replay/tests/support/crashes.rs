@@ -2,15 +2,15 @@
 
 use super::compare::difference;
 use super::model::Rows;
+use super::recover::{Left, memory, recover_with};
 use super::steps::one_run;
 use ese_format::page::{PageFlags, PageView};
-use ese_format::{Generation, LogTime, Pgno};
+use ese_format::{Generation, Pgno};
 use ese_log::StreamFiles;
 use ese_replay::output::{Output, Target};
-use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::Pages;
-use ese_replay::recovery::{DatabaseFile, Finished, Until, finish_clean, plan, replay};
-use ese_replay::{Database, Redo};
+use ese_replay::recovery::{self, DatabaseFile, Offer, RecoverOptions, Until, plan};
+use ese_replay::redo::{Divergence, RedoCounts};
 use ese_testkit::writer::crash::Crash;
 use ese_testkit::writer::{Tree, Writer};
 use std::fmt::Display;
@@ -18,8 +18,9 @@ use std::path::Path;
 
 /// What a recovery left.
 pub(crate) struct Recovered {
-    pub(crate) redo: Redo,
-    pub(crate) database: Database,
+    pub(crate) database: Left,
+    pub(crate) counts: RedoCounts,
+    pub(crate) divergences: Vec<Divergence>,
     /// Operations rolled back.
     pub(crate) undone: usize,
     /// Pages compared with the writer's.
@@ -52,44 +53,29 @@ pub(crate) fn recover_in_steps(
 }
 
 fn recover_file(writer: &Writer, crash: &Crash, path: &Path) -> Result<Recovered, String> {
-    let database = DatabaseFile::open(path).map_err(text)?;
+    let databases = [DatabaseFile::open(path).map_err(text)?];
+    let page_size = databases[0].page_size;
     let files = StreamFiles::find(crash.folder.path(), None).map_err(text)?;
-    let databases = [database];
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
-    if let Some((database, jet)) = plan.obstacle(false) {
-        return Err(format!("{:?} [{jet}]", database.verdict.reasons));
-    }
-    let mut redo = Redo::new();
-    let [source] = &databases;
-    let pages = MemoryFile::over(Box::new(source.pages()), source.last);
-    redo.offer(source.database(Box::new(pages), 64));
-    // Records come from this thread or from another one, which must make no difference.
-    let mut records = match crash.records.is_multiple_of(2) {
-        true => plan.records().ahead(),
-        false => plan.records(),
+    let mut compared = Ok(0);
+    let options = RecoverOptions {
+        memory: memory(page_size, 64),
+        // Records come from this thread or from another one, which must make no difference.
+        read_ahead: crash.records.is_multiple_of(2),
+        after_redo: Some(Box::new(|databases| {
+            if let Some(database) = databases.values_mut().next() {
+                compared = compare_pages(writer, crash.records, &mut database.pages);
+            }
+        })),
+        ..RecoverOptions::default()
     };
-    let ran = replay(&mut redo, &mut records, &until, &());
-    let ran = ran.map_err(|error| match error.jet() {
-        Some(jet) => format!("{error} [{jet}]"),
-        None => error.to_string(),
-    })?;
-    let pages = match redo.databases_mut().values_mut().next() {
-        Some(database) => compare_pages(writer, crash.records, &mut database.pages)?,
-        None => 0,
-    };
-    let finished = finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)?;
-    let Finished {
-        mut databases,
-        undone,
-    } = finished;
-    let database = databases.pop().ok_or("the database is lost")?;
-    let undone = undone.len();
+    let finished = recover_with(&files, &databases, page_size, &Until::default(), options);
+    let mut finished = finished.map_err(|error| super::recover::text(&error))?;
     Ok(Recovered {
-        redo,
-        database,
-        undone,
-        pages,
+        database: finished.databases.pop().ok_or("the database is lost")?,
+        counts: finished.counts,
+        divergences: finished.divergences,
+        undone: finished.undone.len(),
+        pages: compared?,
     })
 }
 
@@ -101,13 +87,18 @@ pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
     let target = Target::Overlay(folder.path().join("overlay"));
     let output = Output::begin(&database, &target, false, &()).map_err(text)?;
     let databases = [database];
-    let until = Until::default();
-    let plan = plan(&files, None, &databases, &until, &()).map_err(text)?;
-    let mut redo = Redo::new();
-    redo.offer(databases[0].database(output.pages(), 256));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &()).map_err(text)?;
-    let finished = finish_clean(&mut redo, &ran, LogTime::default()).map_err(text)?;
-    output.commit(&finished.databases[0].header).map_err(text)?;
+    let plan = plan(&files, None, &databases, &Until::default(), &()).map_err(text)?;
+    let offer = Offer {
+        database: &databases[0],
+        pages: output.pages(),
+    };
+    let options = RecoverOptions {
+        memory: memory(databases[0].page_size, 256),
+        ..RecoverOptions::default()
+    };
+    let recovered = recovery::recover(&plan, vec![offer], Vec::new(), options, &());
+    let recovered = recovered.map_err(text)?;
+    output.commit(&recovered.databases[0]).map_err(text)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::state::Jet;
 use ese_format::Generation;
+use ese_replay::recovery::{Ran, RecoveryError};
 use ese_scan::{Counts, Finding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,46 @@ pub struct Replayed {
     pub last: Option<Generation>,
     /// Where that ends.
     pub end: Option<String>,
+    /// The last transaction that committed in them; none before they are replayed.
+    #[serde(default)]
+    pub last_commit: Option<LastCommit>,
+}
+
+/// The last transaction of the logs that committed: nothing after it is in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCommit {
+    /// Where its commit stands.
+    pub lgpos: String,
+    /// It committed at this time or later, as far as the logs tell.
+    pub from: Option<String>,
+    /// And before this time.
+    pub until: Option<String>,
+}
+
+impl LastCommit {
+    /// The last commit of a replay.
+    pub(super) fn of(ran: &Ran) -> Option<Self> {
+        Some(LastCommit {
+            lgpos: ran.last_commit?.to_string(),
+            from: ran.committed_at.from.rfc3339(),
+            until: ran.committed_at.until.rfc3339(),
+        })
+    }
+}
+
+impl Report {
+    /// Says that the recovery failed, or would fail.
+    pub(super) fn refuse(&mut self, problem: &RecoveryError) {
+        self.mountable = false;
+        self.refusal = Some(Refusal {
+            reason: problem.to_string(),
+            jet: problem.jet().map(Into::into),
+            advice: problem
+                .advice()
+                .unwrap_or("look for other logs, or another copy of the database")
+                .to_owned(),
+        });
+    }
 }
 
 /// What is lost.
@@ -123,6 +164,9 @@ impl Display for Report {
         line("Source", &self.source_look)?;
         line("LogsFetched", &self.fetched)?;
         line("LogsReplayed", &self.replayed)?;
+        if let Some(commit) = &self.replayed.last_commit {
+            line("LastCommit", commit)?;
+        }
         line("TransactionsRolledBack", &self.rolled_back)?;
         if let Some(proof) = &self.proof {
             line("State", &proof.state)?;
@@ -189,6 +233,17 @@ impl Display for SourceLook {
         match &self.problem {
             Some(problem) => write!(f, ": {problem}"),
             None => Ok(()),
+        }
+    }
+}
+
+impl Display for LastCommit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lgpos)?;
+        match (&self.from, &self.until) {
+            (Some(from), Some(until)) => write!(f, ", between {from} and {until}"),
+            (Some(from), None) => write!(f, ", at {from} or later"),
+            (None, _) => f.write_str(", at an unknown time"),
         }
     }
 }

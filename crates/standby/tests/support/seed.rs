@@ -1,11 +1,9 @@
 //! A seed made from the logs themselves, and activation of a copy of a copy.
 
-use ese_format::record::CreateDb;
-use ese_format::{Generation, LogTime};
+use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::Redo;
-use ese_replay::output::NewFile;
-use ese_replay::recovery::{Until, finish_clean, finish_dirty, plan, replay, survey};
+use ese_replay::output::Output;
+use ese_replay::recovery::{self as replay, NewOffer, RecoverOptions, Until, plan};
 use ese_replay::redo::NewDatabase;
 use jiff::Timestamp;
 use standby::activate::{ActivateError, Report, Wish, activate};
@@ -14,7 +12,6 @@ use standby::config::{Configuration, CopyConfig, Service};
 use standby::source::FolderSource;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Replays the source's logs up to `last` from nothing, without undo, into the database of the copy.
@@ -29,42 +26,31 @@ pub(crate) fn recover(config: &CopyConfig, last: u32, path: &Path) {
 
 fn from_nothing(config: &CopyConfig, last: u32, path: &Path, undo: bool) {
     let files = StreamFiles::find(&config.source.logs, Some(&config.source.base)).unwrap();
-    let mut until = Until {
+    let until = Until {
         generation: Some(Generation(last)),
         ..Until::default()
     };
     let plan = plan(&files, None, &[], &until, &()).unwrap();
-    if !undo {
-        until.before = survey(&mut plan.records(), &until, &()).unwrap().hold_at();
-    }
     let page_size = plan.page_size().unwrap();
-    let path = path.to_owned();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let made = Arc::new(Mutex::new(None));
-    let mut redo = Redo::new();
-    let keep = Arc::clone(&made);
-    redo.create_with(Box::new(move |_: &CreateDb<'_>| {
-        let file = NewFile::create(&path, page_size.bytes()).unwrap();
-        let pages = Box::new(file.pages());
-        *keep.lock().unwrap() = Some(file);
-        Some(NewDatabase {
-            file: pages,
-            page_size,
-            cache_pages: 1000,
-        })
-    }));
-    let ran = replay(&mut redo, &mut plan.records(), &until, &()).unwrap();
-    let now = LogTime::default();
-    let finished = match undo {
-        true => finish_clean(&mut redo, &ran, now),
-        false => finish_dirty(&mut redo, &ran, Generation(last), now),
-    };
-    let finished = finished.unwrap();
-    let [database] = &finished.databases[..] else {
+    let [creation] = plan.created() else {
         panic!("the logs create one database");
     };
-    let file = made.lock().unwrap().take().unwrap();
-    file.commit(&database.header).unwrap();
+    let output = Output::create(creation.signature, path, page_size.bytes(), false).unwrap();
+    let created = NewOffer {
+        signature: creation.signature,
+        file: NewDatabase {
+            file: output.pages(),
+            page_size,
+            cache_pages: 1000,
+        },
+    };
+    let options = RecoverOptions {
+        until_undo: !undo,
+        ..RecoverOptions::default()
+    };
+    let recovered = replay::recover(&plan, Vec::new(), vec![created], options, &()).unwrap();
+    output.commit(&recovered.databases[0]).unwrap();
 }
 
 /// A copy of a target's folders, to be activated while the original goes on.

@@ -1,0 +1,143 @@
+//! The log stream that a person means: in one folder, in several, or in single files.
+//!
+//! Evidence cannot be copied together: logs of one stream lie in a backup, in the folder of the server and in that of the
+//! standby. They are taken together by name, as if they lay in one folder. Where several streams lie there, the log
+//! signature in the header of a database tells which one is meant.
+
+use crate::error::LogError;
+use crate::folder::{StreamFile, StreamFiles, group_paths};
+use crate::image::{read_file, trusted_header};
+use crate::name::Naming;
+use ese_format::Signature;
+use ese_format::log::HEADER_SIZE;
+use evidence::EvidenceFile;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which stream is meant where several are.
+#[derive(Debug, Clone, Default)]
+pub struct StreamChoice<'c> {
+    /// Its base name; case does not matter.
+    pub base: Option<&'c str>,
+    /// Log signatures of the databases that are to be recovered.
+    pub signatures: Vec<Signature>,
+}
+
+impl StreamFiles {
+    /// The stream in these folders and files.
+    pub fn gather(places: &[PathBuf], choice: &StreamChoice<'_>) -> Result<Self, LogError> {
+        let mut streams = Self::gather_all(places, choice.base)?;
+        let wanted = |stream: &StreamFiles| {
+            let own = stream.signature();
+            own.is_some_and(|own| choice.signatures.contains(&own))
+        };
+        if streams.len() > 1 && streams.iter().filter(|stream| wanted(stream)).count() == 1 {
+            streams.retain(wanted);
+        }
+        let folder = folder_of(places);
+        match (streams.len(), streams.pop()) {
+            (1, Some(stream)) => Ok(stream),
+            (_, None) => Err(LogError::NoStream {
+                folder,
+                base: choice.base.map(str::to_owned),
+            }),
+            (_, Some(last)) => {
+                let all = streams.iter().chain([&last]);
+                let bases = all.map(|stream| stream.naming.base.clone()).collect();
+                Err(LogError::SeveralStreams { folder, bases })
+            }
+        }
+    }
+
+    /// All streams in these folders and files, by base name.
+    pub fn gather_all(places: &[PathBuf], base: Option<&str>) -> Result<Vec<Self>, LogError> {
+        let mut paths = Vec::new();
+        for place in places {
+            if place.is_file() {
+                paths.push(place.clone());
+                continue;
+            }
+            for entry in fs::read_dir(place).map_err(LogError::io(place))? {
+                paths.push(entry.map_err(LogError::io(place))?.path());
+            }
+        }
+        let mut streams = group_paths(&folder_of(places), paths);
+        match base {
+            Some(base) => streams.retain(|stream| stream.naming.base.eq_ignore_ascii_case(base)),
+            None => streams.retain(StreamFiles::looks_real),
+        }
+        if places.len() > 1 {
+            streams.iter_mut().for_each(StreamFiles::drop_copies);
+        }
+        Ok(streams)
+    }
+
+    /// A stream without any file, for a database whose logs are not there.
+    pub fn none(places: &[PathBuf], base: Option<&str>) -> Self {
+        StreamFiles {
+            folder: folder_of(places),
+            naming: Naming {
+                base: base.unwrap_or("???").to_owned(),
+                digits: 8,
+                extension: ".log".to_owned(),
+            },
+            logs: Vec::new(),
+            current: Vec::new(),
+            leftovers: Vec::new(),
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// The signature that the newest log with an intact header has.
+    pub fn signature(&self) -> Option<Signature> {
+        let newest = self.current.iter().chain(self.logs.iter().rev());
+        let mut signatures = newest.filter_map(|file| {
+            let start = EvidenceFile::open(&file.path)
+                .ok()?
+                .start(HEADER_SIZE)
+                .ok()?;
+            let (header, _) = trusted_header(&start).ok()?;
+            Some(header.signature)
+        });
+        signatures.next()
+    }
+
+    /// Leaves out files that another one of the same name equals byte for byte.
+    fn drop_copies(&mut self) {
+        for files in [&mut self.logs, &mut self.current, &mut self.checkpoints] {
+            let mut kept: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+            files.retain(|file: &StreamFile| {
+                let same_name = kept.entry(file.name().to_ascii_lowercase()).or_default();
+                let is_copy = same_name.iter().any(|other| are_equal(other, &file.path));
+                if !is_copy {
+                    same_name.push(file.path.clone());
+                }
+                !is_copy
+            });
+        }
+    }
+}
+
+fn folder_of(places: &[PathBuf]) -> PathBuf {
+    let first = places.first().map(PathBuf::as_path);
+    let first = first.unwrap_or(Path::new("."));
+    match first.parent().filter(|_| first.is_file()) {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_owned(),
+        None => first.to_owned(),
+    }
+}
+
+/// Whether two logs hold the same bytes.
+fn are_equal(one: &Path, other: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
+    if length(one).is_none() || length(one) != length(other) {
+        return false;
+    }
+    let read = |path: &Path| {
+        let mut bytes = Vec::new();
+        read_file(path, &mut bytes).ok().map(|()| bytes)
+    };
+    read(one).is_some_and(|bytes| read(other) == Some(bytes))
+}

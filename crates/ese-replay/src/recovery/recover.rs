@@ -1,0 +1,336 @@
+//! The one recovery. `edbreplay`, `scr`, `--with-logs`, plans and tests all go through here.
+//!
+//! ```text
+//! plan allows it? -> offer databases -> redo -> all attached? all logs that they require? nothing passed over?
+//!                                         -> undo, clean header   or   dirty header with its range
+//!                                         -> Recovered
+//! ```
+//!
+//! Each check stands here once, whoever asks for the recovery. What has passed them all is a [`RecoveredDatabase`]; no
+//! output takes anything else ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a
+//! result that was not proved to be one.
+
+use super::finish::{finish_clean, finish_dirty, settle_all};
+use super::replay::replay;
+use super::{DatabaseFile, Plan, Ran, RecoveryError, Refusal};
+use crate::database::Database;
+use crate::pages::{PageCounts, PageFile, Pages};
+use crate::redo::{Divergence, NewDatabase, Redo, RedoCounts};
+use crate::undo::Undone;
+use ese_format::record::CreateDb;
+use ese_format::{DatabaseHeader, Pgno, Progress, Signature};
+use ese_log::{StreamRecords, Until, Witness};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// A database that is given, and where its changed pages go.
+pub struct Offer<'d> {
+    /// The database; it is only read.
+    pub database: &'d DatabaseFile,
+    /// Through which its pages are read and written.
+    pub pages: Box<dyn PageFile>,
+}
+
+/// An empty file for a database that the logs create.
+pub struct NewOffer {
+    /// The database's signature.
+    pub signature: Signature,
+    /// The file.
+    pub file: NewDatabase,
+}
+
+/// How a plan is to be carried out.
+#[derive(Default)]
+pub struct RecoverOptions<'o> {
+    /// Roll nothing back: leave the databases dirty, for the logs that come after these.
+    pub until_undo: bool,
+    /// Go on where the plan says that committed work is given up.
+    pub lossy: bool,
+    /// Leave out databases that the logs change and that were not given.
+    pub ignore_missing: bool,
+    /// Bytes that the pages of all databases may take; all that they need if not given.
+    pub memory: Option<u64>,
+    /// Read logs ahead on another thread.
+    pub read_ahead: bool,
+    /// Have the time measured that each type of record takes.
+    pub measure_time: bool,
+    /// Sees every log when it is read.
+    pub witness: Option<Witness>,
+    /// Sees the databases as redo leaves them, before anything is rolled back.
+    pub after_redo: Option<AfterRedo<'o>>,
+}
+
+/// See [`RecoverOptions::after_redo`].
+pub type AfterRedo<'o> = Box<dyn FnMut(&mut BTreeMap<u8, Database>) + 'o>;
+
+/// How long the steps took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// Reading logs, or waiting for them.
+    pub logs: Duration,
+    /// Redo, logs apart.
+    pub redo: Duration,
+    /// Undo, and writing changed pages.
+    pub finish: Duration,
+}
+
+/// A recovery that passed all its checks.
+pub struct Recovered {
+    /// How far it went.
+    pub ran: Ran,
+    /// Records by type, and what was done with them.
+    pub counts: RedoCounts,
+    /// Pages that are not what the writing machine saw when it scanned them.
+    pub divergences: Vec<Divergence>,
+    /// Transactions that were rolled back at the end.
+    pub transactions_undone: usize,
+    /// Their operations, newest first.
+    pub undone: Vec<Undone>,
+    /// How long it took.
+    pub timing: Timing,
+    /// The databases: those that were given, in their order, then those that the logs created.
+    pub databases: Vec<RecoveredDatabase>,
+}
+
+/// A database as a recovery left it: all its changed pages are written, its header is not.
+pub struct RecoveredDatabase {
+    database: Database,
+    created: bool,
+}
+
+impl RecoveredDatabase {
+    /// The header that it shall have.
+    pub fn header(&self) -> &DatabaseHeader {
+        &self.database.header
+    }
+
+    /// Which database it is.
+    pub fn signature(&self) -> Signature {
+        self.database.header.signature
+    }
+
+    /// Whether the logs created it in the range that was replayed.
+    pub fn is_created(&self) -> bool {
+        self.created
+    }
+
+    /// Whether the logs attached or created it in the range that was replayed.
+    pub fn is_touched(&self) -> bool {
+        self.database.touched
+    }
+
+    /// Its last page.
+    pub fn last_page(&self) -> Pgno {
+        self.database.pages.last()
+    }
+
+    /// What became of its pages.
+    pub fn page_counts(&self) -> PageCounts {
+        self.database.pages.counts()
+    }
+
+    /// Its pages.
+    pub fn into_pages(self) -> Pages {
+        self.database.pages
+    }
+}
+
+/// Carries out a plan.
+///
+/// `offers` are the databases that the plan was made for; `created` are files for those that the logs create, any of
+/// [`Plan::created`]. Those that are not there are left out, and missing if they are attached at the end.
+pub fn recover(
+    plan: &Plan,
+    offers: Vec<Offer<'_>>,
+    created: Vec<NewOffer>,
+    mut options: RecoverOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Recovered, RecoveryError> {
+    if let Some(refusal) = plan.obstacle(options.lossy || options.until_undo) {
+        return Err(RecoveryError::Refused(Box::new(refusal)));
+    }
+    let sources: Vec<&DatabaseFile> = offers.iter().map(|offer| offer.database).collect();
+    let mut redo = Redo::new();
+    if let Some(memory) = options.memory {
+        redo.share_memory(memory);
+    }
+    for offer in offers {
+        redo.offer(offer.database.database(offer.pages, usize::MAX));
+    }
+    let made: Vec<Signature> = created.iter().map(|offer| offer.signature).collect();
+    redo.create_with(creator(created));
+    if options.measure_time {
+        redo.measure_time();
+    }
+    let mut until = *plan.until();
+    if options.until_undo {
+        until.before = [until.before, plan.hold_at()].into_iter().flatten().min();
+    }
+    let mut records = records_of(plan, options.witness.take(), options.read_ahead);
+    progress.begin(plan.log_bytes, 0);
+    let begun = Instant::now();
+    let ran = replay(&mut redo, &mut records, &until, progress);
+    let ran = ran.map_err(|error| with_path(error, &sources))?;
+    let (total, logs) = (begun.elapsed(), records.waited());
+    drop(records);
+    check(&redo, &ran, &sources, &until, &options)?;
+    if let Some(after_redo) = &mut options.after_redo {
+        after_redo(redo.databases_mut());
+    }
+    let begun = Instant::now();
+    let open = redo.sessions().values();
+    let open = open.filter(|session| session.level > 0).count();
+    let (undone, transactions_undone) = if options.until_undo {
+        finish_dirty(&mut redo, &ran, plan.range_end());
+        (Vec::new(), 0)
+    } else {
+        (finish_clean(&mut redo, &ran)?, open)
+    };
+    let mut databases = redo.take_databases();
+    settle_all(&mut databases, &ran)?;
+    Ok(Recovered {
+        databases: in_order(databases, &sources, &made),
+        counts: redo.counts().clone(),
+        divergences: redo.divergences().to_vec(),
+        transactions_undone,
+        undone,
+        timing: Timing {
+            logs,
+            redo: total.saturating_sub(logs),
+            finish: begun.elapsed(),
+        },
+        ran,
+    })
+}
+
+fn records_of(plan: &Plan, witness: Option<Witness>, read_ahead: bool) -> StreamRecords {
+    let mut records = plan.records();
+    if let Some(witness) = witness {
+        records = records.shown_to(witness);
+    }
+    match read_ahead {
+        true => records.ahead(),
+        false => records,
+    }
+}
+
+/// Gives each database that the log creates the file that was made for it.
+fn creator(mut offers: Vec<NewOffer>) -> crate::redo::Creator {
+    Box::new(move |record: &CreateDb<'_>| {
+        let place = (offers.iter()).position(|offer| offer.signature == record.signature)?;
+        Some(offers.swap_remove(place).file)
+    })
+}
+
+/// Whether what was replayed makes the databases consistent, and nothing of them was passed over.
+fn check(
+    redo: &Redo,
+    ran: &Ran,
+    sources: &[&DatabaseFile],
+    until: &Until,
+    options: &RecoverOptions<'_>,
+) -> Result<(), RecoveryError> {
+    let names: Vec<String> = redo
+        .missing()
+        .map(|missing| missing.logged.name.clone())
+        .collect();
+    if !names.is_empty() && !options.ignore_missing {
+        return Err(RecoveryError::Missing { names });
+    }
+    for source in sources {
+        let path = || source.path().to_owned();
+        let header = &source.header;
+        let signature = header.signature;
+        if let Some(passed) = redo
+            .lost_records()
+            .find(|passed| passed.signature == signature)
+        {
+            return Err(RecoveryError::PassedOver {
+                path: path(),
+                known: passed.known,
+                first: passed.first,
+                records: passed.records,
+            });
+        }
+        if !header.state.needs_recovery() {
+            continue;
+        }
+        let waiting = redo.waiting().iter();
+        let mut waiting = waiting.filter(|other| other.header.signature == signature);
+        if waiting.any(|waiting| !waiting.touched) {
+            return Err(RecoveryError::NeverAttached {
+                path: path(),
+                from: ran.first,
+            });
+        }
+        if !options.until_undo && !ran.covers(header.max_required) {
+            let needed = header.max_required;
+            return Err(match until.is_limited() {
+                true => RecoveryError::LimitTooEarly {
+                    path: path(),
+                    needed,
+                },
+                false => RecoveryError::TooShort {
+                    path: path(),
+                    last: ran.last,
+                    needed,
+                },
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Names the database of an error that knows only its signature.
+fn with_path(error: RecoveryError, sources: &[&DatabaseFile]) -> RecoveryError {
+    match error {
+        RecoveryError::LostAttach {
+            signature, lost, ..
+        } => {
+            let mut own = sources.iter();
+            let own = own.find(|source| source.header.signature == signature);
+            RecoveryError::LostAttach {
+                path: own
+                    .map(|source| source.path().to_owned())
+                    .unwrap_or_default(),
+                signature,
+                lost,
+            }
+        }
+        other => other,
+    }
+}
+
+fn in_order(
+    databases: Vec<Database>,
+    sources: &[&DatabaseFile],
+    made: &[Signature],
+) -> Vec<RecoveredDatabase> {
+    let given: Vec<Signature> = sources
+        .iter()
+        .map(|source| source.header.signature)
+        .collect();
+    let place = |database: &RecoveredDatabase| {
+        let signature = database.signature();
+        let given = given.iter().position(|other| *other == signature);
+        let made = || made.iter().position(|other| *other == signature);
+        given.or_else(|| made().map(|place| sources.len() + place))
+    };
+    let databases = databases.into_iter().map(|database| RecoveredDatabase {
+        created: !given.contains(&database.header.signature),
+        database,
+    });
+    let mut databases: Vec<RecoveredDatabase> = databases.collect();
+    databases.sort_by_key(place);
+    databases
+}
+
+/// What keeps a plan from being carried out.
+impl Plan {
+    /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work.
+    pub fn obstacle(&self, lossy: bool) -> Option<Refusal> {
+        let plans = self.databases.iter();
+        let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
+        blocked.next().map(Refusal::of)
+    }
+}
