@@ -1,6 +1,8 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
-use super::ranges::{LogNeed, Reach, first_position, reach, redo_start};
+use super::advice::PLACES;
+use super::proof::Proof;
+use super::ranges::{LogNeed, Reach, Stop, find, first_position, reach, redo_start};
 use super::{ChainReport, LogReport};
 use crate::name::FileRole;
 use ese_format::database::State;
@@ -56,12 +58,16 @@ pub struct DatabaseVerdict {
     pub state: String,
     /// The logs that the database needs; none if it needs none.
     pub need: Option<LogNeed>,
+    /// The names of their files.
+    pub needed_files: Option<String>,
     /// How far recovery would come; none if there is nothing to recover or no log.
     pub reach: Option<Reach>,
     /// What would be given up.
     pub loss: Option<Loss>,
     /// The error that the engine would end with.
     pub jet: Option<JetError>,
+    /// Closed logs, by name, that recovery goes through and that the log after them does not prove complete.
+    pub not_proved: Vec<String>,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
     /// What to do, one sentence each.
@@ -84,9 +90,11 @@ pub fn verdict_from(
         readiness: Readiness::NotReady,
         state: header.state.name().to_owned(),
         need: LogNeed::of(header),
+        needed_files: None,
         reach: None,
         loss: None,
         jet: None,
+        not_proved: Vec::new(),
         reasons: Vec::new(),
         advice: Vec::new(),
     };
@@ -165,10 +173,17 @@ impl DatabaseVerdict {
         need: LogNeed,
         start: Option<Lgpos>,
     ) {
+        let files = report.files_of(need.min_required, need.max_required);
+        self.needed_files = Some(files.clone());
         let Some(start) = start else {
             self.refuse(
-                "there is no log at all".to_owned(),
+                format!("no log is there; the database needs {files}"),
                 JetError::REQUIRED_LOG_FILES_MISSING,
+            );
+            self.advise_on_missing(report, need, None);
+            self.advice.push(
+                "edbtool export reads the database as it is, without what stands in the logs"
+                    .to_owned(),
             );
             return;
         };
@@ -179,10 +194,26 @@ impl DatabaseVerdict {
             self.judge_reach(report, header, need, &reach);
         }
         if self.readiness == Readiness::NotReady {
-            self.advise_on_missing(report, need);
+            let stop = reach.stop.as_ref().filter(|stop| stop.advice.is_some());
+            self.advise_on_missing(report, need, stop.map(|stop| stop.generation));
             self.advise_on_detour(report, need, &reach);
         }
+        self.remark_unproved(report, need, &reach);
         self.reach = Some(reach);
+    }
+
+    /// Says which of the logs that recovery goes through nothing proves complete.
+    fn remark_unproved(&mut self, report: &ChainReport, need: LogNeed, reach: &Reach) {
+        let Some(last) = reach.last else { return };
+        let generations = need.min_required.max(reach.start.generation).0..=last.0;
+        let logs = generations.filter_map(|number| find(&report.logs, Generation(number)));
+        for log in logs {
+            if let Proof::NotProved(why) = log.proof {
+                self.not_proved.push(log.name.clone());
+                self.reasons
+                    .push(format!("not proved complete: {}: {why}", log.name));
+            }
+        }
     }
 
     /// Recovery that fails before it comes to what the database needs may succeed if it starts there.
@@ -295,6 +326,7 @@ impl DatabaseVerdict {
                 "recovery stops at generation {0} ({0:#x}): {file}{colon}{1}",
                 stop.generation, stop.reason
             ));
+            self.advice.extend(stop.advice.clone());
         }
         if reach.start.generation > need.min_required {
             let min = need.min_required;
@@ -307,15 +339,12 @@ impl DatabaseVerdict {
         let shortfall = need.shortfall(reach.last);
         if shortfall == Some(JetError::REQUIRED_LOG_FILES_MISSING) {
             let jet = stop.map_or(JetError::REQUIRED_LOG_FILES_MISSING, |stop| stop.jet);
-            let damaged = stop.filter(|stop| stop.is_corruption);
-            if let Some(file) = damaged.and_then(|stop| stop.file.as_ref()) {
-                let advice = format!("find an undamaged {file}: in backups or on the standby copy");
-                self.advice.push(advice);
-            }
             self.refuse(
                 format!(
-                    "the database needs generations {}-{} ({0:#x}-{1:#x})",
-                    need.min_required, need.max_required
+                    "the database needs generations {}-{} ({0:#x}-{1:#x}): {2}",
+                    need.min_required,
+                    need.max_required,
+                    report.files_of(need.min_required, need.max_required)
                 ),
                 jet,
             );
@@ -325,8 +354,25 @@ impl DatabaseVerdict {
             self.readiness = Readiness::Ready;
             return;
         }
+        // What need not be given up is not: the advice mends it. And with a gap before later logs the engine stops
+        // whatever it may give up.
+        let is_final = |stop: &&Stop| stop.is_mendable || stop.jet == JetError::MISSING_LOG_FILE;
+        if let Some(stop) = stop.filter(is_final) {
+            self.jet = Some(stop.jet);
+            self.readiness = Readiness::NotReady;
+            return;
+        }
+        if shortfall.is_some() {
+            let lost = Generation(reach.last.unwrap_or_default().0.saturating_add(1));
+            self.reasons.push(format!(
+                "committed logs are missing: {}",
+                report.files_of(lost, need.max_committed)
+            ));
+        }
         self.readiness = Readiness::ReadyWithLoss;
         self.jet = Some(match (shortfall, stop) {
+            // For this the engine knows no way on.
+            (_, Some(stop)) if stop.jet == JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH => stop.jet,
             (Some(_), Some(stop)) if stop.is_corruption => JetError::COMMITTED_LOG_FILE_CORRUPT,
             (Some(shortfall), _) => shortfall,
             (None, Some(stop)) => stop.jet,
@@ -344,42 +390,42 @@ impl DatabaseVerdict {
         }
     }
 
-    fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed) {
-        let missing: Vec<Generation> = (need.min_required.0..=need.max_required.0)
-            .map(Generation)
-            .filter(|generation| !is_there(report, *generation))
-            .take(MISSING_MAX + 1)
-            .collect();
-        let names: Vec<String> = missing
-            .iter()
-            .take(MISSING_MAX)
+    /// Names the required logs that are not there; `said` has its advice already.
+    fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed, said: Option<Generation>) {
+        let (mut missing, more) = report.missing(need.min_required, need.max_required);
+        missing.retain(|generation| Some(*generation) != said);
+        let Some(newest) = missing.last().copied() else {
+            return;
+        };
+        let names = missing.iter();
+        let names: Vec<String> = names
             .map(|generation| report.naming.generation(*generation))
             .collect();
-        if !names.is_empty() {
-            let more = if missing.len() > MISSING_MAX {
-                " and more"
-            } else {
-                ""
-            };
+        let more = if more { " and more" } else { "" };
+        let current = match report.may_be_current(newest, need.max_committed) {
+            true => format!(", or still as {} on the source", report.naming.current()),
+            false => String::new(),
+        };
+        self.advice.push(format!(
+            "find {}{more}: {PLACES}{current}",
+            names.join(", ")
+        ));
+        let nearby = report.nearby.iter().filter(|file| match file.role {
+            FileRole::Generation { generation, .. } => missing.contains(&generation),
+            FileRole::Current => !current.is_empty(),
+            _ => false,
+        });
+        let nearby: Vec<String> = nearby
+            .map(|file| file.path.display().to_string())
+            .take(missing.len())
+            .collect();
+        if !nearby.is_empty() {
             self.advice.push(format!(
-                "find {}{more}: in backups, on the standby copy, or still as {} on the source",
-                names.join(", "),
-                report.naming.current()
+                "look at {}: put it beside the other logs if it is what is missing",
+                nearby.join(", ")
             ));
         }
     }
-}
-
-/// The most missing files that are named.
-const MISSING_MAX: usize = 20;
-
-fn is_there(report: &ChainReport, generation: Generation) -> bool {
-    report.logs.iter().any(|log| match log.role {
-        FileRole::Generation {
-            generation: named, ..
-        } => named == generation,
-        _ => log.generation() == Some(generation),
-    })
 }
 
 fn loss(
@@ -417,7 +463,9 @@ fn loss(
 /// Where redo starts and ends, for people.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.end.unwrap_or(Lgpos::NULL);
-        write!(f, "redo from {} to {end}", self.start)
+        match self.end {
+            Some(end) => write!(f, "redo from {} to {end}", self.start),
+            None => write!(f, "redo cannot start at {}", self.start),
+        }
     }
 }
