@@ -3,7 +3,8 @@
 //! Damage is not an error: it is found, described ([`Damage`](crate::Damage)) and reported in full. Errors are what
 //! keeps a file from being read at all, and where a reader of records has to stop.
 
-use ese_format::log::LogHeader;
+use crate::chain::Proof;
+use ese_format::log::{LogHeader, LogVersion, NEWEST_LOG_VERSION};
 use ese_format::{FormatError, Generation, JetError, Lgpos, RecordError};
 use evidence::EvidenceError;
 use std::io;
@@ -82,6 +83,16 @@ pub enum LogError {
         /// The engine's error.
         jet: JetError,
     },
+    /// The log is not all that was written to it, as the log after it shows.
+    #[error("{}: {proof}", path.display())]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        proof: Proof,
+        /// The engine's error.
+        jet: JetError,
+    },
     /// A record cannot be understood.
     #[error("{}: record at {lgpos}: {problem}", path.display())]
     Record {
@@ -105,6 +116,12 @@ pub enum HeaderProblem {
     /// Every byte of the header is zero.
     #[error("the header is blank")]
     Blank,
+    /// The log is of a version that a newer engine writes.
+    #[error("log version {version} is newer than {NEWEST_LOG_VERSION}, the newest that is known")]
+    Newer {
+        /// The version.
+        version: LogVersion,
+    },
     /// The checksum does not fit.
     #[error("header checksum is {stored:#010x}, expected {computed:#010x}")]
     Checksum {
@@ -139,6 +156,7 @@ impl LogError {
             LogError::Header { jet, .. }
             | LogError::Sequence { jet, .. }
             | LogError::Damaged { jet, .. }
+            | LogError::Incomplete { jet, .. }
             | LogError::Record { jet, .. } => Some(*jet),
             LogError::Io { source, .. } | LogError::File(EvidenceError::Io { source, .. }) => {
                 match source.kind() {

@@ -10,6 +10,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The base name that is assumed where there is nothing to tell it.
+const ASSUMED_BASE: &str = "E00";
+/// The most folders within a folder, and files in each, that are looked at for hints.
+const NEARBY_FOLDERS: usize = 256;
+const NEARBY_FILES: usize = 10_000;
+
 /// A file of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamFile {
@@ -49,6 +55,57 @@ impl StreamFiles {
     /// Finished logs and the current one, in the order in which records are read.
     pub fn in_order(&self) -> impl Iterator<Item = &StreamFile> {
         self.logs.iter().chain(&self.current)
+    }
+
+    /// The stream `base` of a folder that holds no file of it: for what is to be said of logs that are not there.
+    /// Without a base name, names are as a stream `E00` has them.
+    pub fn none(folder: &Path, base: Option<&str>) -> StreamFiles {
+        StreamFiles {
+            folder: folder.to_owned(),
+            naming: Naming {
+                base: base.unwrap_or(ASSUMED_BASE).to_owned(),
+                digits: 8,
+                extension: ".log".to_owned(),
+            },
+            logs: Vec::new(),
+            current: Vec::new(),
+            leftovers: Vec::new(),
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// Whether no log of the stream is there.
+    pub fn is_empty(&self) -> bool {
+        self.logs.is_empty() && self.current.is_empty()
+    }
+
+    /// Logs by names of this stream in folders directly within the folder, by path. A folder that cannot be listed has
+    /// none, and of very many folders or files not all are looked at: this is for hints only.
+    pub fn nearby(&self) -> Vec<StreamFile> {
+        let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = list(&self.folder).filter(|entry| {
+            // A link may lead anywhere, also back here.
+            entry.file_type().is_ok_and(|kind| kind.is_dir())
+        });
+        let mut found: Vec<StreamFile> = Vec::new();
+        for folder in folders.take(NEARBY_FOLDERS) {
+            for entry in list(&folder.path()).take(NEARBY_FILES) {
+                let name = entry.file_name();
+                let name = name.to_str().and_then(LogFileName::parse);
+                let Some(name) = name.filter(|name| {
+                    name.base.eq_ignore_ascii_case(&self.naming.base)
+                        && matches!(name.role, FileRole::Generation { .. } | FileRole::Current)
+                }) else {
+                    continue;
+                };
+                found.push(StreamFile {
+                    path: entry.path(),
+                    role: name.role,
+                });
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
     }
 
     /// All streams in `folder`, by base name. A file called `abc.log` alone makes a stream only if its content is a

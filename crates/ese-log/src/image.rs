@@ -6,7 +6,7 @@
 
 use crate::error::{HeaderProblem, LogError};
 use crate::{checksum_records, segments};
-use ese_format::log::{HEADER_SIZE, Layout, LogHeader};
+use ese_format::log::{HEADER_SIZE, Layout, LogHeader, SEGMENT_SIZE, SegmentHeader};
 use ese_format::{FormatError, JetError, Lgpos, RecordFormat};
 use evidence::EvidenceFile;
 use serde::Serialize;
@@ -200,6 +200,15 @@ impl LogImage {
         position(&self.header, offset)
     }
 
+    /// The header of the last good segment; none in the older layout, and in a log without records.
+    pub fn last_segment(&self) -> Option<SegmentHeader> {
+        let start = self.body.end.checked_sub(SEGMENT_SIZE)?;
+        if self.layout != Layout::Segments || start < SEGMENT_SIZE {
+            return None;
+        }
+        SegmentHeader::read(self.bytes.get(start..)?, start as u64).ok()
+    }
+
     /// Where the engine stops reading: `Last Lgpos` of a dump.
     pub fn end(&self) -> Lgpos {
         self.lgpos(self.body.end)
@@ -223,9 +232,13 @@ pub fn trusted_header(bytes: &[u8]) -> Result<(LogHeader, Layout), (HeaderProble
         };
         (problem, corrupt)
     })?;
-    let layout = header
-        .check()
-        .map_err(|(problem, jet)| (problem.into(), jet))?;
+    let layout = header.check().map_err(|(problem, jet)| {
+        let version = header.version;
+        match jet == JetError::BAD_LOG_VERSION && version.is_newer_than_known() {
+            true => (HeaderProblem::Newer { version }, jet),
+            false => (problem.into(), jet),
+        }
+    })?;
     Ok((header, layout))
 }
 

@@ -7,7 +7,6 @@
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles, group_paths};
 use crate::image::{read_file, trusted_header};
-use crate::name::Naming;
 use ese_format::Signature;
 use ese_format::log::HEADER_SIZE;
 use evidence::EvidenceFile;
@@ -73,22 +72,6 @@ impl StreamFiles {
         Ok(streams)
     }
 
-    /// A stream without any file, for a database whose logs are not there.
-    pub fn none(places: &[PathBuf], base: Option<&str>) -> Self {
-        StreamFiles {
-            folder: folder_of(places),
-            naming: Naming {
-                base: base.unwrap_or("???").to_owned(),
-                digits: 8,
-                extension: ".log".to_owned(),
-            },
-            logs: Vec::new(),
-            current: Vec::new(),
-            leftovers: Vec::new(),
-            checkpoints: Vec::new(),
-        }
-    }
-
     /// The signature that the newest log with an intact header has.
     pub fn signature(&self) -> Option<Signature> {
         let newest = self.current.iter().chain(self.logs.iter().rev());
@@ -119,7 +102,8 @@ impl StreamFiles {
     }
 }
 
-fn folder_of(places: &[PathBuf]) -> PathBuf {
+/// The folder that stands for all places.
+pub(crate) fn folder_of(places: &[PathBuf]) -> PathBuf {
     let first = places.first().map(PathBuf::as_path);
     let first = first.unwrap_or(Path::new("."));
     match first.parent().filter(|_| first.is_file()) {

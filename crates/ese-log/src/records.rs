@@ -178,6 +178,17 @@ impl RecordCursor {
         found.map_or(Lgpos::NULL, |found| found.lgpos)
     }
 
+    /// Type and size of the record that [`advance`](Self::advance) went to.
+    pub(crate) fn shape(&self) -> Option<(RecordType, usize)> {
+        let found = self.found.as_ref()?;
+        Some((found.kind, found.bytes.len()))
+    }
+
+    /// Where that record ends in the file.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
     /// The record that [`advance`](Self::advance) went to.
     pub fn current<'a>(&'a self, image: &'a LogImage) -> Option<RawRecord<'a>> {
         let found = self.found.as_ref()?;

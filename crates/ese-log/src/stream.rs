@@ -4,6 +4,7 @@
 //! the records in it, a batch at a time. It works where it is asked, or ahead on a thread of its own; the batches are
 //! the same, and errors stand at the same place among the records.
 
+use crate::chain::{Ending, Opening, Outline, prove};
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles};
 use crate::image::{Damage, LogImage, read_file};
@@ -13,7 +14,7 @@ use ese_format::{Generation, JetError, RecordFormat};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -62,8 +63,8 @@ impl LogStream {
 
 /// Records of one log after the other, few files in memory at a time.
 ///
-/// Stops, with an error, where recovery would: at a log that cannot be read, does not follow the one before, or is
-/// damaged in a way that the engine does not put right. Damage that it does put right is passed over and kept in
+/// Stops, with an error, where recovery would: at a log that cannot be read, does not follow the one before, shows that
+/// the end of the one before is missing, or is damaged in a way that the engine does not put right. Damage that it does put right is passed over and kept in
 /// [`repaired`](Self::repaired).
 #[derive(Debug)]
 pub struct StreamRecords {
@@ -274,10 +275,20 @@ struct Finder {
     files: VecDeque<StreamFile>,
     image: Option<Arc<LogImage>>,
     cursor: RecordCursor,
-    previous: Option<LogHeader>,
+    /// What is noted of the log in memory.
+    outline: Outline,
+    /// The log before it.
+    previous: Option<Previous>,
     witness: Option<Witness>,
     /// What stands behind the last batch.
     problem: Option<LogError>,
+}
+
+/// A log that has been read, for the next one to be held against.
+struct Previous {
+    path: PathBuf,
+    header: LogHeader,
+    ending: Ending,
 }
 
 impl fmt::Debug for Finder {
@@ -329,6 +340,7 @@ impl Finder {
 
     /// Goes to the next record of `image`; `false` if it has no more.
     fn advance(&mut self, image: &LogImage) -> Result<bool, LogError> {
+        self.outline.before(&self.cursor);
         let more = self.cursor.advance(image).map_err(|bad| LogError::Record {
             path: image.path.clone(),
             lgpos: bad.lgpos,
@@ -336,8 +348,14 @@ impl Finder {
             problem: bad.problem,
         })?;
         if more {
+            self.outline.record(&self.cursor);
             return Ok(true);
         }
+        self.previous = Some(Previous {
+            path: image.path.clone(),
+            header: image.header.clone(),
+            ending: std::mem::take(&mut self.outline).ending(image, &self.cursor),
+        });
         let is_last = self.files.is_empty();
         let mut damage = image.body.damage.iter();
         match damage.find(|damage| damage.is_fatal(is_last)) {
@@ -359,13 +377,20 @@ impl Finder {
         }
         let image = LogImage::from_bytes(&file.path, bytes)?;
         if let Some(previous) = &self.previous {
-            follows(previous, &image)?;
+            follows(&previous.header, &image)?;
+            let proof = prove(&previous.ending, Some(&Opening::of(&image)));
+            if let Some(jet) = proof.jet() {
+                return Err(LogError::Incomplete {
+                    path: previous.path.clone(),
+                    proof,
+                    jet,
+                });
+            }
         }
         let repaired = image.body.damage.iter();
         let repaired = repaired.filter(|damage| !damage.is_fatal(self.files.is_empty()));
         batch.repaired.extend(repaired.cloned());
         self.cursor.reset();
-        self.previous = Some(image.header.clone());
         Ok(image)
     }
 }

@@ -27,6 +27,14 @@ pub fn seal_header(header: &mut [u8]) {
     header[..4].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// Makes a log one of a stream whose headers keep nothing of the log before, as Windows Server 2012 R2 wrote them: the
+/// update minor, which alone decides that, becomes 11.
+pub fn keep_no_checksum(log: &mut [u8]) {
+    log[648..652].copy_from_slice(&11u32.to_le_bytes());
+    log[653..661].fill(0);
+    seal_header(log);
+}
+
 /// Puts the right checksum into segment `number` of a log in the newer layout.
 pub fn seal_segment(log: &mut [u8], number: usize) {
     let segment = &mut log[number * SEGMENT_SIZE..][..SEGMENT_SIZE];

@@ -74,8 +74,8 @@ impl Input {
         };
         let stream = match StreamFiles::gather(&places, &choice) {
             // What a database needs is said even where no log is.
-            Err(LogError::NoStream { base, .. }) if !databases.is_empty() => {
-                StreamFiles::none(&places, base.as_deref())
+            Err(LogError::NoStream { folder, base }) if !databases.is_empty() => {
+                StreamFiles::none(&folder, base.as_deref())
             }
             other => other.map_err(|error| log_failure(&error))?,
         };

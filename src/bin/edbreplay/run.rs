@@ -207,6 +207,7 @@ fn write(
         read_ahead: output.threads() > 1,
         measure_time: arguments.profile,
         witness: Some(digests.witness()),
+        ..RecoverOptions::default()
     };
     let recovered = recover(plan, offers, created, options, &bar);
     let recovered = recovered.map_err(|error| failure(&error))?;

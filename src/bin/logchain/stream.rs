@@ -62,10 +62,11 @@ pub(crate) fn failure(error: &LogError) -> Failure {
         }
         LogError::Header { .. } => Failure::new(Exit::Finding, message)
             .advise("look for another copy of the log; `logchain verify` shows what else is wrong"),
-        LogError::Sequence { .. } | LogError::Damaged { .. } | LogError::Record { .. } => {
-            Failure::new(Exit::Finding, message)
-                .advise("what stands before is complete; `logchain verify` shows what follows")
-        }
+        LogError::Sequence { .. }
+        | LogError::Damaged { .. }
+        | LogError::Incomplete { .. }
+        | LogError::Record { .. } => Failure::new(Exit::Finding, message)
+            .advise("what stands before is complete; `logchain verify` shows what follows"),
     };
     match error.jet() {
         Some(jet) => failure.jet(jet),

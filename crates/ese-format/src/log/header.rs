@@ -132,10 +132,43 @@ impl LogVersion {
         major(self) < major(before) || (self.update_minor < before.update_minor && !upgraded_layout)
     }
 
+    /// What the header of a log of this version keeps of the log before it. The update minor alone decides, whatever
+    /// the update major: from 11 on it counts for both lines of the format (`FLogFormatUnifiedMinorUpdateVersion`,
+    /// `ulLGVersionUpdateMinorPrevGenAllSegmentChecksum` and the history of versions in `inc/daedef.hxx`).
+    pub fn previous_checksum(self) -> PreviousChecksum {
+        if (self.major, self.minor) < (8, 4000) {
+            return PreviousChecksum::None;
+        }
+        match self.update_minor {
+            0..=11 => PreviousChecksum::None,
+            12 => PreviousChecksum::LastSegment,
+            _ => PreviousChecksum::Accumulated,
+        }
+    }
+
+    /// Whether a newer engine than any that is known wrote a log of this version: it cannot be read, but it is not
+    /// damaged.
+    pub fn is_newer_than_known(self) -> bool {
+        let newest = NEWEST_LOG_VERSION;
+        (self.major, self.minor, self.update_major)
+            > (newest.major, newest.minor, newest.update_major)
+    }
+
     /// Whether the unused part of a log of this version is zeroes (`FLGVersionZeroFilled`, `ese/_log/log.cxx`).
     pub fn fills_with_zeroes(self) -> bool {
         (self.major, self.minor, self.update_major) >= (8, 4000, 2)
     }
+}
+
+/// What the header of a log keeps of the content of the log before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PreviousChecksum {
+    /// Nothing.
+    None,
+    /// The checksum of its last segment.
+    LastSegment,
+    /// The exclusive or of the checksums of all its segments: 0 where it has the older layout.
+    Accumulated,
 }
 
 /// Flags of a log file.
@@ -210,7 +243,8 @@ pub struct LogHeader {
     pub checkpoint: Lgpos,
     /// What is known of the disk's sector size.
     pub disk_sector_size: DiskSectorSize,
-    /// The accumulated segment checksum of the log before this one; 0 where the engine did not fill it in.
+    /// What the header keeps of the log before this one ([`LogVersion::previous_checksum`] says what that is); 0 where
+    /// the engine did not fill it in.
     pub previous_accumulated_checksum: u64,
     /// Format version of the engine that wrote the log (`JET_efv`), 0 where unknown.
     pub engine_version: u32,

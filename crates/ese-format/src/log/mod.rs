@@ -18,7 +18,8 @@ pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, 
 pub use checksum_record::{ChecksumRecord, fill_pattern, is_fill_pattern};
 pub use dump::{checkpoint_text, log_header_text};
 pub use header::{
-    DiskSectorSize, Layout, LogFlags, LogHeader, LogVersion, NEWEST_LOG_VERSION, RawLogHeader,
+    DiskSectorSize, Layout, LogFlags, LogHeader, LogVersion, NEWEST_LOG_VERSION, PreviousChecksum,
+    RawLogHeader,
 };
 pub use segment::{SEGMENT_HEADER_SIZE, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
 pub use system_parameters::{RawSystemParameters, SystemParameters};

@@ -1,12 +1,14 @@
 //! What verification finds, how bad it is, and what follows from it.
 
+use super::proof::{ChecksumMismatch, Incomplete, Unproved};
 use super::survey::LogReport;
 use crate::image::Damage;
-use ese_format::log::{HeaderCopy, LogVersion};
+use ese_format::log::{HeaderCopy, LogVersion, NEWEST_LOG_VERSION};
 use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::path::PathBuf;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -33,7 +35,10 @@ pub enum FindingKind {
     },
     /// There is no current log.
     CurrentMissing { file: String },
-    /// The current log is there under its number as well.
+    /// A copy of another log, or an earlier state of it: the current log that has a number as well, or the other way
+    /// round.
+    CopyOf { other: String, same: bool },
+    /// The current log has the generation of a closed one, but is another log.
     CurrentAlsoNamed { other: String },
     /// The current log is older than finished ones.
     CurrentBehind { last: Generation },
@@ -43,6 +48,10 @@ pub enum FindingKind {
     NameMismatch {
         named: Generation,
         found: Generation,
+        /// The name that it should have, where no file has that and the chain holds with it.
+        rename: Option<String>,
+        /// The file that holds what should have this name.
+        holder: Option<String>,
     },
     /// The log belongs to another stream.
     ForeignSignature {
@@ -50,9 +59,39 @@ pub enum FindingKind {
         expected: Signature,
     },
     /// The log does not continue the one before.
-    PreviousCreated { found: LogTime, expected: LogTime },
-    /// The log was written for another state of the one before.
-    AccumulatedChecksum { found: u64, expected: u64 },
+    PreviousCreated {
+        before: String,
+        found: LogTime,
+        expected: LogTime,
+    },
+    /// The log after it, and those after that, continue another one.
+    NotContinued {
+        after: String,
+        found: LogTime,
+        expected: LogTime,
+    },
+    /// The log fits neither to the one before nor to the one after it.
+    OutOfPlace { before: String, after: String },
+    /// The next log was begun after another state of this one.
+    AccumulatedChecksum {
+        next: String,
+        found: u64,
+        expected: u64,
+    },
+    /// The end of a closed log is missing.
+    Incomplete {
+        #[serde(flatten)]
+        how: Incomplete,
+        /// What the header of the next log says against it.
+        checksum: Option<ChecksumMismatch>,
+    },
+    /// Nothing shows whether the end of a closed log is missing.
+    NotProved {
+        #[serde(flatten)]
+        why: Unproved,
+    },
+    /// A newer engine than any that is known wrote the log.
+    NewerVersion { version: LogVersion },
     /// The log has an older format than the one before.
     VersionBackwards {
         found: LogVersion,
@@ -88,7 +127,9 @@ pub enum FindingKind {
     Damage {
         damage: Damage,
         fatal: bool,
-        /// For the first fatal damage of a log: records behind it that recovery would not reach.
+        /// Whether later logs are there.
+        followed: bool,
+        /// For the first fatal damage of a log: records after it that recovery would not reach.
         records_beyond: Option<u64>,
     },
     /// A record cannot be understood.
@@ -126,7 +167,6 @@ impl FindingKind {
             | Kind::VersionBackwards { .. }
             | Kind::OtherEngine { .. }
             | Kind::CurrentMissing { .. }
-            | Kind::CurrentAlsoNamed { .. }
             | Kind::CurrentBehind { .. }
             | Kind::Duplicate { .. }
             | Kind::AttachList { .. }
@@ -136,6 +176,7 @@ impl FindingKind {
             | Kind::MadeFromReserve
             | Kind::CheckpointMissing => Severity::Warning,
             Kind::UnfinishedRecords { .. }
+            | Kind::NotProved { .. }
             | Kind::CircularLogging { .. }
             | Kind::Leftover { .. } => Severity::Note,
             _ => Severity::Error,
@@ -148,8 +189,16 @@ impl FindingKind {
             Kind::Gap { .. } => JetError::MISSING_LOG_FILE,
             Kind::NameMismatch { .. } => JetError::LOG_GENERATION_MISMATCH,
             Kind::ForeignSignature { .. } => JetError::BAD_LOG_SIGNATURE,
-            Kind::PreviousCreated { .. } => JetError::INVALID_LOG_SEQUENCE,
-            Kind::AccumulatedChecksum { .. } => JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH,
+            Kind::PreviousCreated { .. } | Kind::NotContinued { .. } | Kind::OutOfPlace { .. } => {
+                JetError::INVALID_LOG_SEQUENCE
+            }
+            Kind::AccumulatedChecksum { .. }
+            | Kind::Incomplete {
+                checksum: Some(_), ..
+            } => JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH,
+            // The engine's check of a folder finds a number missing; its recovery ends with -515.
+            Kind::CopyOf { .. } | Kind::CurrentAlsoNamed { .. } => JetError::MISSING_LOG_FILE,
+            Kind::NewerVersion { .. } => JetError::BAD_LOG_VERSION,
             Kind::FileSize { .. } => JetError::LOG_FILE_SIZE_MISMATCH,
             Kind::GeometryDiffers { what, .. } => match *what {
                 "page size" => JetError::PAGE_SIZE_MISMATCH,
@@ -159,6 +208,7 @@ impl FindingKind {
             Kind::Empty
             | Kind::Blank
             | Kind::BadRecord { .. }
+            | Kind::Incomplete { checksum: None, .. }
             | Kind::Damage { fatal: true, .. } => JetError::LOG_FILE_CORRUPT,
             Kind::Header { jet, .. } | Kind::Unreadable { jet, .. } => return *jet,
             Kind::CheckpointUnusable { .. } => JetError::CHECKPOINT_CORRUPT,
@@ -166,76 +216,6 @@ impl FindingKind {
             Kind::CheckpointLogMissing { .. } => JetError::MISSING_PREVIOUS_LOG_FILE,
             _ => return None,
         })
-    }
-
-    /// What follows from it, in one line.
-    pub fn consequence(&self) -> &'static str {
-        match self {
-            Kind::Gap { .. } => {
-                "recovery that must pass here fails; look for the files in backups, on a standby copy or in the folder logs are moved to"
-            }
-            Kind::CurrentMissing { .. } => {
-                "what was logged last is lost, unless the file is found; a stream that was shipped elsewhere never has one"
-            }
-            Kind::CurrentAlsoNamed { .. } => {
-                "the engine reads the numbered file first; keep only one of both"
-            }
-            Kind::CurrentBehind { .. } => {
-                "logs with higher numbers are not part of what this log ends, or it is an old copy"
-            }
-            Kind::Duplicate { .. } => "the engine opens one of them; keep the right one only",
-            Kind::NameMismatch { .. } => {
-                "the engine finds the wrong log under this name and stops; rename it only if the chain then holds"
-            }
-            Kind::ForeignSignature { .. } => "recovery refuses it; it belongs to another stream",
-            Kind::PreviousCreated { .. } | Kind::AccumulatedChecksum { .. } => {
-                "this log was not written after the one before it as it is here; recovery stops between them"
-            }
-            Kind::VersionBackwards { .. } => {
-                "an older engine, or another machine, wrote this log after a newer one"
-            }
-            Kind::GeometryDiffers { .. } => "the engine refuses logs that differ within a stream",
-            Kind::OtherEngine { .. } => {
-                "written from another place or by another installation of the engine; make sure that the log belongs here before it is replayed"
-            }
-            Kind::FileSize { .. } => "the engine refuses the file; it was cut off or grew",
-            Kind::Empty | Kind::Blank => "nothing in it can be replayed; look for another copy",
-            Kind::Header { .. } | Kind::Unreadable { .. } => {
-                "recovery that needs this log fails; look for another copy"
-            }
-            Kind::AttachList { .. } => "databases attached at this point may be overlooked",
-            Kind::Damage { damage, fatal, .. } => match (damage, fatal) {
-                (Damage::Corrected { .. }, _) => {
-                    "one flipped bit, put right by the checksum; recovery does the same. The disk or a copy of the file is failing"
-                }
-                (Damage::LastWriteLost { .. }, _) => {
-                    "recovery ends before it without an error; what was committed by that write alone is lost to it. Look for another copy"
-                }
-                (Damage::Torn { .. }, false) => {
-                    "the last write was torn; recovery puts it right, nothing that was committed is lost"
-                }
-                _ => "recovery stops here; everything behind is lost to it. Look for another copy",
-            },
-            Kind::BadRecord { .. } => {
-                "the checksum fits but the record makes no sense; recovery stops here"
-            }
-            Kind::UnfinishedRecords { .. } => {
-                "being written when the machine stopped; never committed, recovery passes over it"
-            }
-            Kind::MadeFromReserve => "the disk was full when this log was begun",
-            Kind::CircularLogging { .. } => {
-                "logs are deleted once checkpointed: a copy of the database from before cannot be rolled forward"
-            }
-            Kind::Leftover { .. } => "not part of the chain",
-            Kind::CheckpointMissing | Kind::CheckpointUnusable { .. } => {
-                "redo starts at the lowest log that is there, which takes longer"
-            }
-            Kind::CheckpointForeign { .. } => "the engine ignores it and starts at the lowest log",
-            Kind::CheckpointCopy { .. } => "the other copy is used",
-            Kind::CheckpointLogMissing { .. } => {
-                "recovery fails at once; bring the log back, or recover without the checkpoint"
-            }
-        }
     }
 }
 
@@ -250,28 +230,74 @@ impl fmt::Display for FindingKind {
                 "generations {first}-{last} ({first:#x}-{last:#x}) are missing: {files}"
             ),
             Kind::CurrentMissing { file } => write!(f, "there is no current log {file}"),
+            Kind::CopyOf { other, same: true } => write!(f, "this is a copy of {other}"),
+            Kind::CopyOf { other, same: false } => {
+                write!(f, "this is an earlier state of {other}")
+            }
             Kind::CurrentAlsoNamed { other } => {
-                write!(f, "the current log is also there as {other}")
+                write!(
+                    f,
+                    "the current log has the generation of {other}, but is another log"
+                )
             }
             Kind::CurrentBehind { last } => write!(
                 f,
-                "the current log is behind the highest numbered one, {last} ({last:#x})"
+                "the current log is older than the highest numbered one, {last} ({last:#x})"
             ),
             Kind::Duplicate { other } => write!(f, "the same generation is also there as {other}"),
-            Kind::NameMismatch { named, found } => write!(
+            Kind::NameMismatch { named, found, .. } => write!(
                 f,
                 "the name says generation {named} ({named:#x}), the header {found} ({found:#x})"
             ),
             Kind::ForeignSignature { found, expected } => {
                 write!(f, "log signature is {found}, the stream has {expected}")
             }
-            Kind::PreviousCreated { found, expected } => write!(
+            Kind::PreviousCreated {
+                before,
+                found,
+                expected,
+            } => write!(
                 f,
-                "previous generation time is {found}, but the log before was created {expected}"
+                "previous generation time is {found}, but {before} was created {expected}"
             ),
-            Kind::AccumulatedChecksum { found, expected } => write!(
+            Kind::NotContinued {
+                after,
+                found,
+                expected,
+            } => write!(
                 f,
-                "previous generation accumulated segment checksum is {found:#018x}, the log before gives {expected:#018x}"
+                "it was created {expected}, but {after} continues a log created {found}"
+            ),
+            Kind::OutOfPlace { before, after } => {
+                write!(
+                    f,
+                    "it does not continue {before}, and {after} does not continue it"
+                )
+            }
+            Kind::AccumulatedChecksum {
+                next,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{next} was begun after another state of this log: it keeps the accumulated segment checksum {found:#018x}, \
+                 this log gives {expected:#018x}"
+            ),
+            Kind::Incomplete {
+                how,
+                checksum: None,
+            } => how.fmt(f),
+            Kind::Incomplete {
+                how,
+                checksum: Some(ChecksumMismatch { found, expected }),
+            } => write!(
+                f,
+                "{how} (accumulated segment checksum {expected:#018x}, the next log keeps {found:#018x})"
+            ),
+            Kind::NotProved { why } => write!(f, "not proved complete: {why}"),
+            Kind::NewerVersion { version } => write!(
+                f,
+                "log version {version} is newer than {NEWEST_LOG_VERSION}, the newest that is known; it is not damaged"
             ),
             Kind::VersionBackwards { found, before } => {
                 write!(f, "log version {found} follows {before}")
@@ -304,7 +330,7 @@ impl fmt::Display for FindingKind {
             } => {
                 write!(f, "{damage}")?;
                 match records_beyond {
-                    Some(count) => write!(f, "; {count} records stand behind it"),
+                    Some(count) => write!(f, "; {count} records stand after it"),
                     None => Ok(()),
                 }
             }
@@ -360,13 +386,13 @@ impl fmt::Display for Damage {
             ),
             Damage::Blank { .. } => f.write_str("the segment is blank or old, but the log goes on"),
             Damage::LastWriteLost { .. } => {
-                f.write_str("the segment is blank, but its shadow behind it is not")
+                f.write_str("the segment is blank, but its shadow after it is not")
             }
             Damage::Misplaced { found, .. } => {
                 write!(f, "the segment of position {found} stands here")
             }
             Damage::Chain { .. } => f.write_str("there is no checksum record here"),
-            Damage::Unexpected { .. } => f.write_str("data behind the end of the log"),
+            Damage::Unexpected { .. } => f.write_str("data after the end of the log"),
             Damage::CutOff { bytes, .. } => write!(f, "the file ends here, {bytes} bytes early"),
         }
     }
@@ -385,6 +411,8 @@ pub struct Finding {
     pub generation: Option<Generation>,
     /// Position in the log, if it has one.
     pub lgpos: Option<Lgpos>,
+    /// Files of the names that are looked for, in folders within the folder of the logs.
+    pub nearby: Vec<PathBuf>,
 }
 
 impl Finding {
@@ -396,6 +424,7 @@ impl Finding {
             file: None,
             generation: None,
             lgpos: None,
+            nearby: Vec::new(),
         }
     }
 
@@ -462,7 +491,7 @@ impl fmt::Display for Finding {
 /// All fields, and the sentences that text output prints.
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Finding", 8)?;
+        let mut fields = serializer.serialize_struct("Finding", 9)?;
         fields.serialize_field("severity", &self.severity)?;
         fields.serialize_field("file", &self.file)?;
         fields.serialize_field("generation", &self.generation)?;
@@ -470,6 +499,7 @@ impl Serialize for Finding {
         fields.serialize_field("jet", &self.kind.jet())?;
         fields.serialize_field("message", &self.kind.to_string())?;
         fields.serialize_field("consequence", self.kind.consequence())?;
+        fields.serialize_field("advice", &self.advice())?;
         fields.serialize_field("detail", &self.kind)?;
         fields.end()
     }

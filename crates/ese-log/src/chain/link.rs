@@ -1,11 +1,12 @@
 //! What is wrong between the logs of a stream, and with what stands beside them.
 
 use super::finding::{Finding, FindingKind};
-use super::survey::{CheckpointReport, LogReport};
+use super::ranges::find;
+use super::survey::{CheckpointReport, LogReport, State};
 use crate::folder::StreamFiles;
-use crate::name::FileRole;
-use ese_format::Generation;
+use crate::name::{FileRole, Naming};
 use ese_format::log::{Layout, LogHeader};
+use ese_format::{Generation, LogTime, Signature};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -15,44 +16,45 @@ pub(super) fn compare(
     logs: &[LogReport],
     checkpoint: Option<&CheckpointReport>,
 ) -> Vec<Finding> {
-    let mut found = presence(files, logs);
+    let naming = &files.naming;
+    let mut found = presence(naming, logs);
+    found.extend(misnamed(naming, logs));
     found.extend(against_majority(logs));
-    let headers: Vec<_> = logs.iter().filter(|log| log.header().is_some()).collect();
-    for pair in headers.windows(2) {
-        if let [before, after] = pair {
-            found.extend(link(before, after));
-        }
-    }
+    found.extend(links(logs));
+    found.extend(other_engines(logs));
     found.extend(circular(logs));
     found.extend(leftovers(files));
     found.extend(checkpoint_findings(files, logs, checkpoint));
     found
 }
 
-/// Gaps, duplicates and the current log.
-fn presence(files: &StreamFiles, logs: &[LogReport]) -> Vec<Finding> {
-    let naming = &files.naming;
-    let mut found = Vec::new();
-    let mut gap = |after: Generation, before: Generation| {
-        let (first, last) = (Generation(after.0 + 1), Generation(before.0 - 1));
-        let files = naming.range(first, last);
-        found.push(Finding::general(FindingKind::Gap { first, last, files }).of(first));
-    };
-    let named: Vec<_> = logs.iter().filter(|log| !log.is_current()).collect();
-    let number = |log: &LogReport| log.generation().unwrap_or_default();
-    for pair in named.windows(2) {
-        if let [before, after] = pair
-            && number(after).0 > number(before).0.saturating_add(1)
-        {
-            gap(number(before), number(after));
-        }
+/// The generation that a log stands for: that of its name, or that of its header where it only has the wrong name.
+fn number(naming: &Naming, logs: &[LogReport], log: &LogReport) -> Generation {
+    let header = log.header().map(|header| header.generation);
+    match right_name(naming, logs, log) {
+        Some(_) => header.unwrap_or_default(),
+        None => log.generation().unwrap_or_default(),
     }
+}
+
+/// Gaps, duplicates and the current log.
+fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let named = logs.iter().filter(|log| !log.is_current());
+    let mut numbers: Vec<Generation> = named.map(|log| number(naming, logs, log)).collect();
+    numbers.sort_unstable();
     let current = logs.iter().find(|log| log.is_current());
     let current_number = current.and_then(LogReport::generation);
-    if let (Some(last), Some(current)) = (named.last().copied().map(number), current_number)
-        && current.0 > last.0.saturating_add(1)
-    {
-        gap(last, current);
+    let last = numbers.last().copied();
+    numbers.extend(current_number.filter(|number| last.is_some_and(|last| *number > last)));
+    for pair in numbers.windows(2) {
+        if let [before, after] = pair
+            && after.0 > before.0.saturating_add(1)
+        {
+            let (first, last) = (Generation(before.0 + 1), Generation(after.0 - 1));
+            let files = naming.range(first, last);
+            found.push(Finding::general(FindingKind::Gap { first, last, files }).of(first));
+        }
     }
     for pair in logs.windows(2) {
         if let [one, another] = pair
@@ -62,31 +64,76 @@ fn presence(files: &StreamFiles, logs: &[LogReport]) -> Vec<Finding> {
             found.push(Finding::about(another, FindingKind::Duplicate { other }));
         }
     }
-    match current {
-        None => {
-            let file = naming.current();
-            found.push(Finding::general(FindingKind::CurrentMissing { file }));
-        }
-        Some(current) => {
-            let same = |log: &&&LogReport| {
-                log.header().map(|header| header.generation) == current_number
-                    && current_number.is_some()
-            };
-            if let Some(same) = named.iter().find(same) {
-                let other = same.name.clone();
-                found.push(Finding::about(
-                    current,
-                    FindingKind::CurrentAlsoNamed { other },
-                ));
-            } else if let (Some(last), Some(number)) =
-                (named.last().copied().map(number), current_number)
-                && number < last
-            {
-                found.push(Finding::about(current, FindingKind::CurrentBehind { last }));
+    let Some(current) = current else {
+        let file = naming.current();
+        found.push(Finding::general(FindingKind::CurrentMissing { file }));
+        return found;
+    };
+    let twin = logs.iter().find(|log| {
+        !log.is_current()
+            && current_number.is_some()
+            && log.header().map(|header| header.generation) == current_number
+    });
+    let finding = match (twin, last, current_number) {
+        (Some(twin), ..) => match current.state_of(twin) {
+            Some(State::Same) => copy_of(current, twin, true),
+            Some(State::Earlier) => copy_of(current, twin, false),
+            Some(State::Later) => copy_of(twin, current, false),
+            None => {
+                let other = twin.name.clone();
+                Finding::about(current, FindingKind::CurrentAlsoNamed { other })
             }
+        },
+        (None, Some(last), Some(number)) if number < last => {
+            Finding::about(current, FindingKind::CurrentBehind { last })
         }
-    }
+        _ => return found,
+    };
+    found.push(finding);
     found
+}
+
+fn copy_of(log: &LogReport, other: &LogReport, same: bool) -> Finding {
+    let other = other.name.clone();
+    Finding::about(log, FindingKind::CopyOf { other, same })
+}
+
+/// Logs whose header has another generation than their name.
+fn misnamed(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
+    let found = logs.iter().filter_map(|log| {
+        let found = log.header()?.generation;
+        let named = log.generation().filter(|named| *named != found)?;
+        let rename = right_name(naming, logs, log);
+        let mut others = logs.iter().filter(|other| !other.is_current());
+        let holder =
+            others.find(|other| other.header().map(|header| header.generation) == Some(named));
+        let kind = FindingKind::NameMismatch {
+            named,
+            found,
+            rename,
+            holder: holder.map(|holder| holder.name.clone()),
+        };
+        Some(Finding::about(log, kind))
+    });
+    found.collect()
+}
+
+/// The name that a log should have, where it has another one, no file has the right one, and the log before it is not
+/// against it.
+pub(super) fn right_name(naming: &Naming, logs: &[LogReport], log: &LogReport) -> Option<String> {
+    let header = log.header()?;
+    let generation = header.generation;
+    if log.generation() == Some(generation) || find(logs, generation).is_some() {
+        return None;
+    }
+    let before = find(logs, Generation(generation.0.checked_sub(1)?));
+    let before = before.and_then(LogReport::header);
+    let holds = before.is_none_or(|before| {
+        before.created == header.previous_created && before.signature == header.signature
+    });
+    let twins = logs.iter().filter_map(LogReport::header);
+    let twins = twins.filter(|other| other.generation == generation);
+    (holds && twins.count() == 1).then(|| naming.generation(generation))
 }
 
 /// Whether two logs have the same generation in their names, or are both the current one.
@@ -114,7 +161,7 @@ fn majority<T: Eq + Hash + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
 fn against_majority(logs: &[LogReport]) -> Vec<Finding> {
     let headers = || logs.iter().filter_map(LogReport::header);
     let mut found = Vec::new();
-    if let Some(expected) = majority(headers().map(|header| header.signature)) {
+    if let Some(expected) = stream_signature(logs) {
         for log in logs {
             let signature = log.header().map(|header| header.signature);
             if let Some(signature) = signature.filter(|found| *found != expected) {
@@ -152,36 +199,145 @@ fn against_majority(logs: &[LogReport]) -> Vec<Finding> {
     found
 }
 
-/// What is wrong between a log and the one after it. Only neighbours by the generation in their headers are compared.
-fn link(before: &LogReport, after: &LogReport) -> Vec<Finding> {
-    let (Ok(earlier), Ok(later)) = (&before.content, &after.content) else {
-        return Vec::new();
-    };
+/// The signature of the stream: that of most of its logs.
+pub(super) fn stream_signature(logs: &[LogReport]) -> Option<Signature> {
+    let headers = logs.iter().filter_map(LogReport::header);
+    majority(headers.map(|header| header.signature))
+}
+
+/// A log and the next one that is there.
+struct Link<'a> {
+    before: &'a LogReport,
+    after: &'a LogReport,
+    /// Creation times: what `after` names for `before`, and what `before` has.
+    times: (LogTime, LogTime),
+}
+
+impl Link<'_> {
+    fn holds(&self) -> bool {
+        self.times.0 == self.times.1
+    }
+}
+
+/// What is wrong between logs that follow each other by number. Of two that do not belong together, the one is named
+/// that fewer others go with.
+fn links(logs: &[LogReport]) -> Vec<Finding> {
+    let own = stream_signature(logs);
+    let mut genuine: Vec<(&LogReport, &LogHeader)> = (logs.iter())
+        .filter_map(|log| Some((log, log.header()?)))
+        .filter(|(log, header)| {
+            Some(header.signature) == own
+                && find(logs, header.generation).is_some_and(|found| std::ptr::eq(found, *log))
+        })
+        .collect();
+    genuine.sort_by_key(|(_, header)| header.generation);
+    let pairs = genuine.windows(2).filter_map(|pair| match pair {
+        [(before, earlier), (after, later)]
+            if later.generation.0 == earlier.generation.0.wrapping_add(1) =>
+        {
+            Some(Link {
+                before,
+                after,
+                times: (later.previous_created, earlier.created),
+            })
+        }
+        _ => None,
+    });
+    let pairs: Vec<Link<'_>> = pairs.collect();
     let mut found = Vec::new();
-    found.extend(other_engine(&earlier.header, &later.header));
-    if later.header.generation.0 == earlier.header.generation.0.wrapping_add(1) {
-        if later.header.previous_created != earlier.header.created {
-            found.push(FindingKind::PreviousCreated {
-                found: later.header.previous_created,
-                expected: earlier.header.created,
-            });
+    for (place, link) in pairs.iter().enumerate() {
+        if !link.holds() {
+            found.extend(culprit(&pairs, place));
         }
-        let sum = later.header.previous_accumulated_checksum;
-        if sum != 0 && sum != earlier.accumulated_checksum {
-            found.push(FindingKind::AccumulatedChecksum {
-                found: sum,
-                expected: earlier.accumulated_checksum,
-            });
-        }
-        if later.header.version.is_behind(earlier.header.version) {
-            found.push(FindingKind::VersionBackwards {
-                found: later.header.version,
-                before: earlier.header.version,
-            });
+        let (Some(earlier), Some(later)) = (link.before.header(), link.after.header()) else {
+            continue;
+        };
+        if later.version.is_behind(earlier.version) {
+            let kind = FindingKind::VersionBackwards {
+                found: later.version,
+                before: earlier.version,
+            };
+            found.push(Finding::about(link.after, kind));
         }
     }
-    let about = |kind| Finding::about(after, kind);
-    found.into_iter().map(about).collect()
+    found
+}
+
+/// The finding about the link at `place`, which does not hold; none where it is said at another link.
+fn culprit(links: &[Link<'_>], place: usize) -> Option<Finding> {
+    let link = &links[place];
+    let adjoins = |one: &Link<'_>, other: &Link<'_>| std::ptr::eq(one.after, other.before);
+    let (left, right) = links.split_at(place);
+    let right = &right[1..];
+    let before = left.last().filter(|before| adjoins(before, link));
+    let after = right.first().filter(|after| adjoins(link, after));
+    if let Some(after) = after.filter(|after| !after.holds()) {
+        let kind = FindingKind::OutOfPlace {
+            before: link.before.name.clone(),
+            after: after.after.name.clone(),
+        };
+        return Some(Finding::about(link.after, kind));
+    }
+    if before.is_some_and(|before| !before.holds()) {
+        return None;
+    }
+    let mut end = link;
+    let left = left.iter().rev().take_while(|before| {
+        let goes_on = before.holds() && adjoins(before, end);
+        end = before;
+        goes_on
+    });
+    let left = left.count();
+    let mut end = link;
+    let right = right.iter().take_while(|after| {
+        let goes_on = after.holds() && adjoins(end, after);
+        end = after;
+        goes_on
+    });
+    let (found, expected) = link.times;
+    Some(if left < right.count() {
+        let after = link.after.name.clone();
+        let kind = FindingKind::NotContinued {
+            after,
+            found,
+            expected,
+        };
+        Finding::about(link.before, kind)
+    } else {
+        let before = link.before.name.clone();
+        let kind = FindingKind::PreviousCreated {
+            before,
+            found,
+            expected,
+        };
+        Finding::about(link.after, kind)
+    })
+}
+
+/// Logs that another installation of the engine wrote than those before them. Those that go on with it are not named
+/// again, nor is the first one that it is at home again.
+fn other_engines(logs: &[LogReport]) -> Vec<Finding> {
+    let own = stream_signature(logs);
+    let mut headers = logs.iter().filter_map(|log| {
+        let header = log.header()?;
+        (Some(header.signature) == own).then_some((log, header))
+    });
+    let Some((_, mut home)) = headers.next() else {
+        return Vec::new();
+    };
+    let mut guest: Option<&LogHeader> = None;
+    let mut found = Vec::new();
+    for (log, header) in headers {
+        if let Some(kind) = other_engine(home, header) {
+            let before = guest.replace(header);
+            if before.is_none_or(|before| other_engine(before, header).is_some()) {
+                found.push(Finding::about(log, kind));
+            }
+        } else {
+            (home, guest) = (header, None);
+        }
+    }
+    found
 }
 
 /// Signs that another installation of the engine wrote the later log.
@@ -247,8 +403,7 @@ fn checkpoint_findings(
     };
     let mut kinds = report.findings();
     if let Some(checkpoint) = report.current() {
-        let signatures = logs.iter().filter_map(LogReport::header);
-        let expected = majority(signatures.map(|header| header.signature));
+        let expected = stream_signature(logs);
         if let Some(expected) = expected.filter(|found| *found != checkpoint.log_signature) {
             kinds.push(FindingKind::CheckpointForeign {
                 found: checkpoint.log_signature,

@@ -2,12 +2,16 @@
 //!
 //! [`verify`] reads every log of a stream once and returns *all* [`Finding`]s, where the reference's own check
 //! (`eseutil /ml`) reports the first problem of each log. [`verdict`] then says, for one database, whether recovery
-//! would succeed. What a database needs and how far recovery would come is decided in [`ranges`] alone.
+//! would succeed. What a database needs and how far recovery would come is decided in [`ranges`] alone; whether a closed
+//! log is complete, in [`prove`] alone.
 
+mod advice;
 pub mod attached;
 mod finding;
 mod follow;
 mod link;
+mod names;
+mod proof;
 pub mod ranges;
 mod survey;
 mod text;
@@ -15,11 +19,13 @@ mod verdict;
 
 pub use finding::{Finding, FindingKind, Severity};
 pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
+pub(crate) use proof::Outline;
+pub use proof::{ChecksumMismatch, Ending, Incomplete, Opening, Proof, Unproved, prove};
 pub use survey::{CheckpointReport, LogContent, LogReport};
 pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict};
 
 use crate::error::LogError;
-use crate::folder::StreamFiles;
+use crate::folder::{StreamFile, StreamFiles};
 use crate::limit::Until;
 use crate::name::Naming;
 use ese_format::log::Checkpoint;
@@ -44,6 +50,9 @@ pub struct ChainReport {
     pub checkpoint: Option<CheckpointReport>,
     /// Everything that was found, in the order of generation, file and position.
     pub findings: Vec<Finding>,
+    /// Logs by names of this stream in folders within the folder: not read, but they may be those that are missing.
+    #[serde(skip)]
+    pub nearby: Vec<StreamFile>,
 }
 
 impl ChainReport {
@@ -108,16 +117,64 @@ pub fn verify_from(
         surveyed.iter_mut().for_each(|log| follower.take(log));
         logs.append(&mut surveyed);
     }
+    prove_each(&mut logs);
     let path = checkpoint.or_else(|| Some(&*files.checkpoints.first()?.path));
     let checkpoint = path.map(CheckpointReport::read);
     let mut findings = link::compare(files, &logs, checkpoint.as_ref());
     findings.extend(logs.iter().flat_map(LogReport::findings));
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
+    let nearby = files.nearby();
+    for finding in &mut findings {
+        let wanted = nearby.iter().filter(|file| finding.wants(file.role));
+        finding.nearby = wanted
+            .map(|file| file.path.clone())
+            .take(NEARBY_MAX)
+            .collect();
+    }
     Ok(Some(ChainReport {
         folder: files.folder.clone(),
         naming: files.naming.clone(),
         logs,
         checkpoint,
         findings,
+        nearby,
     }))
+}
+
+/// The most files in other folders that are named for one finding.
+const NEARBY_MAX: usize = 5;
+
+/// Proves each log by the one that the engine would open after it.
+fn prove_each(logs: &mut [LogReport]) {
+    let highest = logs.iter().filter_map(LogReport::generation).max();
+    let proofs: Vec<(Proof, Option<String>)> =
+        logs.iter().map(|log| prove_one(logs, log)).collect();
+    for (log, (proof, next)) in logs.iter_mut().zip(proofs) {
+        log.is_followed = log.generation() < highest;
+        log.proof = proof;
+        log.next = next;
+    }
+}
+
+fn prove_one(logs: &[LogReport], log: &LogReport) -> (Proof, Option<String>) {
+    let Ok(content) = &log.content else {
+        return (Proof::Damaged, None);
+    };
+    let generation = content.header.generation;
+    let next = generation.0.checked_add(1).map(Generation);
+    let next = next.and_then(|next| ranges::find(logs, next));
+    let opening = next.and_then(|next| Some(&next.content.as_ref().ok()?.opening));
+    let proof = match opening {
+        None if log.fatal_damage().is_some() => Proof::Damaged,
+        None => Proof::None,
+        // A file that the engine does not open for this generation is not what the next log was begun after.
+        Some(_)
+            if !ranges::find(logs, generation).is_some_and(|found| std::ptr::eq(found, log)) =>
+        {
+            Proof::None
+        }
+        Some(opening) => prove(&content.ending, Some(opening)),
+    };
+    let next = next.filter(|_| opening.is_some());
+    (proof, next.map(|next| next.name.clone()))
 }

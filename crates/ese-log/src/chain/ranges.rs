@@ -11,6 +11,10 @@
 //!          or else at the lowest log       |   (committed work is lost)      |
 //! ```
 
+use super::advice::PLACES;
+use super::finding::FindingKind;
+use super::link::right_name;
+use super::survey::State;
 use super::{ChainReport, LogReport};
 use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
@@ -70,6 +74,11 @@ pub struct Stop {
     pub jet: JetError,
     /// Whether the log is there but damaged.
     pub is_corruption: bool,
+    /// Whether the engine stops here whatever it is allowed to give up, though nothing has to be given up: the advice
+    /// mends it.
+    pub is_mendable: bool,
+    /// What to do about it.
+    pub advice: Option<String>,
 }
 
 /// How far recovery would come.
@@ -144,7 +153,7 @@ pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgp
 
 /// The first position of a generation.
 pub fn first_position(report: &ChainReport, generation: Generation) -> Lgpos {
-    let header = find(report, generation).and_then(LogReport::header);
+    let header = find(&report.logs, generation).and_then(LogReport::header);
     Lgpos {
         generation,
         segment: header.map_or(1, |header| header.header_sectors),
@@ -163,11 +172,11 @@ pub fn reach(report: &ChainReport, start: Lgpos) -> Reach {
     let mut before: Option<&LogReport> = None;
     let mut generation = start.generation;
     loop {
-        let Some(log) = find(report, generation) else {
+        let Some(log) = find(&report.logs, generation) else {
             reach.stop = missing(report, generation, before);
             return reach;
         };
-        if let Some(stop) = obstacle(log, generation, before) {
+        if let Some(stop) = obstacle(report, log, generation, before) {
             reach.stop = Some(stop);
             return reach;
         }
@@ -191,7 +200,7 @@ pub(super) fn logs_of<'r>(
 ) -> impl Iterator<Item = &'r LogReport> + use<'r> {
     let last = reach.last.unwrap_or_default().0;
     let generations = reach.start.generation.0..=last;
-    generations.filter_map(|generation| find(report, Generation(generation)))
+    generations.filter_map(|generation| find(&report.logs, Generation(generation)))
 }
 
 /// The files that hold what can be reached, one for each generation. `files` are those that `report` is about.
@@ -200,7 +209,7 @@ pub fn replay_files(report: &ChainReport, files: &StreamFiles, reach: &Reach) ->
         return Vec::new();
     };
     let generations = reach.start.generation.0..=last.0;
-    let found = generations.filter_map(|generation| find(report, Generation(generation)));
+    let found = generations.filter_map(|generation| find(&report.logs, Generation(generation)));
     let names: HashSet<&str> = found.map(|log| log.name.as_str()).collect();
     let files = files.in_order();
     files
@@ -211,105 +220,222 @@ pub fn replay_files(report: &ChainReport, files: &StreamFiles, reach: &Reach) ->
 
 /// The file that the engine opens for a generation: the one with that number, or else the current log if that is its
 /// generation.
-fn find(report: &ChainReport, generation: Generation) -> Option<&LogReport> {
+pub(super) fn find(logs: &[LogReport], generation: Generation) -> Option<&LogReport> {
     // Finished logs are sorted by the generation in their name; the current log comes last.
     let named = |log: &LogReport| match log.role {
         FileRole::Generation { generation, .. } => Some(generation),
         _ => None,
     };
     let is_before = |log: &LogReport| named(log).is_some_and(|found| found < generation);
-    let place = report.logs.partition_point(is_before);
-    let log = report
-        .logs
-        .get(place)
-        .filter(|log| named(log) == Some(generation));
+    let place = logs.partition_point(is_before);
+    let log = logs.get(place).filter(|log| named(log) == Some(generation));
     let is_it = |log: &&LogReport| {
         let header = log.header();
-        log.is_current() && header.is_some_and(|header| header.generation == generation)
+        header.is_some_and(|header| header.generation == generation)
     };
-    log.or_else(|| report.logs.iter().rev().find(is_it))
+    let mut current = logs.iter().rev().take_while(|log| log.is_current());
+    log.or_else(|| current.find(is_it))
 }
 
-/// No file for a generation: the end of the stream, unless the current log is there and does not follow.
+/// No file for a generation: the end of the stream, unless other logs show that one should be there
+/// (`LOG::ErrLGRedoFill`): the current log, which is opened in its place and does not follow, or later ones.
 fn missing(
     report: &ChainReport,
     generation: Generation,
     before: Option<&LogReport>,
 ) -> Option<Stop> {
-    let naming = &report.naming;
-    if before.is_none() {
+    let name = report.naming.generation(generation);
+    let stop = |reason: String, jet: JetError| Stop {
+        generation,
+        file: None,
+        reason,
+        jet,
+        is_corruption: false,
+        is_mendable: false,
+        advice: None,
+    };
+    let logs = &report.logs;
+    let misnamed = logs.iter().find(|log| {
+        let header = log.header().map(|header| header.generation);
+        header == Some(generation) && right_name(&report.naming, logs, log).is_some()
+    });
+    let current = logs.iter().find(|log| log.is_current());
+    let last_named = logs.iter().filter(|log| !log.is_current()).next_back();
+    let has_later = last_named.and_then(LogReport::generation) > Some(generation);
+    if let Some(misnamed) = misnamed {
+        let file = &misnamed.name;
+        let jet = match current {
+            Some(_) => JetError::INVALID_LOG_SEQUENCE,
+            None => JetError::MISSING_LOG_FILE,
+        };
         return Some(Stop {
-            generation,
-            file: None,
-            reason: format!("{} is missing", naming.generation(generation)),
-            jet: JetError::MISSING_LOG_FILE,
-            is_corruption: false,
+            file: Some(file.clone()),
+            is_mendable: true,
+            advice: Some(format!("rename {file} to {name}: the chain holds with it")),
+            ..stop(
+                format!(
+                    "its header says generation {generation} ({generation:#x}), which should be called {name}"
+                ),
+                jet,
+            )
         });
     }
-    let current = report.logs.iter().find(|log| log.is_current())?;
-    let stop = match &current.content {
-        Ok(_) => Stop {
-            generation,
-            file: None,
-            reason: format!("{} is missing", naming.generation(generation)),
-            jet: JetError::INVALID_LOG_SEQUENCE,
-            is_corruption: false,
-        },
-        Err(problem) => Stop {
-            generation,
-            file: Some(current.name.clone()),
-            reason: problem.to_string(),
-            jet: problem.jet().unwrap_or(JetError::LOG_FILE_CORRUPT),
-            is_corruption: true,
-        },
+    let Some(before) = before else {
+        return Some(stop(
+            format!("{name} is missing"),
+            JetError::MISSING_LOG_FILE,
+        ));
     };
-    Some(stop)
+    let Some(current) = current else {
+        // Here the engine stops even where it may give up logs.
+        return has_later.then(|| {
+            let reason = format!("{name} is missing, and later logs are there");
+            stop(reason, JetError::MISSING_LOG_FILE)
+        });
+    };
+    let file = &current.name;
+    let content = match &current.content {
+        Err(_) => {
+            let mut stop = unusable(current, generation);
+            stop.advice = stop.advice.map(|_| {
+                format!("find an undamaged {file} (or {name}, once it is closed): on the machine that wrote it, {PLACES}")
+            });
+            return Some(stop);
+        }
+        Ok(content) => content,
+    };
+    let mismatch = JetError::INVALID_LOG_SEQUENCE;
+    Some(match current.state_of(before) {
+        Some(State::Earlier | State::Same) => Stop {
+            file: Some(file.clone()),
+            is_mendable: true,
+            advice: Some(format!("{file} is a copy of {}: take it away", before.name)),
+            ..stop(format!("it is a copy of {}", before.name), mismatch)
+        },
+        _ if before
+            .header()
+            .is_some_and(|log| log.signature != content.header.signature) =>
+        {
+            Stop {
+                file: Some(file.clone()),
+                advice: Some(format!(
+                    "{file} belongs to another stream: take it away, and find the {file} or {name} of this one"
+                )),
+                ..stop(
+                    "it belongs to another stream".to_owned(),
+                    JetError::BAD_LOG_SIGNATURE,
+                )
+            }
+        }
+        _ if content.header.generation < generation => {
+            let found = content.header.generation;
+            Stop {
+                file: Some(file.clone()),
+                advice: Some(format!(
+                    "take {file} away if it is an old copy, and find the one that was written last"
+                )),
+                ..stop(
+                    format!("it is generation {found} ({found:#x}), older than the logs before it"),
+                    mismatch,
+                )
+            }
+        }
+        _ => stop(format!("{name} is missing"), mismatch),
+    })
 }
 
-/// What keeps the engine from replaying `log` as `generation` after `before`.
-fn obstacle(log: &LogReport, generation: Generation, before: Option<&LogReport>) -> Option<Stop> {
-    let stop = |reason: String, jet: JetError, is_corruption| {
-        Some(Stop {
-            generation,
-            file: Some(log.name.clone()),
-            reason,
-            jet,
-            is_corruption,
-        })
+/// Why nothing of a log can be replayed.
+fn unusable(log: &LogReport, generation: Generation) -> Stop {
+    let file = &log.name;
+    let stop = Stop {
+        generation,
+        file: Some(file.clone()),
+        reason: String::new(),
+        jet: JetError::LOG_FILE_CORRUPT,
+        is_corruption: true,
+        is_mendable: false,
+        advice: Some(format!("find an undamaged {file}: {PLACES}")),
     };
-    let content = match &log.content {
-        Ok(content) => content,
-        Err(problem) => {
-            let jet = problem.jet().unwrap_or(JetError::LOG_FILE_CORRUPT);
-            return stop(problem.to_string(), jet, true);
-        }
+    let Err(problem) = &log.content else {
+        return stop;
     };
+    match log.unusable(problem) {
+        kind @ FindingKind::NewerVersion { .. } => Stop {
+            reason: kind.to_string(),
+            jet: JetError::BAD_LOG_VERSION,
+            is_corruption: false,
+            advice: kind.advice(file),
+            ..stop
+        },
+        kind => Stop {
+            reason: kind.to_string(),
+            jet: problem.jet().unwrap_or(JetError::LOG_FILE_CORRUPT),
+            ..stop
+        },
+    }
+}
+
+/// What keeps the engine from replaying `log` as `generation` after `before`, to its end.
+fn obstacle(
+    report: &ChainReport,
+    log: &LogReport,
+    generation: Generation,
+    before: Option<&LogReport>,
+) -> Option<Stop> {
+    let broken = |reason: String, jet: JetError| Stop {
+        reason,
+        jet,
+        ..unusable(log, generation)
+    };
+    let Ok(content) = &log.content else {
+        return Some(unusable(log, generation));
+    };
+    let file = &log.name;
     if log.has_wrong_size() {
         let (size, expected) = (log.size, content.header.file_size());
         let reason = format!("the file has {size} bytes, its header says {expected}");
-        return stop(reason, JetError::LOG_FILE_SIZE_MISMATCH, true);
+        return Some(broken(reason, JetError::LOG_FILE_SIZE_MISMATCH));
     }
+    let strange = |reason: String, jet: JetError, advice: String| Stop {
+        is_corruption: false,
+        advice: Some(advice),
+        ..broken(reason, jet)
+    };
     if content.header.generation != generation {
         let found = content.header.generation;
         let reason = format!("the header says generation {found} ({found:#x})");
-        return stop(reason, JetError::INVALID_LOG_SEQUENCE, false);
+        let advice =
+            format!("take {file} away, and find the log that should have this name: {PLACES}");
+        return Some(strange(reason, JetError::INVALID_LOG_SEQUENCE, advice));
     }
-    if let Some(Ok(before)) = before.map(|log| &log.content) {
-        if content.header.signature != before.header.signature {
-            let reason = "the log belongs to another stream".to_owned();
-            return stop(reason, JetError::BAD_LOG_SIGNATURE, false);
+    if let Some(Ok(previous)) = before.map(|log| &log.content) {
+        if content.header.signature != previous.header.signature {
+            let reason = "it belongs to another stream".to_owned();
+            let advice = format!("take {file} away, and find the {file} of this stream: {PLACES}");
+            return Some(strange(reason, JetError::BAD_LOG_SIGNATURE, advice));
         }
-        if content.header.previous_created != before.header.created {
-            let reason = "the log does not continue the one before it".to_owned();
-            return stop(reason, JetError::INVALID_LOG_SEQUENCE, false);
-        }
-        let sum = content.header.previous_accumulated_checksum;
-        if sum != 0 && sum != before.accumulated_checksum {
-            let reason = "the log was written after another state of the one before it".to_owned();
-            return stop(reason, JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH, false);
+        if content.header.previous_created != previous.header.created {
+            let before = before.map(|log| log.name.clone()).unwrap_or_default();
+            let reason = format!("it does not continue {before}");
+            let advice = format!("take {before} and {file} from the same place");
+            return Some(strange(reason, JetError::INVALID_LOG_SEQUENCE, advice));
         }
     }
-    let lgpos = log.fatal_damage()?;
-    let reason = format!("the log is damaged at {lgpos}");
-    stop(reason, JetError::LOG_FILE_CORRUPT, true)
+    if let Some(lgpos) = log.fatal_damage() {
+        let reason = format!("the log is damaged at {lgpos}");
+        return Some(broken(reason, JetError::LOG_FILE_CORRUPT));
+    }
+    if let Some(jet) = log.proof.jet() {
+        let reason = log.proof.to_string();
+        return Some(broken(reason, jet));
+    }
+    let mut current = report.logs.iter().filter(|log| log.is_current());
+    let later = current.find(|current| current.state_of(log) == Some(State::Later));
+    let later = later.filter(|current| !std::ptr::eq(*current, log))?;
+    let reason = format!("it is an earlier state of {}", later.name);
+    let advice = format!("{file} is an earlier state of {}: take it away", later.name);
+    Some(Stop {
+        is_mendable: true,
+        ..strange(reason, JetError::LOG_FILE_CORRUPT, advice)
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, FindingKind};
 use super::follow::{DatabaseEvent, Steps, TransactionsAt};
+use super::proof::{Ending, Incomplete, Opening, Outline, Proof, Unproved};
 use crate::error::{HeaderProblem, LogError};
 use crate::folder::StreamFile;
 use crate::image::{Damage, LogImage, Shore, read_file};
@@ -9,11 +10,11 @@ use crate::limit::Until;
 use crate::name::FileRole;
 use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{
-    Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader, SEGMENT_SIZE,
-    SegmentHeader,
+    Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader,
 };
 use ese_format::{Generation, Lgpos, LogTime};
 use serde::{Serialize, Serializer};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 /// A log file, read and checked.
@@ -28,6 +29,22 @@ pub struct LogReport {
     /// What was read; why not, where nothing can be believed.
     #[serde(serialize_with = "content_or_problem")]
     pub content: Result<LogContent, LogError>,
+    /// Whether it is all that was written to it, as far as the log after it tells.
+    pub proof: Proof,
+    /// The log after it, by name, if that is there.
+    #[serde(skip)]
+    pub(super) next: Option<String>,
+    /// Whether a log with a higher generation is there.
+    #[serde(skip)]
+    pub(super) is_followed: bool,
+}
+
+/// Which state of the same log a copy of it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Earlier,
+    Same,
+    Later,
 }
 
 /// The content of a log whose header can be believed.
@@ -62,6 +79,12 @@ pub struct LogContent {
     pub transactions: TransactionsAt,
     #[serde(skip)]
     pub(super) steps: Steps,
+    /// How it ends.
+    #[serde(skip)]
+    pub(super) ending: Ending,
+    /// How it begins.
+    #[serde(skip)]
+    pub(super) opening: Opening,
 }
 
 fn content_or_problem<S: Serializer>(
@@ -113,6 +136,9 @@ pub(super) fn survey(file: &StreamFile, until: &Until, buffer: &mut Vec<u8>) -> 
         role: file.role,
         size,
         content,
+        proof: Proof::None,
+        next: None,
+        is_followed: false,
     }
 }
 
@@ -122,10 +148,13 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
     let mut bad_records = Vec::new();
     let mut steps = Steps::default();
     let broken_from = broken_from(image);
+    let mut outline = Outline::default();
     loop {
+        outline.before(&cursor);
         match cursor.advance(image) {
             Ok(false) => break,
             Ok(true) => {
+                outline.record(&cursor);
                 let lgpos = cursor.lgpos();
                 let beyond = broken_from.is_some_and(|broken| lgpos >= broken);
                 if beyond || !bad_records.is_empty() {
@@ -137,15 +166,23 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
                     }
                 }
             }
-            Err(bad) if bad_records.len() < BAD_RECORDS_MAX => bad_records.push(bad),
-            Err(_) => {}
+            Err(bad) => {
+                outline.bad_record();
+                if bad_records.len() < BAD_RECORDS_MAX {
+                    bad_records.push(bad);
+                }
+            }
         }
     }
+    let ending = outline.ending(image, &cursor);
     LogContent {
         header: image.header.clone(),
         layout: image.layout,
         end: image.end(),
-        last_write: last_write(image),
+        last_write: image
+            .last_segment()
+            .map(|segment| segment.started)
+            .unwrap_or_default(),
         accumulated_checksum: image.body.accumulated_checksum,
         records,
         records_beyond,
@@ -155,6 +192,8 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
         databases: Vec::new(),
         transactions: TransactionsAt::default(),
         steps,
+        ending,
+        opening: outline.opening(image),
     }
 }
 
@@ -163,13 +202,6 @@ fn broken_from(image: &LogImage) -> Option<Lgpos> {
     let mut islands = image.body.islands.iter();
     let broken = islands.find(|island| island.shore == Shore::Damage)?;
     Some(image.lgpos(broken.bytes.start))
-}
-
-fn last_write(image: &LogImage) -> LogTime {
-    let start = image.body.end.checked_sub(SEGMENT_SIZE);
-    let segment = start.filter(|start| *start >= SEGMENT_SIZE && image.layout == Layout::Segments);
-    let header = segment.and_then(|start| SegmentHeader::read(image.bytes.get(start..)?, 0).ok());
-    header.map(|header| header.started).unwrap_or_default()
 }
 
 impl LogReport {
@@ -186,6 +218,25 @@ impl LogReport {
         }
     }
 
+    /// Which state of `other` this is; none where both are not the same log.
+    pub(super) fn state_of(&self, other: &LogReport) -> Option<State> {
+        let (own, theirs) = (self.content.as_ref().ok()?, other.content.as_ref().ok()?);
+        let is_same_log = own.header == theirs.header;
+        let states = (own.end, own.accumulated_checksum, own.records);
+        is_same_log.then(|| match own.end.cmp(&theirs.end) {
+            Ordering::Less => State::Earlier,
+            Ordering::Greater => State::Later,
+            Ordering::Equal => {
+                let same = states == (theirs.end, theirs.accumulated_checksum, theirs.records);
+                match (same, own.records < theirs.records) {
+                    (true, _) => State::Same,
+                    (false, true) => State::Earlier,
+                    (false, false) => State::Later,
+                }
+            }
+        })
+    }
+
     /// Whether this is the current log.
     pub fn is_current(&self) -> bool {
         self.role == FileRole::Current
@@ -194,13 +245,18 @@ impl LogReport {
     /// The damage that recovery would stop at, if any.
     pub fn fatal_damage(&self) -> Option<Lgpos> {
         let content = self.content.as_ref().ok()?;
-        let current = self.is_current();
-        let damage = content
-            .damage
-            .iter()
-            .filter(|damage| damage.is_fatal(current));
+        let damage = content.damage.iter();
+        let damage = damage.filter(|damage| self.is_fatal(content.layout, damage));
         let bad = content.bad_records.iter().map(|bad| bad.lgpos);
         damage.map(Damage::lgpos).chain(bad).min()
+    }
+
+    /// Whether recovery cannot get past this damage. A torn write ends a log of the older layout: so may only the last
+    /// log of a stream end, and one after which the engine was started again.
+    fn is_fatal(&self, layout: Layout, damage: &Damage) -> bool {
+        let ends = matches!(damage, Damage::Torn { .. }) && layout == Layout::ChecksumRecords;
+        let restarted = matches!(self.proof, Proof::NotProved(Unproved::Restart(_)));
+        damage.is_fatal(self.is_current()) || (ends && self.is_followed && !restarted)
     }
 
     /// Whether the file has another size than its header says.
@@ -218,15 +274,6 @@ impl LogReport {
         };
         let mut found = Vec::new();
         let header = &content.header;
-        if let FileRole::Generation { generation, .. } = self.role
-            && generation != header.generation
-        {
-            let found_generation = header.generation;
-            found.push(finding(FindingKind::NameMismatch {
-                named: generation,
-                found: found_generation,
-            }));
-        }
         if self.has_wrong_size() {
             found.push(finding(FindingKind::FileSize {
                 size: self.size,
@@ -245,7 +292,8 @@ impl LogReport {
             let beyond = (fatal == Some(damage.lgpos())).then_some(content.records_beyond);
             let kind = FindingKind::Damage {
                 damage: damage.clone(),
-                fatal: damage.is_fatal(self.is_current()),
+                fatal: self.is_fatal(content.layout, damage),
+                followed: self.is_followed,
                 records_beyond: beyond,
             };
             found.push(finding(kind).at(damage.lgpos()));
@@ -254,19 +302,48 @@ impl LogReport {
             let problem = bad.problem.to_string();
             found.push(finding(FindingKind::BadRecord { problem }).at(bad.lgpos));
         }
-        if content.unfinished > 0 && fatal.is_none() {
+        found.extend(
+            self.proof_finding(content)
+                .map(|kind| finding(kind).at(content.end)),
+        );
+        let passes_over = fatal.is_none() && !matches!(self.proof, Proof::Incomplete { .. });
+        if content.unfinished > 0 && passes_over {
             let count = content.unfinished;
             found.push(finding(FindingKind::UnfinishedRecords { count }).at(content.end));
         }
         found
     }
 
-    fn unusable(&self, problem: &LogError) -> FindingKind {
+    /// What the log after it tells of this one, apart from damage that is reported by itself.
+    fn proof_finding(&self, content: &LogContent) -> Option<FindingKind> {
+        match self.proof {
+            Proof::NextHeader | Proof::Full | Proof::None | Proof::Damaged => None,
+            Proof::Incomplete {
+                how: Incomplete::TornWrite,
+                ..
+            } if content.layout == Layout::ChecksumRecords => None,
+            Proof::Incomplete { how, checksum } => Some(FindingKind::Incomplete { how, checksum }),
+            Proof::OtherState(mismatch) => Some(FindingKind::AccumulatedChecksum {
+                next: self.next.clone().unwrap_or_default(),
+                found: mismatch.found,
+                expected: mismatch.expected,
+            }),
+            Proof::NotProved(why) => Some(FindingKind::NotProved { why }),
+        }
+    }
+
+    /// The finding about a log that nothing can be believed of.
+    pub(super) fn unusable(&self, problem: &LogError) -> FindingKind {
         let jet = problem.jet();
         match problem {
             LogError::Header { .. } if self.size == 0 => FindingKind::Empty,
             LogError::Header { problem, .. } if **problem == HeaderProblem::Blank => {
                 FindingKind::Blank
+            }
+            LogError::Header { problem, .. }
+                if let HeaderProblem::Newer { version } = **problem =>
+            {
+                FindingKind::NewerVersion { version }
             }
             LogError::Header { problem, .. } => FindingKind::Header {
                 problem: problem.to_string(),

@@ -1,6 +1,6 @@
 //! A chain report as text, with the labels of `eseutil /ml`.
 
-use super::{ChainReport, Finding, LogReport, Severity};
+use super::{ChainReport, Finding, FindingKind, LogReport, Proof, Severity};
 use std::fmt::{self, Display, Formatter};
 
 impl ChainReport {
@@ -10,14 +10,75 @@ impl ChainReport {
     }
 }
 
+impl ChainReport {
+    /// What is wrong with a log that recovery cannot use: not each is damaged.
+    fn what_is_wrong(&self, log: &LogReport) -> &'static str {
+        let errors = self
+            .of(log)
+            .filter(|finding| finding.severity == Severity::Error);
+        let words = errors.map(|finding| match finding.kind {
+            FindingKind::ForeignSignature { .. } | FindingKind::GeometryDiffers { .. } => {
+                "OF ANOTHER STREAM"
+            }
+            FindingKind::NameMismatch { .. } => "WRONG NAME",
+            FindingKind::CopyOf { .. } => "COPY",
+            FindingKind::NewerVersion { .. } => "TOO NEW",
+            FindingKind::PreviousCreated { .. }
+            | FindingKind::NotContinued { .. }
+            | FindingKind::OutOfPlace { .. }
+            | FindingKind::CurrentAlsoNamed { .. } => "OUT OF SEQUENCE",
+            _ => "DAMAGED",
+        });
+        let words: Vec<&str> = words.collect();
+        match words.first() {
+            Some(word) if !words.contains(&"DAMAGED") => word,
+            _ => "DAMAGED",
+        }
+    }
+
+    /// How many closed logs are proved, in words; none where there is none.
+    fn proofs(&self) -> Option<String> {
+        let closed = || self.logs.iter().filter(|log| !log.is_current());
+        let count = |wanted: fn(&Proof) -> bool| closed().filter(|log| wanted(&log.proof)).count();
+        let all = closed().count();
+        let parts = [
+            (
+                count(|proof| *proof == Proof::NextHeader),
+                "by the header of the next log",
+            ),
+            (
+                count(|proof| *proof == Proof::Full),
+                "because it was full when the next was begun",
+            ),
+            (
+                count(|proof| matches!(proof, Proof::NotProved(_))),
+                "not proved",
+            ),
+            (
+                count(|proof| *proof == Proof::None),
+                "with no next log to tell",
+            ),
+            (count(|proof| !proof.is_sound()), "not complete, or damaged"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        (all > 0).then(|| parts.join(", "))
+    }
+}
+
 impl Display for ChainReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Verifying log files...")?;
         writeln!(f, "     Base name: {}\n", self.naming.base)?;
+        if self.logs.is_empty() {
+            return writeln!(f, "No log file of this stream is there.");
+        }
         for log in &self.logs {
             let worst = self.of(log).map(|finding| finding.severity).max();
             let state = match worst {
-                Some(Severity::Error) => "DAMAGED",
+                Some(Severity::Error) => self.what_is_wrong(log),
                 Some(Severity::Warning) => "OK, with warnings",
                 _ => "OK",
             };
@@ -34,6 +95,9 @@ impl Display for ChainReport {
         writeln!(f)?;
         for finding in general {
             write_finding(f, finding, "      ")?;
+        }
+        if let Some(proofs) = self.proofs() {
+            writeln!(f, "   Closed logs proved complete: {proofs}")?;
         }
         match self.count(Severity::Error) {
             0 => writeln!(f, "\nNo damaged log files were found."),
@@ -52,6 +116,9 @@ fn write_finding(f: &mut Formatter<'_>, finding: &Finding, indent: &str) -> fmt:
     writeln!(f, "{indent}{label}: {finding}")?;
     if finding.severity > Severity::Note {
         writeln!(f, "{indent}    {}", finding.kind.consequence())?;
+    }
+    if let Some(advice) = finding.advice() {
+        writeln!(f, "{indent}    advice: {advice}")?;
     }
     Ok(())
 }

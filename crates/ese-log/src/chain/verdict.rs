@@ -1,7 +1,9 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
+use super::advice::PLACES;
 use super::attached::{known_place, lost_attach};
-use super::ranges::{LogNeed, Reach, engine_start, logs_of, reach, replay_start};
+use super::proof::Proof;
+use super::ranges::{LogNeed, Reach, Stop, engine_start, logs_of, reach, replay_start};
 use super::{ChainReport, LogReport};
 use crate::limit::Until;
 use crate::name::FileRole;
@@ -58,12 +60,16 @@ pub struct DatabaseVerdict {
     pub state: String,
     /// The logs that the database needs; none if it needs none.
     pub need: Option<LogNeed>,
+    /// The names of their files.
+    pub needed_files: Option<String>,
     /// How far recovery would come; none if there is nothing to recover or no log.
     pub reach: Option<Reach>,
     /// What would be given up.
     pub loss: Option<Loss>,
     /// The error that the engine would end with.
     pub jet: Option<JetError>,
+    /// Closed logs, by name, that recovery goes through and that the log after them does not prove complete.
+    pub not_proved: Vec<String>,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
     /// What to do, one sentence each.
@@ -77,9 +83,11 @@ pub fn verdict(report: &ChainReport, header: &DatabaseHeader, until: &Until) -> 
         readiness: Readiness::NotReady,
         state: header.state.name().to_owned(),
         need: LogNeed::of(header),
+        needed_files: None,
         reach: None,
         loss: None,
         jet: None,
+        not_proved: Vec::new(),
         reasons: Vec::new(),
         advice: Vec::new(),
     };
@@ -213,31 +221,32 @@ impl DatabaseVerdict {
             && !until.leaves_out(stop.generation)
             && (reach.last.is_some() || stop.is_corruption)
         {
-            self.readiness = Readiness::ReadyWithLoss;
+            // What need not be given up is not: the advice mends it.
+            self.readiness = match stop.is_mendable {
+                true => Readiness::NotReady,
+                false => Readiness::ReadyWithLoss,
+            };
             self.jet = Some(stop.jet);
             self.reasons.push(stop.to_string());
-            self.loss = loss(report, reach.last, None);
-            self.advise_on_stop(report, &reach);
+            if !stop.is_mendable {
+                self.loss = loss(report, reach.last, None);
+            }
+            self.advise_on_stop(report, stop);
         } else if newest > consistent.generation {
             self.reasons.push(format!(
                 "an older copy: it was last consistent at {consistent}; the logs bring it forward"
             ));
         }
+        self.remark_unproved(report, consistent.generation, &reach);
         self.reach = Some(reach);
     }
 
-    /// Where to look for a log that recovery cannot get past.
-    fn advise_on_stop(&mut self, report: &ChainReport, reach: &Reach) {
-        let Some(stop) = &reach.stop else { return };
-        self.advice.push(match &stop.file {
-            Some(file) if stop.is_corruption => {
-                format!("find an undamaged {file}: in backups or on the standby copy")
-            }
-            _ => {
-                let name = report.naming.generation(stop.generation);
-                format!("find {name}: in backups or on the standby copy")
-            }
-        });
+    /// What to do about a log that recovery cannot get past.
+    fn advise_on_stop(&mut self, report: &ChainReport, stop: &Stop) {
+        let name = report.naming.generation(stop.generation);
+        let advice = stop.advice.clone();
+        self.advice
+            .push(advice.unwrap_or_else(|| format!("find {name}: {PLACES}")));
     }
 
     fn dirty(
@@ -247,10 +256,17 @@ impl DatabaseVerdict {
         need: LogNeed,
         start: Option<Lgpos>,
     ) {
+        let files = report.files_of(need.min_required, need.max_required);
+        self.needed_files = Some(files.clone());
         let Some(start) = start else {
             self.refuse(
-                "there is no log at all".to_owned(),
+                format!("no log is there; the database needs {files}"),
                 JetError::REQUIRED_LOG_FILES_MISSING,
+            );
+            self.advise_on_missing(report, need, None);
+            self.advice.push(
+                "edbtool export reads the database as it is, without what stands in the logs"
+                    .to_owned(),
             );
             return;
         };
@@ -261,11 +277,24 @@ impl DatabaseVerdict {
             self.judge_reach(report, header, need, &reach);
         }
         if self.readiness == Readiness::NotReady {
-            self.advise_on_missing(report, need);
+            let stop = reach.stop.as_ref().filter(|stop| stop.advice.is_some());
+            self.advise_on_missing(report, need, stop.map(|stop| stop.generation));
         } else {
             self.remark_on_engine(report, need);
         }
+        self.remark_unproved(report, need.min_required, &reach);
         self.reach = Some(reach);
+    }
+
+    /// Says which of the logs that recovery goes through nothing proves complete.
+    fn remark_unproved(&mut self, report: &ChainReport, first: Generation, reach: &Reach) {
+        for log in logs_of(report, reach).filter(|log| log.generation() >= Some(first)) {
+            if let Proof::NotProved(why) = log.proof {
+                self.not_proved.push(log.name.clone());
+                self.reasons
+                    .push(format!("not proved complete: {}: {why}", log.name));
+            }
+        }
     }
 
     /// The engine starts at the checkpoint or at the lowest log that is there. It may fail before it comes to what the
@@ -377,6 +406,7 @@ impl DatabaseVerdict {
         let stop = reach.stop.as_ref();
         if let Some(stop) = stop {
             self.reasons.push(stop.to_string());
+            self.advice.extend(stop.advice.clone());
         }
         if reach.start.generation > need.min_required {
             let min = need.min_required;
@@ -389,15 +419,12 @@ impl DatabaseVerdict {
         let shortfall = need.shortfall(reach.last);
         if shortfall == Some(JetError::REQUIRED_LOG_FILES_MISSING) {
             let jet = stop.map_or(JetError::REQUIRED_LOG_FILES_MISSING, |stop| stop.jet);
-            let damaged = stop.filter(|stop| stop.is_corruption);
-            if let Some(file) = damaged.and_then(|stop| stop.file.as_ref()) {
-                let advice = format!("find an undamaged {file}: in backups or on the standby copy");
-                self.advice.push(advice);
-            }
             self.refuse(
                 format!(
-                    "the database needs generations {}-{} ({0:#x}-{1:#x})",
-                    need.min_required, need.max_required
+                    "the database needs generations {}-{} ({0:#x}-{1:#x}): {2}",
+                    need.min_required,
+                    need.max_required,
+                    report.files_of(need.min_required, need.max_required)
                 ),
                 jet,
             );
@@ -407,8 +434,25 @@ impl DatabaseVerdict {
             self.readiness = Readiness::Ready;
             return;
         }
+        // What need not be given up is not: the advice mends it. And with a gap before later logs the engine stops
+        // whatever it may give up.
+        let is_final = |stop: &&Stop| stop.is_mendable || stop.jet == JetError::MISSING_LOG_FILE;
+        if let Some(stop) = stop.filter(is_final) {
+            self.jet = Some(stop.jet);
+            self.readiness = Readiness::NotReady;
+            return;
+        }
+        if shortfall.is_some() {
+            let lost = Generation(reach.last.unwrap_or_default().0.saturating_add(1));
+            self.reasons.push(format!(
+                "committed logs are missing: {}",
+                report.files_of(lost, need.max_committed)
+            ));
+        }
         self.readiness = Readiness::ReadyWithLoss;
         self.jet = Some(match (shortfall, stop) {
+            // For this the engine knows no way on.
+            (_, Some(stop)) if stop.jet == JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH => stop.jet,
             (Some(_), Some(stop)) if stop.is_corruption => JetError::COMMITTED_LOG_FILE_CORRUPT,
             (Some(shortfall), _) => shortfall,
             (None, Some(stop)) => stop.jet,
@@ -426,27 +470,39 @@ impl DatabaseVerdict {
         }
     }
 
-    fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed) {
-        let missing: Vec<Generation> = (need.min_required.0..=need.max_required.0)
-            .map(Generation)
-            .filter(|generation| !is_there(report, *generation))
-            .take(MISSING_MAX + 1)
-            .collect();
-        let names: Vec<String> = missing
-            .iter()
-            .take(MISSING_MAX)
+    /// Names the required logs that are not there; `said` has its advice already.
+    fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed, said: Option<Generation>) {
+        let (mut missing, more) = report.missing(need.min_required, need.max_required);
+        missing.retain(|generation| Some(*generation) != said);
+        let Some(newest) = missing.last().copied() else {
+            return;
+        };
+        let names = missing.iter();
+        let names: Vec<String> = names
             .map(|generation| report.naming.generation(*generation))
             .collect();
-        if !names.is_empty() {
-            let more = if missing.len() > MISSING_MAX {
-                " and more"
-            } else {
-                ""
-            };
+        let more = if more { " and more" } else { "" };
+        let current = match report.may_be_current(newest, need.max_committed) {
+            true => format!(", or still as {} on the source", report.naming.current()),
+            false => String::new(),
+        };
+        self.advice.push(format!(
+            "find {}{more}: {PLACES}{current}",
+            names.join(", ")
+        ));
+        let nearby = report.nearby.iter().filter(|file| match file.role {
+            FileRole::Generation { generation, .. } => missing.contains(&generation),
+            FileRole::Current => !current.is_empty(),
+            _ => false,
+        });
+        let nearby: Vec<String> = nearby
+            .map(|file| file.path.display().to_string())
+            .take(missing.len())
+            .collect();
+        if !nearby.is_empty() {
             self.advice.push(format!(
-                "find {}{more}: in backups, on the standby copy, or still as {} on the source",
-                names.join(", "),
-                report.naming.current()
+                "look at {}: put it beside the other logs if it is what is missing",
+                nearby.join(", ")
             ));
         }
     }
@@ -455,18 +511,6 @@ impl DatabaseVerdict {
 /// The generation in which a copy has to be attached again at the earliest.
 fn known_generation(header: &DatabaseHeader) -> Generation {
     known_place(header).generation
-}
-
-/// The most missing files that are named.
-const MISSING_MAX: usize = 20;
-
-fn is_there(report: &ChainReport, generation: Generation) -> bool {
-    report.logs.iter().any(|log| match log.role {
-        FileRole::Generation {
-            generation: named, ..
-        } => named == generation,
-        _ => log.generation() == Some(generation),
-    })
 }
 
 /// What is given up if replay ends with `kept`. `header` is that of a database that knows which logs were committed.
@@ -507,7 +551,9 @@ fn loss(
 /// Where redo starts and ends, for people.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.end.unwrap_or(Lgpos::NULL);
-        write!(f, "redo from {} to {end}", self.start)
+        match self.end {
+            Some(end) => write!(f, "redo from {} to {end}", self.start),
+            None => write!(f, "redo cannot start at {}", self.start),
+        }
     }
 }
