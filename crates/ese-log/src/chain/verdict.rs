@@ -3,7 +3,7 @@
 use super::advice::PLACES;
 use super::attached::{known_place, lost_attach};
 use super::proof::Proof;
-use super::ranges::{LogNeed, Reach, Stop, engine_start, logs_of, reach, replay_start};
+use super::ranges::{LogNeed, Reach, Stop, engine_start, find, logs_of, reach, replay_start};
 use super::{ChainReport, LogReport};
 use crate::limit::Until;
 use crate::name::FileRole;
@@ -109,6 +109,9 @@ pub fn verdict(report: &ChainReport, header: &DatabaseHeader, until: &Until) -> 
         verdict.refuse_lost_attach(report, header, until);
     }
     verdict.apply_limit(until);
+    if verdict.readiness <= Readiness::Ready {
+        verdict.remark_on_copy(report, header);
+    }
     verdict
 }
 
@@ -147,14 +150,19 @@ impl DatabaseVerdict {
     /// Nothing is replayed into a copy whose attachment is not among the records.
     fn refuse_lost_attach(&mut self, report: &ChainReport, header: &DatabaseHeader, until: &Until) {
         let Some(reach) = &self.reach else { return };
-        let logs = logs_of(report, reach);
-        let logs = logs.filter(|log| {
-            let generation = log.generation().unwrap_or_default();
-            !until.leaves_out(generation)
+        let is_in = |log: &&LogReport| !until.leaves_out(log.generation().unwrap_or_default());
+        let lost = lost_attach(logs_of(report, reach).filter(is_in), header);
+        let lost = lost.or_else(|| {
+            // The engine goes past a log that only ends early, and comes to those after it.
+            let stop = reach.stop.as_ref()?;
+            let log = find(&report.logs, stop.generation)?;
+            let ends_early = matches!(log.proof, Proof::Incomplete { .. });
+            let later = report.logs.iter();
+            let later = later.filter(|log| log.generation() >= Some(stop.generation));
+            let later = later.filter(|_| ends_early && self.need.is_none());
+            lost_attach(logs_of(report, reach).chain(later).filter(is_in), header)
         });
-        let Some(lost) = lost_attach(logs, header) else {
-            return;
-        };
+        let Some(lost) = lost else { return };
         let first = known_generation(header);
         let names = match lost.attach.generation.max(first) {
             last if last == first => report.naming.generation(first),
@@ -163,7 +171,7 @@ impl DatabaseVerdict {
         self.jet = None;
         self.refuse(lost.to_string(), lost.jet);
         self.advice.push(match lost.jet == JetError::ATTACHED_DATABASE_MISMATCH {
-            true => format!("find an undamaged copy of {names}, or use a newer copy of the database"),
+            true => format!("find {names} undamaged, or use a newer copy of the database"),
             false => format!(
                 "this copy is not the one that the logs go on with: use one that was last consistent at {}, or find {names}",
                 lost.consistent
@@ -232,13 +240,30 @@ impl DatabaseVerdict {
                 self.loss = loss(report, reach.last, None);
             }
             self.advise_on_stop(report, stop);
-        } else if newest > consistent.generation {
-            self.reasons.push(format!(
-                "an older copy: it was last consistent at {consistent}; the logs bring it forward"
-            ));
         }
         self.remark_unproved(report, consistent.generation, &reach);
         self.reach = Some(reach);
+    }
+
+    /// Whether the logs bring a clean copy forward.
+    fn remark_on_copy(&mut self, report: &ChainReport, header: &DatabaseHeader) {
+        let Some(reach) = self.reach.as_ref().filter(|_| self.need.is_none()) else {
+            return;
+        };
+        let known = known_place(header);
+        let contents = logs_of(report, reach).filter_map(|log| log.content.as_ref().ok());
+        let mut events = contents.flat_map(|content| &content.databases);
+        let attaches = events
+            .any(|event| event.lgpos > known && event.kind.signature() == Some(header.signature));
+        if attaches {
+            self.reasons.push(format!(
+                "an older copy: it was last consistent at {known}; the logs bring it forward"
+            ));
+        } else if reach.last > Some(known.generation) {
+            self.reasons.push(format!(
+                "the database was last consistent at {known}; the later logs do not attach it again and hold nothing for it"
+            ));
+        }
     }
 
     /// What to do about a log that recovery cannot get past.

@@ -255,14 +255,6 @@ fn check(
         if !header.state.needs_recovery() {
             continue;
         }
-        let waiting = redo.waiting().iter();
-        let mut waiting = waiting.filter(|other| other.header.signature == signature);
-        if waiting.any(|waiting| !waiting.touched) {
-            return Err(RecoveryError::NeverAttached {
-                path: path(),
-                from: ran.first,
-            });
-        }
         if !options.until_undo && !ran.covers(header.max_required) {
             let needed = header.max_required;
             return Err(match until.is_limited() {
@@ -275,6 +267,18 @@ fn check(
                     last: ran.last,
                     needed,
                 },
+            });
+        }
+        if ran.logs == 0 {
+            // A limit before the first log that it needs: it stays as it is.
+            continue;
+        }
+        let waiting = redo.waiting().iter();
+        let mut waiting = waiting.filter(|other| other.header.signature == signature);
+        if waiting.any(|waiting| !waiting.touched) {
+            return Err(RecoveryError::NeverAttached {
+                path: path(),
+                from: ran.first,
             });
         }
     }

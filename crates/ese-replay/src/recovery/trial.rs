@@ -32,7 +32,8 @@ pub fn trial(
         });
     }
     let mut created = Vec::new();
-    for creation in plan.created() {
+    // Where databases are given, others are made only where a place for them is named.
+    for creation in plan.created().iter().filter(|_| databases.is_empty()) {
         let Some(page_size) = plan.page_size() else {
             break;
         };

@@ -86,6 +86,14 @@ struct Logs {
     created: BTreeMap<Generation, LogTime>,
 }
 
+/// The records from the last mark of a shutdown on. Those before it would get other places than the header of the clean
+/// database knows.
+fn from_shutdown(mut records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let is_mark = |record: &Vec<u8>| record[0] == RecordType::ShutDownMark.number();
+    let mark = records.iter().rposition(is_mark).unwrap_or(0);
+    records.split_off(mark)
+}
+
 impl Base {
     /// The clean set whose files are in `state`.
     pub fn read(state: &Path) -> Self {
@@ -105,7 +113,7 @@ impl Base {
             size: PageSize::new(copies.page_size).expect("a page size"),
             bytes,
             header,
-            log_records: records_of(&last),
+            log_records: from_shutdown(records_of(&last)),
             log_header: last.bytes,
             start: starts.expect("an engine was started"),
         }
