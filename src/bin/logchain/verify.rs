@@ -2,10 +2,12 @@
 
 use crate::stream::{StreamArguments, failure};
 use console::{Exit, Failure, Output};
-use ese_format::database::{HEADERS_MAX, HeaderCopies, looks_like_database};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::{FileKind, JetError};
 use ese_log::StreamFiles;
-use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity, verdict};
+use ese_log::chain::{
+    self, ChainReport, DatabaseVerdict, Finding, FindingKind, Proof, Readiness, Severity, verdict,
+};
 use ese_replay::output::InPlace;
 use evidence::EvidenceFile;
 use serde::Serialize;
@@ -15,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Check a whole stream of logs, and whether databases can be recovered with it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  logchain verify /evidence/sg1\n  logchain verify /evidence/sg1 --db mailbox.edb"
+    after_help = "Examples:\n  logchain verify /evidence/sg1\n  logchain verify /evidence/sg1 --db mailbox.edb\n  logchain verify /evidence/sg1 --db mailbox.edb --require proved"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -26,50 +28,108 @@ pub(crate) struct Arguments {
     /// Checkpoint file in place of the one beside the logs
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// What the verdict on every database has to be for the exit code 0, whatever else is found
+    #[arg(long, value_name = "WHAT")]
+    require: Option<Require>,
+}
+
+/// What a script asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Require {
+    /// Recovery would succeed and lose nothing
+    Ready,
+    /// Recovery would succeed, if need be by giving up committed work
+    ReadyWithLoss,
+    /// As ready, and the log after each closed log that is needed proves it complete
+    Proved,
+}
+
+impl Require {
+    fn is_met_by(self, verdict: &DatabaseVerdict) -> bool {
+        let worst = match self {
+            Require::Ready | Require::Proved => Readiness::Ready,
+            Require::ReadyWithLoss => Readiness::ReadyWithLoss,
+        };
+        let proved = self != Require::Proved || verdict.not_proved.is_empty();
+        verdict.readiness <= worst && proved
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let streams = arguments.stream.all()?;
-    let names_files = !arguments.databases.is_empty() || arguments.checkpoint.is_some();
-    if streams.len() > 1 && names_files {
+    if let Some(path) = &arguments.checkpoint {
+        EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
+    }
+    let headers: Vec<Header> = arguments.databases.iter().map(|path| read(path)).collect();
+    if headers.is_empty()
+        && matches!(
+            arguments.require,
+            Some(Require::Ready | Require::ReadyWithLoss)
+        )
+    {
+        let message = "--require asks for a verdict, and there is no database to give it on";
+        return Err(Failure::new(Exit::Usage, message).advise("name the database with --db"));
+    }
+    let streams = streams(arguments, &headers)?;
+    let mut exit = Exit::Clean;
+    for (place, files) in streams.iter().enumerate() {
+        let own = headers
+            .iter()
+            .filter(|header| header.stream_of(&streams) == place);
+        let own: Vec<&Header> = own.collect();
+        if own.is_empty() && !headers.is_empty() {
+            continue;
+        }
+        let chain = verify(arguments, files, output)?;
+        let others = streams.iter().filter(|other| other.naming != files.naming);
+        let report = Report {
+            databases: own
+                .into_iter()
+                .map(|header| judge(&chain, header))
+                .collect(),
+            other_streams: match headers.is_empty() {
+                true => Vec::new(),
+                false => others.map(|other| other.naming.base.clone()).collect(),
+            },
+            chain,
+        };
+        exit = exit.and(report.exit(arguments.require));
+        output.answer("edbkit.log-verify/1", &report, &report)?;
+    }
+    Ok(exit)
+}
+
+/// The streams of the folder. Where it holds none, but a database is named, the stream that it has none of.
+fn streams(arguments: &Arguments, headers: &[Header]) -> Result<Vec<StreamFiles>, Failure> {
+    let (folder, base) = (&arguments.stream.folder, arguments.stream.base.as_deref());
+    let streams = match arguments.stream.all() {
+        Err(failure) if failure.exit == Exit::NotEse && !headers.is_empty() => {
+            vec![StreamFiles::none(folder, base)]
+        }
+        streams => streams?,
+    };
+    if streams.len() > 1 && arguments.checkpoint.is_some() {
         let bases: Vec<_> = streams.iter().map(|files| &*files.naming.base).collect();
         return Err(Failure::new(
             Exit::Usage,
             format!("the folder holds several streams: {}", bases.join(", ")),
         )
-        .advise("with --db or --checkpoint, choose one with --base"));
+        .advise("with --checkpoint, choose one with --base"));
     }
-    if let Some(path) = &arguments.checkpoint {
-        EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
-    }
-    let mut exit = Exit::Clean;
-    for files in &streams {
-        let report = verify(arguments, files, output)?;
-        exit = exit.and(report.exit());
-        output.answer("edbkit.log-verify/1", &report, &report)?;
-    }
-    Ok(exit)
+    Ok(streams)
 }
 
 fn verify(
     arguments: &Arguments,
     files: &StreamFiles,
     output: &mut Output,
-) -> Result<Report, Failure> {
+) -> Result<ChainReport, Failure> {
     let bar = output.bar(0, "Checking logs");
     let checkpoint = arguments.checkpoint.as_deref();
     let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
-    let Some(chain) = chain else {
-        return Err(
-            Failure::new(Exit::Interrupted, "interrupted; the rest was not checked")
-                .advise("run the same command again"),
-        );
-    };
-    let databases = arguments.databases.iter().map(|path| judge(&chain, path));
-    Ok(Report {
-        databases: databases.collect(),
-        chain,
+    chain.ok_or_else(|| {
+        Failure::new(Exit::Interrupted, "interrupted; the rest was not checked")
+            .advise("run the same command again")
     })
 }
 
@@ -78,6 +138,8 @@ struct Report {
     #[serde(flatten)]
     chain: ChainReport,
     databases: Vec<DatabaseReport>,
+    /// Base names of streams in the folder that no database belongs to. They were not verified.
+    other_streams: Vec<String>,
 }
 
 /// A database and what was made of it.
@@ -88,52 +150,127 @@ struct DatabaseReport {
     problem: Option<String>,
     jet: Option<JetError>,
     verdict: Option<DatabaseVerdict>,
+    /// The exit code where there is no verdict.
     #[serde(skip)]
+    unreadable: Exit,
+}
+
+/// The header of a database, or why there is none that can be judged.
+struct Header {
+    path: PathBuf,
+    fields: Result<DatabaseHeader, Unreadable>,
+}
+
+struct Unreadable {
+    problem: String,
+    jet: Option<JetError>,
     exit: Exit,
 }
 
-fn judge(chain: &ChainReport, path: &Path) -> DatabaseReport {
-    let mut report = DatabaseReport {
+impl Header {
+    /// Which of the streams the database belongs to; the first, where it belongs to none.
+    fn stream_of(&self, streams: &[StreamFiles]) -> usize {
+        let Ok(header) = &self.fields else { return 0 };
+        if streams.len() == 1 {
+            return 0;
+        }
+        let mut own = streams.iter();
+        own.position(|stream| stream.is_of(&header.log_signature))
+            .unwrap_or(0)
+    }
+}
+
+fn read(path: &Path) -> Header {
+    Header {
         path: path.to_owned(),
-        problem: None,
-        jet: None,
-        verdict: None,
-        exit: Exit::Finding,
+        fields: read_fields(path),
+    }
+}
+
+fn read_fields(path: &Path) -> Result<DatabaseHeader, Unreadable> {
+    let unreadable =
+        |problem: String, jet: Option<JetError>, exit: Exit| Unreadable { problem, jet, exit };
+    let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
+    let start = start.map_err(|problem| unreadable(problem.to_string(), None, Exit::Io))?;
+    if !looks_like_database(&start) {
+        let problem = FileKind::detect(&start).why_no_database();
+        let jet = Some(JetError::FILE_INVALID_TYPE);
+        return Err(unreadable(problem, jet, Exit::NotEse));
+    }
+    // Its header is that from before, and would be judged as if its pages were, too.
+    if let Err(interrupted) = InPlace::refuse_interrupted(path) {
+        return Err(unreadable(interrupted.to_string(), None, Exit::Finding));
+    }
+    let copies = HeaderCopies::read(&start);
+    let Some(copy) = copies.good() else {
+        let problem = "neither copy of the database header can be trusted".to_owned();
+        let jet = Some(JetError::READ_VERIFY_FAILURE);
+        return Err(unreadable(problem, jet, Exit::Finding));
     };
-    match EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX)) {
-        Err(problem) => {
-            report.problem = Some(problem.to_string());
-            report.exit = Exit::Io;
-        }
-        Ok(start) if !looks_like_database(&start) => {
-            report.problem = Some(FileKind::detect(&start).why_no_database());
-            report.jet = Some(JetError::FILE_INVALID_TYPE);
-            report.exit = Exit::NotEse;
-        }
-        // Its header is that from before, and would be judged as if its pages were, too.
-        Ok(_) if let Err(interrupted) = InPlace::refuse_interrupted(path) => {
-            report.problem = Some(interrupted.to_string());
-        }
-        Ok(start) => match HeaderCopies::read(&start).good() {
-            Some(copy) => report.verdict = Some(verdict(chain, &copy.fields)),
-            None => {
-                report.problem = Some("neither copy of the database header can be trusted".into());
-                report.jet = Some(JetError::READ_VERIFY_FAILURE);
-            }
+    if copy.fields.is_newer_than_known() {
+        let problem = "the database is of a newer format than any that is known; it is not damaged";
+        let jet = Some(JetError::INVALID_DATABASE_VERSION);
+        return Err(unreadable(problem.to_owned(), jet, Exit::NotEse));
+    }
+    Ok(copy.fields.clone())
+}
+
+fn judge(chain: &ChainReport, header: &Header) -> DatabaseReport {
+    let path = header.path.clone();
+    match &header.fields {
+        Ok(fields) => DatabaseReport {
+            path,
+            problem: None,
+            jet: None,
+            verdict: Some(verdict(chain, fields)),
+            unreadable: Exit::Clean,
+        },
+        Err(unreadable) => DatabaseReport {
+            path,
+            problem: Some(unreadable.problem.clone()),
+            jet: unreadable.jet,
+            verdict: None,
+            unreadable: unreadable.exit,
         },
     }
-    let ready = |verdict: &DatabaseVerdict| verdict.readiness <= Readiness::Ready;
-    if report.verdict.as_ref().is_some_and(ready) {
-        report.exit = Exit::Clean;
+}
+
+impl DatabaseReport {
+    fn exit(&self, require: Require) -> Exit {
+        match &self.verdict {
+            None => self.unreadable,
+            Some(verdict) if require.is_met_by(verdict) => Exit::Clean,
+            Some(_) => Exit::Finding,
+        }
     }
-    report
 }
 
 impl Report {
-    fn exit(&self) -> Exit {
-        let found = self.chain.count(Severity::Warning) > 0;
-        let chain = if found { Exit::Finding } else { Exit::Clean };
-        let databases = self.databases.iter().map(|database| database.exit);
+    /// Remarks on the stream are no findings where databases are judged; with `--require` nothing but the verdicts
+    /// counts.
+    fn exit(&self, require: Option<Require>) -> Exit {
+        let lowest = match (require, self.databases.is_empty()) {
+            (Some(_), false) => None,
+            (None, false) => Some(Severity::Error),
+            (_, true) => Some(Severity::Warning),
+        };
+        let found = lowest.is_some_and(|lowest| self.chain.count(lowest) > 0);
+        let unproved = || {
+            let mut logs = self.chain.logs.iter();
+            logs.any(|log| matches!(log.proof, Proof::NotProved(_)))
+        };
+        let unproved = self.databases.is_empty() && require == Some(Require::Proved) && unproved();
+        let chain = match found || unproved {
+            true => Exit::Finding,
+            false => Exit::Clean,
+        };
+        let newer = |finding: &Finding| matches!(finding.kind, FindingKind::NewerVersion { .. });
+        let chain = match self.chain.findings.iter().any(newer) {
+            true if lowest.is_some() => Exit::NotEse,
+            _ => chain,
+        };
+        let databases = self.databases.iter();
+        let databases = databases.map(|database| database.exit(require.unwrap_or(Require::Ready)));
         databases.fold(chain, Exit::and)
     }
 }
@@ -141,6 +278,10 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.chain)?;
+        if !self.other_streams.is_empty() {
+            let others = self.other_streams.join(", ");
+            writeln!(f, "Other streams in the folder, not verified: {others}")?;
+        }
         self.databases
             .iter()
             .try_for_each(|database| database.fmt(f))
@@ -167,6 +308,9 @@ impl Display for DatabaseReport {
                 "  Log Required: {0}-{1} ({0:#x}-{1:#x})\n Log Committed: {0}-{2} ({0:#x}-{2:#x})",
                 need.min_required, need.max_required, need.max_committed
             )?;
+        }
+        if let Some(files) = &verdict.needed_files {
+            writeln!(f, " Required Logs: {files}")?;
         }
         if let Some(reach) = &verdict.reach {
             writeln!(f, "      Recovery: {reach}")?;
