@@ -1,6 +1,6 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
-use super::advice::PLACES;
+use super::advice::{PLACES, nearby};
 use super::proof::Proof;
 use super::ranges::{LogNeed, Reach, Stop, find, first_position, reach, redo_start};
 use super::{ChainReport, LogReport};
@@ -9,6 +9,7 @@ use ese_format::database::State;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime};
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Whether a database can be activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -173,7 +174,7 @@ impl DatabaseVerdict {
         need: LogNeed,
         start: Option<Lgpos>,
     ) {
-        let files = report.files_of(need.min_required, need.max_required);
+        let files = report.files_needed(need);
         self.needed_files = Some(files.clone());
         let Some(start) = start else {
             self.refuse(
@@ -344,7 +345,7 @@ impl DatabaseVerdict {
                     "the database needs generations {}-{} ({0:#x}-{1:#x}): {2}",
                     need.min_required,
                     need.max_required,
-                    report.files_of(need.min_required, need.max_required)
+                    report.files_needed(need)
                 ),
                 jet,
             );
@@ -393,40 +394,40 @@ impl DatabaseVerdict {
     /// Names the required logs that are not there; `said` has its advice already.
     fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed, said: Option<Generation>) {
         let (mut missing, more) = report.missing(need.min_required, need.max_required);
-        missing.retain(|generation| Some(*generation) != said);
-        let Some(newest) = missing.last().copied() else {
+        missing.retain(|range| said.is_none_or(|said| *range != (said..=said)));
+        let Some(newest) = missing.last().map(|range| *range.end()) else {
             return;
         };
         let names = missing.iter();
         let names: Vec<String> = names
-            .map(|generation| report.naming.generation(*generation))
+            .map(|range| report.naming.range(*range.start(), *range.end()))
             .collect();
         let more = if more { " and more" } else { "" };
         let current = match report.may_be_current(newest, need.max_committed) {
             true => format!(", or still as {} on the source", report.naming.current()),
             false => String::new(),
         };
-        self.advice.push(format!(
-            "find {}{more}: {PLACES}{current}",
-            names.join(", ")
-        ));
-        let nearby = report.nearby.iter().filter(|file| match file.role {
-            FileRole::Generation { generation, .. } => missing.contains(&generation),
+        let found = report.nearby.iter().filter(|file| match file.role {
+            FileRole::Generation { generation, .. } => {
+                missing.iter().any(|range| range.contains(&generation))
+            }
             FileRole::Current => !current.is_empty(),
             _ => false,
         });
-        let nearby: Vec<String> = nearby
-            .map(|file| file.path.display().to_string())
-            .take(missing.len())
+        let found: Vec<PathBuf> = found
+            .map(|file| file.path.clone())
+            .take(FILES_MAX)
             .collect();
-        if !nearby.is_empty() {
-            self.advice.push(format!(
-                "look at {}: put it beside the other logs if it is what is missing",
-                nearby.join(", ")
-            ));
-        }
+        let nearby = nearby(&found).map_or_else(String::new, |nearby| format!("; {nearby}"));
+        self.advice.push(format!(
+            "find {}{more}: {PLACES}{current}{nearby}",
+            names.join(", ")
+        ));
     }
 }
+
+/// The most files in other folders that are named.
+const FILES_MAX: usize = 20;
 
 fn loss(
     report: &ChainReport,
