@@ -2,8 +2,8 @@
 
 use crate::error::LogError;
 use crate::name::{FileRole, LogFileName, Naming};
-use ese_format::Generation;
 use ese_format::log::{FILE_TYPE_LOG, HEADER_SIZE, LogHeader};
+use ese_format::{Generation, Signature};
 use evidence::EvidenceFile;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The base name that is assumed where there is nothing to tell it.
 const ASSUMED_BASE: &str = "E00";
+/// How many logs tell of which stream they are.
+const LOGS_ASKED: usize = 16;
 /// The most folders within a folder, and files in each, that are looked at for hints.
 const NEARBY_FOLDERS: usize = 256;
 const NEARBY_FILES: usize = 10_000;
@@ -153,6 +155,40 @@ impl StreamFiles {
                 })
             }
         }
+    }
+
+    /// The stream `base` of `folder`, or the only one that databases with these log signatures belong to. Where the
+    /// folder holds no log, the stream that it has none of ([`none`](Self::none)): what is missing can be said then.
+    pub fn find_for(
+        folder: &Path,
+        base: Option<&str>,
+        signatures: &[Signature],
+    ) -> Result<StreamFiles, LogError> {
+        match Self::find(folder, base) {
+            Err(LogError::NoStream { .. }) => Ok(Self::none(folder, base)),
+            Err(LogError::SeveralStreams { folder, bases }) => {
+                let mut streams = Self::find_all(&folder)?;
+                streams.retain(|stream| signatures.iter().any(|own| stream.is_of(own)));
+                match (streams.len(), streams.pop()) {
+                    (1, Some(stream)) => Ok(stream),
+                    _ => Err(LogError::SeveralStreams { folder, bases }),
+                }
+            }
+            found => found,
+        }
+    }
+
+    /// Whether one of its logs has this signature. Of a long stream only the newest are asked.
+    pub fn is_of(&self, signature: &Signature) -> bool {
+        let logs = self.current.iter().chain(self.logs.iter().rev());
+        let mut headers = logs.take(LOGS_ASKED).filter_map(|log| {
+            let start = EvidenceFile::open(&log.path)
+                .ok()?
+                .start(HEADER_SIZE)
+                .ok()?;
+            LogHeader::read(&start).ok()?.into_trusted().ok()
+        });
+        !signature.is_null() && headers.any(|header| header.signature == *signature)
     }
 
     pub(crate) fn looks_real(&self) -> bool {

@@ -27,10 +27,7 @@ impl StreamFiles {
     /// The stream in these folders and files.
     pub fn gather(places: &[PathBuf], choice: &StreamChoice<'_>) -> Result<Self, LogError> {
         let mut streams = Self::gather_all(places, choice.base)?;
-        let wanted = |stream: &StreamFiles| {
-            let own = stream.signature();
-            own.is_some_and(|own| choice.signatures.contains(&own))
-        };
+        let wanted = |stream: &StreamFiles| choice.signatures.iter().any(|own| stream.is_of(own));
         if streams.len() > 1 && streams.iter().filter(|stream| wanted(stream)).count() == 1 {
             streams.retain(wanted);
         }

@@ -4,7 +4,7 @@
 use ese_format::log::{ChecksumRecord, LogHeader, fill_pattern};
 use ese_log::{Damage, LogImage};
 use ese_testkit::fixtures;
-use ese_testkit::logs::{SECTOR, records_of, write_checksum_records};
+use ese_testkit::logs::{End, SECTOR, records_of, write_checksum_records};
 use std::fs;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn image(bytes: &[u8]) -> LogImage {
 
 /// The same log in the older layout.
 fn older(log: &[u8]) -> Vec<u8> {
-    write_checksum_records(log, &records_of(&image(log)), 280)
+    write_checksum_records(log, &records_of(&image(log)), 280, End::Current)
 }
 
 /// Offsets of the checksum records of a log in the older layout.

@@ -8,7 +8,7 @@ use ese_format::log::{
     ChecksumRecord, HEADER_SIZE, LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE, fill_pattern,
 };
 use ese_format::{Generation, Lgpos};
-use ese_log::{LogImage, RecordCursor, StreamFiles};
+use ese_log::{LogImage, RecordCursor, StreamFile, StreamFiles};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -149,10 +149,24 @@ impl SegmentWriter {
     }
 }
 
+/// How a log in the older layout ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With its last record, as the current log does.
+    Current,
+    /// Filled up to its last sector but one, as a log is before it is closed.
+    Closed,
+}
+
 /// A log in the older layout that holds `records` and the checksum records between them, with the fields of `header`.
 ///
 /// It is written as if flushed after every record that ends in another sector than the last flush.
-pub fn write_checksum_records(header: &[u8], records: &[Vec<u8>], sectors: u16) -> Vec<u8> {
+pub fn write_checksum_records(
+    header: &[u8],
+    records: &[Vec<u8>],
+    sectors: u16,
+    kind: End,
+) -> Vec<u8> {
     let mut log = header[..HEADER_SIZE].to_vec();
     log[8..10].copy_from_slice(&(SECTOR as u16).to_le_bytes());
     log[10..12].copy_from_slice(&((HEADER_SIZE / SECTOR) as u16).to_le_bytes());
@@ -167,6 +181,7 @@ pub fn write_checksum_records(header: &[u8], records: &[Vec<u8>], sectors: u16) 
         .expect("a header")
         .as_read()
         .generation;
+    let size = usize::from(sectors) * SECTOR;
     let mut flushes = vec![log.len()];
     log.resize(log.len() + ChecksumRecord::SIZE, 0);
     for record in records {
@@ -176,13 +191,14 @@ pub fn write_checksum_records(header: &[u8], records: &[Vec<u8>], sectors: u16) 
             flushes.push(begin_write(&mut log));
         }
     }
-    finish_writes(&mut log, &flushes, generation);
-    assert!(
-        log.len() <= usize::from(sectors) * SECTOR,
-        "the records fit"
-    );
+    let end = size - SECTOR;
+    assert!(log.len() <= end, "the records fit");
+    if kind == End::Closed {
+        log.resize(end, 0);
+    }
+    finish_writes(&mut log, &flushes, generation, kind);
     let pattern = fill_pattern();
-    while log.len() < usize::from(sectors) * SECTOR {
+    while log.len() < size {
         log.extend_from_slice(&pattern);
     }
     log
@@ -198,8 +214,8 @@ fn begin_write(log: &mut Vec<u8>) -> usize {
     at
 }
 
-/// Fills in the checksum records at `flushes`, and puts the shadow of the last sector behind it.
-fn finish_writes(log: &mut Vec<u8>, flushes: &[usize], generation: Generation) {
+/// Fills in the checksum records at `flushes`, and puts the shadow of the last sector after it.
+fn finish_writes(log: &mut Vec<u8>, flushes: &[usize], generation: Generation, kind: End) {
     let end = log.len();
     log.resize(end.next_multiple_of(SECTOR), 0);
     for (index, &at) in flushes.iter().enumerate() {
@@ -224,6 +240,9 @@ fn finish_writes(log: &mut Vec<u8>, flushes: &[usize], generation: Generation) {
             .compute(log, at, generation)
             .expect("the range is there");
         log[at..behind].copy_from_slice(&record.to_bytes());
+    }
+    if kind == End::Closed {
+        return;
     }
     let last = flushes[flushes.len() - 1];
     let record = ChecksumRecord::read(log, last).expect("it has just been written");
@@ -259,13 +278,18 @@ pub fn repack(from: &Path, to: &Path) {
         (file.name(), records_of(&image), image)
     });
     let images: Vec<_> = images.collect();
+    let last = files.in_order().last().map(StreamFile::name);
     // What the checksum records take is made up for by the segment headers; a tenth more is plenty.
     let size = images.iter().map(|(_, _, image)| image.bytes.len()).max();
     let sectors = size.expect("a stream has logs") * 11 / 10 / SECTOR;
     let sectors =
         u16::try_from(sectors).expect("a log of the older layout has at most 65535 sectors");
     for (name, records, image) in &images {
-        let log = write_checksum_records(&image.bytes, records, sectors);
+        let kind = match last.as_ref() == Some(name) {
+            true => End::Current,
+            false => End::Closed,
+        };
+        let log = write_checksum_records(&image.bytes, records, sectors, kind);
         fs::write(to.join(name), log).expect("the folder is writable");
     }
     for file in fs::read_dir(from).expect("a fixture folder can be listed") {

@@ -4,7 +4,9 @@ use crate::stream::{StreamArguments, failure};
 use console::{Exit, Failure, Output};
 use ese_format::{JetError, Progress};
 use ese_log::StreamFiles;
-use ese_log::chain::{self, ChainReport, DatabaseVerdict, Readiness, Severity};
+use ese_log::chain::{
+    self, ChainReport, DatabaseVerdict, Finding, FindingKind, Proof, Readiness, Severity,
+};
 use ese_replay::output::{InPlace, OutputError};
 use ese_replay::recovery::{DatabaseFile, RecoverOptions, RecoveryError, Until, plan_of, try_out};
 use evidence::EvidenceFile;
@@ -19,7 +21,7 @@ const MEMORY: usize = 256 << 20;
 /// Check a whole stream of logs, and whether databases can be recovered with it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  logchain verify /evidence/sg1\n  logchain verify /evidence/sg1 --db mailbox.edb"
+    after_help = "Examples:\n  logchain verify /evidence/sg1\n  logchain verify /evidence/sg1 --db mailbox.edb\n  logchain verify /evidence/sg1 --db mailbox.edb --require proved"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -27,52 +29,115 @@ pub(crate) struct Arguments {
     /// A database of the stream: say whether it can be recovered; may be given several times
     #[arg(long = "db", value_name = "FILE")]
     databases: Vec<PathBuf>,
+    /// Checkpoint file in place of the one beside the logs
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// With --db: leave out other databases that the logs change
     #[arg(long, requires = "databases")]
     ignore_missing: bool,
     /// With --db: read headers and logs only, and do not try whether the pages allow it
     #[arg(long, requires = "databases")]
     quick: bool,
-    /// Checkpoint file in place of the one beside the logs
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    /// What the verdict on every database has to be for the exit code 0, whatever else is found
+    #[arg(long, value_name = "WHAT")]
+    require: Option<Require>,
+}
+
+/// What a script asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Require {
+    /// Recovery would succeed and lose nothing
+    Ready,
+    /// Recovery would succeed, if need be by giving up committed work
+    ReadyWithLoss,
+    /// As ready, and the log after each closed log that is needed proves it complete
+    Proved,
+}
+
+impl Require {
+    fn is_met_by(self, verdict: &DatabaseVerdict) -> bool {
+        let worst = match self {
+            Require::Ready | Require::Proved => Readiness::Ready,
+            Require::ReadyWithLoss => Readiness::ReadyWithLoss,
+        };
+        let proved = self != Require::Proved || verdict.not_proved.is_empty();
+        verdict.readiness <= worst && proved
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let streams = arguments.stream.all()?;
-    let names_files = !arguments.databases.is_empty() || arguments.checkpoint.is_some();
-    if streams.len() > 1 && names_files {
-        let bases: Vec<_> = streams.iter().map(|files| &*files.naming.base).collect();
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("the folder holds several streams: {}", bases.join(", ")),
-        )
-        .advise("with --db or --checkpoint, choose one with --base"));
-    }
     if let Some(path) = &arguments.checkpoint {
         EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
     }
+    let databases = arguments.databases.iter();
+    let databases: Vec<Database> = databases.map(|path| Database::open(path)).collect();
+    if databases.is_empty()
+        && matches!(
+            arguments.require,
+            Some(Require::Ready | Require::ReadyWithLoss)
+        )
+    {
+        let message = "--require asks for a verdict, and there is no database to give it on";
+        return Err(Failure::new(Exit::Usage, message).advise("name the database with --db"));
+    }
+    let streams = streams(arguments, databases.is_empty())?;
     let mut exit = Exit::Clean;
-    for files in &streams {
-        let report = verify(arguments, files, output)?;
-        exit = exit.and(report.exit());
+    for (place, files) in streams.iter().enumerate() {
+        let own = databases
+            .iter()
+            .filter(|database| database.stream_of(&streams) == place);
+        let own: Vec<&Database> = own.collect();
+        if own.is_empty() && !databases.is_empty() {
+            continue;
+        }
+        let report = verify(arguments, files, &own, &streams, output)?;
+        exit = exit.and(report.exit(arguments.require));
         output.answer("edbkit.log-verify/1", &report, &report)?;
     }
     Ok(exit)
 }
 
+/// The streams of the folder. Where it holds none, but a database is named, the stream that it has none of.
+fn streams(arguments: &Arguments, logs_alone: bool) -> Result<Vec<StreamFiles>, Failure> {
+    let (folder, base) = (&arguments.stream.folder, arguments.stream.base.as_deref());
+    let streams = match arguments.stream.all() {
+        Err(failure) if failure.exit == Exit::NotEse && !logs_alone => {
+            vec![StreamFiles::none(folder, base)]
+        }
+        streams => streams?,
+    };
+    if streams.len() > 1 && arguments.checkpoint.is_some() {
+        let bases: Vec<_> = streams.iter().map(|files| &*files.naming.base).collect();
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the folder holds several streams: {}", bases.join(", ")),
+        )
+        .advise("with --checkpoint, choose one with --base"));
+    }
+    Ok(streams)
+}
+
 fn verify(
     arguments: &Arguments,
     files: &StreamFiles,
+    databases: &[&Database],
+    streams: &[StreamFiles],
     output: &mut Output,
 ) -> Result<Report, Failure> {
     let bar = output.bar(0, "Checking logs");
     let checkpoint = arguments.checkpoint.as_deref();
     let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
     let chain = chain.ok_or_else(stopped)?;
-    let databases = judge(arguments, &chain, files, &bar)?;
-    Ok(Report { databases, chain })
+    let others = streams.iter().filter(|other| other.naming != files.naming);
+    Ok(Report {
+        databases: judge(arguments, &chain, files, databases, &bar)?,
+        other_streams: match databases.is_empty() {
+            true => Vec::new(),
+            false => others.map(|other| other.naming.base.clone()).collect(),
+        },
+        chain,
+    })
 }
 
 fn stopped() -> Failure {
@@ -85,6 +150,8 @@ struct Report {
     #[serde(flatten)]
     chain: ChainReport,
     databases: Vec<DatabaseReport>,
+    /// Base names of streams in the folder that no database belongs to. They were not verified.
+    other_streams: Vec<String>,
 }
 
 /// A database and what was made of it.
@@ -95,42 +162,114 @@ struct DatabaseReport {
     problem: Option<String>,
     jet: Option<JetError>,
     verdict: Option<DatabaseVerdict>,
+    /// The exit code where there is no verdict.
     #[serde(skip)]
+    unreadable: Exit,
+}
+
+/// A database that is named, or why it cannot be judged.
+struct Database {
+    path: PathBuf,
+    file: Result<DatabaseFile, Unreadable>,
+}
+
+struct Unreadable {
+    problem: String,
+    jet: Option<JetError>,
     exit: Exit,
 }
 
-/// The verdicts on all databases, in the order in which they are named. They are recovered together, as the engine does
-/// it, unless one of them is a copy of another.
+impl Database {
+    fn open(path: &Path) -> Self {
+        Database {
+            path: path.to_owned(),
+            file: open(path),
+        }
+    }
+
+    /// Which of the streams the database belongs to; the first, where it belongs to none.
+    fn stream_of(&self, streams: &[StreamFiles]) -> usize {
+        let Ok(file) = &self.file else { return 0 };
+        if streams.len() == 1 {
+            return 0;
+        }
+        let mut own = streams.iter();
+        own.position(|stream| stream.is_of(&file.header.log_signature))
+            .unwrap_or(0)
+    }
+}
+
+fn open(path: &Path) -> Result<DatabaseFile, Unreadable> {
+    // Its header is that from before, and would be judged as if its pages were, too.
+    if let Err(interrupted @ OutputError::Interrupted { .. }) = InPlace::refuse_interrupted(path) {
+        return Err(Unreadable {
+            problem: interrupted.to_string(),
+            jet: None,
+            exit: Exit::Finding,
+        });
+    }
+    DatabaseFile::open(path).map_err(|error| match error {
+        RecoveryError::NotADatabase { reason, jet, .. } => Unreadable {
+            problem: reason,
+            jet: Some(jet),
+            exit: match jet == JetError::READ_VERIFY_FAILURE {
+                true => Exit::Finding,
+                false => Exit::NotEse,
+            },
+        },
+        error => Unreadable {
+            problem: error.to_string(),
+            jet: error.jet(),
+            exit: Exit::Io,
+        },
+    })
+}
+
+/// The verdicts on databases, in their order. They are recovered together, as the engine does it, unless one of them is a
+/// copy of another.
 fn judge(
     arguments: &Arguments,
     chain: &ChainReport,
     files: &StreamFiles,
+    databases: &[&Database],
     progress: &dyn Progress,
 ) -> Result<Vec<DatabaseReport>, Failure> {
-    let mut reports: Vec<DatabaseReport> = Vec::new();
+    let mut reports = Vec::new();
     let mut opened: Vec<(usize, DatabaseFile)> = Vec::new();
-    for (place, path) in arguments.databases.iter().enumerate() {
-        let (report, database) = open(path);
-        reports.push(report);
-        opened.extend(database.map(|database| (place, database)));
+    for (place, database) in databases.iter().enumerate() {
+        let unreadable = database.file.as_ref().err();
+        reports.push(DatabaseReport {
+            path: database.path.clone(),
+            problem: unreadable.map(|unreadable| unreadable.problem.clone()),
+            jet: unreadable.and_then(|unreadable| unreadable.jet),
+            verdict: None,
+            unreadable: unreadable.map_or(Exit::Clean, |unreadable| unreadable.exit),
+        });
+        opened.extend(
+            database
+                .file
+                .as_ref()
+                .ok()
+                .map(|file| (place, file.clone())),
+        );
     }
     let signatures: HashSet<_> = opened
         .iter()
-        .map(|(_, database)| database.header.signature)
+        .map(|(_, file)| file.header.signature)
         .collect();
     let groups: Vec<Vec<(usize, DatabaseFile)>> = match signatures.len() == opened.len() {
         true => vec![opened],
         false => opened.into_iter().map(|one| vec![one]).collect(),
     };
     for group in groups.into_iter().filter(|group| !group.is_empty()) {
-        let (places, databases): (Vec<usize>, Vec<DatabaseFile>) = group.into_iter().unzip();
-        let mut plan = plan_of(chain, files, &databases, &Until::default());
+        let (places, files_of_group): (Vec<usize>, Vec<DatabaseFile>) = group.into_iter().unzip();
+        let mut plan = plan_of(chain, files, &files_of_group, &Until::default());
         if !arguments.quick {
             let options = RecoverOptions {
                 ignore_missing: arguments.ignore_missing,
                 ..RecoverOptions::default()
             };
-            match try_out(&mut plan, &databases, MEMORY, options, progress) {
+            match try_out(&mut plan, &files_of_group, MEMORY, options, progress) {
                 Err(RecoveryError::Interrupted) => return Err(stopped()),
                 Err(error) => return Err(Failure::new(Exit::Io, error.to_string())),
                 Ok(_) => {}
@@ -139,54 +278,48 @@ fn judge(
             plan.refuse_missing();
         }
         for (place, judged) in places.into_iter().zip(plan.databases) {
-            let report = &mut reports[place];
-            let ready = judged.verdict.readiness <= Readiness::Ready;
-            report.exit = if ready { Exit::Clean } else { Exit::Finding };
-            report.verdict = Some(judged.verdict);
+            reports[place].verdict = Some(judged.verdict);
         }
     }
     Ok(reports)
 }
 
-/// Opens a database; why there will be no verdict, if it cannot be opened.
-fn open(path: &Path) -> (DatabaseReport, Option<DatabaseFile>) {
-    let mut report = DatabaseReport {
-        path: path.to_owned(),
-        problem: None,
-        jet: None,
-        verdict: None,
-        exit: Exit::Finding,
-    };
-    // Its header is that from before, and would be judged as if its pages were, too.
-    if let Err(interrupted @ OutputError::Interrupted { .. }) = InPlace::refuse_interrupted(path) {
-        report.problem = Some(interrupted.to_string());
-        return (report, None);
-    }
-    match DatabaseFile::open(path) {
-        Ok(database) => return (report, Some(database)),
-        Err(RecoveryError::NotADatabase { reason, jet, .. }) => {
-            let is_damage = jet == JetError::READ_VERIFY_FAILURE;
-            report.exit = if is_damage {
-                Exit::Finding
-            } else {
-                Exit::NotEse
-            };
-            report.problem = Some(reason);
-            report.jet = Some(jet);
-        }
-        Err(error) => {
-            report.exit = Exit::Io;
-            report.problem = Some(error.to_string());
+impl DatabaseReport {
+    fn exit(&self, require: Require) -> Exit {
+        match &self.verdict {
+            None => self.unreadable,
+            Some(verdict) if require.is_met_by(verdict) => Exit::Clean,
+            Some(_) => Exit::Finding,
         }
     }
-    (report, None)
 }
 
 impl Report {
-    fn exit(&self) -> Exit {
-        let found = self.chain.count(Severity::Warning) > 0;
-        let chain = if found { Exit::Finding } else { Exit::Clean };
-        let databases = self.databases.iter().map(|database| database.exit);
+    /// Remarks on the stream are no findings where databases are judged; with `--require` nothing but the verdicts
+    /// counts.
+    fn exit(&self, require: Option<Require>) -> Exit {
+        let lowest = match (require, self.databases.is_empty()) {
+            (Some(_), false) => None,
+            (None, false) => Some(Severity::Error),
+            (_, true) => Some(Severity::Warning),
+        };
+        let found = lowest.is_some_and(|lowest| self.chain.count(lowest) > 0);
+        let unproved = || {
+            let mut logs = self.chain.logs.iter();
+            logs.any(|log| matches!(log.proof, Proof::NotProved(_)))
+        };
+        let unproved = self.databases.is_empty() && require == Some(Require::Proved) && unproved();
+        let chain = match found || unproved {
+            true => Exit::Finding,
+            false => Exit::Clean,
+        };
+        let newer = |finding: &Finding| matches!(finding.kind, FindingKind::NewerVersion { .. });
+        let chain = match self.chain.findings.iter().any(newer) {
+            true if lowest.is_some() => Exit::NotEse,
+            _ => chain,
+        };
+        let databases = self.databases.iter();
+        let databases = databases.map(|database| database.exit(require.unwrap_or(Require::Ready)));
         databases.fold(chain, Exit::and)
     }
 }
@@ -194,6 +327,10 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.chain)?;
+        if !self.other_streams.is_empty() {
+            let others = self.other_streams.join(", ");
+            writeln!(f, "Other streams in the folder, not verified: {others}")?;
+        }
         self.databases
             .iter()
             .try_for_each(|database| database.fmt(f))
@@ -220,6 +357,9 @@ impl Display for DatabaseReport {
                 "  Log Required: {0}-{1} ({0:#x}-{1:#x})\n Log Committed: {0}-{2} ({0:#x}-{2:#x})",
                 need.min_required, need.max_required, need.max_committed
             )?;
+        }
+        if let Some(files) = &verdict.needed_files {
+            writeln!(f, " Required Logs: {files}")?;
         }
         if let Some(reach) = &verdict.reach {
             writeln!(f, "      Recovery: {reach}")?;

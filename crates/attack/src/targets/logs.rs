@@ -7,7 +7,7 @@ use ese_format::Record;
 use ese_format::RecordFormat;
 use ese_log::chain::{verdict, verify};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
-use ese_testkit::logs::{seal_header, seal_segment, write_checksum_records, write_segments};
+use ese_testkit::logs::{End, seal_header, seal_segment, write_checksum_records, write_segments};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ pub(crate) fn image(bytes: &[u8]) {
     let log = &seeds::logs()[usize::from(choice >> 1 & 1)];
     let seed = match choice & 1 {
         0 => log.bytes.clone(),
-        _ => write_checksum_records(&log.bytes, &log.records, 512),
+        _ => write_checksum_records(&log.bytes, &log.records, 512, End::Current),
     };
     let mut units: Vec<Vec<u8>> = seed.chunks(4096).map(<[u8]>::to_vec).collect();
     let before = units.clone();
@@ -89,7 +89,7 @@ pub(crate) fn rewritten(log: &seeds::Log, edits: &[u8], older: bool) -> Option<V
     }
     Some(match older {
         false => write_segments(&log.bytes, &records),
-        true => write_checksum_records(&log.bytes, &records, 512),
+        true => write_checksum_records(&log.bytes, &records, 512, End::Current),
     })
 }
 

@@ -4,6 +4,7 @@ use super::finding::{Finding, FindingKind as Kind, Severity};
 use super::proof::Unproved;
 use crate::image::Damage;
 use crate::name::FileRole;
+use std::path::PathBuf;
 
 /// Where a log that is needed may be found.
 pub(super) const PLACES: &str = "in backups or on the standby copy";
@@ -46,7 +47,8 @@ impl Kind {
                 "written from another place or by another installation of the engine"
             }
             Kind::FileSize { .. } => "the engine refuses the file; it was cut off or grew",
-            Kind::Empty | Kind::Blank => "nothing in it can be replayed",
+            Kind::Empty => "nothing in it can be replayed",
+            Kind::Blank => "nothing in it can be replayed; so begins a log that was only prepared",
             Kind::Header { .. } | Kind::Unreadable { .. } => "recovery that needs this log fails",
             Kind::AttachList { .. } => "databases attached at this point may be overlooked",
             Kind::Damage {
@@ -69,7 +71,9 @@ impl Kind {
             Kind::CheckpointMissing | Kind::CheckpointUnusable { .. } => {
                 "nothing is lost by that: the engine begins at the lowest log that is there, edbreplay at the first that is needed"
             }
-            Kind::CheckpointForeign { .. } => "it is not used",
+            Kind::CheckpointForeign { .. } => {
+                "it is not used: the engine begins at the lowest log that is there, edbreplay at the first that is needed"
+            }
             Kind::CheckpointCopy { .. } => "the other copy is used",
             Kind::CheckpointLogMissing { .. } => "the engine's recovery fails at once",
         }
@@ -145,7 +149,12 @@ impl Kind {
                 damage: Damage::LastWriteLost { .. },
                 ..
             } => another(),
-            Kind::Damage { fatal: false, .. } => None,
+            Kind::Damage { fatal: false, .. }
+            | Kind::MadeFromReserve
+            | Kind::CheckpointMissing
+            | Kind::CheckpointUnusable { .. }
+            | Kind::CheckpointForeign { .. }
+            | Kind::CheckpointCopy { .. } => Some("nothing need be done".to_owned()),
             Kind::Incomplete { .. }
             | Kind::Empty
             | Kind::Blank
@@ -158,19 +167,13 @@ impl Kind {
             Kind::GeometryDiffers { .. } | Kind::VersionBackwards { .. } => {
                 Some(format!("make sure that {file} belongs to this stream"))
             }
-            Kind::CheckpointForeign { .. } | Kind::CheckpointUnusable { .. } => Some(format!(
-                "nothing need be done for edbreplay; for the engine, move {file} away"
-            )),
             Kind::CheckpointLogMissing { file: log, .. } => Some(format!(
                 "find {log}: {PLACES}; or recover without the checkpoint"
             )),
             Kind::NotProved { .. }
-            | Kind::MadeFromReserve
             | Kind::UnfinishedRecords { .. }
             | Kind::CircularLogging { .. }
-            | Kind::Leftover { .. }
-            | Kind::CheckpointMissing
-            | Kind::CheckpointCopy { .. } => None,
+            | Kind::Leftover { .. } => None,
         }
     }
 }
@@ -193,17 +196,23 @@ fn of_damage(damage: &Damage, fatal: bool, followed: bool) -> &'static str {
     }
 }
 
+/// That these files may be what is looked for.
+pub(super) fn nearby(paths: &[PathBuf]) -> Option<String> {
+    let paths: Vec<String> = (paths.iter())
+        .map(|path| path.display().to_string())
+        .collect();
+    (!paths.is_empty()).then(|| format!("{} may be what is looked for", paths.join(", ")))
+}
+
 impl Finding {
     /// What to do about it, where something is to be done.
     pub fn advice(&self) -> Option<String> {
         let file = self.file.as_deref().unwrap_or_default();
-        let mut advice = self.kind.advice(file)?;
-        if !self.nearby.is_empty() {
-            let places = self.nearby.iter().map(|path| path.display().to_string());
-            let places: Vec<String> = places.collect();
-            advice = format!("{advice}; look at {}", places.join(", "));
-        }
-        Some(advice)
+        let advice = self.kind.advice(file)?;
+        Some(match nearby(&self.nearby) {
+            Some(nearby) => format!("{advice}; {nearby}"),
+            None => advice,
+        })
     }
 
     /// Whether a file of this name elsewhere may be what is looked for.

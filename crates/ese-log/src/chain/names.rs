@@ -1,11 +1,13 @@
 //! What the files of generations are called, whether they are there or not.
 
+use super::ranges::LogNeed;
 use super::{ChainReport, LogReport};
 use crate::name::FileRole;
 use ese_format::Generation;
+use std::ops::RangeInclusive;
 
-/// The most missing files that are named one by one.
-const NAMED_MAX: usize = 20;
+/// The most gaps that are named one by one.
+const RANGES_MAX: usize = 20;
 
 impl ChainReport {
     /// Whether a file for this generation is there, by its name.
@@ -16,6 +18,15 @@ impl ChainReport {
             } => named == generation,
             _ => log.generation() == Some(generation),
         })
+    }
+
+    /// The files that a database needs.
+    pub fn files_needed(&self, need: LogNeed) -> String {
+        let files = self.files_of(need.min_required, need.max_required);
+        match self.may_be_current(need.max_required, need.max_committed) {
+            true => format!("{files} (or {})", self.naming.current()),
+            false => files,
+        }
     }
 
     /// The files of generations from `first` to `last`: the current log by the name that it has here.
@@ -40,15 +51,29 @@ impl ChainReport {
         self.logs.iter().any(named)
     }
 
-    /// Those of the generations from `first` to `last` that are not there, as names, and whether there are more.
-    pub(super) fn missing(&self, first: Generation, last: Generation) -> (Vec<Generation>, bool) {
-        let numbers = (first.0..=last.0).map(Generation);
-        let mut missing: Vec<Generation> = numbers
-            .filter(|generation| !self.has(*generation))
-            .take(NAMED_MAX + 1)
+    /// Those of the generations from `first` to `last` that are not there, as ranges, and whether there are more.
+    pub(super) fn missing(
+        &self,
+        first: Generation,
+        last: Generation,
+    ) -> (Vec<RangeInclusive<Generation>>, bool) {
+        let mut there: Vec<u32> = (self.logs.iter())
+            .filter_map(LogReport::generation)
+            .map(|generation| generation.0)
+            .filter(|number| (first.0..=last.0).contains(number))
             .collect();
-        let more = missing.len() > NAMED_MAX;
-        missing.truncate(NAMED_MAX);
+        there.sort_unstable();
+        let mut missing = Vec::new();
+        let mut next = u64::from(first.0);
+        let end = u64::from(last.0) + 1;
+        for number in there.into_iter().map(u64::from).chain([end]) {
+            if number > next {
+                missing.push(Generation(next as u32)..=Generation((number - 1) as u32));
+            }
+            next = number + 1;
+        }
+        let more = missing.len() > RANGES_MAX;
+        missing.truncate(RANGES_MAX);
         (missing, more)
     }
 

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, FindingKind};
 use super::follow::{DatabaseEvent, Steps, TransactionsAt};
-use super::proof::{Ending, Incomplete, Opening, Outline, Proof, Unproved};
+use super::proof::{Ending, Opening, Outline, Proof, Unproved};
 use crate::error::{HeaderProblem, LogError};
 use crate::folder::StreamFile;
 use crate::image::{Damage, LogImage, Shore, read_file};
@@ -289,7 +289,8 @@ impl LogReport {
         }
         let fatal = self.fatal_damage();
         for damage in &content.damage {
-            let beyond = (fatal == Some(damage.lgpos())).then_some(content.records_beyond);
+            let beyond = Some(content.records_beyond).filter(|beyond| *beyond > 0);
+            let beyond = beyond.filter(|_| fatal == Some(damage.lgpos()));
             let kind = FindingKind::Damage {
                 damage: damage.clone(),
                 fatal: self.is_fatal(content.layout, damage),
@@ -303,7 +304,7 @@ impl LogReport {
             found.push(finding(FindingKind::BadRecord { problem }).at(bad.lgpos));
         }
         found.extend(
-            self.proof_finding(content)
+            self.proof_finding(fatal)
                 .map(|kind| finding(kind).at(content.end)),
         );
         let passes_over = fatal.is_none() && !matches!(self.proof, Proof::Incomplete { .. });
@@ -314,14 +315,11 @@ impl LogReport {
         found
     }
 
-    /// What the log after it tells of this one, apart from damage that is reported by itself.
-    fn proof_finding(&self, content: &LogContent) -> Option<FindingKind> {
+    /// What the log after it tells of this one; nothing more where it is damaged at `fatal`.
+    fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<FindingKind> {
         match self.proof {
             Proof::NextHeader | Proof::Full | Proof::None | Proof::Damaged => None,
-            Proof::Incomplete {
-                how: Incomplete::TornWrite,
-                ..
-            } if content.layout == Layout::ChecksumRecords => None,
+            _ if fatal.is_some() => None,
             Proof::Incomplete { how, checksum } => Some(FindingKind::Incomplete { how, checksum }),
             Proof::OtherState(mismatch) => Some(FindingKind::AccumulatedChecksum {
                 next: self.next.clone().unwrap_or_default(),

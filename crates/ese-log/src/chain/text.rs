@@ -40,31 +40,30 @@ impl ChainReport {
     fn proofs(&self) -> Option<String> {
         let closed = || self.logs.iter().filter(|log| !log.is_current());
         let count = |wanted: fn(&Proof) -> bool| closed().filter(|log| wanted(&log.proof)).count();
-        let all = closed().count();
         let parts = [
             (
                 count(|proof| *proof == Proof::NextHeader),
-                "by the header of the next log",
+                "proved complete by the header of the next log",
             ),
             (
                 count(|proof| *proof == Proof::Full),
-                "because it was full when the next was begun",
+                "proved complete: full when the next log was begun",
             ),
             (
                 count(|proof| matches!(proof, Proof::NotProved(_))),
-                "not proved",
+                "not proved complete",
             ),
             (
                 count(|proof| *proof == Proof::None),
-                "with no next log to tell",
+                "with no next log that could tell",
             ),
-            (count(|proof| !proof.is_sound()), "not complete, or damaged"),
+            (count(|proof| !proof.is_sound()), "incomplete or damaged"),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0);
         let parts: Vec<String> = parts
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        (all > 0).then(|| parts.join(", "))
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
 
@@ -97,7 +96,7 @@ impl Display for ChainReport {
             write_finding(f, finding, "      ")?;
         }
         if let Some(proofs) = self.proofs() {
-            writeln!(f, "   Closed logs proved complete: {proofs}")?;
+            writeln!(f, "   Closed logs: {proofs}")?;
         }
         match self.count(Severity::Error) {
             0 => writeln!(f, "\nNo damaged log files were found."),

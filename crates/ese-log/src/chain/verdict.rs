@@ -1,6 +1,6 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
-use super::advice::PLACES;
+use super::advice::{PLACES, nearby};
 use super::attached::{known_place, lost_attach};
 use super::proof::Proof;
 use super::ranges::{LogNeed, Reach, Stop, engine_start, find, logs_of, reach, replay_start};
@@ -11,6 +11,7 @@ use ese_format::database::State;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime};
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Whether a database can be activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -150,7 +151,13 @@ impl DatabaseVerdict {
     /// Nothing is replayed into a copy whose attachment is not among the records.
     fn refuse_lost_attach(&mut self, report: &ChainReport, header: &DatabaseHeader, until: &Until) {
         let Some(reach) = &self.reach else { return };
-        let is_in = |log: &&LogReport| !until.leaves_out(log.generation().unwrap_or_default());
+        let is_in = |log: &&LogReport| {
+            let generation = log.generation().unwrap_or_default();
+            let content = log.content.as_ref().ok();
+            let limit = content.and_then(|content| content.transactions.limited_before);
+            !until.leaves_out(generation)
+                && limit.is_none_or(|limit| limit.generation >= generation)
+        };
         let lost = lost_attach(logs_of(report, reach).filter(is_in), header);
         let lost = lost.or_else(|| {
             // The engine goes past a log that only ends early, and comes to those after it.
@@ -281,7 +288,7 @@ impl DatabaseVerdict {
         need: LogNeed,
         start: Option<Lgpos>,
     ) {
-        let files = report.files_of(need.min_required, need.max_required);
+        let files = report.files_needed(need);
         self.needed_files = Some(files.clone());
         let Some(start) = start else {
             self.refuse(
@@ -449,7 +456,7 @@ impl DatabaseVerdict {
                     "the database needs generations {}-{} ({0:#x}-{1:#x}): {2}",
                     need.min_required,
                     need.max_required,
-                    report.files_of(need.min_required, need.max_required)
+                    report.files_needed(need)
                 ),
                 jet,
             );
@@ -498,40 +505,40 @@ impl DatabaseVerdict {
     /// Names the required logs that are not there; `said` has its advice already.
     fn advise_on_missing(&mut self, report: &ChainReport, need: LogNeed, said: Option<Generation>) {
         let (mut missing, more) = report.missing(need.min_required, need.max_required);
-        missing.retain(|generation| Some(*generation) != said);
-        let Some(newest) = missing.last().copied() else {
+        missing.retain(|range| said.is_none_or(|said| *range != (said..=said)));
+        let Some(newest) = missing.last().map(|range| *range.end()) else {
             return;
         };
         let names = missing.iter();
         let names: Vec<String> = names
-            .map(|generation| report.naming.generation(*generation))
+            .map(|range| report.naming.range(*range.start(), *range.end()))
             .collect();
         let more = if more { " and more" } else { "" };
         let current = match report.may_be_current(newest, need.max_committed) {
             true => format!(", or still as {} on the source", report.naming.current()),
             false => String::new(),
         };
-        self.advice.push(format!(
-            "find {}{more}: {PLACES}{current}",
-            names.join(", ")
-        ));
-        let nearby = report.nearby.iter().filter(|file| match file.role {
-            FileRole::Generation { generation, .. } => missing.contains(&generation),
+        let found = report.nearby.iter().filter(|file| match file.role {
+            FileRole::Generation { generation, .. } => {
+                missing.iter().any(|range| range.contains(&generation))
+            }
             FileRole::Current => !current.is_empty(),
             _ => false,
         });
-        let nearby: Vec<String> = nearby
-            .map(|file| file.path.display().to_string())
-            .take(missing.len())
+        let found: Vec<PathBuf> = found
+            .map(|file| file.path.clone())
+            .take(FILES_MAX)
             .collect();
-        if !nearby.is_empty() {
-            self.advice.push(format!(
-                "look at {}: put it beside the other logs if it is what is missing",
-                nearby.join(", ")
-            ));
-        }
+        let nearby = nearby(&found).map_or_else(String::new, |nearby| format!("; {nearby}"));
+        self.advice.push(format!(
+            "find {}{more}: {PLACES}{current}{nearby}",
+            names.join(", ")
+        ));
     }
 }
+
+/// The most files in other folders that are named.
+const FILES_MAX: usize = 20;
 
 /// The generation in which a copy has to be attached again at the earliest.
 fn known_generation(header: &DatabaseHeader) -> Generation {
