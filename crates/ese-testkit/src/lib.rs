@@ -8,6 +8,7 @@ pub mod damage;
 pub mod dump;
 pub mod fixtures;
 pub mod growing;
+pub mod ledger;
 pub mod logs;
 pub mod random;
 pub mod rows;
