@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accident;
 pub mod damage;
 pub mod dump;
 pub mod fixtures;
