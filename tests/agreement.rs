@@ -20,6 +20,7 @@ mod table;
 
 use ese_testkit::accident::Accident;
 use ese_testkit::accident::scene::{Scene, scenes};
+use ese_testkit::accident::written;
 use ese_testkit::random::Random;
 use judge::Trial;
 use rayon::prelude::*;
@@ -34,21 +35,20 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
+/// One trial in so many is of random work.
+const WRITTEN: usize = 6;
+
 /// The trial of this number.
-fn trial(scenes: &[Scene], seed: u64) -> Trial<'_> {
+fn trial(scenes: &[Scene], seed: u64) -> Trial {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let weights: Vec<usize> = scenes.iter().map(weight).collect();
-    let mut left = random.below(weights.iter().sum());
-    let place = weights.iter().position(|weight| {
-        let found = left < *weight;
-        left = left.saturating_sub(*weight);
-        found
-    });
-    let scene = &scenes[place.expect("the weights add up")];
+    let scene = match random.below(WRITTEN) {
+        0 => written::scene(&mut random),
+        _ => choose(scenes, &mut random),
+    };
     let count = [1, 1, 1, 2][random.below(4)];
     let mut accidents = Vec::new();
     while accidents.len() < count {
-        accidents.extend(Accident::by_chance(scene, &mut random));
+        accidents.extend(Accident::by_chance(&scene, &mut random));
     }
     // What renames all files comes last: the others go by the names that there were.
     accidents.sort_by_key(Accident::renames_all);
@@ -57,6 +57,17 @@ fn trial(scenes: &[Scene], seed: u64) -> Trial<'_> {
         accidents,
         seed,
     }
+}
+
+fn choose(scenes: &[Scene], random: &mut Random) -> Scene {
+    let weights: Vec<usize> = scenes.iter().map(weight).collect();
+    let mut left = random.below(weights.iter().sum());
+    let place = weights.iter().position(|weight| {
+        let found = left < *weight;
+        left = left.saturating_sub(*weight);
+        found
+    });
+    scenes[place.expect("the weights add up")].clone()
 }
 
 /// How often a scene is chosen: what is large takes long, and a database that needs nothing shows little.

@@ -4,7 +4,7 @@ use crate::programs::{Answer, Class, Question, export};
 use ese_testkit::accident::scene::{Given, Scene, header_of};
 use ese_testkit::accident::truth::{Expected, Truth};
 use ese_testkit::accident::{Accident, Site};
-use ese_testkit::rows::{Rows, rows_of};
+use ese_testkit::rows::Rows;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -46,8 +46,8 @@ impl fmt::Display for Finding {
 }
 
 /// A trial: a scene, what happens, and what comes of it.
-pub(crate) struct Trial<'a> {
-    pub(crate) scene: &'a Scene,
+pub(crate) struct Trial {
+    pub(crate) scene: Scene,
     pub(crate) accidents: Vec<Accident>,
     pub(crate) seed: u64,
 }
@@ -68,12 +68,12 @@ fn put_together(answers: &[Answer]) -> Vec<(Class, &Answer)> {
         .collect()
 }
 
-impl Trial<'_> {
+impl Trial {
     /// Lets it happen, asks all programs, and judges.
     pub(crate) fn carry_out(&self) -> Vec<Finding> {
-        let mut site = Site::of(self.scene);
+        let mut site = Site::of(&self.scene);
         for accident in &self.accidents {
-            site.suffer(accident, self.scene);
+            site.suffer(accident, &self.scene);
         }
         let before = contents(site.path());
         let mut findings = Vec::new();
@@ -137,17 +137,17 @@ impl Trial<'_> {
             });
         };
         compare(&answers, &mut find);
-        let truth = Truth::of(self.scene, site.path(), &site.base);
+        let truth = Truth::of(&self.scene, site.path(), &site.base);
         for (path, given) in &given {
             let expected = match header_of(path) {
                 None => Expected::Refused,
                 // The others are attached in the logs, too.
                 Some(_) if !scope.is_empty() => Expected::Open,
-                Some(_) => truth.expected(self.scene, given),
+                Some(_) => truth.expected(&self.scene, given),
             };
             against(expected, &answers, &mut find);
-            let (least, most) = truth.committed(self.scene, given);
-            let rows_are_right = |place: &Path| right(self.scene, given, place, least, most);
+            let (least, most) = truth.committed(&self.scene, given);
+            let rows_are_right = |place: &Path| right(&self.scene, given, place, least, most);
             self.law(&question, &answers, path, &rows_are_right, &mut find);
         }
     }
@@ -312,7 +312,7 @@ fn right(
     least: usize,
     most: usize,
 ) -> Result<(), String> {
-    let rows = catch_unwind(AssertUnwindSafe(|| rows_of(place)));
+    let rows = catch_unwind(AssertUnwindSafe(|| scene.ledger.read_rows(place)));
     let rows: Rows = rows.map_err(|_| "the result cannot be read".to_owned())?;
     for count in (least..=most).rev() {
         if *scene.ledger.rows(&given.name, count) == rows {
@@ -322,7 +322,15 @@ fn right(
     let all = scene.ledger.transactions();
     let found = match scene.ledger.numbers_of(&given.name, &rows) {
         Some((first, last)) => format!("those after {first}-{last}"),
-        None => "those of no moment".to_owned(),
+        None => {
+            let wanted = scene.ledger.rows(&given.name, most);
+            let others = rows
+                .iter()
+                .filter(|(place, row)| wanted.get(place) != Some(row));
+            let missing = wanted.keys().filter(|place| !rows.contains_key(place));
+            let (others, missing) = (others.count(), missing.count());
+            format!("those of no moment ({others} other, {missing} missing)")
+        }
     };
     let count = rows.len();
     Err(format!(

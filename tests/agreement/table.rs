@@ -51,7 +51,7 @@ impl Row {
 
 impl Table {
     /// The table of one trial.
-    pub(crate) fn of(trial: &Trial<'_>, findings: Vec<Finding>) -> Self {
+    pub(crate) fn of(trial: &Trial, findings: Vec<Finding>) -> Self {
         let mut table = Table {
             trials: 1,
             ..Table::default()
@@ -94,7 +94,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Trial<'_> {
+impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let accidents: Vec<String> = self.accidents.iter().map(ToString::to_string).collect();
         write!(

@@ -9,7 +9,7 @@
 //! A transaction that only puts what is there already may leave nothing in the logs; it is left out then.
 
 use crate::fixtures::files_below;
-use crate::rows::Rows;
+use crate::rows::{Rows, rows_of};
 use ese_format::log::{Layout, SEGMENT_HEADER_SIZE};
 use ese_format::record::{PageOp, Record};
 use ese_format::{Lgpos, ObjId, Pgno};
@@ -29,11 +29,17 @@ const LAST_OF_ENGINE: ObjId = ObjId(7);
 
 /// A change of one row, or of all rows of a table.
 #[derive(Debug, Clone)]
-enum Change {
+pub(crate) enum Change {
+    /// The row of this table and key is this one now.
     Put(String, String, Arc<Value>),
+    /// The row of this table and key is gone.
     Delete(String, String),
+    /// The table is gone.
     DropTable(String),
 }
+
+/// Reads the rows of a database.
+pub(crate) type Reader = Box<dyn Fn(&Path) -> Rows + Send + Sync>;
 
 /// A transaction of the workload.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +68,7 @@ pub struct Ledger {
     commits: Vec<Commit>,
     /// Rows by database and number of transactions, as far as they were asked for.
     known: Mutex<HashMap<(String, usize), Arc<Rows>>>,
+    reader: Reader,
 }
 
 /// What a committed transaction did, as the logs tell it.
@@ -121,7 +128,36 @@ impl Ledger {
             before,
             commits: logged.iter().map(|logged| logged.place).collect(),
             known: Mutex::default(),
+            reader: Box::new(rows_of),
         }
+    }
+
+    /// The ledger of work that was made up: what each transaction did to the database `name`, and where it was committed.
+    pub(crate) fn of_work(
+        name: &str,
+        changes: Vec<Vec<Change>>,
+        commits: Vec<Commit>,
+        reader: Reader,
+    ) -> Self {
+        let transaction = |changes: Vec<Change>| Transaction {
+            changes: changes
+                .into_iter()
+                .map(|change| (name.to_owned(), change))
+                .collect(),
+            changes_rows: true,
+        };
+        Ledger {
+            transactions: changes.into_iter().map(transaction).collect(),
+            before: 0,
+            commits,
+            known: Mutex::default(),
+            reader,
+        }
+    }
+
+    /// The rows of the database at `path`, as this ledger counts them.
+    pub fn read_rows(&self, path: &Path) -> Rows {
+        (self.reader)(path)
     }
 
     /// The commits that are in the logs, in order.

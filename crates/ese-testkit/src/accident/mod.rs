@@ -3,11 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`scene`] | where they happen: engine-made sets, older and newer copies |
+//! | [`written`] | the same, made up: random work of the testkit's writer |
 //! | [`Accident`] | what happens |
 //! | [`truth`] | what is left, told from the bytes, and what must come of a recovery |
 
 pub mod scene;
 pub mod truth;
+pub mod written;
 
 mod apply;
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
 
 /// A stream with the databases that are to be recovered with it.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Scene {
     pub files: Arc<BTreeMap<Generation, LogFile>>,
     /// The current log, if there is one.
     pub current: Option<Generation>,
+    /// The folder, if it is to be removed with the scene.
+    pub(super) keep: Option<Arc<TempDir>>,
 }
 
 /// A database of a scene.
@@ -125,6 +128,7 @@ impl Scene {
             naming: stream.naming,
             current,
             files: Arc::new(files),
+            keep: None,
         }
     }
 
