@@ -4,11 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accident;
 pub mod cases;
 pub mod damage;
 pub mod dump;
 pub mod fixtures;
 pub mod growing;
+pub mod ledger;
 pub mod logs;
 pub mod random;
 pub mod rows;

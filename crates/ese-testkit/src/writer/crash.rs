@@ -5,7 +5,7 @@ use crate::fixtures::files_below;
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments_and_places};
 use ese_format::database::{DatabaseHeader, HeaderCopies, State, seal_header};
-use ese_format::log::{LogHeader, SEGMENT_SIZE};
+use ese_format::log::{LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, AttachDbFlags, FileNames, Record, RecordType};
 use ese_format::{Generation, Lgpos, LogTime, ProcId};
@@ -218,10 +218,12 @@ impl Base {
             let (log, places) = write_segments_and_places(&header, &written);
             let number = generation(&header);
             for place in places.into_iter().skip(own.saturating_sub(done)) {
-                let at = (
-                    (place.start / SEGMENT_SIZE) as u16,
-                    (place.start % SEGMENT_SIZE) as u16,
-                );
+                // The first record of a segment is at its byte 0.
+                let byte = match place.start % SEGMENT_SIZE {
+                    SEGMENT_HEADER_SIZE => 0,
+                    byte => byte,
+                };
+                let at = ((place.start / SEGMENT_SIZE) as u16, byte as u16);
                 logs.places.push((Lgpos::new(number, at.0, at.1), place));
             }
             done += count;

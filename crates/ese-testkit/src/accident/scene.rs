@@ -1,0 +1,277 @@
+//! Where accidents happen: a stream as an engine left it, databases that it serves, and what was committed in it.
+
+use super::truth::LogFile;
+use crate::fixtures::{self, build_folder};
+use crate::ledger::Ledger;
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
+use ese_format::{Generation, Lgpos, Record};
+use ese_log::{FileRole, LogImage, Naming, RecordCursor, StreamFiles};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A stream with the databases that are to be recovered with it.
+#[derive(Clone)]
+pub struct Scene {
+    /// The set, and which of its databases this is about.
+    pub name: String,
+    /// What kind of databases these are, for the table of a campaign.
+    pub kind: &'static str,
+    /// The folder with the logs; it is only read.
+    pub logs: PathBuf,
+    /// The databases.
+    pub databases: Vec<Given>,
+    /// What was committed.
+    pub ledger: Arc<Ledger>,
+    /// How the stream spells its names.
+    pub naming: Naming,
+    /// The logs by generation.
+    pub files: Arc<BTreeMap<Generation, LogFile>>,
+    /// The current log, if there is one.
+    pub current: Option<Generation>,
+    /// The folder, if it is to be removed with the scene.
+    pub(super) keep: Option<Arc<TempDir>>,
+}
+
+/// A database of a scene.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Where it is; it is only read.
+    pub path: PathBuf,
+    /// The name under which the ledger knows it.
+    pub name: String,
+    /// Its header.
+    pub header: DatabaseHeader,
+    /// Where the logs attach it after it was last consistent, if it is clean.
+    pub attached_at: Vec<Lgpos>,
+}
+
+impl Given {
+    fn read(path: PathBuf, name: &str, files: &BTreeMap<Generation, LogFile>) -> Self {
+        let header = header_of(&path).expect("a set's database has an intact header");
+        let attached_at = attaches(files, &header);
+        Given {
+            path,
+            name: name.to_owned(),
+            header,
+            attached_at,
+        }
+    }
+
+    /// The first generation without which the database cannot be recovered to the end of the logs; none if it is clean
+    /// and no log attaches it again.
+    pub fn first_needed(&self) -> Option<Generation> {
+        match self.header.state.needs_recovery() {
+            true => Some(self.header.min_required),
+            false => self.attached_at.first().map(|attach| attach.generation),
+        }
+    }
+}
+
+/// The header of the database at `path`, if one of its copies can be believed.
+pub fn header_of(path: &Path) -> Option<DatabaseHeader> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(HEADERS_MAX as u64).read_to_end(&mut start).ok()?;
+    Some(HeaderCopies::read(&start).good()?.fields.clone())
+}
+
+/// Where the logs attach the database after it was last consistent.
+fn attaches(files: &BTreeMap<Generation, LogFile>, header: &DatabaseHeader) -> Vec<Lgpos> {
+    let consistent = header.last_consistent;
+    let mut found = Vec::new();
+    for (_, file) in files.range(consistent.generation..) {
+        let image = LogImage::read(&file.path).expect("a log in order");
+        let mut cursor = RecordCursor::new();
+        while let Some(raw) = cursor.next_record(&image).expect("the log is in order") {
+            let attached = match raw.decode().expect("a record in order") {
+                Record::AttachDb(attach) => attach.db_signature == header.signature,
+                Record::CreateDb(create) => create.signature == header.signature,
+                _ => false,
+            };
+            if attached && raw.lgpos > consistent {
+                found.push(raw.lgpos);
+            }
+        }
+    }
+    found
+}
+
+impl Scene {
+    /// A scene of the logs in `logs`, with databases given by path and by their name in the ledger.
+    pub fn new(
+        name: String,
+        kind: &'static str,
+        logs: PathBuf,
+        databases: Vec<(PathBuf, String)>,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
+        let stream = StreamFiles::find(&logs, None).expect("a set has a stream");
+        let mut files = BTreeMap::new();
+        for file in stream.in_order() {
+            let log = LogFile::read(&file.path);
+            files.insert(log.generation, log);
+        }
+        let current = stream.current.first();
+        let current = current.map(|file| LogFile::read(&file.path).generation);
+        let databases = databases.into_iter();
+        let databases = databases.map(|(path, name)| Given::read(path, &name, &files));
+        Scene {
+            name,
+            kind,
+            databases: databases.collect(),
+            logs,
+            ledger: Arc::clone(ledger),
+            naming: stream.naming,
+            current,
+            files: Arc::new(files),
+            keep: None,
+        }
+    }
+
+    /// The newest generation.
+    pub fn newest(&self) -> Generation {
+        *self.files.keys().next_back().expect("a stream has logs")
+    }
+
+    /// The oldest generation.
+    pub fn oldest(&self) -> Generation {
+        *self.files.keys().next().expect("a stream has logs")
+    }
+
+    /// The first generation that any of its databases needs.
+    pub fn first_needed(&self) -> Option<Generation> {
+        let firsts = self.databases.iter().filter_map(Given::first_needed);
+        firsts.min()
+    }
+
+    /// Bytes of its logs and databases.
+    pub fn bytes(&self) -> u64 {
+        let paths = self.files.values().map(|file| &file.path);
+        let paths = paths.chain(self.databases.iter().map(|given| &given.path));
+        let sizes = paths.map(|path| fs::metadata(path).expect("a fixture is there").len());
+        sizes.sum()
+    }
+}
+
+/// All scenes of the engine-made sets and of those in the repository, apart from the largest.
+pub fn scenes() -> Vec<Scene> {
+    use rayon::prelude::*;
+    let names = fixtures::engine_set_names();
+    let sets: Vec<(String, PathBuf)> = match names.is_empty() {
+        true => ["clean-p4k", "crash-p8k", "names8-log-p32k"]
+            .map(|name| (name.to_owned(), fixtures::testdata_set(name)))
+            .into(),
+        false => {
+            let names = names.into_iter();
+            let sets = names.filter_map(|name| Some((name.clone(), fixtures::engine_set(&name)?)));
+            sets.collect()
+        }
+    };
+    let of_sets: Vec<Vec<Scene>> = sets
+        .par_iter()
+        .map(|(name, set)| scenes_of(name, set))
+        .collect();
+    of_sets.into_iter().flatten().collect()
+}
+
+/// The scenes of one set.
+pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
+    let state = set.join("state");
+    let ledger = Arc::new(Ledger::read(set, &state));
+    let scene = |what: &str, kind, logs: &Path, databases: Vec<(PathBuf, String)>| {
+        let name = format!("{name}/{what}");
+        Scene::new(name, kind, logs.to_owned(), databases, &ledger)
+    };
+    let named = |folder: &Path, ending: &str| -> Vec<(PathBuf, String)> {
+        let mut paths: Vec<PathBuf> = files_in(folder)
+            .into_iter()
+            .filter(|path| path.to_string_lossy().ends_with(ending))
+            .collect();
+        paths.sort();
+        let named = paths.into_iter().map(|path| {
+            let name = path.file_name().expect("a file has a name");
+            let name = name.to_string_lossy().replace(".old1", "");
+            (path, name)
+        });
+        named.collect()
+    };
+    let mut scenes = Vec::new();
+    let state_databases = named(&state, ".edb");
+    let dirty = state_databases
+        .iter()
+        .all(|(path, _)| header_of(path).is_some_and(|header| header.state.needs_recovery()));
+    let kind = match (state_databases.len(), dirty) {
+        (1, true) => "dirty",
+        (1, false) => "clean",
+        _ => "several databases",
+    };
+    scenes.push(scene("state", kind, &state, state_databases));
+    let copies = named(&state, ".old1");
+    if !copies.is_empty() {
+        let clean = copies
+            .iter()
+            .any(|(path, _)| header_of(path).is_some_and(|header| !header.state.needs_recovery()));
+        let kind = match clean {
+            true => "older clean copy",
+            false => "older dirty copy",
+        };
+        scenes.push(scene("old1", kind, &state, copies));
+    }
+    let first_crash = named(&set.join("state1"), ".edb");
+    if !first_crash.is_empty() {
+        scenes.push(scene("state1", "older dirty copy", &state, first_crash));
+    }
+    let of_both = named(&set.join("dirtyold"), ".edb");
+    if !of_both.is_empty() {
+        let logs = merged(name, "dirtyold", &[&state, &set.join("dirtyold")]);
+        scenes.push(scene("dirtyold", "recovered", &logs, of_both));
+    }
+    let recovered = named(&set.join("recovered"), ".edb");
+    if !recovered.is_empty() && name != "lossy-p8k" {
+        let logs = merged(name, "recovered", &[&state, &set.join("recovered")]);
+        scenes.push(scene("recovered", "recovered", &logs, recovered.clone()));
+        // The database is newer than the logs then.
+        scenes.push(scene("newer", "newer than the logs", &state, recovered));
+    }
+    let backup = state.join("bk");
+    if backup.is_dir() {
+        let databases = named(&backup, ".edb");
+        let logs = merged(name, "bk", &[&backup, &state]);
+        scenes.push(scene("bk", "streaming backup", &logs, databases));
+    }
+    scenes
+}
+
+/// The logs and the checkpoint of several folders in one; of two files of one name, that of the later folder.
+fn merged(set: &str, what: &str, folders: &[&Path]) -> PathBuf {
+    let root = build_folder().join("fixtures/scenes");
+    fs::create_dir_all(&root).expect("the build folder is writable");
+    let merged = root.join(format!("{set}-{what}"));
+    if merged.is_dir() {
+        return merged;
+    }
+    let partial = tempfile::tempdir_in(&root).expect("the build folder is writable");
+    for path in folders.iter().flat_map(|folder| files_in(folder)) {
+        let name = path.file_name().expect("a file has a name");
+        let role = name.to_str().and_then(ese_log::LogFileName::parse);
+        if role.is_some_and(|name| name.role != FileRole::Reserve) {
+            fs::copy(&path, partial.path().join(name)).expect("the build folder is writable");
+        }
+    }
+    // Another process may have been faster.
+    let _ = fs::rename(partial.path(), &merged);
+    merged
+}
+
+/// The files directly in a folder.
+pub(super) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.expect("a directory entry").path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}

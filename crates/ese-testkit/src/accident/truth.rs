@@ -1,0 +1,259 @@
+//! What is left of a stream after accidents, told from its bytes alone, and what follows from that.
+//!
+//! The stream is compared with what it was. Nothing here knows which accident happened, or asks the chain: so several
+//! accidents together are judged as one alone. What cannot be told without the engine is left open.
+//!
+//! ```text
+//! generation   4 5 6 7 8 9        needs 5-8
+//! of the log   = = / = = =        = as it was   / other from some byte on   x not there, or another
+//!                  ^ recovery cannot come further
+//! ```
+
+use super::scene::{Given, Scene, files_in};
+use crate::ledger::Commit;
+use ese_format::Generation;
+use ese_format::log::{HEADER_SIZE, LogHeader};
+use ese_log::{FileRole, LogFileName};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Bytes that have one checksum in the newer layout, and that a log is compared by.
+const BLOCK: usize = 4096;
+/// Where a header has its checksum and its version.
+const VERSION: [std::ops::Range<usize>; 3] = [0..4, 32..44, 648..652];
+/// The most bytes that one checksum covers in the older layout.
+const WRITE_MOST: usize = 1 << 16;
+
+/// A log of a stream in order.
+#[derive(Debug, Clone)]
+pub struct LogFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its generation.
+    pub generation: Generation,
+    /// The block behind the last one that holds records.
+    pub used: usize,
+    /// Whether its blocks have checksums that put single bits right.
+    pub corrects_bits: bool,
+}
+
+impl LogFile {
+    /// Reads the log at `path`.
+    pub fn read(path: &Path) -> Self {
+        let bytes = fs::read(path).expect("a fixture can be read");
+        let image = ese_log::LogImage::from_bytes(path, bytes).expect("a log in order");
+        LogFile {
+            path: path.to_owned(),
+            generation: image.header.generation,
+            used: image.body.end.div_ceil(BLOCK),
+            corrects_bits: image.layout == ese_format::log::Layout::Segments,
+        }
+    }
+}
+
+/// What is left of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// All that it holds.
+    Whole,
+    /// What stands before the first byte; from there on it is other than it was. Up to the second byte, an engine may
+    /// still read it: from the copy of the last block, or where one checksum covers more or less than a block.
+    Until(usize, usize),
+    /// Its header says another version; what an engine makes of that is for it to say.
+    OtherVersion,
+    /// Nothing: the file that the engine would take for it has not its header or its size.
+    Nothing,
+    /// There is no file that the engine would take for it.
+    Gone,
+}
+
+/// What is left of a stream.
+#[derive(Debug)]
+pub struct Truth {
+    /// What is left of each log that there was.
+    pub logs: BTreeMap<Generation, Left>,
+    /// Whether a file stands where an engine would look for the log after the last one, and is not that.
+    pub in_the_way: bool,
+}
+
+/// What a recovery must come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It succeeds, and nothing that was committed is missing.
+    Ready,
+    /// It fails: required logs are not there.
+    Refused,
+    /// It succeeds only if the loss of committed work is accepted, or fails.
+    NotWhole,
+    /// Only that all programs agree, and that success is true.
+    Open,
+}
+
+impl Truth {
+    /// Compares what is in `folder`, under the base name `base`, with the stream of `scene`.
+    pub fn of(scene: &Scene, folder: &Path, base: &str) -> Self {
+        let files = Candidates::find(folder, base);
+        let logs = scene.files.iter().map(|(generation, log)| {
+            let found = files.logs.get(generation);
+            let left = found.map_or(Left::Gone, |path| left(log, path));
+            (*generation, left)
+        });
+        let logs: BTreeMap<Generation, Left> = logs.collect();
+        let beyond = Generation(scene.newest().0 + 1)..;
+        Truth {
+            in_the_way: files.current_is_odd || files.logs.range(beyond).next().is_some(),
+            logs,
+        }
+    }
+
+    fn whole(&self, generation: Generation) -> bool {
+        self.logs.get(&generation) == Some(&Left::Whole)
+    }
+
+    /// The newest log of which anything is left.
+    pub fn newest(&self) -> Option<Generation> {
+        let mut left = self.logs.iter().rev();
+        let newest = left.find(|(_, left)| !matches!(left, Left::Nothing | Left::Gone));
+        newest.map(|(generation, _)| *generation)
+    }
+
+    /// How many transactions have to be in the database after a recovery that says that nothing is missing: at least and
+    /// at most.
+    pub fn committed(&self, scene: &Scene, given: &Given) -> (usize, usize) {
+        let newest = self.newest().unwrap_or_default();
+        let told = given.header.max_committed.max(given.header.max_required);
+        // A clean database holds what was committed before.
+        let own = given.header.last_consistent;
+        let (least, most) = match self.logs.get(&newest) {
+            Some(Left::Until(least, most)) if newest >= told => (*least, *most),
+            _ => (usize::MAX, usize::MAX),
+        };
+        let last = newest.max(told);
+        let count = |until: usize| {
+            scene.ledger.committed(|commit: &Commit| {
+                let generation = commit.begin.generation;
+                commit.begin < own
+                    || generation < last
+                    || generation == last && commit.last_byte < until
+            })
+        };
+        (count(least), count(most))
+    }
+
+    /// What a recovery of this database must come to.
+    pub fn expected(&self, scene: &Scene, given: &Given) -> Expected {
+        let header = &given.header;
+        let last = scene.newest().max(header.max_committed);
+        let Some(first) = given.first_needed() else {
+            // Clean, and no log goes on with it; but that can be told only of a log that can be read.
+            let later = self.logs.range(header.last_consistent.generation..);
+            let mut damaged = later.filter(|(_, left)| !matches!(left, Left::Whole | Left::Gone));
+            return match damaged.next().is_some() || self.in_the_way {
+                true => Expected::Open,
+                false => Expected::Ready,
+            };
+        };
+        let mut needed = (first.0..=last.0).map(Generation);
+        let Some(broken) = needed.find(|generation| !self.whole(*generation)) else {
+            return match self.in_the_way {
+                true => Expected::Open,
+                false => Expected::Ready,
+            };
+        };
+        if self.logs.get(&broken) == Some(&Left::OtherVersion) {
+            return Expected::Open;
+        }
+        let in_the_middle = self.newest().is_some_and(|newest| broken < newest);
+        let left = self.logs.get(&broken);
+        let gone = left.is_none_or(|left| matches!(left, Left::Nothing | Left::Gone));
+        if !header.state.needs_recovery() {
+            return match in_the_middle {
+                true => Expected::NotWhole,
+                false => Expected::Open,
+            };
+        }
+        match (broken <= header.max_required, gone) {
+            (true, true) => Expected::Refused,
+            (true, false) if in_the_middle => Expected::Refused,
+            (false, true) if in_the_middle || broken <= header.max_committed => Expected::NotWhole,
+            (false, false) if in_the_middle => Expected::NotWhole,
+            _ => Expected::Open,
+        }
+    }
+}
+
+/// The file that the engine opens for each generation: that with its number, or else the current log.
+#[derive(Default)]
+struct Candidates {
+    logs: BTreeMap<Generation, PathBuf>,
+    /// Whether there is a current log that cannot be read, or that is there under its number, too.
+    current_is_odd: bool,
+}
+
+impl Candidates {
+    fn find(folder: &Path, base: &str) -> Self {
+        let mut found = Candidates::default();
+        let mut current = None;
+        for path in files_in(folder) {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(name) = name.and_then(LogFileName::parse) else {
+                continue;
+            };
+            if !name.base.eq_ignore_ascii_case(base) {
+                continue;
+            }
+            match name.role {
+                FileRole::Generation { generation, .. } => {
+                    found.logs.insert(generation, path);
+                }
+                FileRole::Current => current = Some(path),
+                _ => {}
+            }
+        }
+        let Some(path) = current else { return found };
+        let header = fs::read(&path).ok();
+        let header = header.and_then(|bytes| LogHeader::read(&bytes).ok());
+        let generation = header.and_then(|header| Some(header.trusted()?.generation));
+        match generation {
+            Some(generation) if !found.logs.contains_key(&generation) => {
+                found.logs.insert(generation, path);
+            }
+            _ => found.current_is_odd = true,
+        }
+        found
+    }
+}
+
+fn left(log: &LogFile, path: &Path) -> Left {
+    let was = fs::read(&log.path).expect("a fixture can be read");
+    let is = fs::read(path).unwrap_or_default();
+    if was.len() != is.len() {
+        return Left::Nothing;
+    }
+    let is_version = |at: &usize| VERSION.iter().any(|place| place.contains(at));
+    let other: Vec<usize> = (0..HEADER_SIZE).filter(|at| was[*at] != is[*at]).collect();
+    match other.iter().all(is_version) {
+        _ if other.is_empty() => {}
+        true => return Left::OtherVersion,
+        false => return Left::Nothing,
+    }
+    let blocks = was.chunks(BLOCK).zip(is.chunks(BLOCK)).enumerate();
+    let differs = |(was, is): (&[u8], &[u8])| {
+        let bits = was.iter().zip(is).map(|(was, is)| (was ^ is).count_ones());
+        bits.sum::<u32>() > u32::from(log.corrects_bits)
+    };
+    let mut other = blocks.skip(1).filter(|(_, blocks)| differs(*blocks));
+    let Some((block, _)) = other.next().filter(|(block, _)| *block < log.used) else {
+        return Left::Whole;
+    };
+    let is_last = block + 1 == log.used;
+    match log.corrects_bits {
+        true if is_last => Left::Until(block * BLOCK, usize::MAX),
+        true => Left::Until(block * BLOCK, block * BLOCK),
+        false => Left::Until(
+            (block * BLOCK).saturating_sub(WRITE_MOST),
+            (block + 1) * BLOCK,
+        ),
+    }
+}
