@@ -60,7 +60,7 @@ pub struct Glance {
     pub length: u64,
     /// When it was last modified, if that is known.
     pub modified: Option<SystemTime>,
-    /// Its first 64 KiB, which hold the headers of every kind of file.
+    /// Its first [`DETECT_BYTES`], which hold the headers of every kind of file.
     pub start: Vec<u8>,
 }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::sync::Arc;
 
+/// Bytes at the start of a source that are hashed for its identity.
+const HASHED: usize = 64 << 10;
+
 /// The identity of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceIdentity {
@@ -100,7 +103,7 @@ impl Known {
             modified: stamp.modified,
             tag: stamp.tag,
             kind: kind.to_string(),
-            start_blake3: ChunkHash(*blake3::hash(start).as_bytes()),
+            start_blake3: ChunkHash(*blake3::hash(&start[..start.len().min(HASHED)]).as_bytes()),
             database: headers.as_ref().map(database_identity),
         };
         Known {

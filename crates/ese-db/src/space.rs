@@ -112,6 +112,58 @@ fn pages(extents: &[Extent]) -> u64 {
     extents.iter().map(|extent| u64::from(extent.pages)).sum()
 }
 
+/// Pages that a database owns and its file does not have: the file was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CutOff {
+    /// The last whole page of the file.
+    pub last_page: Pgno,
+    /// The last page that the database is known to own.
+    pub owned_to: Pgno,
+    /// Whether it may own more: the list of what it owns could not be read to its end.
+    pub at_least: bool,
+}
+
+impl CutOff {
+    /// Compares what the database owns with what the file holds. `None` where nothing is missing, and where nothing tells:
+    /// page 1 is gone or damaged.
+    ///
+    /// A dirty database that was shrunk may still have the old owner pages on disk: its logs tell, not its pages.
+    pub fn of(db: &Database) -> Option<Self> {
+        let header = db.headers().and_then(|headers| headers.good());
+        let shrinking = header
+            .is_some_and(|copy| copy.fields.state.needs_recovery() && copy.fields.shrink_count > 0);
+        let (root, objid) = DATABASE_ROOT;
+        let space = TreeSpace::read(db, root, objid).ok()?;
+        // Pages of the list itself that lie beyond the end are owned, too.
+        let owned = space.owned.iter().map(|extent| extent.last);
+        let owned_to = owned.chain(space.losses.pages.keys().copied()).max()?;
+        let last_page = db.last_page();
+        (owned_to > last_page && !shrinking).then_some(CutOff {
+            last_page,
+            owned_to,
+            at_least: !space.losses.is_empty(),
+        })
+    }
+
+    /// How many pages are missing, at least.
+    pub fn missing(&self) -> u32 {
+        self.owned_to.0 - self.last_page.0
+    }
+}
+
+impl std::fmt::Display for CutOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (owned, last) = (self.owned_to, self.last_page);
+        let least = if self.at_least { "at least " } else { "" };
+        write!(
+            f,
+            "the file is cut off: the database owns pages up to {least}{owned} ({owned:#x}), the file ends with page \
+             {last} ({last:#x}): {least}{} pages are missing",
+            self.missing()
+        )
+    }
+}
+
 /// What kind of tree owns a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use crate::blobs::Blobs;
 use crate::cell::{Cell, Kept, Problem, hex};
 use crate::fetch::{Fetched, Fetcher};
 use crate::layout::{self, Origin, OutColumn};
-use crate::manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
+use crate::manifest::{ColumnEntry, Manifest, Provenance, TableEntry};
 use crate::names::FileNames;
 use crate::sink::Sink;
 use crate::view::Views;
@@ -15,6 +15,7 @@ use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
 use ese_db::rows::{Fields, Rows};
+use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader, Value};
 use ese_format::{Pgno, Progress};
 use rayon::ThreadPool;
@@ -60,12 +61,13 @@ pub struct Options {
     pub decoded: bool,
 }
 
-/// Exports tables of `db`, whose identity is `source`; writes the manifest and returns it.
+/// Exports tables of `db`; writes the manifest and returns it. `provenance` is asked at the end where the database comes from:
+/// to answer, it may have to read files as a whole.
 ///
 /// `progress` advances by the bytes of every leaf page read.
 pub fn export(
     db: &Database,
-    source: SourceEntry,
+    provenance: impl FnOnce() -> Result<Provenance, ExportError>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Manifest, ExportError> {
@@ -108,7 +110,8 @@ pub fn export(
     {
         problems.finish()?;
     }
-    let manifest = summarise(source, options, &catalog, entries, &blobs);
+    let mut manifest = summarise(provenance()?, options, &catalog, entries, &blobs);
+    manifest.cut_off = CutOff::of(db);
     write_manifest(&options.to, &manifest)?;
     Ok(manifest)
 }
@@ -518,7 +521,7 @@ fn column_entry(column: &OutColumn<'_>) -> ColumnEntry {
 }
 
 fn summarise(
-    source: SourceEntry,
+    provenance: Provenance,
     options: &Options,
     catalog: &Catalog,
     tables: Vec<TableEntry>,
@@ -530,7 +533,7 @@ fn summarise(
     }
     let (blob_files, blob_bytes) = blobs.totals();
     Manifest {
-        source,
+        provenance,
         format: options.format,
         with_deleted: options.deleted,
         decoded: options.decoded,
@@ -539,6 +542,7 @@ fn summarise(
         rows_lost: all.rows,
         values_lost: all.values,
         pages_lost: all.pages.keys().copied().collect(),
+        cut_off: None,
         tables,
         blob_files,
         blob_bytes,

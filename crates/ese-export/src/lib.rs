@@ -20,5 +20,7 @@ mod writer;
 
 pub use error::ExportError;
 pub use export::{INLINE_LIMIT, Options, export};
-pub use manifest::{ColumnEntry, Manifest, SourceEntry, TableEntry};
+pub use manifest::{
+    ColumnEntry, FileEntry, Manifest, Provenance, RecoveryEntry, RunEntry, SourceEntry, TableEntry,
+};
 pub use writer::Format;

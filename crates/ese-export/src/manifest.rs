@@ -2,16 +2,19 @@
 
 use crate::Format;
 use ese_db::Losses;
-use ese_format::Pgno;
+use ese_db::space::CutOff;
 use ese_format::database::DatabaseHeader;
+use ese_format::{Lgpos, LogTime, Pgno};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// The account of an export.
 #[derive(Debug, Serialize)]
 pub struct Manifest {
-    /// The database.
-    pub source: SourceEntry,
+    /// Where the rows come from.
+    #[serde(flatten)]
+    pub provenance: Provenance,
     /// Format of the table files.
     pub format: Format,
     /// Whether rows that are deleted but still in their pages were exported too.
@@ -36,22 +39,77 @@ pub struct Manifest {
     pub rows_lost: u64,
     /// Values that could not be read; each is in `problems.jsonl`.
     pub values_lost: u64,
-    /// Pages that could not be read.
+    /// Pages that could not be read. What they hold is in none of these counts.
     pub pages_lost: Vec<Pgno>,
+    /// Pages that the database owns and that its file does not have.
+    pub cut_off: Option<CutOff>,
 }
 
-/// The identity of a database.
+/// Where an export comes from: the chain of custody.
 #[derive(Debug, Clone, Serialize)]
-pub struct SourceEntry {
+pub struct Provenance {
+    /// The database.
+    pub source: SourceEntry,
+    /// What brought it forward, where it was not exported as its file is.
+    pub recovery: Option<RecoveryEntry>,
+    /// What exported it, and when.
+    pub run: Option<RunEntry>,
+}
+
+/// A program that was run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunEntry {
+    /// Its name.
+    pub program: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Its command line, word for word.
+    pub command: Vec<String>,
+    /// When it was started.
+    pub started: Timestamp,
+}
+
+/// How a database was brought forward before it was read; nothing was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecoveryEntry {
+    /// The logs that were replayed, in their order.
+    pub logs: Vec<FileEntry>,
+    /// The overlay that an earlier recovery left, and that was read instead of logs.
+    pub overlay: Option<FileEntry>,
+    /// Where in the logs the rows stand.
+    pub as_of: Option<Lgpos>,
+    /// When the log was there.
+    pub as_of_time: Option<LogTime>,
+    /// The last page of the recovered database.
+    pub last_page: Pgno,
+    /// The fields of the header that recovery gives it.
+    pub header: Option<DatabaseHeader>,
+}
+
+/// The identity of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileEntry {
     /// Where it was.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
+    /// SHA-256 of it, unless that was not wanted.
+    pub sha256: Option<String>,
+    /// When it was last modified, as far as the file system knows.
+    pub modified: Option<Timestamp>,
+}
+
+/// The identity of a database: of its file, as it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceEntry {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileEntry,
     /// The bytes of its pages.
     pub page_size: u32,
     /// Its last page.
     pub last_page: Pgno,
-    /// Whether its state is dirty: the rows are those in the file, logs may hold more.
+    /// Whether its state is dirty: without its logs (see [`Provenance::recovery`]) the rows are those that its pages held.
     pub dirty: bool,
     /// The fields of its header (the good copy), unless both copies are damaged.
     pub header: Option<DatabaseHeader>,
@@ -96,6 +154,29 @@ pub struct ColumnEntry {
     pub list: bool,
 }
 
+impl FileEntry {
+    /// A file of which nothing but its path and length is known.
+    pub fn new(path: PathBuf, bytes: u64) -> Self {
+        FileEntry {
+            path,
+            bytes,
+            sha256: None,
+            modified: None,
+        }
+    }
+}
+
+impl From<SourceEntry> for Provenance {
+    /// A database that was exported as its file is, by whom is not said.
+    fn from(source: SourceEntry) -> Self {
+        Provenance {
+            source,
+            recovery: None,
+            run: None,
+        }
+    }
+}
+
 impl Manifest {
     /// The schema of `manifest.json`.
     pub const SCHEMA: &str = "edbkit.export/1";
@@ -106,5 +187,6 @@ impl Manifest {
             && self.values_lost == 0
             && self.pages_lost.is_empty()
             && self.catalog_losses.is_empty()
+            && self.cut_off.is_none()
     }
 }

@@ -1,7 +1,7 @@
 //! The files of an export hold the rows that the engine reads, in every format, and the manifest tells the truth.
 
 use ese_db::{Column, ColumnType, Database};
-use ese_export::{Format, Manifest, Options, SourceEntry, export};
+use ese_export::{FileEntry, Format, Manifest, Options, SourceEntry, export};
 use ese_testkit::fixtures;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -26,14 +26,13 @@ fn options(to: &Path, format: Format) -> Options {
 fn run(database: &Path, options: &Options) -> Manifest {
     let db = Database::open(database).unwrap();
     let source = SourceEntry {
-        path: database.to_owned(),
-        bytes: fs::metadata(database).unwrap().len(),
+        file: FileEntry::new(database.to_owned(), fs::metadata(database).unwrap().len()),
         page_size: db.page_size().bytes(),
         last_page: db.last_page(),
         dirty: false,
         header: None,
     };
-    export(&db, source, options, &()).unwrap()
+    export(&db, || Ok(source.into()), options, &()).unwrap()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, DbError, MemorySource, PageSource, Table, TableReader};
-use ese_export::{Format, INLINE_LIMIT, Options, SourceEntry, export};
+use ese_export::{FileEntry, Format, INLINE_LIMIT, Options, SourceEntry, export};
 use ese_format::page::{Key, PageSize};
 use ese_format::{ObjId, Pgno};
 use ese_testkit::fixtures;
@@ -176,14 +176,13 @@ fn a_value_larger_than_memory_may_be_and_one_that_only_claims_to_be() {
         decoded: false,
     };
     let source = SourceEntry {
-        path: PathBuf::new(),
-        bytes: 0,
+        file: FileEntry::new(PathBuf::new(), 0),
         page_size: 8192,
         last_page: db.last_page(),
         dirty: false,
         header: None,
     };
-    let manifest = export(&db, source, &options, &()).unwrap();
+    let manifest = export(&db, || Ok(source.into()), &options, &()).unwrap();
 
     let mut expected = Sha256::new();
     (0..PIECES).for_each(|number| expected.update(piece(number)));

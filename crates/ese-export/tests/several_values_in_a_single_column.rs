@@ -5,7 +5,7 @@ use ese_db::catalog::ColumnFlags;
 use ese_db::record::Field;
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, MemorySource, OverlaySource, TableReader, Value};
-use ese_export::{Format, Manifest, Options, SourceEntry, export};
+use ese_export::{FileEntry, Format, Manifest, Options, SourceEntry, export};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -58,14 +58,13 @@ fn run(db: &Database, to: &Path, format: Format) -> Manifest {
         decoded: false,
     };
     let source = SourceEntry {
-        path: PathBuf::new(),
-        bytes: 0,
+        file: FileEntry::new(PathBuf::new(), 0),
         page_size: db.page_size().bytes(),
         last_page: db.last_page(),
         dirty: false,
         header: None,
     };
-    export(db, source, &options, &()).unwrap()
+    export(db, || Ok(source.into()), &options, &()).unwrap()
 }
 
 /// The bytes of every one of several values, in hexadecimal, by row and column.

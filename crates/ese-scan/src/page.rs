@@ -73,11 +73,16 @@ impl<'a> PageChecker<'a> {
     fn check_page(&self, page: &[u8], offset: u64, found: &mut Found) {
         found.counts.pages_seen += 1;
         let position = self.position(offset);
+        let blank = is_blank(page);
+        found.counts.uninitialized_pages += u64::from(blank);
+        let is_header = match position {
+            Position::Header => true,
+            Position::ShadowHeader => self.shadowed,
+            Position::Page(_) => false,
+        };
         let problem = match position {
-            _ if is_blank(page) => {
-                found.counts.uninitialized_pages += 1;
-                self.lost_flush(position, Dbtime::NIL, FlushType::Unknown)
-            }
+            _ if blank && is_header => Some(FindingKind::BlankHeader),
+            _ if blank => self.lost_flush(position, Dbtime::NIL, FlushType::Unknown),
             Position::ShadowHeader if !self.shadowed => None,
             Position::Header | Position::ShadowHeader => header_problem(page),
             Position::Page(pgno) if self.trailer == Some(Pgno(pgno)) && is_trailer(page) => {
@@ -86,13 +91,14 @@ impl<'a> PageChecker<'a> {
             Position::Page(pgno) => self.data_page_problem(page, Pgno(pgno), &mut found.counts),
         };
         let Some(kind) = problem else { return };
+        let counts = &mut found.counts;
         let counter = match kind {
-            FindingKind::BadChecksum { .. } | FindingKind::Partial { .. } => {
-                &mut found.counts.bad_checksums
-            }
-            FindingKind::Correctable { .. } => &mut found.counts.correctable_checksums,
-            FindingKind::WrongPageNumber { .. } => &mut found.counts.wrong_page_numbers,
-            FindingKind::LostFlush { .. } => &mut found.counts.lost_flushes,
+            FindingKind::BadChecksum { .. }
+            | FindingKind::BlankHeader
+            | FindingKind::Partial { .. } => &mut counts.bad_checksums,
+            FindingKind::Correctable { .. } => &mut counts.correctable_checksums,
+            FindingKind::WrongPageNumber { .. } => &mut counts.wrong_page_numbers,
+            FindingKind::LostFlush { .. } => &mut counts.lost_flushes,
         };
         *counter += 1;
         found.findings.push(Finding {

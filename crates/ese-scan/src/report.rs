@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Counts {
     /// Pages read, both header pages included.
     pub pages_seen: u64,
-    /// Pages whose checksum does not fit and cannot be corrected.
+    /// Pages whose checksum does not fit and cannot be corrected; copies of the header that are blank, too.
     pub bad_checksums: u64,
     /// Pages in which single flipped bits explain the difference.
     pub correctable_checksums: u64,
@@ -147,6 +147,8 @@ pub enum FindingKind {
         /// Flush type of the page; `unknown` when the page is blank.
         actual: Flush,
     },
+    /// A copy of the header that holds nothing but zeros.
+    BlankHeader,
     /// The file ends inside this page.
     Partial {
         /// Bytes of the page that are there.
@@ -158,7 +160,9 @@ impl Finding {
     /// The engine's error for it, where the engine looks.
     pub fn jet(&self) -> Option<JetError> {
         match self.kind {
-            FindingKind::BadChecksum { .. } => Some(JetError::READ_VERIFY_FAILURE),
+            FindingKind::BadChecksum { .. } | FindingKind::BlankHeader => {
+                Some(JetError::READ_VERIFY_FAILURE)
+            }
             FindingKind::WrongPageNumber { .. } => Some(JetError::READ_PGNO_VERIFY_FAILURE),
             FindingKind::LostFlush { .. } => Some(JetError::READ_LOST_FLUSH_VERIFY_FAILURE),
             FindingKind::Correctable { .. } | FindingKind::Partial { .. } => None,
@@ -205,6 +209,7 @@ impl fmt::Display for Finding {
                 f,
                 "lost flush: the flush map expects {expected}, the page was written as {actual}"
             ),
+            FindingKind::BlankHeader => f.write_str("it holds nothing but zeros"),
             FindingKind::Partial { available } => {
                 write!(f, "the file ends after {available} bytes of the page")
             }

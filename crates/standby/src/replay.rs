@@ -415,7 +415,7 @@ pub fn replay_to(
 
 /// All logs up to `last` have to be there, whatever the database requires.
 fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
-    if let Some(Refusal { reasons, jet, .. }) = plan.obstacle(true) {
+    if let Some(Refusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
         return Err(ReplayFailure::Blocked { reasons, jet });
     }
     if plan.last() >= Some(last) {

@@ -103,7 +103,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         &bar,
     );
     let plan = plan.map_err(|error| failure(&error))?;
-    if let Some(refusal) = plan.obstacle(arguments.lossy || arguments.until_undo) {
+    let refusal = match arguments.until_undo {
+        true => plan.obstacle_to_redo(arguments.lossy),
+        false => plan.obstacle(arguments.lossy),
+    };
+    if let Some(refusal) = refusal {
         return Err(failure(&RecoveryError::Refused(Box::new(refusal))));
     }
     let targets = targets(arguments, &subjects.databases, subjects.found, &plan)?;

@@ -1,11 +1,13 @@
 //! Opening a database for the commands that look inside, and what they all say about losses.
 
 use console::{Exit, Failure, Output};
+use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
-use ese_log::{LogError, StreamFiles};
+use ese_format::{DatabaseHeader, Pgno};
+use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
-use ese_replay::view::{View, ViewError};
+use ese_replay::view::{Recovery, View, ViewError};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -21,29 +23,63 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Opens the database; with the exit code that follows from the state in which its file was found.
-    pub(crate) fn open(&self, output: &Output) -> Result<(Database, Exit), Failure> {
-        let database = self.lens.open(&self.path, output)?;
-        let half_written = half_written(&self.path).filter(|_| self.lens.is_plain());
-        if let Some(problem) = half_written {
-            output.remark(&problem);
-            return Ok((database, Exit::Finding));
+    /// Opens the database, and says what is wrong with its file.
+    pub(crate) fn open(&self, output: &Output) -> Result<Opened, Failure> {
+        let mut opened = self.lens.open(&self.path, output)?;
+        opened.cut_off = CutOff::of(&opened.database);
+        let mut problems = Vec::new();
+        if self.lens.is_plain() {
+            let headers = opened.database.headers();
+            let headerless = headers.is_some_and(|headers| headers.good().is_none());
+            problems.extend(half_written(&self.path));
+            problems.extend(headerless.then(|| HEADERLESS.to_owned()));
         }
-        let headers = database.headers().filter(|_| self.lens.is_plain());
-        if headers.is_some_and(|headers| headers.good().is_none()) {
-            output.remark(&HEADERLESS);
-            return Ok((database, Exit::Finding));
+        problems.extend(opened.cut_off.map(|cut_off| cut_off.to_string()));
+        for problem in &problems {
+            output.remark(problem);
+            opened.found = Exit::Finding;
         }
-        Ok((database, Exit::Clean))
+        Ok(opened)
     }
+}
+
+/// A database that was opened for reading.
+pub(crate) struct Opened {
+    /// The database, as it is read.
+    pub(crate) database: Database,
+    /// The exit code that follows from the state in which its file was found.
+    pub(crate) found: Exit,
+    /// What the file does not hold.
+    pub(crate) cut_off: Option<CutOff>,
+    /// How it is read, where that is not as its file is.
+    pub(crate) through: Option<Through>,
+}
+
+/// What makes a database readable as recovery leaves it.
+pub(crate) struct Through {
+    /// The header of the file, as it is.
+    pub(crate) file_header: DatabaseHeader,
+    /// The last page of the file.
+    pub(crate) file_last_page: Pgno,
+    /// What brought it forward.
+    pub(crate) by: RecoveredBy,
+}
+
+/// What brought a database forward.
+pub(crate) enum RecoveredBy {
+    /// These logs, in memory.
+    Logs(Box<Recovery>),
+    /// An overlay that a recovery left.
+    Overlay(PathBuf),
 }
 
 /// What a database is looked at through.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Lens {
-    /// Read the database as it will be after recovery with the logs in this folder; nothing is written
-    #[arg(long, value_name = "FOLDER", conflicts_with = "overlay")]
-    with_logs: Option<PathBuf>,
+    /// Read the database as it will be after recovery with the logs of this folder, or with this log; nothing is written. May
+    /// be given several times
+    #[arg(long, value_name = "PLACE", conflicts_with = "overlay")]
+    with_logs: Vec<PathBuf>,
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME", requires = "with_logs")]
     base: Option<String>,
@@ -61,12 +97,11 @@ const MEMORY: usize = 128 << 20;
 impl Lens {
     /// Whether the file is read as it is.
     pub(crate) fn is_plain(&self) -> bool {
-        self.with_logs.is_none() && self.overlay.is_none()
+        self.with_logs.is_empty() && self.overlay.is_none()
     }
 
     /// Opens the database at `path`.
-    pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<Database, Failure> {
-        let file = || DatabaseFile::open(path).map_err(|error| view_failure(&error.into()));
+    pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<Opened, Failure> {
         let journal = self.overlay.as_ref() == Some(&journal_path(path));
         if !self.is_plain()
             && !journal
@@ -74,19 +109,54 @@ impl Lens {
         {
             return Err(Failure::new(Exit::Refused, problem));
         }
-        let view = match (&self.overlay, &self.with_logs) {
-            (None, None) => return Database::open(path).map_err(|error| failure(path, &error)),
-            (Some(overlay), _) => View::through_overlay(&file()?, overlay),
-            (None, Some(logs)) => {
-                let stream = StreamFiles::find(logs, self.base.as_deref())
-                    .map_err(|error| view_failure(&RecoveryError::from(error).into()))?;
+        let opened = |database, through| Opened {
+            database,
+            found: Exit::Clean,
+            cut_off: None,
+            through,
+        };
+        if self.is_plain() {
+            let database = Database::open(path).map_err(|error| failure(path, &error))?;
+            return Ok(opened(database, None));
+        }
+        let file = DatabaseFile::open(path).map_err(|error| view_failure(&error.into()))?;
+        let (view, by) = match &self.overlay {
+            Some(overlay) => (
+                View::through_overlay(&file, overlay),
+                RecoveredBy::Overlay(overlay.clone()),
+            ),
+            None => {
+                let stream = self.stream(&file)?;
                 let bar = output.bar(0, "Recovering");
-                let view =
-                    View::after_recovery(&file()?, &stream, MEMORY, self.ignore_missing, &bar);
-                view.map(|(view, _)| view)
+                let recovered =
+                    View::after_recovery(&file, &stream, MEMORY, self.ignore_missing, &bar);
+                let (view, recovery) = recovered.map_err(|error| view_failure(&error))?;
+                (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }
         };
-        Ok(Database::new(view.map_err(|error| view_failure(&error))?))
+        let view = view.map_err(|error| view_failure(&error))?;
+        let through = Through {
+            file_header: file.header.clone(),
+            file_last_page: file.last,
+            by,
+        };
+        Ok(opened(Database::new(view), Some(through)))
+    }
+}
+
+impl Lens {
+    /// The logs of the database; none, so that what is missing is said, where no log is there.
+    fn stream(&self, file: &DatabaseFile) -> Result<StreamFiles, Failure> {
+        let choice = StreamChoice {
+            base: self.base.as_deref(),
+            signatures: vec![file.header.log_signature],
+        };
+        match StreamFiles::gather(&self.with_logs, &choice) {
+            Err(LogError::NoStream { folder, base }) => {
+                Ok(StreamFiles::none(&folder, base.as_deref()))
+            }
+            found => found.map_err(|error| view_failure(&RecoveryError::from(error).into())),
+        }
     }
 }
 
@@ -188,6 +258,9 @@ const HEADERLESS: &str = "neither copy of the header can be trusted: whether the
 /// Said by every command that shows the content of a dirty database.
 pub(crate) const DIRTY: &str = "the database is dirty: this is what its pages hold; logs may hold more or take it back (see `edbreplay`)";
 
+/// Said of every loss of pages.
+pub(crate) const UNCOUNTED: &str = "what lost pages hold is not counted";
+
 /// What was lost, one line per page.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
@@ -201,6 +274,9 @@ impl Display for Lost<'_> {
                 Some(jet) => writeln!(f, " [JET {jet}]")?,
                 None => writeln!(f)?,
             }
+        }
+        if !self.0.pages.is_empty() {
+            writeln!(f, "{UNCOUNTED}")?;
         }
         if self.0.rows > 0 {
             writeln!(f, "lost: {} records that do not decode", self.0.rows)?;

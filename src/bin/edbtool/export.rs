@@ -1,14 +1,17 @@
 //! `edbtool export`: rows as CSV, JSON Lines or Parquet.
 
-use crate::database::{DIRTY, Subject, failure, is_dirty};
+use crate::database::{DIRTY, Subject, UNCOUNTED, failure, is_dirty};
 use crate::schema::no_table;
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
-use ese_db::Database;
-use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, SourceEntry, export};
+use custody::Custody;
+use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, export};
+use jiff::Timestamp;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+
+mod custody;
 
 /// Export tables as CSV, JSON Lines or Parquet, with a manifest of what was written and what could not be read
 #[derive(Debug, clap::Args)]
@@ -39,6 +42,9 @@ pub(crate) struct Arguments {
     /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search)
     #[arg(long)]
     decoded: bool,
+    /// Compute no SHA-256 of the database and the logs for the manifest
+    #[arg(long)]
+    no_hash: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -65,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         let message = format!("{} is a file", arguments.to.display());
         return Err(Failure::new(Exit::Refused, message).advise("--to names a folder"));
     }
-    let (db, found) = arguments.database.open(output)?;
+    let started = Timestamp::now();
+    let opened = arguments.database.open(output)?;
+    let db = &opened.database;
     let options = Options {
         tables: arguments.tables.clone(),
         format: arguments.format.into(),
@@ -75,32 +83,26 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         deleted: arguments.deleted,
         decoded: arguments.decoded,
     };
-    let source = identity(path, &db)?;
-    let bar = output.bar(source.bytes, "Exporting");
-    let manifest = export(&db, source, &options, &bar).map_err(|error| explain(path, &error))?;
+    let custody = Custody {
+        path,
+        opened: &opened,
+        hash: !arguments.no_hash,
+        started,
+    };
+    let bytes = u64::from(db.last_page().0) * u64::from(db.page_size().bytes());
+    let bar = output.bar(bytes, "Exporting");
+    let provenance = || custody.provenance(output);
+    let manifest = export(db, provenance, &options, &bar).map_err(|error| explain(path, &error))?;
     drop(bar);
     output.answer(Manifest::SCHEMA, &manifest, &Answer(&manifest))?;
     output.flush()?;
-    let dirty = is_dirty(&db);
+    let dirty = is_dirty(db);
     if dirty {
         output.remark(&DIRTY);
     }
     Ok(match manifest.is_complete() && !dirty {
-        true => found,
+        true => opened.found,
         false => Exit::Finding,
-    })
-}
-
-fn identity(path: &Path, db: &Database) -> Result<SourceEntry, Failure> {
-    let metadata = std::fs::metadata(path).map_err(|error| Failure::io(path, &error))?;
-    let header = db.headers().and_then(|headers| headers.good());
-    Ok(SourceEntry {
-        path: path.to_owned(),
-        bytes: metadata.len(),
-        page_size: db.page_size().bytes(),
-        last_page: db.last_page(),
-        dirty: is_dirty(db),
-        header: header.map(|copy| copy.fields.clone()),
     })
 }
 
@@ -130,7 +132,14 @@ impl Display for Answer<'_> {
             }
             writeln!(f)?;
         }
-        writeln!(
+        if let Some(cut_off) = &self.0.cut_off {
+            let missing = cut_off.missing();
+            writeln!(
+                f,
+                "{missing} pages are beyond the end of the file; {UNCOUNTED}"
+            )?;
+        }
+        write!(
             f,
             "{} rows of {} tables; {} rows, {} values and {} pages could not be read",
             self.0.rows,
@@ -138,6 +147,10 @@ impl Display for Answer<'_> {
             self.0.rows_lost,
             self.0.values_lost,
             self.0.pages_lost.len()
-        )
+        )?;
+        match self.0.pages_lost.is_empty() {
+            true => writeln!(f),
+            false => writeln!(f, "; {UNCOUNTED}"),
+        }
     }
 }

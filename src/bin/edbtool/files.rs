@@ -3,35 +3,19 @@
 use console::{Exit, Failure};
 use ese_format::FileKind;
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
-/// The files that `paths` name, in order. A directory stands for the files in it (with `recursive`, also in the
-/// folders below), sorted by path; without it, a directory is an error.
-pub(crate) fn expand(paths: &[PathBuf], directories: Directories) -> Vec<Result<PathBuf, Failure>> {
+/// The files that `paths` name, in order. A directory stands for the files in it and in the folders below (with
+/// `recursive`), sorted by path; without it, a directory is an error.
+pub(crate) fn expand(paths: &[PathBuf], recursive: bool) -> Vec<Result<PathBuf, Failure>> {
     paths
         .iter()
-        .flat_map(|path| {
-            if !path.is_dir() {
-                return vec![Ok(path.clone())];
-            }
-            match directories {
-                Directories::Refuse => vec![Err(directory_refused(path))],
-                Directories::Enter => below(path, 1),
-                Directories::EnterRecursively => below(path, usize::MAX),
-            }
+        .flat_map(|path| match (path.is_dir(), recursive) {
+            (false, _) => vec![Ok(path.clone())],
+            (true, false) => vec![Err(directory_refused(path))],
+            (true, true) => Listing::of(path, true).files,
         })
         .collect()
-}
-
-/// What to do with a directory on the command line.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Directories {
-    /// Say that it is one.
-    Refuse,
-    /// Take the files in it.
-    Enter,
-    /// Take the files in it and below it.
-    EnterRecursively,
 }
 
 fn directory_refused(path: &Path) -> Failure {
@@ -39,30 +23,69 @@ fn directory_refused(path: &Path) -> Failure {
         .advise("name the files in it, or add --recursive")
 }
 
-fn below(folder: &Path, depth: usize) -> Vec<Result<PathBuf, Failure>> {
-    WalkDir::new(folder)
-        .max_depth(depth)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(|entry| match entry {
-            Ok(entry) if entry.file_type().is_file() => Some(Ok(entry.into_path())),
-            Ok(_) => None,
-            Err(error) => Some(Err(Failure::new(Exit::Io, error.to_string()))),
-        })
-        .collect()
+/// What lies in a folder.
+pub(crate) struct Listing {
+    /// Everything that is no folder, sorted by path: files, links, and what else there is. An error where a folder cannot
+    /// be listed.
+    pub(crate) files: Vec<Result<PathBuf, Failure>>,
+    /// Folders that were not entered: those below, unless that was asked for, and links to folders.
+    pub(crate) not_entered: Vec<PathBuf>,
+}
+
+impl Listing {
+    /// What lies in `folder`, and with `recursive` in the folders below.
+    pub(crate) fn of(folder: &Path, recursive: bool) -> Self {
+        let mut listing = Listing {
+            files: Vec::new(),
+            not_entered: Vec::new(),
+        };
+        let depth = if recursive { usize::MAX } else { 1 };
+        let walk = WalkDir::new(folder).max_depth(depth).sort_by_file_name();
+        for entry in walk {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {
+                    if entry.depth() > 0 && !recursive {
+                        listing.not_entered.push(entry.into_path());
+                    }
+                }
+                Ok(entry) if is_link_to_folder(&entry) => {
+                    listing.not_entered.push(entry.into_path())
+                }
+                Ok(entry) => listing.files.push(Ok(entry.into_path())),
+                Err(error) => listing.files.push(Err(unlisted(&error))),
+            }
+        }
+        listing
+    }
+}
+
+/// A folder that cannot be listed.
+fn unlisted(error: &walkdir::Error) -> Failure {
+    match (error.path(), error.io_error()) {
+        (Some(path), Some(source)) => Failure::io(path, source),
+        _ => Failure::new(Exit::Io, error.to_string()),
+    }
+}
+
+/// A link to a folder is not followed: it may lead back to where it is.
+fn is_link_to_folder(entry: &DirEntry) -> bool {
+    entry.depth() > 0 && entry.path_is_symlink() && entry.path().is_dir()
 }
 
 /// A file that is none of ESE's, or one that edbkit does not read.
 pub(crate) fn not_ese(path: &Path, kind: FileKind) -> Failure {
-    let message = match kind {
-        FileKind::Empty => format!("{}: the file is empty", path.display()),
-        FileKind::RevertSnapshot => {
-            format!("{}: revert snapshots are not read", path.display())
-        }
-        _ => format!(
-            "{}: no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand",
-            path.display()
-        ),
-    };
+    let message = format!("{}: {}", path.display(), why_not_ese(kind));
     Failure::new(Exit::NotEse, message).jet(ese_format::JetError::FILE_INVALID_TYPE)
+}
+
+/// Why a file of this kind is not read.
+pub(crate) fn why_not_ese(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Empty => "the file is empty",
+        FileKind::Blank => "nothing but zeros is at its start, where an ESE file has its header",
+        FileKind::RevertSnapshot => "revert snapshots are not read",
+        _ => {
+            "no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand"
+        }
+    }
 }

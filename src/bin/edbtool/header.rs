@@ -1,8 +1,11 @@
 //! `edbtool header`: what the header of a file says, both copies of it, and what that means.
 
 use crate::database::half_written;
-use crate::files::{Directories, expand, not_ese};
+use crate::files::{expand, not_ese, why_not_ese};
+use crate::names::Named;
 use console::{Exit, Failure, Output};
+use ese_db::Database;
+use ese_db::space::CutOff;
 use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
@@ -36,20 +39,23 @@ pub(crate) struct Arguments {
 
 /// Runs the command: the exit code is the worst of all files.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let directories = match arguments.recursive {
-        true => Directories::EnterRecursively,
-        false => Directories::Refuse,
-    };
     let mut exit = Exit::Clean;
-    for path in expand(&arguments.files, directories) {
-        let read = path.and_then(|path| read(&path));
+    for path in expand(&arguments.files, arguments.recursive) {
+        let read = path.and_then(|path| {
+            let read = read(&path)?;
+            // Of a folder, what is none of ESE's was not asked about.
+            match read {
+                Read::Other(kind) if arguments.files.contains(&path) => Err(not_ese(&path, kind)),
+                read => Ok(read),
+            }
+        });
         match read {
-            Err(failure) if arguments.recursive && failure.exit == Exit::NotEse => {}
             Err(failure) => {
                 exit = exit.and(failure.exit);
                 output.failure(&failure)?;
             }
-            Ok(report) => {
+            Ok(Read::Other(_)) => {}
+            Ok(Read::Report(report)) => {
                 exit = exit.and(report.exit());
                 if arguments.summary {
                     output.answer(
@@ -84,6 +90,8 @@ enum Content {
     Database {
         #[serde(flatten)]
         copies: Box<HeaderCopies>,
+        /// What the file does not hold.
+        cut_off: Option<CutOff>,
         /// Names of the log files of the required range.
         required_logs: Vec<String>,
         /// Names of the log files up to the committed one, behind the required range.
@@ -101,10 +109,23 @@ enum Content {
         header: Box<FlushMapHeader>,
         computed_checksum: u32,
     },
+    /// Nothing but zeros, at least at the start.
     Blank,
+    /// No bytes at all.
+    Empty,
+    /// Nothing of ESE's.
+    Unknown,
 }
 
-fn read(path: &Path) -> Result<Report, Failure> {
+/// What came of reading a file.
+enum Read {
+    /// It is one of ESE's, or its name says that it should be.
+    Report(Box<Report>),
+    /// Neither its content nor its name is one of ESE's.
+    Other(FileKind),
+}
+
+fn read(path: &Path) -> Result<Read, Failure> {
     let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
     let start = file
         .start(DETECT_BYTES)
@@ -115,25 +136,36 @@ fn read(path: &Path) -> Result<Report, Failure> {
         FileKind::Log => read_log(path, &start, file.length())?,
         FileKind::Checkpoint => read_checkpoint(&start),
         FileKind::FlushMap => read_flush_map(path, &start)?,
-        FileKind::Blank => (Content::Blank, Vec::new()),
-        FileKind::RevertSnapshot | FileKind::Empty | FileKind::Unknown => {
-            return Err(not_ese(path, kind));
+        FileKind::RevertSnapshot => return Err(not_ese(path, kind)),
+        FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
+            let named = Named::of(path).filter(|named| !named.is_of_others(&start));
+            let Some(named) = named else {
+                return Ok(Read::Other(kind));
+            };
+            let content = match kind {
+                FileKind::Blank => Content::Blank,
+                FileKind::Empty => Content::Empty,
+                _ => Content::Unknown,
+            };
+            let finding = format!("{}{}", named.promise(), why_not_ese(kind));
+            let findings = Vec::from_iter((named != Named::Spare).then_some(finding));
+            (content, findings)
         }
     };
-    let mut meaning = advice::meaning(path, &content);
+    let mut meaning = advice::meaning(path, &content, file.length());
     if kind == FileKind::Database
         && let Some(problem) = half_written(path)
     {
         findings.push(problem);
         meaning = "Half written: fit for nothing before that is mended.".into();
     }
-    Ok(Report {
+    Ok(Read::Report(Box::new(Report {
         path: path.to_owned(),
         file_size: file.length(),
         meaning,
         content,
         findings,
-    })
+    })))
 }
 
 fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<String>) {
@@ -160,7 +192,9 @@ fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<Str
             advice::differing_fields(&copies)
         ));
     }
+    let cut_off = Database::open(path).ok().and_then(|db| CutOff::of(&db));
     findings.extend(size_findings(file_size, copies.page_size));
+    findings.extend(cut_off.map(|cut_off| cut_off.to_string()));
     let header = copies.good().map(|copy| &copy.fields);
     findings.extend(header.into_iter().flat_map(advice::header_findings));
     let names = advice::LogNames::beside(path);
@@ -169,6 +203,7 @@ fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<Str
     });
     let content = Content::Database {
         copies: Box::new(copies),
+        cut_off,
         required_logs,
         committed_logs,
     };
@@ -328,6 +363,8 @@ impl Report {
                 String::new(),
             ),
             Content::Blank => ("Blank", String::new()),
+            Content::Empty => ("Empty", String::new()),
+            Content::Unknown => ("Unknown", String::new()),
         };
         Summary {
             path: &self.path,
@@ -370,6 +407,7 @@ impl Display for Report {
                 copies,
                 required_logs,
                 committed_logs,
+                ..
             } => self.write_database(f, copies, required_logs, committed_logs)?,
             Content::Log { header, checkpoint } => {
                 writeln!(f, "         Log file: {}\n", self.path.display())?;
@@ -395,7 +433,9 @@ impl Display for Report {
                 writeln!(f, "        Flush Map: {}\n", self.path.display())?;
                 write!(f, "{header}")?;
             }
-            Content::Blank => writeln!(f, "             File: {}", self.path.display())?,
+            Content::Blank | Content::Empty | Content::Unknown => {
+                writeln!(f, "             File: {}", self.path.display())?;
+            }
         }
         writeln!(f)?;
         for finding in &self.findings {

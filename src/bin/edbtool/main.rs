@@ -4,6 +4,7 @@ mod database;
 mod export;
 mod files;
 mod header;
+mod names;
 mod page;
 mod schema;
 mod space;

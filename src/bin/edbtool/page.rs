@@ -36,22 +36,23 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let (db, found) = arguments.database.open(output)?;
+    let opened = arguments.database.open(output)?;
+    let db = &opened.database;
     let pgno = Pgno(arguments.page);
     let bytes = db
         .raw_page(pgno)
         .map_err(|error| no_page(&arguments.database.path, &error))?;
     if arguments.raw {
         write_raw(&bytes, output)?;
-        return Ok(found);
+        return Ok(opened.found);
     }
     let view = PageView::new(pgno, &bytes)
         .map_err(|error| failure(&arguments.database.path, &error.into()))?;
     let most = if arguments.full { usize::MAX } else { 24 };
-    let report = Report::of(&db, &view, most);
+    let report = Report::of(db, &view, most);
     output.answer("edbkit.page/1", &report, &report)?;
     Ok(match report.problems.is_empty() {
-        true => found,
+        true => opened.found,
         false => Exit::Finding,
     })
 }

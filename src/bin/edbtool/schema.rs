@@ -21,14 +21,14 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let (db, found) = arguments.database.open(output)?;
-    let catalog = catalog(&arguments.database.path, &db)?;
+    let opened = arguments.database.open(output)?;
+    let catalog = catalog(&arguments.database.path, &opened.database)?;
     let tables = chosen(&catalog, arguments.table.as_deref())?;
     let schema = Schema { tables };
     output.answer("edbkit.schema/1", &schema, &schema)?;
     output.flush()?;
     output.remark(&format_args!("{}", Lost(&catalog.losses)));
-    Ok(exit_of(&catalog.losses).and(found))
+    Ok(exit_of(&catalog.losses).and(opened.found))
 }
 
 fn chosen<'c>(catalog: &'c Catalog, name: Option<&str>) -> Result<Vec<&'c Table>, Failure> {

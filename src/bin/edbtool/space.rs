@@ -1,8 +1,8 @@
 //! `edbtool space`: who owns the pages of a database, and which are free.
 
-use crate::database::{Lost, Subject, catalog};
+use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
-use ese_db::space::{Owner, SpaceMap, TreeKind, TreeSpace};
+use ese_db::space::{CutOff, Owner, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{Database, Losses};
 use ese_format::page::{Extent, SpacePool};
 use ese_format::text::Escaped;
@@ -23,19 +23,24 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let (db, found) = arguments.database.open(output)?;
-    let catalog = catalog(&arguments.database.path, &db)?;
-    let map = SpaceMap::read(&db, &catalog);
-    let mut report = Report::of(&db, &map, arguments.extents);
+    let opened = arguments.database.open(output)?;
+    let db = &opened.database;
+    let catalog = catalog(&arguments.database.path, db)?;
+    let map = SpaceMap::read(db, &catalog);
+    let mut report = Report::of(db, &map, arguments.extents);
+    report.cut_off = opened.cut_off;
     report.losses.add(&catalog.losses);
     output.answer("edbkit.space/1", &report, &report)?;
     output.flush()?;
+    if !report.leaked.is_empty() {
+        output.remark(&LEAKED);
+    }
     output.remark(&format_args!("{}", Lost(&report.losses)));
-    Ok(match report.losses.is_empty() && report.leaked.is_empty() {
-        true => found,
-        false => Exit::Finding,
-    })
+    Ok(exit_of(&report.losses).and(opened.found))
 }
+
+/// Said where pages are owned by nobody.
+const LEAKED: &str = "pages that nobody owns are lost space, not damage: a crash leaves them behind, offline defragmentation takes them back";
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -49,6 +54,8 @@ struct Report {
     leaked: Vec<(Pgno, Pgno)>,
     /// The first page of the file that was not taken into use yet.
     first_unused: Option<Pgno>,
+    /// What the file does not hold.
+    cut_off: Option<CutOff>,
     losses: Losses,
 }
 
@@ -86,6 +93,7 @@ impl Report {
             shelved_pages: 0,
             leaked: runs(map.leaked(db).into_iter()),
             first_unused: map.first_unused(),
+            cut_off: None,
             losses: Losses::default(),
         };
         for (owner, space) in &map.trees {

@@ -2,7 +2,7 @@
 
 use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
-use ese_db::space::TreeSpace;
+use ese_db::space::{CutOff, TreeSpace};
 use ese_db::{Catalog, Database, Losses, Table, TableReader};
 use ese_format::text::Escaped;
 use ese_format::{ObjId, Pgno};
@@ -26,13 +26,14 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let (db, found) = arguments.database.open(output)?;
-    let catalog = catalog(&arguments.database.path, &db)?;
-    let report = Report::of(arguments, &db, &catalog);
+    let opened = arguments.database.open(output)?;
+    let catalog = catalog(&arguments.database.path, &opened.database)?;
+    let mut report = Report::of(arguments, &opened.database, &catalog);
+    report.cut_off = opened.cut_off;
     output.answer("edbkit.tables/1", &report, &report)?;
     output.flush()?;
     output.remark(&format_args!("{}", Lost(&report.losses)));
-    Ok(exit_of(&report.losses).and(found))
+    Ok(exit_of(&report.losses).and(opened.found))
 }
 
 #[derive(Debug, Serialize)]
@@ -41,6 +42,8 @@ struct Report {
     page_size: u32,
     tables: Vec<Line>,
     shadow_catalog_used: bool,
+    /// What the file does not hold.
+    cut_off: Option<CutOff>,
     losses: Losses,
 }
 
@@ -68,6 +71,7 @@ impl Report {
             page_size: db.page_size().bytes(),
             tables: Vec::new(),
             shadow_catalog_used: catalog.shadow_used,
+            cut_off: None,
             losses: catalog.losses.clone(),
         };
         for table in &catalog.tables {

@@ -1,24 +1,25 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::database::Lens;
-use crate::files::{Directories, expand, not_ese};
+use crate::files::not_ese;
+use crate::names::Named;
 use console::values::{number, rate};
 use console::{Exit, Failure, Output};
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Progress};
-use ese_scan::{Counts, Digest, DigestKind, Finding, Position, RateLimit, digest_file};
+use ese_scan::{Digest, DigestKind, RateLimit, digest_file};
 use evidence::EvidenceFile;
-use serde::Serialize;
+use report::{Checked, Report};
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use streams::Streams;
 
 mod database;
+mod folder;
 mod others;
+mod report;
 mod resume;
 mod streams;
 
@@ -92,10 +93,6 @@ fn parse_pages(text: &str) -> Result<RangeInclusive<u32>, String> {
 
 /// Runs the command: the exit code is the worst of all files.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let directories = match arguments.recursive {
-        true => Directories::EnterRecursively,
-        false => Directories::Enter,
-    };
     let single = matches!(arguments.files.as_slice(), [only] if !only.is_dir());
     if arguments.resume.is_some() && !single {
         return Err(Failure::new(
@@ -113,88 +110,119 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 "--with-logs and --overlay are for exactly one database",
             ));
         };
-        let database = arguments.lens.open(path, output)?;
+        let database = arguments.lens.open(path, output)?.database;
         let report = database::verify_view(path, &database, arguments)?;
         output.answer("edbkit.verify/1", &report, &report)?;
         return Ok(report.exit());
     }
-    let rate = arguments.rate.map(RateLimit::new);
-    let mut streams = Streams::default();
-    let named: Vec<&Path> = arguments.files.iter().map(PathBuf::as_path).collect();
+    let job = Job {
+        arguments,
+        rate: arguments.rate.map(RateLimit::new),
+    };
     let mut exit = Exit::Clean;
-    for path in expand(&arguments.files, directories) {
-        let in_directory = path
-            .as_ref()
-            .is_ok_and(|path| !named.contains(&path.as_path()));
-        if in_directory && let Ok(path) = &path {
-            exit = exit.and(streams.verify_beside(path, output)?);
-            if streams.covers(path) && arguments.hash.is_empty() {
-                continue;
-            }
-        }
-        match path.and_then(|path| verify(&path, arguments, rate.as_ref(), output)) {
-            Err(failure) if in_directory && failure.exit == Exit::NotEse => {
-                output.remark(&format!("passed over: {failure}"));
-            }
-            Err(failure) if failure.exit == Exit::Refused => return Err(failure),
-            Err(failure) => {
-                exit = exit.and(failure.exit);
-                output.failure(&failure)?;
-            }
-            Ok(report) => {
-                exit = exit.and(report.exit());
-                output.answer("edbkit.verify/1", &report, &report)?;
-                output.flush()?;
-                if report.exit() == Exit::Interrupted {
-                    output.remark(&match arguments.resume {
-                        Some(_) => "run the same command again: it goes on from there",
-                        None => "a new scan begins at the start; with --resume FILE an interrupted one goes on",
-                    });
-                    return Ok(exit);
+    for path in &arguments.files {
+        let ended = match path.is_dir() {
+            true => folder::verify(path, &job, output)?,
+            false => job.file(path, output)?,
+        };
+        exit = exit.and(ended);
+        if ended == Exit::Interrupted {
+            output.remark(&match arguments.resume {
+                Some(_) => "run the same command again: it goes on from there",
+                None => {
+                    "a new scan begins at the start; with --resume FILE an interrupted one goes on"
                 }
-            }
+            });
+            break;
         }
     }
     Ok(exit)
 }
 
-fn verify(
-    path: &Path,
-    arguments: &Arguments,
-    rate: Option<&RateLimit>,
-    output: &Output,
-) -> Result<Report, Failure> {
-    let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
-    let start = file
-        .start(DETECT_BYTES)
-        .map_err(|error| Failure::unreadable(&error))?;
-    let kind = FileKind::detect(&start);
-    let bar = output.bar(file.length(), &path.display().to_string());
-    if kind == FileKind::Database {
-        let headers = HeaderCopies::read(&start);
-        return database::verify(&file, &headers, arguments, rate, output.threads(), &bar);
+/// What is asked for, and what all files share.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    rate: Option<RateLimit>,
+}
+
+/// What came of looking at one file.
+enum Looked {
+    /// It is one of ESE's, or should be.
+    At(Box<Report>),
+    /// Neither its content nor its name is one of ESE's.
+    Past(FileKind),
+}
+
+impl Job<'_> {
+    /// Verifies one file that was named.
+    fn file(&self, path: &Path, output: &mut Output) -> Result<Exit, Failure> {
+        match self.look(path, output) {
+            Ok(Looked::At(report)) => report.print(output),
+            Ok(Looked::Past(kind)) => failed(&not_ese(path, kind), output),
+            Err(failure) => failed_or_refused(failure, output),
+        }
     }
-    let problems = match kind {
-        FileKind::Log => others::log_problems(&file)?,
-        FileKind::Checkpoint => others::checkpoint_problems(&start),
-        FileKind::FlushMap => others::flush_map_problems(&file)?,
-        FileKind::Blank => Vec::new(),
-        _ => return Err(not_ese(path, kind)),
-    };
-    Ok(Report {
-        path: path.to_owned(),
-        kind,
-        file_size: file.length(),
-        page_size: None,
-        pages: None,
-        problems,
-        findings: Vec::new(),
-        owners: BTreeMap::new(),
-        findings_omitted: 0,
-        digests: digests(&file, arguments, &bar)?,
-        remarks: arguments.without_effect(kind),
-        interrupted_at: None,
-    })
+
+    /// Looks at one file, whatever it is.
+    fn look(&self, path: &Path, output: &Output) -> Result<Looked, Failure> {
+        let arguments = self.arguments;
+        let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
+        let start = file
+            .start(DETECT_BYTES)
+            .map_err(|error| Failure::unreadable(&error))?;
+        let (kind, named) = (FileKind::detect(&start), Named::of(path));
+        let bar = output.bar(file.length(), &path.display().to_string());
+        if kind == FileKind::Database {
+            let headers = HeaderCopies::read(&start);
+            others::refuse_streaming_file(path, &headers)?;
+            let threads = output.threads();
+            let mut report = database::verify(
+                &file,
+                &headers,
+                arguments,
+                self.rate.as_ref(),
+                threads,
+                &bar,
+            )?;
+            report.problems.extend(others::misnamed(kind, named));
+            return Ok(Looked::At(Box::new(report)));
+        }
+        let Some(found) = others::problems(&file, &start, kind, named, &bar)? else {
+            return Ok(Looked::Past(kind));
+        };
+        let mut remarks = arguments.without_effect(kind);
+        remarks.extend(found.remarks);
+        Ok(Looked::At(Box::new(Report {
+            path: path.to_owned(),
+            kind,
+            file_size: file.length(),
+            page_size: None,
+            pages: None,
+            temporary: false,
+            checked: found.checked,
+            problems: found.problems,
+            findings: Vec::new(),
+            owners: BTreeMap::new(),
+            findings_omitted: 0,
+            digests: digests(&file, arguments, &bar)?,
+            remarks,
+            interrupted_at: None,
+        })))
+    }
+}
+
+/// Says why a file could not be verified; the others are, all the same.
+fn failed(failure: &Failure, output: &mut Output) -> Result<Exit, Failure> {
+    output.failure(failure)?;
+    Ok(failure.exit)
+}
+
+/// A refusal ends the command.
+fn failed_or_refused(failure: Failure, output: &mut Output) -> Result<Exit, Failure> {
+    match failure.exit {
+        Exit::Refused => Err(failure),
+        _ => failed(&failure, output),
+    }
 }
 
 fn digests(
@@ -221,97 +249,5 @@ impl Arguments {
         given
             .map(|(option, _)| format!("{option} is for databases; all of the {kind} was checked"))
             .collect()
-    }
-}
-
-/// What was found in one file.
-#[derive(Debug, Serialize)]
-struct Report {
-    path: PathBuf,
-    kind: FileKind,
-    file_size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page_size: Option<u32>,
-    /// Counts over all pages of a database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pages: Option<Counts>,
-    /// What is wrong with the file as a whole.
-    problems: Vec<String>,
-    /// What is wrong with single pages.
-    findings: Vec<Finding>,
-    /// With --owners: the trees that damaged pages belong to, by page number.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    owners: BTreeMap<u32, String>,
-    findings_omitted: u64,
-    digests: Vec<Digest>,
-    /// What was not checked, and why.
-    remarks: Vec<String>,
-    /// Byte offset at which the scan was interrupted.
-    interrupted_at: Option<u64>,
-}
-
-impl Report {
-    fn is_clean(&self) -> bool {
-        self.problems.is_empty() && self.findings.is_empty() && self.findings_omitted == 0
-    }
-
-    fn exit(&self) -> Exit {
-        match (self.interrupted_at, self.is_clean()) {
-            (Some(_), _) => Exit::Interrupted,
-            (None, true) => Exit::Clean,
-            (None, false) => Exit::Finding,
-        }
-    }
-}
-
-impl Display for Report {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "File: {} ({})\n", self.path.display(), self.kind)?;
-        for problem in &self.problems {
-            writeln!(f, "ERROR: {problem}")?;
-        }
-        for finding in &self.findings {
-            let severity = if finding.is_correctable() {
-                "WARNING"
-            } else {
-                "ERROR"
-            };
-            write!(f, "{severity}: {finding}")?;
-            if let Position::Page(pgno) = finding.position
-                && let Some(owner) = self.owners.get(&pgno)
-            {
-                write!(f, "; it belongs to {owner}")?;
-            }
-            match finding.jet() {
-                Some(jet) => writeln!(f, " [JET {jet}]")?,
-                None => writeln!(f)?,
-            }
-        }
-        if self.findings_omitted > 0 {
-            writeln!(
-                f,
-                "... and {} findings more (raise --max-findings to list them)",
-                self.findings_omitted
-            )?;
-        }
-        if let Some(pages) = &self.pages {
-            write!(f, "{pages}")?;
-        }
-        for remark in &self.remarks {
-            writeln!(f, "NOTE: {remark}")?;
-        }
-        for digest in &self.digests {
-            let path = self.path.display();
-            writeln!(f, "{} ({path}) = {}", digest.algorithm, digest.hex)?;
-        }
-        match (self.interrupted_at, self.is_clean()) {
-            (Some(offset), _) => writeln!(
-                f,
-                "INTERRUPTED at offset {offset:#x} of {:#x}; what is beyond was not checked\n",
-                self.file_size
-            ),
-            (None, true) => writeln!(f, "No damage was found.\n"),
-            (None, false) => writeln!(f, "DAMAGE was found.\n"),
-        }
     }
 }

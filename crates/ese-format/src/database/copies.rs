@@ -9,16 +9,21 @@
 //! is good when its checksum fits and the page size that it names is the size it was checked with. The page size is
 //! therefore found by trying (`ErrUtilReadSpecificShadowedHeader`, `ese/_osu/fileu.cxx`). When both copies are good
 //! but differ, the engine takes the first and calls the second one bad; so do we.
+//!
+//! Where both copies were overwritten, the pages after them still tell that a file is a database, and its page size: a
+//! page is whole under one size alone.
 
 use super::DatabaseHeader;
-use ese_checksum::{header_checksum, stored_header_checksum};
+use crate::page::PageView;
+use crate::{ObjId, Pgno};
+use ese_checksum::{Page, Verdict, header_checksum, is_blank, stored_header_checksum, verify_page};
 use serde::Serialize;
 
 /// Every page size a database can have.
 pub const PAGE_SIZES: [u32; 5] = [2048, 4096, 8192, 16384, 32768];
 
-/// Bytes at the start of a file that hold both copies, whatever the page size.
-pub const HEADERS_MAX: usize = 2 * 32768;
+/// Bytes at the start of a file that hold both copies and the first two pages, whatever the page size.
+pub const HEADERS_MAX: usize = 4 * 32768;
 
 /// One copy of the header as read, good or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -142,14 +147,35 @@ impl HeaderCopies {
 }
 
 /// Whether the start of a file is that of a database, even a damaged one: the magic number stands where a copy of
-/// the header would have it, or a copy's checksum fits.
+/// the header would have it, or a page after both copies is whole.
 pub fn looks_like_database(start: &[u8]) -> bool {
     let magic_at = |offset: usize| {
         start
             .get(offset + 4..offset + 8)
             .is_some_and(|bytes| bytes == DatabaseHeader::MAGIC.to_le_bytes())
     };
-    magic_at(0) || PAGE_SIZES.iter().any(|size| magic_at(*size as usize))
+    magic_at(0)
+        || PAGE_SIZES.iter().any(|size| magic_at(*size as usize))
+        || page_size_by_pages(start).is_some()
+}
+
+/// The page size under which a page after the headers is whole.
+fn page_size_by_pages(start: &[u8]) -> Option<u32> {
+    PAGE_SIZES.into_iter().find(|size| {
+        let pages = start.chunks_exact(*size as usize).skip(2);
+        pages
+            .zip(1..)
+            .any(|(bytes, pgno)| is_whole(bytes, Pgno(pgno)))
+    })
+}
+
+/// Whether `bytes` are page `pgno` of a database: a page of a tree, with a checksum that fits. (A page of a flush map has the
+/// checksum of a database page, and belongs to no tree.)
+fn is_whole(bytes: &[u8], pgno: Pgno) -> bool {
+    let good = |page| verify_page(page, pgno.0) == Verdict::Good;
+    !is_blank(bytes)
+        && Page::new(bytes).is_some_and(good)
+        && PageView::new(pgno, bytes).is_ok_and(|page| page.header().objid() != ObjId(0))
 }
 
 /// Writes `header` into a page image with the right checksum; the rest of the page becomes zero.
@@ -162,7 +188,8 @@ pub fn seal_header(header: &DatabaseHeader, page: &mut [u8]) {
     page[..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// The page size under which a copy is good; failing that, the one that a copy with the right magic number names.
+/// The page size under which a copy is good; failing that, the one under which a page is whole, or that a copy with the
+/// right magic number names.
 fn find_page_size(start: &[u8]) -> u32 {
     let good = PAGE_SIZES.into_iter().find(|size| {
         let size = *size as usize;
@@ -180,7 +207,11 @@ fn find_page_size(start: &[u8]) -> u32 {
             copy.fields.magic == DatabaseHeader::MAGIC && copy.fields.page_size() == *size
         })
     };
-    good.or_else(named).or_else(shadow).unwrap_or(4096)
+    let by_pages = || page_size_by_pages(start);
+    good.or_else(by_pages)
+        .or_else(named)
+        .or_else(shadow)
+        .unwrap_or(4096)
 }
 
 fn read_copy(start: &[u8], offset: usize, size: usize) -> HeaderCopy {

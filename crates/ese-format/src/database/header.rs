@@ -113,6 +113,8 @@ impl DatabaseHeader {
     pub const MAGIC: u32 = 0x89ab_cdef;
     /// Where every kind of ESE file names its type (`le_filetype`).
     pub const FILE_TYPE_OFFSET: usize = 667;
+    /// The `file_type` of a temporary database.
+    pub const FILE_TYPE_TEMPORARY: u32 = 5;
     /// The newest format that this crate knows: version, update major, update minor (`g_rgfmtversEngine`).
     pub const NEWEST: (u32, u32, u32) = (0x620, 290, 600);
     /// The engine format version that goes with [`DatabaseHeader::NEWEST`].
@@ -129,6 +131,18 @@ impl DatabaseHeader {
     /// Whether the engine keeps a second copy of the header in the page behind it.
     pub fn is_shadowed(&self) -> bool {
         self.flags & 1 == 0
+    }
+
+    /// Whether this is the header of an (obsolete) streaming file, whose pages are none of a database's (`attrSLV`).
+    pub fn is_streaming_file(&self) -> bool {
+        self.attributes == 1
+    }
+
+    /// Whether this is a temporary database, which the engine makes anew each time it starts: nothing in it is needed. Older
+    /// engines do not name the type: it is number 0 of its stream (`dbidTemp`), has no shadow, and stays as it was created.
+    pub fn is_temporary(&self) -> bool {
+        let as_created = self.state == State::JUST_CREATED && !self.is_shadowed() && self.dbid == 0;
+        self.file_type == Self::FILE_TYPE_TEMPORARY || as_created
     }
 
     /// Version, update major and update minor, for comparison.

@@ -234,7 +234,6 @@ impl DatabaseVerdict {
         let reach = reach(report, start);
         if let Some(stop) = &reach.stop
             && !until.leaves_out(stop.generation)
-            && (reach.last.is_some() || stop.is_corruption)
         {
             // What need not be given up is not: the advice mends it.
             self.readiness = match stop.is_mendable {

@@ -12,8 +12,9 @@
 
 use super::finish::{finish_clean, finish_dirty, settle_all};
 use super::replay::replay;
-use super::{DatabaseFile, Plan, Ran, RecoveryError, Refusal};
+use super::{DatabaseFile, DatabasePlan, Plan, Ran, RecoveryError, Refusal};
 use crate::database::Database;
+use crate::error::Problem;
 use crate::pages::{PageCounts, PageFile, Pages};
 use crate::redo::{Divergence, NewDatabase, Redo, RedoCounts};
 use crate::undo::Undone;
@@ -146,7 +147,11 @@ pub fn recover(
     mut options: RecoverOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Recovered, RecoveryError> {
-    if let Some(refusal) = plan.obstacle(options.lossy || options.until_undo) {
+    let refusal = match options.until_undo {
+        true => plan.obstacle_to_redo(options.lossy),
+        false => plan.obstacle(options.lossy),
+    };
+    if let Some(refusal) = refusal {
         return Err(RecoveryError::Refused(Box::new(refusal)));
     }
     let sources: Vec<&DatabaseFile> = offers.iter().map(|offer| offer.database).collect();
@@ -184,6 +189,7 @@ pub fn recover(
         finish_dirty(&mut redo, &ran, plan.range_end());
         (Vec::new(), 0)
     } else {
+        refuse_newer_pages(&redo, plan, &sources, &ran)?;
         (finish_clean(&mut redo, &ran)?, open)
     };
     let mut databases = redo.take_databases();
@@ -285,6 +291,35 @@ fn check(
     Ok(())
 }
 
+/// The newest log has no other that proves it whole. Where a database requires it, or one that nothing proves, no page of
+/// the file may be newer than everything that header and logs know of: what made it so was lost.
+fn refuse_newer_pages(
+    redo: &Redo,
+    plan: &Plan,
+    sources: &[&DatabaseFile],
+    ran: &Ran,
+) -> Result<(), RecoveryError> {
+    for (source, planned) in sources.iter().zip(&plan.databases) {
+        let header = &source.header;
+        let is_proved = header.max_required < ran.last && planned.verdict.not_proved.is_empty();
+        if !header.state.needs_recovery() || is_proved {
+            continue;
+        }
+        let attached = redo.databases().values().chain(redo.waiting());
+        let mut own = attached.filter(|own| own.header.signature == header.signature);
+        if let Some(own) = own.next()
+            && let Some((found, pgno)) = source.newest_page_above(own.dbtime)?
+        {
+            return Err(RecoveryError::End(Problem::DbtimeBeyondLogs {
+                pgno,
+                found,
+                highest: own.dbtime,
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// Names the database of an error that knows only its signature.
 fn with_path(error: RecoveryError, sources: &[&DatabaseFile]) -> RecoveryError {
     match error {
@@ -334,6 +369,17 @@ impl Plan {
     /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work.
     pub fn obstacle(&self, lossy: bool) -> Option<Refusal> {
         let plans = self.databases.iter();
+        let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
+        blocked.next().map(Refusal::of)
+    }
+
+    /// The same for redo alone: logs that are only not there yet can still come.
+    pub fn obstacle_to_redo(&self, lossy: bool) -> Option<Refusal> {
+        let can_come = |plan: &&DatabasePlan| {
+            let reach = plan.verdict.reach.as_ref();
+            plan.is_lossy() && reach.is_some_and(|reach| reach.stop.is_none())
+        };
+        let plans = self.databases.iter().filter(|plan| !can_come(plan));
         let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
         blocked.next().map(Refusal::of)
     }

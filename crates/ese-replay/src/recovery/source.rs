@@ -3,9 +3,10 @@
 use super::RecoveryError;
 use crate::database::Database;
 use crate::pages::{PageFile, Pages};
+use ese_checksum::{Page, Verdict, verify_page};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
-use ese_format::{FileKind, JetError, Pgno};
+use ese_format::{Dbtime, FileKind, JetError, Pgno};
 use evidence::EvidenceFile;
 use std::io;
 use std::path::Path;
@@ -75,6 +76,33 @@ impl DatabaseFile {
         Ok(self.file.read_at(buffer, offset)?)
     }
 
+    /// The first page, intact and in use, that was changed later than `highest`.
+    pub(super) fn newest_page_above(
+        &self,
+        highest: Dbtime,
+    ) -> Result<Option<(Dbtime, Pgno)>, RecoveryError> {
+        let size = self.page_size.as_usize();
+        let mut buffer = vec![0; READ_AT_ONCE.max(size) / size * size];
+        let mut pgno = Pgno(1);
+        while pgno <= self.last {
+            let read = self.read_at(&mut buffer, pgno.file_offset(self.page_size.bytes()))?;
+            for bytes in buffer[..read].chunks_exact(size) {
+                let found = dbtime_of(bytes);
+                if found > highest && found < Dbtime::REVERT {
+                    let verdict = Page::new(bytes).map(|page| verify_page(page, pgno.0));
+                    if verdict == Some(Verdict::Good) {
+                        return Ok(Some((found, pgno)));
+                    }
+                }
+                pgno = Pgno(pgno.0.saturating_add(1));
+            }
+            if read < buffer.len() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
     /// Its pages, to be read only.
     pub fn pages(&self) -> SourcePages {
         SourcePages {
@@ -88,6 +116,16 @@ impl DatabaseFile {
         let pages = Pages::new(pages, self.page_size, self.last, cache_pages);
         Database::new(self.header.clone(), pages)
     }
+}
+
+/// Bytes of pages that are read at once.
+const READ_AT_ONCE: usize = 1 << 20;
+/// Where a page says when it was last changed (`PGHDR::dbtimeDirtied`, `inc/cpage.hxx`).
+const DBTIME_OFFSET: usize = 8;
+
+fn dbtime_of(page: &[u8]) -> Dbtime {
+    let stored = page.get(DBTIME_OFFSET..).and_then(<[u8]>::first_chunk);
+    Dbtime(stored.map_or(0, |stored| u64::from_le_bytes(*stored)))
 }
 
 /// The pages of a database file. They cannot be written.

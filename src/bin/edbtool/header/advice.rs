@@ -1,6 +1,7 @@
 //! What a header means, and what to do next.
 
-use super::Content;
+use super::{Content, size_findings};
+use crate::names::Named;
 use ese_format::database::{HeaderCopies, HeaderStatus, State};
 use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader};
 use ese_format::{DatabaseHeader, Generation, Lgpos};
@@ -180,16 +181,24 @@ pub(super) fn differing_fields(copies: &HeaderCopies) -> String {
 }
 
 /// One line: what the file is good for, and what to do next.
-pub(super) fn meaning(path: &Path, content: &Content) -> String {
+pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String {
     match content {
         Content::Database {
             copies,
+            cut_off,
             required_logs,
             committed_logs,
         } => match copies.good() {
             None => "Neither copy of the header can be trusted: look for another copy of the file; `edbtool verify` \
                      tells whether its pages are whole, `edbtool export` reads what is on them."
                 .into(),
+            Some(copy) if copy.fields.state == State::CLEAN_SHUTDOWN
+                && (cut_off.is_some() || !size_findings(file_size, copies.page_size).is_empty()) =>
+            {
+                "Clean Shutdown by its header, but the file is not whole: look for another copy of it; `edbtool export` \
+                 reads what is there."
+                    .into()
+            }
             Some(copy) => database_meaning(&copy.fields, required_logs, committed_logs),
         },
         Content::Log { header, .. } => match header.is_intact() {
@@ -212,7 +221,12 @@ pub(super) fn meaning(path: &Path, content: &Content) -> String {
             true => "The flush map was closed cleanly; `edbtool verify --flush-map` finds lost writes with it.".into(),
             false => "The flush map was in use; it is right only up to its last flush.".into(),
         },
-        Content::Blank => "Nothing but zeros: a reserve log, a log that was never written, or lost content.".into(),
+        Content::Blank | Content::Empty | Content::Unknown => match Named::of(path) {
+            Some(Named::Spare) => {
+                "A temporary or reserve log: the engine needs nothing that it holds.".into()
+            }
+            _ => "What its name promises is lost: look for another copy of it.".into(),
+        },
     }
 }
 
@@ -240,6 +254,11 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
                 "{}: needs {needs}{more}; check with `logchain verify`.",
                 header.state
             )
+        }
+        State::JUST_CREATED if header.is_temporary() => {
+            "Just Created: a temporary database; the engine makes it anew each time it starts, and needs nothing that it \
+             holds."
+                .into()
         }
         State::JUST_CREATED => "Just Created: a database that was never completed, or a temporary one.".into(),
         State::BEING_CONVERTED => "Being Converted: the conversion did not finish; go back to a backup.".into(),

@@ -1,20 +1,22 @@
 //! Verifying a database.
 
+use super::Arguments;
+use super::report::{Checked, Report};
 use super::resume::Place;
-use super::{Arguments, Report};
 use crate::database::half_written;
 use crate::header::size_findings;
 use console::{Exit, Failure};
 use ese_db::Database;
-use ese_db::space::{DATABASE_ROOT, SpaceMap, TreeSpace};
+use ese_db::space::{CutOff, SpaceMap};
 use ese_format::database::HeaderCopies;
-use ese_format::{DatabaseHeader, FileKind, Pgno, Progress};
+use ese_format::{FileKind, Pgno, Progress};
 use ese_scan::{
     Finding, FlushMap, FlushMapError, Found, Outcome, PageChecker, Position, RateLimit, ScanError,
     ScanOptions, scan,
 };
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 pub(super) fn verify(
@@ -50,23 +52,46 @@ pub(super) fn verify(
     let outcome = scan(file, headers, &options, progress).map_err(|error| failure(&error))?;
     let place = place.advanced(&outcome);
     let mut structure = Structure::default();
-    if outcome.interrupted_at.is_none()
-        && let Some(header) = headers.good()
-    {
-        structure.read(
-            file,
-            &header.fields,
-            arguments,
-            &place.findings,
-            &mut remarks,
-        );
+    if outcome.interrupted_at.is_none() && headers.good().is_some() {
+        structure.read(file, arguments, &place.findings, &mut remarks);
     }
+    remarks.extend(arguments.pages.as_ref().map(only_pages));
+    let temporary = headers
+        .good()
+        .is_some_and(|copy| copy.fields.is_temporary());
+    remarks.extend(temporary.then(|| TEMPORARY.to_owned()));
     if let Some(path) = &arguments.resume {
         place.save_or_finish(path, outcome.interrupted_at)?;
     }
     let mut report = report(file, headers, structure, place, outcome, remarks);
     report.problems.extend(problems);
+    report.temporary = temporary;
+    report.checked = checked(arguments, flush_map.is_some());
     Ok(report)
+}
+
+/// Said once of a temporary database.
+const TEMPORARY: &str = "it is a temporary database: the engine makes it anew each time it starts, and needs nothing that it holds";
+
+fn only_pages(pages: &RangeInclusive<u32>) -> String {
+    format!(
+        "only pages {} to {} were checked",
+        pages.start(),
+        pages.end()
+    )
+}
+
+/// What a scan looks at.
+fn checked(arguments: &Arguments, with_flush_map: bool) -> Vec<Checked> {
+    let mut checked = vec![Checked::Headers, Checked::Checksums, Checked::PageNumbers];
+    checked.push(Checked::Size);
+    if arguments.pages.is_some() {
+        checked.retain(|what| *what != Checked::Headers);
+    }
+    if with_flush_map {
+        checked.push(Checked::LostWrites);
+    }
+    checked
 }
 
 fn report(
@@ -93,13 +118,15 @@ fn report(
     }
     problems.extend(size_findings(file.length(), headers.page_size));
     problems.extend(half_written(file.path()));
-    problems.extend(structure.problem);
+    problems.extend(structure.cut_off.map(|cut_off| cut_off.to_string()));
     Report {
         path: file.path().to_owned(),
         kind: FileKind::Database,
         file_size: file.length(),
         page_size: Some(headers.page_size),
         pages: Some(place.counts),
+        temporary: false,
+        checked: Vec::new(),
         problems,
         owners: structure.owners,
         findings: place.findings,
@@ -147,11 +174,9 @@ pub(super) fn verify_view(
         file_size: length,
         page_size: Some(page_size),
         pages: Some(found.counts),
-        problems: headers
-            .good()
-            .and_then(|header| missing_pages(database, &header.fields))
-            .into_iter()
-            .collect(),
+        temporary: false,
+        checked: vec![Checked::Checksums, Checked::PageNumbers, Checked::Size],
+        problems: Vec::from_iter(CutOff::of(database).map(|cut_off| cut_off.to_string())),
         findings_omitted: found.findings.len().saturating_sub(arguments.max_findings) as u64,
         owners: BTreeMap::new(),
         findings: {
@@ -159,7 +184,12 @@ pub(super) fn verify_view(
             found.findings
         },
         digests: Vec::new(),
-        remarks: vec![remark.into()],
+        remarks: arguments
+            .pages
+            .iter()
+            .map(only_pages)
+            .chain([remark.into()])
+            .collect(),
         interrupted_at: None,
     })
 }
@@ -168,7 +198,7 @@ pub(super) fn verify_view(
 #[derive(Default)]
 struct Structure {
     /// Pages that the database owns and the file does not have.
-    problem: Option<String>,
+    cut_off: Option<CutOff>,
     /// The owners of damaged pages, by page number.
     owners: BTreeMap<u32, String>,
 }
@@ -177,7 +207,6 @@ impl Structure {
     fn read(
         &mut self,
         file: &EvidenceFile,
-        header: &DatabaseHeader,
         arguments: &Arguments,
         findings: &[Finding],
         remarks: &mut Vec<String>,
@@ -185,7 +214,7 @@ impl Structure {
         let Ok(database) = Database::open(file.path()) else {
             return;
         };
-        self.problem = missing_pages(&database, header);
+        self.cut_off = CutOff::of(&database);
         if !arguments.owners || findings.is_empty() {
             return;
         }
@@ -213,24 +242,6 @@ impl Structure {
             )),
         }
     }
-}
-
-/// A database owns pages from the first on; a file that ends before the last of them was cut off. Where the owner's
-/// own pages cannot be read, the scan has said so already.
-///
-/// A dirty database that was shrunk may still have the old owner pages on disk: its logs tell, not its pages.
-fn missing_pages(database: &Database, header: &DatabaseHeader) -> Option<String> {
-    let shrinking = header.state.needs_recovery() && header.shrink_count > 0;
-    let (root, objid) = DATABASE_ROOT;
-    let space = TreeSpace::read(database, root, objid).ok()?;
-    let owned = space.owned.iter().map(|extent| extent.last).max()?;
-    let last = database.last_page();
-    (owned > last && !shrinking).then(|| {
-        format!(
-            "the file is cut off: the database owns pages up to {owned} ({owned:#x}), the file ends with page {last} \
-             ({last:#x})"
-        )
-    })
 }
 
 /// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is no damage, but

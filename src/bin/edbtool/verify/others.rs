@@ -1,16 +1,164 @@
 //! Verifying what is not a database.
 
+use super::Checked;
+use crate::files::{not_ese, why_not_ese};
 use crate::header::log_header_findings;
-use console::Failure;
-use ese_checksum::{Page, Verdict, header_checksum, stored_header_checksum, verify_page};
-use ese_format::JetError;
+use crate::names::Named;
+use console::{Exit, Failure};
+use ese_checksum::{Page, Verdict, header_checksum, is_blank, stored_header_checksum, verify_page};
+use ese_format::database::HeaderCopies;
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::log::CheckpointFile;
+use ese_format::{FileKind, JetError, Progress};
 use ese_log::{LogImage, MAX_LOG_SIZE};
 use evidence::EvidenceFile;
+use std::path::Path;
+
+/// What was found in a file that is no database.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What was looked at.
+    pub(super) checked: Vec<Checked>,
+    /// What is wrong with it.
+    pub(super) problems: Vec<String>,
+    /// What was not checked, and why.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Found {
+    fn new(checked: &[Checked], problems: Vec<String>) -> Self {
+        Found {
+            checked: checked.to_vec(),
+            problems,
+            remarks: Vec::new(),
+        }
+    }
+
+    fn problem(problem: String, jet: Option<JetError>) -> Self {
+        let jet = jet.map_or_else(String::new, |jet| format!(" [JET {jet}]"));
+        Found::new(&[], vec![format!("{problem}{jet}")])
+    }
+}
+
+/// Verifies a file that is of kind `kind` by its content, which `start` begins, and that its name says is `named`. `None`
+/// where neither says anything.
+pub(super) fn problems(
+    file: &EvidenceFile,
+    start: &[u8],
+    kind: FileKind,
+    named: Option<Named>,
+    progress: &dyn Progress,
+) -> Result<Option<Found>, Failure> {
+    use Checked::{Checksums, Headers, Size};
+    let mut found = match kind {
+        FileKind::Log => Found::new(&[Headers, Checksums, Size], log_problems(file)?),
+        FileKind::Checkpoint => Found::new(&[Checksums], checkpoint_problems(start)),
+        FileKind::FlushMap => Found::new(&[Headers, Checksums], flush_map_problems(file)?),
+        FileKind::RevertSnapshot => return Err(not_ese(file.path(), kind)),
+        FileKind::Database | FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
+            return match named {
+                Some(named) if !named.is_of_others(start) => {
+                    ruin(file, start, kind, named, progress).map(Some)
+                }
+                _ => Ok(None),
+            };
+        }
+    };
+    if named == Some(Named::Spare) {
+        found.checked.clear();
+        found.remarks.append(&mut found.problems);
+        found.remarks.extend([UNNEEDED.to_owned()]);
+    }
+    found.problems.extend(misnamed(kind, named));
+    Ok(Some(found))
+}
+
+/// Said of what is no damage in a log that is being prepared, or in reserved space.
+const UNNEEDED: &str = "it is a temporary or reserve log: the engine needs nothing that it holds";
+
+/// What is wrong with a file whose name says that it is one of ESE's, and in which nothing of the kind is found.
+fn ruin(
+    file: &EvidenceFile,
+    start: &[u8],
+    kind: FileKind,
+    named: Named,
+    progress: &dyn Progress,
+) -> Result<Found, Failure> {
+    let what = match (named, kind) {
+        (Named::Spare, _) => {
+            return Ok(Found {
+                remarks: vec![UNNEEDED.to_owned()],
+                ..Found::default()
+            });
+        }
+        (Named::StreamingFile, FileKind::Unknown) => {
+            return Err(unread_streaming_file(file.path()));
+        }
+        // Old ones do not name their type; their checksums tell.
+        (Named::Checkpoint, FileKind::Unknown) => {
+            return Ok(Found::new(
+                &[Checked::Checksums],
+                checkpoint_problems(start),
+            ));
+        }
+        (_, FileKind::Blank) => match first_content(file, progress)? {
+            None => "it holds nothing but zeros".to_owned(),
+            Some(offset) => format!("it holds nothing but zeros up to offset {offset:#x}"),
+        },
+        _ => why_not_ese(kind).to_owned(),
+    };
+    let problem = format!("{}{what}", named.promise());
+    Ok(Found::problem(problem, named.jet()))
+}
+
+/// The file's first bytes that are not all zero, to within what is read at a time; `None` if there are none.
+fn first_content(file: &EvidenceFile, progress: &dyn Progress) -> Result<Option<u64>, Failure> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    while offset < file.length() {
+        if progress.should_stop() {
+            let message = format!("{}: interrupted", file.path().display());
+            return Err(
+                Failure::new(Exit::Interrupted, message).advise("run the same command again")
+            );
+        }
+        let room = buffer.len() as u64;
+        let part = &mut buffer[..room.min(file.length() - offset) as usize];
+        file.read_exact_at(part, offset)
+            .map_err(|error| Failure::unreadable(&error))?;
+        progress.advance(part.len() as u64);
+        if !is_blank(part) {
+            return Ok(Some(offset));
+        }
+        offset += part.len() as u64;
+    }
+    Ok(None)
+}
+
+/// A file that is not what its name says.
+pub(super) fn misnamed(kind: FileKind, named: Option<Named>) -> Option<String> {
+    let named = named.filter(|named| !named.fits(kind))?;
+    Some(format!(
+        "its name is that of {}, but it is a {kind}",
+        named.noun()
+    ))
+}
+
+/// A streaming file has the header of a database, and pages of another kind.
+pub(super) fn refuse_streaming_file(path: &Path, headers: &HeaderCopies) -> Result<(), Failure> {
+    match headers.good() {
+        Some(copy) if copy.fields.is_streaming_file() => Err(unread_streaming_file(path)),
+        _ => Ok(()),
+    }
+}
+
+fn unread_streaming_file(path: &Path) -> Failure {
+    let message = format!("{}: streaming files are not read", path.display());
+    Failure::new(Exit::NotEse, message).advise("the database that it belongs to can be verified")
+}
 
 /// Problems of a log file: its header, its size, and every segment.
-pub(super) fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
+fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
     if file.length() > MAX_LOG_SIZE {
         return Ok(vec![format!(
             "the file has {} bytes, no log has more than {MAX_LOG_SIZE}",
@@ -39,7 +187,7 @@ pub(super) fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> 
 }
 
 /// Problems of a checkpoint file; `content` is all of it.
-pub(super) fn checkpoint_problems(content: &[u8]) -> Vec<String> {
+fn checkpoint_problems(content: &[u8]) -> Vec<String> {
     let checkpoint = CheckpointFile::read(content);
     let copies = [
         ("first", &checkpoint.primary),
@@ -59,7 +207,7 @@ pub(super) fn checkpoint_problems(content: &[u8]) -> Vec<String> {
 }
 
 /// Problems of a flush map: its header and every data page.
-pub(super) fn flush_map_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
+fn flush_map_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
     let size = MAP_PAGE_SIZE as u64;
     let mut problems = Vec::new();
     let mut page = vec![0; MAP_PAGE_SIZE];
@@ -92,7 +240,7 @@ fn header_problem(page: &[u8]) -> Option<String> {
 
 fn data_page_problem(page: &[u8], number: u32) -> Option<String> {
     match verify_page(Page::new(page)?, number) {
-        _ if ese_checksum::is_blank(page) => None,
+        _ if is_blank(page) => None,
         Verdict::Good => None,
         Verdict::Correctable { bits, .. } => Some(format!(
             "map page {number} failed its checksum, but the corruption (bit {bits:?}) can be corrected"

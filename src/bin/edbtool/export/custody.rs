@@ -1,0 +1,104 @@
+//! The chain of custody of an export: what was read, as of when, and by which command.
+
+use crate::database::{Opened, RecoveredBy, Through, is_dirty};
+use console::Output;
+use ese_export::{ExportError, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry};
+use ese_format::Progress;
+use ese_scan::{DigestKind, digest_file};
+use evidence::EvidenceFile;
+use jiff::Timestamp;
+use std::path::Path;
+
+/// What is known of an export before it begins.
+pub(super) struct Custody<'a> {
+    /// The database.
+    pub(super) path: &'a Path,
+    /// How it is read.
+    pub(super) opened: &'a Opened,
+    /// Whether files are digested.
+    pub(super) hash: bool,
+    /// When the command was started.
+    pub(super) started: Timestamp,
+}
+
+impl Custody<'_> {
+    /// Identifies every file that was read, with digests where they are wanted: so all of them are read once more.
+    pub(super) fn provenance(&self, output: &Output) -> Result<Provenance, ExportError> {
+        let db = &self.opened.database;
+        let through = self.opened.through.as_ref();
+        let header = match through {
+            Some(through) => Some(through.file_header.clone()),
+            None => db
+                .headers()
+                .and_then(|headers| headers.good())
+                .map(|copy| copy.fields.clone()),
+        };
+        let source = SourceEntry {
+            file: self.file(self.path, output)?,
+            page_size: db.page_size().bytes(),
+            last_page: through.map_or(db.last_page(), |through| through.file_last_page),
+            dirty: through.map_or(is_dirty(db), |through| {
+                through.file_header.state.needs_recovery()
+            }),
+            header,
+        };
+        let recovery = through.map(|through| self.recovery(through, output));
+        Ok(Provenance {
+            source,
+            recovery: recovery.transpose()?,
+            run: Some(RunEntry {
+                program: env!("CARGO_BIN_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                command: std::env::args_os()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect(),
+                started: self.started,
+            }),
+        })
+    }
+
+    /// What brought the database forward, and how far: as its recovered header says.
+    fn recovery(&self, through: &Through, output: &Output) -> Result<RecoveryEntry, ExportError> {
+        let db = &self.opened.database;
+        let header = db.headers().and_then(|headers| headers.good());
+        let header = header.map(|copy| copy.fields.clone());
+        let (logs, overlay) = match &through.by {
+            RecoveredBy::Logs(recovery) => (&*recovery.plan.logs, None),
+            RecoveredBy::Overlay(path) => (&[][..], Some(path)),
+        };
+        let logs = logs.iter().map(|log| self.file(log, output));
+        Ok(RecoveryEntry {
+            logs: logs.collect::<Result<_, _>>()?,
+            overlay: overlay.map(|path| self.file(path, output)).transpose()?,
+            as_of: header.as_ref().map(|header| header.last_consistent),
+            as_of_time: header.as_ref().map(|header| header.last_consistent_time),
+            last_page: db.last_page(),
+            header,
+        })
+    }
+
+    fn file(&self, path: &Path, output: &Output) -> Result<FileEntry, ExportError> {
+        let identify = || {
+            let file = EvidenceFile::open(path)?;
+            let bar = output.bar(file.length(), &format!("Hashing {}", path.display()));
+            let kinds: &[DigestKind] = if self.hash {
+                &[DigestKind::Sha256]
+            } else {
+                &[]
+            };
+            let digests = digest_file(&file, kinds, &bar)?;
+            Ok((file, digests, bar.should_stop()))
+        };
+        let (file, digests, stop) = identify()
+            .map_err(|error: evidence::EvidenceError| ExportError::Database(error.into()))?;
+        if stop {
+            return Err(ExportError::Stopped);
+        }
+        let modified = file.modified();
+        Ok(FileEntry {
+            sha256: digests.into_iter().next().map(|digest| digest.hex),
+            modified: modified.and_then(|time| Timestamp::try_from(time).ok()),
+            ..FileEntry::new(path.to_owned(), file.length())
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! What the name of a file says that it is.
+//!
+//! What a file is, its content tells. Where the content tells nothing, a name decides whether that is a loss: a file
+//! called `MBX1.edb` in which no database can be found is a ruin, a file called `notes.txt` is none of ESE's.
+
+use ese_format::{FileKind, JetError};
+use ese_log::{FileRole, LogFileName, StreamFiles};
+use std::fs;
+use std::path::Path;
+
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A database.
+    Database,
+    /// A finished log, or the current one.
+    Log,
+    /// A log that is being prepared, or space that is reserved: nothing in it is needed, whatever it holds.
+    Spare,
+    /// A checkpoint.
+    Checkpoint,
+    /// A flush map.
+    FlushMap,
+    /// A streaming file of Exchange 2000 and 2003, which edbkit does not read.
+    StreamingFile,
+    /// A revert snapshot, which edbkit does not read.
+    RevertSnapshot,
+}
+
+/// Extensions that databases have and hardly anything else.
+const DATABASE_EXTENSIONS: [&str; 5] = ["edb", "dit", "jdb", "mdb", "msmessagestore"];
+
+/// Databases of Windows whose extension says nothing.
+const DATABASES: [&str; 5] = ["srudb.dat", "qmgr.db", "secedit.sdb", "store.vol", "catdb"];
+
+/// Base names of streams that Windows and Exchange use, besides `E00` and its like. Many programs call a text file
+/// `abc.log`.
+const BASES: [&str; 6] = ["edb", "j50", "mss", "sru", "svc", "uss"];
+
+impl Named {
+    /// What the name of `path` says; `None` where it says nothing.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        if let Some(parsed) = LogFileName::parse(name) {
+            return match parsed.role {
+                FileRole::Generation { .. } => Some(Named::Log),
+                FileRole::Current if is_of_stream(path, &parsed.base) => Some(Named::Log),
+                FileRole::Current => None,
+                FileRole::Temporary | FileRole::Reserve => Some(Named::Spare),
+                FileRole::Checkpoint => Some(Named::Checkpoint),
+            };
+        }
+        let name = name.to_ascii_lowercase();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        match extension {
+            "jfm" => Some(Named::FlushMap),
+            "stm" => Some(Named::StreamingFile),
+            "rbs" => Some(Named::RevertSnapshot),
+            _ if DATABASE_EXTENSIONS.contains(&extension) => Some(Named::Database),
+            _ if DATABASES.contains(&name.as_str()) || is_web_cache(&name) => Some(Named::Database),
+            _ => None,
+        }
+    }
+
+    /// Whether content of this kind is what the name promises.
+    pub(crate) fn fits(self, kind: FileKind) -> bool {
+        match self {
+            Named::Database => kind == FileKind::Database,
+            Named::Log => kind == FileKind::Log,
+            Named::Spare => true,
+            Named::Checkpoint => kind == FileKind::Checkpoint,
+            Named::FlushMap => kind == FileKind::FlushMap,
+            // Its header is that of a database.
+            Named::StreamingFile => kind == FileKind::Database,
+            Named::RevertSnapshot => kind == FileKind::RevertSnapshot,
+        }
+    }
+
+    /// How a sentence begins about a file that is not what its name says.
+    pub(crate) fn promise(self) -> String {
+        format!("its name is that of {}: ", self.noun())
+    }
+
+    /// What it should be, with its article.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Named::Database => "a database",
+            Named::Log => "a log",
+            Named::Spare => "a temporary or reserve log",
+            Named::Checkpoint => "a checkpoint",
+            Named::FlushMap => "a flush map",
+            Named::StreamingFile => "a streaming file",
+            Named::RevertSnapshot => "a revert snapshot",
+        }
+    }
+
+    /// The engine's error for a file of this name that is something else, or nothing.
+    pub(crate) fn jet(self) -> Option<JetError> {
+        match self {
+            Named::Database => Some(JetError::DATABASE_CORRUPTED),
+            Named::Log => Some(JetError::LOG_FILE_CORRUPT),
+            Named::Checkpoint => Some(JetError::CHECKPOINT_CORRUPT),
+            Named::Spare | Named::FlushMap | Named::StreamingFile | Named::RevertSnapshot => None,
+        }
+    }
+
+    /// Whether `start`, in which nothing of ESE's was found, is something else that goes by such a name: Access calls its
+    /// databases `.mdb` as well.
+    pub(crate) fn is_of_others(self, start: &[u8]) -> bool {
+        let marks: [&[u8]; 2] = [b"Standard Jet DB", b"Standard ACE DB"];
+        self == Named::Database && marks.iter().any(|mark| start.get(4..19) == Some(*mark))
+    }
+}
+
+/// `WebCacheV01.dat`, with any number.
+fn is_web_cache(name: &str) -> bool {
+    let number = name.strip_prefix("webcachev");
+    let number = number.and_then(|rest| rest.strip_suffix(".dat"));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether `abc.log` is the current log of a stream: its base name is one that streams have, or other files of the stream
+/// lie beside it.
+fn is_of_stream(path: &Path, base: &str) -> bool {
+    let lower = base.to_ascii_lowercase();
+    let numbered = matches!(lower.as_bytes(), [b'e' | b'r' | b'v', b'0'..=b'9', last] if last.is_ascii_hexdigit());
+    if numbered || BASES.contains(&lower.as_str()) {
+        return true;
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    StreamFiles::of_names(folder, names, base).is_some_and(|stream| {
+        !stream.logs.is_empty() || !stream.leftovers.is_empty() || !stream.checkpoints.is_empty()
+    })
+}
