@@ -13,6 +13,7 @@ pub mod growing;
 pub mod ledger;
 pub mod logs;
 pub mod random;
+pub mod recreated;
 pub mod rows;
 pub mod scaled;
 pub mod writer;

@@ -1,0 +1,339 @@
+//! One recovery: which databases the results hold and under which names, how far they reach, and that they are the same
+//! whenever and wherever they are made. All through `edbreplay` and the programs beside it.
+
+use ese_testkit::{fixtures, recreated};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Output {
+    let path = match program {
+        "edbreplay" => env!("CARGO_BIN_EXE_edbreplay"),
+        "edbtool" => env!("CARGO_BIN_EXE_edbtool"),
+        "logchain" => env!("CARGO_BIN_EXE_logchain"),
+        other => panic!("{other} is not asked here"),
+    };
+    let output = Command::new(path).args(arguments).output();
+    output.expect("the program starts")
+}
+
+fn told(output: &Output) -> String {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn exit(output: &Output) -> i32 {
+    output.status.code().expect("the program ends by itself")
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(output)))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The random number in the signature of each database of a folder.
+fn signatures(folder: &Path) -> BTreeMap<String, u32> {
+    let signature = |name: &String| {
+        let bytes = fs::read(folder.join(name)).unwrap();
+        let headers = ese_format::database::HeaderCopies::read(&bytes);
+        headers.good().unwrap().fields.signature.random()
+    };
+    let names = names(folder).into_iter();
+    names.map(|name| (name.clone(), signature(&name))).collect()
+}
+
+const FIRST: u32 = 0x1111_1111;
+const SECOND: u32 = 0x2222_2222;
+const THIRD: u32 = 0x3333_3333;
+
+/// A stream with three lives of one database, and the last generation of each.
+fn three_lives() -> (TempDir, Vec<u32>) {
+    let state = fixtures::testdata_set("clean-p4k").join("state");
+    let folder = tempfile::tempdir().unwrap();
+    let ends = recreated::write(&state, folder.path(), &[FIRST, SECOND, THIRD]);
+    (folder, ends)
+}
+
+/// The database of one life, as the logs up to its end leave it.
+fn life(logs: &Path, until: u32, to: &Path) {
+    let until = until.to_string();
+    let arguments: [&OsStr; 7] = [
+        "run".as_ref(),
+        "--logs".as_ref(),
+        logs.as_os_str(),
+        "--until".as_ref(),
+        until.as_ref(),
+        "--to".as_ref(),
+        to.as_os_str(),
+    ];
+    let made = run("edbreplay", &arguments);
+    assert_eq!(exit(&made), 0, "{}", told(&made));
+}
+
+#[test]
+fn a_database_that_was_deleted_takes_no_other_one_s_name() {
+    let (logs, ends) = three_lives();
+    let whole = run("logchain", &["verify".as_ref(), logs.path().as_os_str()]);
+    assert!(
+        told(&whole).contains("No damaged log files were found"),
+        "{}",
+        told(&whole)
+    );
+
+    // From nothing: only what is alive at the end.
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("results");
+    let made = run(
+        "edbreplay",
+        &[
+            "run",
+            "--logs",
+            logs.path().to_str().unwrap(),
+            "--to",
+            folder.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(exit(&made), 0, "{}", told(&made));
+    assert_eq!(
+        signatures(&folder),
+        BTreeMap::from([("db.edb".to_owned(), THIRD)])
+    );
+
+    // All of them, if that is asked for.
+    let all = out.path().join("all");
+    let made = run(
+        "edbreplay",
+        &[
+            "run",
+            "--logs",
+            logs.path().to_str().unwrap(),
+            "--deleted",
+            "--to",
+            all.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(exit(&made), 0, "{}", told(&made));
+    let expected = [
+        ("db-11111111.edb".to_owned(), FIRST),
+        ("db-22222222.edb".to_owned(), SECOND),
+        ("db.edb".to_owned(), THIRD),
+    ];
+    assert_eq!(signatures(&all), BTreeMap::from(expected));
+
+    // A file that is given keeps its own name and signature, whichever life it is of.
+    let given = out.path().join("given");
+    fs::create_dir(&given).unwrap();
+    let rows = |path: &Path| {
+        let rows = tempfile::tempdir().unwrap();
+        let to = rows.path().join("rows");
+        let done = run(
+            "edbtool",
+            &[
+                "export".as_ref(),
+                path.as_os_str(),
+                "--to".as_ref(),
+                to.as_os_str(),
+            ],
+        );
+        assert_eq!(exit(&done), 0, "{}", told(&done));
+        fs::read(to.join("Items.jsonl")).unwrap()
+    };
+    for (end, signature) in [(ends[0], FIRST), (ends[1], SECOND), (ends[2], THIRD)] {
+        let database = given.join("db.edb");
+        let _ = fs::remove_file(&database);
+        life(logs.path(), end, &database);
+        let to = out.path().join(format!("of-{signature:x}"));
+        fs::create_dir(&to).unwrap();
+        let arguments: [&OsStr; 6] = [
+            "run".as_ref(),
+            database.as_os_str(),
+            "--logs".as_ref(),
+            logs.path().as_os_str(),
+            "--to".as_ref(),
+            to.as_os_str(),
+        ];
+        let made = run("edbreplay", &arguments);
+        assert_eq!(exit(&made), 0, "{}", told(&made));
+        assert_eq!(
+            signatures(&to),
+            BTreeMap::from([("db.edb".to_owned(), signature)])
+        );
+        assert_eq!(rows(&to.join("db.edb")), rows(&database));
+    }
+}
+
+#[test]
+fn a_limit_ends_the_range_of_a_database_made_from_its_logs() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let out = tempfile::tempdir().unwrap();
+    for until in [3, 9, 16] {
+        let new = out.path().join(format!("{until}.edb"));
+        let text = until.to_string();
+        let arguments: [&OsStr; 9] = [
+            "run".as_ref(),
+            "--logs".as_ref(),
+            state.as_os_str(),
+            "--until".as_ref(),
+            text.as_ref(),
+            "--until-undo".as_ref(),
+            "--json".as_ref(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ];
+        let made = run("edbreplay", &arguments);
+        assert_eq!(exit(&made), 0, "{}", told(&made));
+        let database = &document(&made)["databases"][0];
+        assert_eq!(database["max_required"], until, "{database}");
+        assert!(
+            database["min_required"].as_u64() <= Some(until),
+            "{database}"
+        );
+    }
+}
+
+#[test]
+fn a_result_is_the_same_whenever_and_wherever_it_is_made() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let copy = tempfile::tempdir().unwrap();
+    for file in fixtures::files_below(&state) {
+        fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let out = tempfile::tempdir().unwrap();
+    let mut results: Vec<Vec<u8>> = Vec::new();
+    for (number, folder) in [&*state, copy.path()].into_iter().enumerate() {
+        let new = out.path().join(format!("{number}.edb"));
+        // The logs lie beside the database: they need not be named.
+        let database = folder.join("db.edb");
+        let arguments: [&OsStr; 4] = [
+            "run".as_ref(),
+            database.as_os_str(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ];
+        let made = run("edbreplay", &arguments);
+        assert_eq!(exit(&made), 0, "{}", told(&made));
+        assert!(told(&made).contains("Last commit: "), "{}", told(&made));
+        assert!(told(&made).contains("-1216"), "{}", told(&made));
+        results.push(fs::read(new).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+    assert!(results[0] == results[1]);
+}
+
+/// Logs that lie in several folders are one stream; what is there twice is there once.
+#[test]
+fn logs_are_taken_from_where_they_lie() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let out = tempfile::tempdir().unwrap();
+    let (one, other) = (out.path().join("one"), out.path().join("other"));
+    fs::create_dir(&one).unwrap();
+    fs::create_dir(&other).unwrap();
+    for (number, file) in fixtures::files_below(&state).iter().enumerate() {
+        let name = file.file_name().unwrap();
+        let is_log = file.extension().is_some_and(|end| end == "log");
+        if !is_log {
+            continue;
+        }
+        if number % 3 != 0 {
+            fs::copy(file, one.join(name)).unwrap();
+        }
+        if number % 3 != 1 {
+            fs::copy(file, other.join(name)).unwrap();
+        }
+    }
+    let database = state.join("db.edb");
+    let place = |folder: &PathBuf| ["--logs".into(), folder.clone().into_os_string()];
+    let result = |places: &[&PathBuf]| {
+        let new = out.path().join("new.edb");
+        let mut arguments = vec!["run".into(), database.clone().into_os_string()];
+        arguments.extend(places.iter().flat_map(|folder| place(folder)));
+        arguments.extend([
+            "--force".into(),
+            "--to".into(),
+            new.clone().into_os_string(),
+        ]);
+        let made = run("edbreplay", &arguments);
+        (exit(&made), told(&made), fs::read(new).unwrap_or_default())
+    };
+    let (code, text, _) = result(&[&one]);
+    assert_eq!(code, 5, "{text}");
+    let (code, text, together) = result(&[&one, &other]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text, alone) = result(&[&state]);
+    assert_eq!(code, 0, "{text}");
+    assert!(together == alone);
+}
+
+/// A dirty database alone: what it needs is said, and that is a finding, not "no ESE file".
+#[test]
+fn a_database_without_its_logs_is_told_which_it_needs() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let out = tempfile::tempdir().unwrap();
+    let database = out.path().join("db.edb");
+    fs::copy(state.join("db.edb"), &database).unwrap();
+    let plan = run("edbreplay", &["plan".as_ref(), database.as_os_str()]);
+    assert_eq!(exit(&plan), 1, "{}", told(&plan));
+    let text = told(&plan);
+    assert!(
+        text.contains("NOT READY") && text.contains("0D.log"),
+        "{text}"
+    );
+    let new = out.path().join("new.edb");
+    let refused = run(
+        "edbreplay",
+        &[
+            "run".as_ref(),
+            database.as_os_str(),
+            "--to".as_ref(),
+            new.as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&refused), 5, "{}", told(&refused));
+    assert!(!new.exists());
+}
+
+/// A plan without a database names those that the logs create or need.
+#[test]
+fn a_plan_of_logs_alone_names_their_databases() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let plan = run(
+        "edbreplay",
+        &["plan".as_ref(), "--logs".as_ref(), state.as_os_str()],
+    );
+    assert_eq!(exit(&plan), 0, "{}", told(&plan));
+    assert!(
+        told(&plan).contains("The logs create: ") && told(&plan).contains("db.edb"),
+        "{}",
+        told(&plan)
+    );
+    let later = tempfile::tempdir().unwrap();
+    for file in fixtures::files_below(&state) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".log") && name.as_str() >= "edb00008" || name == "edb.log" {
+            fs::copy(&file, later.path().join(name)).unwrap();
+        }
+    }
+    let plan = run(
+        "edbreplay",
+        &["plan".as_ref(), "--logs".as_ref(), later.path().as_os_str()],
+    );
+    assert_eq!(exit(&plan), 1, "{}", told(&plan));
+    assert!(
+        told(&plan).contains("The logs need: ") && told(&plan).contains("-1216"),
+        "{}",
+        told(&plan)
+    );
+}
