@@ -50,6 +50,8 @@ pub struct Database {
     pub touched: bool,
     /// The type of the record at hand.
     pub(crate) record: &'static str,
+    /// The highest dbtime of records that were read and not applied.
+    logged: Dbtime,
     /// The page with the highest dbtime that redo has met.
     newest_page: Option<(Dbtime, Pgno)>,
     gone: BTreeMap<Pgno, Skipped>,
@@ -67,6 +69,7 @@ impl Database {
             header,
             pages,
             record: "",
+            logged: Dbtime(0),
             newest_page: None,
             gone: BTreeMap::new(),
             too_old: BTreeMap::new(),
@@ -109,6 +112,18 @@ impl Database {
             self.dbtime = self.dbtime.max(dbtime);
         }
         self.last_objid = self.last_objid.max(objid);
+    }
+
+    /// Keeps the highest dbtime of records that are not applied.
+    pub(crate) fn note_logged(&mut self, dbtime: Dbtime) {
+        if dbtime < Dbtime::REVERT {
+            self.logged = self.logged.max(dbtime);
+        }
+    }
+
+    /// The highest dbtime that header and logs know of.
+    pub(crate) fn highest_logged(&self) -> Dbtime {
+        self.dbtime.max(self.logged)
     }
 
     /// Whether redo skips the page because it is gone.

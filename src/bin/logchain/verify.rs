@@ -38,19 +38,17 @@ pub(crate) struct Arguments {
     /// With --db: read headers and logs only, and do not try whether the pages allow it
     #[arg(long, requires = "databases")]
     quick: bool,
-    /// What the verdict on every database has to be for the exit code 0, whatever else is found
+    /// End with 0 if every database is ready, whatever else is found, otherwise with 1; ready-with-loss accepts loss,
+    /// proved wants every log that is needed proved complete
     #[arg(long, value_name = "WHAT")]
     require: Option<Require>,
 }
 
-/// What a script asks for.
+/// What a script asks for. The last is that the log after each closed log that is needed proves it complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Require {
-    /// Recovery would succeed and lose nothing
     Ready,
-    /// Recovery would succeed, if need be by giving up committed work
     ReadyWithLoss,
-    /// As ready, and the log after each closed log that is needed proves it complete
     Proved,
 }
 

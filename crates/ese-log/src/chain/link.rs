@@ -44,7 +44,11 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
     let mut numbers: Vec<Generation> = named.map(|log| number(naming, logs, log)).collect();
     numbers.sort_unstable();
     let current = logs.iter().find(|log| log.is_current());
-    let current_number = current.and_then(LogReport::generation);
+    // That of another stream counts for nothing in this one.
+    let own = stream_signature(logs);
+    let header = current.and_then(LogReport::header);
+    let header = header.filter(|header| Some(header.signature) == own);
+    let current_number = header.map(|header| header.generation);
     let last = numbers.last().copied();
     numbers.extend(current_number.filter(|number| last.is_some_and(|last| *number > last)));
     for pair in numbers.windows(2) {

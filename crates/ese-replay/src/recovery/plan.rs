@@ -151,14 +151,20 @@ impl Plan {
         &self.needed
     }
 
-    /// Makes the verdicts say that databases are missing which the logs leave attached, as trying it would.
-    pub fn refuse_missing(&mut self) {
+    /// Databases that the logs leave attached and that are neither given nor `made`, by their paths.
+    pub(super) fn missing_at_end(&self, made: &[Signature]) -> Vec<String> {
         let needed = self.needed.iter().filter(|one| one.attached_at_end);
-        let created = self.created.iter().filter(|one| one.attached_at_end);
+        let created = self.created.iter();
+        let created = created.filter(|one| one.attached_at_end && !made.contains(&one.signature));
         let names = needed
             .map(|one| &one.path)
             .chain(created.map(|one| &one.path));
-        let names: Vec<String> = names.cloned().collect();
+        names.cloned().collect()
+    }
+
+    /// Makes the verdicts say that databases are missing which the logs leave attached, as trying it would.
+    pub fn refuse_missing(&mut self) {
+        let names = self.missing_at_end(&[]);
         if !names.is_empty() {
             self.refuse(&RecoveryError::Missing { names });
         }
@@ -402,9 +408,16 @@ fn needed_files(
         .generation
         .map(|last| last.max(required.unwrap_or_default()));
     let ceiling = ceiling.unwrap_or(Generation(u32::MAX));
-    needed.logs.retain(|file| match file.role {
-        FileRole::Generation { generation, .. } => generation >= floor && generation <= ceiling,
-        _ => true,
+    let generation = |file: &StreamFile| match file.role {
+        FileRole::Generation { generation, .. } => Some(generation),
+        _ => None,
+    };
+    // One from before shows that the stream does not begin with what is needed.
+    let before = needed.logs.iter().filter_map(generation);
+    let before = before.filter(|generation| *generation < floor).max();
+    let first = before.unwrap_or(floor);
+    needed.logs.retain(|file| {
+        generation(file).is_none_or(|generation| (first..=ceiling).contains(&generation))
     });
     needed
 }

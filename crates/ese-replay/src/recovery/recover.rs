@@ -177,8 +177,16 @@ pub fn recover(
     let ran = replay(&mut redo, &mut records, &until, progress);
     let ran = ran.map_err(|error| with_path(error, &sources))?;
     let (total, logs) = (begun.elapsed(), records.waited());
+    if options.until_undo {
+        note_rest(&mut redo, &mut records, plan.until())?;
+        let names = plan.missing_at_end(&made);
+        if !names.is_empty() && !options.ignore_missing {
+            return Err(RecoveryError::Missing { names });
+        }
+    }
     drop(records);
     check(&redo, &ran, &sources, &until, &options)?;
+    refuse_newer_pages(&redo, plan, &sources)?;
     if let Some(after_redo) = &mut options.after_redo {
         after_redo(redo.databases_mut());
     }
@@ -189,7 +197,6 @@ pub fn recover(
         finish_dirty(&mut redo, &ran, plan.range_end());
         (Vec::new(), 0)
     } else {
-        refuse_newer_pages(&redo, plan, &sources, &ran)?;
         (finish_clean(&mut redo, &ran)?, open)
     };
     let mut databases = redo.take_databases();
@@ -218,6 +225,28 @@ fn records_of(plan: &Plan, witness: Option<Witness>, read_ahead: bool) -> Stream
         true => records.ahead(),
         false => records,
     }
+}
+
+/// Takes note of the records after the place at which redo was held, up to the limit: pages may hold what they say.
+fn note_rest(
+    redo: &mut Redo,
+    records: &mut StreamRecords,
+    until: &Until,
+) -> Result<(), RecoveryError> {
+    let mut next = records.current().map(|raw| raw.lgpos);
+    while let Some(lgpos) = next {
+        let is_late = records
+            .image()
+            .is_some_and(|image| until.is_late(image, lgpos));
+        if until.is_past(lgpos) || is_late {
+            break;
+        }
+        if let Some(raw) = records.current() {
+            redo.note_only(&raw)?;
+        }
+        next = records.next_record()?.map(|raw| raw.lgpos);
+    }
+    Ok(())
 }
 
 /// Gives each database that the log creates the file that was made for it.
@@ -297,23 +326,24 @@ fn refuse_newer_pages(
     redo: &Redo,
     plan: &Plan,
     sources: &[&DatabaseFile],
-    ran: &Ran,
 ) -> Result<(), RecoveryError> {
     for (source, planned) in sources.iter().zip(&plan.databases) {
         let header = &source.header;
-        let is_proved = header.max_required < ran.last && planned.verdict.not_proved.is_empty();
-        if !header.state.needs_recovery() || is_proved {
+        let (needed, end) = (header.max_required, plan.range_end());
+        let is_proved = needed < end && planned.verdict.not_proved.is_empty();
+        if !header.state.needs_recovery() || is_proved || needed > end {
             continue;
         }
         let attached = redo.databases().values().chain(redo.waiting());
         let mut own = attached.filter(|own| own.header.signature == header.signature);
-        if let Some(own) = own.next()
-            && let Some((found, pgno)) = source.newest_page_above(own.dbtime)?
-        {
+        let Some(highest) = own.next().map(Database::highest_logged) else {
+            continue;
+        };
+        if let Some((found, pgno)) = source.newest_page_above(highest)? {
             return Err(RecoveryError::End(Problem::DbtimeBeyondLogs {
                 pgno,
                 found,
-                highest: own.dbtime,
+                highest,
             }));
         }
     }

@@ -166,6 +166,25 @@ impl Redo {
         Ok(outcome)
     }
 
+    /// Takes note of the dbtime of a record that is not applied.
+    pub(crate) fn note_only(&mut self, raw: &RawRecord<'_>) -> Result<(), ReplayError> {
+        let kind = raw.kind.dump_name();
+        let record = raw.decode().map_err(Problem::Record);
+        let record = record.map_err(|problem| problem.at(raw.lgpos, kind))?;
+        let (dbid, dbtime) = match &record {
+            Record::NewPage(record) => (record.dbid, record.dbtime),
+            Record::RootPageMove(record) => (record.dbid, record.dbtime),
+            other => match other.page_op() {
+                Some(page) => (page.dbid, page.dbtime),
+                None => return Ok(()),
+            },
+        };
+        if let Some(database) = self.databases.get_mut(&dbid) {
+            database.note_logged(dbtime);
+        }
+        Ok(())
+    }
+
     fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Problem> {
         if let Some(outcome) = self.defer_to_macro(record, bytes)? {
             return Ok(outcome);
