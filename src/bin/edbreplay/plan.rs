@@ -298,6 +298,9 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
             need.min_required, need.max_required, need.max_committed
         )?;
     }
+    if let Some(files) = &verdict.needed_files {
+        writeln!(f, "  files: {files}")?;
+    }
     if let Some(reach) = verdict.reach.as_ref().filter(|reach| reach.end.is_some()) {
         writeln!(f, "  {reach}")?;
     }
