@@ -88,6 +88,12 @@ impl Site {
     }
 }
 
+/// What all files below a folder hold.
+fn contents(folder: &Path) -> Vec<Vec<u8>> {
+    let files = fixtures::files_below(folder).into_iter();
+    files.map(|path| fs::read(path).unwrap()).collect()
+}
+
 fn documents(output: &Output) -> Vec<Value> {
     let lines = std::str::from_utf8(&output.stdout).unwrap().lines();
     lines
@@ -367,12 +373,24 @@ fn a_database_comes_back_to_the_first_server_and_replication_turns_round() {
     assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
     assert_eq!(site.status()["summary"], "disabled");
     let recovered = fs::read(site.path("exb/db.edb")).unwrap();
-    let (documents, _) = site.run(0, &["failback", NAME]);
+    // The first server was not shut down: what it left is replaced only if it is named, and kept then.
+    let old = fs::read(site.path("exa/db.edb")).unwrap();
+    let logs = names(&site.path("exa"));
+    let (_, said) = site.run(5, &["failback", NAME, "--yes"]);
+    assert!(
+        said.contains("-550") && said.contains("--put-aside"),
+        "{said}"
+    );
+    let named = site.text("exa/db.edb");
+    let (documents, _) = site.run(0, &["failback", NAME, "--yes", "--put-aside", &named]);
     let report = &documents[0];
+    let kept = Path::new(report["old_database"].as_str().unwrap());
+    assert!(fs::read(kept).unwrap() == old);
+    let kept = names(Path::new(report["old_logs"].as_str().unwrap()));
+    assert!(logs.iter().all(|name| kept.contains(name)), "{kept:?}");
     assert_eq!(report["schema"], "edbkit.scr-failback/1");
     assert!(fs::read(site.path("exa/db.edb")).unwrap() == recovered);
     assert_eq!(report["proved"], recovered.len());
-    assert_eq!(report["database"]["method"], "delta");
     let left = names(&site.path("exa"));
     assert!(
         left.iter()
@@ -399,7 +417,7 @@ fn a_database_comes_back_to_the_first_server_and_replication_turns_round() {
 }
 
 #[test]
-fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
+fn a_failback_that_is_killed_loses_nothing() {
     let site = Site::new("crash-p8k");
     site.enable(1, &[]);
     site.run(0, &["update", NAME, "--not-in-use"]);
@@ -419,17 +437,20 @@ fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
     grow(&here);
     let wanted = fs::read(&here).unwrap();
     let log = site.path("exa/edb00010.log");
+    let before: Vec<Vec<u8>> = contents(&site.path("exa"));
+    let named = site.text("exa/db.edb");
+    let order = ["failback", NAME, "--yes", "--put-aside", &named];
     let mut random = Random(0x9e37_79b9);
     let mut killed_under_way = 0;
     let mut done = false;
     for _ in 0..30 {
         let mut failback = site
-            .scr(&["failback", NAME])
+            .scr(&order)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let partial = site.path("exa/db.edb.partial");
+        let partial = site.path("exa/db.edb.failback.partial");
         while !partial.exists() && failback.try_wait().unwrap().is_none() && log.exists() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -446,13 +467,23 @@ fn a_failback_that_is_killed_removes_nothing_before_its_proof() {
             log.exists() || back,
             "old logs went before the database was back"
         );
+        let now = contents(&site.path("exa"));
+        assert!(
+            before.iter().all(|file| now.contains(file)),
+            "a file of the first server is gone"
+        );
     }
     assert!(killed_under_way > 0, "no kill came at the right moment");
     if !done {
-        site.run(0, &["failback", NAME]);
+        site.run(0, &order);
     }
     assert!(fs::read(&there).unwrap() == wanted);
     assert!(!log.exists());
+    let now = contents(&site.path("exa"));
+    assert!(
+        before.iter().all(|file| now.contains(file)),
+        "a file of the first server is gone"
+    );
     let status = site.status();
     assert_eq!(
         (&status["source"], &status["summary"]),
@@ -478,14 +509,16 @@ fn a_database_that_goes_home_keeps_the_direction() {
         &database,
     )
     .unwrap();
-    let (_, said) = site.run(5, &["failback", NAME, "--home"]);
+    let named = site.text("exa/db.edb");
+    let order = ["failback", NAME, "--home", "--yes", "--put-aside", &named];
+    let (_, said) = site.run(5, &order);
     assert!(
         said.contains("Dirty Shutdown") && said.contains("-550"),
         "{said}"
     );
     assert!(site.path("exa/edb00010.log").exists());
     fs::write(&database, clean).unwrap();
-    let (documents, _) = site.run(0, &["failback", NAME, "--home"]);
+    let (documents, _) = site.run(0, &order);
     assert_eq!(documents[0]["replication"]["source"]["machine"], "EXA");
     same(&database, &site.path("exa/db.edb"));
     assert!(!site.path("exa/edb00010.log").exists());

@@ -109,14 +109,15 @@ fn from_the_first_server_to_the_second_and_back() {
     backup.target.database = site.path("backup/MBX1.edb");
     seed::seed(&backup, 40);
     assert_eq!(site.json(0, &["status"])[0]["summary"], "initializing");
-    // A replay of an earlier database was killed here.
+    // A replay of an earlier database was killed here, by somebody: it may be what that database needs.
     let journal = site.path("exb/SG1/MBX1.edb.edbreplay-journal");
     fs::create_dir_all(journal.parent().unwrap()).unwrap();
     fs::write(&journal, [1; 4096]).unwrap();
-    site.json(
-        0,
-        &["update", "SG1", "--from", &text_of(backup.target.database)],
-    );
+    let backup = text_of(backup.target.database);
+    let order = ["update", "SG1", "--from", &backup];
+    site.json(5, &order);
+    fs::remove_file(&journal).unwrap();
+    site.json(0, &order);
 
     // Logs come at once, and are replayed when their lag is over.
     site.stream.roll_many(60);
@@ -186,9 +187,17 @@ fn from_the_first_server_to_the_second_and_back() {
         &text_of(logs.clone()),
         "--base",
         "edb",
+        "--yes",
     ];
-    let report = &site.json(0, &order)[0];
+    let report = &site.json(1, &order)[0];
     assert_eq!(report["replication"]["source"]["machine"], "EXB");
+    // What the first server wrote and nobody shipped is not forgotten.
+    let beyond = &report["beyond"];
+    assert_eq!(
+        (&beyond["first"], &beyond["last"]),
+        (&101.into(), &108.into()),
+        "{beyond}"
+    );
     let home = site.path("exa/MBX1.edb");
     assert!(fs::read(&home).unwrap() == fs::read(&active).unwrap());
     assert!(!site.path("exa/E00.log").exists(), "the old logs are gone");

@@ -15,15 +15,16 @@ pub use report::{LastCommit, Loss, Proof, Refusal, Replayed, Report, SourceLook}
 
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
-use crate::copy::{Copy, chain_end, database_header, listing_of};
+use crate::copy::Copy;
 use crate::error::{StandbyError, at};
+use crate::place::database_header;
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::{Generation, Progress};
 use ese_log::chain::verify;
-use ese_log::{FileRole, StreamFile, StreamFiles};
+use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
 use ese_replay::output::{InPlace, Output, OutputError, Target};
 use ese_replay::recovery::{
     DatabaseFile, Offer, Plan, Ran, RecoverOptions, RecoveryError, Until, plan, recover, try_out,
@@ -101,7 +102,7 @@ struct Basis {
 pub fn preview(
     configuration: &Configuration,
     config: &CopyConfig,
-    source: &dyn LogSource,
+    source: Box<dyn LogSource>,
     wish: &Wish,
     clock: &dyn Clock,
     progress: &dyn Progress,
@@ -112,29 +113,11 @@ pub fn preview(
     }
     seeded(config, &state)?;
     let scratch = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
-    let here = listing_of(config)?;
-    let mut look = look(source, &state, wish);
-    let mut files = stream_of(config)?;
-    let mut fetched = 0;
-    if look.reached {
-        let header = database_header(&config.target.database);
-        let next = chain_end(header.as_ref(), &here);
-        let fetch = fetch_to(scratch.path(), source, next, progress);
-        match fetch {
-            Ok(rest) => {
-                fetched = rest.0.len() as u32;
-                look.current = rest.1.as_ref().map(|(generation, _)| *generation);
-                files.logs.extend(rest.0);
-                files.current = rest.1.into_iter().map(|(_, file)| file).collect();
-            }
-            Err(problem) => look.problem = Some(problem),
-        }
-    }
-    let mut basis = judge(config, &state, &files, look, wish, clock, progress)?;
+    let mut copy = Copy::rehearse(config, &configuration.state, source, scratch.path())?;
+    let mut basis = prepare(&mut copy, &state, wish, clock, progress)?;
     if basis.report.refusal.is_none() {
         try_it(&mut basis, progress)?;
     }
-    basis.report.fetched = fetched;
     basis.report.dry_run = true;
     Ok(basis.report)
 }
@@ -194,7 +177,8 @@ pub fn take_back(file: &StateFile) -> Result<(), StandbyError> {
     let Some(activation) = &state.activation else {
         return Ok(());
     };
-    if activation.finished.is_some() || recovered(activation).is_some() {
+    let is_gone = |report: Report| report.replayed.last.is_some() || !activation.from.exists();
+    if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
             name: file.name().to_owned(),
             problem: "was activated: its database goes its own way now",
@@ -247,7 +231,11 @@ fn carry_out(
         Some(report) => report,
         None => {
             refuse_taken(wish)?;
+            InPlace::resume(&config.target.database).map_err(ReplayFailure::from)?;
             let basis = prepare(copy, &state, wish, clock, progress)?;
+            if basis.report.refusal.is_some() {
+                return Err(ActivateError::Refused(Box::new(basis.report)));
+            }
             let found = found(&basis);
             file.update(|state| {
                 if let Some(activation) = &mut state.activation {
@@ -298,6 +286,7 @@ fn found(basis: &Basis) -> Found {
     let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
     Found {
         signature: header.signature.to_string(),
+        stream: Some(header.log_signature.to_string()),
         clean_at: clean.then(|| header.last_consistent.to_string()),
         report: basis.report.clone(),
     }
@@ -314,19 +303,22 @@ fn already(state: &State) -> Option<Report> {
 /// it was to go.
 fn recovered(activation: &Activation) -> Option<Report> {
     let found = activation.found.as_ref()?;
+    // Without a log to replay it was done before it was begun.
+    let unchanged = found.report.replayed.last.is_none();
     let is_clean = |path: &PathBuf| {
         let resumed = path.exists() && InPlace::resume(path).is_ok();
         let header = DatabaseFile::open(path).ok().filter(|_| resumed)?.header;
         let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
         let changed = found.clean_at.as_ref() != Some(&header.last_consistent.to_string());
-        (clean && changed && header.signature.to_string() == found.signature).then_some(())
+        let is_it = header.signature.to_string() == found.signature;
+        (clean && (changed || unchanged) && is_it).then_some(())
     };
     let places = [&activation.database, &activation.from];
     places.into_iter().find_map(is_clean)?;
     Some(found.report.clone())
 }
 
-/// Fetches the rest of the logs and finds out what comes of it; takes the order back if that is refused.
+/// Fetches the rest of the logs, and finds out what comes of it.
 fn prepare(
     copy: &mut Copy,
     state: &State,
@@ -335,32 +327,21 @@ fn prepare(
     progress: &dyn Progress,
 ) -> Result<Basis, ActivateError> {
     let config = copy.config().clone();
-    let mut look = look(copy.source(), state, wish);
-    let mut fetched = 0;
-    if look.reached {
-        let (count, problem) = copy.fetch_rest(clock)?;
-        fetched = count;
-        let current = match problem {
-            Some(problem) => Err(problem),
-            None => copy.fetch_current(),
-        };
-        match current {
-            Ok(current) => look.current = current,
-            Err(obstacle) => look.problem = Some(obstacle.message()),
-        }
-    }
-    InPlace::resume(&config.target.database).map_err(ReplayFailure::from)?;
-    let files = stream_of(&config)?;
+    let (look, fetched, current) = fetch(copy, state, wish, clock)?;
+    let files = stream_of(copy, current)?;
     let mut basis = judge(&config, state, &files, look, wish, clock, progress)?;
     basis.report.fetched = fetched;
-    match basis.report.refusal {
-        None => Ok(basis),
-        Some(_) => Err(ActivateError::Refused(Box::new(basis.report))),
-    }
+    Ok(basis)
 }
 
-/// Looks whether the source is there, if that is wished.
-fn look(source: &dyn LogSource, state: &State, wish: &Wish) -> SourceLook {
+/// Takes what the source still has, if that is wished: what was found there, how many logs came, and where its current log
+/// lies now.
+fn fetch(
+    copy: &mut Copy,
+    state: &State,
+    wish: &Wish,
+    clock: &dyn Clock,
+) -> Result<(SourceLook, u32, Option<PathBuf>), ActivateError> {
     let seen = state.generated.map(|generated| generated.generation);
     let mut look = SourceLook {
         asked: !wish.force || wish.try_source,
@@ -368,79 +349,93 @@ fn look(source: &dyn LogSource, state: &State, wish: &Wish) -> SourceLook {
         ..SourceLook::default()
     };
     if !look.asked {
-        return look;
+        return Ok((look, 0, None));
     }
-    match source.list() {
-        Ok(listing) if listing.named.is_empty() && listing.current.is_none() => {
+    let view = match copy.view() {
+        Ok(view) if view.is_empty() => {
             look.problem = Some("there is no log".to_owned());
+            return Ok((look, 0, None));
         }
-        Ok(listing) => {
-            look.reached = true;
-            look.newest_closed = listing.newest_closed().max(seen);
-            if listing.current.is_none() {
-                look.problem = Some("there is no current log that can be read".to_owned());
-            }
+        Ok(view) => view,
+        Err(error) => {
+            look.problem = Some(error.to_string());
+            return Ok((look, 0, None));
         }
-        Err(error) => look.problem = Some(error.to_string()),
+    };
+    look.reached = true;
+    look.newest_closed = view.newest_closed.max(seen);
+    let (fetched, obstacle) = copy.fetch_rest(clock)?;
+    let current = match obstacle {
+        Some(obstacle) => Err(obstacle),
+        None => copy.fetch_current(),
+    };
+    match current {
+        Ok(current) => {
+            look.current = Some(current.generation);
+            Ok((look, fetched, Some(current.path)))
+        }
+        Err(obstacle) => {
+            look.problem = Some(obstacle.message());
+            Ok((look, fetched, None))
+        }
     }
-    look
 }
 
-/// The logs of the copy, with a current log that was fetched.
-fn stream_of(config: &CopyConfig) -> Result<StreamFiles, ActivateError> {
-    let files = StreamFiles::find(&config.target.logs, Some(&config.source.base));
-    let mut files = files.map_err(RecoveryError::Log)?;
+/// The logs of the copy, with the current log that was fetched, or else one that a person put there. Logs of other streams
+/// that lie among them are left out.
+fn stream_of(copy: &Copy, current: Option<PathBuf>) -> Result<StreamFiles, ActivateError> {
+    let config = copy.config();
+    let target = &config.target;
+    let base = &config.source.base;
+    let mut files = logs_in(&target.logs, base).map_err(RecoveryError::Log)?;
+    if let Some(folder) = copy.rehearsed_in() {
+        let fetched = logs_in(folder, base).map_err(RecoveryError::Log)?.logs;
+        let is_fetched = |file: &StreamFile| fetched.iter().any(|other| other.role == file.role);
+        files.logs.retain(|file| !is_fetched(file));
+        files.logs.extend(fetched);
+        files.logs.sort_by_key(|file| file.role);
+    }
     files.checkpoints.clear();
+    let stream = database_header(&target.database).map(|header| header.log_signature);
+    let is_of_it = |file: &StreamFile| {
+        let found = header_of(&file.path).map(|header| header.signature);
+        // What is damaged is reported as that.
+        found.is_none() || stream.is_none_or(|stream| stream.is_null() || found == Some(stream))
+    };
+    files.logs.retain(is_of_it);
+    if let Some(path) = current {
+        let role = FileRole::Current;
+        files.current = vec![StreamFile { path, role }];
+        return Ok(files);
+    }
     // An earlier attempt may have left a current log that has been closed since.
     let after = newest(&files).map(|newest| newest.0.saturating_add(1));
     files.current.retain(|file| {
         let generation = header_of(&file.path).map(|header| header.generation.0);
-        after.is_none() || generation == after
+        is_of_it(file) && (after.is_none() || generation == after)
     });
     Ok(files)
 }
 
-type Fetched = (Vec<StreamFile>, Option<(Generation, StreamFile)>);
-
-/// Reads the closed logs from `next` on and the current log into `folder`.
-fn fetch_to(
-    folder: &Path,
-    source: &dyn LogSource,
-    next: Option<Generation>,
-    progress: &dyn Progress,
-) -> Result<Fetched, String> {
-    let listing = source.list().map_err(|error| error.to_string())?;
-    let next = next.or(listing.oldest()).unwrap_or_default();
-    let fetch = |path: &Path| -> Result<PathBuf, String> {
-        let to = folder.join(path.file_name().unwrap_or_default());
-        let mut file = fs::File::create(&to).map_err(|error| error.to_string())?;
-        let fetched = source.fetch(path, &mut file);
-        let size = fetched.map_err(|error| format!("{}: {error}", path.display()))?;
-        progress.advance(size);
-        Ok(to)
-    };
-    let mut logs = Vec::new();
-    let newest = listing.newest_closed().unwrap_or_default();
-    let digits = listing.naming.as_ref().map_or(8, |naming| naming.digits);
-    for (&generation, path) in listing.named.range(next..).filter(|(at, _)| **at <= newest) {
-        if progress.should_stop() {
-            return Err("stopped as asked".to_owned());
-        }
-        let role = FileRole::Generation { generation, digits };
-        let path = fetch(path)?;
-        logs.push(StreamFile { path, role });
+/// The files of the stream `base` in a folder that may be missing, or have none.
+pub(crate) fn logs_in(folder: &Path, base: &str) -> Result<StreamFiles, LogError> {
+    match StreamFiles::find(folder, Some(base)) {
+        Err(LogError::NoStream { .. }) => {}
+        Err(LogError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        files => return files,
     }
-    let current = match &listing.current {
-        Some((path, header)) if header.generation >= next => {
-            let file = StreamFile {
-                path: fetch(path)?,
-                role: FileRole::Current,
-            };
-            Some((header.generation, file))
-        }
-        _ => None,
-    };
-    Ok((logs, current))
+    Ok(StreamFiles {
+        folder: folder.to_owned(),
+        naming: Naming {
+            base: base.to_owned(),
+            digits: 8,
+            extension: ".log".to_owned(),
+        },
+        logs: Vec::new(),
+        current: Vec::new(),
+        leftovers: Vec::new(),
+        checkpoints: Vec::new(),
+    })
 }
 
 /// Finds out what a recovery with these logs comes to, and whether it is to be done.
@@ -485,7 +480,15 @@ fn judge(
             end: reach.and_then(|reach| reach.end).map(|end| end.to_string()),
             last_commit: None,
         },
-        loss: loss(files, &plan, &look, state, clock, progress)?,
+        loss: loss(
+            files,
+            &plan,
+            &database.header,
+            &look,
+            state,
+            clock,
+            progress,
+        )?,
         rolled_back,
         proof: None,
         source_look: look,
@@ -550,6 +553,7 @@ fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
 fn loss(
     files: &StreamFiles,
     plan: &Plan,
+    header: &DatabaseHeader,
     look: &SourceLook,
     state: &State,
     clock: &dyn Clock,
@@ -559,10 +563,15 @@ fn loss(
     if look.current.is_some() && look.current == last {
         return Ok(None);
     }
-    let kept = last.or_else(|| newest(files)).unwrap_or_default();
+    let last = last.or_else(|| newest(files));
+    // Without any log, all that was written since the database was shut down is lost.
+    let first = last.map_or(header.last_consistent.generation, |last| {
+        Generation(last.0.saturating_add(1))
+    });
+    let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(Loss {
-        first: Generation(kept.0.saturating_add(1)),
+        first,
         // Behind the newest closed log there was a current one.
         last_known: look.newest_closed.map(|closed| {
             Generation(closed.0.saturating_add(1)).max(look.current.unwrap_or_default())
@@ -653,7 +662,11 @@ fn finish(
     progress: &dyn Progress,
 ) -> Result<Report, ActivateError> {
     let (from, to) = (&config.target.database, &report.database);
-    if from != to && !to.exists() {
+    if from != to && from.exists() && on_same_file_system(from, to) {
+        if to.symlink_metadata().is_ok() {
+            let path = to.clone();
+            return Err(ReplayFailure::from(OutputError::Exists { path }).into());
+        }
         fs::rename(from, to).map_err(at(to))?;
         if let Some(folder) = to.parent() {
             sync_folder(folder).map_err(at(folder))?;

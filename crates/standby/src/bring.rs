@@ -1,10 +1,8 @@
 //! Bringing a database to its place, by `edb-copy` beneath: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
-use crate::state::sync_folder;
 use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
 use ese_format::{JetError, Progress};
-use ese_log::StreamFiles;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,22 +82,4 @@ pub(crate) fn remove(path: &Path) -> Result<bool, StandbyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(at(path)(error)),
     }
-}
-
-/// Removes the files of one log stream: its logs in `logs`, its checkpoint in `system`. The newest logs go last, so that
-/// a kill leaves no hole.
-pub(crate) fn remove_stream(logs: &Path, system: &Path, base: &str) -> Result<u32, StandbyError> {
-    let mut removed = 0;
-    if let Ok(files) = StreamFiles::find(system, Some(base)) {
-        for file in &files.checkpoints {
-            removed += u32::from(remove(&file.path)?);
-        }
-    }
-    if let Ok(files) = StreamFiles::find(logs, Some(base)) {
-        for file in files.leftovers.iter().chain(files.in_order()) {
-            removed += u32::from(remove(&file.path)?);
-        }
-        sync_folder(logs).map_err(at(logs))?;
-    }
-    Ok(removed)
 }

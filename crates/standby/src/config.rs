@@ -120,7 +120,7 @@ fn no_lag() -> Lag {
 }
 
 /// A storage group: one log stream and its database. It is only read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
     /// The server, as people call it.
@@ -133,6 +133,12 @@ pub struct SourceConfig {
     pub system: PathBuf,
     /// The database.
     pub database: PathBuf,
+    /// Whether only closed logs are to be expected there: it is a copy itself, and not where an engine works.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed_logs_only: bool,
+    /// Whether the engine there works with circular logging, so that no log waits for a backup.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub circular: bool,
 }
 
 /// The folders of a copy.
@@ -170,11 +176,24 @@ impl Configuration {
                 path: path.to_owned(),
                 problem: error.to_string().trim_end().to_owned(),
             })?;
-        if let Some(folder) = path.parent() {
-            configuration.state = folder.join(&configuration.state);
-        }
+        configuration.settle_in(path);
         configuration.check()?;
         Ok(configuration)
+    }
+
+    /// What follows from where the file lies and from the copies together.
+    fn settle_in(&mut self, path: &Path) {
+        if let Some(folder) = path.parent() {
+            self.state = folder.join(&self.state);
+        }
+        let targets: BTreeSet<PathBuf> = self
+            .copies
+            .iter()
+            .map(|copy| copy.target.logs.clone())
+            .collect();
+        for copy in &mut self.copies {
+            copy.source.closed_logs_only |= targets.contains(&copy.source.logs);
+        }
     }
 
     /// The copy called `name`; case does not matter.
@@ -318,6 +337,17 @@ pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
     })
 }
 
+/// What the configuration at `path` would be with this copy; nothing is written.
+pub fn with_copy(path: &Path, copy: &CopyConfig) -> Result<Configuration, StandbyError> {
+    let new = table(copy);
+    let (_, mut configuration) = edited(path, |copies| {
+        copies.push(new?);
+        Ok(())
+    })?;
+    configuration.settle_in(path);
+    Ok(configuration)
+}
+
 /// A copy as it is written.
 fn table(copy: &CopyConfig) -> Result<toml_edit::Table, String> {
     let item = toml_edit::ser::to_document(copy).map_err(|error| error.to_string())?;
@@ -366,6 +396,15 @@ fn edit(
     path: &Path,
     change: impl FnOnce(&mut ArrayOfTables) -> Result<(), String>,
 ) -> Result<(), StandbyError> {
+    let (text, _) = edited(path, change)?;
+    replace_file(path, text.as_bytes())
+}
+
+/// The text of the configuration at `path` after a change, checked.
+fn edited(
+    path: &Path,
+    change: impl FnOnce(&mut ArrayOfTables) -> Result<(), String>,
+) -> Result<(String, Configuration), StandbyError> {
     let wrong = |problem: String| StandbyError::Configuration {
         path: path.to_owned(),
         problem,
@@ -391,5 +430,5 @@ fn edit(
     let result: Configuration =
         toml_edit::de::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     result.check()?;
-    replace_file(path, text.as_bytes())
+    Ok((text, result))
 }

@@ -6,26 +6,34 @@
 //!                              +--- not good: again, then Failed
 //! ```
 //!
-//! The chain in the log folder never has a hole: a log comes in only behind its predecessor. A log that lies there
-//! already, because a process died behind the rename or because a person put it there, is inspected in its place.
+//! The chain in the log folder never has a hole: a log comes in only after its predecessor. A log that lies there
+//! already, because a process died after the rename or because a person put it there, is inspected in its place. A file
+//! that this copy did not write ([`crate::made`]) is never replaced: what has the name of the next log and is not that
+//! log makes the copy Failed.
 
+use crate::aside::{folder_of, put_aside};
 use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
 use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
 use crate::inspect::{Expected, Link, inspect, inspect_current};
-use crate::obstacle::{Obstacle, gap, is_due, not_fetched, rejected, target_write, unreachable};
-use crate::replay::{LogsInUse, Replayer, first_needed};
-use crate::source::{Listing, LogSource, list};
-use crate::state::{Progress, ServiceLock, State, StateFile, TroubleKind, sync_folder};
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
+use crate::obstacle::{
+    Obstacle, empty, gap, is_due, not_fetched, occupied, rejected, strangers, target_write,
+    unreachable,
+};
+use crate::pass::{Report, adopt};
+use crate::place::{Place, following, header_after, listing_of, oldest_of_chain, strangers_here};
+use crate::replay::{LogsInUse, Replayer};
+use crate::source::view::{CurrentLog, View, look};
+use crate::source::{Listing, LogSource, header_of};
+use crate::state::{ServiceLock, State, StateFile, TroubleKind, sync_folder};
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
-use evidence::EvidenceFile;
 use jiff::Timestamp;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::{info, warn};
@@ -41,17 +49,23 @@ pub struct Copy {
     service: Arc<ServiceLock>,
     pub(crate) logs: LogsInUse,
     pub(crate) place: Place,
+    /// Ends the names of files under way.
+    tag: String,
+    /// The generations of which the state knows that they get their names now.
+    placing: Option<RangeInclusive<Generation>>,
+    /// The current log of the source as it was last seen.
+    seen: Option<CurrentLog>,
+    /// Whether the log folder was looked through for logs of other streams.
+    is_checked: bool,
+    /// Where logs go: the log folder of the copy, unless this is a rehearsal.
+    into: PathBuf,
 }
 
-/// Where the chain in the log folder ends.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
-    /// The generation that comes next; none until the first log is known.
-    pub(crate) next: Option<Generation>,
-    /// The log before it.
-    pub(crate) link: Option<Link>,
-    /// The signature of the stream, if the database of the copy tells it.
-    signature: Option<Signature>,
+/// A current log that was fetched.
+pub(crate) struct FetchedCurrent {
+    pub(crate) generation: Generation,
+    /// Where it lies: under its own name, unless another one has that.
+    pub(crate) path: PathBuf,
 }
 
 /// What a pass came to.
@@ -63,18 +77,6 @@ pub struct Pass {
     pub more: bool,
     /// How the copy stands now.
     pub state: State,
-}
-
-/// What a pass has seen and done, to be written into the state at its end.
-#[derive(Default)]
-struct Report {
-    generated: Option<Generation>,
-    copied: Option<Generation>,
-    inspected: Option<Generation>,
-    obstacle: Option<Obstacle>,
-    shipped: u32,
-    more: bool,
-    waits: Option<String>,
 }
 
 impl Copy {
@@ -104,15 +106,8 @@ impl Copy {
         ] {
             fs::create_dir_all(folder).map_err(at(folder))?;
         }
-        let mut copy = Copy {
-            config: config.clone(),
-            source,
-            state: StateFile::new(state_folder, config.file_name()),
-            service: Arc::new(service),
-            logs: LogsInUse::default(),
-            place: Place::default(),
-        };
-        copy.place = copy.find_place()?;
+        let into = config.target.logs.clone();
+        let copy = Self::with(config, state_folder, source, service, into)?;
         if let Some(link) = copy.place.link {
             let now = clock.now();
             copy.state
@@ -121,14 +116,66 @@ impl Copy {
         Ok(copy)
     }
 
+    /// A copy that only finds out what it would fetch: logs go into `folder`, and so does what it would note. Nothing else
+    /// is changed.
+    pub(crate) fn rehearse(
+        config: &CopyConfig,
+        state_folder: &Path,
+        source: Box<dyn LogSource>,
+        folder: &Path,
+    ) -> Result<Self, StandbyError> {
+        let mut own = config.clone();
+        own.target.inspector = Some(folder.join("inspector"));
+        let into = folder.join("logs");
+        for folder in [&own.target.inspector(), &into] {
+            fs::create_dir_all(folder).map_err(at(folder))?;
+        }
+        let known = StateFile::new(state_folder, config.file_name()).read()?;
+        let state = StateFile::new(folder, config.file_name());
+        state.update(|state| *state = known)?;
+        let service = state.serve()?;
+        Self::with(&own, folder, source, service, into)
+    }
+
+    fn with(
+        config: &CopyConfig,
+        state_folder: &Path,
+        source: Box<dyn LogSource>,
+        service: ServiceLock,
+        into: PathBuf,
+    ) -> Result<Self, StandbyError> {
+        let state = StateFile::new(state_folder, config.file_name());
+        let here = match config.target.logs.exists() {
+            true => listing_of(config)?,
+            false => Listing::default(),
+        };
+        let known = state.update(|state| {
+            state.made.settle_in(&config.target.logs);
+            state.made.settle_placing(&here);
+        })?;
+        Ok(Copy {
+            config: config.clone(),
+            source,
+            state,
+            service: Arc::new(service),
+            logs: LogsInUse::default(),
+            place: Place::find(config, &known.made, &here)?,
+            tag: known.made.tag().to_owned(),
+            placing: None,
+            seen: None,
+            is_checked: false,
+            into,
+        })
+    }
+
+    /// The folder into which a rehearsal fetches.
+    pub(crate) fn rehearsed_in(&self) -> Option<&Path> {
+        (self.into != self.config.target.logs).then_some(&self.into)
+    }
+
     /// The configuration it is served by.
     pub fn config(&self) -> &CopyConfig {
         &self.config
-    }
-
-    /// Where its logs come from.
-    pub(crate) fn source(&self) -> &dyn LogSource {
-        &*self.source
     }
 
     /// The half that replays and deletes, for this thread or another one.
@@ -151,12 +198,12 @@ impl Copy {
         }
         if state.suspended.is_none() && is_due(state.trouble.as_ref(), service, now) {
             self.ship(&mut report, true, clock)?;
-        } else {
-            self.look(&mut report);
+        } else if let Ok(view) = self.view() {
+            report.see(&view, &self.config);
         }
-        let oldest = listing_of(&self.config)?.oldest();
+        let oldest = oldest_of_chain(&listing_of(&self.config)?, self.place.next);
         let retried = state.suspended.is_none();
-        let state = self.state.update(|state| {
+        let state = self.record(|state| {
             report.write(state, service, now, retried);
             state.oldest = oldest;
         })?;
@@ -177,59 +224,19 @@ impl Copy {
         })
     }
 
-    /// Goes along the names in the log folder, from what the database needs on, up to the first that is missing, and
-    /// back to the last log that passes inspection.
-    fn find_place(&self) -> Result<Place, StandbyError> {
-        let here = listing_of(&self.config)?;
-        let header = database_header(&self.config.target.database);
-        let signature = header.as_ref().map(|header| header.log_signature);
-        let signature = signature.filter(|signature| !signature.is_null());
-        let Some(mut next) = chain_end(header.as_ref(), &here) else {
-            return Ok(Place {
-                next: None,
-                link: None,
-                signature,
-            });
-        };
-        loop {
-            let last = Generation(next.0.saturating_sub(1));
-            let Some(path) = here.named.get(&last) else {
-                return Ok(Place {
-                    next: Some(next),
-                    link: None,
-                    signature,
-                });
-            };
-            let expected = Expected {
-                generation: last,
-                signature,
-                ..Expected::default()
-            };
-            match inspect(path, expected) {
-                Ok(link) => {
-                    return Ok(Place {
-                        next: Some(next),
-                        link: Some(link),
-                        signature,
-                    });
-                }
-                Err(rejection) => {
-                    warn!(
-                        copy = self.config.name,
-                        "{}: {rejection}; it is fetched again",
-                        path.display()
-                    );
-                    next = last;
-                }
-            }
+    /// The logs in the log folder.
+    pub(crate) fn here(&self) -> Result<Listing, StandbyError> {
+        match self.config.target.logs.exists() {
+            true => listing_of(&self.config),
+            false => Ok(Listing::default()),
         }
     }
 
-    /// Only looks how far the source is.
-    fn look(&self, report: &mut Report) {
-        if let Ok(listing) = self.source.list() {
-            report.generated = listing.newest_closed();
-        }
+    /// Looks at the source.
+    pub(crate) fn view(&mut self) -> Result<View, LogError> {
+        let view = look(&*self.source, self.place.signature, self.seen.as_ref())?;
+        self.seen = Some(view.current.clone());
+        Ok(view)
     }
 
     /// Brings what is closed at the source. If the source went another way, the copy goes with it if it may `resync`.
@@ -239,28 +246,38 @@ impl Copy {
         resync: bool,
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
-        let listing = match self.source.list() {
-            Ok(listing) => listing,
+        let view = match self.view() {
+            Ok(view) => view,
             Err(error) => {
-                report.obstacle = Some(unreachable(&self.config.source.logs, &error));
+                report.obstacle = Some(unreachable(&error));
                 return Ok(());
             }
         };
-        report.generated = listing.newest_closed();
+        report.see(&view, &self.config);
+        report.obstacle = self.place.keeps_all_out(&self.config, &view);
+        if report.obstacle.is_none() && !self.is_checked {
+            let made = self.state.read()?.made;
+            let found = strangers_here(&self.config, &made, view.stream)?;
+            self.is_checked = found.is_empty();
+            report.obstacle = (!self.is_checked).then(|| strangers(&found));
+        }
+        if report.obstacle.is_some() {
+            return Ok(());
+        }
         if self.place.next.is_none() {
-            self.place.next = listing.oldest();
+            self.place.next = view.listing.oldest();
         }
         let link = self.place.link.as_ref();
-        if link.is_some_and(|link| is_suspicious(&listing, link)) {
-            report.follow(self.resynchronize(&listing, resync, clock.now())?);
+        if link.is_some_and(|link| is_suspicious(&view.listing, link)) {
+            report.follow(self.resynchronize(&view, resync, clock.now())?);
             if report.obstacle.is_some() {
                 return Ok(());
             }
         }
-        self.bring_closed(&listing, report, clock)?;
+        self.bring_closed(&view, report, clock)?;
         let diverged = |obstacle: &Obstacle| obstacle.kind == TroubleKind::Diverged;
         if report.obstacle.as_ref().is_some_and(diverged) {
-            report.follow(self.resynchronize(&listing, resync, clock.now())?);
+            report.follow(self.resynchronize(&view, resync, clock.now())?);
         }
         if report.obstacle.is_none() && !report.more {
             report.waits = Some(match self.place.next {
@@ -271,22 +288,27 @@ impl Copy {
         Ok(())
     }
 
-    /// Brings logs of the listing one after the other, up to what is not closed yet or does not come.
+    /// Brings logs of the source one after the other, up to what is not closed yet or does not come.
     fn bring_closed(
         &mut self,
-        listing: &Listing,
+        view: &View,
         report: &mut Report,
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
-        let here = listing_of(&self.config)?;
+        let here = self.here()?;
         while let Some(next) = self.place.next {
             if report.shipped == LOGS_PER_PASS {
                 report.more = true;
                 break;
             }
-            match self.bring(next, listing, &here, clock.now()) {
-                Ok(Some(link)) => {
+            match self.bring(next, view, &here, clock.now()) {
+                Ok(Some((link, is_written))) => {
+                    if is_written {
+                        let placed = report.placed.get_or_insert((link.signature, Vec::new()));
+                        placed.1.push(next);
+                    }
                     self.place.link = Some(link);
+                    self.place.signature = Some(link.signature);
                     self.place.next = Some(following(next));
                     report.shipped += 1;
                     report.copied = Some(next);
@@ -300,8 +322,7 @@ impl Copy {
             }
         }
         if report.shipped > 0 {
-            let folder = &self.config.target.logs;
-            sync_folder(folder).map_err(at(folder))?;
+            sync_folder(&self.into).map_err(at(&self.into))?;
             let (count, last) = (report.shipped, report.inspected);
             info!(
                 copy = self.config.name,
@@ -323,20 +344,27 @@ impl Copy {
             let mut report = Report::default();
             self.ship(&mut report, false, clock)?;
             fetched += report.shipped;
-            self.state
-                .update(|state| report.progress(state, clock.now()))?;
+            self.record(|state| report.progress(state, clock.now()))?;
             if !report.more {
                 return Ok((fetched, report.obstacle));
             }
         }
     }
 
-    /// Fetches the current log of the source; gives its generation, nothing if there is none.
-    pub(crate) fn fetch_current(&self) -> Result<Option<Generation>, Obstacle> {
-        let listing = self.source.list();
-        let listing = listing.map_err(|error| unreachable(&self.config.source.logs, &error))?;
-        let Some((path, header)) = listing.current else {
-            return Ok(None);
+    /// Writes what a pass came to; the logs that it placed are entered with that.
+    fn record(&mut self, change: impl FnOnce(&mut State)) -> Result<State, StandbyError> {
+        self.placing = None;
+        self.state.update(change)
+    }
+
+    /// Fetches the current log of the source.
+    pub(crate) fn fetch_current(&mut self) -> Result<FetchedCurrent, Obstacle> {
+        let view = self.view().map_err(|error| unreachable(&error))?;
+        if let Some(obstacle) = view.without_current() {
+            return Err(obstacle);
+        }
+        let Some((path, header)) = view.listing.current else {
+            return Err(empty(&self.config.source.logs, &self.config.source.base));
         };
         let generation = self.place.next.unwrap_or(header.generation);
         let expected = Expected {
@@ -345,68 +373,123 @@ impl Copy {
             signature: self.place.signature,
             after: None,
         };
-        let target = &self.config.target;
         let name = path.file_name().unwrap_or_default();
-        let (raw, log) = (target.inspector().join(name), target.logs.join(name));
+        let (raw, log) = (self.raw(name), self.into.join(name));
         let file = self.write(&path, &raw, generation)?;
         inspect_current(&raw, expected)
             .map_err(|rejection| rejected(&path, generation, &rejection))?;
-        let placed = file
-            .sync_all()
-            .and_then(|()| fs::rename(&raw, &log))
-            .and_then(|()| sync_folder(&target.logs));
-        placed.map_err(|error| target_write(&log, generation, &error))?;
-        Ok(Some(generation))
+        let written = |error: &io::Error| target_write(&log, generation, error);
+        file.sync_all().map_err(|error| written(&error))?;
+        drop(file);
+        let is_own = |path: &Path| {
+            let made = self.state.read()?.made;
+            Ok(path.symlink_metadata().is_err() || made.owns_current(header_of(path).as_ref()))
+        };
+        let is_own = is_own(&log).map_err(|error: StandbyError| not_kept(&error, generation))?;
+        if !is_own {
+            // Somebody's log has its name. It is used from where it is.
+            let path = raw;
+            return Ok(FetchedCurrent { generation, path });
+        }
+        let noted = self.state.update(|state| state.made.set_current(&header));
+        noted.map_err(|error| not_kept(&error, generation))?;
+        let placed = fs::rename(&raw, &log).and_then(|()| sync_folder(&self.into));
+        placed.map_err(|error| written(&error))?;
+        Ok(FetchedCurrent {
+            generation,
+            path: log,
+        })
     }
 
-    /// Brings one generation into the log folder; nothing if it is not closed yet.
+    /// Where a log grows before it has its name.
+    fn raw(&self, name: &std::ffi::OsStr) -> PathBuf {
+        let name = format!("{}.{}", name.to_string_lossy(), self.tag);
+        self.config.target.inspector().join(name)
+    }
+
+    /// Brings one generation into the log folder; nothing if it is not closed yet. Tells whether it was written, or was
+    /// there.
     fn bring(
-        &self,
+        &mut self,
         generation: Generation,
-        listing: &Listing,
+        view: &View,
         here: &Listing,
         now: Timestamp,
-    ) -> Result<Option<Link>, Obstacle> {
-        let after = listing.find(following(generation));
-        let after = after.and_then(|path| self.source.header(path));
+    ) -> Result<Option<(Link, bool)>, Obstacle> {
+        let after = header_after(&*self.source, generation, view);
+        let before = self.place.link;
         let expected = Expected {
             generation,
-            before: self.place.link.as_ref(),
-            signature: self.place.signature,
+            before: before.as_ref(),
+            signature: self.place.signature.or(view.stream),
             after: after.as_ref(),
         };
-        if let Some(path) = here.named.get(&generation)
-            && let Ok(link) = inspect(path, expected)
-        {
-            return Ok(Some(link));
+        let there = here.named.get(&generation);
+        let passes = there.map(|path| inspect(path, expected));
+        if let Some(Ok(link)) = passes {
+            return Ok(Some((link, false)));
         }
-        if listing
-            .newest_closed()
-            .is_none_or(|newest| newest < generation)
-        {
+        if view.newest_closed.is_none_or(|newest| newest < generation) {
             return Ok(None);
         }
-        let Some(path) = listing.named.get(&generation) else {
-            return Err(gap(generation, listing));
+        if let (Some(path), Some(Err(rejection))) = (there, passes) {
+            let state = self.state.read();
+            let state = state.map_err(|error| not_kept(&error, generation))?;
+            if !state.made.has_written(generation) {
+                return Err(occupied(path, generation, &rejection));
+            }
+        }
+        let Some(path) = view.listing.named.get(&generation) else {
+            return Err(gap(generation, view));
         };
-        self.fetch(path, expected, now).map(Some)
+        let link = self.fetch(path, expected, now)?;
+        Ok(Some((link, true)))
     }
 
-    /// Fetches a log, inspects it, and gives it its place.
-    fn fetch(&self, path: &Path, expected: Expected<'_>, now: Timestamp) -> Result<Link, Obstacle> {
+    /// Fetches a log, inspects it, and gives it its place. What has its name, which was written by this copy and does not
+    /// pass, is put aside.
+    fn fetch(
+        &mut self,
+        path: &Path,
+        expected: Expected<'_>,
+        now: Timestamp,
+    ) -> Result<Link, Obstacle> {
         let generation = expected.generation;
-        let target = &self.config.target;
         let name = path.file_name().unwrap_or_default();
-        let (raw, log) = (target.inspector().join(name), target.logs.join(name));
+        let (raw, log) = (self.raw(name), self.into.join(name));
         let file = self.write(path, &raw, generation)?;
         let link =
             inspect(&raw, expected).map_err(|rejection| rejected(path, generation, &rejection))?;
+        self.intend(link.signature, generation)
+            .map_err(|error| not_kept(&error, generation))?;
+        if log.symlink_metadata().is_ok() {
+            let folder = folder_of(&self.into, now);
+            let aside = put_aside(&log, &folder).map_err(|error| not_kept(&error, generation))?;
+            warn!(
+                copy = self.config.name,
+                "{}: does not pass any more, put aside",
+                aside.display()
+            );
+        }
         let placed = file
             .set_modified(SystemTime::from(now))
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::rename(&raw, &log));
         placed.map_err(|error| target_write(&log, generation, &error))?;
         Ok(link)
+    }
+
+    /// Has the state say that this log gets its name, before it does.
+    fn intend(&mut self, stream: Signature, generation: Generation) -> Result<(), StandbyError> {
+        let known = self.placing.as_ref();
+        if known.is_some_and(|known| known.contains(&generation)) {
+            return Ok(());
+        }
+        let last = Generation(generation.0.saturating_add(LOGS_PER_PASS));
+        self.state
+            .update(|state| state.made.begin_placing(stream, generation, last))?;
+        self.placing = Some(generation..=last);
+        Ok(())
     }
 
     /// Writes the log at `path` to the inspector folder. What could not be written in full is removed, so that it takes
@@ -425,93 +508,12 @@ impl Copy {
     }
 }
 
-/// The logs in the log folder of a copy.
-pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
-    let folder = &config.target.logs;
-    list(folder, &config.source.base).map_err(|error| match error {
-        LogError::Io { path, source } => StandbyError::Io { path, source },
-        other => StandbyError::Io {
-            path: folder.clone(),
-            source: io::Error::other(other),
-        },
-    })
-}
-
-/// The generation behind the unbroken chain of logs that are here, from the first that the database needs on; none if it
-/// is not known which log is the first.
-pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
-    let mut next = header.map(first_needed).or(here.oldest())?;
-    while here.named.contains_key(&next) {
-        next = following(next);
-    }
-    Some(next)
-}
-
-/// The generation behind this one.
-pub(crate) fn following(generation: Generation) -> Generation {
-    Generation(generation.0.saturating_add(1))
-}
-
-/// The header of the database at `path`, if there is one and a copy of its header is intact.
-pub(crate) fn database_header(path: &Path) -> Option<DatabaseHeader> {
-    let start = EvidenceFile::open(path)
-        .and_then(|file| file.start(HEADERS_MAX))
-        .ok()?;
-    Some(HeaderCopies::read(&start).good()?.fields.clone())
-}
-
-/// A log that is in the log folder though the state does not know it yet.
-fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
-    for progress in [&mut state.copied, &mut state.inspected] {
-        if progress.is_none_or(|known| known.generation != generation) {
-            *progress = Some(Progress { generation, at });
-        }
-    }
-}
-
-impl Report {
-    /// What a resynchronization came to: there is more to do at once, or an obstacle; nothing if the source did not go
-    /// another way.
-    fn follow(&mut self, resynchronized: Result<bool, Obstacle>) {
-        match resynchronized {
-            Ok(false) => {}
-            Ok(true) => {
-                self.obstacle = None;
-                self.more = true;
-                // The state has been told already.
-                (self.copied, self.inspected) = (None, None);
-            }
-            Err(obstacle) => self.obstacle = Some(obstacle),
-        }
-    }
-
-    fn write(&self, state: &mut State, service: &Service, now: Timestamp, retried: bool) {
-        self.progress(state, now);
-        state.served = Some(now);
-        state.waits = self.waits.clone();
-        if self.waits.is_some() {
-            state.resync = None;
-        }
-        if let Some(obstacle) = &self.obstacle {
-            state.trouble = Some(obstacle.trouble(state.trouble.as_ref(), service, now));
-        } else if retried && (self.shipped > 0 || self.waits.is_some()) {
-            state.trouble = None;
-        }
-    }
-
-    fn progress(&self, state: &mut State, now: Timestamp) {
-        let reached = |generation: Generation| Progress {
-            generation,
-            at: now,
-        };
-        if let Some(generation) = self.generated
-            && state
-                .generated
-                .is_none_or(|known| known.generation != generation)
-        {
-            state.generated = Some(reached(generation));
-        }
-        state.copied = self.copied.map(reached).or(state.copied);
-        state.inspected = self.inspected.map(reached).or(state.inspected);
+/// The state could not be read or written.
+fn not_kept(error: &StandbyError, generation: Generation) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::TargetWrite,
+        reason: error.to_string(),
+        jet: None,
+        generation: Some(generation),
     }
 }

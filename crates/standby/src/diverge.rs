@@ -10,12 +10,15 @@
 //! last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first, and
 //! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
 
-use crate::copy::{Copy, following, listing_of};
-use crate::error::{StandbyError, at};
+use crate::aside::{folder_of, put_aside};
+use crate::copy::Copy;
+use crate::error::StandbyError;
 use crate::inspect::{Expected, Link, continues, inspect};
 use crate::obstacle::Obstacle;
-use crate::source::{Listing, LogSource};
-use crate::state::{Progress, Resync, State, TroubleKind, sync_folder};
+use crate::place::{database_header, following};
+use crate::source::view::View;
+use crate::source::{Listing, LogSource, header_of};
+use crate::state::{Progress, Resync, State, TroubleKind};
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
 use std::fs;
@@ -30,6 +33,8 @@ enum Common {
     Foreign(String),
     /// None of the logs here is at the source any more.
     None,
+    /// A log at the source that would tell cannot be read now.
+    Unread(PathBuf),
 }
 
 /// Whether the source looks as if it went another way than the log of `link`: it has nothing beyond that, or what it
@@ -52,19 +57,20 @@ impl Copy {
     /// unset nothing is changed and a divergence is an obstacle.
     pub(crate) fn resynchronize(
         &mut self,
-        listing: &Listing,
+        view: &View,
         drop: bool,
         now: Timestamp,
     ) -> Result<Result<bool, Obstacle>, StandbyError> {
         let Some(newest) = self.place.link else {
             return Ok(Ok(false));
         };
-        let here = listing_of(&self.config)?;
-        let common = match last_common(&*self.source, listing, &here, &newest) {
+        let here = self.here()?;
+        let common = match last_common(&*self.source, &view.listing, &here, &newest) {
             Common::Last(common) if common.generation == newest.generation => return Ok(Ok(false)),
             Common::Last(common) => common,
             Common::Foreign(found) => return Ok(Err(foreign(&newest, &found))),
             Common::None => return Ok(Err(nothing_common(&newest))),
+            Common::Unread(path) => return Ok(Err(unread(&path))),
         };
         let first = following(common.generation);
         if !drop {
@@ -75,6 +81,12 @@ impl Copy {
         let replayed = self.replayed_until()?;
         if replayed > common.generation {
             return Ok(Err(reseed(first, replayed)));
+        }
+        let made = self.state.read()?.made;
+        for (&generation, path) in here.named.range(first..) {
+            if !made.owns(generation, header_of(path).as_ref()) {
+                return Ok(Err(in_the_way(path, generation)));
+            }
         }
         self.put_aside(&here, &common, newest.generation, now)?;
         Ok(Ok(true))
@@ -87,7 +99,7 @@ impl Copy {
             .read()?
             .replayed
             .map(|replayed| replayed.generation);
-        let header = crate::copy::database_header(&self.config.target.database);
+        let header = database_header(&self.config.target.database);
         let in_header = header.map(|header| match header.state.needs_recovery() {
             true => header.max_required,
             false => header.last_consistent.generation,
@@ -113,12 +125,9 @@ impl Copy {
             return Ok(());
         };
         let folder = &resync.kept_in;
-        fs::create_dir_all(folder).map_err(at(folder))?;
         for (_, path) in here.named.range(first..).rev() {
-            let to = folder.join(path.file_name().unwrap_or_default());
-            fs::rename(path, to).map_err(at(path))?;
+            put_aside(path, folder)?;
         }
-        sync_folder(folder).map_err(at(folder))?;
         self.place.link = Some(*common);
         self.place.next = Some(first);
         self.state.update(|state| {
@@ -141,15 +150,11 @@ impl Copy {
 
 /// Notes a resynchronization, or goes on with the one that is noted.
 fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
-    let kept_in = || -> PathBuf {
-        let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        logs.join("diverged").join(stamp)
-    };
     let resync = state.resync.get_or_insert_with(|| Resync {
         first,
         last,
         since: now,
-        kept_in: kept_in(),
+        kept_in: folder_of(logs, now),
     });
     resync.first = resync.first.min(first);
     resync.last = resync.last.max(last);
@@ -162,7 +167,7 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
             continue;
         };
         let Some(header) = source.header(theirs) else {
-            return Common::None;
+            return Common::Unread(theirs.to_owned());
         };
         let expected = Expected {
             generation,
@@ -200,6 +205,29 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
 fn has_same_bytes(source: &dyn LogSource, theirs: &Path, ours: &Path) -> bool {
     let mut bytes = Vec::new();
     source.fetch(theirs, &mut bytes).is_ok() && fs::read(ours).is_ok_and(|ours| ours == bytes)
+}
+
+fn unread(path: &Path) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Locked,
+        reason: format!("{}: its header cannot be read now", path.display()),
+        jet: Some(JetError::FILE_ACCESS_DENIED),
+        generation: None,
+    }
+}
+
+/// The source has lost a log that this copy did not write.
+fn in_the_way(path: &Path, generation: Generation) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Occupied,
+        reason: format!(
+            "{}: the source has lost this log and went on with others; the copy did not make it, so that it stays: move it \
+             away",
+            path.display()
+        ),
+        jet: Some(JetError::INVALID_LOG_SEQUENCE),
+        generation: Some(generation),
+    }
 }
 
 fn diverged(first: Generation, last: Generation) -> Obstacle {

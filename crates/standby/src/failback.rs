@@ -1,28 +1,42 @@
 //! Failback: the database goes back to the first server, and the replication is set up anew.
 //!
 //! ```text
-//! clean database here -> copied over the old one there -> read back, compared -> old logs there removed -> configuration
-//!                        resumable, delta                 the proof
+//! clean database here -> look at what lies there -> copied there -> read back, compared -> old files put aside -> configuration
+//!                        may it be replaced?        resumable       the proof              `diverged/TIME/`
 //! ```
 //!
-//! Nothing at the first server is removed before the proof; what was there of the database is brought up to date by
-//! pages that differ. The configuration changes last and in one step, so that the same call goes on after a kill at any
-//! point, and does nothing twice that matters.
+//! Nothing at the first server is ever removed. Its old logs are put aside: they may hold what the activation lost. Its old
+//! database is brought up to date by pages that differ only if it is an older state of this one, shut down cleanly, and
+//! there is nothing beyond what was replayed here; otherwise the new one is copied beside it, and the old one is put aside
+//! with the logs. What may be in use or is another database needs an order that names it.
+//!
+//! The configuration changes last and in one step, so that the same call goes on after a kill at any point, and does
+//! nothing twice that matters.
 
-use crate::bring::{BringError, PATIENCE, bring, remove, remove_stream};
+mod home;
+
+pub use home::Beyond;
+
+use crate::aside::{folder_of, put_aside};
+use crate::bring::{BringError, PATIENCE, bring, remove};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, replace_copy};
-use crate::error::at;
+use crate::error::{StandbyError, at};
+use crate::place::database_header;
 use crate::source::is_address;
-use crate::state::{Activation, State, StateFile, Suspension, sync_folder};
+use crate::state::{Activation, Failback, State, StateFile, Suspension, sync_folder};
 use edb_copy::{
     CopyError, CopyOptions, CopyReport, LocalSource, Mismatch, ReadPolicy, Source, TargetPaths,
     hashes_of, verify_against,
 };
-use ese_format::database::{HEADERS_MAX, HeaderCopies, State as DatabaseState};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, State as DatabaseState};
 use ese_format::{JetError, Progress};
 use evidence::EvidenceFile;
+use home::{Home, OldDatabase};
+use jiff::Timestamp;
 use serde::Serialize;
+use std::ffi::OsString;
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,9 +44,9 @@ use std::sync::Arc;
 /// How many chunks are read back at once.
 const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
-/// What is wished of a failback.
+/// How the database is to go back.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct FailbackOptions {
     /// The database that goes back; that of the activation, or that of the copy, unless it is given.
     pub from: Option<PathBuf>,
     /// The first server will be the active one: the direction of the replication stays as it is configured.
@@ -41,6 +55,10 @@ pub struct Wish {
     pub logs: Option<PathBuf>,
     /// Base name of these logs, if it is another.
     pub base: Option<String>,
+    /// What at the first server may be put aside though it is dirty or another one: its database, its log folder.
+    pub put_aside: Vec<PathBuf>,
+    /// Only tell what would be done.
+    pub dry_run: bool,
     /// How the database is read.
     pub read: ReadPolicy,
 }
@@ -50,12 +68,20 @@ pub struct Wish {
 pub struct Report {
     /// The copy.
     pub name: String,
+    /// Whether this only says what would be done.
+    pub dry_run: bool,
     /// How the database was copied; none if that was done and only the end was missing.
     pub database: Option<CopyReport>,
     /// Bytes that were read back at the first server and are what they should be.
     pub proved: u64,
-    /// Old logs and checkpoints that were removed at the first server.
-    pub removed: u32,
+    /// Where the old database of the first server lies now, or will lie; none if it was brought up to date or there was none.
+    pub old_database: Option<PathBuf>,
+    /// Where the old logs of the first server lie now, or will lie; none if there were none.
+    pub old_logs: Option<PathBuf>,
+    /// How many files were put aside, or will be.
+    pub put_aside: u32,
+    /// What the first server still had that was never replayed here.
+    pub beyond: Option<Beyond>,
     /// The replication that is configured now; suspended until `scr resume`.
     pub replication: CopyConfig,
 }
@@ -65,7 +91,7 @@ pub fn failback(
     path: &Path,
     configuration: &Configuration,
     config: &CopyConfig,
-    wish: &Wish,
+    options: &FailbackOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<Report, BringError> {
@@ -85,35 +111,60 @@ pub fn failback(
         });
     }
     let activation = activation_of(&before)?;
-    let _service = state.serve_within(PATIENCE)?;
     // Killed between the last two steps: the configuration is turned round already.
     if config.target.database != activation.from {
-        rest(&state, config, clock)?;
-        return Ok(Report {
-            name: config.name.clone(),
-            database: None,
-            proved: 0,
-            removed: 0,
-            replication: config.clone(),
-        });
+        let _service = state.serve_within(PATIENCE)?;
+        rest(&state, config, &config.target.database, clock)?;
+        return Ok(report(config, config.clone(), options));
     }
-    let database = wish.from.as_ref().unwrap_or(&activation.database);
-    clean(database)?;
-    let next = replication(config, database, wish);
-    let copied = bring_back(database, &config.source.database, wish, progress)?;
-    let proved = prove(&config.source.database, &wish.read, progress)?;
-    let removed = tidy(&config.source)?;
+    let database = options.from.as_ref().unwrap_or(&activation.database);
+    let header = clean(database)?;
+    let home = Home::look(&config.source, activation, &header)?;
+    home.refuse_unnamed(options)?;
+    let next = replication(config, database, options);
+    let mut report = report(config, next.clone(), options);
+    let under_way = before.failback.clone().unwrap_or_else(|| Failback {
+        since: clock.now(),
+        beyond: home.beyond.clone(),
+    });
+    let begun = before.failback.is_some();
+    let aside = Aside::plan(&config.source, &home, under_way.since, begun);
+    let name = config.source.database.file_name().unwrap_or_default();
+    report.old_database = aside.database.as_ref().map(|folder| folder.join(name));
+    report.old_logs.clone_from(&aside.logs);
+    report.put_aside = aside.count(&home);
+    report.beyond.clone_from(&under_way.beyond);
+    nothing_under_way(&config.source.database, begun)?;
+    if options.dry_run {
+        return Ok(report);
+    }
+    let _service = state.serve_within(PATIENCE)?;
+    state.update(|state| state.failback = Some(under_way))?;
+    let (copied, proved) = match &aside.database {
+        Some(folder) => replace(database, &config.source.database, folder, options, progress)?,
+        None => update(database, &config.source.database, options, progress)?,
+    };
+    (report.database, report.proved) = (Some(copied), proved);
+    aside.put_logs(&config.source, &home)?;
     if next != *config {
         replace_copy(path, &next)?;
     }
-    rest(&state, &next, clock)?;
-    Ok(Report {
+    rest(&state, &next, database, clock)?;
+    Ok(report)
+}
+
+fn report(config: &CopyConfig, replication: CopyConfig, options: &FailbackOptions) -> Report {
+    Report {
         name: config.name.clone(),
-        database: Some(copied),
-        proved,
-        removed,
-        replication: next,
-    })
+        dry_run: options.dry_run,
+        database: None,
+        proved: 0,
+        old_database: None,
+        old_logs: None,
+        put_aside: 0,
+        beyond: None,
+        replication,
+    }
 }
 
 /// The activation of the copy. Without one the first server's database is the newer one.
@@ -130,14 +181,27 @@ fn activation_of(state: &State) -> Result<&Activation, BringError> {
         })
 }
 
-/// Begins the new life of the copy: it rests until an administrator says that the database is mounted.
-fn rest(state: &StateFile, next: &CopyConfig, clock: &dyn Clock) -> Result<(), BringError> {
+/// Begins the new life of the copy: it rests until an administrator says that the database is mounted. The copy of the
+/// database that was proved to be at the other server holds nothing of its own any more.
+fn rest(
+    state: &StateFile,
+    next: &CopyConfig,
+    returned: &Path,
+    clock: &dyn Clock,
+) -> Result<(), BringError> {
     let comment = format!(
         "failed back: `scr resume` once the database is mounted at {}",
         next.source.machine
     );
+    let target = &next.target.database;
+    let header = database_header(target);
+    let known = header.filter(|_| target == returned || next.source.database == *returned);
     state.update(|state| {
-        *state = State::default();
+        *state = state.anew();
+        state.made.settle_in(&next.target.logs);
+        if let Some(header) = &known {
+            state.made.set_database(target, header);
+        }
         state.suspended = Some(Suspension {
             since: clock.now(),
             comment: Some(comment),
@@ -146,8 +210,8 @@ fn rest(state: &StateFile, next: &CopyConfig, clock: &dyn Clock) -> Result<(), B
     Ok(())
 }
 
-/// Refuses a database that was not shut down cleanly.
-fn clean(database: &Path) -> Result<(), BringError> {
+/// The header of the database that goes back. Refuses one that was not shut down cleanly.
+fn clean(database: &Path) -> Result<DatabaseHeader, BringError> {
     let start = EvidenceFile::open(database).and_then(|file| file.start(HEADERS_MAX));
     let start = start.map_err(|error| BringError::Refused {
         reason: error.to_string(),
@@ -156,7 +220,9 @@ fn clean(database: &Path) -> Result<(), BringError> {
     })?;
     let copies = HeaderCopies::read(&start);
     let (state, jet) = match copies.good() {
-        Some(header) if header.fields.state == DatabaseState::CLEAN_SHUTDOWN => return Ok(()),
+        Some(header) if header.fields.state == DatabaseState::CLEAN_SHUTDOWN => {
+            return Ok(header.fields.clone());
+        }
         Some(header) => (
             header.fields.state.to_string(),
             JetError::DATABASE_DIRTY_SHUTDOWN,
@@ -170,23 +236,43 @@ fn clean(database: &Path) -> Result<(), BringError> {
     })
 }
 
+/// Refuses files that have the names of a copy under way and that no failback has begun.
+fn nothing_under_way(database: &Path, begun: bool) -> Result<(), BringError> {
+    let coming = coming(database);
+    let names = [TargetPaths::new(database), TargetPaths::new(&coming)];
+    let mut names = names
+        .into_iter()
+        .flat_map(|paths| [paths.partial, paths.journal])
+        .chain([coming]);
+    match names.find(|path| !begun && path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(BringError::Refused {
+            reason: format!("{} is there, and no failback has made it", path.display()),
+            advice: "move it away".into(),
+            jet: None,
+        }),
+    }
+}
+
 /// The replication from then on: as it was if the first server is to be active, else the other way round.
-fn replication(config: &CopyConfig, database: &Path, wish: &Wish) -> CopyConfig {
-    if wish.home {
+fn replication(config: &CopyConfig, database: &Path, options: &FailbackOptions) -> CopyConfig {
+    if options.home {
         return config.clone();
     }
     let (source, target) = (&config.source, &config.target);
-    let logs = wish.logs.clone().unwrap_or_else(|| target.logs.clone());
+    let logs = options.logs.clone().unwrap_or_else(|| target.logs.clone());
     CopyConfig {
         source: SourceConfig {
             machine: target.machine.clone(),
-            base: wish.base.clone().unwrap_or_else(|| source.base.clone()),
-            system: match wish.logs {
+            base: options.base.clone().unwrap_or_else(|| source.base.clone()),
+            system: match options.logs {
                 Some(_) => logs.clone(),
                 None => target.system.clone(),
             },
             logs,
             database: database.to_owned(),
+            closed_logs_only: false,
+            circular: source.circular,
         },
         target: TargetConfig {
             machine: source.machine.clone(),
@@ -199,11 +285,88 @@ fn replication(config: &CopyConfig, database: &Path, wish: &Wish) -> CopyConfig 
     }
 }
 
-/// Copies the database over the old one, of which only pages that differ are written.
-fn bring_back(
+/// Where the old files of the first server go.
+struct Aside {
+    /// The folder for its database, if that is not brought up to date.
+    database: Option<PathBuf>,
+    /// The folder for its logs.
+    logs: Option<PathBuf>,
+    since: Timestamp,
+}
+
+impl Aside {
+    fn plan(source: &SourceConfig, home: &Home, since: Timestamp, begun: bool) -> Aside {
+        let folder = source.database.parent().unwrap_or(Path::new("."));
+        // A call that was killed may have put the old database aside already.
+        let is_coming = begun && coming(&source.database).exists();
+        let unknown = home.database == Some(OldDatabase::Unknown) || is_coming;
+        Aside {
+            database: unknown.then(|| folder_of(folder, since)),
+            logs: (!home.logs.is_empty()).then(|| folder_of(&source.logs, since)),
+            since,
+        }
+    }
+
+    fn count(&self, home: &Home) -> u32 {
+        let files = home.logs.len() + home.others.len() + usize::from(self.database.is_some());
+        files as u32
+    }
+
+    /// Puts logs, checkpoint and flush map aside, once the database is proved to be there. The newest logs go last.
+    fn put_logs(&self, source: &SourceConfig, home: &Home) -> Result<(), StandbyError> {
+        for path in home.others.iter().chain(&home.logs) {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            put_aside(path, &folder_of(folder, self.since))?;
+        }
+        remove(&TargetPaths::new(&source.database).journal)?;
+        Ok(())
+    }
+}
+
+/// Brings the old database up to date by pages that differ, or copies the database to its place.
+fn update(
     database: &Path,
     to: &Path,
-    wish: &Wish,
+    options: &FailbackOptions,
+    progress: &dyn Progress,
+) -> Result<(CopyReport, u64), BringError> {
+    let copied = copy(database, to, options, progress)?;
+    let proved = prove(to, &options.read, progress)?;
+    Ok((copied, proved))
+}
+
+/// Copies the database beside the old one, and gives it that one's name when it is proved.
+fn replace(
+    database: &Path,
+    to: &Path,
+    folder: &Path,
+    options: &FailbackOptions,
+    progress: &dyn Progress,
+) -> Result<(CopyReport, u64), BringError> {
+    let coming = coming(to);
+    let (copied, proved) = update(database, &coming, options, progress)?;
+    if to.symlink_metadata().is_ok() {
+        put_aside(to, folder)?;
+    }
+    fs::rename(&coming, to).map_err(at(to))?;
+    if let Some(folder) = to.parent() {
+        sync_folder(folder).map_err(at(folder))?;
+    }
+    remove(&TargetPaths::new(&coming).journal)?;
+    Ok((copied, proved))
+}
+
+/// The name that a database has beside an old one whose place it takes.
+fn coming(database: &Path) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(".failback");
+    name.into()
+}
+
+fn copy(
+    database: &Path,
+    to: &Path,
+    options: &FailbackOptions,
     progress: &dyn Progress,
 ) -> Result<CopyReport, BringError> {
     let source = LocalSource::open(database).map_err(|error| CopyError::Source {
@@ -211,11 +374,11 @@ fn bring_back(
         error,
     })?;
     let source: Arc<dyn Source> = Arc::new(source);
-    let options = CopyOptions {
-        read: wish.read.clone(),
+    let copy = CopyOptions {
+        read: options.read.clone(),
         ..CopyOptions::default()
     };
-    bring(&source, to, options, progress)
+    bring(&source, to, copy, progress)
 }
 
 /// Reads the copy back, and compares it with what its journal says was read at the source.
@@ -240,16 +403,4 @@ fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64,
         true => Ok(length),
         false => Err(not_proved(report.mismatches.first().copied())),
     }
-}
-
-/// Removes what belonged to the old state of the database at the first server: logs, checkpoint, flush map, and the
-/// journal of the copy. Gives how many files there were besides that.
-fn tidy(source: &SourceConfig) -> Result<u32, BringError> {
-    let mut removed = remove_stream(&source.logs, &source.system, &source.base)?;
-    removed += u32::from(remove(&source.database.with_extension("jfm"))?);
-    remove(&TargetPaths::new(&source.database).journal)?;
-    if let Some(folder) = source.database.parent() {
-        sync_folder(folder).map_err(at(folder))?;
-    }
-    Ok(removed)
 }

@@ -2,8 +2,8 @@
 //!
 //! A log passes when its header and every segment fit their checksums, every record can be read, it has the size and the
 //! generation that it should have, it is of the stream and continues the log before it. And the log after it, whose
-//! header names the time and the accumulated checksum of its predecessor, must continue this one: that is how a log is
-//! found out whose last bytes had not arrived yet.
+//! header names the time and the accumulated checksum of its predecessor, must name this one's checksum if it names its
+//! time: that is how a log is found out whose last bytes had not arrived yet.
 
 use crate::state::TroubleKind;
 use ese_format::log::LogHeader;
@@ -107,9 +107,7 @@ pub enum Rejection {
         expected: u64,
     },
     /// The log after it continues another one.
-    #[error(
-        "the log after it continues another state of it: it is not complete, or one of both is not genuine"
-    )]
+    #[error("the log after it continues another state of it: it is not complete, or was changed")]
     After,
 }
 
@@ -182,11 +180,11 @@ fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link
     belongs(&link, expected)?;
     undamaged(&image, current)?;
     continues(&image.header, expected.before)?;
-    match expected.after {
-        Some(after) if after.generation.0 == link.generation.0.wrapping_add(1) => {
-            continues(after, Some(&link)).map_err(|_| Rejection::After)?;
-        }
-        _ => {}
+    if expected
+        .after
+        .is_some_and(|after| proves_incomplete(after, &link))
+    {
+        return Err(Rejection::After);
     }
     Ok(link)
 }
@@ -247,6 +245,15 @@ fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
             }
         }
     }
+}
+
+/// Whether the log after it says that it was closed in another state. Only one that continues this very log can tell: one
+/// of another stream, or after another log of this generation, says nothing about this one.
+fn proves_incomplete(after: &LogHeader, link: &Link) -> bool {
+    let tells = after.signature == link.signature
+        && after.generation.0 == link.generation.0.wrapping_add(1)
+        && after.previous_created == link.created;
+    tells && continues(after, Some(link)).is_err()
 }
 
 /// Whether the log with this header continues the one before it.

@@ -9,17 +9,22 @@
 #![forbid(unsafe_code)]
 
 pub mod activate;
+mod aside;
 mod bring;
 pub mod clock;
 pub mod config;
 mod copy;
 mod diverge;
+pub mod enable;
 mod error;
 pub mod failback;
 pub mod inspect;
 pub mod lag;
+mod made;
 pub mod metrics;
 mod obstacle;
+mod pass;
+mod place;
 pub mod replay;
 pub mod rules;
 pub mod runbook;

@@ -1,15 +1,16 @@
 //! What stands in the way of a copy, and what becomes of it: a trouble that is tried again, or that a person must end.
 
-use crate::config::Service;
+use crate::config::{CopyConfig, Service};
 use crate::inspect::Rejection;
-use crate::source::{FetchError, Listing};
+use crate::source::FetchError;
+use crate::source::view::View;
 use crate::state::{Trouble, TroubleKind};
-use ese_format::{Generation, JetError};
+use ese_format::{Generation, JetError, Signature};
 use ese_log::LogError;
 use evidence::EvidenceError;
 use jiff::Timestamp;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why the next step was not done.
 #[derive(Debug)]
@@ -70,21 +71,83 @@ pub(crate) fn is_due(trouble: Option<&Trouble>, service: &Service, now: Timestam
     next <= now || next.duration_since(now) > service.retry.duration()
 }
 
-pub(crate) fn unreachable(folder: &Path, error: &LogError) -> Obstacle {
+pub(crate) fn unreachable(error: &LogError) -> Obstacle {
     Obstacle {
         kind: TroubleKind::SourceUnreachable,
-        reason: format!("the source cannot be listed: {}: {error}", folder.display()),
+        reason: format!("the source cannot be listed: {error}"),
         jet: error.jet(),
         generation: None,
     }
 }
 
-pub(crate) fn gap(generation: Generation, listing: &Listing) -> Obstacle {
-    let name = listing
-        .naming
-        .as_ref()
-        .map(|naming| naming.generation(generation));
-    let newest = listing.newest_closed().unwrap_or_default();
+/// The folder of the source is there, and has no log of the stream.
+pub(crate) fn empty(folder: &Path, base: &str) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::SourceUnreachable,
+        reason: format!(
+            "{} has no log of the stream {base}: its volume is not mounted, perhaps",
+            folder.display()
+        ),
+        jet: Some(JetError::FILE_NOT_FOUND),
+        generation: None,
+    }
+}
+
+/// No log of the source belongs to the stream of the copy's database.
+pub(crate) fn another_stream(config: &CopyConfig, stream: Signature) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Foreign,
+        reason: format!(
+            "the logs in {} belong to another stream than the copy, which has the signature {stream}",
+            config.source.logs.display()
+        ),
+        jet: Some(JetError::BAD_LOG_SIGNATURE),
+        generation: None,
+    }
+}
+
+/// Logs of another stream lie in the log folder of the copy.
+pub(crate) fn strangers(found: &[PathBuf]) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Foreign,
+        reason: strangers_reason(found),
+        jet: Some(JetError::BAD_LOG_SIGNATURE),
+        generation: None,
+    }
+}
+
+/// The same in words.
+pub(crate) fn strangers_reason(found: &[PathBuf]) -> String {
+    let first = found.first().map(|path| path.display().to_string());
+    let first = first.unwrap_or_default();
+    let more = match found.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    format!(
+        "{first}{more}: logs of another stream lie in the log folder of the copy, which did not make them: they may exist \
+         only there"
+    )
+}
+
+/// A file that the copy did not make has the name of the next log.
+pub(crate) fn occupied(path: &Path, generation: Generation, rejection: &Rejection) -> Obstacle {
+    Obstacle {
+        kind: TroubleKind::Occupied,
+        reason: format!(
+            "{} has the name of the next log, was not made by this copy and is not that log ({rejection}): move it away",
+            path.display()
+        ),
+        jet: None,
+        generation: Some(generation),
+    }
+}
+
+pub(crate) fn gap(generation: Generation, view: &View) -> Obstacle {
+    let naming = view.listing.naming.as_ref();
+    let name = naming.map(|naming| naming.generation(generation));
+    let newest = view.newest_closed.unwrap_or_default();
+    let newest = newest.max(view.current_generation().unwrap_or_default());
     Obstacle {
         kind: TroubleKind::Gap,
         reason: format!(

@@ -12,9 +12,9 @@
 //! requires: its pages may hold changes of all logs up to that one.
 
 use crate::config::{CopyConfig, Service};
-use crate::copy::listing_of;
 use crate::error::StandbyError;
 use crate::obstacle::{Obstacle, is_due, is_locked};
+use crate::place::{database_header, listing_of};
 use crate::rules::{Inspected, ReplayLimit, ReplayWait, replay_limit};
 use crate::source::Listing;
 use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
@@ -135,7 +135,7 @@ impl Replayer {
             |last: Timestamp| now < last || now.duration_since(last) >= service.truncate.duration();
         if self.truncated.is_none_or(due) {
             let facts = truncate::facts(&self.config, &state, exported);
-            step.deleted = truncate::target(&self.config, facts, now)?;
+            step.deleted = truncate::target(&self.config, &self.state, facts, now)?;
             self.truncated = Some(now);
         }
         Ok(step)
@@ -177,6 +177,9 @@ impl Replayer {
         };
         let most = Generation(from.0.saturating_add(LOGS_PER_STEP - 1));
         let last = last.min(most.max(header.max_required));
+        if !state.made.replays(path) {
+            self.state.update(|state| state.made.begin_replay(path))?;
+        }
         let done = stream_here(&self.config)
             .map_err(ReplayFailure::from)
             .and_then(|logs| replay_to(path, &logs, last, progress));
@@ -195,6 +198,7 @@ impl Replayer {
         step: &mut Step,
     ) -> Result<(), StandbyError> {
         let copy = &self.config.name;
+        let database = &self.config.target.database;
         match outcome {
             Outcome::Stopped => {}
             Outcome::Waits(what) => {
@@ -206,11 +210,16 @@ impl Replayer {
             Outcome::Replayed(generation, limit) => {
                 step.replayed = Some(generation);
                 step.more = limit.last > Some(generation);
+                let header = database_header(database);
                 self.state.update(|state| {
-                    state.replayed = Some(Reached {
+                    let reached = Reached {
                         generation,
                         at: now,
-                    });
+                    };
+                    state.note_replayed(reached, self.config.truncation_lag);
+                    if let Some(header) = &header {
+                        state.made.set_database(database, header);
+                    }
                     state.replay_trouble = None;
                     state.replay_waits = Some(limit.waits.to_string());
                 })?;

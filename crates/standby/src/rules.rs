@@ -12,7 +12,8 @@
 //! Both delays hold at once, so that the larger of both decides. A log's age counts from its inspection at the target,
 //! by the target's clock: the one time that is always known.
 //!
-//! What was replayed may be deleted later, when the database does not need it and both lags are over.
+//! What was replayed may be deleted later, when the database does not need it: the truncation lag begins when a log has
+//! been replayed.
 
 use crate::clock::age;
 use crate::lag::Lag;
@@ -126,25 +127,38 @@ pub struct TruncationFacts {
     pub backed_up: Option<Generation>,
 }
 
+/// A log at the target, and when it was replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Its generation.
+    pub generation: Generation,
+    /// When its inspection was done.
+    pub inspected: Timestamp,
+    /// When it was replayed to its end; none if that is not known to have been done.
+    pub replayed: Option<Timestamp>,
+}
+
 /// The last of `logs`, which are in ascending order, that may be deleted at the target; none if not even the first may.
 ///
-/// A log goes when it lies below the checkpoint, is older than both lags together, and, where there is such a thing,
-/// every copy made from this one has inspected it and a backup has it.
+/// A log goes when it lies below the checkpoint, is older than both lags together, the truncation lag is over since it was
+/// replayed, and, where there is such a thing, every copy made from this one has inspected it and a backup has it.
 pub fn truncation_limit(
-    logs: impl IntoIterator<Item = Inspected>,
+    logs: impl IntoIterator<Item = Replayed>,
     facts: TruncationFacts,
     replay_lag: Lag,
     truncation_lag: Lag,
     now: Timestamp,
 ) -> Option<Generation> {
     let both = replay_lag.duration() + truncation_lag.duration();
-    let within = |limit: Option<Generation>, log: &Inspected| {
+    let within = |limit: Option<Generation>, log: &Replayed| {
         limit.is_none_or(|limit| log.generation <= limit)
     };
-    let goes = |log: &Inspected| {
+    let goes = |log: &Replayed| {
+        let replayed = |at: Timestamp| age(at, now) >= truncation_lag.duration();
         log.generation < facts.needed
             && log.generation < facts.newest
-            && age(log.at, now) >= both
+            && age(log.inspected, now) >= both
+            && log.replayed.is_some_and(replayed)
             && within(facts.exported, log)
             && within(facts.backed_up, log)
     };
@@ -152,8 +166,23 @@ pub fn truncation_limit(
     going.last().map(|log| log.generation)
 }
 
-/// The last log that may be deleted at the source: one that all targets have inspected and that lies below the source's
-/// own checkpoint.
-pub fn source_truncation_limit(inspected_by_all: Generation, checkpoint: Generation) -> Generation {
-    inspected_by_all.min(Generation(checkpoint.0.saturating_sub(1)))
+/// What decides on the logs at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceTruncationFacts {
+    /// The newest log that all targets have inspected.
+    pub inspected_by_all: Generation,
+    /// Where the source's own checkpoint lies.
+    pub checkpoint: Generation,
+    /// The newest log that a backup has; none if no backup is waited for.
+    pub backed_up: Option<Generation>,
+}
+
+/// The last log that may be deleted at the source: one that all targets have inspected, that lies below the source's own
+/// checkpoint, and that a backup has unless the source works with circular logging.
+pub fn source_truncation_limit(facts: SourceTruncationFacts) -> Generation {
+    let below = Generation(facts.checkpoint.0.saturating_sub(1));
+    let limit = facts.inspected_by_all.min(below);
+    facts
+        .backed_up
+        .map_or(limit, |backed_up| limit.min(backed_up))
 }

@@ -1,9 +1,12 @@
 //! Seeding: the database of a copy is brought to its place, by `edb-copy` beneath.
 //!
 //! ```text
-//! judge the source -> order in the state -> service lets go -> old files -> logs only there -> database -> served again
-//!                     Seeding                                  removed      inspected          resumable
+//! judge the source -> order in the state -> service lets go -> own old files -> logs only there -> database -> served again
+//!                     Seeding                                  removed          inspected          resumable
 //! ```
+//!
+//! What this copy did not make stays ([`crate::made`]): logs that are not its own are neither removed nor replaced, and a
+//! database that may hold what exists nowhere else is put aside.
 //!
 //! Nothing is changed before the source was found good and its logs obtainable. From the order on, the state says that
 //! the copy is being seeded, whatever ends the process; the same call goes on. Every step can be done twice.
@@ -16,17 +19,20 @@ mod logs;
 
 pub use logs::Owed;
 
-use crate::bring::{BringError, PATIENCE, bring, remove, remove_stream};
+use crate::aside::{folder_of, put_aside};
+use crate::bring::{BringError, PATIENCE, bring, remove};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
-use crate::copy::database_header;
 use crate::error::{StandbyError, at};
-use crate::source::{Variables, is_address, logs_of, open_file};
-use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension};
+use crate::made::mark;
+use crate::obstacle::strangers_reason;
+use crate::place::{database_header, listing_of, strangers_here};
+use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
+use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
 use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Reader, Source, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
-use ese_format::{Generation, JetError, Progress};
+use ese_format::{Generation, JetError, Progress, Signature};
 use ese_replay::output::journal_path;
 use logs::Plan;
 use serde::Serialize;
@@ -44,7 +50,7 @@ const REPORTED_EVERY: Duration = Duration::from_secs(1);
 pub struct Wish {
     /// A path or an address of a database to seed from; the source's own unless it is given.
     pub from: Option<PathBuf>,
-    /// Remove logs, checkpoint and database that are at the target.
+    /// Remove the logs that the copy has made, and replace the database at the target.
     pub delete_existing: bool,
     /// Leave the copy suspended afterwards.
     pub manual_resume: bool,
@@ -75,8 +81,10 @@ pub struct Report {
     pub logs_taken: u32,
     /// The log that the database requires and that shipping does not bring yet.
     pub owed: Option<Owed>,
-    /// Old files that were removed.
+    /// Old files of the copy that were removed.
     pub removed: u32,
+    /// Where files were put that may hold what exists nowhere else.
+    pub put_aside: Vec<PathBuf>,
     /// Whether `scr resume` is needed.
     pub suspended: bool,
     /// How the database was copied.
@@ -105,12 +113,10 @@ pub fn seed(
     in_use(config, &from, &header, wish)?;
     let logs = logs_of(&config.source, remote, wish.variables);
     let plan = Plan::make(config, &from, &header, &*logs, wish)?;
-    if before.seeding.is_none() {
-        nothing_in_the_way(config, wish)?;
-    }
+    nothing_in_the_way(config, &before, plan.stream, wish)?;
     let order = Order::give(&state, &before, &from, &source, wish, clock)?;
-    let removed = order.clear(config, wish)?;
-    let logs_taken = plan.take_logs(config, clock)?;
+    let cleared = order.clear(config, &header, wish, clock)?;
+    let logs_taken = plan.take_logs(config, &state, clock)?;
     let database = order.copy(config, &source, wish, progress)?;
     let suspended = order.end(&state, config, wish, clock)?;
     Ok(Report {
@@ -118,7 +124,8 @@ pub fn seed(
         first_needed: plan.first,
         logs_taken,
         owed: plan.owed,
-        removed,
+        removed: cleared.removed,
+        put_aside: cleared.put_aside,
         suspended,
         database,
     })
@@ -199,9 +206,42 @@ fn in_use(
     })
 }
 
-/// A database at the target is replaced only if that was asked for.
-fn nothing_in_the_way(config: &CopyConfig, wish: &Wish) -> Result<(), BringError> {
+/// Refuses what would be replaced though nobody asked for that, and whatever this copy did not make.
+fn nothing_in_the_way(
+    config: &CopyConfig,
+    state: &State,
+    stream: Option<Signature>,
+    wish: &Wish,
+) -> Result<(), BringError> {
+    let mut made = state.made.clone();
+    made.settle_in(&config.target.logs);
+    let found = strangers_here(config, &made, stream)?;
+    if !found.is_empty() {
+        return Err(BringError::Refused {
+            reason: strangers_reason(&found),
+            advice: "move them away, or give the copy another folder".into(),
+            jet: Some(JetError::BAD_LOG_SIGNATURE),
+        });
+    }
+    if state.seeding.is_some() {
+        return Ok(());
+    }
     let database = &config.target.database;
+    let paths = TargetPaths::new(database);
+    let journal = journal_path(database);
+    let under_way = [&paths.partial, &paths.journal];
+    let strange = under_way
+        .into_iter()
+        .chain((!made.replays(database)).then_some(&journal));
+    if let Some(path) = strange
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok())
+    {
+        return Err(refused(
+            format!("{} is there, and this copy did not make it", shown(path)),
+            "move it away",
+        ));
+    }
     if wish.delete_existing || !database.exists() {
         return Ok(());
     }
@@ -211,6 +251,13 @@ fn nothing_in_the_way(config: &CopyConfig, wish: &Wish) -> Result<(), BringError
         format!("{} exists already ({state})", shown(database)),
         "--delete-existing-files replaces it and removes the logs of the copy",
     ))
+}
+
+/// What was cleared away for a new seed.
+#[derive(Default)]
+struct Cleared {
+    removed: u32,
+    put_aside: Vec<PathBuf>,
 }
 
 /// The order to seed, in the state, with the copy taken from the service.
@@ -255,8 +302,14 @@ impl Order {
         }
     }
 
-    /// Removes what an older copy left, once; gives how many files went.
-    fn clear(&self, config: &CopyConfig, wish: &Wish) -> Result<u32, BringError> {
+    /// Removes what an older copy left, once.
+    fn clear(
+        &self,
+        config: &CopyConfig,
+        seed: &DatabaseHeader,
+        wish: &Wish,
+        clock: &dyn Clock,
+    ) -> Result<Cleared, BringError> {
         for folder in [
             &config.target.logs,
             &config.target.system,
@@ -264,33 +317,57 @@ impl Order {
         ] {
             fs::create_dir_all(folder).map_err(at(folder))?;
         }
+        let mut cleared = Cleared::default();
         if self.seeding.cleared {
-            return Ok(0);
+            return Ok(cleared);
         }
-        let mut removed = 0;
+        let known = self
+            .state
+            .update(|state| state.made.settle_in(&config.target.logs))?;
         let paths = TargetPaths::new(&config.target.database);
         // What an earlier copy to this place knew is not true any more.
-        removed += u32::from(remove(&paths.journal)?);
-        removed += u32::from(remove(&paths.partial)?);
-        removed += u32::from(remove(&journal_path(&config.target.database))?);
+        for own in [
+            &paths.journal,
+            &paths.partial,
+            &journal_path(&config.target.database),
+        ] {
+            cleared.removed += u32::from(remove(own)?);
+        }
         if wish.delete_existing {
-            removed += remove_stream(
-                &config.target.logs,
-                &config.target.system,
-                &config.source.base,
-            )?;
-            removed += remove_stream(
-                &config.target.inspector(),
-                &config.target.inspector(),
-                &config.source.base,
-            )?;
-            removed += u32::from(remove(&config.target.database.with_extension("jfm"))?);
+            cleared.removed += self.remove_own_logs(config, &known)?;
+            cleared
+                .put_aside
+                .extend(free_database(config, &known, seed, clock)?);
         }
         self.state.update(|state| {
             if let Some(seeding) = &mut state.seeding {
                 seeding.cleared = true;
             }
         })?;
+        Ok(cleared)
+    }
+
+    /// Removes the logs that this copy has made. The newest go last, so that a kill leaves no hole.
+    fn remove_own_logs(&self, config: &CopyConfig, known: &State) -> Result<u32, StandbyError> {
+        let mut removed = 0;
+        let here = listing_of(config)?;
+        for (_, path) in known.made.own_logs(&here) {
+            removed += u32::from(remove(&path)?);
+        }
+        if let Some(path) = &here.current_file
+            && known.made.owns_current(header_of_log(path).as_ref())
+        {
+            removed += u32::from(remove(path)?);
+        }
+        let inspector = config.target.inspector();
+        for entry in fs::read_dir(&inspector).map_err(at(&inspector))? {
+            let path = entry.map_err(at(&inspector))?.path();
+            if known.made.is_under_way(&path) {
+                removed += u32::from(remove(&path)?);
+            }
+        }
+        self.state.update(|state| state.made.forget_logs())?;
+        sync_folder(&config.target.logs).map_err(at(&config.target.logs))?;
         Ok(removed)
     }
 
@@ -329,13 +406,41 @@ impl Order {
             comment: Some("seeded; waits for `scr resume`".into()),
         });
         let suspended = rest.is_some();
+        let database = &config.target.database;
+        let header = database_header(database);
         state.update(|state| {
             let generated = state.generated;
-            *state = State::default();
+            *state = state.anew();
             (state.generated, state.suspended) = (generated, rest);
+            if let Some(header) = &header {
+                state.made.set_database(database, header);
+            }
         })?;
         Ok(suspended)
     }
+}
+
+/// Makes room for the seed. The database that is there is brought up to date by pages that differ if it holds nothing but
+/// what this copy has put into it, or is the seed itself; otherwise it is put aside.
+fn free_database(
+    config: &CopyConfig,
+    known: &State,
+    seed: &DatabaseHeader,
+    clock: &dyn Clock,
+) -> Result<Option<PathBuf>, StandbyError> {
+    let path = &config.target.database;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let inspected = known.inspected.map(|inspected| inspected.generation);
+    let known_elsewhere = database_header(path).is_some_and(|header| {
+        known.made.owns_database(path, &header, inspected) || mark(&header) == mark(seed)
+    });
+    if known_elsewhere {
+        return Ok(None);
+    }
+    let folder = folder_of(path.parent().unwrap_or(Path::new(".")), clock.now());
+    put_aside(path, &folder).map(Some)
 }
 
 /// Progress that also stands in the state, for `scr status`.

@@ -1,6 +1,7 @@
 //! Where logs come from: the log folder of a storage group, local, mounted, or behind an address. It is only read.
 
 mod address;
+pub(crate) mod view;
 
 use crate::config::{Remote, SourceConfig};
 use address::AddressSource;
@@ -17,29 +18,19 @@ pub(crate) use address::has_password;
 pub use address::{Variables, is_address, open_file};
 
 /// The logs of a stream, as their names and the header of the current log tell.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// Logs whose names have a generation.
     pub named: BTreeMap<Generation, PathBuf>,
     /// Where the current log is, and its header, if it can be believed at this moment.
     pub current: Option<(PathBuf, LogHeader)>,
+    /// Where a file lies that is called as the current log is, whatever it holds.
+    pub current_file: Option<PathBuf>,
     /// How the stream spells its names.
     pub naming: Option<Naming>,
 }
 
 impl Listing {
-    /// The newest generation that is closed: there is a higher one, which the engine begins only when this one is
-    /// complete.
-    pub fn newest_closed(&self) -> Option<Generation> {
-        let current = self.current.as_ref().map(|(_, header)| header.generation);
-        let highest = *self.named.keys().next_back()?;
-        let newest = current.max(Some(highest))?;
-        self.named
-            .range(..newest)
-            .next_back()
-            .map(|(generation, _)| *generation)
-    }
-
     /// Where the log with this generation is, under a number or as the current log.
     pub fn find(&self, generation: Generation) -> Option<&Path> {
         let current = || {
@@ -165,6 +156,7 @@ fn listing(files: Option<StreamFiles>, header: impl Fn(&Path) -> Option<LogHeade
     let mut listing = Listing {
         named: BTreeMap::new(),
         current: None,
+        current_file: None,
         naming: None,
     };
     let Some(files) = files else { return listing };
@@ -173,8 +165,9 @@ fn listing(files: Option<StreamFiles>, header: impl Fn(&Path) -> Option<LogHeade
             listing.named.entry(generation).or_insert(file.path);
         }
     }
-    let current = files.current.into_iter().next();
-    listing.current = current.and_then(|file| Some((file.path.clone(), header(&file.path)?)));
+    listing.current_file = files.current.into_iter().next().map(|file| file.path);
+    let current = listing.current_file.clone();
+    listing.current = current.and_then(|path| Some((path.clone(), header(&path)?)));
     listing.naming = Some(files.naming);
     listing
 }

@@ -11,7 +11,11 @@
 //! between a change of a file and the change of the state: the next pass sees the file.
 
 use crate::activate::Report;
+use crate::clock::age;
 use crate::error::{StandbyError, at};
+use crate::failback::Beyond;
+use crate::lag::Lag;
+use crate::made::Made;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,6 +38,9 @@ pub struct State {
     /// What keeps logs from being replayed.
     #[serde(default)]
     pub replay_trouble: Option<Trouble>,
+    /// What is wrong at the source though its closed logs come: its last work could not be had.
+    #[serde(default)]
+    pub source_trouble: Option<Trouble>,
     /// The seeding under way.
     #[serde(default)]
     pub seeding: Option<Seeding>,
@@ -43,6 +50,9 @@ pub struct State {
     /// The activation, begun or done: the copy is not served any more.
     #[serde(default)]
     pub activation: Option<Activation>,
+    /// The failback under way.
+    #[serde(default)]
+    pub failback: Option<Failback>,
     /// The newest closed log that was seen at the source.
     pub generated: Option<Progress>,
     /// The newest log that was fetched.
@@ -51,7 +61,10 @@ pub struct State {
     pub inspected: Option<Progress>,
     /// The newest log that was replayed to its end.
     pub replayed: Option<Progress>,
-    /// The oldest log in the log folder.
+    /// When logs were replayed: up to which one, and the time; as fine as the truncation lag needs it.
+    #[serde(default)]
+    replay_times: Vec<Progress>,
+    /// The oldest log of the chain in the log folder.
     pub oldest: Option<Generation>,
     /// The newest log at the source that all its copies have inspected.
     #[serde(default)]
@@ -63,6 +76,9 @@ pub struct State {
     pub replay_waits: Option<String>,
     /// When the service last looked after the copy.
     pub served: Option<Timestamp>,
+    /// What this copy has made at its target.
+    #[serde(default)]
+    pub made: Made,
 }
 
 /// How far something came, and when.
@@ -128,11 +144,23 @@ pub struct Activation {
     pub found: Option<Found>,
 }
 
+/// A failback under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failback {
+    /// Since when; what is put aside goes into a folder of this time.
+    pub since: Timestamp,
+    /// What the first server still had, as it was found when the failback was begun.
+    pub beyond: Option<Beyond>,
+}
+
 /// What an activation found out before it changed the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The signature of the database.
     pub signature: String,
+    /// The signature of the log stream that was copied.
+    #[serde(default)]
+    pub stream: Option<String>,
     /// Where it was last consistent, if it was clean.
     pub clean_at: Option<String>,
     /// The answer, as far as it was known.
@@ -198,32 +226,31 @@ pub enum TroubleKind {
     Reseed,
     /// Logs cannot be replayed onto the database.
     Replay,
+    /// The current log of the source is missing, damaged or another one.
+    CurrentMissing,
+    /// A file that the copy did not make has the name of the next log.
+    Occupied,
 }
 
 impl TroubleKind {
     /// How often it is tried before a person has to act; `None` for what passes by itself.
     pub fn patience(self) -> Option<u32> {
         match self {
-            TroubleKind::SourceUnreachable | TroubleKind::Locked | TroubleKind::TargetWrite => None,
+            TroubleKind::SourceUnreachable
+            | TroubleKind::Locked
+            | TroubleKind::TargetWrite
+            | TroubleKind::CurrentMissing => None,
             TroubleKind::Damaged
             | TroubleKind::Gap
             | TroubleKind::Foreign
             | TroubleKind::Diverged
             | TroubleKind::Replay => Some(3),
-            TroubleKind::Reseed => Some(1),
+            TroubleKind::Reseed | TroubleKind::Occupied => Some(1),
         }
     }
 }
 
-/// How often something is tried before the copy is shown as Failed.
-pub const ATTEMPTS_BEFORE_FAILED: u32 = 3;
-
 impl Trouble {
-    /// Whether the copy is Failed by it, and not only delayed.
-    pub fn is_failure(&self) -> bool {
-        self.next_try.is_none() || self.attempts >= ATTEMPTS_BEFORE_FAILED
-    }
-
     /// Whether a person has to act.
     pub fn is_final(&self) -> bool {
         self.next_try.is_none()
@@ -233,10 +260,51 @@ impl Trouble {
 impl State {
     /// What keeps the copy from going on: the first thing that makes it Failed, or else whatever is tried again.
     pub fn worst_trouble(&self) -> Option<&Trouble> {
-        let both = || [&self.trouble, &self.replay_trouble].into_iter().flatten();
-        both()
-            .find(|trouble| trouble.is_failure())
-            .or(both().next())
+        let all = [&self.trouble, &self.replay_trouble, &self.source_trouble];
+        let all = || all.into_iter().flatten();
+        all().find(|trouble| trouble.is_final()).or(all().next())
+    }
+
+    /// The state of a copy that begins anew: what it has made stays its own.
+    pub(crate) fn anew(&self) -> State {
+        State {
+            made: self.made.clone(),
+            ..State::default()
+        }
+    }
+
+    /// Notes that logs were replayed.
+    pub(crate) fn note_replayed(&mut self, reached: Progress, truncation_lag: Lag) {
+        /// Parts of the lag that are told apart.
+        const PARTS: i32 = 256;
+        let times = &mut self.replay_times;
+        times.retain(|time| time.generation < reached.generation);
+        // A time may be taken for a later one: then logs stay longer, never shorter.
+        let over = |time: &Progress| age(time.at, reached.at) >= truncation_lag.duration();
+        let first_young = times.iter().position(|time| !over(time));
+        let old = first_young.unwrap_or(times.len()).saturating_sub(1);
+        times.drain(..old);
+        if let [.., before, _] = &times[..]
+            && age(before.at, reached.at) < truncation_lag.duration() / PARTS
+        {
+            times.pop();
+        }
+        times.push(reached);
+        self.replayed = Some(reached);
+    }
+
+    /// When the log of this generation was replayed to its end, at the latest.
+    pub(crate) fn replayed_at(&self, generation: Generation) -> Option<Timestamp> {
+        let mut times = self.replay_times.iter().chain(&self.replayed);
+        times
+            .find(|time| time.generation >= generation)
+            .map(|time| time.at)
+    }
+
+    /// Forgets logs up to this one, which are gone.
+    pub(crate) fn forget_through(&mut self, last: Generation) {
+        self.made.forget(Generation(0)..=last);
+        self.replay_times.retain(|time| time.generation > last);
     }
 
     /// Whether the service leaves the copy alone: it is being seeded or was activated.
@@ -252,18 +320,22 @@ impl Default for State {
             suspended: None,
             trouble: None,
             replay_trouble: None,
+            source_trouble: None,
             seeding: None,
             resync: None,
             activation: None,
+            failback: None,
             generated: None,
             copied: None,
             inspected: None,
             replayed: None,
+            replay_times: Vec::new(),
             oldest: None,
             truncatable: None,
             waits: None,
             replay_waits: None,
             served: None,
+            made: Made::default(),
         }
     }
 }
@@ -366,14 +438,10 @@ impl StateFile {
         }
     }
 
-    /// Forgets the state. The caller serves the copy. The locks stay: a lock that is removed while another process waits
-    /// for it locks nothing.
-    pub fn remove(&self, _service: ServiceLock) -> Result<(), StandbyError> {
-        let path = self.file("json");
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
-            _ => Ok(()),
-        }
+    /// Forgets the state but for what the copy has made, which stays its own if it is enabled again. The caller serves the
+    /// copy. The locks stay: a lock that is removed while another process waits for it locks nothing.
+    pub fn retire(&self, _service: ServiceLock) -> Result<(), StandbyError> {
+        self.update(|state| *state = state.anew()).map(drop)
     }
 }
 

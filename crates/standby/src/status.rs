@@ -149,7 +149,7 @@ pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timesta
 }
 
 fn summary(state: &State) -> Summary {
-    let failed = state.worst_trouble().is_some_and(Trouble::is_failure);
+    let failed = state.worst_trouble().is_some();
     if state.activation.is_some() {
         Summary::Disabled
     } else if state.seeding.is_some() {
@@ -198,7 +198,9 @@ fn waits(state: &State) -> Option<String> {
     if let Some(suspended) = &state.suspended {
         return Some(format!("`scr resume`, since {}", suspended.since));
     }
-    match state.worst_trouble() {
+    let keeps_waiting = [&state.trouble, &state.replay_trouble];
+    let mut keeps_waiting = keeps_waiting.into_iter().flatten();
+    match keeps_waiting.next() {
         Some(Trouble {
             next_try: Some(next),
             ..
@@ -224,7 +226,7 @@ impl fmt::Display for CopyStatus {
         };
         let generation =
             |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
-        let trouble = self.trouble.as_ref().filter(|trouble| trouble.is_failure());
+        let trouble = self.trouble.as_ref();
         line("Identity", &format!("{}\\{}", self.source, self.name))?;
         line("StorageGroupName", &self.name)?;
         line("StandbyMachine", &self.target)?;
@@ -233,7 +235,7 @@ impl fmt::Display for CopyStatus {
         line("Failed", &flag(trouble.is_some()))?;
         line(
             "FailedMessage",
-            &self.trouble.as_ref().map_or("", |trouble| &trouble.reason),
+            &trouble.map_or("", |trouble| &trouble.reason),
         )?;
         line("Initializing", &flag(self.summary == Summary::Initializing))?;
         line("Seeding", &flag(self.seeding.is_some()))?;

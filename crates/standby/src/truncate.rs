@@ -4,11 +4,13 @@
 //! deleted that a database still needs, and never the newest log of a chain: the next one is inspected against it.
 
 use crate::config::{Configuration, CopyConfig, SourceConfig};
-use crate::copy::{database_header, listing_of};
 use crate::error::{StandbyError, at};
+use crate::place::{database_header, listing_of};
 use crate::replay::{first_needed, inspected_logs};
-use crate::rules::{TruncationFacts, source_truncation_limit, truncation_limit};
-use crate::source::list;
+use crate::rules::{
+    Replayed, SourceTruncationFacts, TruncationFacts, source_truncation_limit, truncation_limit,
+};
+use crate::source::{header_of, list};
 use crate::state::{State, StateFile};
 use ese_format::database::DatabaseHeader;
 use ese_format::{Generation, Signature};
@@ -26,22 +28,24 @@ pub(crate) fn facts(
     exported: Option<Generation>,
 ) -> Option<TruncationFacts> {
     let header = database_header(&config.target.database)?;
-    let backed_up = config.wait_for_backup.then(|| {
-        let source = database_header(&config.source.database);
-        let headers = [Some(&header), source.as_ref()];
-        headers
-            .into_iter()
-            .flatten()
-            .map(backed_up)
-            .max()
-            .unwrap_or_default()
-    });
+    let source = || database_header(&config.source.database);
+    let backed_up = config
+        .wait_for_backup
+        .then(|| newest_backed_up([Some(&header), source().as_ref()]));
     Some(TruncationFacts {
         needed: first_needed(&header),
         newest: state.inspected?.generation,
         exported,
         backed_up,
     })
+}
+
+/// The newest log that a backup of one of these databases has.
+fn newest_backed_up<'a>(
+    headers: impl IntoIterator<Item = Option<&'a DatabaseHeader>>,
+) -> Generation {
+    let headers = headers.into_iter().flatten();
+    headers.map(backed_up).max().unwrap_or_default()
 }
 
 /// The newest log that a backup has which is meant to be kept.
@@ -53,33 +57,46 @@ fn backed_up(header: &DatabaseHeader) -> Generation {
     full.last_generation.max(incremental.last_generation)
 }
 
-/// Deletes the logs of the copy that may be deleted now; gives how many.
+/// Deletes the logs of the copy that may be deleted now; gives how many. What this copy did not write stays.
 pub(crate) fn target(
     config: &CopyConfig,
+    state: &StateFile,
     facts: Option<TruncationFacts>,
     now: Timestamp,
 ) -> Result<u32, StandbyError> {
     let Some(facts) = facts else { return Ok(0) };
+    let known = state.read()?;
     let listing = listing_of(config)?;
-    let Some(oldest) = listing.oldest() else {
+    let mut named = listing.named.keys();
+    let Some(&oldest) = named.find(|generation| known.made.has_written(**generation)) else {
         return Ok(0);
     };
     let logs = inspected_logs(&listing, oldest, facts.newest);
+    let logs = logs.into_iter().map(|log| Replayed {
+        generation: log.generation,
+        inspected: log.at,
+        replayed: known.replayed_at(log.generation),
+    });
     let Some(last) = truncation_limit(logs, facts, config.replay_lag, config.truncation_lag, now)
     else {
         return Ok(0);
     };
     let mut deleted = 0;
-    for path in listing.named.range(..=last).map(|(_, path)| path) {
-        fs::remove_file(path).map_err(at(path))?;
-        deleted += 1;
+    for (&generation, path) in listing.named.range(..=last) {
+        if known.made.owns(generation, header_of(path).as_ref()) {
+            fs::remove_file(path).map_err(at(path))?;
+            deleted += 1;
+        }
     }
-    info!(
-        copy = config.name,
-        logs = deleted,
-        last = last.0,
-        "logs deleted that are not needed any more"
-    );
+    state.update(|state| state.forget_through(last))?;
+    if deleted > 0 {
+        info!(
+            copy = config.name,
+            logs = deleted,
+            last = last.0,
+            "logs deleted that are not needed any more"
+        );
+    }
     Ok(deleted)
 }
 
@@ -119,7 +136,7 @@ pub fn sources(configuration: &Configuration, delete: bool) -> Result<u32, Stand
         }
         done.push(stream);
         let Some(all) = all else { continue };
-        match delete_at_source(source, all) {
+        match delete_at_source(configuration, source, all) {
             Ok(count) => deleted += count,
             Err(why) => warn!(copy = copy.name, "no log is deleted at the source: {why}"),
         }
@@ -127,17 +144,31 @@ pub fn sources(configuration: &Configuration, delete: bool) -> Result<u32, Stand
     Ok(deleted)
 }
 
-/// Deletes the logs up to `inspected` that lie below the source's own checkpoint.
-fn delete_at_source(source: &SourceConfig, inspected: Generation) -> Result<u32, String> {
+/// Deletes the logs that the source does not need and that all its copies have inspected.
+fn delete_at_source(
+    configuration: &Configuration,
+    source: &SourceConfig,
+    inspected: Generation,
+) -> Result<u32, String> {
     let listing = list(&source.logs, &source.base).map_err(|error| error.to_string())?;
     let (_, current) = listing
         .current
         .as_ref()
         .ok_or("its current log cannot be read")?;
-    let checkpoint = checkpoint(source, current.signature)?;
-    let last = source_truncation_limit(inspected, checkpoint);
+    let last = source_truncation_limit(SourceTruncationFacts {
+        inspected_by_all: inspected,
+        checkpoint: checkpoint(source, current.signature)?,
+        backed_up: backed_up_at(configuration, source)?,
+    });
     let mut deleted = 0;
     for (generation, path) in listing.named.range(..=last) {
+        // A log of another stream among them is nobody's to delete.
+        let header = header_of(path);
+        if header.is_none_or(|header| {
+            header.signature != current.signature || header.generation != *generation
+        }) {
+            continue;
+        }
         fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
         info!(
             generation = generation.0,
@@ -147,6 +178,25 @@ fn delete_at_source(source: &SourceConfig, inspected: Generation) -> Result<u32,
         deleted += 1;
     }
     Ok(deleted)
+}
+
+/// The newest log that a backup has, as the database of the source says; none where no backup is waited for.
+fn backed_up_at(
+    configuration: &Configuration,
+    source: &SourceConfig,
+) -> Result<Option<Generation>, String> {
+    let mut copies = configuration.copies_of(&source.logs, &source.base);
+    let waits = copies.any(|copy| copy.wait_for_backup || !copy.source.circular);
+    if !waits {
+        return Ok(None);
+    }
+    let header = database_header(&source.database).ok_or_else(|| {
+        format!(
+            "{} does not tell what a backup has: its header cannot be read",
+            source.database.display()
+        )
+    })?;
+    Ok(Some(backed_up(&header)))
 }
 
 /// The generation of the checkpoint of the stream with this signature.

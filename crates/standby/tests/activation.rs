@@ -59,11 +59,11 @@ fn run(setting: &mut Setting, wish: &Wish) -> Result<Report, ActivateError> {
 
 fn look(setting: &Setting, wish: &Wish) -> Report {
     let config = &setting.config;
-    let source = FolderSource::new(&config.source.logs, "E00");
+    let source = Box::new(FolderSource::new(&config.source.logs, "E00"));
     preview(
         &configuration(setting),
         config,
-        &source,
+        source,
         wish,
         &setting.clock,
         &(),

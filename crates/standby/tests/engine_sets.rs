@@ -76,6 +76,7 @@ impl Revealed {
                     logs: path("source"),
                     system: path("source"),
                     database: path("source/db.edb"),
+                    ..SourceConfig::default()
                 },
                 target: TargetConfig {
                     machine: "EXB".into(),

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use standby::clock::age;
 use standby::lag::{Lag, LagError};
 use standby::rules::{
-    Inspected, KEPT_BACK, ReplayWait, TruncationFacts, replay_limit, source_truncation_limit,
-    truncation_limit,
+    Inspected, KEPT_BACK, ReplayWait, Replayed, SourceTruncationFacts, TruncationFacts,
+    replay_limit, source_truncation_limit, truncation_limit,
 };
 
 const HOUR: i64 = 3600;
@@ -190,13 +190,48 @@ fn logs_are_deleted_when_nobody_needs_them_any_more() {
             backed_up: backed_up.map(Generation),
         };
         let (replay, truncation) = (replay_lag.parse().unwrap(), truncation_lag.parse().unwrap());
-        let limit = truncation_limit(logs(100, 60), facts, replay, truncation, at(now));
+        let logs = replayed_after(replay);
+        let limit = truncation_limit(logs, facts, replay, truncation, at(now));
         assert_eq!(
             limit,
             last.map(Generation),
             "{facts:?}, now {now}, {replay_lag} and {truncation_lag}"
         );
     }
+}
+
+/// Logs 1 to 100, one a minute, each replayed so long after its inspection.
+fn replayed_after(wait: Lag) -> Vec<Replayed> {
+    let replayed = |log: Inspected| Replayed {
+        generation: log.generation,
+        inspected: log.at,
+        replayed: Some(log.at + wait.duration()),
+    };
+    logs(100, 60).into_iter().map(replayed).collect()
+}
+
+#[test]
+fn the_truncation_lag_begins_when_a_log_has_been_replayed() {
+    let facts = TruncationFacts {
+        needed: Generation(60),
+        newest: Generation(100),
+        exported: None,
+        backed_up: None,
+    };
+    let limit = |logs: Vec<Replayed>, now: i64| {
+        let hour = Lag::from_seconds(3600);
+        truncation_limit(logs, facts, Lag::ZERO, hour, at(now)).map(|limit| limit.0)
+    };
+    // Inspected long ago, replayed three hours later: each waits an hour from then.
+    let late = || replayed_after(Lag::from_seconds(3 * 3600));
+    assert_eq!(limit(late(), 4 * HOUR + 59), None);
+    assert_eq!(limit(late(), 4 * HOUR + 60), Some(1));
+    assert_eq!(limit(late(), 4 * HOUR + 10 * 60), Some(10));
+    assert_eq!(limit(replayed_after(Lag::ZERO), 4 * HOUR + 60), Some(59));
+    // Of one nothing is known, so that it stays, and those after it.
+    let mut logs = replayed_after(Lag::ZERO);
+    logs[6].replayed = None;
+    assert_eq!(limit(logs, DAY), Some(6));
 }
 
 #[test]
@@ -210,11 +245,24 @@ fn the_source_keeps_what_a_copy_or_its_own_checkpoint_needs() {
         (9, 0, 0),
         (9, 1, 0),
     ] {
-        let limit = source_truncation_limit(Generation(inspected), Generation(checkpoint));
+        let facts = SourceTruncationFacts {
+            inspected_by_all: Generation(inspected),
+            checkpoint: Generation(checkpoint),
+            backed_up: None,
+        };
+        let limit = source_truncation_limit(facts);
         assert_eq!(
             limit,
             Generation(last),
             "all have {inspected}, checkpoint in {checkpoint}"
         );
+        for backed_up in [0, last / 2, last, last + 10] {
+            let facts = SourceTruncationFacts {
+                backed_up: Some(Generation(backed_up)),
+                ..facts
+            };
+            let least = Generation(last.min(backed_up));
+            assert_eq!(source_truncation_limit(facts), least, "{facts:?}");
+        }
     }
 }

@@ -20,6 +20,7 @@ fn facts() -> Facts {
                 logs: "/mnt/exmbx1/SG1".into(),
                 system: "/mnt/exmbx1/SG1".into(),
                 database: "/mnt/exmbx1/SG1/Anna's mail.edb".into(),
+                ..SourceConfig::default()
             },
             target: TargetConfig {
                 machine: "EXMBX2".into(),

@@ -63,6 +63,36 @@ fn a_log_goes_when_it_is_replayed_and_both_lags_are_over() {
 }
 
 #[test]
+fn the_truncation_lag_begins_with_the_replay_and_not_with_the_inspection() {
+    let hours = |setting: &mut Setting, hours: i64| {
+        setting.clock.advance(SignedDuration::from_hours(hours));
+        setting.settle_all();
+    };
+    let mut setting = Setting::spread(120);
+    setting.config.replay_lag = Lag::ZERO;
+    setting.config.truncation_lag = Lag::from_seconds(3 * 3600);
+    setting.service.kept_back = 50;
+    setting.stream.roll_many(SEED);
+    setting.seed(SEED);
+    setting.restart();
+    // Nothing may be replayed yet: the logs are among the newest.
+    setting.stream.roll_many(50 - SEED);
+    hours(&mut setting, 0);
+    hours(&mut setting, 4);
+    setting.stream.roll_many(50);
+    hours(&mut setting, 0);
+    let status = setting.settle_all();
+    assert_eq!(status.replayed.unwrap().generation, Generation(50));
+    // Older than the lag they are, replayed long enough they are not; through a restart too.
+    hours(&mut setting, 2);
+    setting.restart();
+    assert_eq!(oldest(&setting), FIRST);
+    hours(&mut setting, 1);
+    let first = oldest(&setting);
+    assert!((FIRST + 1..=50).contains(&first), "{first}");
+}
+
+#[test]
 fn a_backup_that_is_waited_for_keeps_the_logs() {
     let setting = replayed(Lag::ZERO);
     assert!(oldest(&setting) > FIRST);
@@ -90,8 +120,9 @@ fn a_suspended_copy_keeps_its_logs() {
 
 #[test]
 fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
-    let setting = Setting::new(40);
-    let mut first = setting;
+    let mut first = Setting::new(40);
+    first.config.source.circular = true;
+    first.restart();
     first.settle();
     // A second target that has half of it.
     let mut second = first.config.clone();
@@ -154,6 +185,8 @@ fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
 #[test]
 fn a_checkpoint_of_another_stream_protects_all_logs() {
     let mut setting = Setting::new(20);
+    setting.config.source.circular = true;
+    setting.restart();
     setting.settle();
     setting.stream.move_checkpoint(15);
     let path = setting.config.source.logs.join("E00.chk");

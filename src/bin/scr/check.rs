@@ -125,11 +125,7 @@ fn not_suspended(status: &CopyStatus) -> Result<(), String> {
 }
 
 fn not_failed(status: &CopyStatus) -> Result<(), String> {
-    match status
-        .trouble
-        .as_ref()
-        .filter(|trouble| trouble.is_failure())
-    {
+    match &status.trouble {
         None => Ok(()),
         Some(Trouble { reason, since, .. }) => Err(format!("{reason} (since {since:.0})")),
     }

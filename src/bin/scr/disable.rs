@@ -34,7 +34,7 @@ pub(crate) fn run(
     let state = state_of(&configuration, &copy);
     let forgotten = state
         .serve_within(PATIENCE)
-        .and_then(|service| state.remove(service));
+        .and_then(|service| state.retire(service));
     forgotten.map_err(|error| failure(&error))?;
     let disabled = Disabled { copy };
     output.answer("edbkit.scr-disable/1", &disabled, &disabled)?;

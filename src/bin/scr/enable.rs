@@ -1,12 +1,13 @@
 //! `scr enable`: adds a copy to the configuration, as Enable-StorageGroupCopy does.
 
-use crate::copies::{failure, load, state_of, variable};
+use crate::copies::{failure, load, logs_of, not_brought, state_of, variable};
 use crate::update::{answer, bring};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
 use serde::Serialize;
 use standby::BringError;
-use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy};
+use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy, with_copy};
+use standby::enable::prospect;
 use standby::lag::Lag;
 use standby::seed::Wish;
 use std::fmt::{self, Display, Formatter};
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Base name of its logs, three characters
     #[arg(long, value_name = "NAME", default_value = "E00")]
     base: String,
+    /// Its engine works with circular logging: no log there waits for a backup
+    #[arg(long)]
+    circular: bool,
     /// The server that holds the copy, as people call it
     #[arg(long, value_name = "MACHINE")]
     standby: String,
@@ -90,6 +94,8 @@ pub(crate) fn run(
                 .unwrap_or_else(|| arguments.source_logs.clone()),
             logs: arguments.source_logs,
             database: arguments.source_database,
+            closed_logs_only: false,
+            circular: arguments.circular,
         },
         target: TargetConfig {
             machine: arguments.standby,
@@ -99,6 +105,9 @@ pub(crate) fn run(
             inspector: None,
         },
     };
+    let planned = with_copy(config, &copy).map_err(|error| failure(&error))?;
+    let source = logs_of(&planned, &copy);
+    let found = prospect(&copy, &planned.state, &*source).map_err(|error| not_brought(&error))?;
     add_copy(config, &copy).map_err(|error| failure(&error))?;
     let configuration = load(config)?;
     let known = state_of(&configuration, &copy).update(|_| ());
@@ -120,13 +129,16 @@ pub(crate) fn run(
         config: config.to_owned(),
         warnings: configuration.warnings(),
     };
+    let is_there = found.source_problem.is_none();
+    enabled.warnings.extend(found.source_problem);
     if let Some(Err(error)) = &seeded {
         let warning = format!("not seeded: {error}; `scr update` seeds it");
         enabled.warnings.push(warning);
     }
     output.answer("edbkit.scr-enable/1", &enabled, &enabled)?;
     match seeded {
-        None => Ok(Exit::Clean),
+        None if is_there => Ok(Exit::Clean),
+        None => Ok(Exit::Finding),
         Some(Ok(report)) => answer(&report, output),
         Some(Err(BringError::Interrupted)) => Ok(Exit::Interrupted),
         Some(Err(_)) => Ok(Exit::Finding),

@@ -2,15 +2,20 @@
 
 use crate::copies::{load_copy, not_brought};
 use console::{Exit, Failure, Output};
+use standby::BringError;
 use standby::clock::SystemClock;
-use standby::failback::{Report, Wish, failback};
+use standby::config::{Configuration, CopyConfig};
+use standby::failback::{Beyond, FailbackOptions, Report, failback};
 use std::fmt::{self, Display, Formatter};
+use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
-/// Bring the dismounted database back to the first server, prove it, remove its old logs there, and set up replication
+/// Bring the dismounted database back to the first server, prove it, put its old files there aside, and set up replication
 /// in the reverse direction
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  scr failback SG1")]
+#[command(
+    after_help = "Examples:\n  scr failback SG1 --dry-run\n  scr failback SG1 --yes\n  scr failback SG1 --home --put-aside /mnt/exa/sg1/MBX1.edb"
+)]
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,
@@ -26,56 +31,119 @@ pub(crate) struct Arguments {
     /// Base name of these logs (default: that of the copy)
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
+    /// What lies at the first server and was not shut down, or is another database or log stream: keep it in `diverged`
+    /// beside it. Names its database or its log folder
+    #[arg(long, value_name = "PATH")]
+    put_aside: Vec<PathBuf>,
+    /// Only tell what would be done, and what the first server still has
+    #[arg(long)]
+    dry_run: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
 }
 
-/// Runs the command. Exit 0: proved and configured; 1: not proved, its old logs are still there; 5: refused.
+/// Runs the command. Exit 0: proved and configured; 1: the same, and the first server still had work that was never
+/// replayed here, or the copy was not proved; 5: refused.
 pub(crate) fn run(
     config: &Path,
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
-    let wish = Wish {
+    let options = FailbackOptions {
         from: arguments.from.clone(),
         home: arguments.home,
         logs: arguments.logs.clone(),
         base: arguments.base.clone(),
-        ..Wish::default()
+        put_aside: arguments.put_aside.clone(),
+        dry_run: arguments.dry_run,
+        ..FailbackOptions::default()
     };
-    let bar = output.bar(0, &format!("Failing back {}", copy.name));
-    let done = failback(config, &configuration, &copy, &wish, &SystemClock, &bar);
-    drop(bar);
-    let report = done.map_err(|error| not_brought(&error))?;
+    let bring = |options: &FailbackOptions, output: &Output| {
+        bring(config, &configuration, &copy, options, output).map_err(|error| not_brought(&error))
+    };
+    if !arguments.dry_run && !arguments.yes {
+        let foretold = FailbackOptions {
+            dry_run: true,
+            ..options.clone()
+        };
+        ask(&bring(&foretold, output)?, output)?;
+    }
+    let report = bring(&options, output)?;
     output.answer("edbkit.scr-failback/1", &report, &Shown(&report))?;
-    Ok(Exit::Clean)
+    Ok(if report.beyond.is_some() {
+        Exit::Finding
+    } else {
+        Exit::Clean
+    })
+}
+
+fn bring(
+    path: &Path,
+    configuration: &Configuration,
+    copy: &CopyConfig,
+    options: &FailbackOptions,
+    output: &Output,
+) -> Result<Report, BringError> {
+    let bar = output.bar(0, &format!("Failing back {}", copy.name));
+    failback(path, configuration, copy, options, &SystemClock, &bar)
+}
+
+/// Goes on only if a person says so.
+fn ask(foretold: &Report, output: &mut Output) -> Result<(), Failure> {
+    let place = foretold.name.clone();
+    if !stdin().is_terminal() {
+        let message = format!("{place}: a failback replaces files at the first server");
+        return Err(Failure::new(Exit::Refused, message)
+            .advise("--dry-run tells which; --yes says that they may be"));
+    }
+    output.remark(&format_args!("{}\nGo on? [y/N] ", Shown(foretold)));
+    let mut answer = String::new();
+    let read = stdin().read_line(&mut answer);
+    match read.is_ok() && answer.trim().eq_ignore_ascii_case("y") {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Refused, "not done, as answered")),
+    }
 }
 
 struct Shown<'a>(&'a Report);
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report {
-            name,
-            database,
-            proved,
-            removed,
-            replication,
-        } = self.0;
-        let (source, target) = (&replication.source, &replication.target);
-        if let Some(database) = database {
+        let report = self.0;
+        let name = &report.name;
+        let (source, target) = (&report.replication.source, &report.replication.target);
+        match (&report.database, report.dry_run) {
+            (Some(database), _) => {
+                writeln!(
+                    f,
+                    "{name}: {} is back at {}",
+                    database.source.name,
+                    database.target.display()
+                )?;
+                let (arrived, written) = (database.bytes_arrived, database.bytes_written);
+                let proved = report.proved;
+                writeln!(
+                    f,
+                    "Copied: {arrived} bytes, {written} of them written; proved: {proved} bytes read back"
+                )?;
+            }
+            (None, true) => writeln!(f, "{name}: nothing was changed; this would be done:")?,
+            (None, false) => writeln!(f, "{name}: the database was back already")?,
+        }
+        for place in [&report.old_database, &report.old_logs]
+            .into_iter()
+            .flatten()
+        {
+            let (count, place) = (report.put_aside, place.display());
             writeln!(
                 f,
-                "{name}: {} is back at {}",
-                database.source.name,
-                database.target.display()
+                "Old files of the first server ({count} in all) are kept: {place}"
             )?;
-            writeln!(
-                f,
-                "Copied: {} bytes, {} of them written; proved: {proved} bytes read back; {removed} old logs removed",
-                database.bytes_arrived, database.bytes_written
-            )?;
-        } else {
-            writeln!(f, "{name}: the database was back already")?;
+        }
+        if let Some(beyond) = &report.beyond {
+            rescue(f, beyond, report)?;
         }
         writeln!(
             f,
@@ -86,4 +154,27 @@ impl Display for Shown<'_> {
             target.logs.display()
         )
     }
+}
+
+/// What the first server still had, and how it is got out.
+fn rescue(f: &mut Formatter<'_>, beyond: &Beyond, report: &Report) -> fmt::Result {
+    let (first, last) = (beyond.first, beyond.last);
+    writeln!(
+        f,
+        "The first server still had generations {first}-{last} ({first:#x}-{last:#x}), which were never replayed here: {} \
+         transactions committed, {} rolled back, {} open at their end",
+        beyond.committed, beyond.rolled_back, beyond.open
+    )?;
+    if let Some(stopped) = &beyond.stopped {
+        writeln!(f, "They cannot be read to their end: {stopped}")?;
+    }
+    let (Some(database), Some(logs)) = (&report.old_database, &report.old_logs) else {
+        return Ok(());
+    };
+    writeln!(
+        f,
+        "To get it out: edbreplay run {} --logs {} --to rescued.edb, then edbtool export rescued.edb",
+        database.display(),
+        logs.display()
+    )
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(
     let source = logs_of(&configuration, &copy);
     let bar = output.bar(0, &format!("Activating {}", copy.name));
     let result = match arguments.dry_run {
-        true => preview(&configuration, &copy, &*source, &wish, &SystemClock, &bar),
+        true => preview(&configuration, &copy, source, &wish, &SystemClock, &bar),
         false => activate(&configuration, &copy, source, &wish, &SystemClock, &bar),
     };
     drop(bar);

@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
     /// which must be dismounted)
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Remove the logs and the checkpoint of the copy, and replace its database; only pages that differ are written
+    /// Remove the logs that the copy has made, and replace its database; only pages that differ are written. What may
+    /// exist nowhere else is put aside
     #[arg(long)]
     delete_existing_files: bool,
     /// Leave the copy suspended afterwards, until `scr resume`
@@ -90,6 +91,7 @@ struct Shown<'a>(&'a Report);
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.0;
         let Report {
             name,
             first_needed,
@@ -98,7 +100,7 @@ impl Display for Shown<'_> {
             suspended,
             database,
             ..
-        } = self.0;
+        } = report;
         writeln!(
             f,
             "{name}: seeded from {}: {}, {} bytes, {} of them written",
@@ -111,6 +113,13 @@ impl Display for Shown<'_> {
             f,
             "First log needed: {first_needed} ({first_needed:#x}); {logs_taken} logs taken from beside the seed, {removed} old files removed"
         )?;
+        for path in &report.put_aside {
+            writeln!(
+                f,
+                "Put aside: {}, which may hold what exists nowhere else",
+                path.display()
+            )?;
+        }
         for remark in &database.remarks {
             writeln!(f, "NOTE: {remark}")?;
         }

@@ -7,14 +7,15 @@ use super::{Wish, shown};
 use crate::bring::BringError;
 use crate::clock::Clock;
 use crate::config::CopyConfig;
-use crate::copy::{following, listing_of};
 use crate::error::at;
-use crate::inspect::{Expected, Link, inspect};
+use crate::inspect::{Expected, Link, Rejection, inspect};
+use crate::place::{following, listing_of};
 use crate::replay::first_needed;
+use crate::source::view::stream_of;
 use crate::source::{Listing, LogSource, is_address, list};
-use crate::state::sync_folder;
+use crate::state::{StateFile, sync_folder};
 use ese_format::database::DatabaseHeader;
-use ese_format::{Generation, JetError};
+use ese_format::{Generation, JetError, Signature};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -70,6 +71,8 @@ pub(super) struct Plan {
     beside: Vec<(Generation, PathBuf)>,
     /// The log that only the source has, as its current one.
     pub(super) owed: Option<Owed>,
+    /// The stream that the logs belong to.
+    pub(super) stream: Option<Signature>,
 }
 
 impl Plan {
@@ -81,7 +84,7 @@ impl Plan {
         wish: &Wish,
     ) -> Result<Plan, BringError> {
         let listing = logs.list().ok();
-        same_stream(config, header, listing.as_ref(), logs)?;
+        let stream = same_stream(config, header, listing.as_ref(), logs)?;
         let dirty = header.state.needs_recovery();
         let first = first_needed(header);
         // A clean database is continued by the log in which it was shut down.
@@ -90,6 +93,7 @@ impl Plan {
             first,
             beside: Vec::new(),
             owed: None,
+            stream,
         };
         let empty = |listing: &Listing| listing.named.is_empty() && listing.current.is_none();
         if !dirty && listing.as_ref().is_none_or(empty) {
@@ -114,6 +118,7 @@ impl Plan {
     pub(super) fn take_logs(
         &self,
         config: &CopyConfig,
+        state: &StateFile,
         clock: &dyn Clock,
     ) -> Result<u32, BringError> {
         let mut before: Option<Link> = None;
@@ -124,7 +129,7 @@ impl Plan {
                 before: before.as_ref().filter(|link| follows(link)),
                 ..Expected::default()
             };
-            before = Some(take_log(config, path, expected, clock)?);
+            before = Some(take_log(config, state, path, expected, clock)?);
         }
         Ok(self.beside.len() as u32)
     }
@@ -177,7 +182,7 @@ impl Places {
         if let Some(source) = &self.source
             && let Some(log) = source.find(generation)
         {
-            let closed = source.newest_closed() >= Some(generation);
+            let closed = source.named.contains_key(&generation);
             return Some(if closed {
                 Place::Shipped
             } else {
@@ -201,60 +206,61 @@ fn log_is_gone(from: &Path, first: Generation, last: Generation, gone: Generatio
     }
 }
 
-/// Brings one log that lies beside the seed into the log folder.
+/// Brings one log that lies beside the seed into the log folder, unless it lies there already.
 fn take_log(
     config: &CopyConfig,
+    state: &StateFile,
     path: &Path,
     expected: Expected<'_>,
     clock: &dyn Clock,
 ) -> Result<Link, BringError> {
+    let rejected = |path: &Path, rejection: &Rejection, advice: &str| BringError::Refused {
+        reason: format!("{}: {rejection}", path.display()),
+        advice: advice.into(),
+        jet: Some(rejection.jet()),
+    };
     let name = path.file_name().unwrap_or_default();
     let logs = &config.target.logs;
-    let (raw, log) = (config.target.inspector().join(name), logs.join(name));
+    let log = logs.join(name);
+    if log.symlink_metadata().is_ok() {
+        let advice = "this copy did not make it: move it away";
+        return inspect(&log, expected).map_err(|why| rejected(&log, &why, advice));
+    }
+    let tag = state.read()?.made.tag().to_owned();
+    let raw = format!("{}.{tag}", name.to_string_lossy());
+    let raw = config.target.inspector().join(raw);
     fs::copy(path, &raw).map_err(at(&raw))?;
-    let link = inspect(&raw, expected).map_err(|rejection| BringError::Refused {
-        reason: format!("{}: {rejection}", path.display()),
-        advice: "the seed cannot be brought forward without this log".into(),
-        jet: Some(rejection.jet()),
-    })?;
-    let placed = fs::File::options()
-        .write(true)
-        .open(&raw)
-        .and_then(|file| {
-            file.set_modified(clock.now().into())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&raw, &log))
-        .and_then(|()| sync_folder(logs));
+    let advice = "the seed cannot be brought forward without this log";
+    let link = inspect(&raw, expected).map_err(|why| rejected(path, &why, advice))?;
+    let placed = fs::File::options().write(true).open(&raw).and_then(|file| {
+        file.set_modified(clock.now().into())?;
+        file.sync_all()
+    });
+    placed.map_err(at(&raw))?;
+    state.update(|state| state.made.placed(link.signature, &[link.generation]))?;
+    let placed = fs::rename(&raw, &log).and_then(|()| sync_folder(logs));
     placed.map_err(at(&log))?;
     Ok(link)
 }
 
-/// Refuses a database that belongs to another log stream than that of the source.
+/// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of both tells.
 fn same_stream(
     config: &CopyConfig,
     header: &DatabaseHeader,
     listing: Option<&Listing>,
     logs: &dyn LogSource,
-) -> Result<(), BringError> {
-    let Some(listing) = listing else {
-        return Ok(());
-    };
-    let current = listing.current.as_ref().map(|(_, header)| header.signature);
-    let named = || logs.header(listing.named.values().next_back()?);
-    let stream = current.or_else(|| Some(named()?.signature));
-    match stream {
-        Some(stream) if !header.log_signature.is_null() && stream != header.log_signature => {
-            Err(BringError::Refused {
-                reason: format!(
-                    "the database belongs to another log stream than {}: {}, not {stream}",
-                    shown(&config.source.logs),
-                    header.log_signature
-                ),
-                advice: "name the database of this storage group".into(),
-                jet: Some(JetError::BAD_LOG_SIGNATURE),
-            })
-        }
-        _ => Ok(()),
+) -> Result<Option<Signature>, BringError> {
+    let own = Some(header.log_signature).filter(|own| !own.is_null());
+    let stream = listing.and_then(|listing| stream_of(logs, listing));
+    match (stream, own) {
+        (Some(stream), Some(own)) if stream != own => Err(BringError::Refused {
+            reason: format!(
+                "the database belongs to another log stream than {}: {own}, not {stream}",
+                shown(&config.source.logs)
+            ),
+            advice: "name the database of this storage group".into(),
+            jet: Some(JetError::BAD_LOG_SIGNATURE),
+        }),
+        (stream, own) => Ok(stream.or(own)),
     }
 }

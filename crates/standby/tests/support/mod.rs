@@ -145,6 +145,7 @@ impl Setting {
                 logs: source.clone(),
                 system: source.clone(),
                 database: source.join("MBX1.edb"),
+                ..SourceConfig::default()
             },
             target: TargetConfig {
                 machine: "EXB".into(),

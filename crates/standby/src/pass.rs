@@ -1,0 +1,112 @@
+//! What a pass has seen and done, and how it comes into the state.
+
+use crate::config::{CopyConfig, Service};
+use crate::obstacle::Obstacle;
+use crate::source::view::View;
+use crate::state::{Progress, State, Trouble};
+use ese_format::{Generation, Signature};
+use jiff::Timestamp;
+
+/// What a pass has seen and done, to be written into the state at its end.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) generated: Option<Generation>,
+    pub(crate) copied: Option<Generation>,
+    pub(crate) inspected: Option<Generation>,
+    /// Logs that were written, of this stream.
+    pub(crate) placed: Option<(Signature, Vec<Generation>)>,
+    pub(crate) obstacle: Option<Obstacle>,
+    /// What is wrong at the source though its closed logs come; none if it was not looked at.
+    pub(crate) at_source: Option<Option<Obstacle>>,
+    pub(crate) shipped: u32,
+    pub(crate) more: bool,
+    pub(crate) waits: Option<String>,
+}
+
+/// A log that is in the log folder though the state does not know it yet.
+pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
+    for progress in [&mut state.copied, &mut state.inspected] {
+        if progress.is_none_or(|known| known.generation != generation) {
+            *progress = Some(Progress { generation, at });
+        }
+    }
+}
+
+impl Report {
+    /// What was seen at the source.
+    pub(crate) fn see(&mut self, view: &View, config: &CopyConfig) {
+        self.generated = view.newest_closed;
+        let current = view.without_current();
+        let current = current.filter(|_| !config.source.closed_logs_only && !view.is_empty());
+        self.at_source = Some(view.stranger().or(current));
+    }
+
+    /// What a resynchronization came to: there is more to do at once, or an obstacle; nothing if the source did not go
+    /// another way.
+    pub(crate) fn follow(&mut self, resynchronized: Result<bool, Obstacle>) {
+        match resynchronized {
+            Ok(false) => {}
+            Ok(true) => {
+                self.obstacle = None;
+                self.more = true;
+                // The state has been told already.
+                (self.copied, self.inspected) = (None, None);
+            }
+            Err(obstacle) => self.obstacle = Some(obstacle),
+        }
+    }
+
+    pub(crate) fn write(
+        &self,
+        state: &mut State,
+        service: &Service,
+        now: Timestamp,
+        retried: bool,
+    ) {
+        self.progress(state, now);
+        state.served = Some(now);
+        state.waits = self.waits.clone();
+        if self.waits.is_some() {
+            state.resync = None;
+        }
+        if let Some(obstacle) = &self.obstacle {
+            state.trouble = Some(obstacle.trouble(state.trouble.as_ref(), service, now));
+        } else if retried && (self.shipped > 0 || self.waits.is_some()) {
+            state.trouble = None;
+        }
+        if let Some(at_source) = &self.at_source {
+            let before = state.source_trouble.take();
+            let trouble = |obstacle: &Obstacle| {
+                let trouble = obstacle.trouble(before.as_ref(), service, now);
+                // It is looked at with every pass, whoever acts: a try is nothing new.
+                let known = before
+                    .as_ref()
+                    .filter(|known| known.reason == trouble.reason);
+                known.cloned().unwrap_or(Trouble {
+                    next_try: Some(now),
+                    ..trouble
+                })
+            };
+            state.source_trouble = at_source.as_ref().map(trouble);
+        }
+    }
+
+    pub(crate) fn progress(&self, state: &mut State, now: Timestamp) {
+        let reached = |generation: Generation| Progress {
+            generation,
+            at: now,
+        };
+        if let Some(generation) = self.generated
+            && state
+                .generated
+                .is_none_or(|known| known.generation != generation)
+        {
+            state.generated = Some(reached(generation));
+        }
+        if let Some((stream, placed)) = &self.placed {
+            state.made.placed(*stream, placed);
+        }
+        state.copied = self.copied.map(reached).or(state.copied);
+        state.inspected = self.inspected.map(reached).or(state.inspected);
+    }
+}

@@ -1,0 +1,193 @@
+//! Where the chain in the log folder of a copy ends, and what lies there.
+
+use crate::config::CopyConfig;
+use crate::error::StandbyError;
+use crate::inspect::{Expected, Link, inspect};
+use crate::made::Made;
+use crate::obstacle::{Obstacle, another_stream, empty};
+use crate::replay::first_needed;
+use crate::source::view::View;
+use crate::source::{Listing, LogSource, header_of, list};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
+use ese_format::log::LogHeader;
+use ese_format::{Generation, Signature};
+use ese_log::LogError;
+use evidence::EvidenceFile;
+use std::io;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// Where the chain in the log folder ends.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    /// The generation that comes next; none until the first log is known.
+    pub(crate) next: Option<Generation>,
+    /// The log before it.
+    pub(crate) link: Option<Link>,
+    /// The signature of the stream, if the database of the copy tells it, or the logs that the copy has written.
+    pub(crate) signature: Option<Signature>,
+}
+
+impl Place {
+    /// Goes along the names in the log folder, from what the database needs on, up to the first that is missing, and
+    /// back to the last log that passes inspection.
+    pub(crate) fn find(
+        config: &CopyConfig,
+        made: &Made,
+        here: &Listing,
+    ) -> Result<Place, StandbyError> {
+        let header = database_header(&config.target.database);
+        let signature = header.as_ref().map(|header| header.log_signature);
+        let signature = signature.filter(|signature| !signature.is_null());
+        let signature = signature.or_else(|| made.newest_own(here).map(|header| header.signature));
+        let Some(mut next) = chain_end(header.as_ref(), here) else {
+            return Ok(Place {
+                next: None,
+                link: None,
+                signature,
+            });
+        };
+        loop {
+            let last = Generation(next.0.saturating_sub(1));
+            let Some(path) = here.named.get(&last) else {
+                return Ok(Place {
+                    next: Some(next),
+                    link: None,
+                    signature,
+                });
+            };
+            let expected = Expected {
+                generation: last,
+                signature,
+                ..Expected::default()
+            };
+            match inspect(path, expected) {
+                Ok(link) => {
+                    return Ok(Place {
+                        next: Some(next),
+                        link: Some(link),
+                        signature,
+                    });
+                }
+                Err(rejection) => {
+                    warn!(
+                        copy = config.name,
+                        "{}: {rejection}; it is fetched again",
+                        path.display()
+                    );
+                    next = last;
+                }
+            }
+        }
+    }
+
+    /// What keeps every log of the source from coming.
+    pub(crate) fn keeps_all_out(&self, config: &CopyConfig, view: &View) -> Option<Obstacle> {
+        if view.is_empty() {
+            let source = &config.source;
+            return Some(empty(&source.logs, &source.base));
+        }
+        let all_strange = view.newest_closed.is_none() && !view.strangers.is_empty();
+        let stream = view.stream.filter(|_| all_strange && self.link.is_none());
+        stream.map(|stream| another_stream(config, stream))
+    }
+}
+
+/// The header of the log that continues this generation at the source. One of another stream tells nothing.
+pub(crate) fn header_after(
+    source: &dyn LogSource,
+    generation: Generation,
+    view: &View,
+) -> Option<LogHeader> {
+    let next = following(generation);
+    let current = view.listing.current.as_ref();
+    let current = current.filter(|(_, header)| header.generation == next);
+    let places = [view.listing.named.get(&next), current.map(|(path, _)| path)];
+    let mut headers = places
+        .into_iter()
+        .flatten()
+        .filter_map(|path| source.header(path));
+    headers.find(|header| view.stream.is_none_or(|stream| stream == header.signature))
+}
+
+/// Logs in the log folder that belong to another stream and were not made by this copy.
+pub(crate) fn strangers_here(
+    config: &CopyConfig,
+    made: &Made,
+    stream: Option<Signature>,
+) -> Result<Vec<PathBuf>, StandbyError> {
+    let Some(stream) = stream else {
+        return Ok(Vec::new());
+    };
+    if !config.target.logs.exists() {
+        return Ok(Vec::new());
+    }
+    let here = listing_of(config)?;
+    let of_another = |path: &Path| {
+        let header = header_of(path)?;
+        (header.signature != stream).then_some(header)
+    };
+    let mut found = Vec::new();
+    for (&generation, path) in &here.named {
+        let other = of_another(path);
+        if other.is_some() && !made.owns(generation, other.as_ref()) {
+            found.push(path.clone());
+        }
+    }
+    if let Some(path) = &here.current_file {
+        let other = of_another(path);
+        if other.is_some() && !made.owns_current(other.as_ref()) {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// The oldest log of the unbroken chain before `next`.
+pub(crate) fn oldest_of_chain(here: &Listing, next: Option<Generation>) -> Option<Generation> {
+    let mut oldest = None;
+    let mut at = next?.0;
+    while let Some(before) = at.checked_sub(1).map(Generation) {
+        if !here.named.contains_key(&before) {
+            break;
+        }
+        oldest = Some(before);
+        at = before.0;
+    }
+    oldest
+}
+
+/// The logs in the log folder of a copy.
+pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
+    let folder = &config.target.logs;
+    list(folder, &config.source.base).map_err(|error| match error {
+        LogError::Io { path, source } => StandbyError::Io { path, source },
+        other => StandbyError::Io {
+            path: folder.clone(),
+            source: io::Error::other(other),
+        },
+    })
+}
+
+/// The generation behind the unbroken chain of logs that are here, from the first that the database needs on; none if it
+/// is not known which log is the first.
+pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
+    let mut next = header.map(first_needed).or(here.oldest())?;
+    while here.named.contains_key(&next) {
+        next = following(next);
+    }
+    Some(next)
+}
+
+/// The generation behind this one.
+pub(crate) fn following(generation: Generation) -> Generation {
+    Generation(generation.0.saturating_add(1))
+}
+
+/// The header of the database at `path`, if there is one and a copy of its header is intact.
+pub(crate) fn database_header(path: &Path) -> Option<DatabaseHeader> {
+    let start = EvidenceFile::open(path)
+        .and_then(|file| file.start(HEADERS_MAX))
+        .ok()?;
+    Some(HeaderCopies::read(&start).good()?.fields.clone())
+}

@@ -1,0 +1,235 @@
+//! What a look at a source comes to: which of its logs are closed, and whether its current log goes on from them.
+//!
+//! ```text
+//! E0000000001.log ... E0000000009.log  E000000000A.log | E00.log
+//! closed: it has a number                       newest | of the generation after the newest, in the same stream
+//! ```
+//!
+//! An engine closes a log, gives it its number, and then gives the log that it has prepared the name of the current one
+//! (`ErrLGNewLogFile`, `ese/_log/logstream.cxx`). So a log with a number is complete, whatever lies beside it; and a
+//! listing that was made between both renames shows no current log, or one that is two ahead: it is made again.
+
+use super::{Listing, LogSource};
+use crate::obstacle::Obstacle;
+use crate::state::TroubleKind;
+use ese_format::log::LogHeader;
+use ese_format::{Generation, JetError, Signature};
+use ese_log::LogError;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// How often a listing that looks odd is made again before it is believed, and the wait between.
+const LOOKS_AGAIN: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// Logs of other streams that are passed over to find the newest one of this stream.
+const MOST_STRANGERS: usize = 64;
+
+/// A source as it was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) listing: Listing,
+    /// The stream that it is about.
+    pub(crate) stream: Option<Signature>,
+    /// The newest generation that the source has closed, whether its log is there or not.
+    pub(crate) newest_closed: Option<Generation>,
+    /// The current log.
+    pub(crate) current: CurrentLog,
+    /// Logs with numbers, the newest first, that belong to other streams.
+    pub(crate) strangers: Vec<PathBuf>,
+}
+
+/// What the current log of a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CurrentLog {
+    /// It is the one that goes on.
+    Goes(Generation),
+    /// There is none.
+    Missing,
+    /// Its header cannot be believed.
+    Unreadable(PathBuf),
+    /// It is of a generation that has a number already: a copy of a closed log.
+    Repeats(PathBuf, Generation),
+    /// It belongs to another stream.
+    Foreign(PathBuf),
+    /// It does not continue the newest closed log.
+    Continues(PathBuf, Generation),
+}
+
+/// Looks at a source. The stream is that of the copy, if that is known.
+pub(crate) fn look(
+    source: &dyn LogSource,
+    stream: Option<Signature>,
+    seen_before: Option<&CurrentLog>,
+) -> Result<View, LogError> {
+    let mut view = look_once(source, stream)?;
+    for _ in 0..LOOKS_AGAIN {
+        if !view.is_odd() || seen_before == Some(&view.current) {
+            break;
+        }
+        sleep(BETWEEN_LOOKS);
+        view = look_once(source, stream)?;
+    }
+    Ok(view)
+}
+
+fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<View, LogError> {
+    let listing = source.list()?;
+    let stream = stream.or_else(|| stream_of(source, &listing));
+    let mut strangers = Vec::new();
+    let mut newest = None;
+    for (&generation, path) in listing.named.iter().rev().take(MOST_STRANGERS) {
+        let header = source.header(path);
+        let signature = header.as_ref().map(|header| header.signature);
+        if signature.is_some() && stream.is_some() && signature != stream {
+            strangers.push(path.clone());
+            continue;
+        }
+        newest = Some((generation, header));
+        break;
+    }
+    let current = current_of(&listing, stream, newest.as_ref());
+    let highest = newest.map(|(generation, _)| generation);
+    let before_current = match &current {
+        CurrentLog::Goes(generation) => Some(Generation(generation.0.saturating_sub(1))),
+        _ => None,
+    };
+    Ok(View {
+        newest_closed: highest.max(before_current.filter(|before| before.0 > 0)),
+        listing,
+        stream,
+        current,
+        strangers,
+    })
+}
+
+/// The stream that most of the current log, the newest and the oldest belong to; in doubt that of the oldest.
+pub(crate) fn stream_of(source: &dyn LogSource, listing: &Listing) -> Option<Signature> {
+    let named = || listing.named.values();
+    let signature = |path: Option<&PathBuf>| Some(source.header(path?)?.signature);
+    let oldest = signature(named().next());
+    let newest = signature(named().next_back());
+    let current = listing.current.as_ref().map(|(_, header)| header.signature);
+    match (oldest, newest, current) {
+        (_, Some(newest), Some(current)) if newest == current => Some(newest),
+        (oldest, newest, current) => oldest.or(newest).or(current),
+    }
+}
+
+fn current_of(
+    listing: &Listing,
+    stream: Option<Signature>,
+    newest: Option<&(Generation, Option<LogHeader>)>,
+) -> CurrentLog {
+    let Some((path, header)) = &listing.current else {
+        return match &listing.current_file {
+            Some(path) => CurrentLog::Unreadable(path.clone()),
+            None => CurrentLog::Missing,
+        };
+    };
+    let generation = header.generation;
+    if stream.is_some_and(|stream| stream != header.signature) {
+        return CurrentLog::Foreign(path.clone());
+    }
+    let Some((highest, before)) = newest else {
+        return CurrentLog::Goes(generation);
+    };
+    if generation <= *highest {
+        return CurrentLog::Repeats(path.clone(), generation);
+    }
+    let follows = generation.0 == highest.0.saturating_add(1);
+    match before {
+        Some(before) if follows && header.previous_created != before.created => {
+            CurrentLog::Continues(path.clone(), generation)
+        }
+        _ => CurrentLog::Goes(generation),
+    }
+}
+
+impl View {
+    /// Whether it may be of the moment between two renames.
+    fn is_odd(&self) -> bool {
+        let CurrentLog::Goes(generation) = self.current else {
+            return true;
+        };
+        let highest = self.listing.named.keys().next_back();
+        highest.is_some_and(|highest| generation.0 > highest.0.saturating_add(1))
+    }
+
+    /// Whether there is no log at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listing.named.is_empty() && self.listing.current_file.is_none()
+    }
+
+    /// The generation that the current log of the source has or should have.
+    pub(crate) fn current_generation(&self) -> Option<Generation> {
+        match self.current {
+            CurrentLog::Goes(generation) => Some(generation),
+            _ => Some(Generation(self.newest_closed?.0.saturating_add(1))),
+        }
+    }
+
+    /// What is wrong with the current log, so that the last work of the source cannot be had.
+    pub(crate) fn without_current(&self) -> Option<Obstacle> {
+        let generation = self.current_generation();
+        let number =
+            generation.map_or_else(String::new, |at| format!(" (generation {at}, {at:#x})"));
+        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+        let missing = JetError::MISSING_LOG_FILE;
+        let (why, jet) = match &self.current {
+            CurrentLog::Goes(_) => return None,
+            CurrentLog::Missing => {
+                let naming = self.listing.naming.as_ref();
+                let current = naming.map_or_else(String::new, ese_log::Naming::current);
+                (format!("there is no {current}"), missing)
+            }
+            CurrentLog::Repeats(path, closed) => {
+                let numbered = self.listing.named.get(closed);
+                let numbered = numbered.map_or_else(|| "another".to_owned(), |path| name(path));
+                let why = format!(
+                    "{} is a copy of {numbered}, generation {closed} ({closed:#x})",
+                    name(path)
+                );
+                (why, missing)
+            }
+            CurrentLog::Foreign(path) => {
+                let why = format!("{} belongs to another log stream", name(path));
+                (why, JetError::BAD_LOG_SIGNATURE)
+            }
+            CurrentLog::Continues(path, _) => {
+                let why = format!("{} does not continue the log before it", name(path));
+                (why, JetError::INVALID_LOG_SEQUENCE)
+            }
+            CurrentLog::Unreadable(path) => {
+                let why = format!("the header of {} is damaged or cannot be read", name(path));
+                (why, JetError::LOG_FILE_CORRUPT)
+            }
+        };
+        Some(Obstacle {
+            kind: TroubleKind::CurrentMissing,
+            reason: format!("the current log of the source{number} is missing: {why}"),
+            jet: Some(jet),
+            generation,
+        })
+    }
+
+    /// Logs of other streams that lie among those of the source.
+    pub(crate) fn stranger(&self) -> Option<Obstacle> {
+        let first = self.strangers.last()?;
+        let more = self.strangers.len() - 1;
+        let and = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        Some(Obstacle {
+            kind: TroubleKind::Foreign,
+            reason: format!(
+                "{}{and}: the log belongs to another stream than the source's",
+                first.display()
+            ),
+            jet: Some(JetError::BAD_LOG_SIGNATURE),
+            generation: None,
+        })
+    }
+}
