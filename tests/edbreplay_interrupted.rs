@@ -351,7 +351,7 @@ fn a_run_that_fails_leaves_nothing() {
     for target in [&["--to", place][..], &["--overlay", place], &["--in-place"]] {
         let failed = case.run(&case.database, target);
         let words = String::from_utf8_lossy(&failed.stderr).into_owned();
-        assert_eq!(failed.status.code(), Some(1), "{target:?}: {words}");
+        assert_eq!(failed.status.code(), Some(5), "{target:?}: {words}");
         assert!(words.contains("-1018"), "{target:?}: {words}");
         assert!(contents(copy.path()) == before, "{target:?} left something");
         assert_eq!(contents(out.path()).len(), 0, "{target:?} left something");
@@ -395,8 +395,12 @@ fn a_database_half_written_is_refused_by_everything_else() {
     assert!(case.run(&other, &["--in-place"]).status.success());
     assert!(result(&database, case.page_size) == result(&other, case.page_size));
 
-    // Beside a database that went on without it, the same journal is another matter; and so is one that changed.
-    let journal = undisturbed.path().join(JOURNAL);
+    // Beside a database that went on otherwise, the same journal is another matter; and so is one that changed.
+    let gone_on = case.copy();
+    let other = gone_on.path().join(DATABASE);
+    let redone = case.run(&other, &["--in-place", "--until-undo"]);
+    assert!(redone.status.success());
+    let journal = gone_on.path().join(JOURNAL);
     fs::write(&journal, &rest).unwrap();
     for words in ["another state of the database", "damaged"] {
         assert!(plan(&other).contains(words));

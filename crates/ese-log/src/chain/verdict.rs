@@ -160,13 +160,14 @@ impl DatabaseVerdict {
         };
         let lost = lost_attach(logs_of(report, reach).filter(is_in), header);
         let lost = lost.or_else(|| {
-            // The engine goes past a log that only ends early, and comes to those after it.
+            // The engine goes past a log that only ends early, and comes to those after it; past one that is missing
+            // nothing can be brought forward either. Damage is its own matter.
             let stop = reach.stop.as_ref()?;
-            let log = find(&report.logs, stop.generation)?;
-            let ends_early = matches!(log.proof, Proof::Incomplete { .. });
+            let log = find(&report.logs, stop.generation);
+            let is_silent = log.is_none_or(|log| matches!(log.proof, Proof::Incomplete { .. }));
             let later = report.logs.iter();
             let later = later.filter(|log| log.generation() >= Some(stop.generation));
-            let later = later.filter(|_| ends_early && self.need.is_none());
+            let later = later.filter(|_| is_silent && self.need.is_none() && !stop.is_mendable);
             lost_attach(logs_of(report, reach).chain(later).filter(is_in), header)
         });
         let Some(lost) = lost else { return };
