@@ -5,6 +5,7 @@ use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_format::{DatabaseHeader, Pgno};
 use ese_log::{LogError, StreamFiles};
+use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
 use ese_replay::view::{View, ViewError};
@@ -115,7 +116,7 @@ impl Lens {
             let database = Database::open(path).map_err(|error| failure(path, &error))?;
             return Ok(opened(database, None));
         }
-        let file = DatabaseFile::open(path).map_err(|error| view_failure(&error.into()))?;
+        let file = DatabaseFile::open(path).map_err(|error| view_failure(path, &error.into()))?;
         let (view, by) = match (&self.overlay, &self.with_logs) {
             (Some(overlay), _) => (
                 View::through_overlay(&file, overlay),
@@ -124,7 +125,7 @@ impl Lens {
             (None, logs) => {
                 let logs = logs.as_deref().unwrap_or(Path::new("."));
                 let stream = StreamFiles::find(logs, self.base.as_deref())
-                    .map_err(|error| view_failure(&RecoveryError::from(error).into()))?;
+                    .map_err(|error| view_failure(path, &RecoveryError::from(error).into()))?;
                 let bar = output.bar(0, "Recovering");
                 (
                     View::after_recovery(&file, &stream, MEMORY, &bar),
@@ -132,7 +133,7 @@ impl Lens {
                 )
             }
         };
-        let view = view.map_err(|error| view_failure(&error))?;
+        let view = view.map_err(|error| view_failure(path, &error))?;
         let through = Through {
             file_header: file.header.clone(),
             file_last_page: file.last,
@@ -155,7 +156,7 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
     ))
 }
 
-fn view_failure(error: &ViewError) -> Failure {
+fn view_failure(path: &Path, error: &ViewError) -> Failure {
     let (exit, jet) = match error {
         ViewError::Recovery(RecoveryError::Evidence(error)) => return Failure::unreadable(error),
         ViewError::Recovery(RecoveryError::Log(error)) => return log_failure(error),
@@ -171,12 +172,38 @@ fn view_failure(error: &ViewError) -> Failure {
         ViewError::Overlay { .. } | ViewError::Foreign { .. } => (Exit::Refused, None),
         ViewError::Temporary(_) => (Exit::Io, None),
     };
-    let failure = Failure::new(exit, error.to_string()).advise(
-        "`edbreplay plan` says what is missing; without --with-logs the file is read as it is",
-    );
+    let problem = match error {
+        ViewError::Recovery(RecoveryError::Replay(error)) => Some(&error.problem),
+        ViewError::Recovery(RecoveryError::End(problem)) => Some(problem),
+        _ => None,
+    };
+    let advice = match problem.and_then(page_of) {
+        Some(pgno) => format!(
+            "`edbtool page {} {pgno}` tells which table the page is of; without --with-logs the file is read as it is",
+            path.display()
+        ),
+        None => {
+            "`edbreplay plan` says what is missing; without --with-logs the file is read as it is"
+                .to_owned()
+        }
+    };
+    let failure = Failure::new(exit, error.to_string()).advise(advice);
     match jet {
         Some(jet) => failure.jet(jet),
         None => failure,
+    }
+}
+
+/// The page of the database at which a replay stopped.
+fn page_of(problem: &Problem) -> Option<Pgno> {
+    match problem {
+        Problem::DbtimeTooOld { pgno, .. }
+        | Problem::DbtimeTooNew { pgno, .. }
+        | Problem::DbtimeBeyondRequired { pgno, .. }
+        | Problem::BadChecksum { pgno }
+        | Problem::Blank { pgno }
+        | Problem::Divergence { pgno, .. } => Some(*pgno),
+        _ => None,
     }
 }
 
