@@ -17,6 +17,7 @@ fn expected_of_verify(variant: &str) -> &'static [(&'static str, &'static str)] 
         "log-segment-many-bits-middle" => &[("edb00010.log", "checksum of 4096 bytes")],
         "log-segment-zeroed-middle" => &[("edb00010.log", "blank")],
         "log-truncated-named" => &[("edb00010.log", "its header says 131072")],
+        "log-all-zero" => &[("edb00010.log", "nothing but zeros")],
         "log-zero-length" => &[("edb00010.log", "empty")],
         "log-current-last-segment-bits" => &[("edb.log", "")],
         "log-current-first-segment-bits" => &[("edb.log", "checksum of 4096 bytes")],

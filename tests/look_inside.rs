@@ -152,3 +152,191 @@ fn wrong_questions_get_clear_answers() {
         assert!(errors.contains(message), "{arguments:?}: {errors}");
     }
 }
+
+/// Wherever a database was cut off, every command says how much is missing, and none calls it complete. (The case
+/// `truncated-db` is one of the lengths.)
+#[test]
+fn a_database_that_was_cut_off_says_how_much_is_missing() {
+    let Some(set) = fixtures::engine_set("oldcopy-clean-p8k") else {
+        return;
+    };
+    const PAGE: usize = 8192;
+    let whole = fs::read(set.join("state/db.edb")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("db.edb");
+    let path = cut.to_str().unwrap();
+    let to = folder.path().join("rows");
+    let (exit, intact) = json(&["tables", set.join("state/db.edb").to_str().unwrap()]);
+    assert_eq!((exit, &intact["cut_off"]), (0, &Value::Null));
+    let lengths = [
+        4 * PAGE,
+        33 * PAGE,
+        100 * PAGE,
+        whole.len() / 2 + 1000,
+        352 * PAGE,
+    ];
+    for length in lengths {
+        fs::write(&cut, &whole[..length]).unwrap();
+        let last = length / PAGE - 2;
+        let missing = 350u64.saturating_sub(last as u64);
+        let (exit, header) = json(&["header", path]);
+        if missing == 0 {
+            // What is behind the last page that the database owns is not needed.
+            assert_eq!(exit, 0, "{header}");
+            continue;
+        }
+        assert_eq!(exit, 1, "{length}: {header}");
+        let meaning = header["meaning"].as_str().unwrap();
+        assert!(!meaning.contains("complete"), "{length}: {meaning}");
+        assert!(meaning.contains("not whole"), "{length}: {meaning}");
+        let expected = serde_json::json!({"last_page": last, "owned_to": 350, "at_least": false});
+        assert_eq!(header["cut_off"], expected, "{length}");
+        let said = format!("{missing} pages are missing");
+        let (exit, verify) = json(&["verify", path]);
+        assert_eq!(exit, 1, "{length}");
+        assert!(verify["problems"].to_string().contains(&said), "{verify}");
+        for command in [&["tables", "--count"][..], &["space"], &["schema"]] {
+            let output = edbtool(&[command, &[path]].concat());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            // Where the catalog is gone, that is the error.
+            assert_eq!(output.status.code(), Some(1), "{length}: {errors}");
+            assert!(errors.contains(&said), "{length}, {command:?}: {errors}");
+        }
+        let output = edbtool(&["export", path, "--force", "--to", to.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{length}");
+        if output.stdout.is_empty() {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let expected = format!("{missing} pages are beyond the end of the file");
+        assert!(text.contains(&expected), "{length}: {text}");
+        assert!(
+            text.contains("what lost pages hold is not counted"),
+            "{text}"
+        );
+        let manifest = fs::read(to.join("manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!(manifest["cut_off"], header["cut_off"], "{length}");
+    }
+}
+
+/// A crash leaves pages that nobody owns: lost space, and no damage.
+#[test]
+fn leaked_pages_are_a_remark() {
+    let mut leaked = 0;
+    for set in fixtures::engine_set_names() {
+        let folder = fixtures::engine_set(&set).unwrap().join("recovered");
+        for database in fixtures::files_below(&folder) {
+            if database.extension() != Some("edb".as_ref()) {
+                continue;
+            }
+            let (exit, space) = json(&["space", database.to_str().unwrap()]);
+            let losses = space["losses"]["pages"].as_object().unwrap();
+            if losses.is_empty() {
+                assert_eq!(exit, 0, "{}", database.display());
+                leaked += usize::from(space["leaked"] != serde_json::json!([]));
+            }
+        }
+    }
+    println!("{leaked} databases have leaked pages");
+}
+
+fn sha256(path: &Path) -> String {
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(fs::read(path).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The manifest of an export tells what was read, as of when, and by which command.
+#[test]
+fn an_export_through_logs_is_a_chain_of_custody() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("rows");
+    let database = state.join("db.edb");
+    let (database_text, to_text) = (database.to_str().unwrap(), to.to_str().unwrap());
+    let logs = state.to_str().unwrap();
+    let arguments = [
+        "export",
+        database_text,
+        "--with-logs",
+        logs,
+        "--to",
+        to_text,
+    ];
+    let (exit, manifest) = json(&arguments);
+    assert_eq!(exit, 0, "{manifest}");
+    let written = fs::read(to.join("manifest.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), manifest);
+
+    let source = &manifest["source"];
+    assert_eq!(source["dirty"], true);
+    assert_eq!(source["header"]["state"]["name"], "Dirty Shutdown");
+    assert_eq!(source["sha256"], sha256(&database));
+    let recovery = &manifest["recovery"];
+    assert_eq!(recovery["header"]["state"]["name"], "Clean Shutdown");
+    assert_eq!(recovery["as_of"], "00000017:0008:0000");
+    let logs = recovery["logs"].as_array().unwrap();
+    // Generations 13 to 23, the last of them still the current log.
+    assert_eq!(logs.len(), 11);
+    for log in logs {
+        let path = Path::new(log["path"].as_str().unwrap());
+        assert_eq!(log["sha256"], sha256(path), "{log}");
+        assert_eq!(log["bytes"], fs::metadata(path).unwrap().len());
+    }
+    let run = &manifest["run"];
+    assert_eq!(run["program"], "edbtool");
+    assert_eq!(run["version"], env!("CARGO_PKG_VERSION"));
+    let command: Vec<&str> = run["command"].as_array().unwrap()[1..]
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    assert_eq!(command[1..], arguments);
+    assert!(run["started"].as_str().unwrap().ends_with('Z'));
+
+    // As the file is, it is dirty, and nothing brought it forward.
+    let (exit, plain) = json(&[
+        "export",
+        database_text,
+        "--no-hash",
+        "--force",
+        "--to",
+        to_text,
+    ]);
+    assert_eq!(exit, 1);
+    assert_eq!(plain["source"]["dirty"], true);
+    assert_eq!(
+        (&plain["source"]["sha256"], &plain["recovery"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+/// A page whose last write was lost (`-566`; the case `lost-flush-566`): the advice names the command that tells whose page
+/// it is.
+#[test]
+fn a_page_that_stops_a_recovery_is_given_back_to_its_table() {
+    let Some(set) = fixtures::engine_set("exchange-standby-p8k") else {
+        return;
+    };
+    let state = set.join("state");
+    let page = |bytes: &[u8]| bytes[177 * 8192..][..8192].to_vec();
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(state.join("db.edb")).unwrap();
+    let older = page(&fs::read(state.join("db.edb.old1")).unwrap());
+    bytes[177 * 8192..][..8192].copy_from_slice(&older);
+    let database = folder.path().join("db.edb");
+    fs::write(&database, bytes).unwrap();
+    let (path, logs) = (database.to_str().unwrap(), state.to_str().unwrap());
+    let output = edbtool(&["tables", path, "--with-logs", logs]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_ne!(output.status.code(), Some(0), "{errors}");
+    assert!(errors.contains("[JET -566"), "{errors}");
+    assert!(
+        errors.contains(&format!("`edbtool page {path} 176`")),
+        "{errors}"
+    );
+    let (exit, page) = json(&["page", path, "176"]);
+    assert_eq!(
+        (exit, &page["owner"]),
+        (0, &"table Log, long values".into())
+    );
+}

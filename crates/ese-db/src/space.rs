@@ -32,6 +32,15 @@ pub struct TreeSpace {
 impl TreeSpace {
     /// Reads the space of the tree with this root.
     pub fn read(db: &Database, root: Pgno, objid: ObjId) -> Result<Self, DbError> {
+        let mut space = Self::read_owned(db, root, objid)?;
+        if let SpaceLayout::MultipleExtents { available, .. } = space.root.space.layout {
+            space.available = space.extents(db, Tree::space(available, objid));
+        }
+        Ok(space)
+    }
+
+    /// Reads what the tree owns; what is free of it only where both stand in the root.
+    fn read_owned(db: &Database, root: Pgno, objid: ObjId) -> Result<Self, DbError> {
         let page = Tree::new(root, objid).load(db, root)?;
         let header = page.view().root_header()?;
         let mut space = TreeSpace {
@@ -43,9 +52,8 @@ impl TreeSpace {
         };
         match header.space.layout {
             SpaceLayout::SingleExtent { .. } => space.single_extent(root),
-            SpaceLayout::MultipleExtents { owned, available } => {
+            SpaceLayout::MultipleExtents { owned, .. } => {
                 space.owned = space.extents(db, Tree::space(owned, objid));
-                space.available = space.extents(db, Tree::space(available, objid));
             }
         }
         Ok(space)
@@ -133,7 +141,7 @@ impl CutOff {
         let shrinking = header
             .is_some_and(|copy| copy.fields.state.needs_recovery() && copy.fields.shrink_count > 0);
         let (root, objid) = DATABASE_ROOT;
-        let space = TreeSpace::read(db, root, objid).ok()?;
+        let space = TreeSpace::read_owned(db, root, objid).ok()?;
         // Pages of the list itself that lie beyond the end are owned, too.
         let owned = space.owned.iter().map(|extent| extent.last);
         let owned_to = owned.chain(space.losses.pages.keys().copied()).max()?;

@@ -1,10 +1,11 @@
 //! Opening a database for the commands that look inside, and what they all say about losses.
 
-use console::{Exit, Failure, Output};
+use console::{Exit, Failure, Output, shell_word};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_format::{DatabaseHeader, Pgno};
 use ese_log::{LogError, StreamChoice, StreamFiles};
+use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
 use ese_replay::view::{Recovery, View, ViewError};
@@ -119,22 +120,22 @@ impl Lens {
             let database = Database::open(path).map_err(|error| failure(path, &error))?;
             return Ok(opened(database, None));
         }
-        let file = DatabaseFile::open(path).map_err(|error| view_failure(&error.into()))?;
+        let file = DatabaseFile::open(path).map_err(|error| view_failure(path, &error.into()))?;
         let (view, by) = match &self.overlay {
             Some(overlay) => (
                 View::through_overlay(&file, overlay),
                 RecoveredBy::Overlay(overlay.clone()),
             ),
             None => {
-                let stream = self.stream(&file)?;
+                let stream = self.stream(path, &file)?;
                 let bar = output.bar(0, "Recovering");
                 let recovered =
                     View::after_recovery(&file, &stream, MEMORY, self.ignore_missing, &bar);
-                let (view, recovery) = recovered.map_err(|error| view_failure(&error))?;
+                let (view, recovery) = recovered.map_err(|error| view_failure(path, &error))?;
                 (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }
         };
-        let view = view.map_err(|error| view_failure(&error))?;
+        let view = view.map_err(|error| view_failure(path, &error))?;
         let through = Through {
             file_header: file.header.clone(),
             file_last_page: file.last,
@@ -146,7 +147,7 @@ impl Lens {
 
 impl Lens {
     /// The logs of the database; none, so that what is missing is said, where no log is there.
-    fn stream(&self, file: &DatabaseFile) -> Result<StreamFiles, Failure> {
+    fn stream(&self, path: &Path, file: &DatabaseFile) -> Result<StreamFiles, Failure> {
         let choice = StreamChoice {
             base: self.base.as_deref(),
             signatures: vec![file.header.log_signature],
@@ -155,7 +156,7 @@ impl Lens {
             Err(LogError::NoStream { folder, base }) => {
                 Ok(StreamFiles::none(&folder, base.as_deref()))
             }
-            found => found.map_err(|error| view_failure(&RecoveryError::from(error).into())),
+            found => found.map_err(|error| view_failure(path, &RecoveryError::from(error).into())),
         }
     }
 }
@@ -173,7 +174,7 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
     ))
 }
 
-fn view_failure(error: &ViewError) -> Failure {
+fn view_failure(path: &Path, error: &ViewError) -> Failure {
     let (exit, jet) = match error {
         ViewError::Recovery(RecoveryError::Evidence(error)) => return Failure::unreadable(error),
         ViewError::Recovery(RecoveryError::Log(error)) => return log_failure(error),
@@ -189,19 +190,40 @@ fn view_failure(error: &ViewError) -> Failure {
         ViewError::Overlay { .. } | ViewError::Foreign { .. } => (Exit::Refused, None),
         ViewError::Temporary(_) => (Exit::Io, None),
     };
-    let advice = match error {
-        ViewError::Recovery(RecoveryError::Refused(refusal)) => refusal.advice.join("; "),
-        ViewError::Recovery(error) => error.advice().unwrap_or_default().to_owned(),
-        _ => String::new(),
+    let problem = match error {
+        ViewError::Recovery(RecoveryError::Replay(error)) => Some(&error.problem),
+        ViewError::Recovery(RecoveryError::End(problem)) => Some(problem),
+        _ => None,
     };
-    let plain = "without --with-logs the file is read as it is";
-    let failure = Failure::new(exit, error.to_string()).advise(match advice.is_empty() {
-        true => plain.to_owned(),
-        false => format!("{advice}; {plain}"),
-    });
+    let mut advice: Vec<String> = match error {
+        ViewError::Recovery(RecoveryError::Refused(refusal)) => refusal.advice.clone(),
+        ViewError::Recovery(error) => error.advice().map(str::to_owned).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    if let Some(pgno) = problem.and_then(page_of) {
+        let path = shell_word(path);
+        advice.push(format!(
+            "`edbtool page {path} {pgno}` tells which table the page is of"
+        ));
+    }
+    advice.push("without --with-logs the file is read as it is".to_owned());
+    let failure = Failure::new(exit, error.to_string()).advise(advice.join("; "));
     match jet {
         Some(jet) => failure.jet(jet),
         None => failure,
+    }
+}
+
+/// The page of the database at which a replay stopped.
+fn page_of(problem: &Problem) -> Option<Pgno> {
+    match problem {
+        Problem::DbtimeTooOld { pgno, .. }
+        | Problem::DbtimeTooNew { pgno, .. }
+        | Problem::DbtimeBeyondRequired { pgno, .. }
+        | Problem::BadChecksum { pgno }
+        | Problem::Blank { pgno }
+        | Problem::Divergence { pgno, .. } => Some(*pgno),
+        _ => None,
     }
 }
 
