@@ -171,16 +171,34 @@ impl Question<'_> {
         self.replay("edbreplay run", &self.out.join("run"), &[])
     }
 
-    /// `edbreplay run --lossy`.
-    pub(crate) fn run_lossy(&self) -> Answer {
-        let to = self.out.join("lossy");
-        self.replay("edbreplay run --lossy", &to, &["--lossy"])
-    }
-
     /// `edbreplay run --until-undo`.
     pub(crate) fn until_undo(&self) -> Answer {
         let to = self.out.join("undo");
         self.replay("run --until-undo", &to, &["--until-undo"])
+    }
+
+    /// `edbreplay run --to` of what `--until-undo` left.
+    pub(crate) fn run_again(&self) -> Answer {
+        let undone: Vec<PathBuf> = self
+            .databases
+            .iter()
+            .map(|path| {
+                let name = path.file_name().expect("a file has a name");
+                self.out.join("undo").join(name)
+            })
+            .collect();
+        let again = Question {
+            logs: self.logs,
+            base: self.base,
+            databases: undone.iter().map(|path| &**path).collect(),
+            out: self.out,
+            threads: self.threads,
+        };
+        again.replay(
+            "edbreplay run, again",
+            &self.out.join("again"),
+            &["--force"],
+        )
     }
 
     /// `edbtool export --with-logs` of the only database.
@@ -189,8 +207,7 @@ impl Question<'_> {
         export(self.databases[0], Some(self.logs), &rows, self.threads)
     }
 
-    /// `scr restore`, as a rehearsal and for real, of a copy that has the closed logs; its source has deleted them and has
-    /// the current one.
+    /// `scr restore`, as a rehearsal and for real, of a copy that has all logs; its source has deleted the closed ones.
     ///
     /// A source without a current log is one that is lost: then the order has to say so, and a loss is always told.
     pub(crate) fn restore(&self) -> [Answer; 2] {
@@ -210,15 +227,17 @@ impl Question<'_> {
                 continue;
             };
             let is_own = parsed.base.eq_ignore_ascii_case(self.base);
-            let to = match parsed.role {
+            let places: &[&PathBuf] = match parsed.role {
                 FileRole::Current if is_own => {
                     has_current = true;
-                    &source
+                    &[&source, &logs]
                 }
-                FileRole::Generation { .. } => &logs,
+                FileRole::Generation { .. } => &[&logs],
                 _ => continue,
             };
-            fs::copy(&path, to.join(name)).expect("there is space");
+            for place in places {
+                fs::copy(&path, place.join(name)).expect("there is space");
+            }
         }
         let database = place.join("MBX1.edb");
         fs::copy(self.databases[0], &database).expect("there is space");

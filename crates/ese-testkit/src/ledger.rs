@@ -17,7 +17,7 @@ use ese_log::{LogImage, RecordCursor, StreamFiles};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// The root that tables get their space from; that of an index or of long values is their table.
@@ -152,6 +152,27 @@ impl Ledger {
             commits,
             known: Mutex::default(),
             reader,
+        }
+    }
+
+    /// The ledger of databases that hold all that was ever committed: whatever logs are left, their rows stay these.
+    pub(crate) fn of_files(databases: &[(PathBuf, String)]) -> Self {
+        let all = databases.iter().flat_map(|(path, name)| {
+            let rows = rows_of(path).into_iter();
+            rows.map(move |((table, key), row)| {
+                (name.clone(), Change::Put(table, key, Arc::new(row)))
+            })
+        });
+        let transaction = Transaction {
+            changes: all.collect(),
+            changes_rows: true,
+        };
+        Ledger {
+            transactions: vec![transaction],
+            before: 1,
+            commits: Vec::new(),
+            known: Mutex::default(),
+            reader: Box::new(rows_of),
         }
     }
 

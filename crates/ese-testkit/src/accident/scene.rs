@@ -175,7 +175,53 @@ pub fn scenes() -> Vec<Scene> {
         .par_iter()
         .map(|(name, set)| scenes_of(name, set))
         .collect();
-    of_sets.into_iter().flatten().collect()
+    of_sets.into_iter().flatten().chain(real_scenes()).collect()
+}
+
+/// Databases that Windows left with their logs: for each, its place in the fixtures, the name that it gets, and the
+/// kind of its scene.
+const REAL: [(&str, &[(&str, &str)], &str); 4] = [
+    (
+        "museum/SRUM/Win11/RathbunVM/Dirty",
+        &[("SRUDB.dat", "SRUDB.edb")],
+        "real, dirty",
+    ),
+    (
+        "museum/SRUM/Win10/APTSimulatorVM/Clean",
+        &[("SRUDB.dat", "SRUDB.edb")],
+        "real, clean",
+    ),
+    // What `esentutl /p` left belongs to no log.
+    (
+        "museum/SRUM/Win11/RathbunVM/Clean",
+        &[("SRUDB.dat", "SRUDB.edb")],
+        "real, repaired",
+    ),
+    (
+        "xp-catroot2",
+        &[
+            ("{127D0A1D-4EF2-11D1-8608-00C04FC295EE}/catdb", "127d.edb"),
+            ("{F750E6C3-38EE-11D1-85E5-00C04FC295EE}/catdb", "f750.edb"),
+        ],
+        "real, older layout",
+    ),
+];
+
+/// The scenes of files that Windows left. What its transactions did is not known, but all of it is in the databases.
+fn real_scenes() -> Vec<Scene> {
+    let Some(real) = fixtures::real() else {
+        return Vec::new();
+    };
+    let scenes = REAL.iter().map(|(place, databases, kind)| {
+        let folder = real.join(place);
+        let databases: Vec<(PathBuf, String)> = databases
+            .iter()
+            .map(|(path, name)| (folder.join(path), (*name).to_owned()))
+            .collect();
+        let ledger = Arc::new(Ledger::of_files(&databases));
+        Scene::new((*place).to_owned(), kind, folder, databases, &ledger)
+    });
+    scenes.collect()
 }
 
 /// The scenes of one set.

@@ -14,7 +14,7 @@ use crate::ledger::Commit;
 use ese_format::Generation;
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_log::{FileRole, LogFileName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,8 +60,6 @@ pub enum Left {
     /// What stands before the first byte; from there on it is other than it was. Up to the second byte, an engine may
     /// still read it: from the copy of the last block, or where one checksum covers more or less than a block.
     Until(usize, usize),
-    /// Its header says another version; what an engine makes of that is for it to say.
-    OtherVersion,
     /// Nothing: the file that the engine would take for it has not its header or its size.
     Nothing,
     /// There is no file that the engine would take for it.
@@ -75,6 +73,8 @@ pub struct Truth {
     pub logs: BTreeMap<Generation, Left>,
     /// Whether a file stands where an engine would look for the log after the last one, and is not that.
     pub in_the_way: bool,
+    /// Logs whose headers say another version; what an engine makes of that is for it to say.
+    pub other_versions: BTreeSet<Generation>,
 }
 
 /// What a recovery must come to.
@@ -94,9 +94,16 @@ impl Truth {
     /// Compares what is in `folder`, under the base name `base`, with the stream of `scene`.
     pub fn of(scene: &Scene, folder: &Path, base: &str) -> Self {
         let files = Candidates::find(folder, base);
+        let mut other_versions = BTreeSet::new();
         let logs = scene.files.iter().map(|(generation, log)| {
             let found = files.logs.get(generation);
-            let left = found.map_or(Left::Gone, |path| left(log, path));
+            let left = found.map_or(Left::Gone, |path| {
+                let (left, other_version) = left(log, path);
+                if other_version {
+                    other_versions.insert(*generation);
+                }
+                left
+            });
             (*generation, left)
         });
         let logs: BTreeMap<Generation, Left> = logs.collect();
@@ -104,11 +111,18 @@ impl Truth {
         Truth {
             in_the_way: files.current_is_odd || files.logs.range(beyond).next().is_some(),
             logs,
+            other_versions,
         }
     }
 
     fn whole(&self, generation: Generation) -> bool {
         self.logs.get(&generation) == Some(&Left::Whole)
+            && !self.other_versions.contains(&generation)
+    }
+
+    /// Whether every log is as it was, under its name.
+    pub fn all_whole(&self) -> bool {
+        self.logs.keys().all(|generation| self.whole(*generation)) && !self.in_the_way
     }
 
     /// The newest log of which anything is left.
@@ -144,16 +158,26 @@ impl Truth {
     /// What a recovery of this database must come to.
     pub fn expected(&self, scene: &Scene, given: &Given) -> Expected {
         let header = &given.header;
+        if header.log_signature.is_null() {
+            return Expected::Open;
+        }
         let last = scene.newest().max(header.max_committed);
         let Some(first) = given.first_needed() else {
             // Clean, and no log goes on with it; but that can be told only of a log that can be read.
             let later = self.logs.range(header.last_consistent.generation..);
             let mut damaged = later.filter(|(_, left)| !matches!(left, Left::Whole | Left::Gone));
-            return match damaged.next().is_some() || self.in_the_way {
+            let other_version = !self.other_versions.is_empty();
+            return match damaged.next().is_some() || self.in_the_way || other_version {
                 true => Expected::Open,
                 false => Expected::Ready,
             };
         };
+        // A clean copy is looked for in the log in which it became clean, needed or not.
+        let own = header.last_consistent.generation;
+        let is_there = !matches!(self.logs.get(&own), None | Some(Left::Gone));
+        if own < first && is_there && !self.whole(own) {
+            return Expected::Open;
+        }
         let mut needed = (first.0..=last.0).map(Generation);
         let Some(broken) = needed.find(|generation| !self.whole(*generation)) else {
             return match self.in_the_way {
@@ -161,7 +185,11 @@ impl Truth {
                 false => Expected::Ready,
             };
         };
-        if self.logs.get(&broken) == Some(&Left::OtherVersion) {
+        if self.other_versions.contains(&broken) {
+            return Expected::Open;
+        }
+        // What stands in for its last block may be as good.
+        if let Some(Left::Until(_, usize::MAX)) = self.logs.get(&broken) {
             return Expected::Open;
         }
         let in_the_middle = self.newest().is_some_and(|newest| broken < newest);
@@ -225,19 +253,19 @@ impl Candidates {
     }
 }
 
-fn left(log: &LogFile, path: &Path) -> Left {
+/// What is left of a log, and whether its header says another version.
+fn left(log: &LogFile, path: &Path) -> (Left, bool) {
     let was = fs::read(&log.path).expect("a fixture can be read");
     let is = fs::read(path).unwrap_or_default();
     if was.len() != is.len() {
-        return Left::Nothing;
+        return (Left::Nothing, false);
     }
     let is_version = |at: &usize| VERSION.iter().any(|place| place.contains(at));
     let other: Vec<usize> = (0..HEADER_SIZE).filter(|at| was[*at] != is[*at]).collect();
-    match other.iter().all(is_version) {
-        _ if other.is_empty() => {}
-        true => return Left::OtherVersion,
-        false => return Left::Nothing,
+    if !other.iter().all(is_version) {
+        return (Left::Nothing, false);
     }
+    let other_version = !other.is_empty();
     let blocks = was.chunks(BLOCK).zip(is.chunks(BLOCK)).enumerate();
     let differs = |(was, is): (&[u8], &[u8])| {
         let bits = was.iter().zip(is).map(|(was, is)| (was ^ is).count_ones());
@@ -245,15 +273,16 @@ fn left(log: &LogFile, path: &Path) -> Left {
     };
     let mut other = blocks.skip(1).filter(|(_, blocks)| differs(*blocks));
     let Some((block, _)) = other.next().filter(|(block, _)| *block < log.used) else {
-        return Left::Whole;
+        return (Left::Whole, other_version);
     };
-    let is_last = block + 1 == log.used;
-    match log.corrects_bits {
-        true if is_last => Left::Until(block * BLOCK, usize::MAX),
-        true => Left::Until(block * BLOCK, block * BLOCK),
-        false => Left::Until(
-            (block * BLOCK).saturating_sub(WRITE_MOST),
-            (block + 1) * BLOCK,
-        ),
-    }
+    // After the last block stands its copy.
+    let copy = log.used * BLOCK..(log.used + 1) * BLOCK;
+    let has_copy = copy.end <= was.len() && was[copy.clone()] == is[copy];
+    let start = block * BLOCK;
+    let left = match log.corrects_bits {
+        true if block + 1 == log.used && has_copy => Left::Until(start, usize::MAX),
+        true => Left::Until(start, start),
+        false => Left::Until(start.saturating_sub(WRITE_MOST), start + BLOCK),
+    };
+    (left, other_version)
 }
