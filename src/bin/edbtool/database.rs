@@ -3,7 +3,7 @@
 use console::{Exit, Failure, Output, shell_word};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
-use ese_format::{DatabaseHeader, Pgno};
+use ese_format::{DatabaseHeader, JetError, Pgno};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
@@ -180,6 +180,12 @@ fn view_failure(path: &Path, error: &ViewError) -> Failure {
         ViewError::Recovery(RecoveryError::Log(error)) => return log_failure(error),
         ViewError::Recovery(error) => {
             let exit = match error {
+                // Its header is lost, which is damage.
+                RecoveryError::NotADatabase { jet, .. }
+                    if *jet == JetError::READ_VERIFY_FAILURE =>
+                {
+                    Exit::Finding
+                }
                 RecoveryError::NotADatabase { .. } => Exit::NotEse,
                 RecoveryError::Interrupted => Exit::Interrupted,
                 RecoveryError::Temporary(_) => Exit::Io,

@@ -95,8 +95,14 @@ fn exit_of(error: &ReplayFailure) -> Exit {
             OutputError::Exists { .. } | OutputError::InUse { .. } | OutputError::Journal { .. },
         ) => Exit::Refused,
         ReplayFailure::Output(_) => Exit::Io,
+        // Its header is lost, which is damage.
+        ReplayFailure::Recovery(RecoveryError::NotADatabase { jet, .. })
+            if *jet == JetError::READ_VERIFY_FAILURE =>
+        {
+            Exit::Finding
+        }
         ReplayFailure::Recovery(RecoveryError::NotADatabase { .. }) => Exit::NotEse,
         ReplayFailure::Recovery(_) if error.jet() == Some(JetError::DISK_IO) => Exit::Io,
-        ReplayFailure::Recovery(_) => Exit::Finding,
+        ReplayFailure::Recovery(_) => Exit::Refused,
     }
 }

@@ -121,6 +121,7 @@ pub(crate) fn chain(bytes: &[u8]) {
     };
     let database = Database::open(seeds::stream().join("db.edb")).expect("testdata");
     let headers = database.headers().and_then(|copies| copies.good());
-    let _ = verdict(&report, &headers.expect("testdata").fields);
+    let header = &headers.expect("testdata").fields;
+    let _ = verdict(&report, header);
     let _ = serde_json::to_string(&report.findings);
 }

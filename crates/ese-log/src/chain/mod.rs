@@ -22,7 +22,7 @@ pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
 pub(crate) use proof::Outline;
 pub use proof::{ChecksumMismatch, Ending, Incomplete, Opening, Proof, Unproved, prove};
 pub use survey::{CheckpointReport, LogContent, LogReport};
-pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict};
+pub use verdict::{DatabaseVerdict, Loss, Readiness, verdict, verdict_until};
 
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles};

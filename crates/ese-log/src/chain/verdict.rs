@@ -77,9 +77,18 @@ pub struct DatabaseVerdict {
     pub advice: Vec<String>,
 }
 
-/// The verdict on a recovery of the database with this header, up to a limit. It is read from headers and logs alone: no
-/// page of the database is looked at.
-pub fn verdict(report: &ChainReport, header: &DatabaseHeader, until: &Until) -> DatabaseVerdict {
+/// The verdict on a recovery of the database with this header. It is read from headers and logs alone: no page of the
+/// database is looked at.
+pub fn verdict(report: &ChainReport, header: &DatabaseHeader) -> DatabaseVerdict {
+    verdict_until(report, header, &Until::default())
+}
+
+/// The same up to a limit.
+pub fn verdict_until(
+    report: &ChainReport,
+    header: &DatabaseHeader,
+    until: &Until,
+) -> DatabaseVerdict {
     let mut verdict = DatabaseVerdict {
         readiness: Readiness::NotReady,
         state: header.state.name().to_owned(),

@@ -10,7 +10,7 @@ use ese_format::{Generation, JetError, Lgpos, Progress, Signature};
 use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
 use ese_log::chain::{
     ChainReport, CheckpointReport, DatabaseEvent, DatabaseEventKind, DatabaseVerdict, LogContent,
-    LogReport, Readiness, TransactionsAt, verdict, verify_from,
+    LogReport, Readiness, TransactionsAt, verdict_until, verify_from,
 };
 use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords, Until};
 use serde::Serialize;
@@ -255,7 +255,7 @@ pub fn plan_of(
             .iter()
             .map(|database| DatabasePlan {
                 path: database.path().to_owned(),
-                verdict: verdict(report, &database.header, until),
+                verdict: verdict_until(report, &database.header, until),
             })
             .collect(),
         created: attachments.created,
