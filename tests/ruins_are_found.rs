@@ -117,6 +117,7 @@ fn files_of_others_are_passed_over_and_counted() {
         ("setup.log", b"line\n"),
         ("app.log", b""),
         ("access.mdb", &access),
+        ("._db.edb", &b"\0\x05\x16\x07\0\x02\0\0Mac OS X"[..]),
         ("zeros", &[0; 4096]),
     ];
     for (name, content) in others {
@@ -127,10 +128,10 @@ fn files_of_others_are_passed_over_and_counted() {
     let (exit, documents) = documents(folder.path());
     let account = account(&documents);
     assert_eq!((exit, &account["checked"]), (0, &1.into()), "{documents:?}");
-    assert_eq!(account["passed_over"].as_array().unwrap().len(), 5);
+    assert_eq!(account["passed_over"].as_array().unwrap().len(), 6);
     let (_, text) = verify(&[OsStr::new("-q"), folder.path().as_os_str()]);
     assert!(
-        text.contains("passed over: 5 (access.mdb, app.log"),
+        text.contains("passed over: 6 (._db.edb, access.mdb, app.log"),
         "{text}"
     );
 }
@@ -164,6 +165,8 @@ fn where_nothing_was_checked_no_good_word_is_said() {
     let (exit, text) = verify(&[OsStr::new("-r"), folder.path().as_os_str()]);
     assert_eq!(exit, 1, "{text}");
     assert!(text.contains("Folders not entered: 1 (link)"), "{text}");
+    // A folder that is named through a link is entered.
+    assert_eq!(verify(&[folder.path().join("link")]).0, 1);
 }
 
 #[cfg(unix)]

@@ -43,8 +43,10 @@ impl Listing {
         let walk = WalkDir::new(folder).max_depth(depth).sort_by_file_name();
         for entry in walk {
             match entry {
+                // The folder itself.
+                Ok(entry) if entry.depth() == 0 => {}
                 Ok(entry) if entry.file_type().is_dir() => {
-                    if entry.depth() > 0 && !recursive {
+                    if !recursive {
                         listing.not_entered.push(entry.into_path());
                     }
                 }
@@ -69,7 +71,7 @@ fn unlisted(error: &walkdir::Error) -> Failure {
 
 /// A link to a folder is not followed: it may lead back to where it is.
 fn is_link_to_folder(entry: &DirEntry) -> bool {
-    entry.depth() > 0 && entry.path_is_symlink() && entry.path().is_dir()
+    entry.path_is_symlink() && entry.path().is_dir()
 }
 
 /// A file that is none of ESE's, or one that edbkit does not read.

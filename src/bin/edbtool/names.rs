@@ -105,10 +105,11 @@ impl Named {
     }
 
     /// Whether `start`, in which nothing of ESE's was found, is something else that goes by such a name: Access calls its
-    /// databases `.mdb` as well.
+    /// databases `.mdb` as well, and where a Mac copied files, `._MBX1.edb` holds what it knows about `MBX1.edb`.
     pub(crate) fn is_of_others(self, start: &[u8]) -> bool {
         let marks: [&[u8]; 2] = [b"Standard Jet DB", b"Standard ACE DB"];
-        self == Named::Database && marks.iter().any(|mark| start.get(4..19) == Some(*mark))
+        let access = marks.iter().any(|mark| start.get(4..19) == Some(*mark));
+        self == Named::Database && access || start.starts_with(&[0x00, 0x05, 0x16, 0x07])
     }
 }
 
