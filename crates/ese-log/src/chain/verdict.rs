@@ -1,8 +1,7 @@
 //! Whether recovery of a database would succeed with the logs that are there.
 
 use super::advice::{PLACES, nearby};
-use super::proof::Proof;
-use super::ranges::{LogNeed, Reach, Stop, find, first_position, reach, redo_start};
+use super::ranges::{LogNeed, Reach, Stop, first_position, reach, redo_start};
 use super::{ChainReport, LogReport};
 use crate::name::FileRole;
 use ese_format::database::State;
@@ -73,6 +72,9 @@ pub struct DatabaseVerdict {
     pub reasons: Vec<String>,
     /// What to do, one sentence each.
     pub advice: Vec<String>,
+    /// Whether all that the database needs is replayed, and only what stops recovery after that is in the way.
+    #[serde(skip)]
+    is_stopped_later: bool,
 }
 
 /// The verdict on the engine's recovery for the database with this header.
@@ -98,6 +100,7 @@ pub fn verdict_from(
         not_proved: Vec::new(),
         reasons: Vec::new(),
         advice: Vec::new(),
+        is_stopped_later: false,
     };
     verdict.explain_repair(header);
     if header.state == State::CLEAN_SHUTDOWN {
@@ -120,6 +123,16 @@ pub fn verdict_from(
 }
 
 impl DatabaseVerdict {
+    /// Leaves out what lies after a limit: what stops recovery there is not in the way, and nothing is lost by it.
+    pub fn limit_to(&mut self, limit: Generation) {
+        let last = self.reach.as_ref().and_then(|reach| reach.last);
+        if self.is_stopped_later && Some(limit) <= last {
+            self.readiness = Readiness::Ready;
+            self.jet = None;
+            self.loss = None;
+        }
+    }
+
     fn refuse(&mut self, reason: String, jet: JetError) {
         self.readiness = Readiness::NotReady;
         self.reasons.push(reason);
@@ -206,14 +219,11 @@ impl DatabaseVerdict {
     /// Says which of the logs that recovery goes through nothing proves complete.
     fn remark_unproved(&mut self, report: &ChainReport, need: LogNeed, reach: &Reach) {
         let Some(last) = reach.last else { return };
-        let generations = need.min_required.max(reach.start.generation).0..=last.0;
-        let logs = generations.filter_map(|number| find(&report.logs, Generation(number)));
-        for log in logs {
-            if let Proof::NotProved(why) = log.proof {
-                self.not_proved.push(log.name.clone());
-                self.reasons
-                    .push(format!("not proved complete: {}: {why}", log.name));
-            }
+        let first = need.min_required.max(reach.start.generation);
+        for (log, why) in report.not_proved(first, last) {
+            self.not_proved.push(log.name.clone());
+            let remark = format!("not proved complete: {}: {why}", log.name);
+            self.reasons.push(remark);
         }
     }
 
@@ -358,6 +368,7 @@ impl DatabaseVerdict {
         // What need not be given up is not: the advice mends it. And with a gap before later logs the engine stops
         // whatever it may give up.
         let is_final = |stop: &&Stop| stop.is_mendable || stop.jet == JetError::MISSING_LOG_FILE;
+        self.is_stopped_later = true;
         if let Some(stop) = stop.filter(is_final) {
             self.jet = Some(stop.jet);
             self.readiness = Readiness::NotReady;

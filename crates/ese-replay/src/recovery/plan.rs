@@ -157,11 +157,14 @@ fn plan_one(
         }
         verdict.reach = Some(reach);
     }
-    // What lies behind a limit is not lost but left out.
+    // What lies after a limit is not lost but left out.
     let last = verdict.reach.as_ref().and_then(|reach| reach.last);
     let limit = until
         .generation
         .or(until.lgpos.map(|lgpos| lgpos.generation));
+    if let Some(limit) = limit {
+        verdict.limit_to(limit);
+    }
     if verdict.readiness == Readiness::ReadyWithLoss && limit.is_some() && limit <= last {
         verdict.readiness = Readiness::Ready;
         verdict.jet = None;
