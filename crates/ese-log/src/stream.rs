@@ -348,7 +348,7 @@ impl Finder {
             problem: bad.problem,
         })?;
         if more {
-            self.outline.record(&self.cursor);
+            self.outline.record(&self.cursor, image);
             return Ok(true);
         }
         self.previous = Some(Previous {

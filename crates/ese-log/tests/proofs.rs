@@ -123,7 +123,7 @@ fn no_closed_log_that_the_engine_wrote_is_called_incomplete() {
         pairs
             .map(|[log, next]| {
                 let next = Opening::of(&without_checksum(&next));
-                prove(&Ending::of(&log), Some(&next))
+                prove(&Ending::of(&without_checksum(&log)), Some(&next))
             })
             .collect()
     });
@@ -154,14 +154,14 @@ fn no_cut_off_end_is_taken_for_complete() {
         let pairs = pairs(folder).into_iter();
         let cuts = pairs.flat_map(|[log, next]| {
             let next = Opening::of(&without_checksum(&next));
-            cuts(&log, SEGMENT, &next, |rest| rest.fill(0))
+            cuts(&without_checksum(&log), SEGMENT, &next, |rest| rest.fill(0))
         });
         cuts.collect()
     });
     println!("newer layout: {newer:?}");
     assert_eq!((newer.get("full"), newer.get("next_header")), (None, None));
     // What is not called incomplete could have come about by writing as well. Most of that lies near the end of a log.
-    assert!(newer["incomplete"] * 100 > newer.values().sum::<usize>() * 95);
+    assert!(newer["incomplete"] * 100 > newer.values().sum::<usize>() * 98);
     let pattern = fill_pattern();
     let older = all(|folder| {
         let older = repacked(folder);
@@ -181,14 +181,14 @@ fn no_cut_off_end_is_taken_for_complete() {
 }
 
 /// Proofs of a log that is cut off before its last write, at one to three places of chance and in the last units. All
-/// places with `EDBKIT_VARIANTS`.
+/// segments with `EDBKIT_VARIANTS`.
 fn cuts(log: &LogImage, unit: usize, next: &Opening, empty: impl Fn(&mut [u8])) -> Vec<Proof> {
-    let bytes = fs::read(&log.path).unwrap();
+    let bytes = &log.bytes;
     let (first, used) = (SEGMENT / unit, log.body.end / unit);
     let mut random = Random(u64::from(log.header.generation.0));
     let mut places: BTreeSet<usize> = (used.saturating_sub(3)..used).collect();
     places.extend((0..3).map(|_| random.below(used)));
-    if std::env::var_os("EDBKIT_VARIANTS").is_some() {
+    if unit == SEGMENT && std::env::var_os("EDBKIT_VARIANTS").is_some() {
         places = (0..used).collect();
     }
     let places = places.range(first..).map(|place| {

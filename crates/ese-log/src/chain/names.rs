@@ -1,5 +1,6 @@
 //! What the files of generations are called, whether they are there or not.
 
+use super::proof::{Proof, Unproved};
 use super::ranges::LogNeed;
 use super::{ChainReport, LogReport};
 use crate::name::FileRole;
@@ -49,6 +50,22 @@ impl ChainReport {
     fn has_number(&self, generation: Generation) -> bool {
         let named = |log: &LogReport| matches!(log.role, FileRole::Generation { generation: named, .. } if named == generation);
         self.logs.iter().any(named)
+    }
+
+    /// The logs of generations from `first` to `last` that the log after them does not prove complete, and why.
+    pub fn not_proved(
+        &self,
+        first: Generation,
+        last: Generation,
+    ) -> impl Iterator<Item = (&LogReport, Unproved)> {
+        let logs = self.logs.iter().filter_map(|log| match log.proof {
+            Proof::NotProved(why) => Some((log, why)),
+            _ => None,
+        });
+        logs.filter(move |(log, _)| {
+            log.generation()
+                .is_some_and(|generation| (first..=last).contains(&generation))
+        })
     }
 
     /// Those of the generations from `first` to `last` that are not there, as ranges, and whether there are more.

@@ -22,6 +22,9 @@
 //!   one begins the next log, whatever comes first there.
 //! - A log that ends earlier is full if one of the first records of the next one, put at E, would reach U. One of the
 //!   first, not the first: while the session whose record did not fit waits, others may get ahead of it.
+//! - Unless it ends just where a segment does, as one does whose further segments are missing. Then a large record may
+//!   not have fitted for that reason alone. Each change of a page gives its database the next dbtime: where they do not
+//!   go on in the next log, changes are missing; where they do, nothing is proved.
 //! - Some records begin a new log wherever the current one ends, and so does a restart after a crash. Then nothing
 //!   shows whether something is missing.
 //! - Everything else did not come about by writing.
@@ -32,7 +35,7 @@
 use crate::image::{Damage, LogImage};
 use crate::records::RecordCursor;
 use ese_format::log::{Layout, LogHeader, PreviousChecksum, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
-use ese_format::{Generation, JetError, LogTime, RecordType, Signature};
+use ese_format::{Dbtime, Generation, JetError, LogTime, RecordType, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -40,6 +43,8 @@ use std::fmt;
 const FIRST_RECORDS: usize = 16;
 /// What is left of a segment below this is filled up: no record is begun in it (`LOG_MIN_FRAGMENT_SIZE`).
 const FRAGMENT_MIN: usize = 32;
+/// How far apart the dbtimes of two changes may be that follow each other: an operation on a tree takes up to three.
+const DBTIME_STEP_MAX: u64 = 4;
 const FRAGMENT_BEGIN_SIZE: usize = 7;
 const FRAGMENT_SIZE: usize = 3;
 
@@ -96,6 +101,13 @@ pub enum Incomplete {
     RoomLeft {
         /// Bytes between the last record and the end of the room.
         bytes: u64,
+    },
+    /// Changes of pages are missing between its last one and the first of the next log.
+    DbtimeGap {
+        /// The highest dbtime that the log gives.
+        last: Dbtime,
+        /// The lowest that the first records of the next log give.
+        next: Dbtime,
     },
 }
 
@@ -209,6 +221,10 @@ impl fmt::Display for Incomplete {
                 f,
                 "the records end {bytes} bytes before the end, but the next log was begun: the end of the log is missing"
             ),
+            Incomplete::DbtimeGap { last, next } => write!(
+                f,
+                "the last change of a page has dbtime {last}, the first in the next log {next}: the end of the log is missing"
+            ),
         }
     }
 }
@@ -235,6 +251,8 @@ pub struct Ending {
     is_unfinished: bool,
     is_torn: bool,
     is_damaged: bool,
+    /// The highest dbtime of each database, where it may be asked for.
+    dbtimes: Vec<(u8, Dbtime)>,
 }
 
 /// How a log begins: what it tells of the one before it.
@@ -247,6 +265,8 @@ pub struct Opening {
     checksum: u64,
     /// Its first records: type and size.
     records: Vec<(RecordType, usize)>,
+    /// The lowest dbtime of each database among its first records, where it may be asked for.
+    dbtimes: Vec<(u8, Dbtime)>,
 }
 
 /// Takes note of the records of a log, from the first to the last.
@@ -256,6 +276,8 @@ pub(crate) struct Outline {
     records_end: usize,
     unfinished_before: u64,
     has_bad_records: bool,
+    lowest: Vec<(u8, Dbtime)>,
+    highest: Vec<(u8, Dbtime)>,
 }
 
 impl Outline {
@@ -265,7 +287,7 @@ impl Outline {
     }
 
     /// A record that was found.
-    pub(crate) fn record(&mut self, cursor: &RecordCursor) {
+    pub(crate) fn record(&mut self, cursor: &RecordCursor, image: &LogImage) {
         let Some((kind, size)) = cursor.shape() else {
             return;
         };
@@ -276,6 +298,25 @@ impl Outline {
             self.records.push((kind, size));
         }
         self.records_end = cursor.offset();
+        // Where headers keep the accumulated checksum, nobody asks for more.
+        if image.header.version.previous_checksum() != PreviousChecksum::Accumulated {
+            self.dbtimes(cursor, image);
+        }
+    }
+
+    fn dbtimes(&mut self, cursor: &RecordCursor, image: &LogImage) {
+        let record = cursor.current(image);
+        let record = record.filter(|record| record.kind != RecordType::UndoInfo);
+        let Some(Ok(record)) = record.map(|record| record.decode()) else {
+            return;
+        };
+        let Some(page) = record.page_op().filter(|page| page.dbtime < Dbtime::REVERT) else {
+            return;
+        };
+        if self.records.len() < FIRST_RECORDS {
+            keep(&mut self.lowest, page.dbid, page.dbtime, Dbtime::min);
+        }
+        keep(&mut self.highest, page.dbid, page.dbtime, Dbtime::max);
     }
 
     /// A record that cannot be understood.
@@ -306,12 +347,30 @@ impl Outline {
             is_torn: body.damage.iter().any(torn),
             is_damaged: self.has_bad_records
                 || body.damage.iter().any(|damage| damage.is_fatal(false)),
+            dbtimes: self.highest.clone(),
         }
     }
 
     /// How `image` begins.
     pub(crate) fn opening(self, image: &LogImage) -> Opening {
-        Opening::with(&image.header, self.records)
+        Opening {
+            records: self.records,
+            dbtimes: self.lowest,
+            ..Opening::of_header(&image.header)
+        }
+    }
+}
+
+/// Keeps one dbtime for each database.
+fn keep(
+    dbtimes: &mut Vec<(u8, Dbtime)>,
+    dbid: u8,
+    dbtime: Dbtime,
+    which: fn(Dbtime, Dbtime) -> Dbtime,
+) {
+    match dbtimes.iter_mut().find(|(known, _)| *known == dbid) {
+        Some((_, kept)) => *kept = which(*kept, dbtime),
+        None => dbtimes.push((dbid, dbtime)),
     }
 }
 
@@ -323,7 +382,7 @@ impl Ending {
         loop {
             outline.before(&cursor);
             match cursor.advance(image) {
-                Ok(true) => outline.record(&cursor),
+                Ok(true) => outline.record(&cursor, image),
                 Ok(false) => break,
                 Err(_) => outline.bad_record(),
             }
@@ -333,29 +392,27 @@ impl Ending {
 }
 
 impl Opening {
-    /// How this log begins. It need not be whole: the current log will do, as far as it has been written.
+    /// How this log begins. It need not be whole: the current log will do, as far as it has been written, and so will the
+    /// first part of a file.
     pub fn of(image: &LogImage) -> Self {
         let mut cursor = RecordCursor::new();
         let mut outline = Outline::default();
         while outline.records.len() < FIRST_RECORDS && matches!(cursor.advance(image), Ok(true)) {
-            outline.record(&cursor);
+            outline.record(&cursor, image);
         }
         outline.opening(image)
     }
 
     /// What the header alone tells, where nothing else of the log can be had.
     pub fn of_header(header: &LogHeader) -> Self {
-        Opening::with(header, Vec::new())
-    }
-
-    fn with(header: &LogHeader, records: Vec<(RecordType, usize)>) -> Self {
         Opening {
             generation: header.generation,
             signature: header.signature,
             previous_created: header.previous_created,
             kept: header.version.previous_checksum(),
             checksum: header.previous_accumulated_checksum,
-            records,
+            records: Vec::new(),
+            dbtimes: Vec::new(),
         }
     }
 
@@ -419,9 +476,10 @@ fn by_fill(log: &Ending, next: &Opening) -> Proof {
             None => incomplete(how),
         };
     }
+    let gap = || dbtime_gap(log, next).map(incomplete);
     if log.writes_end.next_multiple_of(log.unit) >= log.room_end {
         return match log.is_torn {
-            true => Proof::NotProved(Unproved::TornWrite),
+            true => gap().unwrap_or(Proof::NotProved(Unproved::TornWrite)),
             false => Proof::Full,
         };
     }
@@ -443,13 +501,24 @@ fn by_fill(log: &Ending, next: &Opening) -> Proof {
     };
     match too_large {
         Some((kind, _)) if log.is_torn || ends_with_segment(log.records_end) => {
-            Proof::NotProved(Unproved::LargeRecord(*kind))
+            gap().unwrap_or(Proof::NotProved(Unproved::LargeRecord(*kind)))
         }
         Some(_) => Proof::Full,
         None => incomplete(Incomplete::RoomLeft {
             bytes: log.room_end.saturating_sub(log.records_end) as u64,
         }),
     }
+}
+
+/// Whether changes of pages are missing between both logs: each takes the next dbtime of its database.
+fn dbtime_gap(log: &Ending, next: &Opening) -> Option<Incomplete> {
+    let mut pairs = next.dbtimes.iter().filter_map(|(dbid, first)| {
+        let mut own = log.dbtimes.iter();
+        let (_, last) = own.find(|(known, _)| known == dbid)?;
+        Some((*last, *first))
+    });
+    let gap = pairs.find(|(last, next)| next.0.saturating_sub(last.0) > DBTIME_STEP_MAX);
+    gap.map(|(last, next)| Incomplete::DbtimeGap { last, next })
 }
 
 /// Whether the engine begins a new log for this record wherever the current one ends (`fLGCreateNewGen`): forced

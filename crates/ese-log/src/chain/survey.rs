@@ -154,7 +154,7 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
         match cursor.advance(image) {
             Ok(false) => break,
             Ok(true) => {
-                outline.record(&cursor);
+                outline.record(&cursor, image);
                 let lgpos = cursor.lgpos();
                 let beyond = broken_from.is_some_and(|broken| lgpos >= broken);
                 if beyond || !bad_records.is_empty() {

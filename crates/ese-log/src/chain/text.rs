@@ -98,6 +98,14 @@ impl Display for ChainReport {
         if let Some(proofs) = self.proofs() {
             writeln!(f, "   Closed logs: {proofs}")?;
         }
+        let newest = self.logs.iter().max_by_key(|log| log.generation());
+        if let Some(newest) = newest.filter(|log| log.proof == Proof::None) {
+            let name = &newest.name;
+            writeln!(
+                f,
+                "    Newest log: {name}; no later log can prove it complete"
+            )?;
+        }
         match self.count(Severity::Error) {
             0 => writeln!(f, "\nNo damaged log files were found."),
             1 => writeln!(f, "\n1 error was found."),

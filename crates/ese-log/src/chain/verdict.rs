@@ -75,6 +75,9 @@ pub struct DatabaseVerdict {
     pub reasons: Vec<String>,
     /// What to do, one sentence each.
     pub advice: Vec<String>,
+    /// Whether all that the database needs is replayed, and only what stops recovery after that is in the way.
+    #[serde(skip)]
+    is_stopped_later: bool,
 }
 
 /// The verdict on a recovery of the database with this header. It is read from headers and logs alone: no page of the
@@ -100,6 +103,7 @@ pub fn verdict_until(
         not_proved: Vec::new(),
         reasons: Vec::new(),
         advice: Vec::new(),
+        is_stopped_later: false,
     };
     verdict.explain_repair(header);
     let start = replay_start(report, header);
@@ -148,7 +152,8 @@ impl DatabaseVerdict {
             return;
         };
         let last = self.reach.as_ref().and_then(|reach| reach.last);
-        if self.readiness == Readiness::ReadyWithLoss && Some(limit) <= last {
+        let is_later = self.is_stopped_later || self.readiness == Readiness::ReadyWithLoss;
+        if is_later && Some(limit) <= last {
             self.readiness = Readiness::Ready;
             self.jet = None;
             self.loss = None;
@@ -329,12 +334,12 @@ impl DatabaseVerdict {
 
     /// Says which of the logs that recovery goes through nothing proves complete.
     fn remark_unproved(&mut self, report: &ChainReport, first: Generation, reach: &Reach) {
-        for log in logs_of(report, reach).filter(|log| log.generation() >= Some(first)) {
-            if let Proof::NotProved(why) = log.proof {
-                self.not_proved.push(log.name.clone());
-                self.reasons
-                    .push(format!("not proved complete: {}: {why}", log.name));
-            }
+        let Some(last) = reach.last else { return };
+        let first = first.max(reach.start.generation);
+        for (log, why) in report.not_proved(first, last) {
+            self.not_proved.push(log.name.clone());
+            let remark = format!("not proved complete: {}: {why}", log.name);
+            self.reasons.push(remark);
         }
     }
 
@@ -478,6 +483,7 @@ impl DatabaseVerdict {
         // What need not be given up is not: the advice mends it. And with a gap before later logs the engine stops
         // whatever it may give up.
         let is_final = |stop: &&Stop| stop.is_mendable || stop.jet == JetError::MISSING_LOG_FILE;
+        self.is_stopped_later = true;
         if let Some(stop) = stop.filter(is_final) {
             self.jet = Some(stop.jet);
             self.readiness = Readiness::NotReady;
