@@ -138,6 +138,7 @@ fn a_page_that_misses_a_change_stops_replay() {
     // The database of an earlier time under the header of now: its pages miss what lies between.
     let database = setting.config.target.database.clone();
     let now = fs::read(&database).unwrap();
+    fs::remove_file(&database).unwrap();
     setting.seed(10);
     let mut old = fs::read(&database).unwrap();
     old[..2 * 8192].copy_from_slice(&now[..2 * 8192]);
