@@ -4,7 +4,6 @@
 //! fails, or loses what was not synced. What differs between operating systems stands in this module only.
 
 use crate::Stamp;
-use ese_format::file_kind::DETECT_BYTES;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::Path;
@@ -53,6 +52,9 @@ impl NewAttributes {
     }
 }
 
+/// Bytes at the start of a file that are looked at: they hold both copies of a header, whatever the page size.
+pub(crate) const START_BYTES: usize = 64 << 10;
+
 /// What tells whether a file is still the one that it was.
 #[derive(Debug, Clone)]
 pub struct Glance {
@@ -60,7 +62,7 @@ pub struct Glance {
     pub length: u64,
     /// When it was last modified, if that is known.
     pub modified: Option<SystemTime>,
-    /// Its first [`DETECT_BYTES`], which hold the headers of every kind of file.
+    /// Its first [`START_BYTES`], which hold the headers of every kind of file.
     pub start: Vec<u8>,
 }
 
@@ -87,7 +89,7 @@ pub trait Disk: Sync {
     fn glance(&self, path: &Path) -> io::Result<Glance> {
         let file = self.open(path)?;
         let length = file.length()?;
-        let mut start = vec![0; DETECT_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
+        let mut start = vec![0; START_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
         file.read_exact_at(&mut start, 0)?;
         Ok(Glance {
             length,
@@ -171,7 +173,7 @@ impl Disk for LocalDisk {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let mut start = Vec::new();
-        let most = DETECT_BYTES as u64;
+        let most = START_BYTES as u64;
         (&file).take(most).read_to_end(&mut start)?;
         Ok(Glance {
             length: metadata.len(),

@@ -7,7 +7,7 @@
 //!
 //! The files get their names in another order, databases last: until everything else is there, nothing can be mounted.
 
-use ese_format::file_kind::DETECT_BYTES;
+use crate::disk::START_BYTES;
 use ese_format::log::LogHeader;
 use ese_format::{FileKind, Generation, Progress};
 use ese_log::{FileRole, LogFileName};
@@ -80,7 +80,7 @@ impl FolderPlan {
             }
             let start = || {
                 let source = folder.open(&entry.name)?;
-                let most = source.stamp().length.min(DETECT_BYTES as u64);
+                let most = source.stamp().length.min(START_BYTES as u64);
                 let mut reader = Reader::new(Arc::clone(&source), policy.clone());
                 let read = reader.read(0..most, Vec::new(), progress);
                 read.map_err(|error| ReadError::new(ReadErrorKind::Permanent, error.to_string()))

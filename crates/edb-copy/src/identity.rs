@@ -1,16 +1,13 @@
 //! What a source is, so that a copy is only ever continued with the same one.
 
+use crate::disk::START_BYTES;
 use crate::{ChunkHash, CopyError, ReadPolicy, Reader, Source, Stamp};
 use ese_format::database::{HeaderCopies, State};
-use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Progress};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::sync::Arc;
-
-/// Bytes at the start of a source that are hashed for its identity.
-const HASHED: usize = 64 << 10;
 
 /// The identity of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +84,7 @@ impl Known {
         let stamp = source.stamp();
         let most = usize::try_from(stamp.length).unwrap_or(usize::MAX);
         let start = Reader::new(Arc::clone(source), policy.clone()).read(
-            0..most.min(DETECT_BYTES) as u64,
+            0..most.min(START_BYTES) as u64,
             Vec::new(),
             progress,
         )?;
@@ -103,7 +100,9 @@ impl Known {
             modified: stamp.modified,
             tag: stamp.tag,
             kind: kind.to_string(),
-            start_blake3: ChunkHash(*blake3::hash(&start[..start.len().min(HASHED)]).as_bytes()),
+            start_blake3: ChunkHash(
+                *blake3::hash(&start[..start.len().min(START_BYTES)]).as_bytes(),
+            ),
             database: headers.as_ref().map(database_identity),
         };
         Known {
