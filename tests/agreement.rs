@@ -79,7 +79,7 @@ fn weight(scene: &Scene) -> usize {
     };
     let kind = match scene.kind {
         "newer than the logs" | "recovered" => 1,
-        "dirty" | "clean" => 4,
+        "dirty" | "clean" | "made from the logs" => 4,
         _ => 12,
     };
     size * kind

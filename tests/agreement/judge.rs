@@ -1,9 +1,11 @@
 //! What is wrong with the answers about one site: they contradict each other, or the bytes.
 
 use crate::programs::{Answer, Class, Question, export};
+use ese_format::Generation;
 use ese_testkit::accident::scene::{Given, Scene, header_of};
 use ese_testkit::accident::truth::{Expected, Truth};
 use ese_testkit::accident::{Accident, Site};
+use ese_testkit::ledger::Ledger;
 use ese_testkit::rows::Rows;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +27,8 @@ pub(crate) enum Wrong {
     Contradiction,
     /// Two programs name different errors of the engine.
     OtherNumber,
+    /// A good log is blamed.
+    Culprit,
     /// The evidence was changed, or a program broke.
     Harm,
 }
@@ -78,8 +82,11 @@ impl Trial {
         let before = contents(site.path());
         let mut findings = Vec::new();
         let all: Vec<usize> = (0..site.databases.len()).collect();
-        self.ask(&site, &all, &mut findings);
-        if self.scene.databases.len() > 1 {
+        match all.is_empty() {
+            true => self.ask_for_nothing(&site, &mut findings),
+            false => self.ask(&site, &all, &mut findings),
+        }
+        if site.databases.len() > 1 {
             let one = self.seed as usize % site.databases.len();
             if all != [one] {
                 self.ask(&site, &[one], &mut findings);
@@ -93,6 +100,44 @@ impl Trial {
             });
         }
         findings
+    }
+
+    /// Asks what the logs alone come to.
+    fn ask_for_nothing(&self, site: &Site, findings: &mut Vec<Finding>) {
+        let out = TempDir::new().expect("a temporary folder can be made");
+        let question = Question {
+            logs: site.path(),
+            base: &site.base,
+            databases: Vec::new(),
+            out: out.path(),
+            threads: "1",
+        };
+        let answers = [question.plan(), question.run()];
+        let mut find = |wrong, what: String, detail: String| {
+            let what = format!("{what}, from nothing");
+            findings.push(Finding {
+                wrong,
+                what,
+                detail,
+            });
+        };
+        compare(&answers, &mut find);
+        let truth = Truth::of(&self.scene, site.path(), &site.base);
+        against(
+            truth.expected_from_nothing(&self.scene),
+            &answers,
+            &mut find,
+        );
+        if answers[1].class != Class::Ready {
+            return;
+        }
+        for (name, ledger) in &self.scene.made {
+            let (least, most) = truth.committed_from_nothing(ledger);
+            let result = out.path().join("run").join(name);
+            if let Err(problem) = right(ledger, name, &result, least, most) {
+                find(Wrong::SilentLoss, "edbreplay run: rows".to_owned(), problem);
+            }
+        }
     }
 
     /// Asks all programs about these databases of the site.
@@ -146,19 +191,22 @@ impl Trial {
         };
         compare(&answers, &mut find);
         compare(&standby, &mut find);
-        let readable = given.iter().all(|(path, _)| header_of(path).is_some());
+        let mut expected = Expected::Ready;
         for (path, given) in &given {
-            let expected = match header_of(path) {
+            expected = expected.max(match header_of(path) {
                 None => Expected::Refused,
-                Some(_) if !readable => Expected::Open,
                 // The others are attached in the logs, too.
                 Some(_) if !scope.is_empty() => Expected::Open,
                 Some(_) => truth.expected(&self.scene, given),
-            };
-            against(expected, &answers, &mut find);
-            let (least, most) = truth.committed(&self.scene, given);
-            let rows_are_right = |place: &Path| right(&self.scene, given, place, least, most);
+            });
+            let (least, most) = truth.committed(given);
+            let rows_are_right =
+                |place: &Path| right(&given.ledger, &given.name, place, least, most);
             self.law(&question, &answers, path, &rows_are_right, &mut find);
+        }
+        against(expected, &answers, &mut find);
+        for answer in &answers {
+            blamed(&truth, answer, &mut find);
         }
     }
 
@@ -319,26 +367,36 @@ fn against(expected: Expected, answers: &[Answer], find: &mut dyn FnMut(Wrong, S
     );
 }
 
+/// A log that is as it was is not to blame.
+fn blamed(truth: &Truth, answer: &Answer, find: &mut dyn FnMut(Wrong, String, String)) {
+    if let Some(culprit) = answer.culprit.map(Generation)
+        && truth.is_whole(culprit)
+    {
+        let what = format!("{} blames a log that is whole", answer.program);
+        find(Wrong::Culprit, what, details(std::slice::from_ref(answer)));
+    }
+}
+
 /// Whether the rows are those after so many transactions.
 fn right(
-    scene: &Scene,
-    given: &Given,
+    ledger: &Ledger,
+    name: &str,
     place: &Path,
     least: usize,
     most: usize,
 ) -> Result<(), String> {
-    let rows = catch_unwind(AssertUnwindSafe(|| scene.ledger.read_rows(place)));
+    let rows = catch_unwind(AssertUnwindSafe(|| ledger.read_rows(place)));
     let rows: Rows = rows.map_err(|_| "the result cannot be read".to_owned())?;
     for count in (least..=most).rev() {
-        if *scene.ledger.rows(&given.name, count) == rows {
+        if *ledger.rows(name, count) == rows {
             return Ok(());
         }
     }
-    let all = scene.ledger.transactions();
-    let found = match scene.ledger.numbers_of(&given.name, &rows) {
+    let all = ledger.transactions();
+    let found = match ledger.numbers_of(name, &rows) {
         Some((first, last)) => format!("those after {first}-{last}"),
         None => {
-            let wanted = scene.ledger.rows(&given.name, most);
+            let wanted = ledger.rows(name, most);
             let others = rows
                 .iter()
                 .filter(|(place, row)| wanted.get(place) != Some(row));

@@ -41,6 +41,8 @@ pub(crate) struct Answer {
     pub(crate) text: String,
     /// Whether it was told to accept a loss.
     pub(crate) forced: bool,
+    /// The generation that it says recovery stops at.
+    pub(crate) culprit: Option<u32>,
 }
 
 /// A process that has ended.
@@ -97,6 +99,7 @@ impl Ended {
             jet,
             text: self.stderr,
             forced: false,
+            culprit: None,
         }
     }
 }
@@ -139,6 +142,13 @@ impl Question<'_> {
         let ended = run("edbreplay", &arguments, self.threads);
         let (exit, problem) = (ended.exit, ended.document["problem"].clone());
         let mut answer = verdicts(ended, "edbreplay plan");
+        if self.databases.is_empty() {
+            // Without a database there is no verdict but the exit code.
+            if answer.class == Class::Finding {
+                answer.class = Class::Refused;
+            }
+            return answer;
+        }
         // Its exit code is about the databases alone.
         if (answer.class == Class::Ready && problem.is_null()) != (exit == 0) {
             answer.text += &format!("\nit ends with {exit}, problem {problem}");
@@ -314,6 +324,8 @@ fn verdicts(ended: Ended, program: &'static str) -> Answer {
     let (class, jet, database) = worst;
     let mut answer = ended.answer(program, class);
     answer.jet = jet;
+    let stop = &database["verdict"]["reach"]["stop"]["generation"];
+    answer.culprit = stop.as_u64().map(|generation| generation as u32);
     for part in [&database["verdict"], &database] {
         for words in ["reasons", "advice", "problem"] {
             if !part[words].is_null() {

@@ -37,7 +37,7 @@ impl Row {
         self.contradictions += has(&[Wrong::Contradiction, Wrong::OtherNumber]);
         self.losses += has(&[Wrong::SilentLoss, Wrong::NotNoticed]);
         self.alarms += has(&[Wrong::FalseAlarm]);
-        self.other += has(&[Wrong::Harm]);
+        self.other += has(&[Wrong::Harm, Wrong::Culprit]);
     }
 
     fn and(&mut self, other: &Row) {

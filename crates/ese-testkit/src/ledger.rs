@@ -9,8 +9,9 @@
 //! A transaction that only puts what is there already may leave nothing in the logs; it is left out then.
 
 use crate::fixtures::files_below;
+use crate::logs::SECTOR;
 use crate::rows::{Rows, rows_of};
-use ese_format::log::{Layout, SEGMENT_HEADER_SIZE};
+use ese_format::log::{Layout, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::record::{PageOp, Record};
 use ese_format::{Lgpos, ObjId, Pgno};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
@@ -55,8 +56,32 @@ struct Transaction {
 pub struct Commit {
     /// Where the record begins.
     pub begin: Lgpos,
+    /// Its bytes.
+    pub length: usize,
     /// The last byte of it, as an offset in the file.
     pub last_byte: usize,
+}
+
+impl Commit {
+    /// A record of `length` bytes at `begin`; whether its log is of the older layout.
+    pub(crate) fn new(begin: Lgpos, length: usize, older: bool) -> Self {
+        let start = match older {
+            true => usize::from(begin.segment) * SECTOR + usize::from(begin.byte),
+            false => {
+                // The first record of a segment is at its byte 0.
+                let byte = match usize::from(begin.byte) {
+                    0 => SEGMENT_HEADER_SIZE,
+                    byte => byte,
+                };
+                usize::from(begin.segment) * SEGMENT_SIZE + byte
+            }
+        };
+        Commit {
+            begin,
+            length,
+            last_byte: start + length - 1,
+        }
+    }
 }
 
 /// The transactions of a set, joined with its logs.
@@ -152,6 +177,17 @@ impl Ledger {
             commits,
             known: Mutex::default(),
             reader,
+        }
+    }
+
+    /// The same work in a stream in which each commit is where `place` says.
+    pub(crate) fn moved(&self, place: impl Fn(&Commit) -> Commit) -> Self {
+        Ledger {
+            transactions: self.transactions.clone(),
+            before: self.before,
+            commits: self.commits.iter().map(place).collect(),
+            known: Mutex::default(),
+            reader: Box::new(rows_of),
         }
     }
 
@@ -351,7 +387,8 @@ fn logged(set: &Path, logs: &Path) -> (Vec<Logged>, bool) {
         let mut cursor = RecordCursor::new();
         while let Some(raw) = cursor.next_record(&image).expect("the log is in order") {
             let record = raw.decode().expect("a record in order");
-            let place = place(&image, raw.lgpos, raw.bytes.len());
+            let older = image.layout == Layout::ChecksumRecords;
+            let place = Commit::new(raw.lgpos, raw.bytes.len(), older);
             reading.follow(place, &record);
         }
     }
@@ -520,19 +557,6 @@ impl Reading {
         };
         let key = key.map(|key| hex(&key));
         open.operations.push((page.level, Operation::Row(key)));
-    }
-}
-
-fn place(image: &LogImage, begin: Lgpos, length: usize) -> Commit {
-    let sector = usize::from(image.header.sector_size);
-    let header = match image.layout {
-        Layout::Segments if begin.byte == 0 => SEGMENT_HEADER_SIZE,
-        _ => 0,
-    };
-    let start = usize::from(begin.segment) * sector + usize::from(begin.byte) + header;
-    Commit {
-        begin,
-        last_byte: start + length - 1,
     }
 }
 

@@ -12,6 +12,8 @@ pub mod truth;
 pub mod written;
 
 mod apply;
+mod crafted;
+mod relay;
 
 use crate::random::Random;
 use ese_format::Generation;
@@ -258,6 +260,7 @@ impl Accident {
         };
         let copies = [Copies::First, Copies::Second, Copies::Both][random.below(3)];
         let database = random.below(scene.databases.len());
+        let has_database = !scene.databases.is_empty();
         Some(match kind {
             Kind::None => Accident::None,
             Kind::LogRemoved => Accident::LogRemoved(generation),
@@ -330,6 +333,7 @@ impl Accident {
             Kind::CheckpointForeign => Accident::CheckpointForeign,
             Kind::CheckpointMoved => Accident::CheckpointMoved(other),
             Kind::CheckpointDamaged => Accident::CheckpointDamaged(copies),
+            Kind::DatabaseHeaderDamaged if !has_database => return None,
             Kind::DatabaseHeaderDamaged => Accident::DatabaseHeaderDamaged(database, copies),
             Kind::DatabaseMissing if scene.databases.len() > 1 => {
                 Accident::DatabaseMissing(database)

@@ -1,5 +1,6 @@
 //! Where accidents happen: a stream as an engine left it, databases that it serves, and what was committed in it.
 
+use super::crafted;
 use super::truth::LogFile;
 use crate::fixtures::{self, build_folder};
 use crate::ledger::Ledger;
@@ -23,8 +24,8 @@ pub struct Scene {
     pub logs: PathBuf,
     /// The databases.
     pub databases: Vec<Given>,
-    /// What was committed.
-    pub ledger: Arc<Ledger>,
+    /// Databases that the logs create, and that are not given: their names, and what was committed.
+    pub made: Vec<(String, Arc<Ledger>)>,
     /// How the stream spells its names.
     pub naming: Naming,
     /// The logs by generation.
@@ -36,7 +37,7 @@ pub struct Scene {
 }
 
 /// A database of a scene.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Given {
     /// Where it is; it is only read.
     pub path: PathBuf,
@@ -46,10 +47,17 @@ pub struct Given {
     pub header: DatabaseHeader,
     /// Where the logs attach it after it was last consistent, if it is clean.
     pub attached_at: Vec<Lgpos>,
+    /// What was committed.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Given {
-    fn read(path: PathBuf, name: &str, files: &BTreeMap<Generation, LogFile>) -> Self {
+    fn read(
+        path: PathBuf,
+        name: &str,
+        ledger: Arc<Ledger>,
+        files: &BTreeMap<Generation, LogFile>,
+    ) -> Self {
         let header = header_of(&path).expect("a set's database has an intact header");
         let attached_at = attaches(files, &header);
         Given {
@@ -57,6 +65,7 @@ impl Given {
             name: name.to_owned(),
             header,
             attached_at,
+            ledger,
         }
     }
 
@@ -101,13 +110,12 @@ fn attaches(files: &BTreeMap<Generation, LogFile>, header: &DatabaseHeader) -> V
 }
 
 impl Scene {
-    /// A scene of the logs in `logs`, with databases given by path and by their name in the ledger.
+    /// A scene of the logs in `logs`, with databases given by path, by their name in the ledger, and by that.
     pub fn new(
         name: String,
         kind: &'static str,
         logs: PathBuf,
-        databases: Vec<(PathBuf, String)>,
-        ledger: &Arc<Ledger>,
+        databases: Vec<(PathBuf, String, Arc<Ledger>)>,
     ) -> Self {
         let stream = StreamFiles::find(&logs, None).expect("a set has a stream");
         let mut files = BTreeMap::new();
@@ -118,13 +126,14 @@ impl Scene {
         let current = stream.current.first();
         let current = current.map(|file| LogFile::read(&file.path).generation);
         let databases = databases.into_iter();
-        let databases = databases.map(|(path, name)| Given::read(path, &name, &files));
+        let databases =
+            databases.map(|(path, name, ledger)| Given::read(path, &name, ledger, &files));
         Scene {
             name,
             kind,
             databases: databases.collect(),
+            made: Vec::new(),
             logs,
-            ledger: Arc::clone(ledger),
             naming: stream.naming,
             current,
             files: Arc::new(files),
@@ -175,7 +184,13 @@ pub fn scenes() -> Vec<Scene> {
         .par_iter()
         .map(|(name, set)| scenes_of(name, set))
         .collect();
-    of_sets.into_iter().flatten().chain(real_scenes()).collect()
+    let of_sets = of_sets.into_iter().flatten();
+    let crafted: Vec<Vec<Scene>> = sets
+        .par_iter()
+        .map(|(name, set)| crafted::scenes_of(name, set))
+        .collect();
+    let crafted = crafted.into_iter().flatten();
+    of_sets.chain(real_scenes()).chain(crafted).collect()
 }
 
 /// Databases that Windows left with their logs: for each, its place in the fixtures, the name that it gets, and the
@@ -219,7 +234,9 @@ fn real_scenes() -> Vec<Scene> {
             .map(|(path, name)| (folder.join(path), (*name).to_owned()))
             .collect();
         let ledger = Arc::new(Ledger::of_files(&databases));
-        Scene::new((*place).to_owned(), kind, folder, databases, &ledger)
+        let databases = databases.into_iter();
+        let databases = databases.map(|(path, name)| (path, name, Arc::clone(&ledger)));
+        Scene::new((*place).to_owned(), kind, folder, databases.collect())
     });
     scenes.collect()
 }
@@ -230,7 +247,9 @@ pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
     let ledger = Arc::new(Ledger::read(set, &state));
     let scene = |what: &str, kind, logs: &Path, databases: Vec<(PathBuf, String)>| {
         let name = format!("{name}/{what}");
-        Scene::new(name, kind, logs.to_owned(), databases, &ledger)
+        let databases = databases.into_iter();
+        let databases = databases.map(|(path, name)| (path, name, Arc::clone(&ledger)));
+        Scene::new(name, kind, logs.to_owned(), databases.collect())
     };
     let named = |folder: &Path, ending: &str| -> Vec<(PathBuf, String)> {
         let mut paths: Vec<PathBuf> = files_in(folder)
@@ -255,7 +274,7 @@ pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
         (1, false) => "clean",
         _ => "several databases",
     };
-    scenes.push(scene("state", kind, &state, state_databases));
+    scenes.push(scene("state", kind, &state, state_databases.clone()));
     let copies = named(&state, ".old1");
     if !copies.is_empty() {
         let clean = copies
@@ -282,6 +301,16 @@ pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
         scenes.push(scene("recovered", "recovered", &logs, recovered.clone()));
         // The database is newer than the logs then.
         scenes.push(scene("newer", "newer than the logs", &state, recovered));
+    }
+    // Its databases can be made from a stream that is there from their creation on.
+    let oldest = scenes[0].oldest();
+    if oldest.0 == 1 && name != "lossy-p8k" {
+        let mut nothing = scene("nothing", "made from the logs", &state, Vec::new());
+        nothing.made = state_databases
+            .iter()
+            .map(|(_, name)| (name.clone(), Arc::clone(&ledger)))
+            .collect();
+        scenes.push(nothing);
     }
     let backup = state.join("bk");
     if backup.is_dir() {

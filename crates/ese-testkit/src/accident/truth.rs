@@ -10,9 +10,9 @@
 //! ```
 
 use super::scene::{Given, Scene, files_in};
-use crate::ledger::Commit;
-use ese_format::Generation;
+use crate::ledger::{Commit, Ledger};
 use ese_format::log::{HEADER_SIZE, LogHeader};
+use ese_format::{Generation, Lgpos};
 use ese_log::{FileRole, LogFileName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,8 +32,10 @@ pub struct LogFile {
     pub path: PathBuf,
     /// Its generation.
     pub generation: Generation,
-    /// The block behind the last one that holds records.
+    /// The block after the last one that holds records.
     pub used: usize,
+    /// The byte after the last one that was written to it.
+    pub end: usize,
     /// Whether its blocks have checksums that put single bits right.
     pub corrects_bits: bool,
 }
@@ -47,6 +49,7 @@ impl LogFile {
             path: path.to_owned(),
             generation: image.header.generation,
             used: image.body.end.div_ceil(BLOCK),
+            end: image.body.end,
             corrects_bits: image.layout == ese_format::log::Layout::Segments,
         }
     }
@@ -77,17 +80,17 @@ pub struct Truth {
     pub other_versions: BTreeSet<Generation>,
 }
 
-/// What a recovery must come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a recovery must come to; of several databases, the last of these counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Expected {
     /// It succeeds, and nothing that was committed is missing.
     Ready,
-    /// It fails: required logs are not there.
-    Refused,
-    /// It succeeds only if the loss of committed work is accepted, or fails.
-    NotWhole,
     /// Only that all programs agree, and that success is true.
     Open,
+    /// It succeeds only if the loss of committed work is accepted, or fails.
+    NotWhole,
+    /// It fails: required logs are not there.
+    Refused,
 }
 
 impl Truth {
@@ -125,6 +128,11 @@ impl Truth {
         self.logs.keys().all(|generation| self.whole(*generation)) && !self.in_the_way
     }
 
+    /// Whether the log of this generation is as it was, under its name.
+    pub fn is_whole(&self, generation: Generation) -> bool {
+        self.whole(generation)
+    }
+
     /// The newest log of which anything is left.
     pub fn newest(&self) -> Option<Generation> {
         let mut left = self.logs.iter().rev();
@@ -134,18 +142,26 @@ impl Truth {
 
     /// How many transactions have to be in the database after a recovery that says that nothing is missing: at least and
     /// at most.
-    pub fn committed(&self, scene: &Scene, given: &Given) -> (usize, usize) {
-        let newest = self.newest().unwrap_or_default();
+    pub fn committed(&self, given: &Given) -> (usize, usize) {
         let told = given.header.max_committed.max(given.header.max_required);
         // A clean database holds what was committed before.
-        let own = given.header.last_consistent;
+        self.committed_after(&given.ledger, told, given.header.last_consistent)
+    }
+
+    /// The same of a database that is made from the logs.
+    pub fn committed_from_nothing(&self, ledger: &Ledger) -> (usize, usize) {
+        self.committed_after(ledger, Generation(0), Lgpos::NULL)
+    }
+
+    fn committed_after(&self, ledger: &Ledger, told: Generation, own: Lgpos) -> (usize, usize) {
+        let newest = self.newest().unwrap_or_default();
         let (least, most) = match self.logs.get(&newest) {
             Some(Left::Until(least, most)) if newest >= told => (*least, *most),
             _ => (usize::MAX, usize::MAX),
         };
         let last = newest.max(told);
         let count = |until: usize| {
-            scene.ledger.committed(|commit: &Commit| {
+            ledger.committed(|commit: &Commit| {
                 let generation = commit.begin.generation;
                 commit.begin < own
                     || generation < last
@@ -153,6 +169,23 @@ impl Truth {
             })
         };
         (count(least), count(most))
+    }
+
+    /// What must come of making databases from the logs.
+    pub fn expected_from_nothing(&self, scene: &Scene) -> Expected {
+        let mut needed = (scene.oldest().0..=scene.newest().0).map(Generation);
+        let Some(broken) = needed.find(|generation| !self.whole(*generation)) else {
+            return match self.in_the_way {
+                true => Expected::Open,
+                false => Expected::Ready,
+            };
+        };
+        let mendable = matches!(self.logs.get(&broken), Some(Left::Until(_, usize::MAX)));
+        let in_the_middle = self.newest().is_some_and(|newest| broken < newest);
+        match in_the_middle && !mendable && !self.other_versions.contains(&broken) {
+            true => Expected::NotWhole,
+            false => Expected::Open,
+        }
     }
 
     /// What a recovery of this database must come to.
@@ -266,7 +299,13 @@ fn left(log: &LogFile, path: &Path) -> (Left, bool) {
         return (Left::Nothing, false);
     }
     let other_version = !other.is_empty();
-    let blocks = was.chunks(BLOCK).zip(is.chunks(BLOCK)).enumerate();
+    // In the older layout, what fills the rest tells nothing.
+    let written = match log.corrects_bits {
+        true => was.len(),
+        false => log.end,
+    };
+    let (was_written, is_written) = (was[..written].chunks(BLOCK), is[..written].chunks(BLOCK));
+    let blocks = was_written.zip(is_written).enumerate();
     let differs = |(was, is): (&[u8], &[u8])| {
         let bits = was.iter().zip(is).map(|(was, is)| (was ^ is).count_ones());
         bits.sum::<u32>() > u32::from(log.corrects_bits)

@@ -11,7 +11,6 @@ use crate::rows::Rows;
 use crate::writer::Writer;
 use crate::writer::crash::{Base, Disk, Tear};
 use ese_format::Pgno;
-use ese_format::log::{SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::page::{PageFlags, PageView};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -190,18 +189,9 @@ pub fn scene(random: &mut Random) -> Scene {
         .into_iter()
         .filter(|(last, _)| *last < records);
     let (lasts, changes): (Vec<usize>, Vec<Vec<Change>>) = committed.unzip();
-    let commits = lasts.into_iter().map(|last| {
-        let begin = crash.places[last];
-        let byte = match usize::from(begin.byte) {
-            0 => SEGMENT_HEADER_SIZE,
-            byte => byte,
-        };
-        let start = usize::from(begin.segment) * SEGMENT_SIZE + byte;
-        Commit {
-            begin,
-            last_byte: start + work.writer.records()[last].len() - 1,
-        }
-    });
+    let commits = lasts
+        .into_iter()
+        .map(|last| Commit::new(crash.places[last], work.writer.records()[last].len(), false));
     let commits = commits.collect();
     let tree = work.writer.trees()[TREE];
     let size = base.page_size().as_usize();
@@ -212,9 +202,9 @@ pub fn scene(random: &mut Random) -> Scene {
         Disk::Flushed { .. } => "written at random, dirty",
     };
     let folder = crash.folder.path().to_owned();
-    let databases = vec![(crash.database(), DATABASE.to_owned())];
+    let databases = vec![(crash.database(), DATABASE.to_owned(), Arc::new(ledger))];
     let name = format!("written/{count}-{cut}-{disk:?}");
-    let mut scene = Scene::new(name, kind, folder, databases, &Arc::new(ledger));
+    let mut scene = Scene::new(name, kind, folder, databases);
     scene.keep = Some(Arc::new(crash.folder));
     scene
 }
