@@ -135,7 +135,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         problem: None,
     });
     let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
-    let is_ready = !plan.databases.iter().any(troubled) && problem.is_none();
+    // Without a database there is no verdict that says what the logs cannot be replayed past.
+    let stopped = plan.obstacle(false).filter(|_| databases.is_empty());
+    let stopped = stopped.map(|stopped| format!("{} [JET {}]", stopped.reasons, stopped.jet));
+    let is_ready = !plan.databases.iter().any(troubled) && problem.is_none() && stopped.is_none();
     let is_clean = |header: &DatabaseHeader| !header.state.needs_recovery();
     let report = Report {
         clean: databases
@@ -144,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             .collect(),
         tried: is_tried,
         survey: recovered.map(Survey::of),
-        problem: problem.as_ref().and_then(about_all),
+        problem: problem.as_ref().and_then(about_all).or(stopped),
         next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
     };
@@ -201,7 +204,11 @@ impl Display for Report<'_> {
         }
         self.write_names(f)?;
         match (&self.survey, &self.problem) {
-            (Some(survey), _) => survey.fmt(f)?,
+            (Some(survey), None) => survey.fmt(f)?,
+            (Some(survey), Some(problem)) => {
+                survey.fmt(f)?;
+                writeln!(f, "NOT READY: {problem}")?;
+            }
             (None, Some(problem)) if self.plan.databases.is_empty() => {
                 writeln!(f, "The logs cannot be replayed: {problem}")?;
             }

@@ -18,7 +18,7 @@ use super::survey::State;
 use super::{ChainReport, LogReport};
 use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
-use ese_format::{DatabaseHeader, Generation, JetError, Lgpos};
+use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Signature};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -163,6 +163,11 @@ pub fn first_position(report: &ChainReport, generation: Generation) -> Lgpos {
 
 /// How far recovery would come from `start`.
 pub fn reach(report: &ChainReport, start: Lgpos) -> Reach {
+    reach_for(report, start, None)
+}
+
+/// The same for a database whose stream has this signature: its first log must be of it.
+pub(super) fn reach_for(report: &ChainReport, start: Lgpos, signature: Option<Signature>) -> Reach {
     let mut reach = Reach {
         start,
         last: None,
@@ -176,7 +181,9 @@ pub fn reach(report: &ChainReport, start: Lgpos) -> Reach {
             reach.stop = missing(report, generation, before);
             return reach;
         };
-        if let Some(stop) = obstacle(report, log, generation, before) {
+        let foreign = signature.filter(|_| before.is_none());
+        let foreign = foreign.and_then(|own| foreign_to(log, generation, own));
+        if let Some(stop) = foreign.or_else(|| obstacle(report, log, generation, before)) {
             reach.stop = Some(stop);
             return reach;
         }
@@ -341,6 +348,24 @@ fn missing(
             }
         }
         _ => stop(format!("{name} is missing"), mismatch),
+    })
+}
+
+/// Why the first log is not the database's, if it is of another stream.
+fn foreign_to(log: &LogReport, generation: Generation, own: Signature) -> Option<Stop> {
+    let header = log.header()?;
+    if header.signature == own {
+        return None;
+    }
+    let file = &log.name;
+    Some(Stop {
+        reason: "it belongs to another stream than the database".to_owned(),
+        jet: JetError::BAD_LOG_SIGNATURE,
+        is_corruption: false,
+        advice: Some(format!(
+            "take {file} away, and find the {file} of this stream: {PLACES}"
+        )),
+        ..unusable(log, generation)
     })
 }
 

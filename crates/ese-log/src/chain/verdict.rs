@@ -3,7 +3,9 @@
 use super::advice::{PLACES, nearby};
 use super::attached::{known_place, lost_attach};
 use super::proof::Proof;
-use super::ranges::{LogNeed, Reach, Stop, engine_start, find, logs_of, reach, replay_start};
+use super::ranges::{
+    LogNeed, Reach, Stop, engine_start, find, logs_of, reach, reach_for, replay_start,
+};
 use super::{ChainReport, LogReport};
 use crate::limit::Until;
 use crate::name::FileRole;
@@ -246,7 +248,7 @@ impl DatabaseVerdict {
             ));
             return;
         }
-        let reach = reach(report, start);
+        let reach = reach_for(report, start, Some(header.log_signature));
         if let Some(stop) = &reach.stop
             && !until.leaves_out(stop.generation)
         {
@@ -316,7 +318,7 @@ impl DatabaseVerdict {
             );
             return;
         };
-        let reach = reach(report, start);
+        let reach = reach_for(report, start, Some(header.log_signature));
         self.belongs(report, header, need);
         self.remark_checkpoint(report, need);
         if self.jet.is_none() {

@@ -4,7 +4,7 @@
 //! asks too.
 
 use super::{DatabaseFile, RecoveryError};
-use ese_format::log::LogHeader;
+use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_format::page::PageSize;
 use ese_format::{Generation, JetError, Lgpos, Progress, Signature};
 use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
@@ -12,7 +12,8 @@ use ese_log::chain::{
     ChainReport, CheckpointReport, DatabaseEvent, DatabaseEventKind, DatabaseVerdict, LogContent,
     LogReport, Readiness, TransactionsAt, verdict_until, verify_from,
 };
-use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords, Until};
+use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords, Until, trusted_header};
+use evidence::EvidenceFile;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ pub struct Plan {
     page_size: Option<PageSize>,
     #[serde(skip)]
     until: Until,
+    /// Where the logs are.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// What a recovery will do to one database.
@@ -134,6 +138,11 @@ impl Plan {
     /// Page size of the databases that the logs create.
     pub fn page_size(&self) -> Option<PageSize> {
         self.page_size
+    }
+
+    /// Where the logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where it ends if the logs go on.
@@ -270,6 +279,7 @@ pub fn plan_of(
         files,
         page_size: page_size.and_then(PageSize::new),
         until: *until,
+        folder: report.folder.clone(),
     }
 }
 
@@ -388,6 +398,13 @@ fn first_generation(
     })
 }
 
+/// The generation that an intact header names.
+fn header_generation(path: &Path) -> Option<Generation> {
+    let start = EvidenceFile::open(path).ok()?.start(HEADER_SIZE).ok()?;
+    let (header, _) = trusted_header(&start).ok()?;
+    Some(header.generation)
+}
+
 /// The files that can matter: none before what the databases need, none after the limit.
 fn needed_files(
     files: &StreamFiles,
@@ -416,8 +433,14 @@ fn needed_files(
     let before = needed.logs.iter().filter_map(generation);
     let before = before.filter(|generation| *generation < floor).max();
     let first = before.unwrap_or(floor);
+    // What a log is, its header says; one under a wrong name may be what is missing.
+    let is_misnamed = |file: &StreamFile| {
+        let found = header_generation(&file.path);
+        found.is_some() && found != generation(file) && found >= Some(floor)
+    };
     needed.logs.retain(|file| {
         generation(file).is_none_or(|generation| (first..=ceiling).contains(&generation))
+            || is_misnamed(file)
     });
     needed
 }

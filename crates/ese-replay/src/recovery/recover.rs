@@ -396,11 +396,13 @@ fn in_order(
 
 /// What keeps a plan from being carried out.
 impl Plan {
-    /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work.
+    /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work. Without a
+    /// database, what keeps the logs from being replayed to their end.
     pub fn obstacle(&self, lossy: bool) -> Option<Refusal> {
         let plans = self.databases.iter();
         let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        blocked.next().map(Refusal::of)
+        let blocked = blocked.next().map(Refusal::of);
+        blocked.or_else(|| self.stop_of_logs(lossy))
     }
 
     /// The same for redo alone: logs that are only not there yet can still come.
@@ -411,6 +413,24 @@ impl Plan {
         };
         let plans = self.databases.iter().filter(|plan| !can_come(plan));
         let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        blocked.next().map(Refusal::of)
+        let blocked = blocked.next().map(Refusal::of);
+        blocked.or_else(|| self.stop_of_logs(lossy))
+    }
+
+    /// What logs alone, without a database, cannot be replayed past.
+    fn stop_of_logs(&self, lossy: bool) -> Option<Refusal> {
+        let reach = self.reach.as_ref().filter(|_| self.databases.is_empty())?;
+        let stop = reach.stop.as_ref()?;
+        let is_lossy = !stop.is_mendable && reach.last.is_some();
+        if self.until().leaves_out(stop.generation) || (lossy && is_lossy) {
+            return None;
+        }
+        Some(Refusal {
+            path: self.folder().to_owned(),
+            reasons: stop.to_string(),
+            advice: stop.advice.clone().into_iter().collect(),
+            jet: stop.jet,
+            is_lossy,
+        })
     }
 }

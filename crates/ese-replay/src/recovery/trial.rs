@@ -104,8 +104,11 @@ impl Plan {
             if verdict.readiness == Readiness::NotReady {
                 continue;
             }
-            verdict.advice.clear();
-            verdict.jet = problem.jet();
+            // Where work would be given up, that is refused first.
+            if verdict.readiness != Readiness::ReadyWithLoss {
+                verdict.advice.clear();
+                verdict.jet = problem.jet();
+            }
             verdict.fail(problem.to_string());
             verdict.advice.extend(advice.map(str::to_owned));
         }
