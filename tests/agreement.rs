@@ -90,7 +90,7 @@ fn all_programs_agree_about_any_accident() {
     let scenes = scenes();
     if let Some(seed) = number("EDBKIT_TRIAL") {
         let trial = trial(&scenes, seed);
-        println!("{}", trial);
+        println!("{trial}");
         for finding in trial.carry_out() {
             println!("{finding}");
         }

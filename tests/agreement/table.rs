@@ -141,7 +141,7 @@ impl fmt::Display for Table {
             trials.sort();
             for (_, detail) in trials.iter().take(NAMED) {
                 let name = detail.split(": \n").next().unwrap_or_default();
-                writeln!(f, "  {}", name)?;
+                writeln!(f, "  {name}")?;
             }
             if let Some((_, detail)) = trials.first() {
                 let (_, more) = detail.split_once(": \n").unwrap_or_default();

@@ -304,7 +304,7 @@ fn transactions(set: &Path) -> Vec<Transaction> {
             "del" => (Change::Delete(table, key), rows.remove(&place).is_some()),
             "droptable" => {
                 rows.retain(|(in_database, of_table, _), _| {
-                    (&*in_database, &*of_table) != (&database, &table)
+                    (in_database, of_table) != (&database, &table)
                 });
                 (Change::DropTable(table), true)
             }

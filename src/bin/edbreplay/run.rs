@@ -94,6 +94,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             output.remark(&format!("found {}", database.path().display()));
         }
     }
+    if subjects.stream.is_empty() {
+        let folder = subjects.stream.folder.display();
+        output.remark(&format!("{folder}: no log is there"));
+    }
     let bar = output.bar(0, "Reading logs");
     let plan = plan(
         &subjects.stream,

@@ -51,7 +51,7 @@ impl Listing {
                     }
                 }
                 Ok(entry) if is_link_to_folder(&entry) => {
-                    listing.not_entered.push(entry.into_path())
+                    listing.not_entered.push(entry.into_path());
                 }
                 Ok(entry) => listing.files.push(Ok(entry.into_path())),
                 Err(error) => listing.files.push(Err(unlisted(&error))),

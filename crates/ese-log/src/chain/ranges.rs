@@ -267,7 +267,7 @@ fn missing(
         header == Some(generation) && right_name(&report.naming, logs, log).is_some()
     });
     let current = logs.iter().find(|log| log.is_current());
-    let last_named = logs.iter().filter(|log| !log.is_current()).next_back();
+    let last_named = logs.iter().rfind(|log| !log.is_current());
     let has_later = last_named.and_then(LogReport::generation) > Some(generation);
     if let Some(misnamed) = misnamed {
         let file = &misnamed.name;
@@ -301,15 +301,12 @@ fn missing(
         });
     };
     let file = &current.name;
-    let content = match &current.content {
-        Err(_) => {
-            let mut stop = unusable(current, generation);
-            stop.advice = stop.advice.map(|_| {
-                format!("find an undamaged {file} (or {name}, once it is closed): on the machine that wrote it, {PLACES}")
-            });
-            return Some(stop);
-        }
-        Ok(content) => content,
+    let Ok(content) = &current.content else {
+        let mut stop = unusable(current, generation);
+        stop.advice = stop.advice.map(|_| {
+            format!("find an undamaged {file} (or {name}, once it is closed): on the machine that wrote it, {PLACES}")
+        });
+        return Some(stop);
     };
     let mismatch = JetError::INVALID_LOG_SEQUENCE;
     Some(match current.state_of(before) {

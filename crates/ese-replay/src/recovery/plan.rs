@@ -270,7 +270,7 @@ pub fn plan_of(
         created: attachments.created,
         needed: attachments.needed,
         transactions: contents()
-            .last()
+            .next_back()
             .map(|content| content.transactions.clone())
             .unwrap_or_default(),
         log_bytes: replayed().map(|log| log.size).sum(),

@@ -193,9 +193,16 @@ pub fn scenes() -> Vec<Scene> {
     of_sets.chain(real_scenes()).chain(crafted).collect()
 }
 
+/// A folder of real files, its databases with the names that they get, and the kind of its scene.
+type Real = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
 /// Databases that Windows left with their logs: for each, its place in the fixtures, the name that it gets, and the
 /// kind of its scene.
-const REAL: [(&str, &[(&str, &str)], &str); 4] = [
+const REAL: [Real; 4] = [
     (
         "museum/SRUM/Win11/RathbunVM/Dirty",
         &[("SRUDB.dat", "SRUDB.edb")],

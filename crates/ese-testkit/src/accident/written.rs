@@ -39,13 +39,16 @@ static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
 
 type Data = Vec<u8>;
 
+/// A key, what was there, and what is there now.
+type Undo = (Data, Option<Data>, Option<Data>);
+
 /// Work under way.
 struct Work {
     writer: Writer,
     /// The rows as all sessions see them together.
     now: BTreeMap<Data, Data>,
     /// What each session changed, newest last: the key, what was there, and what is there now.
-    open: Vec<Vec<(Data, Option<Data>, Option<Data>)>>,
+    open: Vec<Vec<Undo>>,
     /// Each committed transaction: its last record, and its changes.
     committed: Vec<(usize, Vec<Change>)>,
 }
