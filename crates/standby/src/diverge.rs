@@ -19,6 +19,7 @@ use crate::place::{database_header, following};
 use crate::source::view::View;
 use crate::source::{Listing, LogSource, header_of};
 use crate::state::{Progress, Resync, State, TroubleKind};
+use ese_format::log::PreviousChecksum;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
 use std::fs;
@@ -185,7 +186,8 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
             None => true,
             Some(after) => {
                 let follows = continues(&after, Some(&ours)).is_ok();
-                let tells = after.previous_accumulated_checksum != 0;
+                let kept = after.version.previous_checksum();
+                let tells = kept == PreviousChecksum::Accumulated;
                 (follows && tells) || has_same_bytes(source, theirs, path)
             }
         };

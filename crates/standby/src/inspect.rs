@@ -6,7 +6,7 @@
 //! time: that is how a log is found out whose last bytes had not arrived yet.
 
 use crate::state::TroubleKind;
-use ese_format::log::LogHeader;
+use ese_format::log::{LogHeader, PreviousChecksum};
 use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
 use ese_log::{LogError, LogImage, RecordCursor};
 use std::path::Path;
@@ -267,7 +267,8 @@ pub(crate) fn continues(header: &LogHeader, before: Option<&Link>) -> Result<(),
         header.previous_accumulated_checksum,
         before.accumulated_checksum,
     );
-    if found != 0 && found != expected {
+    let kept = header.version.previous_checksum();
+    if kept == PreviousChecksum::Accumulated && found != expected {
         return Err(Rejection::AccumulatedChecksum { found, expected });
     }
     Ok(())
