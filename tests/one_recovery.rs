@@ -336,4 +336,17 @@ fn a_plan_of_logs_alone_names_their_databases() {
         "{}",
         told(&plan)
     );
+    let out = later.path().join("out");
+    let made = run(
+        "edbreplay",
+        &[
+            "run".as_ref(),
+            "--logs".as_ref(),
+            later.path().as_os_str(),
+            "--to".as_ref(),
+            out.as_os_str(),
+        ],
+    );
+    assert_eq!(exit(&made), 5, "{}", told(&made));
+    assert!(told(&made).contains("-1216") && !out.exists());
 }

@@ -19,7 +19,7 @@ use crate::pages::{PageCounts, PageFile, Pages};
 use crate::redo::{Divergence, NewDatabase, Redo, RedoCounts};
 use crate::undo::Undone;
 use ese_format::record::CreateDb;
-use ese_format::{DatabaseHeader, Pgno, Progress, Signature};
+use ese_format::{DatabaseHeader, JetError, Pgno, Progress, Signature};
 use ese_log::{StreamRecords, Until, Witness};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -417,9 +417,28 @@ impl Plan {
         blocked.or_else(|| self.stop_of_logs(lossy))
     }
 
+    /// Logs that create no database need one.
+    fn nothing_to_replay_into(&self) -> Refusal {
+        let needed: Vec<&str> = self.needed().iter().map(|one| one.path.as_str()).collect();
+        let needed = match needed.is_empty() {
+            true => String::new(),
+            false => format!("; they need {}", needed.join(", ")),
+        };
+        Refusal {
+            path: self.folder().to_owned(),
+            reasons: format!("no database is given, and these logs create none{needed}"),
+            advice: vec!["name the database, or add the logs from its creation on".to_owned()],
+            jet: JetError::ATTACHED_DATABASE_MISMATCH,
+            is_lossy: false,
+        }
+    }
+
     /// What logs alone, without a database, cannot be replayed past.
     fn stop_of_logs(&self, lossy: bool) -> Option<Refusal> {
         let reach = self.reach.as_ref().filter(|_| self.databases.is_empty())?;
+        if self.created().is_empty() {
+            return Some(self.nothing_to_replay_into());
+        }
         let stop = reach.stop.as_ref()?;
         let is_lossy = !stop.is_mendable && reach.last.is_some();
         if self.until().leaves_out(stop.generation) || (lossy && is_lossy) {
