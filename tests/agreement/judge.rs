@@ -137,7 +137,7 @@ impl Trial {
             let mut result = folder.join(name);
             if !result.exists() {
                 // A copy of it lay beside the logs under another name.
-                let mut files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+                let mut files = fs::read_dir(&folder).into_iter().flatten().flatten();
                 result = files.next().map_or(result, |file| file.path());
             }
             if let Err(problem) = right(ledger, name, &result, least, most) {
