@@ -50,7 +50,7 @@ pub struct Database {
     pub touched: bool,
     /// The type of the record at hand.
     pub(crate) record: &'static str,
-    /// The highest dbtime of records that were read and not applied.
+    /// The highest dbtime of records and lists of the logs.
     logged: Dbtime,
     /// The page with the highest dbtime that redo has met.
     newest_page: Option<(Dbtime, Pgno)>,
@@ -111,19 +111,24 @@ impl Database {
         if dbtime < Dbtime::REVERT {
             self.dbtime = self.dbtime.max(dbtime);
         }
+        self.note_logged(dbtime);
         self.last_objid = self.last_objid.max(objid);
     }
 
-    /// Keeps the highest dbtime of records that are not applied.
+    /// Keeps the highest dbtime of records, applied or not.
     pub(crate) fn note_logged(&mut self, dbtime: Dbtime) {
         if dbtime < Dbtime::REVERT {
             self.logged = self.logged.max(dbtime);
         }
     }
 
-    /// The highest dbtime that header and logs know of.
+    /// The highest dbtime that the logs know of. The header may know a higher one, of changes whose records are lost; it
+    /// counts only where the logs tell none.
     pub(crate) fn highest_logged(&self) -> Dbtime {
-        self.dbtime.max(self.logged)
+        match self.logged {
+            Dbtime(0) => self.dbtime,
+            logged => logged,
+        }
     }
 
     /// Whether redo skips the page because it is gone.
