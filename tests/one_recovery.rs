@@ -305,6 +305,52 @@ fn a_database_without_its_logs_is_told_which_it_needs() {
     assert!(!new.exists());
 }
 
+/// What `--lossy` gives up is told, and is a finding: also of logs alone, and of redo without undo.
+#[test]
+fn what_is_given_up_is_told() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let out = tempfile::tempdir().unwrap();
+    let logs = out.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    for name in names(&state) {
+        if name != "db.edb" && name != "edb0000F.log" {
+            fs::copy(state.join(&name), logs.join(&name)).unwrap();
+        }
+    }
+    let make = |database: Option<&Path>, options: &[&str], to: &Path| {
+        let mut arguments: Vec<&OsStr> = vec!["run".as_ref()];
+        arguments.extend(database.map(Path::as_os_str));
+        arguments.extend(["--logs".as_ref(), logs.as_os_str()]);
+        arguments.extend(options.iter().map(OsStr::new));
+        arguments.extend(["--to".as_ref(), to.as_os_str()]);
+        run("edbreplay", &arguments)
+    };
+    let old = out.path().join("old.edb");
+    let made = make(None, &["--until", "12", "--until-undo"], &old);
+    assert_eq!(exit(&made), 0, "{}", told(&made));
+    for (database, options, new) in [
+        (None, &["--lossy"][..], "alone.edb"),
+        (
+            Some(old.as_path()),
+            &["--lossy", "--until-undo"],
+            "redo.edb",
+        ),
+    ] {
+        let new = out.path().join(new);
+        let refused = make(database, &options[1..], &new);
+        assert_eq!(exit(&refused), 5, "{}", told(&refused));
+        assert!(!new.exists());
+        let made = make(database, options, &new);
+        let text = told(&made);
+        assert_eq!(exit(&made), 1, "{text}");
+        assert!(text.contains("LOST: "), "{text}");
+        assert!(text.contains("edb0000F.log is missing"), "{text}");
+    }
+    // What follows a limit is left out, and that was asked for.
+    let made = make(None, &["--until", "14"], &out.path().join("limit.edb"));
+    assert_eq!(exit(&made), 0, "{}", told(&made));
+}
+
 /// A plan without a database names those that the logs create or need.
 #[test]
 fn a_plan_of_logs_alone_names_their_databases() {

@@ -252,8 +252,13 @@ fn write(
 
 /// What is given up, in words.
 fn losses(plan: &Plan, arguments: &Arguments) -> Vec<String> {
-    if arguments.until_undo {
-        return Vec::new();
+    let refused = match arguments.until_undo {
+        true => plan.obstacle_to_redo(false),
+        false => plan.obstacle(false),
+    };
+    if arguments.until_undo || plan.databases.is_empty() {
+        let words = refused.map(|one| format!("{}: {}", one.path.display(), one.reasons));
+        return words.into_iter().collect();
     }
     let lossy = plan.databases.iter().filter(|database| database.is_lossy());
     lossy
