@@ -77,9 +77,6 @@ pub struct DatabaseVerdict {
     pub reasons: Vec<String>,
     /// What to do, one sentence each.
     pub advice: Vec<String>,
-    /// Whether all that the database needs is replayed, and only what stops recovery after that is in the way.
-    #[serde(skip)]
-    is_stopped_later: bool,
 }
 
 /// The verdict on a recovery of the database with this header. It is read from headers and logs alone: no page of the
@@ -105,13 +102,12 @@ pub fn verdict_until(
         not_proved: Vec::new(),
         reasons: Vec::new(),
         advice: Vec::new(),
-        is_stopped_later: false,
     };
     verdict.explain_repair(header);
     let start = replay_start(report, header);
     match (header.state == State::CLEAN_SHUTDOWN, verdict.need) {
         (true, _) => verdict.clean(report, header, start, until),
-        (false, Some(need)) => verdict.dirty(report, header, need, start),
+        (false, Some(need)) => verdict.dirty(report, header, need, start, until),
         (false, None) => {
             verdict.refuse(
                 format!("the database is in the state \"{}\"", verdict.state),
@@ -124,7 +120,6 @@ pub fn verdict_until(
     if verdict.readiness != Readiness::NotReady {
         verdict.refuse_lost_attach(report, header, until);
     }
-    verdict.apply_limit(until);
     if verdict.readiness <= Readiness::Ready {
         verdict.remark_on_copy(report, header);
     }
@@ -145,23 +140,6 @@ impl DatabaseVerdict {
         self.reasons.push(reason);
         self.jet = self.jet.or(Some(jet));
         self.loss = None;
-    }
-
-    /// What follows a limit is not lost but left out. A limit before the end of what the database requires is refused.
-    fn apply_limit(&mut self, until: &Until) {
-        let limit = [until.generation, until.lgpos.map(|lgpos| lgpos.generation)];
-        let Some(limit) = limit.into_iter().flatten().min() else {
-            return;
-        };
-        let last = self.reach.as_ref().and_then(|reach| reach.last);
-        let is_later = self.is_stopped_later || self.readiness == Readiness::ReadyWithLoss;
-        if is_later && Some(limit) <= last {
-            self.readiness = Readiness::Ready;
-            self.jet = None;
-            self.loss = None;
-            self.reasons.clear();
-            self.advice.clear();
-        }
     }
 
     /// Nothing is replayed into a copy whose attachment is not among the records.
@@ -303,6 +281,7 @@ impl DatabaseVerdict {
         header: &DatabaseHeader,
         need: LogNeed,
         start: Option<Lgpos>,
+        until: &Until,
     ) {
         let files = report.files_needed(need);
         self.needed_files = Some(files.clone());
@@ -322,7 +301,7 @@ impl DatabaseVerdict {
         self.belongs(report, header, need);
         self.remark_checkpoint(report, need);
         if self.jet.is_none() {
-            self.judge_reach(report, header, need, &reach);
+            self.judge_reach(report, header, need, &reach, until);
         }
         if self.readiness == Readiness::NotReady {
             let stop = reach.stop.as_ref().filter(|stop| stop.advice.is_some());
@@ -450,7 +429,17 @@ impl DatabaseVerdict {
         header: &DatabaseHeader,
         need: LogNeed,
         reach: &Reach,
+        until: &Until,
     ) {
+        let shortfall = need.shortfall(reach.last);
+        let next = Generation(reach.last.unwrap_or_default().0.saturating_add(1));
+        let is_complete = reach.start.generation <= need.min_required
+            && shortfall != Some(JetError::REQUIRED_LOG_FILES_MISSING);
+        // What follows a limit is not lost but left out.
+        if is_complete && until.leaves_out(next) {
+            self.readiness = Readiness::Ready;
+            return;
+        }
         let stop = reach.stop.as_ref();
         if let Some(stop) = stop {
             self.reasons.push(stop.to_string());
@@ -464,7 +453,6 @@ impl DatabaseVerdict {
             );
             return;
         }
-        let shortfall = need.shortfall(reach.last);
         if shortfall == Some(JetError::REQUIRED_LOG_FILES_MISSING) {
             let jet = stop.map_or(JetError::REQUIRED_LOG_FILES_MISSING, |stop| stop.jet);
             self.refuse(
@@ -485,17 +473,15 @@ impl DatabaseVerdict {
         // What need not be given up is not: the advice mends it. And with a gap before later logs the engine stops
         // whatever it may give up.
         let is_final = |stop: &&Stop| stop.is_mendable || stop.jet == JetError::MISSING_LOG_FILE;
-        self.is_stopped_later = true;
         if let Some(stop) = stop.filter(is_final) {
             self.jet = Some(stop.jet);
             self.readiness = Readiness::NotReady;
             return;
         }
         if shortfall.is_some() {
-            let lost = Generation(reach.last.unwrap_or_default().0.saturating_add(1));
             self.reasons.push(format!(
                 "committed logs are missing: {}",
-                report.files_of(lost, need.max_committed)
+                report.files_of(next, need.max_committed)
             ));
         }
         self.readiness = Readiness::ReadyWithLoss;
