@@ -157,27 +157,6 @@ impl StreamFiles {
         }
     }
 
-    /// The stream `base` of `folder`, or the only one that databases with these log signatures belong to. Where the
-    /// folder holds no log, the stream that it has none of ([`none`](Self::none)): what is missing can be said then.
-    pub fn find_for(
-        folder: &Path,
-        base: Option<&str>,
-        signatures: &[Signature],
-    ) -> Result<StreamFiles, LogError> {
-        match Self::find(folder, base) {
-            Err(LogError::NoStream { .. }) => Ok(Self::none(folder, base)),
-            Err(LogError::SeveralStreams { folder, bases }) => {
-                let mut streams = Self::find_all(&folder)?;
-                streams.retain(|stream| signatures.iter().any(|own| stream.is_of(own)));
-                match (streams.len(), streams.pop()) {
-                    (1, Some(stream)) => Ok(stream),
-                    _ => Err(LogError::SeveralStreams { folder, bases }),
-                }
-            }
-            found => found,
-        }
-    }
-
     /// Whether one of its logs has this signature. Of a long stream only the newest are asked.
     pub fn is_of(&self, signature: &Signature) -> bool {
         let logs = self.current.iter().chain(self.logs.iter().rev());

@@ -191,7 +191,7 @@ impl Database {
         }
     }
 
-    /// Fails if a page is newer than everything that header and logs know of: the logs lack what changed it
+    /// Fails if a page is newer than everything that the logs know of: the logs lack what changed it
     /// (`JET_errDbTimeCorrupted`; the engine finds it when it gives such a page its next dbtime).
     pub(crate) fn refuse_newer_page(&self) -> Result<(), Problem> {
         match self.newest_page {

@@ -61,16 +61,16 @@ pub enum Problem {
         /// What the page would have after.
         after: Dbtime,
     },
-    /// A page is newer than header and logs know of.
+    /// A page is newer than the logs know of.
     #[error(
-        "page {pgno} has dbtime {found}, but header and logs know of none above {highest}: the logs lack what changed it"
+        "page {pgno} has dbtime {found}, but the logs know of none above {highest}: the logs lack what changed it"
     )]
     DbtimeBeyondLogs {
         /// The page.
         pgno: Pgno,
         /// What the page has.
         found: Dbtime,
-        /// The highest that header and logs know of.
+        /// The highest that the logs know of.
         highest: Dbtime,
     },
     /// A page's bytes do not match its checksum.

@@ -321,7 +321,7 @@ fn check(
 }
 
 /// The newest log has no other that proves it whole. Where a database requires it, or one that nothing proves, no page of
-/// the file may be newer than everything that header and logs know of: what made it so was lost.
+/// the file may be newer than everything that the logs know of: what made it so was lost.
 fn refuse_newer_pages(
     redo: &Redo,
     plan: &Plan,
@@ -399,10 +399,7 @@ impl Plan {
     /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work. Without a
     /// database, what keeps the logs from being replayed to their end.
     pub fn obstacle(&self, lossy: bool) -> Option<Refusal> {
-        let plans = self.databases.iter();
-        let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        let blocked = blocked.next().map(Refusal::of);
-        blocked.or_else(|| self.stop_of_logs(lossy))
+        self.obstacle_among(self.databases.iter(), lossy)
     }
 
     /// The same for redo alone: logs that are only not there yet can still come.
@@ -411,9 +408,16 @@ impl Plan {
             let reach = plan.verdict.reach.as_ref();
             plan.is_lossy() && reach.is_some_and(|reach| reach.stop.is_none())
         };
-        let plans = self.databases.iter().filter(|plan| !can_come(plan));
-        let mut blocked = plans.filter(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        let blocked = blocked.next().map(Refusal::of);
+        self.obstacle_among(self.databases.iter().filter(|plan| !can_come(plan)), lossy)
+    }
+
+    fn obstacle_among<'a>(
+        &self,
+        mut plans: impl Iterator<Item = &'a DatabasePlan>,
+        lossy: bool,
+    ) -> Option<Refusal> {
+        let blocked = plans.find(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
+        let blocked = blocked.map(Refusal::of);
         blocked.or_else(|| self.stop_of_logs(lossy))
     }
 
