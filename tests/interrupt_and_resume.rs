@@ -104,3 +104,42 @@ fn a_place_in_another_file_is_refused() {
         "nothing is overwritten"
     );
 }
+
+/// An export that is ended on the spot, by a limit on the size of files, goes on with the same command.
+#[test]
+fn an_export_that_was_ended_goes_on_with_the_same_command() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let database = set.join("recovered/db.edb");
+    let folder = TempDir::new().unwrap();
+    let export = |to: &Path, most: &str| {
+        let words = [
+            env!("CARGO_BIN_EXE_edbtool").as_ref(),
+            "export".as_ref(),
+            database.as_os_str(),
+            "--threads".as_ref(),
+            "1".as_ref(),
+            "--to".as_ref(),
+            to.as_os_str(),
+        ];
+        let limited = format!("ulimit -f {most}; exec \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &limited, "bash"]).args(words);
+        shell.output().unwrap().status.code()
+    };
+    let (undisturbed, to) = (folder.path().join("undisturbed"), folder.path().join("to"));
+    assert_eq!(export(&undisturbed, "unlimited"), Some(0));
+    assert_ne!(export(&to, "100"), Some(0));
+    assert!(to.join("unfinished.jsonl").exists() && !to.join("manifest.json").exists());
+    assert_eq!(export(&to, "unlimited"), Some(0));
+    let read = |folder: &Path| {
+        let mut files: Vec<_> = fixtures::files_below(folder);
+        files.retain(|path| !path.ends_with("manifest.json"));
+        let read = files.iter().map(|path| {
+            let name = path.strip_prefix(folder).unwrap().to_owned();
+            (name, fs::read(path).unwrap())
+        });
+        read.collect::<Vec<_>>()
+    };
+    assert!(read(&to) == read(&undisturbed));
+    assert!(to.join("manifest.json").exists());
+}

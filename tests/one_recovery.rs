@@ -2,6 +2,7 @@
 //! whenever and wherever they are made. All through `edbreplay` and the programs beside it.
 
 use ese_testkit::{fixtures, recreated};
+use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -395,4 +396,105 @@ fn a_plan_of_logs_alone_names_their_databases() {
     );
     assert_eq!(exit(&made), 5, "{}", told(&made));
     assert!(told(&made).contains("-1216") && !out.exists());
+}
+
+/// A database whose end was cut off: what comes of it has the rows of the whole one, or there is no result but with
+/// `--lossy`.
+#[test]
+fn a_database_whose_end_was_cut_off_is_whole_again_or_refused() {
+    let sets = fixtures::engine_set_names();
+    let engine = sets.iter().filter_map(|name| fixtures::engine_set(name));
+    let shipped = ["clean-p4k", "crash-p8k"].map(fixtures::testdata_set);
+    let cases = shipped.into_iter().chain(engine).flat_map(|set| {
+        let state = set.join("state");
+        let files = fs::read_dir(&state)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let is_database = |path: &PathBuf| {
+            let end = path.extension().and_then(OsStr::to_str);
+            matches!(end, Some("edb" | "old1")) && fs::metadata(path).unwrap().len() < 8 << 20
+        };
+        let databases = files.filter(is_database).collect::<Vec<_>>();
+        databases
+            .into_iter()
+            .map(move |database| (state.clone(), database))
+    });
+    let cases: Vec<(PathBuf, PathBuf)> = cases.collect();
+    let told = cases
+        .into_par_iter()
+        .map(|(state, database)| cut_off(&state, &database));
+    let told: Vec<[usize; 2]> = told.collect();
+    let [whole, refused] = told.iter().fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+    assert!(
+        whole > 0 && refused > 0,
+        "{whole} whole again, {refused} refused"
+    );
+}
+
+/// How many cuts of a database the logs made good, and how many were refused.
+fn cut_off(state: &Path, database: &Path) -> [usize; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let recover = |database: &Path, to: &Path, more: &[&str]| {
+        let words = ["run".as_ref(), database.as_os_str(), "--logs".as_ref()];
+        let words = words
+            .into_iter()
+            .chain([state.as_os_str(), "--to".as_ref(), to.as_os_str()]);
+        let words = words.chain(["--no-hash", "--ignore-missing"].map(OsStr::new));
+        run(
+            "edbreplay",
+            &words.chain(more.iter().map(OsStr::new)).collect::<Vec<_>>(),
+        )
+    };
+    let rows = |database: &Path, to: &Path| {
+        run(
+            "edbtool",
+            &[
+                "export".as_ref(),
+                database.as_os_str(),
+                "--to".as_ref(),
+                to.as_os_str(),
+            ],
+        );
+        let files = fixtures::files_below(to).into_iter();
+        let files = files.filter(|path| !path.ends_with("manifest.json"));
+        files
+            .map(|path| fs::read(path).unwrap())
+            .collect::<Vec<_>>()
+    };
+    if exit(&recover(database, &at("whole.edb"), &[])) != 0 {
+        return [0, 0];
+    }
+    let expected = rows(&at("whole.edb"), &at("rows"));
+    let bytes = fs::read(database).unwrap();
+    let (mut whole, mut refused) = (0, 0);
+    for percent in [90, 70, 50] {
+        let name = format!("cut{percent}.edb");
+        fs::write(
+            at(&name),
+            &bytes[..bytes.len() * percent / 100 / 32768 * 32768],
+        )
+        .unwrap();
+        let result = at(&format!("result{percent}.edb"));
+        let made = recover(&at(&name), &result, &[]);
+        let what = format!("{} cut to {percent} %: {}", database.display(), told(&made));
+        if exit(&made) == 0 {
+            whole += 1;
+            assert!(
+                rows(&result, &at(&format!("rows{percent}"))) == expected,
+                "{what}"
+            );
+            continue;
+        }
+        refused += 1;
+        assert_eq!(exit(&made), 5, "{what}");
+        assert!(!result.exists(), "{what}");
+        if told(&made).contains("the file is cut off") {
+            assert!(told(&made).contains("-4001"), "{what}");
+            let left = recover(&at(&name), &result, &["--lossy"]);
+            assert_eq!(exit(&left), 1, "{}", told(&left));
+            assert!(told(&left).contains("LOST: "), "{}", told(&left));
+        }
+    }
+    [whole, refused]
 }

@@ -3,7 +3,7 @@
 use crate::programs::{Answer, Class, Question, export};
 use ese_format::Generation;
 use ese_testkit::accident::scene::{Given, Scene, header_of};
-use ese_testkit::accident::truth::{Expected, Truth};
+use ese_testkit::accident::truth::{Expected, Left, Truth};
 use ese_testkit::accident::{Accident, Site};
 use ese_testkit::ledger::Ledger;
 use ese_testkit::rows::Rows;
@@ -131,16 +131,15 @@ impl Trial {
         if answers[1].class != Class::Ready {
             return;
         }
-        for (name, ledger) in &self.scene.made {
-            let (least, most) = truth.committed_from_nothing(ledger);
-            let folder = out.path().join("run");
-            let mut result = folder.join(name);
-            if !result.exists() {
-                // A copy of it lay beside the logs under another name.
-                let mut files = fs::read_dir(&folder).into_iter().flatten().flatten();
-                result = files.next().map_or(result, |file| file.path());
+        for made in &self.scene.made {
+            let (least, most) = truth.committed_from_nothing(&made.ledger);
+            let result = out.path().join("run").join(&made.name);
+            // Where the logs end before it was created, they leave an earlier one of its name.
+            let other = header_of(&result).is_some_and(|header| header.signature != made.signature);
+            if other && truth.newest() < Some(self.scene.newest()) {
+                continue;
             }
-            if let Err(problem) = right(ledger, name, &result, least, most) {
+            if let Err(problem) = right(&made.ledger, &made.name, &result, least, most) {
                 find(Wrong::SilentLoss, "edbreplay run: rows".to_owned(), problem);
             }
         }
@@ -182,7 +181,10 @@ impl Trial {
             let header = header_of(given[0].0.as_path());
             let repaired = header.is_some_and(|header| header.log_signature.is_null());
             let whole = truth.all_whole() && self.scene.kind != "newer than the logs";
-            match !repaired && (needs || whole) {
+            // What it fetches is joined to its newest closed log, needed or not.
+            let closed = truth.logs.iter().rev().nth(1);
+            let joins = closed.is_none_or(|(_, left)| *left == Left::Whole);
+            match !repaired && joins && (needs || whole) {
                 true => answers.extend(restored),
                 false => standby.extend(restored),
             }
@@ -384,6 +386,8 @@ fn against(expected: Expected, answers: &[Answer], find: &mut dyn FnMut(Wrong, S
 fn blamed(truth: &Truth, answer: &Answer, find: &mut dyn FnMut(Wrong, String, String)) {
     if let Some(culprit) = answer.culprit.map(Generation)
         && truth.is_whole(culprit)
+        // A log is judged by the header of the next one.
+        && !truth.other_versions.contains(&Generation(culprit.0 + 1))
     {
         let what = format!("{} blames a log that is whole", answer.program);
         find(Wrong::Culprit, what, details(std::slice::from_ref(answer)));

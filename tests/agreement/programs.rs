@@ -124,6 +124,14 @@ impl Question<'_> {
         self.logs.to_str().expect("UTF-8")
     }
 
+    /// Which stream is meant, where no database tells.
+    fn choice(&self) -> Vec<&str> {
+        match self.databases.is_empty() {
+            true => vec!["--base", self.base],
+            false => Vec::new(),
+        }
+    }
+
     /// `logchain verify --db`.
     pub(crate) fn verify(&self) -> Answer {
         let mut arguments = vec!["verify", self.logs()];
@@ -139,14 +147,16 @@ impl Question<'_> {
         let mut arguments = vec!["plan"];
         arguments.extend(self.texts());
         arguments.extend(["--logs", self.logs()]);
+        arguments.extend(self.choice());
         let ended = run("edbreplay", &arguments, self.threads);
         let (exit, problem) = (ended.exit, ended.document["problem"].clone());
+        let has_verdict = ended.document["databases"].is_array();
         let mut answer = verdicts(ended, "edbreplay plan");
-        if self.databases.is_empty() {
-            // Without a database there is no verdict but the exit code.
-            if answer.class == Class::Finding {
-                answer.class = Class::Refused;
-            }
+        // Without a verdict, of no database or of one that cannot be read, there is only the exit code.
+        if answer.class == Class::Finding {
+            answer.class = Class::Refused;
+        }
+        if self.databases.is_empty() || !has_verdict {
             return answer;
         }
         // Its exit code is about the databases alone.
@@ -164,6 +174,7 @@ impl Question<'_> {
         arguments.extend(self.texts());
         let to_text = to.to_str().expect("UTF-8");
         arguments.extend(["--logs", self.logs(), "--to", to_text, "--no-hash"]);
+        arguments.extend(self.choice());
         arguments.extend(more);
         let ended = run("edbreplay", &arguments, self.threads);
         let class = ended.class();
@@ -317,7 +328,9 @@ fn verdicts(ended: Ended, program: &'static str) -> Answer {
             None => Class::Refused,
         };
         let jet = code(&verdict["jet"]).or_else(|| code(&database["jet"]));
-        if class > worst.0 || worst.2.is_null() {
+        // One that cannot be read is missing for the others.
+        let unread = verdict.is_null() && class == worst.0;
+        if class > worst.0 || worst.2.is_null() || unread {
             worst = (class, jet, database);
         }
     }

@@ -1,10 +1,11 @@
 //! How a program ends.
 
-use ese_format::JetError;
-use evidence::EvidenceError;
+use ese_format::explain::{advice_on, jet_of, said};
+use ese_format::{Class, Explain, JetError};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 /// The exit codes, the same in every program (`docs/exit-codes.md`).
@@ -42,6 +43,19 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+impl From<Class> for Exit {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Finding => Exit::Finding,
+            Class::Usage => Exit::Usage,
+            Class::Io => Exit::Io,
+            Class::NotEse => Exit::NotEse,
+            Class::Refused => Exit::Refused,
+            Class::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
 /// Why a command could not do its work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -68,38 +82,30 @@ impl Failure {
         }
     }
 
-    /// A file could not be opened, read or written.
-    pub fn io(path: &Path, error: &io::Error) -> Self {
-        let message = format!("{}: {}", path.display(), plain(error));
-        let failure = Failure::new(Exit::Io, message);
-        match error.kind() {
-            ErrorKind::PermissionDenied => failure
-                .jet(JetError::FILE_ACCESS_DENIED)
-                .advise("run as a user who may do this, or work on a copy elsewhere"),
-            ErrorKind::NotFound => failure
-                .jet(JetError::FILE_NOT_FOUND)
-                .advise("check the path"),
-            ErrorKind::NotADirectory => failure.advise("name a folder"),
-            ErrorKind::IsADirectory => failure.advise("name a file in it"),
-            ErrorKind::StorageFull => failure.advise("make room"),
-            _ => failure,
+    /// What a library ended with. This is the only place where an error becomes an exit code.
+    pub fn of(error: &dyn Explain) -> Self {
+        Failure {
+            exit: error.class().into(),
+            message: error.to_string(),
+            advice: error.advice().map(Cow::into_owned),
+            jet: error.jet(),
         }
     }
 
-    /// A source file could not be opened or read.
-    pub fn unreadable(error: &EvidenceError) -> Self {
-        let failure = Failure::new(Exit::Io, error.to_string());
-        match error {
-            EvidenceError::Io { path, source } => Failure::io(path, source),
-            EvidenceError::NotAFile { path, .. } if path.is_dir() => {
-                failure.advise("name a file in it")
-            }
-            EvidenceError::NotAFile { .. } => {
-                failure.advise("only regular files are read; copy the data to a file first")
-            }
-            EvidenceError::Shrank { .. } => failure.advise(
-                "something writes to the file: work on a copy, or stop the service that uses it",
-            ),
+    /// The same, of an error that does not know its file.
+    pub fn of_file(path: &Path, error: &dyn Explain) -> Self {
+        let mut failure = Failure::of(error);
+        failure.message = format!("{}: {}", path.display(), failure.message);
+        failure
+    }
+
+    /// A file could not be opened, read or written.
+    pub fn io(path: &Path, error: &io::Error) -> Self {
+        Failure {
+            exit: Exit::Io,
+            message: format!("{}: {}", path.display(), said(error)),
+            advice: advice_on(error.kind()).map(Cow::into_owned),
+            jet: Some(jet_of(error.kind())),
         }
     }
 
@@ -110,20 +116,31 @@ impl Failure {
         self
     }
 
+    /// Adds more to what there is to do about it.
+    #[must_use]
+    pub fn advise_too(mut self, advice: &str) -> Self {
+        self.advice = Some(match self.advice {
+            Some(first) => format!("{first}; {advice}"),
+            None => advice.to_owned(),
+        });
+        self
+    }
+
+    /// The same for a command that only looks: that nothing can come of the data is what it found.
+    #[must_use]
+    pub fn as_finding(mut self) -> Self {
+        if self.exit == Exit::Refused {
+            self.exit = Exit::Finding;
+        }
+        self
+    }
+
     /// Adds the engine's error number.
     #[must_use]
     pub fn jet(mut self, jet: JetError) -> Self {
         self.jet = Some(jet);
         self
     }
-}
-
-/// What the operating system said, without the name of a temporary file that nobody asked for (the crate `tempfile` adds
-/// it at the end).
-fn plain(error: &io::Error) -> String {
-    let said = error.to_string();
-    let end = said.find(" at path \"").unwrap_or(said.len());
-    said[..end].to_owned()
 }
 
 /// One line of message with the JET error, one line of advice.

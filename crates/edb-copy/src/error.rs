@@ -1,7 +1,9 @@
 //! Why a copy cannot be made.
 
-use ese_format::JetError;
+use ese_format::explain::{advise, jet_of};
+use ese_format::{Class, Explain, JetError};
 use ese_scan::Finding;
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -202,19 +204,91 @@ impl CopyError {
             error,
         }
     }
+}
 
-    /// The engine's number for it, where it has one.
-    pub fn jet(&self) -> Option<JetError> {
+impl Explain for CopyError {
+    fn class(&self) -> Class {
+        match self {
+            CopyError::Read { .. } | CopyError::Source { .. } | CopyError::Target { .. } => {
+                Class::Io
+            }
+            CopyError::ChunkSize { .. } => Class::Usage,
+            // There is no copy, which a finding about a copy would hide.
+            CopyError::BadPages { .. }
+            | CopyError::SourceChanged { .. }
+            | CopyError::Dirty { .. }
+            | CopyError::Locked { .. }
+            | CopyError::BadJournal { .. }
+            | CopyError::TargetExists { .. }
+            | CopyError::PartialGone { .. }
+            | CopyError::SameFile { .. } => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
         match self {
             CopyError::Read { .. } => Some(JetError::DISK_IO),
             CopyError::Dirty { .. } => Some(JetError::DATABASE_DIRTY_SHUTDOWN),
             CopyError::BadPages { findings, .. } => findings.first().and_then(Finding::jet),
-            CopyError::Source { error, .. } => match error.kind {
-                ReadErrorKind::Vanished => Some(JetError::FILE_NOT_FOUND),
-                ReadErrorKind::InUse => Some(JetError::FILE_ACCESS_DENIED),
-                _ => None,
-            },
-            _ => None,
+            CopyError::Source { error, .. } => Some(match error.kind {
+                ReadErrorKind::Vanished => JetError::FILE_NOT_FOUND,
+                ReadErrorKind::InUse => JetError::FILE_ACCESS_DENIED,
+                _ => JetError::DISK_IO,
+            }),
+            CopyError::Target { error, .. } => Some(jet_of(error.kind())),
+            CopyError::SourceChanged { .. }
+            | CopyError::Locked { .. }
+            | CopyError::BadJournal { .. }
+            | CopyError::TargetExists { .. }
+            | CopyError::PartialGone { .. }
+            | CopyError::SameFile { .. }
+            | CopyError::ChunkSize { .. } => None,
         }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        advise(match self {
+            CopyError::Read { .. } => {
+                "what has arrived is kept: run the same command again to go on, or use another copy of the source"
+            }
+            CopyError::Source { error, .. } => match error.kind {
+                ReadErrorKind::InUse => "dismount the database, or stop the service that uses it",
+                ReadErrorKind::Vanished => {
+                    "check the path or address; run the same command again when it is back"
+                }
+                ReadErrorKind::Passing => {
+                    "run the same command again; --retries says how often that is done by itself"
+                }
+                ReadErrorKind::Permanent | ReadErrorKind::Changed => {
+                    "check the path or address, and that you may read it"
+                }
+            },
+            CopyError::Target { error, .. } => match error.kind() {
+                io::ErrorKind::StorageFull => {
+                    "make room, and run the same command again; it goes on where it stopped"
+                }
+                io::ErrorKind::NotFound => "make the folder first, or name another target",
+                _ => "run the same command again when that is mended; it goes on where it stopped",
+            },
+            CopyError::SourceChanged { .. } => {
+                "dismount the database; then --restart copies all of it, --delta brings a finished older copy up to date"
+            }
+            CopyError::Dirty { .. } => {
+                "dismount it, or recover it first; --allow-dirty copies it as it is, and it needs its logs at the target too"
+            }
+            CopyError::BadPages { .. } => {
+                "use another copy while there is one; --bad-pages keep copies them as they are and lists them"
+            }
+            CopyError::Locked { .. } => "wait for the other copy to end, or end it",
+            CopyError::BadJournal { .. } => {
+                "--restart removes the partial copy and the journal, and begins anew"
+            }
+            CopyError::TargetExists { .. } => {
+                "--delta brings an older copy up to date, --force replaces it, --restart removes a partial one"
+            }
+            CopyError::PartialGone { .. } => "--restart begins anew",
+            CopyError::SameFile { .. } => "name another target",
+            CopyError::ChunkSize { .. } => return None,
+        })
     }
 }

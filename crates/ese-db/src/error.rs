@@ -1,8 +1,10 @@
 //! What can go wrong while a database is read.
 
+use ese_format::explain::advise;
 use ese_format::page::PageError;
-use ese_format::{FormatError, JetError, ObjId, Pgno};
+use ese_format::{Class, Explain, FormatError, JetError, ObjId, Pgno};
 use evidence::EvidenceError;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -104,11 +106,28 @@ pub enum DbError {
     },
 }
 
-impl DbError {
-    /// The error the engine would raise, where there is one.
-    pub fn jet(&self) -> Option<JetError> {
+impl Explain for DbError {
+    fn class(&self) -> Class {
+        match self {
+            DbError::Evidence(error) => error.class(),
+            DbError::NotADatabase { .. } => Class::NotEse,
+            DbError::NoSuchPage { .. }
+            | DbError::Checksum { .. }
+            | DbError::Blank { .. }
+            | DbError::WrongPage { .. }
+            | DbError::Cycle { .. }
+            | DbError::Page(_)
+            | DbError::Format(_)
+            | DbError::Record { .. }
+            | DbError::LongValue { .. }
+            | DbError::Compression { .. }
+            | DbError::Catalog { .. } => Class::Finding,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
         Some(match self {
-            DbError::Evidence(_) => JetError::DISK_IO,
+            DbError::Evidence(error) => return error.jet(),
             DbError::NotADatabase { .. } => JetError::FILE_INVALID_TYPE,
             DbError::NoSuchPage { .. } | DbError::Cycle { .. } => JetError::BAD_PAGE_LINK,
             DbError::Checksum { .. } => JetError::READ_VERIFY_FAILURE,
@@ -120,5 +139,16 @@ impl DbError {
             DbError::Catalog { .. } => JetError::CATALOG_CORRUPTED,
             DbError::Format(_) | DbError::Record { .. } => return None,
         })
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            DbError::Evidence(error) => error.advice(),
+            DbError::NotADatabase { .. } => advise("`edbtool header` tells what an ESE file is"),
+            DbError::Catalog { .. } => advise(
+                "check the pages with `edbtool verify`; a temporary database of the engine has no catalog",
+            ),
+            _ => None,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The account of what could not be read.
 
 use crate::DbError;
-use ese_format::{JetError, Pgno};
+use ese_format::{Explain, JetError, Pgno};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

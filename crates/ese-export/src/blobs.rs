@@ -6,7 +6,7 @@
 use crate::ExportError;
 use crate::sink::Sink;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,18 +16,20 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Blobs {
     folder: PathBuf,
     started: AtomicU64,
-    /// Files and bytes written. Held while a file gets its name.
+    /// Files and bytes that are there. Held while a file gets its name.
     totals: Mutex<(u64, u64)>,
 }
 
 impl Blobs {
-    /// Long values go below `folder`.
-    pub(crate) fn new(folder: &Path) -> Self {
-        Blobs {
-            folder: folder.join("blobs"),
+    /// Long values go below `folder`, where an export that was stopped may have left some.
+    pub(crate) fn new(folder: &Path) -> Result<Self, ExportError> {
+        let folder = folder.join("blobs");
+        let totals = left(&folder).map_err(|error| ExportError::write(&folder, error))?;
+        Ok(Blobs {
+            folder,
             started: AtomicU64::new(0),
-            totals: Mutex::new((0, 0)),
-        }
+            totals: Mutex::new(totals),
+        })
     }
 
     /// Starts the file of one value.
@@ -43,10 +45,32 @@ impl Blobs {
         })
     }
 
-    /// Files and bytes written.
+    /// Files and bytes that are there.
     pub(crate) fn totals(&self) -> (u64, u64) {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Files and bytes that are there already; what was under way is removed.
+fn left(folder: &Path) -> io::Result<(u64, u64)> {
+    let shards = match fs::read_dir(folder) {
+        Ok(shards) => shards,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
+        Err(error) => return Err(error),
+    };
+    let (mut files, mut bytes) = (0, 0);
+    for shard in shards {
+        let shard = shard?;
+        if shard.file_type()?.is_dir() {
+            for file in fs::read_dir(shard.path())? {
+                files += 1;
+                bytes += file?.metadata()?.len();
+            }
+        } else if shard.file_name().to_string_lossy().starts_with("partial-") {
+            fs::remove_file(shard.path())?;
+        }
+    }
+    Ok((files, bytes))
 }
 
 /// A file under way.

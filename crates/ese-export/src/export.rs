@@ -10,6 +10,7 @@ use crate::layout::{self, Origin, OutColumn};
 use crate::manifest::{ColumnEntry, Manifest, Provenance, TableEntry};
 use crate::names::FileNames;
 use crate::sink::Sink;
+use crate::unfinished::{self, Unfinished};
 use crate::view::Views;
 use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
@@ -43,15 +44,20 @@ const PAGES: usize = 16;
 const PART_BYTES: usize = 256 << 10;
 
 /// What to export, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Options {
+    /// What the rows come from, in words that no other source has and that this one keeps: an export that was stopped goes on
+    /// where they are the same.
+    pub source: String,
     /// Names of tables; none means all but the engine's own.
     pub tables: Vec<String>,
     /// The format of table files.
     pub format: Format,
     /// The folder to write to.
+    #[serde(skip)]
     pub to: PathBuf,
     /// Write although the folder holds something; files of the same name are replaced.
+    #[serde(skip)]
     pub force: bool,
     /// Long values of more bytes than this, as stored, become files; see [`INLINE_LIMIT`].
     pub inline_limit: usize,
@@ -73,7 +79,7 @@ pub fn export(
 ) -> Result<Manifest, ExportError> {
     let catalog = db.catalog()?;
     let tables = chosen(&catalog, &options.tables)?;
-    prepare(options)?;
+    let unfinished = prepare(options)?;
     let views = match options.decoded {
         true => Views::for_database(db, &catalog),
         false => Views::none(),
@@ -83,13 +89,14 @@ pub fn export(
         .into_iter()
         .map(|table| (table, names.give(&table.name, options.format.extension())))
         .collect();
-    let blobs = Blobs::new(&options.to);
+    let blobs = Blobs::new(&options.to)?;
     let threads = rayon::current_num_threads();
     let shared = Shared {
         db,
         options,
         views: &views,
         blobs: &blobs,
+        unfinished: &unfinished,
         problems: Mutex::new(None),
         progress,
         threads,
@@ -113,6 +120,7 @@ pub fn export(
     let mut manifest = summarise(provenance()?, options, &catalog, entries, &blobs);
     manifest.cut_off = CutOff::of(db);
     write_manifest(&options.to, &manifest)?;
+    unfinished.finish()?;
     Ok(manifest)
 }
 
@@ -132,13 +140,21 @@ fn chosen<'c>(catalog: &'c Catalog, names: &[String]) -> Result<Vec<&'c Table>, 
         .collect()
 }
 
-fn prepare(options: &Options) -> Result<(), ExportError> {
+/// Makes the folder ready for a new export, or for one that goes on.
+fn prepare(options: &Options) -> Result<Unfinished, ExportError> {
     let fail = |error| ExportError::write(&options.to, error);
     fs::create_dir_all(&options.to).map_err(fail)?;
+    let of = serde_json::to_value(options).map_err(|error| fail(error.into()))?;
     let mut content = fs::read_dir(&options.to).map_err(fail)?;
-    if content.next().is_some() && !options.force {
-        return Err(ExportError::NotEmpty {
-            path: options.to.clone(),
+    let goes_on = Unfinished::is_in(&options.to, &of);
+    if content.next().is_some() && !options.force && !goes_on {
+        return Err(match options.to.join(unfinished::NAME).exists() {
+            true => ExportError::OtherUnfinished {
+                path: options.to.clone(),
+            },
+            false => ExportError::NotEmpty {
+                path: options.to.clone(),
+            },
         });
     }
     // What a former export left must not be taken for this one's.
@@ -148,7 +164,7 @@ fn prepare(options: &Options) -> Result<(), ExportError> {
             _ => {}
         }
     }
-    Ok(())
+    Unfinished::begin(&options.to, of)
 }
 
 /// What all tables have in common.
@@ -157,6 +173,7 @@ struct Shared<'e> {
     options: &'e Options,
     views: &'e Views,
     blobs: &'e Blobs,
+    unfinished: &'e Unfinished,
     problems: Mutex<Option<Sink>>,
     progress: &'e dyn Progress,
     threads: usize,
@@ -200,6 +217,19 @@ impl Shared<'_> {
 
     fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
         let columns = layout::columns(table, self.views, self.options.deleted);
+        if let Some(whole) = self.unfinished.whole(&table.name, &file) {
+            return Ok(TableEntry {
+                name: table.name.clone(),
+                objid: table.objid,
+                file,
+                bytes: whole.bytes,
+                sha256: whole.sha256.clone(),
+                rows: whole.rows,
+                deleted_rows: whole.deleted_rows,
+                losses: whole.losses(),
+                columns: columns.iter().map(column_entry).collect(),
+            });
+        }
         let path = self.options.to.join(&file);
         let mut writer = TableWriter::create(self.options.format, &path, &columns)?;
         let job = Job {
@@ -210,7 +240,7 @@ impl Shared<'_> {
         };
         let tally = job.rows(&mut writer)?;
         let (bytes, sha256) = writer.finish()?;
-        Ok(TableEntry {
+        let entry = TableEntry {
             name: table.name.clone(),
             objid: table.objid,
             file,
@@ -220,7 +250,11 @@ impl Shared<'_> {
             deleted_rows: tally.deleted,
             losses: tally.losses,
             columns: columns.iter().map(column_entry).collect(),
-        })
+        };
+        if entry.losses.is_empty() {
+            self.unfinished.note(&entry)?;
+        }
+        Ok(entry)
     }
 
     /// Adds lines to the file of problems.

@@ -13,6 +13,7 @@ use std::path::Path;
 
 fn options(to: &Path, format: Format) -> Options {
     Options {
+        source: String::new(),
         tables: Vec::new(),
         format,
         to: to.to_owned(),

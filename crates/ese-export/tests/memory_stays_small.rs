@@ -167,6 +167,7 @@ fn a_value_larger_than_memory_may_be_and_one_that_only_claims_to_be() {
 
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
+        source: String::new(),
         tables: vec!["Items".into()],
         format: Format::Jsonl,
         to: folder.path().to_owned(),

@@ -49,6 +49,7 @@ fn without_the_flag(bytes: Vec<u8>) -> Database {
 
 fn run(db: &Database, to: &Path, format: Format) -> Manifest {
     let options = Options {
+        source: String::new(),
         tables: vec!["Items".into()],
         format,
         to: to.to_owned(),

@@ -97,6 +97,8 @@ jet_errors! {
     PAGE_NOT_INITIALIZED = -1019 "PageNotInitialized";
     /// The operating system could not read or write.
     DISK_IO = -1022 "DiskIO";
+    /// A part of the path is no folder, or its end is one.
+    INVALID_PATH = -1023 "InvalidPath";
     /// The file is locked or in use.
     FILE_ACCESS_DENIED = -1032 "FileAccessDenied";
     /// A page carries another page's number.
@@ -125,6 +127,8 @@ jet_errors! {
     PAGE_SIZE_MISMATCH = -1213 "PageSizeMismatch";
     /// A page lies behind the end of the file.
     FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
+    /// The disk is full.
+    DISK_FULL = -1808 "DiskFull";
     /// The file is not there.
     FILE_NOT_FOUND = -1811 "FileNotFound";
     /// The file is not a database or log file of the right type.

@@ -8,6 +8,7 @@
 
 pub mod database;
 pub mod error;
+pub mod explain;
 pub mod file_kind;
 pub mod flush_map;
 pub mod jet;
@@ -25,6 +26,7 @@ pub mod units;
 
 pub use database::DatabaseHeader;
 pub use error::FormatError;
+pub use explain::{Class, Explain};
 pub use file_kind::FileKind;
 pub use jet::JetError;
 pub use layout::Reserved;

@@ -4,9 +4,11 @@
 //! keeps a file from being read at all, and where a reader of records has to stop.
 
 use crate::chain::Proof;
+use ese_format::explain::{advice_on, advise, jet_of};
 use ese_format::log::{LogHeader, LogVersion, NEWEST_LOG_VERSION};
-use ese_format::{FormatError, Generation, JetError, Lgpos, RecordError};
+use ese_format::{Class, Explain, FormatError, Generation, JetError, Lgpos, RecordError};
 use evidence::EvidenceError;
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -149,23 +151,59 @@ impl LogError {
         let path = path.into();
         move |source| LogError::Io { path, source }
     }
+}
 
-    /// The engine's error number for this, where it has one.
-    pub fn jet(&self) -> Option<JetError> {
+impl Explain for LogError {
+    fn class(&self) -> Class {
         match self {
+            LogError::Io { .. } => Class::Io,
+            LogError::File(error) => error.class(),
+            LogError::TooLarge { .. } | LogError::NoStream { .. } => Class::NotEse,
+            LogError::SeveralStreams { .. } => Class::Usage,
+            LogError::Header { .. }
+            | LogError::Sequence { .. }
+            | LogError::Damaged { .. }
+            | LogError::Incomplete { .. }
+            | LogError::Record { .. } => Class::Finding,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            LogError::Io { source, .. } => Some(jet_of(source.kind())),
+            LogError::File(error) => error.jet(),
+            LogError::TooLarge { .. }
+            | LogError::NoStream { .. }
+            | LogError::SeveralStreams { .. } => None,
             LogError::Header { jet, .. }
             | LogError::Sequence { jet, .. }
             | LogError::Damaged { jet, .. }
             | LogError::Incomplete { jet, .. }
             | LogError::Record { jet, .. } => Some(*jet),
-            LogError::Io { source, .. } | LogError::File(EvidenceError::Io { source, .. }) => {
-                match source.kind() {
-                    io::ErrorKind::NotFound => Some(JetError::FILE_NOT_FOUND),
-                    io::ErrorKind::PermissionDenied => Some(JetError::FILE_ACCESS_DENIED),
-                    _ => Some(JetError::DISK_IO),
-                }
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            LogError::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                advise("name the folder that holds the logs, not a file in it")
             }
-            _ => None,
+            LogError::Io { source, .. } => advice_on(source.kind()),
+            LogError::File(error) => error.advice(),
+            LogError::TooLarge { .. } => advise("this is no transaction log"),
+            LogError::NoStream { .. } => advise(
+                "name the folder that holds the logs, as in E0000000001.log; --base takes unusual names",
+            ),
+            LogError::SeveralStreams { .. } => advise("choose one with --base"),
+            LogError::Header { .. } => advise(
+                "look for another copy of the log; `logchain verify` shows what else is wrong",
+            ),
+            LogError::Sequence { .. }
+            | LogError::Damaged { .. }
+            | LogError::Incomplete { .. }
+            | LogError::Record { .. } => {
+                advise("what stands before is complete; `logchain verify` shows what follows")
+            }
         }
     }
 }

@@ -195,11 +195,13 @@ impl Database {
     /// (`JET_errDbTimeCorrupted`; the engine finds it when it gives such a page its next dbtime).
     pub(crate) fn refuse_newer_page(&self) -> Result<(), Problem> {
         match self.newest_page {
-            Some((found, pgno)) if found > self.dbtime => Err(Problem::DbtimeBeyondLogs {
-                pgno,
-                found,
-                highest: self.dbtime,
-            }),
+            Some((found, pgno)) if found > self.highest_logged() => {
+                Err(Problem::DbtimeBeyondLogs {
+                    pgno,
+                    found,
+                    highest: self.highest_logged(),
+                })
+            }
             _ => Ok(()),
         }
     }

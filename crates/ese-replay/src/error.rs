@@ -4,7 +4,9 @@
 //! that an administrator finds it again in event logs and in Microsoft's documentation.
 
 use crate::page_edit::EditError;
-use ese_format::{Dbtime, FormatError, JetError, Lgpos, Pgno, RecordError};
+use ese_format::explain::{advice_on, advise, jet_of};
+use ese_format::{Class, Dbtime, Explain, FormatError, JetError, Lgpos, Pgno, RecordError};
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// A replay that cannot go on.
@@ -213,18 +215,38 @@ impl Problem {
             }
             Problem::Obsolete(_) => JetError::BAD_LOG_VERSION,
             Problem::CreateVersion { .. } => JetError::INVALID_CREATE_DB_VERSION,
-            Problem::Io { .. } => JetError::DISK_IO,
+            Problem::Io { error, .. } => jet_of(error.kind()),
         }
     }
 
-    /// What to do about it.
-    pub fn advice(&self) -> Option<&'static str> {
-        if let Problem::Io { error, .. } = self {
-            let full = error.kind() == std::io::ErrorKind::StorageFull;
-            return full
-                .then_some("make room where the result goes, and run the same command again");
+    /// Adds where it happened.
+    pub fn at(self, lgpos: Lgpos, record: &'static str) -> ReplayError {
+        ReplayError {
+            lgpos,
+            record,
+            problem: self,
         }
-        Some(match self.jet() {
+    }
+}
+
+impl Explain for Problem {
+    /// A replay that cannot go on leaves no result, whatever stopped it: that is never a mere finding.
+    fn class(&self) -> Class {
+        match self {
+            Problem::Io { .. } => Class::Io,
+            _ => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        Some(Problem::jet(self))
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        if let Problem::Io { error, .. } = self {
+            return advice_on(error.kind());
+        }
+        let advice = match Problem::jet(self) {
             JetError::DB_TIME_TOO_OLD => {
                 "a write to this page was lost, or a log is not whole, or logs are from another copy: check both with `logchain \
                  verify` and `edbtool verify`, or use an older copy of the database"
@@ -245,15 +267,21 @@ impl Problem {
                 "this copy is not the one that the logs go on with: use one from before, or the one they name"
             }
             _ => return None,
-        })
+        };
+        advise(advice)
+    }
+}
+
+impl Explain for ReplayError {
+    fn class(&self) -> Class {
+        self.problem.class()
     }
 
-    /// Adds where it happened.
-    pub fn at(self, lgpos: Lgpos, record: &'static str) -> ReplayError {
-        ReplayError {
-            lgpos,
-            record,
-            problem: self,
-        }
+    fn jet(&self) -> Option<JetError> {
+        Some(self.problem.jet())
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        self.problem.advice()
     }
 }

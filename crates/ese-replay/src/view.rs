@@ -7,15 +7,18 @@
 use crate::output::Disk;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
+use crate::recovery::headers_of;
 use crate::recovery::{
     DatabaseFile, Offer, Plan, RecoverOptions, Recovered, RecoveryError, Until, plan, recover,
 };
 use ese_db::{DbError, PageSource};
-use ese_format::database::{HeaderCopies, seal_header};
+use ese_format::database::HeaderCopies;
+use ese_format::explain::{advice_on, advise, jet_of};
 use ese_format::page::PageSize;
-use ese_format::{DatabaseHeader, Pgno, Progress};
+use ese_format::{Class, DatabaseHeader, Explain, JetError, Pgno, Progress};
 use ese_log::StreamFiles;
 use evidence::EvidenceError;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +50,49 @@ pub enum ViewError {
     /// The temporary pages cannot be kept.
     #[error("temporary pages: {0}")]
     Temporary(#[from] io::Error),
+}
+
+impl Explain for ViewError {
+    fn class(&self) -> Class {
+        match self {
+            ViewError::Recovery(error) => error.class(),
+            ViewError::Overlay {
+                problem: OverlayError::Io(_),
+                ..
+            }
+            | ViewError::Temporary(_) => Class::Io,
+            ViewError::Overlay { .. } | ViewError::Foreign { .. } => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            ViewError::Recovery(error) => error.jet(),
+            ViewError::Overlay {
+                problem: OverlayError::Io(error),
+                ..
+            }
+            | ViewError::Temporary(error) => Some(jet_of(error.kind())),
+            ViewError::Overlay { .. } | ViewError::Foreign { .. } => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            ViewError::Recovery(error) => error.advice(),
+            ViewError::Overlay {
+                problem: OverlayError::Io(error),
+                ..
+            }
+            | ViewError::Temporary(error) => advice_on(error.kind()),
+            ViewError::Overlay { .. } => {
+                advise("make the overlay again with `edbreplay run --overlay`")
+            }
+            ViewError::Foreign { .. } => {
+                advise("name the database as it was when the overlay was made")
+            }
+        }
+    }
 }
 
 /// The recovery that a view shows.
@@ -127,17 +173,12 @@ impl View {
     }
 
     fn new(overlay: Shared<Overlay>, header: &DatabaseHeader, database: &DatabaseFile) -> Self {
-        let size = database.page_size.as_usize();
-        let mut start = vec![0; 2 * size];
-        for page in start.chunks_exact_mut(size) {
-            seal_header(header, page);
-        }
         let (last, base_last) = {
             let overlay = overlay.lock();
             (overlay.last(), overlay.base_last())
         };
         View {
-            headers: HeaderCopies::read(&start),
+            headers: headers_of(header, database.page_size),
             page_size: database.page_size,
             last,
             last_of_base: base_last.min(last).min(database.last),

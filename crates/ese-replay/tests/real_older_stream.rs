@@ -11,7 +11,7 @@ mod support;
 
 use ese_format::database::State;
 use ese_format::record::{Record, RecordType};
-use ese_format::{Generation, JetError, Lgpos, Pgno, Signature};
+use ese_format::{Explain, Generation, JetError, Lgpos, Pgno, Signature};
 use ese_log::LogStream;
 use ese_replay::Redo;
 use ese_replay::page_files::MemoryFile;

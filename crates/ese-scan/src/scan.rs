@@ -5,8 +5,9 @@ use crate::page::{Found, PageChecker, last_page};
 use crate::pipeline::in_order;
 use crate::{Counts, Digest, DigestKind, Finding, FlushMap, RateLimit};
 use ese_format::database::HeaderCopies;
-use ese_format::{Pgno, Progress};
+use ese_format::{Class, Explain, JetError, Pgno, Progress};
 use evidence::{EvidenceError, EvidenceFile};
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use thiserror::Error;
 
@@ -30,6 +31,29 @@ pub enum ScanError {
         /// Last page of the file.
         end: u32,
     },
+}
+
+impl Explain for ScanError {
+    fn class(&self) -> Class {
+        match self {
+            ScanError::Unreadable(error) => error.class(),
+            ScanError::NoSuchPages { .. } => Class::Usage,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            ScanError::Unreadable(error) => error.jet(),
+            ScanError::NoSuchPages { .. } => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            ScanError::Unreadable(error) => error.advice(),
+            ScanError::NoSuchPages { .. } => None,
+        }
+    }
 }
 
 /// What to scan, and how.

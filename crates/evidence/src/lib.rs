@@ -7,6 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+use ese_format::explain::{advice_on, advise, jet_of};
+use ese_format::{Class, Explain, JetError};
+use std::borrow::Cow;
 use std::fs::{self, File, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +50,35 @@ pub enum EvidenceError {
         /// Bytes that were.
         available: u64,
     },
+}
+
+impl Explain for EvidenceError {
+    fn class(&self) -> Class {
+        Class::Io
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            EvidenceError::Io { source, .. } => Some(jet_of(source.kind())),
+            EvidenceError::NotAFile { .. } => None,
+            EvidenceError::Shrank { .. } => Some(JetError::DISK_IO),
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            EvidenceError::Io { source, .. } => advice_on(source.kind()),
+            EvidenceError::NotAFile { kind, .. } if *kind == DIRECTORY => {
+                advise("name a file in it")
+            }
+            EvidenceError::NotAFile { .. } => {
+                advise("only regular files are read; copy the data to a file first")
+            }
+            EvidenceError::Shrank { .. } => advise(
+                "something writes to the file: work on a copy, or stop the service that uses it",
+            ),
+        }
+    }
 }
 
 /// A regular file, opened for reading only.
@@ -178,11 +210,14 @@ fn forget(file: &File, offset: u64, length: u64) {
 #[cfg(not(target_os = "linux"))]
 fn forget(_file: &File, _offset: u64, _length: u64) {}
 
+/// What a directory is called.
+const DIRECTORY: &str = "a directory";
+
 #[cfg(unix)]
 fn kind_of(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     if kind.is_dir() {
-        "a directory"
+        DIRECTORY
     } else if kind.is_fifo() {
         "a FIFO"
     } else if kind.is_socket() {
@@ -194,11 +229,7 @@ fn kind_of(kind: FileType) -> &'static str {
 
 #[cfg(not(unix))]
 fn kind_of(kind: FileType) -> &'static str {
-    if kind.is_dir() {
-        "a directory"
-    } else {
-        "a device"
-    }
+    if kind.is_dir() { DIRECTORY } else { "a device" }
 }
 
 #[cfg(test)]

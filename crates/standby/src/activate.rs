@@ -22,7 +22,8 @@ use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::{Generation, Progress};
+use ese_format::explain::advise;
+use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
 use ese_replay::output::{InPlace, Output, OutputError, Target};
@@ -31,6 +32,7 @@ use ese_replay::recovery::{
 };
 use ese_scan::{ScanError, ScanOptions, scan};
 use evidence::EvidenceFile;
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +81,40 @@ pub enum ActivateError {
     /// It was asked to stop; the same command goes on.
     #[error("stopped as asked")]
     Interrupted,
+}
+
+impl Explain for ActivateError {
+    fn class(&self) -> Class {
+        match self {
+            ActivateError::Standby(error) => error.class(),
+            ActivateError::Refused(_) | ActivateError::NotSeeded(_) => Class::Refused,
+            ActivateError::Replay(error) => error.class(),
+            ActivateError::Proof(error) => error.class(),
+            ActivateError::Interrupted => Class::Interrupted,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            ActivateError::Standby(error) => error.jet(),
+            ActivateError::NotSeeded(_) => Some(JetError::FILE_NOT_FOUND),
+            ActivateError::Replay(error) => error.jet(),
+            ActivateError::Proof(error) => error.jet(),
+            // The report of a refusal tells it.
+            ActivateError::Refused(_) | ActivateError::Interrupted => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            ActivateError::Standby(error) => error.advice(),
+            ActivateError::Refused(_) => None,
+            ActivateError::NotSeeded(_) => advise("`scr update` brings its database"),
+            ActivateError::Replay(error) => error.advice(),
+            ActivateError::Proof(error) => error.advice(),
+            ActivateError::Interrupted => advise("run the same command again: it goes on"),
+        }
+    }
 }
 
 impl From<RecoveryError> for ActivateError {

@@ -2,7 +2,9 @@
 
 use crate::error::{StandbyError, at};
 use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
-use ese_format::{JetError, Progress};
+use ese_format::explain::advise;
+use ese_format::{Class, Explain, JetError, Progress};
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,54 @@ pub enum BringError {
     /// It was interrupted; the same call goes on.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl Explain for BringError {
+    fn class(&self) -> Class {
+        match self {
+            BringError::Standby(error) => error.class(),
+            BringError::Copy(error) => error.class(),
+            BringError::Refused { .. } => Class::Refused,
+            BringError::NotProved { .. } => Class::Io,
+            BringError::Interrupted => Class::Interrupted,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            BringError::Standby(error) => error.jet(),
+            BringError::Copy(error) => error.jet(),
+            BringError::Refused { jet, .. } => *jet,
+            BringError::NotProved { .. } => Some(JetError::DISK_IO),
+            BringError::Interrupted => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            BringError::Standby(error) => error.advice(),
+            // Its own words name options of `edbcopy`.
+            BringError::Copy(error) => advise(match error {
+                CopyError::Read { .. } | CopyError::Source { .. } | CopyError::Target { .. } => {
+                    "what has arrived is kept: the same command goes on when that is mended"
+                }
+                CopyError::BadPages { .. } => {
+                    "take another copy of the database while there is one"
+                }
+                CopyError::SourceChanged { .. } => {
+                    "somebody writes to it: dismount it, and run the same command again"
+                }
+                _ => "`edbcopy status` tells what lies there",
+            }),
+            BringError::Refused { advice, .. } => Some(advice.clone().into()),
+            BringError::NotProved { .. } => advise(
+                "the disk or what is between loses data: do not mount it; the old logs are still there",
+            ),
+            BringError::Interrupted => {
+                advise("the same command goes on; until then the copy is not served")
+            }
+        }
+    }
 }
 
 /// Copies a database to `to`, or goes on with that; an older one there is brought up to date by pages that differ.

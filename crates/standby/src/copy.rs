@@ -255,7 +255,8 @@ impl Copy {
         };
         report.see(&view, &self.config);
         report.obstacle = self.place.keeps_all_out(&self.config, &view);
-        if report.obstacle.is_none() && !self.is_checked {
+        // An activation replaces nothing, and what it needs is judged with the chain.
+        if report.obstacle.is_none() && !self.is_checked && resync {
             let made = self.state.read()?.made;
             let found = strangers_here(&self.config, &made, view.stream)?;
             self.is_checked = found.is_empty();

@@ -3,6 +3,9 @@
 //! What goes wrong with a copy while it is served is no error but its [`Trouble`](crate::state::Trouble): it is kept,
 //! shown and acted on.
 
+use ese_format::explain::{advice_on, advise, jet_of, said};
+use ese_format::{Class, Explain, JetError};
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -11,7 +14,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StandbyError {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), said(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -72,6 +75,44 @@ pub enum StandbyError {
         /// Why not.
         problem: &'static str,
     },
+}
+
+impl Explain for StandbyError {
+    fn class(&self) -> Class {
+        match self {
+            StandbyError::Io { .. } => Class::Io,
+            StandbyError::Configuration { .. }
+            | StandbyError::Copy { .. }
+            | StandbyError::NoCopy { .. } => Class::Usage,
+            StandbyError::Exists { .. }
+            | StandbyError::State { .. }
+            | StandbyError::Served { .. }
+            | StandbyError::NotNow { .. } => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            StandbyError::Io { source, .. } => Some(jet_of(source.kind())),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        advise(match self {
+            StandbyError::Io { source, .. } => return advice_on(source.kind()),
+            StandbyError::Configuration { .. } | StandbyError::Copy { .. } => {
+                "docs/scr.md describes the configuration"
+            }
+            StandbyError::NoCopy { .. } => "`scr status` lists the copies; `scr enable` adds one",
+            StandbyError::Exists { .. } => "choose another name, or disable that copy first",
+            StandbyError::State { .. } => {
+                "a later version may have written it; move it away to begin anew, logs and database stay"
+            }
+            StandbyError::Served { .. } => "stop `scr run` first; two cannot work on one copy",
+            StandbyError::NotNow { .. } => return None,
+        })
+    }
 }
 
 fn list(names: &[String]) -> String {

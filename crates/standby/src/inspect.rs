@@ -7,7 +7,7 @@
 
 use crate::state::TroubleKind;
 use ese_format::log::{LogHeader, PreviousChecksum};
-use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
+use ese_format::{Explain, Generation, JetError, Lgpos, LogTime, Signature};
 use ese_log::{LogError, LogImage, RecordCursor};
 use std::path::Path;
 use thiserror::Error;

@@ -5,7 +5,7 @@ use crate::inspect::Rejection;
 use crate::source::FetchError;
 use crate::source::view::View;
 use crate::state::{Trouble, TroubleKind};
-use ese_format::{Generation, JetError, Signature};
+use ese_format::{Explain, Generation, JetError, Signature};
 use ese_log::LogError;
 use evidence::EvidenceError;
 use jiff::Timestamp;

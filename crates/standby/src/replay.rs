@@ -20,7 +20,7 @@ use crate::source::Listing;
 use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
 use crate::truncate;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Generation, JetError, Progress};
+use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, Output, OutputError, Target};
@@ -29,6 +29,7 @@ use ese_replay::recovery::{
 };
 use evidence::EvidenceError;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -343,6 +344,32 @@ pub enum ReplayFailure {
     Output(#[from] OutputError),
 }
 
+impl Explain for ReplayFailure {
+    fn class(&self) -> Class {
+        match self {
+            ReplayFailure::Blocked { .. } => Class::Refused,
+            ReplayFailure::Recovery(error) => error.class(),
+            ReplayFailure::Output(error) => error.class(),
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            ReplayFailure::Blocked { jet, .. } => Some(*jet),
+            ReplayFailure::Recovery(error) => error.jet(),
+            ReplayFailure::Output(error) => error.jet(),
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            ReplayFailure::Blocked { .. } => None,
+            ReplayFailure::Recovery(error) => error.advice(),
+            ReplayFailure::Output(error) => error.advice(),
+        }
+    }
+}
+
 impl From<LogError> for ReplayFailure {
     fn from(error: LogError) -> Self {
         RecoveryError::Log(error).into()
@@ -350,17 +377,6 @@ impl From<LogError> for ReplayFailure {
 }
 
 impl ReplayFailure {
-    /// The error that the engine would end with.
-    pub fn jet(&self) -> Option<JetError> {
-        match self {
-            ReplayFailure::Blocked { jet, .. } => Some(*jet),
-            ReplayFailure::Recovery(error) => error.jet(),
-            ReplayFailure::Output(OutputError::Source(error)) => error.jet(),
-            ReplayFailure::Output(OutputError::InUse { .. }) => Some(JetError::FILE_ACCESS_DENIED),
-            ReplayFailure::Output(_) => Some(JetError::DISK_IO),
-        }
-    }
-
     /// What the operating system said, if it was it that refused.
     fn refused(&self) -> Option<&io::Error> {
         let recovery = match self {

@@ -1,6 +1,6 @@
 //! `edbcopy copy`: a file, or a folder of databases and logs.
 
-use crate::failure::{WithJet, failure};
+use crate::finding::WithJet;
 use crate::folder;
 use crate::manifest::{self, Listed};
 use crate::source::{Named, ReadArguments, parse_chunk};
@@ -160,7 +160,7 @@ impl Job<'_> {
         progress: &console::Bar,
         publish: bool,
     ) -> Result<FileCopy<'d>, Failure> {
-        let as_failure = |error| failure(&error);
+        let as_failure = |error| Failure::of(&error);
         let disk: &'d LocalDisk = &LocalDisk;
         let mut copy = FileCopy::open(source, disk, target, self.options.clone(), progress)
             .map_err(as_failure)?;

@@ -1,7 +1,6 @@
 //! Copying a whole folder: databases, logs, checkpoint.
 
 use crate::copy::{Job, Report};
-use crate::failure::failure;
 use crate::manifest::Listed;
 use crate::source::UntilInterrupted;
 use console::{Exit, Failure, Output, interrupted};
@@ -18,8 +17,8 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let to = job.target();
     refuse_to_write_into(from, to)?;
-    let plan =
-        FolderPlan::read(from, job.policy(), &UntilInterrupted).map_err(|error| failure(&error))?;
+    let plan = FolderPlan::read(from, job.policy(), &UntilInterrupted)
+        .map_err(|error| Failure::of(&error))?;
     if interrupted() {
         let message = "interrupted; nothing was copied yet";
         return Err(Failure::new(Exit::Interrupted, message).advise("run the same command again"));
@@ -36,7 +35,7 @@ pub(crate) fn run(
     if whole {
         for index in plan.order_of_names() {
             let published = copies[index].publish();
-            published.map_err(|error| failure(&error))?;
+            published.map_err(|error| Failure::of(&error))?;
         }
     }
     let mut exit = if whole {
@@ -101,7 +100,7 @@ fn bring_over(
             .persist(&UntilInterrupted, || from.open(&file.name));
         let source = opened.map_err(|error| {
             let name = format!("{}: {}", from.name(), file.name.display());
-            failure(&CopyError::Source { name, error })
+            Failure::of(&CopyError::Source { name, error })
         })?;
         let bar = output.bar(source.stamp().length, &source.name());
         let copy = job.copy(source, &job.target().join(&file.name), &bar, false)?;

@@ -1,7 +1,7 @@
 //! `edbcopy`: copies of very large databases that go on after anything, and prove every byte.
 
 mod copy;
-mod failure;
+mod finding;
 mod folder;
 mod manifest;
 mod rate;

@@ -1,6 +1,5 @@
 //! Manifests: written after a copy, or of a file as it is.
 
-use crate::failure::failure;
 use crate::source::{ReadArguments, open, parse_block};
 use console::{Exit, Failure, Output};
 use edb_copy::{CopyReport, Manifest, ManifestFile, ReadPolicy, Reader, hash_file, hashes_of};
@@ -47,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         let source = open(path, &arguments.read, &policy)?;
         let bar = output.bar(source.stamp().length, &source.name());
         let hashed = hash_file(&source, arguments.chunk, jobs, &policy, &bar)
-            .map_err(|error| failure(&error))?;
+            .map_err(|error| Failure::of(&error))?;
         let Some(hashed) = hashed else {
             return Err(
                 Failure::new(Exit::Interrupted, "interrupted; no manifest was written")
@@ -107,7 +106,7 @@ impl Listed {
 pub(crate) fn write(path: &Path, copies: &[Listed]) -> Result<(), Failure> {
     let mut files = Vec::new();
     for copy in copies {
-        let hashes = hashes_of(&copy.target).map_err(|error| failure(&error))?;
+        let hashes = hashes_of(&copy.target).map_err(|error| Failure::of(&error))?;
         let (Some((chunks, hashes)), Some(sha256)) = (hashes, copy.sha256.clone()) else {
             let message = format!(
                 "{} was copied without SHA-256 before: it cannot be listed",
@@ -176,7 +175,7 @@ pub(crate) fn load_from(
     let source = open(named, read, policy)?;
     let text = Reader::new(Arc::clone(&source), policy.clone())
         .read(0..source.stamp().length, Vec::new(), &())
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| Failure::of(&error))?;
     parse(named, &text)
 }
 

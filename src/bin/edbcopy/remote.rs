@@ -1,6 +1,5 @@
 //! Sources behind a network: what the command line and the usual places of each service say about them.
 
-use crate::failure::failure;
 use crate::source::UntilInterrupted;
 use console::Failure;
 use edb_copy::{CopyError, ReadPolicy, Remote, RemoteSettings};
@@ -31,7 +30,7 @@ impl RemoteArguments {
         let opened = policy.persist(&UntilInterrupted, || Remote::open(address, self.settings()));
         opened.map_err(|error| {
             let name = Remote::shown(address);
-            failure(&CopyError::Source { name, error })
+            Failure::of(&CopyError::Source { name, error })
         })
     }
 

@@ -1,6 +1,5 @@
 //! What a command line names as a source, and how it is read.
 
-use crate::failure::failure;
 use crate::rate::{ControlFile, Rate, parse_rate};
 use console::values::{bytes, count, number};
 use console::{Exit, Failure, interrupted};
@@ -125,7 +124,7 @@ pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
         return Err(Failure::new(Exit::Io, message).advise("name a file in it"));
     }
     let source = LocalSource::open(path).map_err(|error| {
-        failure(&CopyError::Source {
+        Failure::of(&CopyError::Source {
             name: path.display().to_string(),
             error,
         })

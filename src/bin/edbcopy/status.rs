@@ -1,6 +1,5 @@
 //! `edbcopy status`: what is there of a copy.
 
-use crate::failure::failure;
 use console::{Exit, Failure, Output};
 use edb_copy::{Status, TargetState, status};
 use std::fmt::{self, Display, Formatter};
@@ -22,7 +21,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let mut exit = Exit::Clean;
     for target in &targets {
-        let status = status(target).map_err(|error| failure(&error))?;
+        let status = status(target).map_err(|error| Failure::of(&error))?;
         exit = exit.and(match status.state {
             TargetState::Published => Exit::Clean,
             TargetState::NoJournal => Exit::Io,

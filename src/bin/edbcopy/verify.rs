@@ -1,6 +1,6 @@
 //! `edbcopy verify`: whether a copy is its source, or what its journal or manifest says.
 
-use crate::failure::{WithJet, failure};
+use crate::finding::WithJet;
 use crate::manifest;
 use crate::source::{ReadArguments, open, open_local};
 use console::{Exit, Failure, Output};
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 /// Runs the command. Exit 0: the copy is what it should be and its pages are good; 1: it is not.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let (policy, _control) = arguments.read.policy()?;
-    let as_failure = |error| failure(&error);
+    let as_failure = |error| Failure::of(&error);
     let report = match (arguments.files.as_slice(), &arguments.manifest) {
         ([_, _], Some(_)) => {
             return Err(Failure::new(
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 
 fn expected(copy: &Path, manifest: Option<&Path>) -> Result<(Chunks, Vec<ChunkHash>), Failure> {
     let Some(path) = manifest else {
-        let found = hashes_of(copy).map_err(|error| failure(&error))?;
+        let found = hashes_of(copy).map_err(|error| Failure::of(&error))?;
         return found.ok_or_else(|| {
             let message = format!("{}: there is no journal of a finished copy", copy.display());
             Failure::new(Exit::Refused, message)
@@ -95,7 +95,7 @@ pub(crate) fn read_back(
         &format!("reading back {}", copy.name()),
     );
     let report = verify_against(&copy, chunks, hashes, options.jobs, &options.read, &bar)
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| Failure::of(&error))?;
     drop(bar);
     match (report.interrupted, report.matches()) {
         (true, _) => Err(Failure::new(

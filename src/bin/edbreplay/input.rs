@@ -1,13 +1,12 @@
 //! What both commands take: databases, logs and limits.
 
 use console::values::number;
-use console::{Exit, Failure, shell_word};
+use console::{Exit, Failure, Output, shell_word};
 use ese_format::file_kind::DETECT_BYTES;
-use ese_format::{FileKind, Generation, JetError, Lgpos};
+use ese_format::{Class, Explain, FileKind, Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamChoice, StreamFiles};
-use ese_replay::output::{InPlace, OutputError};
-use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
-use ese_replay::{Problem, ReplayError};
+use ese_replay::output::InPlace;
+use ese_replay::recovery::{DatabaseFile, Until};
 use evidence::EvidenceFile;
 use jiff::Timestamp;
 use std::fs;
@@ -49,6 +48,15 @@ pub(crate) struct Subjects {
     pub(crate) places: Vec<PathBuf>,
 }
 
+impl Subjects {
+    /// Says which databases were found beside the logs.
+    pub(crate) fn name_found(&self, output: &Output) {
+        for database in self.databases.iter().filter(|_| self.found) {
+            output.remark(&format!("found {}", database.path().display()));
+        }
+    }
+}
+
 fn parse_generation(text: &str) -> Result<Generation, String> {
     number(text).map(Generation)
 }
@@ -77,7 +85,7 @@ impl Input {
             Err(LogError::NoStream { folder, base }) if !databases.is_empty() => {
                 StreamFiles::none(&folder, base.as_deref())
             }
-            other => other.map_err(|error| log_failure(&error))?,
+            other => other.map_err(|error| Failure::of(&error))?,
         };
         let found = find && databases.is_empty();
         if found {
@@ -115,7 +123,7 @@ impl Input {
             return Ok(());
         };
         let start = EvidenceFile::open(path).and_then(|file| file.start(DETECT_BYTES));
-        let start = start.map_err(|error| Failure::unreadable(&error))?;
+        let start = start.map_err(|error| Failure::of(&error))?;
         if FileKind::detect(&start) == FileKind::Checkpoint {
             return Ok(());
         }
@@ -128,10 +136,10 @@ impl Input {
     /// The databases that are named, opened.
     fn open(&self) -> Result<Vec<DatabaseFile>, Failure> {
         for path in &self.databases {
-            InPlace::refuse_interrupted(path).map_err(|error| output_failure(&error))?;
+            InPlace::refuse_interrupted(path).map_err(|error| Failure::of(&error))?;
         }
         let databases: Vec<DatabaseFile> = (self.databases.iter())
-            .map(|path| DatabaseFile::open(path).map_err(|error| failure(&error)))
+            .map(|path| DatabaseFile::open(path).map_err(|error| Failure::of(&error)))
             .collect::<Result<_, _>>()?;
         refuse_copies(&databases)?;
         Ok(databases)
@@ -179,12 +187,16 @@ fn find_databases(places: &[PathBuf], stream: &StreamFiles) -> Result<Vec<Databa
     paths.sort();
     let mut databases = Vec::new();
     for path in paths.iter().filter(|path| path.is_file()) {
-        // What is no database, or cannot be read as one, is none of this stream's.
-        let Ok(database) = DatabaseFile::open(path) else {
-            continue;
+        let database = match DatabaseFile::open(path) {
+            Ok(database) => database,
+            Err(error) if error.class() == Class::NotEse => continue,
+            // It may be one of this stream's.
+            Err(error) => {
+                return Err(Failure::of(&error).advise_too("or name the databases to recover"));
+            }
         };
         if Some(database.header.log_signature) == signature {
-            InPlace::refuse_interrupted(path).map_err(|error| output_failure(&error))?;
+            InPlace::refuse_interrupted(path).map_err(|error| Failure::of(&error))?;
             databases.push(database);
         }
     }
@@ -208,96 +220,6 @@ fn refuse_copies(databases: &[DatabaseFile]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A recovery that failed, as the program reports it.
-pub(crate) fn failure(error: &RecoveryError) -> Failure {
-    let exit = match error {
-        RecoveryError::Log(error) => return log_failure(error),
-        RecoveryError::Evidence(error) => return Failure::unreadable(error),
-        RecoveryError::Temporary(_) => Exit::Io,
-        // Its header is lost, which is damage.
-        RecoveryError::NotADatabase { jet, .. } if *jet == JetError::READ_VERIFY_FAILURE => {
-            Exit::Finding
-        }
-        RecoveryError::NotADatabase { .. } => Exit::NotEse,
-        RecoveryError::Interrupted => {
-            return Failure::new(Exit::Interrupted, "interrupted; nothing was written")
-                .advise("run the same command again");
-        }
-        RecoveryError::Replay(ReplayError {
-            problem: Problem::Io { .. },
-            ..
-        })
-        | RecoveryError::End(Problem::Io { .. }) => Exit::Io,
-        RecoveryError::Refused(_)
-        | RecoveryError::Missing { .. }
-        | RecoveryError::NeverAttached { .. }
-        | RecoveryError::LostAttach { .. }
-        | RecoveryError::PassedOver { .. }
-        | RecoveryError::TooShort { .. }
-        | RecoveryError::LimitTooEarly { .. }
-        | RecoveryError::Replay(_)
-        | RecoveryError::End(_) => Exit::Refused,
-    };
-    let mut failure = Failure::new(exit, error.to_string());
-    failure.jet = error.jet();
-    failure.advice = match error {
-        RecoveryError::Refused(refusal) if refusal.is_lossy => Some(
-            "find the logs first; --lossy gives up what they hold, and that cannot be undone"
-                .to_owned(),
-        ),
-        RecoveryError::Refused(refusal) => {
-            Some(refusal.advice.join("; ")).filter(|advice| !advice.is_empty())
-        }
-        other => other.advice().map(str::to_owned),
-    };
-    failure
-}
-
-/// A log that cannot be read, as the program reports it.
-pub(crate) fn log_failure(error: &LogError) -> Failure {
-    let (exit, advice) = match error {
-        LogError::Io { path, source } => return Failure::io(path, source),
-        LogError::File(error) => return Failure::unreadable(error),
-        LogError::NoStream { .. } => (Exit::NotEse, "name the folder that holds the logs"),
-        LogError::TooLarge { .. } => (Exit::NotEse, "this is no transaction log"),
-        LogError::SeveralStreams { .. } => (Exit::Usage, "choose one with --base"),
-        _ => (Exit::Finding, "`logchain verify` tells more about the logs"),
-    };
-    let failure = Failure::new(exit, error.to_string()).advise(advice);
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
-    }
-}
-
-/// A result that cannot be written, as the program reports it.
-pub(crate) fn output_failure(error: &OutputError) -> Failure {
-    let (exit, advice) = match error {
-        OutputError::Source(error) => return failure(error),
-        OutputError::Io { path, error } => return Failure::io(path, error),
-        OutputError::Exists { .. } => (Exit::Refused, "choose another name, or add --force"),
-        OutputError::OtherDatabase { .. } => (
-            Exit::Refused,
-            "nothing was written: recover the databases one at a time",
-        ),
-        OutputError::NotWritten { .. } => (
-            Exit::Io,
-            "do not use this file: the disk may be failing; write the result to another one",
-        ),
-        OutputError::IsSource { .. } => (Exit::Refused, "choose another name, or use --in-place"),
-        OutputError::InUse { .. } => (Exit::Refused, "stop the program that uses it"),
-        OutputError::Interrupted { .. } => (
-            Exit::Refused,
-            "finish it with `edbreplay run --in-place` and the same logs",
-        ),
-        OutputError::Journal { .. } => (
-            Exit::Refused,
-            "the database was changed since that journal was begun: look into it before removing the journal",
-        ),
-    };
-    Failure::new(exit, error.to_string()).advise(advice)
 }
 
 /// The name of a file on the machine that wrote the logs, whatever its system's separator.

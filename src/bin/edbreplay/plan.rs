@@ -3,15 +3,16 @@
 //! A plan is not only read from headers and logs: it is tried, and its result thrown away. So what it calls READY,
 //! `edbreplay run` does.
 
-use crate::input::{Input, Subjects, failure};
+use crate::input::{Input, Subjects};
 use crate::report::{write_last_commit, write_records};
 use console::values::bytes;
 use console::{Exit, Failure, Output, shell_word};
 use ese_format::database::DatabaseHeader;
-use ese_format::{Lgpos, ProcId};
+use ese_format::{Explain, Lgpos, ProcId};
 use ese_log::chain::Readiness;
 use ese_replay::recovery::{
-    DatabasePlan, Plan, Ran, RecoverOptions, Recovered, RecoveryError, Tried, plan, try_out,
+    Creation, DatabasePlan, Needed, Plan, Ran, RecoverOptions, Recovered, RecoveryError, Tried,
+    plan, try_out,
 };
 use ese_replay::redo::RedoCounts;
 use serde::Serialize;
@@ -50,6 +51,25 @@ struct Report<'a> {
     clean: Vec<bool>,
     /// The command that does it.
     next: Option<String>,
+    /// What the logs would come to without the databases that were found beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logs_alone: Option<Names>,
+}
+
+/// The databases that logs create, and those that they need.
+#[derive(Debug, Serialize)]
+struct Names {
+    created: Vec<Creation>,
+    needed: Vec<Needed>,
+}
+
+impl Names {
+    fn of(plan: &Plan) -> Self {
+        Names {
+            created: plan.created().to_vec(),
+            needed: plan.needed().to_vec(),
+        }
+    }
 }
 
 /// What a recovery that was tried did.
@@ -102,15 +122,24 @@ impl Survey {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let input = &arguments.input;
-    let subjects = input.subjects(false)?;
+    // It is asked what would come of a recovery: that nothing would is an answer.
+    let subjects = input.subjects(true).map_err(Failure::as_finding)?;
+    subjects.name_found(output);
     let Subjects {
         databases, stream, ..
     } = &subjects;
     let until = input.until();
     let bar = output.bar(0, "Reading logs");
     let checkpoint = input.checkpoint.as_deref();
+    let logs_alone = match subjects.found && !databases.is_empty() {
+        true => {
+            let alone = plan(stream, checkpoint, &[], &until, &bar);
+            Some(Names::of(&alone.map_err(|error| Failure::of(&error))?))
+        }
+        false => None,
+    };
     let plan = plan(stream, checkpoint, databases, &until, &bar);
-    let mut plan = plan.map_err(|error| failure(&error))?;
+    let mut plan = plan.map_err(|error| Failure::of(&error).as_finding())?;
     let tried = match arguments.quick {
         true => {
             if !arguments.ignore_missing {
@@ -125,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 ..RecoverOptions::default()
             };
             let tried = try_out(&mut plan, databases, arguments.memory, options, &bar);
-            Some(tried.map_err(|error| failure(&error))?)
+            Some(tried.map_err(|error| Failure::of(&error).as_finding())?)
         }
     };
     drop(bar);
@@ -150,6 +179,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         problem: problem.as_ref().and_then(about_all).or(stopped),
         next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
+        logs_alone,
     };
     output.answer("edbkit.replay-plan/1", &report, &report)?;
     Ok(match is_ready {
@@ -227,7 +257,11 @@ impl Display for Report<'_> {
 impl Report<'_> {
     /// Databases that the logs need or create, beside those that are given.
     fn write_names(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for needed in self.plan.needed() {
+        let (needed, created) = match &self.logs_alone {
+            Some(names) => (&names.needed[..], &names.created[..]),
+            None => (self.plan.needed(), self.plan.created()),
+        };
+        for needed in needed {
             let still = match needed.attached_at_end {
                 true => "attached at the end",
                 false => "detached before the end",
@@ -238,7 +272,7 @@ impl Report<'_> {
                 needed.path, needed.signature
             )?;
         }
-        for creation in self.plan.created() {
+        for creation in created {
             let deleted = match creation.replaced {
                 true => ", and replace it by another one later",
                 false => "",

@@ -1,7 +1,7 @@
 //! `edbreplay run`: recovers databases.
 
 use crate::digests::FileDigests;
-use crate::input::{Input, Subjects, failure, output_failure};
+use crate::input::{Input, Subjects};
 use crate::profile::{Step, Stopwatch};
 use crate::report::{DatabaseReport, Report};
 use crate::targets::{Targets, is_folder, targets};
@@ -43,7 +43,8 @@ pub(crate) struct Arguments {
     /// Roll nothing back: leave the database dirty, ready for the logs that come after these
     #[arg(long)]
     until_undo: bool,
-    /// Give up committed work whose logs are lost or damaged, where the database becomes consistent without it
+    /// Give up committed work whose logs are lost or damaged, where the database becomes consistent without it, and pages that
+    /// were lost with the end of its file
     #[arg(long)]
     lossy: bool,
     /// Leave out databases that the logs change and that are not named
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     check(arguments)?;
     if arguments.in_place {
         for path in &input.databases {
-            if InPlace::resume(path).map_err(|error| output_failure(&error))? {
+            if InPlace::resume(path).map_err(|error| Failure::of(&error))? {
                 let path = path.display();
                 output.remark(&format!(
                     "{path}: finished an earlier recovery that was interrupted"
@@ -89,11 +90,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
     let mut watch = Stopwatch::start();
     let subjects = input.subjects(wants_to_find(arguments))?;
-    if subjects.found {
-        for database in &subjects.databases {
-            output.remark(&format!("found {}", database.path().display()));
-        }
-    }
+    subjects.name_found(output);
     if subjects.stream.is_empty() {
         let folder = subjects.stream.folder.display();
         output.remark(&format!("{folder}: no log is there"));
@@ -106,13 +103,13 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         &input.until(),
         &bar,
     );
-    let plan = plan.map_err(|error| failure(&error))?;
+    let plan = plan.map_err(|error| Failure::of(&error))?;
     let refusal = match arguments.until_undo {
         true => plan.obstacle_to_redo(arguments.lossy),
         false => plan.obstacle(arguments.lossy),
     };
     if let Some(refusal) = refusal {
-        return Err(failure(&RecoveryError::Refused(Box::new(refusal))));
+        return Err(Failure::of(&RecoveryError::Refused(Box::new(refusal))));
     }
     let targets = targets(arguments, &subjects.databases, subjects.found, &plan)?;
     drop(bar);
@@ -182,7 +179,7 @@ fn write(
     let mut offers = Vec::new();
     for (database, target) in subjects.databases.iter().zip(&targets.given) {
         let result = Outcome::begin(database, target, arguments.force, &bar);
-        let result = result.map_err(|error| output_failure(&error))?;
+        let result = result.map_err(|error| Failure::of(&error))?;
         let pages = result.pages();
         offers.push(Offer { database, pages });
         outputs.push(result);
@@ -194,7 +191,7 @@ fn write(
         };
         let signature = creation.signature;
         let result = Outcome::create(signature, path, page_size.bytes(), arguments.force);
-        let result = result.map_err(|error| output_failure(&error))?;
+        let result = result.map_err(|error| Failure::of(&error))?;
         created.push(NewOffer {
             signature,
             file: NewDatabase {
@@ -210,6 +207,7 @@ fn write(
     let options = RecoverOptions {
         until_undo: arguments.until_undo,
         lossy: arguments.lossy,
+        accept_cut_off: arguments.lossy,
         ignore_missing: arguments.ignore_missing,
         memory: Some(arguments.memory),
         read_ahead: output.threads() > 1,
@@ -218,7 +216,7 @@ fn write(
         ..RecoverOptions::default()
     };
     let recovered = recover(plan, offers, created, options, &bar);
-    let recovered = recovered.map_err(|error| failure(&error))?;
+    let recovered = recovered.map_err(|error| Failure::of(&error))?;
     watch.recovered(recovered.timing);
     let mut results = Vec::new();
     for database in &recovered.databases {
@@ -229,12 +227,13 @@ fn write(
             Failure::new(Exit::Refused, message)
         })?;
         let path = outputs.swap_remove(place).commit(database);
-        results.push(path.map_err(|error| output_failure(&error))?);
+        results.push(path.map_err(|error| Failure::of(&error))?);
     }
     watch.lap(Step::Commit);
     drop(bar);
     let bar = output.bar(0, "Hashing");
-    let losses = losses(plan, arguments);
+    let mut losses = losses(plan, arguments);
+    losses.extend(recovered.lost_ends.iter().map(ToString::to_string));
     let mut report = report(
         &subjects.databases,
         plan,

@@ -3,7 +3,7 @@
 use console::{Exit, Failure, Output, shell_word};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
-use ese_format::{DatabaseHeader, JetError, Pgno};
+use ese_format::{DatabaseHeader, Pgno};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
@@ -175,50 +175,26 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
 }
 
 fn view_failure(path: &Path, error: &ViewError) -> Failure {
-    let (exit, jet) = match error {
-        ViewError::Recovery(RecoveryError::Evidence(error)) => return Failure::unreadable(error),
-        ViewError::Recovery(RecoveryError::Log(error)) => return log_failure(error),
-        ViewError::Recovery(error) => {
-            let exit = match error {
-                // Its header is lost, which is damage.
-                RecoveryError::NotADatabase { jet, .. }
-                    if *jet == JetError::READ_VERIFY_FAILURE =>
-                {
-                    Exit::Finding
-                }
-                RecoveryError::NotADatabase { .. } => Exit::NotEse,
-                RecoveryError::Interrupted => Exit::Interrupted,
-                RecoveryError::Temporary(_) => Exit::Io,
-                _ => Exit::Refused,
-            };
-            (exit, error.jet())
-        }
-        ViewError::Overlay { .. } | ViewError::Foreign { .. } => (Exit::Refused, None),
-        ViewError::Temporary(_) => (Exit::Io, None),
-    };
     let problem = match error {
         ViewError::Recovery(RecoveryError::Replay(error)) => Some(&error.problem),
         ViewError::Recovery(RecoveryError::End(problem)) => Some(problem),
         _ => None,
     };
-    let mut advice: Vec<String> = match error {
-        ViewError::Recovery(RecoveryError::Refused(refusal)) => refusal.advice.clone(),
-        ViewError::Recovery(error) => error.advice().map(str::to_owned).into_iter().collect(),
-        _ => Vec::new(),
-    };
+    let mut failure = Failure::of(error);
     if let Some(pgno) = problem.and_then(page_of) {
         let path = shell_word(path);
-        advice.push(format!(
+        failure = failure.advise_too(&format!(
             "`edbtool page {path} {pgno}` tells which table the page is of"
         ));
     }
-    advice.push("without --with-logs the file is read as it is".to_owned());
-    let failure = Failure::new(exit, error.to_string()).advise(advice.join("; "));
-    match jet {
-        Some(jet) => failure.jet(jet),
-        None => failure,
+    match failure.exit {
+        Exit::Refused => failure.advise_too(AS_IT_IS),
+        _ => failure,
     }
 }
+
+/// What can be done where logs do not help.
+const AS_IT_IS: &str = "without --with-logs the file is read as it is";
 
 /// The page of the database at which a replay stopped.
 fn page_of(problem: &Problem) -> Option<Pgno> {
@@ -233,44 +209,9 @@ fn page_of(problem: &Problem) -> Option<Pgno> {
     }
 }
 
-/// Logs that cannot be read, as the program reports it.
-fn log_failure(error: &LogError) -> Failure {
-    let (exit, advice) = match error {
-        LogError::Io { path, source } => return Failure::io(path, source),
-        LogError::File(error) => return Failure::unreadable(error),
-        LogError::NoStream { .. } => (Exit::NotEse, "name the folder that holds the logs"),
-        LogError::SeveralStreams { .. } => (Exit::Usage, "choose one with --base"),
-        _ => (
-            Exit::Finding,
-            "`logchain verify` tells more; without --with-logs the file is read as it is",
-        ),
-    };
-    let failure = Failure::new(exit, error.to_string()).advise(advice);
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
-    }
-}
-
 /// Reads its catalog.
 pub(crate) fn catalog(path: &Path, db: &Database) -> Result<Catalog, Failure> {
     db.catalog().map_err(|error| failure(path, &error))
-}
-
-/// An error of reading as the program reports it.
-pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
-    let failure = match error {
-        DbError::Evidence(error) => return Failure::unreadable(error),
-        DbError::NotADatabase { .. } => Failure::new(Exit::NotEse, error.to_string())
-            .advise("`edbtool header` tells what an ESE file is"),
-        DbError::Catalog { .. } => Failure::new(Exit::Finding, format!("{}: {error}", path.display()))
-            .advise("check the pages with `edbtool verify`; a temporary database of the engine has no catalog"),
-        _ => Failure::new(Exit::Finding, format!("{}: {error}", path.display())),
-    };
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
-    }
 }
 
 /// Whether the header says that logs may hold more than the file.
@@ -321,5 +262,14 @@ pub(crate) fn exit_of(losses: &Losses) -> Exit {
     match losses.is_empty() {
         true => Exit::Clean,
         false => Exit::Finding,
+    }
+}
+
+/// An error of reading as the program reports it.
+pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
+    match error {
+        // They name their file themselves.
+        DbError::Evidence(_) | DbError::NotADatabase { .. } => Failure::of(error),
+        _ => Failure::of_file(path, error),
     }
 }

@@ -1,7 +1,6 @@
 //! `edbtool export`: rows as CSV, JSON Lines or Parquet.
 
 use crate::database::{DIRTY, Subject, UNCOUNTED, failure, is_dirty};
-use crate::schema::no_table;
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
@@ -9,7 +8,7 @@ use custody::Custody;
 use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, export};
 use jiff::Timestamp;
 use std::fmt::{self, Display, Formatter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 mod custody;
 
@@ -27,7 +26,7 @@ pub(crate) struct Arguments {
     /// Format of the table files
     #[arg(long, short, value_enum, default_value = "jsonl")]
     format: FormatArgument,
-    /// Folder to write to; it must be empty, or not exist
+    /// Folder to write to; it must be empty, or not exist, or hold this export from when it was stopped
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
     /// Write although the folder holds something; files of the same name are replaced
@@ -75,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let opened = arguments.database.open(output)?;
     let db = &opened.database;
     let options = Options {
+        source: custody::identity(path, &opened)?,
         tables: arguments.tables.clone(),
         format: arguments.format.into(),
         to: arguments.to.clone(),
@@ -92,7 +92,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let bytes = u64::from(db.last_page().0) * u64::from(db.page_size().bytes());
     let bar = output.bar(bytes, "Exporting");
     let provenance = || custody.provenance(output);
-    let manifest = export(db, provenance, &options, &bar).map_err(|error| explain(path, &error))?;
+    let manifest = export(db, provenance, &options, &bar).map_err(|error| match &error {
+        ExportError::Database(error) => failure(path, error),
+        error => Failure::of(error),
+    })?;
     drop(bar);
     output.answer(Manifest::SCHEMA, &manifest, &Answer(&manifest))?;
     output.flush()?;
@@ -104,20 +107,6 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         true => opened.found,
         false => Exit::Finding,
     })
-}
-
-fn explain(path: &Path, error: &ExportError) -> Failure {
-    match error {
-        ExportError::Database(error) => failure(path, error),
-        ExportError::NoTable { name } => no_table(name),
-        ExportError::NotEmpty { .. } => Failure::new(Exit::Refused, error.to_string())
-            .advise("choose another folder, or add --force to replace files of the same name"),
-        ExportError::Write { path, source } => Failure::io(path, source),
-        ExportError::Threads(error) => Failure::new(Exit::Io, error.to_string()),
-        ExportError::Stopped => Failure::new(Exit::Interrupted, error.to_string()).advise(
-            "the folder has no manifest.json: its files are incomplete; run again with --force",
-        ),
-    }
 }
 
 /// The manifest as text.

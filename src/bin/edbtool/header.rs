@@ -126,10 +126,10 @@ enum Read {
 }
 
 fn read(path: &Path) -> Result<Read, Failure> {
-    let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
+    let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
     let start = file
         .start(DETECT_BYTES)
-        .map_err(|error| Failure::unreadable(&error))?;
+        .map_err(|error| Failure::of(&error))?;
     let kind = FileKind::detect(&start);
     let (content, mut findings) = match kind {
         FileKind::Database => read_database(path, &start, file.length()),

@@ -4,7 +4,7 @@ use crate::database::{Lost, Subject, catalog, exit_of};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
-use ese_format::JetError;
+use ese_export::ExportError;
 use ese_format::text::Escaped;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -43,9 +43,9 @@ fn chosen<'c>(catalog: &'c Catalog, name: Option<&str>) -> Result<Vec<&'c Table>
 
 /// There is no table of this name.
 pub(crate) fn no_table(name: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("there is no table {name:?}"))
-        .jet(JetError::OBJECT_NOT_FOUND)
-        .advise("`edbtool tables` lists them")
+    Failure::of(&ExportError::NoTable {
+        name: name.to_owned(),
+    })
 }
 
 #[derive(Debug, Serialize)]

@@ -166,10 +166,10 @@ impl Job<'_> {
     /// Looks at one file, whatever it is.
     fn look(&self, path: &Path, output: &Output) -> Result<Looked, Failure> {
         let arguments = self.arguments;
-        let file = EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
+        let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
         let start = file
             .start(DETECT_BYTES)
-            .map_err(|error| Failure::unreadable(&error))?;
+            .map_err(|error| Failure::of(&error))?;
         let (kind, named) = (FileKind::detect(&start), Named::of(path));
         let bar = output.bar(file.length(), &path.display().to_string());
         if kind == FileKind::Database {
@@ -231,7 +231,7 @@ fn digests(
     progress: &dyn Progress,
 ) -> Result<Vec<Digest>, Failure> {
     let kinds = arguments.digest_kinds();
-    digest_file(file, &kinds, progress).map_err(|error| Failure::unreadable(&error))
+    digest_file(file, &kinds, progress).map_err(|error| Failure::of(&error))
 }
 
 impl Arguments {

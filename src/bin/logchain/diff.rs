@@ -1,6 +1,5 @@
 //! `logchain diff`: where two copies of a stream part.
 
-use crate::stream::failure;
 use console::{Exit, Failure, Output};
 use ese_format::LogTime;
 use ese_log::StreamFiles;
@@ -25,10 +24,10 @@ pub(crate) struct Arguments {
 /// Runs the command: copies that differ are a finding.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let find = |folder| {
-        StreamFiles::find(folder, arguments.base.as_deref()).map_err(|error| failure(&error))
+        StreamFiles::find(folder, arguments.base.as_deref()).map_err(|error| Failure::of(&error))
     };
     let (first, second) = (find(&arguments.first)?, find(&arguments.second)?);
-    let divergence = diff(&first, &second).map_err(|error| failure(&error))?;
+    let divergence = diff(&first, &second).map_err(|error| Failure::of(&error))?;
     let Some(divergence) = divergence else {
         return Err(
             Failure::new(Exit::Finding, "the copies have no generation in common")

@@ -1,6 +1,6 @@
 //! `logchain records`: one line per record.
 
-use crate::stream::{StreamArguments, check_interrupt, failure};
+use crate::stream::{StreamArguments, check_interrupt};
 use console::values::number;
 use console::{Exit, Failure, Output};
 use ese_format::{Generation, Lgpos, ObjId, Pgno, ProcId, Record, RecordType};
@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Ok(None) => break,
             Err(error) => {
                 output.flush()?;
-                return Err(failure(&error));
+                return Err(Failure::of(&error));
             }
         };
         if count == 0 && start != Generation(0) && raw.lgpos.generation != start {

@@ -1,8 +1,8 @@
 //! `logchain stat`: what a stream consists of.
 
-use crate::stream::{StreamArguments, check_interrupt, failure};
+use crate::stream::{StreamArguments, check_interrupt};
 use console::{Exit, Failure, Output};
-use ese_format::{Generation, Progress, RecordType};
+use ese_format::{Explain, Generation, Progress, RecordType};
 use ese_log::LogError;
 use ese_log::stat::{Count, DatabaseStat, Stat};
 use ese_log::transactions::OpenTransaction;
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     match stopped {
         Some(error) => {
             output.flush()?;
-            Err(failure(&error))
+            Err(Failure::of(&error))
         }
         None if undecoded > 0 => Ok(Exit::Finding),
         None => Ok(Exit::Clean),

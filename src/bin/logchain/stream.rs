@@ -17,7 +17,7 @@ pub(crate) struct StreamArguments {
 impl StreamArguments {
     /// The one stream that is meant.
     pub(crate) fn open(&self) -> Result<LogStream, Failure> {
-        LogStream::open(&self.folder, self.base.as_deref()).map_err(|error| failure(&error))
+        LogStream::open(&self.folder, self.base.as_deref()).map_err(|error| Failure::of(&error))
     }
 
     /// The streams that are meant: all of the folder, if no base name is given.
@@ -27,50 +27,13 @@ impl StreamArguments {
             None => StreamFiles::find_all(&self.folder),
         };
         match found {
-            Ok(streams) if streams.is_empty() => Err(no_stream(format!(
-                "{}: no log stream",
-                self.folder.display()
-            ))),
+            Ok(streams) if streams.is_empty() => Err(Failure::of(&LogError::NoStream {
+                folder: self.folder.clone(),
+                base: None,
+            })),
             Ok(streams) => Ok(streams),
-            Err(error) => Err(failure(&error)),
+            Err(error) => Err(Failure::of(&error)),
         }
-    }
-}
-
-fn no_stream(message: String) -> Failure {
-    Failure::new(Exit::NotEse, message).advise(
-        "name the folder that holds the logs, as in E0000000001.log; --base takes unusual names",
-    )
-}
-
-/// An error of the library, as the program reports it.
-pub(crate) fn failure(error: &LogError) -> Failure {
-    let message = error.to_string();
-    let failure = match error {
-        LogError::Io { path, source } if path.is_file() => {
-            let failure = Failure::new(Exit::Io, format!("{}: {source}", path.display()));
-            return failure.advise("name the folder that holds the logs, not a file in it");
-        }
-        LogError::Io { path, source } => return Failure::io(path, source),
-        LogError::File(error) => return Failure::unreadable(error),
-        LogError::TooLarge { .. } => {
-            Failure::new(Exit::NotEse, message).advise("this is no transaction log")
-        }
-        LogError::NoStream { .. } => no_stream(message),
-        LogError::SeveralStreams { .. } => {
-            Failure::new(Exit::Usage, message).advise("choose one with --base")
-        }
-        LogError::Header { .. } => Failure::new(Exit::Finding, message)
-            .advise("look for another copy of the log; `logchain verify` shows what else is wrong"),
-        LogError::Sequence { .. }
-        | LogError::Damaged { .. }
-        | LogError::Incomplete { .. }
-        | LogError::Record { .. } => Failure::new(Exit::Finding, message)
-            .advise("what stands before is complete; `logchain verify` shows what follows"),
-    };
-    match error.jet() {
-        Some(jet) => failure.jet(jet),
-        None => failure,
     }
 }
 

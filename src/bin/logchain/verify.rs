@@ -1,12 +1,12 @@
 //! `logchain verify`: everything that is wrong with a stream, and whether a database can be activated with it.
 
-use crate::stream::{StreamArguments, failure};
+use crate::stream::StreamArguments;
 use console::{Exit, Failure, Output};
-use ese_format::{JetError, Progress};
-use ese_log::StreamFiles;
+use ese_format::{Explain, JetError, Progress};
 use ese_log::chain::{
     self, ChainReport, DatabaseVerdict, Finding, FindingKind, Proof, Readiness, Severity,
 };
+use ese_log::{LogError, StreamFiles};
 use ese_replay::output::{InPlace, OutputError};
 use ese_replay::recovery::{DatabaseFile, RecoverOptions, RecoveryError, Until, plan_of, try_out};
 use evidence::EvidenceFile;
@@ -66,7 +66,7 @@ impl Require {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     if let Some(path) = &arguments.checkpoint {
-        EvidenceFile::open(path).map_err(|error| Failure::unreadable(&error))?;
+        EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
     }
     let databases = arguments.databases.iter();
     let databases: Vec<Database> = databases.map(|path| Database::open(path)).collect();
@@ -80,12 +80,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         return Err(Failure::new(Exit::Usage, message).advise("name the database with --db"));
     }
     let streams = streams(arguments, databases.is_empty())?;
+    let stream_of = |database: &Database| database.stream_of(&arguments.stream.folder, &streams);
+    let places: Result<Vec<usize>, LogError> = databases.iter().map(stream_of).collect();
+    let places = places.map_err(|error| Failure::of(&error))?;
     let mut exit = Exit::Clean;
     for (place, files) in streams.iter().enumerate() {
-        let own = databases
-            .iter()
-            .filter(|database| database.stream_of(&streams) == place);
-        let own: Vec<&Database> = own.collect();
+        let own = databases.iter().zip(&places);
+        let own = own.filter(|(_, stream)| **stream == place);
+        let own: Vec<&Database> = own.map(|(database, _)| database).collect();
         if own.is_empty() && !databases.is_empty() {
             continue;
         }
@@ -125,7 +127,7 @@ fn verify(
 ) -> Result<Report, Failure> {
     let bar = output.bar(0, "Checking logs");
     let checkpoint = arguments.checkpoint.as_deref();
-    let chain = chain::verify(files, checkpoint, &bar).map_err(|error| failure(&error))?;
+    let chain = chain::verify(files, checkpoint, &bar).map_err(|error| Failure::of(&error))?;
     let chain = chain.ok_or_else(stopped)?;
     let others = streams.iter().filter(|other| other.naming != files.naming);
     Ok(Report {
@@ -185,15 +187,29 @@ impl Database {
         }
     }
 
-    /// Which of the streams the database belongs to; the first, where it belongs to none.
-    fn stream_of(&self, streams: &[StreamFiles]) -> usize {
-        let Ok(file) = &self.file else { return 0 };
+    /// Which of the streams the database belongs to. It must be one, as for a recovery.
+    fn stream_of(&self, folder: &Path, streams: &[StreamFiles]) -> Result<usize, LogError> {
+        let Ok(file) = &self.file else { return Ok(0) };
         if streams.len() == 1 {
-            return 0;
+            return Ok(0);
         }
-        let mut own = streams.iter();
-        own.position(|stream| stream.is_of(&file.header.log_signature))
-            .unwrap_or(0)
+        let is_own = |(_, stream): &(usize, &StreamFiles)| stream.is_of(&file.header.log_signature);
+        let own: Vec<usize> = streams
+            .iter()
+            .enumerate()
+            .filter(is_own)
+            .map(|(at, _)| at)
+            .collect();
+        match own[..] {
+            [one] => Ok(one),
+            _ => Err(LogError::SeveralStreams {
+                folder: folder.to_owned(),
+                bases: streams
+                    .iter()
+                    .map(|stream| stream.naming.base.clone())
+                    .collect(),
+            }),
+        }
     }
 }
 

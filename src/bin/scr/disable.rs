@@ -1,6 +1,6 @@
 //! `scr disable`: takes a copy out of the configuration, as Disable-StorageGroupCopy does. Its files stay.
 
-use crate::copies::{failure, load_copy, state_of};
+use crate::copies::{load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::config::{CopyConfig, remove_copy};
@@ -30,12 +30,12 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
-    remove_copy(config, &copy.name).map_err(|error| failure(&error))?;
+    remove_copy(config, &copy.name).map_err(|error| Failure::of(&error))?;
     let state = state_of(&configuration, &copy);
     let forgotten = state
         .serve_within(PATIENCE)
         .and_then(|service| state.retire(service));
-    forgotten.map_err(|error| failure(&error))?;
+    forgotten.map_err(|error| Failure::of(&error))?;
     let disabled = Disabled { copy };
     output.answer("edbkit.scr-disable/1", &disabled, &disabled)?;
     Ok(Exit::Clean)

@@ -1,6 +1,6 @@
 //! `scr enable`: adds a copy to the configuration, as Enable-StorageGroupCopy does.
 
-use crate::copies::{failure, load, logs_of, not_brought, state_of, variable};
+use crate::copies::{load, logs_of, state_of, variable};
 use crate::update::{answer, bring};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
@@ -105,13 +105,13 @@ pub(crate) fn run(
             inspector: None,
         },
     };
-    let planned = with_copy(config, &copy).map_err(|error| failure(&error))?;
+    let planned = with_copy(config, &copy).map_err(|error| Failure::of(&error))?;
     let source = logs_of(&planned, &copy);
-    let found = prospect(&copy, &planned.state, &*source).map_err(|error| not_brought(&error))?;
-    add_copy(config, &copy).map_err(|error| failure(&error))?;
+    let found = prospect(&copy, &planned.state, &*source).map_err(|error| Failure::of(&error))?;
+    add_copy(config, &copy).map_err(|error| Failure::of(&error))?;
     let configuration = load(config)?;
     let known = state_of(&configuration, &copy).update(|_| ());
-    known.map_err(|error| failure(&error))?;
+    known.map_err(|error| Failure::of(&error))?;
     let there = copy.target.database.exists();
     let seeded = (!arguments.seeding_postponed && !there).then(|| {
         let wish = Wish {

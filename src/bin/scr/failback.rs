@@ -1,6 +1,6 @@
 //! `scr failback`: brings the database back to the first server, and sets the replication up anew.
 
-use crate::copies::{load_copy, not_brought};
+use crate::copies::load_copy;
 use console::{Exit, Failure, Output};
 use standby::BringError;
 use standby::clock::SystemClock;
@@ -61,7 +61,7 @@ pub(crate) fn run(
         ..FailbackOptions::default()
     };
     let bring = |options: &FailbackOptions, output: &Output| {
-        bring(config, &configuration, &copy, options, output).map_err(|error| not_brought(&error))
+        bring(config, &configuration, &copy, options, output).map_err(|error| Failure::of(&error))
     };
     if !arguments.dry_run && !arguments.yes {
         let foretold = FailbackOptions {

@@ -1,6 +1,6 @@
 //! `scr suspend` and `scr resume`: orders that stand in the state, whether a service runs or not.
 
-use crate::copies::{failure, load_copy, state_of, statuses};
+use crate::copies::{load_copy, state_of, statuses};
 use console::{Exit, Failure, Output};
 use jiff::Timestamp;
 use standby::activate::take_back;
@@ -37,7 +37,7 @@ pub(crate) fn suspend(
         comment: arguments.comment.clone(),
     };
     let changed = state_of(&configuration, &copy).update(|state| state.suspended = Some(order));
-    changed.map_err(|error| failure(&error))?;
+    changed.map_err(|error| Failure::of(&error))?;
     show(&configuration, copy, output)
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn resume(
             state.replay_trouble = None;
         })
     });
-    changed.map_err(|error| failure(&error))?;
+    changed.map_err(|error| Failure::of(&error))?;
     show(&configuration, copy, output)
 }
 

@@ -1,6 +1,6 @@
 //! `scr run`: the service. It serves every copy of the configuration, which it reads anew before every round.
 
-use crate::copies::{failure, load, logs_of, state_of};
+use crate::copies::{load, logs_of, state_of};
 use crate::replaying::{Shared, SourcesSeen};
 use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
@@ -118,7 +118,9 @@ fn once(
             continue;
         }
         shared.set(&configuration, service.replayers());
-        let more = shared.round(&mut seen).map_err(|error| failure(&error))?;
+        let more = shared
+            .round(&mut seen)
+            .map_err(|error| Failure::of(&error))?;
         if !more {
             let statuses = service.round(&configuration, true)?.statuses;
             write_metrics(arguments, &statuses)?;
@@ -129,7 +131,7 @@ fn once(
 
 fn write_metrics(arguments: &Arguments, statuses: &[CopyStatus]) -> Result<(), Failure> {
     match &arguments.metrics {
-        Some(path) => metrics::write(path, statuses).map_err(|error| failure(&error)),
+        Some(path) => metrics::write(path, statuses).map_err(|error| Failure::of(&error)),
         None => Ok(()),
     }
 }
@@ -203,7 +205,7 @@ impl Service {
                         Timestamp::now(),
                     ));
                 }
-                Err(problem) => return Err(failure(&problem)),
+                Err(problem) => return Err(Failure::of(&problem)),
             }
         }
         Ok(round)

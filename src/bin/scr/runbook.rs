@@ -1,6 +1,6 @@
 //! `scr runbook`: the complete procedure of a failover or failback, with the names of this installation.
 
-use crate::copies::{failure, load_copy, state_of};
+use crate::copies::{load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::runbook::{Facts, Runbook, failback, failover};
@@ -103,7 +103,7 @@ fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
     let state = state_of(&configuration, &copy)
         .read()
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| Failure::of(&error))?;
     let activated = state.activation.map(|activation| activation.database);
     let stem = copy.source.database.file_stem().unwrap_or_default();
     let storage_group = arguments.storage_group.unwrap_or_else(|| copy.name.clone());

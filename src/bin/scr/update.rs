@@ -1,6 +1,6 @@
 //! `scr update`: seeds or reseeds a copy, as Update-StorageGroupCopy does.
 
-use crate::copies::{load_copy, not_brought, variable};
+use crate::copies::{load_copy, variable};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
 use standby::BringError;
@@ -55,7 +55,8 @@ pub(crate) fn run(
         },
         variables: variable,
     };
-    let report = bring(&configuration, &copy, &wish, output).map_err(|error| not_seeded(&error))?;
+    let report =
+        bring(&configuration, &copy, &wish, output).map_err(|error| Failure::of(&error))?;
     answer(&report, output)
 }
 
@@ -77,14 +78,6 @@ pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failu
         output.remark(&format_args!("NOTE: {owed}"));
     }
     Ok(Exit::Clean)
-}
-
-fn not_seeded(error: &BringError) -> Failure {
-    match error {
-        BringError::Interrupted => Failure::new(Exit::Interrupted, "the seeding was interrupted")
-            .advise("the same command goes on; until then the copy is not served"),
-        error => not_brought(error),
-    }
 }
 
 struct Shown<'a>(&'a Report);

@@ -18,7 +18,7 @@ use super::survey::State;
 use super::{ChainReport, LogReport};
 use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
-use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Signature};
+use ese_format::{DatabaseHeader, Explain, Generation, JetError, Lgpos, Signature};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;

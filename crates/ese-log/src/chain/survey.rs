@@ -12,7 +12,7 @@ use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{
     Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader,
 };
-use ese_format::{Generation, Lgpos, LogTime};
+use ese_format::{Explain, Generation, Lgpos, LogTime};
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};

@@ -134,6 +134,16 @@ impl DatabaseVerdict {
         self.reasons.push(reason);
     }
 
+    /// Says that recovery fails where a replay for several databases stops before it comes to this one.
+    pub fn stop_at(&mut self, report: &ChainReport, stop: &Stop) {
+        let starts_later = |reach: &Reach| reach.start.generation > stop.generation;
+        if self.readiness != Readiness::NotReady && self.reach.as_ref().is_some_and(starts_later) {
+            self.jet = None;
+            self.refuse(stop.to_string(), stop.jet);
+            self.advise_on_stop(report, stop);
+        }
+    }
+
     /// Says that recovery would fail, and with which error; the first error counts.
     fn refuse(&mut self, reason: String, jet: JetError) {
         self.readiness = Readiness::NotReady;

@@ -19,8 +19,10 @@ use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
 use crate::recovery::{DatabaseFile, RecoveredDatabase, RecoveryError};
 use ese_format::database::{DatabaseHeader, seal_header};
-use ese_format::{Progress, Signature};
+use ese_format::explain::{advice_on, advise, jet_of, said};
+use ese_format::{Class, Explain, JetError, Progress, Signature};
 use partial::Partial;
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -29,7 +31,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum OutputError {
     /// The operating system refused.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), said(error))]
     Io {
         /// The file.
         path: PathBuf,
@@ -92,6 +94,57 @@ pub enum OutputError {
     /// The source cannot be read.
     #[error("{0}")]
     Source(#[from] RecoveryError),
+}
+
+impl Explain for OutputError {
+    fn class(&self) -> Class {
+        match self {
+            OutputError::Source(error) => error.class(),
+            OutputError::Io { .. } | OutputError::NotWritten { .. } => Class::Io,
+            OutputError::Exists { .. }
+            | OutputError::IsSource { .. }
+            | OutputError::InUse { .. }
+            | OutputError::Interrupted { .. }
+            | OutputError::Journal { .. }
+            | OutputError::OtherDatabase { .. } => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
+        match self {
+            OutputError::Source(error) => error.jet(),
+            OutputError::Io { error, .. } => Some(jet_of(error.kind())),
+            OutputError::NotWritten { .. } => Some(JetError::DISK_IO),
+            OutputError::InUse { .. } => Some(JetError::FILE_ACCESS_DENIED),
+            OutputError::Exists { .. }
+            | OutputError::IsSource { .. }
+            | OutputError::Interrupted { .. }
+            | OutputError::Journal { .. }
+            | OutputError::OtherDatabase { .. } => None,
+        }
+    }
+
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        advise(match self {
+            OutputError::Source(error) => return error.advice(),
+            OutputError::Io { error, .. } => return advice_on(error.kind()),
+            OutputError::Exists { .. } => "choose another name, or add --force",
+            OutputError::OtherDatabase { .. } => {
+                "nothing was written: recover the databases one at a time"
+            }
+            OutputError::NotWritten { .. } => {
+                "do not use this file: the disk may be failing; write the result to another one"
+            }
+            OutputError::IsSource { .. } => "choose another name, or use --in-place",
+            OutputError::InUse { .. } => "stop the program that uses it",
+            OutputError::Interrupted { .. } => {
+                "finish it with `edbreplay run --in-place` and the same logs"
+            }
+            OutputError::Journal { .. } => {
+                "the database was changed since that journal was begun: look into it before removing the journal"
+            }
+        })
+    }
 }
 
 pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> OutputError {

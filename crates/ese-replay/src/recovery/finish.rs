@@ -15,12 +15,6 @@ use ese_format::{Generation, LogTime, Signature};
 
 /// Rolls back what is open and makes every attached database clean; what was rolled back, newest first.
 pub(super) fn finish_clean(redo: &mut Redo, ran: &Ran) -> Result<Vec<Undone>, RecoveryError> {
-    for database in redo.databases_mut().values_mut() {
-        if let Some(skipped) = database.take_unexplained() {
-            return Err(skipped.into_error().into());
-        }
-        database.refuse_newer_page().map_err(RecoveryError::End)?;
-    }
     let undone = redo.roll_back_open()?;
     redo.detach_rest(ran.end).map_err(RecoveryError::End)?;
     Ok(undone)

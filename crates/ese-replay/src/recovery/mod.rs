@@ -10,6 +10,7 @@
 //! Nothing here knows where changed pages go: that is the affair of the [`PageFile`](crate::pages::PageFile) that each
 //! database is offered with.
 
+mod cut_off;
 mod finish;
 mod plan;
 mod recover;
@@ -17,6 +18,8 @@ mod replay;
 mod source;
 mod trial;
 
+pub use cut_off::LostEnd;
+pub(crate) use cut_off::headers_of;
 pub use ese_log::Until;
 pub use plan::{Creation, DatabasePlan, Needed, Plan, Refusal, plan, plan_of};
 pub use recover::{
@@ -27,10 +30,12 @@ pub use source::{DatabaseFile, SourcePages};
 pub use trial::{Tried, trial, try_out};
 
 use crate::error::{Problem, ReplayError};
-use ese_format::{Generation, JetError, Lgpos, Signature};
+use ese_format::explain::{advice_on, advise, jet_of};
+use ese_format::{Class, Explain, Generation, JetError, Lgpos, Signature};
 use ese_log::LogError;
 use ese_log::chain::attached::LostAttach;
 use evidence::EvidenceError;
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -85,6 +90,9 @@ pub enum RecoveryError {
         /// How many there are.
         records: u64,
     },
+    /// The file was cut off, and the logs do not hold all that was lost.
+    #[error("{0}")]
+    CutOff(Box<LostEnd>),
     /// The logs end before the database is consistent.
     #[error("{}: the logs end with generation {last} ({last:#x}); the database needs all up to {needed} ({needed:#x})", path.display())]
     TooShort {
@@ -125,14 +133,41 @@ pub enum RecoveryError {
     },
 }
 
-impl RecoveryError {
-    /// The error the engine would end with.
-    pub fn jet(&self) -> Option<JetError> {
+impl Explain for RecoveryError {
+    fn class(&self) -> Class {
+        match self {
+            // Nothing comes of a recovery whose logs or database are damaged: that is more than a finding.
+            RecoveryError::Log(error) => match error.class() {
+                Class::Finding => Class::Refused,
+                class => class,
+            },
+            RecoveryError::Replay(error) => error.class(),
+            RecoveryError::End(problem) => problem.class(),
+            RecoveryError::Evidence(error) => error.class(),
+            RecoveryError::NotADatabase { jet, .. } => match *jet {
+                JetError::READ_VERIFY_FAILURE => Class::Refused,
+                _ => Class::NotEse,
+            },
+            RecoveryError::Temporary(_) => Class::Io,
+            RecoveryError::Interrupted => Class::Interrupted,
+            RecoveryError::Refused(_)
+            | RecoveryError::LostAttach { .. }
+            | RecoveryError::PassedOver { .. }
+            | RecoveryError::CutOff(_)
+            | RecoveryError::TooShort { .. }
+            | RecoveryError::Missing { .. }
+            | RecoveryError::NeverAttached { .. }
+            | RecoveryError::LimitTooEarly { .. } => Class::Refused,
+        }
+    }
+
+    fn jet(&self) -> Option<JetError> {
         match self {
             RecoveryError::Log(error) => error.jet(),
-            RecoveryError::Replay(error) => Some(error.problem.jet()),
+            RecoveryError::Replay(error) => Explain::jet(error),
             RecoveryError::End(problem) => Some(problem.jet()),
-            RecoveryError::Evidence(_) | RecoveryError::Temporary(_) => Some(JetError::DISK_IO),
+            RecoveryError::Evidence(error) => error.jet(),
+            RecoveryError::Temporary(error) => Some(jet_of(error.kind())),
             RecoveryError::NotADatabase { jet, .. } => Some(*jet),
             RecoveryError::Interrupted => None,
             RecoveryError::Refused(refusal) => Some(refusal.jet),
@@ -140,37 +175,56 @@ impl RecoveryError {
             RecoveryError::Missing { .. }
             | RecoveryError::NeverAttached { .. }
             | RecoveryError::PassedOver { .. } => Some(JetError::ATTACHED_DATABASE_MISMATCH),
+            RecoveryError::CutOff(_) => Some(JetError::FILE_IO_BEYOND_EOF),
             RecoveryError::LimitTooEarly { .. } | RecoveryError::TooShort { .. } => {
                 Some(JetError::REQUIRED_LOG_FILES_MISSING)
             }
         }
     }
 
-    /// What to do about it.
-    pub fn advice(&self) -> Option<&'static str> {
+    fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
+            RecoveryError::Log(error) => error.advice(),
+            RecoveryError::Evidence(error) => error.advice(),
+            RecoveryError::Temporary(error) => advice_on(error.kind()),
+            RecoveryError::Refused(refusal) if refusal.is_lossy => advise(
+                "find the logs first; --lossy gives up what they hold, and that cannot be undone",
+            ),
+            RecoveryError::Refused(refusal) => match &refusal.advice[..] {
+                [] => None,
+                advice => Some(advice.join("; ").into()),
+            },
             RecoveryError::Missing { .. } => {
-                Some("name those databases too, or leave them out with --ignore-missing")
+                advise("name those databases too, or leave them out with --ignore-missing")
             }
-            RecoveryError::NotADatabase { jet, .. } if *jet == JetError::FILE_INVALID_TYPE => {
-                Some("name the database; --logs names the folder of its logs")
-            }
-            RecoveryError::Replay(ReplayError { problem, .. }) | RecoveryError::End(problem) => {
-                problem.advice()
-            }
+            RecoveryError::NotADatabase { jet, .. } => match *jet {
+                JetError::FILE_INVALID_TYPE => {
+                    advise("name the database; --logs names the folder of its logs")
+                }
+                JetError::READ_VERIFY_FAILURE => {
+                    advise("use another copy of the database with the same logs")
+                }
+                _ => None,
+            },
+            RecoveryError::Replay(error) => error.advice(),
+            RecoveryError::End(problem) => problem.advice(),
             RecoveryError::NeverAttached { .. } => {
-                Some("look for the logs of this database's stream")
+                advise("look for the logs of this database's stream")
             }
-            RecoveryError::LostAttach { .. } => {
-                Some("find an undamaged copy of the log that held the record, or use a newer copy")
-            }
-            RecoveryError::PassedOver { .. } => Some(
+            RecoveryError::LostAttach { .. } => advise(
+                "find an undamaged copy of the log that held the record, or use a newer copy",
+            ),
+            RecoveryError::PassedOver { .. } => advise(
                 "the logs went on from another state of this database: use the copy that they belong to",
             ),
-            RecoveryError::LimitTooEarly { .. } => Some(
+            RecoveryError::CutOff(_) => advise(
+                "use another copy of the database with the same logs; `edbreplay run --lossy` recovers what is left of this one",
+            ),
+            RecoveryError::TooShort { .. } => advise("find the logs that follow"),
+            RecoveryError::LimitTooEarly { .. } => advise(
                 "raise the limit, begin with an older copy of the database, or add --until-undo",
             ),
-            _ => None,
+            RecoveryError::Interrupted => advise("nothing was written; run the same command again"),
         }
     }
 }

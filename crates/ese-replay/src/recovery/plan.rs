@@ -259,12 +259,21 @@ pub fn plan_of(
         .map(|content| LogHeader::page_size(&content.header))
         .next();
     let attachments = Attachments::of(contents(), databases);
+    let stop = reach.as_ref().and_then(|reach| reach.stop.as_ref());
+    let stop = stop.filter(|stop| !until.leaves_out(stop.generation));
     Plan {
         databases: databases
             .iter()
-            .map(|database| DatabasePlan {
-                path: database.path().to_owned(),
-                verdict: verdict_until(report, &database.header, until),
+            .map(|database| {
+                let mut verdict = verdict_until(report, &database.header, until);
+                // All are recovered together, so that what stops one of them stops all.
+                if let Some(stop) = stop {
+                    verdict.stop_at(report, stop);
+                }
+                DatabasePlan {
+                    path: database.path().to_owned(),
+                    verdict,
+                }
             })
             .collect(),
         created: attachments.created,

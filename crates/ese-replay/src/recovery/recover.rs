@@ -10,6 +10,7 @@
 //! output takes anything else ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a
 //! result that was not proved to be one.
 
+use super::cut_off::{LostEnd, cut_off_files, lost_end};
 use super::finish::{finish_clean, finish_dirty, settle_all};
 use super::replay::replay;
 use super::{DatabaseFile, DatabasePlan, Plan, Ran, RecoveryError, Refusal};
@@ -47,6 +48,8 @@ pub struct RecoverOptions<'o> {
     pub until_undo: bool,
     /// Go on where the plan says that committed work is given up.
     pub lossy: bool,
+    /// Go on where the end of a database's file is missing and the logs do not hold it.
+    pub accept_cut_off: bool,
     /// Leave out databases that the logs change and that were not given.
     pub ignore_missing: bool,
     /// Bytes that the pages of all databases may take; all that they need if not given.
@@ -87,6 +90,8 @@ pub struct Recovered {
     pub transactions_undone: usize,
     /// Their operations, newest first.
     pub undone: Vec<Undone>,
+    /// Databases that lost pages with the end of their files.
+    pub lost_ends: Vec<LostEnd>,
     /// How long it took.
     pub timing: Timing,
     /// The databases: those that were given, in their order, then those that the logs created.
@@ -155,6 +160,7 @@ pub fn recover(
         return Err(RecoveryError::Refused(Box::new(refusal)));
     }
     let sources: Vec<&DatabaseFile> = offers.iter().map(|offer| offer.database).collect();
+    let cut_off = cut_off_files(&sources);
     let mut redo = Redo::new();
     if let Some(memory) = options.memory {
         redo.share_memory(memory);
@@ -186,6 +192,7 @@ pub fn recover(
     }
     drop(records);
     check(&redo, &ran, &sources, &until, &options)?;
+    refuse_unexplained(&mut redo, &ran, options.until_undo)?;
     refuse_newer_pages(&redo, plan, &sources)?;
     if let Some(after_redo) = &mut options.after_redo {
         after_redo(redo.databases_mut());
@@ -201,7 +208,21 @@ pub fn recover(
     };
     let mut databases = redo.take_databases();
     settle_all(&mut databases, &ran)?;
+    let mut lost_ends = Vec::new();
+    for (signature, path, cut_off) in cut_off {
+        let mut own = databases.iter_mut();
+        // What redo is to do later may bring them.
+        let is_done = |own: &&mut Database| !options.until_undo || ran.covers(own.required_until);
+        let own = own.find(|own| own.header.signature == signature);
+        if let Some(own) = own.filter(is_done) {
+            lost_ends.extend(lost_end(own, path, cut_off));
+        }
+    }
+    if let Some(lost) = lost_ends.first().filter(|_| !options.accept_cut_off) {
+        return Err(RecoveryError::CutOff(Box::new(lost.clone())));
+    }
     Ok(Recovered {
+        lost_ends,
         databases: in_order(databases, &sources, &made),
         counts: redo.counts().clone(),
         divergences: redo.divergences().to_vec(),
@@ -320,6 +341,22 @@ fn check(
     Ok(())
 }
 
+/// A page that missed changes and that no later record explained. With logs to come, one may still do so; but none after those
+/// that the database requires, which are all that its file can be ahead of.
+fn refuse_unexplained(redo: &mut Redo, ran: &Ran, until_undo: bool) -> Result<(), RecoveryError> {
+    for database in redo.databases_mut().values_mut() {
+        if (!until_undo || ran.covers(database.required_until))
+            && let Some(skipped) = database.take_unexplained()
+        {
+            return Err(skipped.into_error().into());
+        }
+    }
+    Ok(())
+}
+
+/// No page that redo met may be newer than everything that the logs know of, and no page at all where nothing proves that the
+/// last log is whole.
+///
 /// The newest log has no other that proves it whole. Where a database requires it, or one that nothing proves, no page of
 /// the file may be newer than everything that the logs know of: what made it so was lost.
 fn refuse_newer_pages(
@@ -327,6 +364,11 @@ fn refuse_newer_pages(
     plan: &Plan,
     sources: &[&DatabaseFile],
 ) -> Result<(), RecoveryError> {
+    // A limit before what a database requires leaves out what its newest pages hold.
+    let all_of_it = |database: &&Database| database.required_until <= plan.range_end();
+    for database in redo.databases().values().filter(all_of_it) {
+        database.refuse_newer_page().map_err(RecoveryError::End)?;
+    }
     for (source, planned) in sources.iter().zip(&plan.databases) {
         let header = &source.header;
         let (needed, end) = (header.max_required, plan.range_end());
@@ -413,11 +455,13 @@ impl Plan {
 
     fn obstacle_among<'a>(
         &self,
-        mut plans: impl Iterator<Item = &'a DatabasePlan>,
+        plans: impl Iterator<Item = &'a DatabasePlan>,
         lossy: bool,
     ) -> Option<Refusal> {
-        let blocked = plans.find(|plan| plan.is_blocked() || (plan.is_lossy() && !lossy));
-        let blocked = blocked.map(Refusal::of);
+        let plans: Vec<&DatabasePlan> = plans.collect();
+        let blocked = plans.iter().find(|plan| plan.is_blocked());
+        let giving_up = plans.iter().find(|plan| plan.is_lossy() && !lossy);
+        let blocked = blocked.or(giving_up).map(|plan| Refusal::of(plan));
         blocked.or_else(|| self.stop_of_logs(lossy))
     }
 

@@ -9,7 +9,7 @@ use super::{DatabaseFile, Plan, RecoveryError};
 use crate::output::over;
 use crate::page_files::{DirectFile, Shared};
 use crate::redo::NewDatabase;
-use ese_format::Progress;
+use ese_format::{Explain, Progress};
 use ese_log::chain::Readiness;
 use tempfile::SpooledTempFile;
 
@@ -110,7 +110,7 @@ impl Plan {
                 verdict.jet = problem.jet();
             }
             verdict.fail(problem.to_string());
-            verdict.advice.extend(advice.map(str::to_owned));
+            verdict.advice.extend(advice.as_deref().map(str::to_owned));
         }
     }
 }

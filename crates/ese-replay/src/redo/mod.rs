@@ -166,23 +166,41 @@ impl Redo {
         Ok(outcome)
     }
 
-    /// Takes note of the dbtime of a record that is not applied.
+    /// Takes note of the dbtime of a record that is not applied: of one in a macro operation when that commits.
     pub(crate) fn note_only(&mut self, raw: &RawRecord<'_>) -> Result<(), ReplayError> {
         let kind = raw.kind.dump_name();
         let record = raw.decode().map_err(Problem::Record);
-        let record = record.map_err(|problem| problem.at(raw.lgpos, kind))?;
-        let (dbid, dbtime) = match &record {
-            Record::NewPage(record) => (record.dbid, record.dbtime),
-            Record::RootPageMove(record) => (record.dbid, record.dbtime),
-            other => match other.page_op() {
-                Some(page) => (page.dbid, page.dbtime),
-                None => return Ok(()),
-            },
-        };
-        if let Some(database) = self.databases.get_mut(&dbid) {
-            database.note_logged(dbtime);
+        let noted = record.and_then(|record| self.note_record(&record, raw));
+        noted.map_err(|problem| problem.at(raw.lgpos, kind))
+    }
+
+    fn note_record(&mut self, record: &Record<'_>, raw: &RawRecord<'_>) -> Result<(), Problem> {
+        match record {
+            Record::MacroBegin(record) => {
+                self.macro_begin(record)?;
+            }
+            Record::MacroAbort(record) => {
+                self.macro_abort(record)?;
+            }
+            Record::MacroCommit(record) => {
+                for bytes in self.take_macro(record).unwrap_or_default() {
+                    let (record, _) =
+                        Record::decode(&bytes, 0, raw.format).map_err(Problem::Record)?;
+                    self.note_change(&record);
+                }
+            }
+            other if self.keep_for_macro(other, raw.bytes)? => {}
+            other => self.note_change(other),
         }
         Ok(())
+    }
+
+    fn note_change(&mut self, record: &Record<'_>) {
+        if let Some((_, dbid, dbtime)) = transactions::changed_by(record)
+            && let Some(database) = self.databases.get_mut(&dbid)
+        {
+            database.note_logged(dbtime);
+        }
     }
 
     fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Problem> {

@@ -6,8 +6,8 @@
 use super::{Outcome, Redo};
 use crate::error::Problem;
 use crate::session::MacroRecords;
-use ese_format::ProcId;
 use ese_format::record::{Begin, Macro, Record, RecordFormat, Refresh, Rollback};
+use ese_format::{Dbtime, ProcId};
 
 /// Bytes of macro operations that may be under way. They are the size of a few pages; more than this is no log that an
 /// engine wrote.
@@ -51,7 +51,7 @@ impl Redo {
     }
 
     /// Takes out what a macro operation holds, if it is under way.
-    fn take_macro(&mut self, record: &Macro) -> Option<MacroRecords> {
+    pub(super) fn take_macro(&mut self, record: &Macro) -> Option<MacroRecords> {
         let stored = self.session(record.procid).end_macro(record.dbtime)?;
         self.macro_bytes -= MACRO_BYTES + stored.iter().map(Vec::len).sum::<usize>();
         Some(stored)
@@ -157,10 +157,39 @@ impl Redo {
         Ok(Some(Outcome::InPlace))
     }
 
+    /// Keeps a record for the commit of the macro operation that it belongs to; whether it belongs to one.
+    pub(super) fn keep_for_macro(
+        &mut self,
+        record: &Record<'_>,
+        bytes: &[u8],
+    ) -> Result<bool, Problem> {
+        let Some((procid, _, dbtime)) = changed_by(record) else {
+            return Ok(false);
+        };
+        let Some(records) = self.session(procid).macro_records(dbtime) else {
+            return Ok(false);
+        };
+        records.push(bytes.to_vec());
+        self.hold_for_macro(bytes.len())?;
+        Ok(true)
+    }
+
     /// An engine instance began or ended: no session goes on beyond it.
     pub(super) fn end_sessions(&mut self) -> Result<Outcome, Problem> {
         self.sessions.clear();
         self.macro_bytes = 0;
         Ok(Outcome::NoPage)
     }
+}
+
+/// The session, the database and the dbtime of a change of a page.
+pub(super) fn changed_by(record: &Record<'_>) -> Option<(ProcId, u8, Dbtime)> {
+    Some(match record {
+        Record::NewPage(record) => (record.procid, record.dbid, record.dbtime),
+        Record::RootPageMove(record) => (record.procid, record.dbid, record.dbtime),
+        other => {
+            let page = other.page_op()?;
+            (page.procid, page.dbid, page.dbtime)
+        }
+    })
 }

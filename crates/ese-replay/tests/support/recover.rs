@@ -3,7 +3,7 @@
 use ese_db::source::MemorySource;
 use ese_format::database::{DatabaseHeader, seal_header};
 use ese_format::page::PageSize;
-use ese_format::{Pgno, Signature};
+use ese_format::{Explain, Pgno, Signature};
 use ese_log::StreamFiles;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::{PageFile, Pages};

@@ -360,10 +360,13 @@ fn foreign_log(own: &Path, generation: Generation) -> PathBuf {
     found.expect("there is more than one set").0.clone()
 }
 
-/// The folder of another stream.
+/// The folder of another stream, of another signature.
 fn foreign_state(own: &Path) -> PathBuf {
+    let signature = |folder: &Path| StreamFiles::find(folder, None).ok()?.signature();
+    let own_signature = signature(own);
     let own = own.join("log");
-    let mut others = DONORS.iter().filter(|(path, ..)| !same_set(path, &own));
-    let (path, ..) = others.next().expect("there is more than one set");
-    path.parent().expect("a log lies in a folder").to_owned()
+    let folders = DONORS.iter().filter(|(path, ..)| !same_set(path, &own));
+    let mut folders = folders.filter_map(|(path, ..)| path.parent());
+    let found = folders.find(|folder| signature(folder) != own_signature);
+    found.expect("there is more than one set").to_owned()
 }

@@ -125,7 +125,10 @@ impl Site {
         for path in scene::files_in(&scene.logs) {
             let name = path.file_name().expect("a file has a name");
             let text = name.to_string_lossy();
-            if !text.ends_with(".edb") && !text.ends_with(".old1") && !text.ends_with(".jrs") {
+            let is_copy = [".edb", ".old1", ".old2", ".jrs"]
+                .iter()
+                .any(|end| text.ends_with(end));
+            if !is_copy {
                 copy(&path, &folder.path().join(name));
             }
         }

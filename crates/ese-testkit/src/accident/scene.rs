@@ -5,7 +5,7 @@ use super::truth::LogFile;
 use crate::fixtures::{self, build_folder};
 use crate::ledger::Ledger;
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::{Generation, Lgpos, Record};
+use ese_format::{Generation, Lgpos, Record, Signature};
 use ese_log::{FileRole, LogImage, Naming, RecordCursor, StreamFiles};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ pub struct Scene {
     /// The databases.
     pub databases: Vec<Given>,
     /// Databases that the logs create, and that are not given: their names, and what was committed.
-    pub made: Vec<(String, Arc<Ledger>)>,
+    pub made: Vec<Made>,
     /// How the stream spells its names.
     pub naming: Naming,
     /// The logs by generation.
@@ -107,6 +107,28 @@ fn attaches(files: &BTreeMap<Generation, LogFile>, header: &DatabaseHeader) -> V
         }
     }
     found
+}
+
+/// A database that the logs of a scene create and keep.
+#[derive(Clone)]
+pub struct Made {
+    /// The name of its file.
+    pub name: String,
+    /// Its signature; others of the name were deleted before.
+    pub signature: Signature,
+    /// What happens to it.
+    pub ledger: Arc<Ledger>,
+}
+
+impl Made {
+    /// The database that lies at `path`.
+    pub fn of(path: &Path, name: &str, ledger: &Arc<Ledger>) -> Option<Self> {
+        Some(Made {
+            name: name.to_owned(),
+            signature: header_of(path)?.signature,
+            ledger: Arc::clone(ledger),
+        })
+    }
 }
 
 impl Scene {
@@ -315,7 +337,7 @@ pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
         let mut nothing = scene("nothing", "made from the logs", &state, Vec::new());
         nothing.made = state_databases
             .iter()
-            .map(|(_, name)| (name.clone(), Arc::clone(&ledger)))
+            .filter_map(|(path, name)| Made::of(path, name, &ledger))
             .collect();
         scenes.push(nothing);
     }

@@ -173,9 +173,20 @@ impl Truth {
 
     /// What must come of making databases from the logs.
     pub fn expected_from_nothing(&self, scene: &Scene) -> Expected {
-        let mut needed = (scene.oldest().0..=scene.newest().0).map(Generation);
+        // What was deleted before they were created is not asked for.
+        let first = match scene.kind {
+            "created again" => {
+                let ledgers = scene.made.iter().map(|made| made.ledger.commits());
+                let first = ledgers
+                    .filter_map(|commits| commits.first())
+                    .min_by_key(|one| one.begin);
+                first.map_or(scene.oldest(), |first| first.begin.generation)
+            }
+            _ => scene.oldest(),
+        };
+        let mut needed = (first.0..=scene.newest().0).map(Generation);
         let Some(broken) = needed.find(|generation| !self.whole(*generation)) else {
-            return match self.in_the_way {
+            return match self.in_the_way || first != scene.oldest() {
                 true => Expected::Open,
                 false => Expected::Ready,
             };
@@ -312,7 +323,12 @@ fn left(log: &LogFile, path: &Path) -> (Left, bool) {
     };
     let mut other = blocks.skip(1).filter(|(_, blocks)| differs(*blocks));
     let Some((block, _)) = other.next().filter(|(block, _)| *block < log.used) else {
-        return (Left::Whole, other_version);
+        // What fills the rest of an older log shows whether it ended there.
+        let left = match was[written..] == is[written..] {
+            true => Left::Whole,
+            false => Left::Until(written, usize::MAX),
+        };
+        return (left, other_version);
     };
     // After the last block stands its copy.
     let copy = log.used * BLOCK..(log.used + 1) * BLOCK;

@@ -1,11 +1,12 @@
 //! What an activation came to, or would come to.
 
 use crate::state::Jet;
-use ese_format::Generation;
+use ese_format::{Explain, Generation};
 use ese_replay::recovery::{Ran, RecoveryError};
 use ese_scan::{Counts, Finding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
@@ -111,10 +112,10 @@ impl Report {
         self.refusal = Some(Refusal {
             reason: problem.to_string(),
             jet: problem.jet().map(Into::into),
-            advice: problem
-                .advice()
-                .unwrap_or("look for other logs, or another copy of the database")
-                .to_owned(),
+            advice: problem.advice().map_or_else(
+                || "look for other logs, or another copy of the database".to_owned(),
+                Cow::into_owned,
+            ),
         });
     }
 }

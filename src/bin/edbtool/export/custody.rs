@@ -1,13 +1,13 @@
 //! The chain of custody of an export: what was read, as of when, and by which command.
 
 use crate::database::{Opened, RecoveredBy, Through, is_dirty};
-use console::Output;
+use console::{Failure, Output};
 use ese_export::{ExportError, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry};
 use ese_format::Progress;
 use ese_scan::{DigestKind, digest_file};
 use evidence::EvidenceFile;
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is known of an export before it begins.
 pub(super) struct Custody<'a> {
@@ -19,6 +19,33 @@ pub(super) struct Custody<'a> {
     pub(super) hash: bool,
     /// When the command was started.
     pub(super) started: Timestamp,
+}
+
+/// What the rows come from, so that no other source has the same words: the files with their sizes, times and checksums of
+/// their headers, and the program.
+pub(super) fn identity(path: &Path, opened: &Opened) -> Result<String, Failure> {
+    let mut paths = vec![path];
+    match opened.through.as_ref().map(|through| &through.by) {
+        Some(RecoveredBy::Logs(recovery)) => {
+            paths.extend(recovery.plan.logs.iter().map(PathBuf::as_path));
+        }
+        Some(RecoveredBy::Overlay(overlay)) => paths.push(overlay),
+        None => {}
+    }
+    let mut identity = concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
+    for path in paths {
+        let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
+        let start = file.start(4096).map_err(|error| Failure::of(&error))?;
+        let checksum = start
+            .first_chunk()
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let modified = file
+            .modified()
+            .and_then(|time| Timestamp::try_from(time).ok());
+        identity += &format!("; {} {} {checksum:08x}", path.display(), file.length());
+        identity.extend(modified.map(|time| format!(" {time}")));
+    }
+    Ok(identity)
 }
 
 impl Custody<'_> {

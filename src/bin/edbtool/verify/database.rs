@@ -11,7 +11,7 @@ use ese_db::space::{CutOff, SpaceMap};
 use ese_format::database::HeaderCopies;
 use ese_format::{FileKind, Pgno, Progress};
 use ese_scan::{
-    Finding, FlushMap, FlushMapError, Found, Outcome, PageChecker, Position, RateLimit, ScanError,
+    Finding, FlushMap, FlushMapError, Found, Outcome, PageChecker, Position, RateLimit,
     ScanOptions, scan,
 };
 use evidence::{EvidenceError, EvidenceFile};
@@ -49,7 +49,7 @@ pub(super) fn verify(
         threads,
         keep_findings: arguments.max_findings.saturating_sub(place.findings.len()),
     };
-    let outcome = scan(file, headers, &options, progress).map_err(|error| failure(&error))?;
+    let outcome = scan(file, headers, &options, progress).map_err(|error| Failure::of(&error))?;
     let place = place.advanced(&outcome);
     let mut structure = Structure::default();
     if outcome.interrupted_at.is_none() && headers.good().is_some() {
@@ -273,7 +273,7 @@ fn flush_map(
             Ok(Some(map))
         }
         Err(FlushMapError::Unreadable(error @ EvidenceError::Io { .. })) => {
-            Err(Failure::unreadable(&error))
+            Err(Failure::of(&error))
         }
         Err(error) => {
             let text = format!(
@@ -310,11 +310,4 @@ fn damage_of(map: &FlushMap) -> Vec<String> {
 /// The flush map's usual place: beside the database, with the extension `jfm`.
 fn beside(database: &Path) -> PathBuf {
     database.with_extension("jfm")
-}
-
-fn failure(error: &ScanError) -> Failure {
-    match error {
-        ScanError::Unreadable(error) => Failure::unreadable(error),
-        ScanError::NoSuchPages { .. } => Failure::new(Exit::Usage, error.to_string()),
-    }
 }

@@ -125,7 +125,7 @@ fn first_content(file: &EvidenceFile, progress: &dyn Progress) -> Result<Option<
         let room = buffer.len() as u64;
         let part = &mut buffer[..room.min(file.length() - offset) as usize];
         file.read_exact_at(part, offset)
-            .map_err(|error| Failure::unreadable(&error))?;
+            .map_err(|error| Failure::of(&error))?;
         progress.advance(part.len() as u64);
         if !is_blank(part) {
             return Ok(Some(offset));
@@ -167,7 +167,7 @@ fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
     }
     let content = file
         .start(usize::try_from(MAX_LOG_SIZE).unwrap_or(usize::MAX))
-        .map_err(|error| Failure::unreadable(&error))?;
+        .map_err(|error| Failure::of(&error))?;
     let image = match LogImage::from_bytes(file.path(), content) {
         Ok(image) => image,
         Err(error) => return Ok(vec![error.to_string()]),
@@ -213,7 +213,7 @@ fn flush_map_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
     let mut page = vec![0; MAP_PAGE_SIZE];
     for number in 0..file.length() / size {
         file.read_exact_at(&mut page, number * size)
-            .map_err(|error| Failure::unreadable(&error))?;
+            .map_err(|error| Failure::of(&error))?;
         let problem = match number.checked_sub(1) {
             None => header_problem(&page),
             Some(data_page) => {

@@ -1,0 +1,17 @@
+//! A damaged page as this program tells it.
+
+use ese_scan::Finding;
+use std::fmt::{self, Display, Formatter};
+
+/// A damaged page with the engine's number, where it has one.
+pub(crate) struct WithJet<'f>(pub(crate) &'f Finding);
+
+impl Display for WithJet<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.jet() {
+            Some(jet) => write!(f, " [JET {jet}]"),
+            None => Ok(()),
+        }
+    }
+}
