@@ -327,3 +327,30 @@ fn nothing_is_written_beside_the_logs() {
     logchain(["diff".as_ref(), folder, folder]);
     assert!(listing() == before);
 }
+
+/// A folder without a log of the stream that is named answers no question about it.
+#[test]
+fn a_stream_without_a_log_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    fs::copy(state.join("edb.chk"), folder.path().join("edb.chk")).unwrap();
+    let path = folder.path().to_str().unwrap();
+    for command in ["verify", "header", "records", "stat"] {
+        for base in [&["--base", "edb"][..], &[]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_logchain"))
+                .args([command, path])
+                .args(base)
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(4), "{command} {base:?}");
+        }
+    }
+    for command in [&["plan"][..], &["run", "--to", "nowhere"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
+            .args(command)
+            .args(["--logs", path, "--base", "edb"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{command:?}");
+    }
+}

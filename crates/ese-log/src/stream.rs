@@ -35,9 +35,15 @@ pub struct LogStream {
 }
 
 impl LogStream {
-    /// The stream with base name `base` in `folder`, or its only stream.
+    /// The stream with base name `base` in `folder`, or its only stream. It has at least one log.
     pub fn open(folder: &Path, base: Option<&str>) -> Result<Self, LogError> {
         let files = StreamFiles::find(folder, base)?;
+        if files.is_empty() {
+            return Err(LogError::NoStream {
+                folder: folder.to_owned(),
+                base: base.map(str::to_owned),
+            });
+        }
         Ok(LogStream { files })
     }
 

@@ -91,6 +91,12 @@ impl Input {
         if found {
             databases = find_databases(&places, &stream)?;
         }
+        if databases.is_empty() && stream.is_empty() {
+            return Err(Failure::of(&LogError::NoStream {
+                folder: stream.folder,
+                base: self.base.clone(),
+            }));
+        }
         Ok(Subjects {
             databases,
             stream,

@@ -27,10 +27,12 @@ impl StreamArguments {
             None => StreamFiles::find_all(&self.folder),
         };
         match found {
-            Ok(streams) if streams.is_empty() => Err(Failure::of(&LogError::NoStream {
-                folder: self.folder.clone(),
-                base: None,
-            })),
+            Ok(streams) if streams.iter().all(StreamFiles::is_empty) => {
+                Err(Failure::of(&LogError::NoStream {
+                    folder: self.folder.clone(),
+                    base: self.base.clone(),
+                }))
+            }
             Ok(streams) => Ok(streams),
             Err(error) => Err(Failure::of(&error)),
         }
