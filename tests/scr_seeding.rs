@@ -151,11 +151,17 @@ fn a_database_in_use_is_refused_and_a_copy_with_its_logs_is_not() {
     same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
     assert_eq!(site.copied(), ["db.edb"], "nothing is left beside it");
     // Shipping begins with the first log that the database needs, not with the oldest at the source.
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
     assert_eq!(site.status()["inspected"]["generation"], 22);
     let logs = site.copied();
     assert_eq!((logs[1].as_str(), logs.len()), ("edb0000D.log", 11));
-    site.run(0, &["status"]);
+    // Without the current log of the source it could not be activated: that is not Healthy.
+    site.run(1, &["status"]);
+    let status = site.status();
+    assert_eq!(
+        (&status["summary"], &status["trouble"]["jet"]["code"]),
+        (&"failed".into(), &(-543).into())
+    );
 }
 
 #[test]
@@ -167,8 +173,8 @@ fn a_server_that_is_down_is_said_to_be_so() {
     same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
     assert_eq!(site.status()["summary"], "suspended");
     site.run(0, &["resume", NAME]);
-    site.run(0, &["run", "--once"]);
-    assert_eq!(site.status()["summary"], "healthy");
+    site.run(1, &["run", "--once"]);
+    assert_eq!(site.status()["summary"], "failed");
 }
 
 #[test]
@@ -187,7 +193,7 @@ fn a_required_log_that_is_still_open_at_the_source_is_owed() {
     assert_eq!(owed["log"], site.text("exa/edb.log"));
     assert!(owed["advice"].as_str().unwrap().contains("scr restore"));
     assert!(said.contains("generation 23 (0x17)"), "{said}");
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
 
     // The source is lost. What it still owed is told, and does from the place that was named.
     fs::rename(site.path("exa"), site.path("lost")).unwrap();
@@ -221,7 +227,7 @@ fn a_seed_without_its_logs_is_refused_until_they_lie_beside_it() {
     fs::rename(site.path("aside.log"), site.path("backup/edb00010.log")).unwrap();
     let (documents, _) = site.run(0, &update);
     assert_eq!(documents[0]["logs_taken"], 1);
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
     assert_eq!(site.status()["inspected"]["generation"], 22);
 }
 
@@ -232,7 +238,7 @@ fn what_is_at_the_target_goes_only_when_asked() {
     let backup = site.text("backup/db.edb");
     let enabled = site.enable(0, &["--seed-from", &backup]);
     assert_eq!(enabled[1]["schema"], "edbkit.scr-update/1");
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
     let before = site.copied();
     let update = ["update", NAME, "--from", &backup];
     let (_, said) = site.run(5, &update);
@@ -248,7 +254,7 @@ fn what_is_at_the_target_goes_only_when_asked() {
     assert_eq!(documents[0]["database"]["bytes_written"], 8192);
     same(&site.path("exa/db.edb"), &site.path("exb/db.edb"));
     assert_eq!(site.copied(), ["db.edb"]);
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
     assert_eq!(site.copied(), before);
 }
 
@@ -365,7 +371,7 @@ fn a_database_comes_back_to_the_first_server_and_replication_turns_round() {
     let site = Site::new("crash-p8k");
     site.enable(1, &[]);
     site.run(0, &["update", NAME, "--not-in-use"]);
-    site.run(0, &["run", "--once"]);
+    site.run(1, &["run", "--once"]);
     // Before an activation the first server has the newer database.
     let (_, said) = site.run(5, &["failback", NAME]);
     assert!(said.contains("not activated"), "{said}");

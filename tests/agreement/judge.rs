@@ -3,7 +3,7 @@
 use crate::programs::{Answer, Class, Question, export};
 use ese_format::Generation;
 use ese_testkit::accident::scene::{Given, Scene, header_of};
-use ese_testkit::accident::truth::{Expected, Left, Truth};
+use ese_testkit::accident::truth::{Expected, Truth};
 use ese_testkit::accident::{Accident, Site};
 use ese_testkit::ledger::Ledger;
 use ese_testkit::rows::Rows;
@@ -181,9 +181,18 @@ impl Trial {
             let header = header_of(given[0].0.as_path());
             let repaired = header.is_some_and(|header| header.log_signature.is_null());
             let whole = truth.all_whole() && self.scene.kind != "newer than the logs";
-            // What it fetches is joined to its newest closed log, needed or not.
-            let closed = truth.logs.iter().rev().nth(1);
-            let joins = closed.is_none_or(|(_, left)| *left == Left::Whole);
+            // What it fetches is joined to its own chain, from the first log that its database is in to the newest closed
+            // one, needed or not.
+            let chain = truth.logs.iter().rev().skip(1);
+            let first = given[0].1.header.last_consistent.generation;
+            let first = given[0]
+                .1
+                .first_needed()
+                .map_or(first, |needed| needed.min(first));
+            let mut chain = chain.take_while(|(generation, _)| **generation >= first);
+            let joins = chain.all(|(generation, _)| truth.is_whole(*generation));
+            let closed = truth.logs.keys().rev().nth(1);
+            let joins = joins && closed.is_none_or(|closed| truth.is_whole(*closed));
             match !repaired && joins && (needs || whole) {
                 true => answers.extend(restored),
                 false => standby.extend(restored),

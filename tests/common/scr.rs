@@ -70,7 +70,12 @@ impl Site {
     pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Vec<Value> {
         let output = self.command(arguments).arg("--json").output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {error}");
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{arguments:?}: {error}{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         let lines = String::from_utf8(output.stdout).unwrap();
         lines
             .lines()

@@ -469,6 +469,7 @@ fn problems(lgpos: Lgpos, pgno: Pgno) -> Vec<Named> {
         NoPageImage: Problem::NoPageImage { pgno },
         PageImage: Problem::PageImage { pgno, what: "" },
         NoVersion: Problem::NoVersion { rceid: 1 },
+        NoUndoInfo: Problem::NoUndoInfo { pgno, rceid: 1 },
         NoRow: Problem::NoRow { pgno },
         Tree: Problem::Tree {
             root: pgno,

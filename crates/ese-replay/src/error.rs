@@ -134,6 +134,17 @@ pub enum Problem {
         /// What is wrong.
         what: &'static str,
     },
+    /// A page holds a change of a transaction that is open, and the record of how to undo it is not in the logs.
+    #[error(
+        "page {pgno} holds a change ({rceid:#x}) of a transaction that is open at the end of the logs, and they do not tell how to \
+         undo it: the end of the last log is missing"
+    )]
+    NoUndoInfo {
+        /// The page.
+        pgno: Pgno,
+        /// The id of the change.
+        rceid: u32,
+    },
     /// A rollback in the log names an operation that no record before it did.
     #[error("the operation {rceid:#x} that is undone was never done")]
     NoVersion {
@@ -208,7 +219,9 @@ impl Problem {
             Problem::Format(_) | Problem::Macro(_) | Problem::PageImage { .. } => {
                 JetError::LOG_FILE_CORRUPT
             }
-            Problem::NoPageImage { .. } => JetError::DATABASE_BUFFER_DEPENDENCIES_CORRUPTED,
+            Problem::NoPageImage { .. } | Problem::NoUndoInfo { .. } => {
+                JetError::DATABASE_BUFFER_DEPENDENCIES_CORRUPTED
+            }
             Problem::NoVersion { .. } => JetError::LOG_OPERATION_INCONSISTENT_WITH_DATABASE,
             Problem::NoRow { .. } | Problem::Tree { .. } | Problem::Divergence { .. } => {
                 JetError::DATABASE_CORRUPTED
@@ -254,7 +267,7 @@ impl Explain for Problem {
             JetError::DB_TIME_TOO_NEW => {
                 "the page was changed by something that these logs do not hold: look for the right logs"
             }
-            JetError::DB_TIME_CORRUPTED => {
+            JetError::DB_TIME_CORRUPTED | JetError::DATABASE_BUFFER_DEPENDENCIES_CORRUPTED => {
                 "the last log is not whole, or it is another one: look for an undamaged copy of it"
             }
             JetError::READ_VERIFY_FAILURE => {

@@ -69,6 +69,9 @@ pub struct Session {
     /// Where the present transaction began.
     pub began: Lgpos,
     versions: Vec<Version>,
+    /// Operations that the pages hold already, by id, whose undo-info has not been met yet: level and page. The engine logs it
+    /// before it writes the page (`BFIPrepareFlushPage`, `ese/bf.cxx`).
+    owed: BTreeMap<u32, (u8, Pgno)>,
     /// Whether an operation may have a lower level than one before it.
     unordered: bool,
     macros: BTreeMap<Dbtime, MacroRecords>,
@@ -104,10 +107,14 @@ impl Session {
         for version in self.versions.iter_mut().rev().take_while(deeper) {
             version.level = version.level.min(level);
         }
+        for (owed, _) in self.owed.values_mut() {
+            *owed = level.min(*owed);
+        }
     }
 
     fn forget_versions(&mut self) {
         self.versions.clear();
+        self.owed.clear();
         self.unordered = false;
     }
 
@@ -122,12 +129,27 @@ impl Session {
         self.level = self.level.saturating_sub(levels);
         let level = self.level;
         self.versions.retain(|version| version.level <= level);
+        self.owed.retain(|_, (owed, _)| *owed <= level);
+    }
+
+    /// Takes note of an operation that a page holds already and that only its undo-info tells how to undo.
+    pub(crate) fn owe(&mut self, rceid: u32, level: u8, pgno: Pgno) {
+        if self.seen_begin && self.level > 0 {
+            self.owed.insert(rceid, (level.min(self.level), pgno));
+        }
+    }
+
+    /// The first operation of an open transaction that nothing tells how to undo: its id and its page.
+    pub(crate) fn owed(&self) -> Option<(u32, Pgno)> {
+        let first = self.owed.iter().next().filter(|_| self.level > 0);
+        first.map(|(rceid, (_, pgno))| (*rceid, *pgno))
     }
 
     /// Remembers an operation; one that is known already (from redo, or from an undo-info record) stays as it is.
     ///
     /// Undo-info may come late: operations are kept in the order of their ids, which wrap around.
     pub(crate) fn remember(&mut self, version: Version) {
+        self.owed.remove(&version.rceid);
         let newer = |other: &Version| other.rceid.wrapping_sub(version.rceid).cast_signed() > 0;
         let place = self.versions.iter().rposition(|other| !newer(other));
         let behind = match place {
@@ -142,6 +164,7 @@ impl Session {
 
     /// Takes out the operation of this id.
     pub(crate) fn take(&mut self, rceid: u32) -> Option<Version> {
+        self.owed.remove(&rceid);
         let place = self
             .versions
             .iter()

@@ -13,11 +13,12 @@ mod report;
 
 pub use report::{LastCommit, Loss, Proof, Refusal, Replayed, Report, SourceLook};
 
+use crate::birth::{is_to_be_made, make};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
 use crate::copy::Copy;
 use crate::error::{StandbyError, at};
-use crate::place::database_header;
+use crate::place::{database_header, listing_of};
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
@@ -155,6 +156,10 @@ pub fn preview(
         try_it(&mut basis, progress)?;
     }
     basis.report.dry_run = true;
+    basis.report.database = wish
+        .to
+        .clone()
+        .unwrap_or_else(|| config.target.database.clone());
     Ok(basis.report)
 }
 
@@ -200,7 +205,11 @@ pub fn activate(
 /// An activation that was begun may have moved the database already; before that it has to be there.
 fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
     let database = &config.target.database;
-    if state.activation.is_some() || database.exists() {
+    let has_first_log = || {
+        let here = listing_of(config).unwrap_or_default();
+        is_to_be_made(config, state, &here)
+    };
+    if state.activation.is_some() || database.exists() || has_first_log() {
         return Ok(());
     }
     Err(ActivateError::NotSeeded(database.clone()))
@@ -365,6 +374,11 @@ fn prepare(
     let config = copy.config().clone();
     let (look, fetched, current) = fetch(copy, state, wish, clock)?;
     let files = stream_of(copy, current)?;
+    if !config.target.database.exists() {
+        // The whole stream is here, as `seeded` has found.
+        let last = Generation(u32::MAX);
+        make(&config, &config.target.database, &files, last, progress)?;
+    }
     let mut basis = judge(&config, state, &files, look, wish, clock, progress)?;
     basis.report.fetched = fetched;
     Ok(basis)

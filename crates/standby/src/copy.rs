@@ -12,6 +12,7 @@
 //! log makes the copy Failed.
 
 use crate::aside::{folder_of, put_aside};
+use crate::birth::is_to_be_made;
 use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
 use crate::diverge::is_suspicious;
@@ -59,6 +60,10 @@ pub struct Copy {
     is_checked: bool,
     /// Where logs go: the log folder of the copy, unless this is a rehearsal.
     into: PathBuf,
+    /// Whether it is served once only.
+    once: bool,
+    /// Whether what failed before is tried now, however short a time ago that was.
+    eager: bool,
 }
 
 /// A current log that was fetched.
@@ -127,10 +132,17 @@ impl Copy {
         let mut own = config.clone();
         own.target.inspector = Some(folder.join("inspector"));
         let into = folder.join("logs");
+        let known = StateFile::new(state_folder, config.file_name()).read()?;
+        let here = match config.target.logs.exists() {
+            true => listing_of(config)?,
+            false => Listing::default(),
+        };
+        if is_to_be_made(config, &known, &here) {
+            own.target.database = folder.join("database.edb");
+        }
         for folder in [&own.target.inspector(), &into] {
             fs::create_dir_all(folder).map_err(at(folder))?;
         }
-        let known = StateFile::new(state_folder, config.file_name()).read()?;
         let state = StateFile::new(folder, config.file_name());
         state.update(|state| *state = known)?;
         let service = state.serve()?;
@@ -165,7 +177,16 @@ impl Copy {
             seen: None,
             is_checked: false,
             into,
+            once: false,
+            eager: false,
         })
+    }
+
+    /// Serves it once: what failed before and may be tried again is tried at once.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        (self.once, self.eager) = (true, true);
+        self
     }
 
     /// The folder into which a rehearsal fetches.
@@ -181,14 +202,21 @@ impl Copy {
     /// The half that replays and deletes, for this thread or another one.
     pub fn replayer(&self) -> Replayer {
         let (config, state) = (self.config.clone(), self.state.clone());
-        Replayer::new(config, state, Arc::clone(&self.service), self.logs.clone())
+        let replayer = Replayer::new(config, state, Arc::clone(&self.service), self.logs.clone());
+        match self.once {
+            true => replayer.once(),
+            false => replayer,
+        }
     }
 
     /// Brings the logs of the copy as far as they can be brought now.
     pub fn pass(&mut self, service: &Service, clock: &dyn Clock) -> Result<Pass, StandbyError> {
         let now = clock.now();
         let state = self.state.read()?;
-        let mut report = Report::default();
+        let mut report = Report {
+            once: self.once,
+            ..Report::default()
+        };
         if state.is_out_of_service() {
             return Ok(Pass {
                 shipped: 0,
@@ -196,7 +224,12 @@ impl Copy {
                 state,
             });
         }
-        if state.suspended.is_none() && is_due(state.trouble.as_ref(), service, now) {
+        let eager = std::mem::take(&mut self.eager);
+        let is_due = match &state.trouble {
+            Some(trouble) if eager => !trouble.is_final(),
+            trouble => is_due(trouble.as_ref(), service, now),
+        };
+        if state.suspended.is_none() && is_due {
             self.ship(&mut report, true, clock)?;
         } else if let Ok(view) = self.view() {
             report.see(&view, &self.config);

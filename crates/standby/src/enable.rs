@@ -10,7 +10,7 @@ use crate::place::{database_header, strangers_here};
 use crate::source::LogSource;
 use crate::source::view::look;
 use crate::state::StateFile;
-use ese_format::{DatabaseHeader, JetError, Signature};
+use ese_format::{DatabaseHeader, Generation, JetError, Signature};
 use std::path::Path;
 
 /// What was found out about a copy that may be set up.
@@ -18,6 +18,8 @@ use std::path::Path;
 pub struct Prospect {
     /// Why nothing can be copied now, if so: the source is not there, or has no log.
     pub source_problem: Option<String>,
+    /// Whether the source has the first log of its stream, so that the database can be made from the logs.
+    pub begins: bool,
 }
 
 /// Looks at source and target of a copy that is to be set up with its state in `state_folder`.
@@ -35,6 +37,10 @@ pub fn prospect(
         Ok(_) => None,
         Err(error) => Some(unreachable(error).message()),
     };
+    let begins = seen.as_ref().is_ok_and(|view| {
+        let first = view.listing.oldest().or(view.current_generation());
+        first == Some(Generation(1))
+    });
     let stream = seen.ok().and_then(|view| view.stream);
     let own_stream = own.as_ref().map(|header| header.log_signature);
     let stream = stream.or(own_stream.filter(|stream| !stream.is_null()));
@@ -42,7 +48,10 @@ pub fn prospect(
     if let Some(there) = database_header(&config.target.database) {
         belongs(config, &there, own.as_ref(), stream)?;
     }
-    Ok(Prospect { source_problem })
+    Ok(Prospect {
+        source_problem,
+        begins,
+    })
 }
 
 /// Refuses a log folder with logs of another stream.

@@ -10,6 +10,7 @@
 
 pub mod activate;
 mod aside;
+mod birth;
 mod bring;
 pub mod clock;
 pub mod config;
@@ -18,6 +19,7 @@ mod diverge;
 pub mod enable;
 mod error;
 pub mod failback;
+pub mod here;
 pub mod inspect;
 pub mod lag;
 mod made;

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) generated: Option<Generation>,
+    /// Generations of the closed logs that were at the source.
+    pub(crate) closed: Option<Vec<Generation>>,
     pub(crate) copied: Option<Generation>,
     pub(crate) inspected: Option<Generation>,
     /// Logs that were written, of this stream.
@@ -19,6 +21,8 @@ pub(crate) struct Report {
     /// What is wrong at the source though its closed logs come; none if it was not looked at.
     pub(crate) at_source: Option<Option<Obstacle>>,
     pub(crate) shipped: u32,
+    /// Whether this service looks once and ends.
+    pub(crate) once: bool,
     pub(crate) more: bool,
     pub(crate) waits: Option<String>,
 }
@@ -36,6 +40,7 @@ impl Report {
     /// What was seen at the source.
     pub(crate) fn see(&mut self, view: &View, config: &CopyConfig) {
         self.generated = view.newest_closed;
+        self.closed = Some(view.closed());
         let current = view.without_current();
         let current = current.filter(|_| !config.source.closed_logs_only && !view.is_empty());
         self.at_source = Some(view.stranger().or(current));
@@ -65,6 +70,7 @@ impl Report {
     ) {
         self.progress(state, now);
         state.served = Some(now);
+        state.served_once = self.once;
         state.waits = self.waits.clone();
         if self.waits.is_some() {
             state.resync = None;
@@ -108,5 +114,10 @@ impl Report {
         }
         state.copied = self.copied.map(reached).or(state.copied);
         state.inspected = self.inspected.map(reached).or(state.inspected);
+        if let Some(closed) = &self.closed {
+            let inspected = state.inspected.map(|inspected| inspected.generation);
+            let waiting = closed.iter().filter(|closed| Some(**closed) > inspected);
+            state.queued = Some(u32::try_from(waiting.count()).unwrap_or(u32::MAX));
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! the step or after it. The first step on a database that came from elsewhere must reach the last log that its header
 //! requires: its pages may hold changes of all logs up to that one.
 
+use crate::birth::{is_to_be_made, make};
 use crate::config::{CopyConfig, Service};
 use crate::error::StandbyError;
 use crate::obstacle::{Obstacle, is_due, is_locked};
@@ -38,7 +39,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 /// Memory for pages of the database.
-const CACHE_BYTES: u64 = 64 << 20;
+pub(crate) const CACHE_BYTES: u64 = 64 << 20;
 /// The most logs that one step replays beyond what it must, so that orders are obeyed and other copies have their turn.
 const LOGS_PER_STEP: u32 = 32;
 
@@ -60,6 +61,8 @@ pub struct Replayer {
     _service: Arc<ServiceLock>,
     logs: LogsInUse,
     truncated: Option<Timestamp>,
+    /// Whether what failed before is tried now, however short a time ago that was.
+    eager: bool,
 }
 
 /// What a step came to.
@@ -98,7 +101,15 @@ impl Replayer {
             _service: service,
             logs,
             truncated: None,
+            eager: false,
         }
+    }
+
+    /// Tries at once what failed before and may be tried again.
+    #[must_use]
+    pub(crate) fn once(mut self) -> Self {
+        self.eager = true;
+        self
     }
 
     /// The configuration it works by.
@@ -118,10 +129,12 @@ impl Replayer {
         let now = clock.now();
         let state = self.state.read()?;
         let mut step = Step::default();
-        if state.suspended.is_some()
-            || state.is_out_of_service()
-            || !is_due(state.replay_trouble.as_ref(), service, now)
-        {
+        let eager = std::mem::take(&mut self.eager);
+        let is_due = match &state.replay_trouble {
+            Some(trouble) if eager => !trouble.is_final(),
+            trouble => is_due(trouble.as_ref(), service, now),
+        };
+        if state.suspended.is_some() || state.is_out_of_service() || !is_due {
             return Ok(step);
         }
         let in_use = self.logs.clone();
@@ -150,6 +163,10 @@ impl Replayer {
         progress: &dyn Progress,
     ) -> Result<Outcome, StandbyError> {
         let path = &self.config.target.database;
+        let listing = listing_of(&self.config)?;
+        if is_to_be_made(&self.config, state, &listing) {
+            return self.make(state, service, now, &listing, progress);
+        }
         if !path.exists() {
             return Ok(Outcome::Waits("the database: `scr update`".to_owned()));
         }
@@ -163,7 +180,6 @@ impl Replayer {
         let Some(inspected) = state.inspected.map(|inspected| inspected.generation) else {
             return Ok(Outcome::Waits("the first log".to_owned()));
         };
-        let listing = listing_of(&self.config)?;
         let from = first_unreplayed(state, &header);
         let waiting = inspected_logs(&listing, from, inspected);
         let limit = replay_limit(
@@ -188,6 +204,38 @@ impl Replayer {
             Ok(()) => Outcome::Replayed(last, limit),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
             Err(failure) => Outcome::Hindered(failure.obstacle(Some(from))),
+        })
+    }
+
+    /// Makes the database of a copy that has the first log of its stream.
+    fn make(
+        &self,
+        state: &State,
+        service: &Service,
+        now: Timestamp,
+        listing: &Listing,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, StandbyError> {
+        let path = &self.config.target.database;
+        let Some(inspected) = state.inspected.map(|inspected| inspected.generation) else {
+            return Ok(Outcome::Waits("the first log".to_owned()));
+        };
+        let first = Generation(1);
+        let waiting = inspected_logs(listing, first, inspected);
+        let (lag, kept) = (self.config.replay_lag, service.kept_back);
+        let limit = replay_limit(waiting, inspected, lag, kept, now);
+        let Some(last) = limit.last else {
+            return Ok(Outcome::Waits(limit.waits.to_string()));
+        };
+        self.state.update(|state| state.made.begin_replay(path))?;
+        let made = stream_here(&self.config)
+            .map_err(ReplayFailure::from)
+            .and_then(|logs| make(&self.config, path, &logs, last, progress));
+        Ok(match made {
+            Ok(true) => Outcome::Replayed(last, limit),
+            Ok(false) => Outcome::Waits("a log that creates the database".to_owned()),
+            Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
+            Err(failure) => Outcome::Hindered(failure.obstacle(Some(first))),
         })
     }
 

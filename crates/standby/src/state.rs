@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// How long a look at a lock may take.
+const A_MOMENT: Duration = Duration::from_millis(500);
 const SCHEMA: &str = "edbkit.scr-state/1";
 
 /// What is remembered of a copy.
@@ -55,6 +57,9 @@ pub struct State {
     pub failback: Option<Failback>,
     /// The newest closed log that was seen at the source.
     pub generated: Option<Progress>,
+    /// Closed logs of this stream that were at the source and not here.
+    #[serde(default)]
+    pub queued: Option<u32>,
     /// The newest log that was fetched.
     pub copied: Option<Progress>,
     /// The newest log of the unbroken chain in the log folder.
@@ -76,6 +81,9 @@ pub struct State {
     pub replay_waits: Option<String>,
     /// When the service last looked after the copy.
     pub served: Option<Timestamp>,
+    /// Whether that was one that looks once and ends.
+    #[serde(default)]
+    pub served_once: bool,
     /// What this copy has made at its target.
     #[serde(default)]
     pub made: Made,
@@ -230,6 +238,8 @@ pub enum TroubleKind {
     CurrentMissing,
     /// A file that the copy did not make has the name of the next log.
     Occupied,
+    /// The database of the copy is not there, or cannot be activated as things are.
+    Database,
 }
 
 impl TroubleKind {
@@ -239,7 +249,8 @@ impl TroubleKind {
             TroubleKind::SourceUnreachable
             | TroubleKind::Locked
             | TroubleKind::TargetWrite
-            | TroubleKind::CurrentMissing => None,
+            | TroubleKind::CurrentMissing
+            | TroubleKind::Database => None,
             TroubleKind::Damaged
             | TroubleKind::Gap
             | TroubleKind::Foreign
@@ -326,6 +337,7 @@ impl Default for State {
             activation: None,
             failback: None,
             generated: None,
+            queued: None,
             copied: None,
             inspected: None,
             replayed: None,
@@ -335,6 +347,7 @@ impl Default for State {
             waits: None,
             replay_waits: None,
             served: None,
+            served_once: false,
             made: Made::default(),
         }
     }
@@ -414,14 +427,31 @@ impl StateFile {
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let path = self.file("service");
         let file = open_lock(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(ServiceLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StandbyError::Served {
-                name: self.name.clone(),
-                lock: path,
-            }),
-            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(ServiceLock { _file: file }),
+                // Who asks for the status holds it for a moment.
+                Err(TryLockError::WouldBlock) if begun.elapsed() < A_MOMENT => {
+                    sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StandbyError::Served {
+                        name: self.name.clone(),
+                        lock: path,
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
+            }
         }
+    }
+
+    /// Whether a process serves the copy now.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.file("service")) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its

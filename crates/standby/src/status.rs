@@ -3,8 +3,8 @@
 //! Facts: the cmdlet's page (Exchange 2007 SP1) for names and order of the fields. Everything is taken from the state, so
 //! that it can be asked while the service works.
 
-use crate::clock::age;
 use crate::config::{CopyConfig, Service};
+use crate::here::Here;
 use crate::lag::Lag;
 use crate::state::{Activation, Progress, Resync, Seeding, State, Suspension, Trouble};
 use ese_format::Generation;
@@ -28,13 +28,15 @@ pub enum Summary {
     Resynchronizing,
     /// It was activated: nothing is replicated any more.
     Disabled,
-    /// No log has been inspected yet.
+    /// It could not be activated yet: no log has been inspected, or logs that its database requires are still to come.
     Initializing,
+    /// Nothing is wrong with it but that no service looks after it.
+    ServiceDown,
 }
 
 impl Summary {
     /// All of them.
-    pub const ALL: [Summary; 7] = [
+    pub const ALL: [Summary; 8] = [
         Summary::Healthy,
         Summary::Suspended,
         Summary::Failed,
@@ -42,7 +44,16 @@ impl Summary {
         Summary::Resynchronizing,
         Summary::Disabled,
         Summary::Initializing,
+        Summary::ServiceDown,
     ];
+
+    /// Whether a person should look: it is not well, and does not become so by itself.
+    pub fn is_finding(self) -> bool {
+        matches!(
+            self,
+            Summary::Failed | Summary::Suspended | Summary::ServiceDown
+        )
+    }
 }
 
 impl fmt::Display for Summary {
@@ -55,6 +66,7 @@ impl fmt::Display for Summary {
             Summary::Resynchronizing => "Resynchronizing",
             Summary::Disabled => "Disabled",
             Summary::Initializing => "Initializing",
+            Summary::ServiceDown => "ServiceDown",
         })
     }
 }
@@ -110,9 +122,28 @@ pub struct CopyStatus {
     pub is_served: bool,
 }
 
-/// How the copy with this configuration and this state stands.
-pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timestamp) -> CopyStatus {
-    let summary = summary(&state);
+/// How the copy with this configuration and this state stands, with what lies at its target.
+pub fn status(
+    config: &CopyConfig,
+    state: State,
+    here: &Here,
+    service: &Service,
+    now: Timestamp,
+) -> CopyStatus {
+    // What was activated is no copy any more: nothing of it waits, and nothing of it fails.
+    let is_copy = state.activation.is_none();
+    let found = here.trouble(config, &state, now);
+    let found = found.filter(|_| is_copy && state.seeding.is_none());
+    let trouble = state.worst_trouble().cloned().or(found);
+    let trouble = trouble.filter(|_| is_copy);
+    let is_served = here.is_served(&state, service, now);
+    let failed = state.worst_trouble().is_some();
+    let summary = match summary(&state, here, failed, is_served) {
+        // At rest by order, which says so first.
+        Summary::Suspended => Summary::Suspended,
+        _ if trouble.is_some() => Summary::Failed,
+        other => other,
+    };
     let number = |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
     let oldest = state.oldest.map_or(0, |oldest| oldest.0);
     let inspected = number(state.inspected);
@@ -126,8 +157,8 @@ pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timesta
         source: config.source.machine.clone(),
         target: config.target.machine.clone(),
         summary,
-        copy_queue_length: copy_queue(&state),
-        replay_queue_length: unreplayed,
+        copy_queue_length: if is_copy { copy_queue(&state) } else { 0 },
+        replay_queue_length: if is_copy { unreplayed } else { 0 },
         generated: state.generated,
         copied: state.copied,
         inspected: state.inspected,
@@ -136,9 +167,9 @@ pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timesta
         replay_lag: config.replay_lag,
         truncation_lag: config.truncation_lag,
         waits: waits(&state),
-        is_served: is_served(state.served, service, now),
+        is_served,
         served: state.served,
-        trouble: state.worst_trouble().cloned(),
+        trouble,
         seeding: state.seeding,
         resync: state.resync,
         activation: state.activation,
@@ -148,8 +179,7 @@ pub fn status(config: &CopyConfig, state: State, service: &Service, now: Timesta
     }
 }
 
-fn summary(state: &State) -> Summary {
-    let failed = state.worst_trouble().is_some();
+fn summary(state: &State, here: &Here, failed: bool, is_served: bool) -> Summary {
     if state.activation.is_some() {
         Summary::Disabled
     } else if state.seeding.is_some() {
@@ -158,23 +188,26 @@ fn summary(state: &State) -> Summary {
         Summary::Failed
     } else if state.suspended.is_some() {
         Summary::Suspended
+    } else if state.served.is_some() && !is_served {
+        Summary::ServiceDown
     } else if state.resync.is_some() {
         Summary::Resynchronizing
-    } else if state.inspected.is_none() {
+    } else if state.inspected.is_none() || here.waits_for_logs() {
         Summary::Initializing
     } else {
         Summary::Healthy
     }
 }
 
-/// Closed logs that are not here. Before the first is here, it is not known which is the first: then one is missing.
+/// Closed logs at the source that are not here. Before the first is here, it is not known which is the first: then one is
+/// missing.
 fn copy_queue(state: &State) -> u32 {
     match (state.generated, state.inspected) {
-        (Some(generated), Some(inspected)) => generated
-            .generation
-            .0
-            .saturating_sub(inspected.generation.0),
-        (Some(_), None) => 1,
+        (Some(_), None) => state.queued.unwrap_or(1).min(1),
+        (Some(generated), Some(inspected)) => state.queued.unwrap_or_else(|| {
+            let (generated, inspected) = (generated.generation.0, inspected.generation.0);
+            generated.saturating_sub(inspected)
+        }),
         (None, _) => 0,
     }
 }
@@ -208,13 +241,6 @@ fn waits(state: &State) -> Option<String> {
         Some(_) => Some("an administrator: put right what is wrong, then `scr resume`".to_owned()),
         None => state.waits.clone(),
     }
-}
-
-/// Whether a service has looked after the copy within twice the time that it takes at most between two looks, and half
-/// a minute for the work itself.
-fn is_served(served: Option<Timestamp>, service: &Service, now: Timestamp) -> bool {
-    let most = service.poll.duration() * 2 + jiff::SignedDuration::from_secs(30);
-    served.is_some_and(|served| age(served, now) <= most)
 }
 
 /// All fields, as the cmdlet's list form shows them.

@@ -203,7 +203,7 @@ fn an_unseeded_copy_ships_and_says_what_it_waits_for() {
     let status = go_on(&mut setting, 10);
     assert_eq!(
         (status.summary, status.copy_queue_length),
-        (Summary::Healthy, 0)
+        (Summary::Failed, 0)
     );
     assert!(status.replay_waits.unwrap().contains("scr update"));
 }

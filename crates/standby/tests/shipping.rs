@@ -133,7 +133,7 @@ fn a_gap_stops_the_copy_for_good_until_it_is_closed() {
     setting.restart();
     let status = setting.settle_for(3600);
     assert_failed_for_good(&status, 21, "missing");
-    assert_eq!(status.copy_queue_length, 30);
+    assert_eq!(status.copy_queue_length, 29);
     setting.assert_shipped(20);
     // Closing the gap is not enough: a person says that it is closed.
     fs::rename(aside, missing).unwrap();

@@ -4,6 +4,7 @@ use console::{Exit, Failure};
 use jiff::Timestamp;
 use standby::StandbyError;
 use standby::config::{Configuration, CopyConfig};
+use standby::here::Here;
 use standby::source::{self, LogSource};
 use standby::state::StateFile;
 use standby::status::{CopyStatus, status};
@@ -57,10 +58,11 @@ pub(crate) fn statuses(
         names => names.iter().map(|name| configuration.copy(name)).collect(),
     };
     let one = |copy: &CopyConfig| {
-        let state = state_of(configuration, copy).read()?;
+        let file = state_of(configuration, copy);
         Ok(status(
             copy,
-            state,
+            file.read()?,
+            &Here::look(copy, &file),
             &configuration.service,
             Timestamp::now(),
         ))

@@ -132,8 +132,10 @@ pub(crate) fn run(
     let is_there = found.source_problem.is_none();
     enabled.warnings.extend(found.source_problem);
     if let Some(Err(error)) = &seeded {
-        let warning = format!("not seeded: {error}; `scr update` seeds it");
-        enabled.warnings.push(warning);
+        enabled.warnings.push(match found.begins {
+            true => format!("not seeded: {error}; its database will be made from the logs, which begin with the first"),
+            false => format!("not seeded: {error}; `scr update` seeds it"),
+        });
     }
     output.answer("edbkit.scr-enable/1", &enabled, &enabled)?;
     match seeded {

@@ -6,7 +6,8 @@ use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::status::{CopyStatus, Summary, Table, status};
+use standby::here::Here;
+use standby::status::{CopyStatus, Table, status};
 use standby::{Copy, Replayer, StandbyError, metrics};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,14 +81,16 @@ fn serve(
     let mut configuration = Arc::new(configuration);
     let mut service = Service::default();
     loop {
-        let round = service.round(&configuration, false)?;
+        let more = service.round(&configuration, false)?;
         shared.set(&configuration, service.replayers());
-        write_metrics(arguments, &round.statuses)?;
+        if arguments.metrics.is_some() {
+            write_metrics(arguments, &service.statuses(&configuration))?;
+        }
         if interrupted() {
             info!("stopped");
             return Ok(Exit::Clean);
         }
-        if !round.more {
+        if !more {
             let poll = configuration.service.poll.duration().unsigned_abs();
             rest(poll.max(SHORTEST_REST));
         }
@@ -109,12 +112,12 @@ fn once(
     let mut service = Service::default();
     let mut seen = SourcesSeen::default();
     loop {
-        let round = service.round(&configuration, true)?;
+        let more = service.round(&configuration, true)?;
         if interrupted() {
             info!("stopped");
             return Ok(Exit::Clean);
         }
-        if round.more {
+        if more {
             continue;
         }
         shared.set(&configuration, service.replayers());
@@ -122,7 +125,8 @@ fn once(
             .round(&mut seen)
             .map_err(|error| Failure::of(&error))?;
         if !more {
-            let statuses = service.round(&configuration, true)?.statuses;
+            service.round(&configuration, true)?;
+            let statuses = service.statuses(&configuration);
             write_metrics(arguments, &statuses)?;
             return answer(&statuses, output);
         }
@@ -171,44 +175,39 @@ struct Served {
     replayer: Arc<Mutex<Replayer>>,
 }
 
-/// What a round came to.
-struct Round {
-    statuses: Vec<CopyStatus>,
-    more: bool,
-}
-
 impl Service {
-    /// One pass for every copy of the configuration.
-    fn round(&mut self, configuration: &Configuration, once: bool) -> Result<Round, Failure> {
+    /// One pass for every copy of the configuration; whether there is more to do at once.
+    fn round(&mut self, configuration: &Configuration, once: bool) -> Result<bool, Failure> {
         self.let_go(configuration);
-        let mut round = Round {
-            statuses: Vec::new(),
-            more: false,
-        };
+        let mut more = false;
         for config in &configuration.copies {
             if interrupted() {
                 break;
             }
-            match self.serve(configuration, config) {
-                Ok((status, more)) => {
-                    round.more |= more;
-                    round.statuses.push(status);
-                }
+            match self.serve(configuration, config, once) {
+                Ok(has_more) => more |= has_more,
                 // One copy that cannot be served is no reason to leave the others alone.
-                Err(problem) if !once => {
-                    error!(copy = config.name, "{problem}");
-                    let state = state_of(configuration, config).read().unwrap_or_default();
-                    round.statuses.push(status(
-                        config,
-                        state,
-                        &configuration.service,
-                        Timestamp::now(),
-                    ));
-                }
+                Err(problem) if !once => error!(copy = config.name, "{problem}"),
                 Err(problem) => return Err(Failure::of(&problem)),
             }
         }
-        Ok(round)
+        Ok(more)
+    }
+
+    /// How the copies stand, told while this process serves them.
+    fn statuses(&self, configuration: &Configuration) -> Vec<CopyStatus> {
+        let one = |config: &CopyConfig| {
+            let file = state_of(configuration, config);
+            let (state, here) = (file.read().unwrap_or_default(), Here::look(config, &file));
+            status(
+                config,
+                state,
+                &here,
+                &configuration.service,
+                Timestamp::now(),
+            )
+        };
+        configuration.copies.iter().map(one).collect()
     }
 
     fn replayers(&self) -> Vec<Arc<Mutex<Replayer>>> {
@@ -231,26 +230,31 @@ impl Service {
         &mut self,
         configuration: &Configuration,
         config: &CopyConfig,
-    ) -> Result<(CopyStatus, bool), StandbyError> {
-        let shown = |state| status(config, state, &configuration.service, Timestamp::now());
+        once: bool,
+    ) -> Result<bool, StandbyError> {
         let state = state_of(configuration, config).read()?;
         if state.is_out_of_service() {
             self.copies.remove(&config.name);
-            return Ok((shown(state), false));
+            return Ok(false);
         }
         let served = match self.copies.remove(&config.name) {
             Some(served) => served,
-            None => open(configuration, config)?,
+            None => open(configuration, config, once)?,
         };
         let served = self.copies.entry(config.name.clone()).or_insert(served);
         let pass = served.copy.pass(&configuration.service, &SystemClock)?;
-        Ok((shown(pass.state), pass.more))
+        Ok(pass.more)
     }
 }
 
-fn open(configuration: &Configuration, config: &CopyConfig) -> Result<Served, StandbyError> {
+fn open(
+    configuration: &Configuration,
+    config: &CopyConfig,
+    once: bool,
+) -> Result<Served, StandbyError> {
     let source = logs_of(configuration, config);
     let copy = Copy::open(config, &configuration.state, source, &SystemClock)?;
+    let copy = if once { copy.once() } else { copy };
     info!(copy = config.name, source = %config.source.logs.display(), "served");
     let replayer = Arc::new(Mutex::new(copy.replayer()));
     Ok(Served { copy, replayer })
@@ -264,8 +268,10 @@ fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure>
     } else {
         output.text(&Table(statuses))?;
     }
-    let troubled = statuses
-        .iter()
-        .any(|copy| copy.trouble.is_some() || copy.summary == Summary::Suspended);
-    Ok(if troubled { Exit::Finding } else { Exit::Clean })
+    let troubled = |copy: &CopyStatus| copy.trouble.is_some() || copy.summary.is_finding();
+    Ok(if statuses.iter().any(troubled) {
+        Exit::Finding
+    } else {
+        Exit::Clean
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::copies::{load, statuses};
 use console::{Exit, Failure, Output, interrupted};
-use standby::status::{CopyStatus, Summary, Table};
+use standby::status::{CopyStatus, Table};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Runs the command. A copy that is Failed or suspended is a finding.
+/// Runs the command. A copy that is Failed, suspended or not served is a finding.
 pub(crate) fn run(
     config: &Path,
     arguments: &Arguments,
@@ -37,13 +37,8 @@ pub(crate) fn run(
             shown = Some(now);
         }
         if !arguments.watch || interrupted() {
-            let well =
-                |copy: &CopyStatus| !matches!(copy.summary, Summary::Failed | Summary::Suspended);
-            return Ok(if statuses.iter().all(well) {
-                Exit::Clean
-            } else {
-                Exit::Finding
-            });
+            let found = statuses.iter().any(|copy| copy.summary.is_finding());
+            return Ok(if found { Exit::Finding } else { Exit::Clean });
         }
         let looked = Instant::now();
         while looked.elapsed() < LOOK && !interrupted() {

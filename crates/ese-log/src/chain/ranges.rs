@@ -131,7 +131,7 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
 }
 
 /// Where a replay may start for the database with this header, if it need not do as the engine does: at the checkpoint
-/// if that leaves nothing out, otherwise at the first generation that the database needs; for a clean database where it
+/// if that leaves nothing out and it gets from there to what is needed, otherwise at the first generation that the database needs; for a clean database where it
 /// was last consistent.
 ///
 /// Always the start of a generation: the list of attached databases stands in its header. `None` without a log, and
@@ -140,8 +140,16 @@ pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgp
     let numbers = || report.logs.iter().filter_map(LogReport::generation);
     let (lowest, highest) = (numbers().min()?, numbers().max()?);
     let generation = match LogNeed::of(header) {
-        Some(need) => usable_checkpoint(report, Some(need))
-            .map_or(need.min_required, |checkpoint| checkpoint.generation),
+        Some(need) => {
+            let checkpoint = usable_checkpoint(report, Some(need));
+            let from = checkpoint.map_or(need.min_required, |checkpoint| checkpoint.generation);
+            // What lies between the checkpoint and what this database needs is there for others, or for nobody.
+            let stop = reach(report, first_position(report, from)).stop;
+            match stop.is_some_and(|stop| stop.generation < need.min_required) {
+                true => need.min_required,
+                false => from,
+            }
+        }
         None => {
             let mut headers = report.logs.iter().filter_map(LogReport::header);
             headers.find(|log| log.signature == header.log_signature)?;

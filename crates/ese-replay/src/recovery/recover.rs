@@ -183,8 +183,13 @@ pub fn recover(
     let ran = replay(&mut redo, &mut records, &until, progress);
     let ran = ran.map_err(|error| with_path(error, &sources))?;
     let (total, logs) = (begun.elapsed(), records.waited());
+    let mut owed = redo.owed_undo_info();
     if options.until_undo {
+        // What is noted of later transactions must not count for the range that is left to do.
+        let kept = redo.keep_sessions();
         note_rest(&mut redo, &mut records, plan.until())?;
+        owed = redo.owed_undo_info();
+        redo.resume_sessions(kept);
         let names = plan.missing_at_end(&made);
         if !names.is_empty() && !options.ignore_missing {
             return Err(RecoveryError::Missing { names });
@@ -194,6 +199,13 @@ pub fn recover(
     check(&redo, &ran, &sources, &until, &options)?;
     refuse_unexplained(&mut redo, &ran, options.until_undo)?;
     refuse_newer_pages(&redo, plan, &sources)?;
+    let required = sources.iter().map(|source| source.header.max_required);
+    if required
+        .max()
+        .is_none_or(|required| required <= plan.range_end())
+    {
+        owed.map_err(RecoveryError::End)?;
+    }
     if let Some(after_redo) = &mut options.after_redo {
         after_redo(redo.databases_mut());
     }

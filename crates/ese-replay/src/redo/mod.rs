@@ -38,8 +38,9 @@ pub use scan::{Divergence, logged_data_checksum};
 
 use crate::database::Database;
 use crate::error::{Problem, ReplayError};
+use crate::pages::Content;
 use crate::session::Session;
-use ese_format::record::{Record, RecordFormat};
+use ese_format::record::{FlagDelete, Record, RecordFormat, Replace, ReplaceDelta};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
 use ese_log::RawRecord;
 use std::collections::BTreeMap;
@@ -190,9 +191,68 @@ impl Redo {
                 }
             }
             other if self.keep_for_macro(other, raw.bytes)? => {}
-            other => self.note_change(other),
+            other => {
+                self.note_change(other);
+                self.note_session(other)?;
+            }
         }
         Ok(())
+    }
+
+    /// Follows transactions, and what undoing them will take.
+    fn note_session(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        match record {
+            Record::Begin(record) | Record::Begin0(record) | Record::BeginDistributed(record) => {
+                self.begin(record)?;
+            }
+            Record::Commit(record) => {
+                self.commit(record.procid, record.level_to)?;
+            }
+            Record::Commit0(record) => {
+                self.commit(record.procid, record.level_to)?;
+            }
+            Record::Rollback(record) => {
+                self.rollback(record)?;
+            }
+            Record::UndoInfo(record) => {
+                self.undo_info(record)?;
+            }
+            Record::Undo(record) => {
+                self.session(record.page.procid).take(record.node.rceid);
+            }
+            Record::Replace(Replace { page, node, .. })
+            | Record::ReplaceDelta(ReplaceDelta { page, node, .. })
+            | Record::FlagDelete(FlagDelete { page, node, .. }) => {
+                let database = self.databases.get_mut(&page.dbid);
+                let found = database
+                    .map(|database| database.look(page.pgno))
+                    .transpose()?;
+                if matches!(found, Some(Content::Page(found)) if found >= page.dbtime) {
+                    self.owe_undo_info(page, node);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The first operation of a transaction that is open, that pages hold, and that nothing tells how to undo.
+    pub(crate) fn owed_undo_info(&self) -> Result<(), Problem> {
+        let mut owed = self.sessions.values().filter_map(Session::owed);
+        match owed.next() {
+            Some((rceid, pgno)) => Err(Problem::NoUndoInfo { pgno, rceid }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the sessions as they are now; `resume_sessions` puts them back.
+    pub(crate) fn keep_sessions(&self) -> BTreeMap<ProcId, Session> {
+        self.sessions.clone()
+    }
+
+    /// Goes back to sessions as they were.
+    pub(crate) fn resume_sessions(&mut self, kept: BTreeMap<ProcId, Session>) {
+        self.sessions = kept;
     }
 
     fn note_change(&mut self, record: &Record<'_>) {

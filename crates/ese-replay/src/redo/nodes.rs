@@ -38,6 +38,16 @@ impl Redo {
         Ok(verdict.applies())
     }
 
+    /// Takes note of an operation that its page holds already: it can be undone only with its undo-info.
+    pub(super) fn owe_undo_info(&mut self, page: &PageOp, node: &NodeOp) {
+        let database = self.databases.get(&page.dbid);
+        let holds_it = database.is_some_and(|database| !database.is_gone(page.pgno));
+        if page.is_versioned() && node.rceid != 0 && holds_it && !self.elsewhere {
+            let session = self.session(page.procid);
+            session.owe(node.rceid, page.level, page.pgno);
+        }
+    }
+
     /// Changes the page and gives it the record's dbtime.
     fn change<T>(
         &mut self,
@@ -177,6 +187,7 @@ impl Redo {
         new_data: impl FnOnce(&PageImage) -> Result<Cow<'a, [u8]>, Problem>,
     ) -> Result<Outcome, Problem> {
         if !self.applies(page, node)? {
+            self.owe_undo_info(page, node);
             return Ok(Outcome::InPlace);
         }
         let database = self.databases.get_mut(&page.dbid);
@@ -202,6 +213,7 @@ impl Redo {
 
     pub(super) fn flag_delete(&mut self, record: &FlagDelete) -> Result<Outcome, Problem> {
         if !self.applies(&record.page, &record.node)? {
+            self.owe_undo_info(&record.page, &record.node);
             return Ok(Outcome::InPlace);
         }
         let (line, set) = (usize::from(record.page.iline), versioned(&record.page));

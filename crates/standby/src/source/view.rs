@@ -156,6 +156,13 @@ impl View {
         highest.is_some_and(|highest| generation.0 > highest.0.saturating_add(1))
     }
 
+    /// The generations of the closed logs that are there, those of other streams left out.
+    pub(crate) fn closed(&self) -> Vec<Generation> {
+        let named = self.listing.named.iter();
+        let own = named.filter(|(_, path)| !self.strangers.contains(path));
+        own.map(|(generation, _)| *generation).collect()
+    }
+
     /// Whether there is no log at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.listing.named.is_empty() && self.listing.current_file.is_none()

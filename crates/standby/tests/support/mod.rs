@@ -10,6 +10,7 @@ use evidence::EvidenceError;
 use jiff::{SignedDuration, Timestamp};
 use standby::clock::{Clock, SetClock};
 use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
+use standby::here::Here;
 use standby::lag::Lag;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
 use standby::state::{State, StateFile};
@@ -242,7 +243,8 @@ impl Setting {
     }
 
     pub(crate) fn status(&self, state: State) -> CopyStatus {
-        status(&self.config, state, &self.service, self.clock.now())
+        let here = Here::look(&self.config, &self.state_file());
+        status(&self.config, state, &here, &self.service, self.clock.now())
     }
 
     /// The logs in the target's log folder, by name.
