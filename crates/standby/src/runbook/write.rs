@@ -21,43 +21,121 @@ impl Runbook {
             );
             let fence = fence(step);
             let _ = writeln!(text, "{fence}powershell");
+            if let Some(condition) = &step.when {
+                let _ = writeln!(text, "# only if: {}", one_line(condition));
+            }
             for command in &step.commands {
                 let _ = writeln!(text, "{}", command.line());
+                if let Command::Program {
+                    refused: Some(line),
+                    ..
+                } = command
+                {
+                    let _ = writeln!(
+                        text,
+                        "# only if it was refused, and you have read why:\n{line}"
+                    );
+                }
             }
             let _ = writeln!(text, "{fence}");
         }
         text
     }
 
-    /// For PowerShell: it waits before every step, and stops at the first that fails.
+    /// For PowerShell: it waits before every step, and stops at the first that fails. `-From N` begins with step N.
     pub fn to_powershell(&self) -> String {
         let mut text = format!("# {}\n", one_line(&self.title));
         for note in &self.notes {
             let _ = writeln!(text, "# {}", one_line(note));
         }
-        text += "$ErrorActionPreference = 'Stop'\n";
+        text += "# -From N begins with step N.\n";
+        text += "param([int]$From = 1)\n$ErrorActionPreference = 'Stop'\n";
         for (number, step) in (1..).zip(&self.steps) {
-            let title = format!("{number}. {} (on {})", step.title, step.machine);
-            let _ = writeln!(text, "\nWrite-Host {}", literal(&one_line(&title)));
-            let _ = writeln!(text, "Write-Host {}", literal(&one_line(&step.text)));
-            text += "Read-Host 'Enter goes on, Ctrl-C stops' | Out-Null\n";
-            for command in &step.commands {
-                let _ = writeln!(text, "{}", command.line());
-                if let Command::Program { accept, .. } = command {
-                    let _ = writeln!(
-                        text,
-                        "if ($LASTEXITCODE -gt {accept}) {{ throw \"step {number} ended with exit code $LASTEXITCODE\" }}"
-                    );
-                }
-            }
+            write_step(&mut text, number, step);
         }
         text
     }
 }
 
+fn write_step(text: &mut String, number: usize, step: &Step) {
+    let title = format!("{number}. {} (on {})", step.title, step.machine);
+    let _ = writeln!(text, "\nif ($From -le {number}) {{");
+    let _ = writeln!(text, "    Write-Host {}", literal(&one_line(&title)));
+    let mut indent = "    ";
+    if let Some(condition) = &step.when {
+        let _ = writeln!(text, "    if ({condition}) {{");
+        indent = "        ";
+    }
+    let said = literal(&one_line(&step.text));
+    let _ = writeln!(text, "{indent}Write-Host {said}");
+    let _ = writeln!(
+        text,
+        "{indent}Read-Host 'Enter goes on, Ctrl-C stops' | Out-Null"
+    );
+    for command in &step.commands {
+        write_command(text, indent, number, command);
+    }
+    if step.when.is_some() {
+        text.push_str(
+            "    } else {\n        Write-Host 'Nothing to do: it was done before.'\n    }\n",
+        );
+    }
+    text.push_str("}\n");
+}
+
+fn write_command(text: &mut String, indent: &str, number: usize, command: &Command) {
+    let (line, accept, says, refused) = match command {
+        Command::Shell { line } => {
+            let _ = writeln!(text, "{indent}{line}");
+            return;
+        }
+        Command::Program {
+            line,
+            accept,
+            says,
+            refused,
+        } => (line, accept, says, refused),
+    };
+    match says {
+        Some(_) => {
+            let _ = writeln!(text, "{indent}$said = {line} | Out-String");
+            let _ = writeln!(text, "{indent}Write-Host $said");
+        }
+        None => {
+            let _ = writeln!(text, "{indent}{line}");
+        }
+    }
+    if let Some(other) = refused {
+        let _ = writeln!(text, "{indent}if ($LASTEXITCODE -eq 5) {{");
+        let _ = writeln!(
+            text,
+            "{indent}    Read-Host 'Refused, as said above. Enter keeps aside what lies there, Ctrl-C stops' | Out-Null"
+        );
+        let _ = writeln!(text, "{indent}    {other}\n{indent}}}");
+    }
+    let _ = writeln!(
+        text,
+        "{indent}if ($LASTEXITCODE -gt {accept}) {{ throw \"step {number} ended with exit code $LASTEXITCODE\" }}"
+    );
+    if let Some(pattern) = says {
+        let missing = literal(&format!(
+            "step {number} does not say what it has to: {pattern}"
+        ));
+        let pattern = literal(pattern);
+        let _ = writeln!(
+            text,
+            "{indent}if ($said -notmatch {pattern}) {{ throw {missing} }}"
+        );
+    }
+}
+
 /// A fence that no command can end.
 fn fence(step: &Step) -> String {
-    let lines = step.commands.iter().map(Command::line);
+    let lines = step
+        .commands
+        .iter()
+        .map(Command::line)
+        .chain(step.when.as_deref());
     let longest = lines.flat_map(|line| line.split(|char| char != '`').map(str::len));
     "`".repeat(longest.max().unwrap_or_default().max(2) + 1)
 }
