@@ -1,0 +1,251 @@
+//! Runbooks are run: parsed by a grammar of PowerShell, their cmdlets played against a model of an Exchange organisation,
+//! our programs really run. From the first line to the last, twice, and stopped before every command and begun again.
+
+#[path = "common/exchange.rs"]
+mod exchange;
+#[path = "common/organisation.rs"]
+mod organisation;
+#[path = "common/powershell.rs"]
+mod powershell;
+
+use ese_testkit::rows::{Rows, rows_of};
+use exchange::Exchange;
+use organisation::Organisation;
+use powershell::{Shell, Stop};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FIRST: &str = "SRV1\\SG1\\MBX1";
+const STANDBY: &str = "SRV2\\SG1PORT\\MBX1PORT";
+
+/// The site, its directory, and the file that the standby's database has after a failover.
+struct Play {
+    site: Exchange,
+    organisation: Organisation,
+    activated: &'static str,
+}
+
+impl Play {
+    /// `own_group`: the standby's server has a storage group, so that the next one does not write logs named E00.
+    fn new(own_group: bool, activated: &'static str) -> Option<Self> {
+        let site = Exchange::at(6)?;
+        let organisation = Organisation::new(&site, own_group);
+        Some(Play {
+            site,
+            organisation,
+            activated,
+        })
+    }
+
+    fn begin_replication(&self) {
+        self.site.enable(0, &[]);
+        self.site.run(0, &["run", "--once"]);
+    }
+
+    fn script(&self, procedure: &str, more: &[&str]) -> String {
+        let folder = |name: &str| format!("{}={}", self.site.text(name), organisation::FOLDER);
+        let to = self.site.text(&format!("srv2/{}", self.activated));
+        let output = Command::new(env!("CARGO_BIN_EXE_scr"))
+            .arg("--config")
+            .arg(self.site.path("scr.toml"))
+            .args(["runbook", procedure, "SG1", "--format", "powershell"])
+            .args([
+                "--map",
+                &folder("srv1"),
+                "--map",
+                &folder("srv2"),
+                "--to",
+                &to,
+            ])
+            .args(["--database", "MBX1"])
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn run(
+        &mut self,
+        script: &str,
+        from: usize,
+        fuse: Option<usize>,
+    ) -> (Result<(), Stop>, Vec<String>) {
+        Shell::run(script, from, fuse, &mut self.organisation)
+    }
+
+    #[track_caller]
+    fn run_whole(&mut self, script: &str) -> Vec<String> {
+        let (result, said) = self.run(script, 1, None);
+        assert_eq!(result, Ok(()), "{}", said.join("\n"));
+        said
+    }
+
+    fn keep(&self, folder: &Path) -> Organisation {
+        copy_folder(self.site.folder.path(), folder);
+        self.organisation.clone()
+    }
+
+    fn restore(&mut self, folder: &Path, organisation: &Organisation) {
+        for entry in fs::read_dir(self.site.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => fs::remove_dir_all(path).unwrap(),
+                false => fs::remove_file(path).unwrap(),
+            }
+        }
+        copy_folder(folder, self.site.folder.path());
+        self.organisation = organisation.clone();
+    }
+
+    /// Plays a script whole and again, and stopped before every command: begun again from the first step, and from the
+    /// step in which it was stopped.
+    #[track_caller]
+    fn in_every_way(&mut self, script: &str, right: impl Fn(&Play)) {
+        let before = tempfile::tempdir().unwrap();
+        let begin = self.keep(before.path());
+        let mut fuse = 0;
+        loop {
+            let (result, said) = self.run(script, 1, Some(fuse));
+            let step = match result {
+                Ok(()) => break,
+                Err(Stop::Interrupted(step)) => step,
+                Err(Stop::Error(error)) => panic!("{error}: {}", said.join("\n")),
+            };
+            // In turn, so that both are tried at neighbours.
+            let from = if fuse % 2 == 0 { 1 } else { step };
+            let (result, said) = self.run(script, from, None);
+            assert_eq!(
+                result,
+                Ok(()),
+                "stopped before command {fuse}: {}",
+                said.join("\n")
+            );
+            right(self);
+            self.restore(before.path(), &begin);
+            fuse += 1;
+        }
+        right(self);
+        let done = self.organisation.clone();
+        self.run_whole(script);
+        right(self);
+        assert_eq!(self.organisation, done, "run again");
+        println!("{fuse} commands");
+    }
+
+    fn taken_over(&self, rows: &Rows) {
+        let organisation = &self.organisation;
+        let (first, standby) = (
+            &organisation.databases[FIRST],
+            &organisation.databases[STANDBY],
+        );
+        assert!(!first.mounted && standby.mounted);
+        assert_eq!(
+            standby.file,
+            format!("{}\\{}", organisation::FOLDER, self.activated)
+        );
+        assert_eq!(
+            (organisation.users_of(FIRST), organisation.users_of(STANDBY)),
+            (0, 2)
+        );
+        assert_eq!(organisation.mailboxes["SystemMailbox"].home, FIRST);
+        let file = self.site.path(&format!("srv2/{}", self.activated));
+        assert!(rows_of(&file) == *rows, "the rows differ");
+        assert_eq!(self.site.status()["summary"], "disabled");
+    }
+
+    fn is_home(&self, rows: &Rows) {
+        let organisation = &self.organisation;
+        let (first, standby) = (
+            &organisation.databases[FIRST],
+            &organisation.databases[STANDBY],
+        );
+        assert!(first.mounted && !standby.mounted);
+        assert_eq!(
+            standby.file,
+            format!("{}-new\\MBX1PORT.edb", organisation::FOLDER)
+        );
+        assert_eq!(
+            (organisation.users_of(FIRST), organisation.users_of(STANDBY)),
+            (2, 0)
+        );
+        assert_eq!(organisation.mailboxes["SystemMailbox"].home, FIRST);
+        assert!(
+            rows_of(&self.site.path("srv1/MBX1.edb")) == *rows,
+            "the rows differ"
+        );
+        // The standby has what it has of the copy, and nothing else.
+        let prefix = &organisation.groups["SRV2\\SG1PORT"].prefix;
+        let left = self.site.files("srv2").into_keys();
+        let left: Vec<String> = left.filter(|name| name.starts_with(prefix)).collect();
+        assert!(left.is_empty(), "{left:?}");
+        assert!(!self.site.path("srv2-before-failover").exists());
+        assert!(self.site.files("srv2-new").is_empty());
+        assert!(
+            rows_of(&self.site.path("srv2/MBX1.edb")) == *rows,
+            "the rows of the copy differ"
+        );
+        assert_eq!(self.site.status()["suspended"], serde_json::Value::Null);
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let place: PathBuf = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy_folder(&path, &place),
+            // Times matter to a standby: a log is inspected when it is written.
+            false => {
+                fs::copy(&path, &place).unwrap();
+                let time = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::File::options()
+                    .write(true)
+                    .open(&place)
+                    .unwrap()
+                    .set_modified(time)
+                    .unwrap();
+            }
+        }
+    }
+}
+
+/// What the first server's six logs hold.
+fn rows_of_six(play: &Play) -> Rows {
+    let lone = Exchange::copied_at(6).unwrap();
+    lone.run(0, &["restore", "SG1"]);
+    let rows = rows_of(&lone.path("srv2/MBX1.edb"));
+    assert!(rows != rows_of(&play.site.original("db.edb.old1")));
+    rows
+}
+
+#[test]
+fn the_whole_story() {
+    for (own_group, activated) in [(true, "MBX1PORT.edb"), (false, "MBX1.edb")] {
+        let Some(mut play) = Play::new(own_group, activated) else {
+            return;
+        };
+        let rows = rows_of_six(&play);
+        play.begin_replication();
+        let prepare = play.script("prepare", &[]);
+        play.in_every_way(&prepare, |play| {
+            assert!(!play.organisation.databases[STANDBY].mounted);
+            assert!(play.site.files("srv2-new").is_empty());
+        });
+        for round in 0..2 {
+            println!("round {round}");
+            let failover = play.script("failover", &[]);
+            play.in_every_way(&failover, |play| play.taken_over(&rows));
+            let failback = play.script("failback", &[]);
+            play.in_every_way(&failback, |play| play.is_home(&rows));
+            // The replication goes on with the new stream.
+            play.site.run(0, &["run", "--once"]);
+            let status = play.site.status();
+            assert_eq!(status["summary"], "healthy", "{status}");
+            assert_eq!(status["inspected"]["generation"], 1, "{status}");
+        }
+    }
+}
