@@ -9,7 +9,7 @@ mod organisation;
 mod powershell;
 
 use ese_testkit::rows::{Rows, rows_of};
-use exchange::Exchange;
+use exchange::{Exchange, NEWEST};
 use organisation::Organisation;
 use powershell::{Shell, Stop};
 use std::fs;
@@ -24,6 +24,8 @@ struct Play {
     site: Exchange,
     organisation: Organisation,
     activated: &'static str,
+    /// Our programs run at another machine than the cmdlets, and a person types what the script shows.
+    station: bool,
 }
 
 impl Play {
@@ -35,6 +37,7 @@ impl Play {
             site,
             organisation,
             activated,
+            station: false,
         })
     }
 
@@ -45,7 +48,7 @@ impl Play {
 
     fn script(&self, procedure: &str, more: &[&str]) -> String {
         let folder = |name: &str| format!("{}={}", self.site.text(name), organisation::FOLDER);
-        let to = self.site.text(&format!("srv2/{}", self.activated));
+        let to = self.site.text(self.activated);
         let output = Command::new(env!("CARGO_BIN_EXE_scr"))
             .arg("--config")
             .arg(self.site.path("scr.toml"))
@@ -58,7 +61,7 @@ impl Play {
                 "--to",
                 &to,
             ])
-            .args(["--database", "MBX1"])
+            .args(self.station.then_some("--station"))
             .args(more)
             .output()
             .unwrap();
@@ -100,10 +103,10 @@ impl Play {
         self.organisation = organisation.clone();
     }
 
-    /// Plays a script whole and again, and stopped before every command: begun again from the first step, and from the
-    /// step in which it was stopped.
+    /// Plays a script whole and again, and stopped before every `stride`-th command: begun again from the first step or, in
+    /// turn, from the step in which it was stopped.
     #[track_caller]
-    fn in_every_way(&mut self, script: &str, right: impl Fn(&Play)) {
+    fn in_every_way(&mut self, script: &str, stride: usize, right: impl Fn(&Play)) {
         let before = tempfile::tempdir().unwrap();
         let begin = self.keep(before.path());
         let mut fuse = 0;
@@ -114,8 +117,11 @@ impl Play {
                 Err(Stop::Interrupted(step)) => step,
                 Err(Stop::Error(error)) => panic!("{error}: {}", said.join("\n")),
             };
-            // In turn, so that both are tried at neighbours.
-            let from = if fuse % 2 == 0 { 1 } else { step };
+            let from = if (fuse / stride).is_multiple_of(2) {
+                1
+            } else {
+                step
+            };
             let (result, said) = self.run(script, from, None);
             assert_eq!(
                 result,
@@ -125,14 +131,13 @@ impl Play {
             );
             right(self);
             self.restore(before.path(), &begin);
-            fuse += 1;
+            fuse += stride;
         }
         right(self);
         let done = self.organisation.clone();
         self.run_whole(script);
         right(self);
         assert_eq!(self.organisation, done, "run again");
-        println!("{fuse} commands");
     }
 
     fn taken_over(&self, rows: &Rows) {
@@ -144,16 +149,34 @@ impl Play {
         assert!(!first.mounted && standby.mounted);
         assert_eq!(
             standby.file,
-            format!("{}\\{}", organisation::FOLDER, self.activated)
+            self.activated
+                .replace("srv2", organisation::FOLDER)
+                .replace('/', "\\")
         );
         assert_eq!(
             (organisation.users_of(FIRST), organisation.users_of(STANDBY)),
             (0, 2)
         );
         assert_eq!(organisation.mailboxes["SystemMailbox"].home, FIRST);
-        let file = self.site.path(&format!("srv2/{}", self.activated));
+        let file = self.site.path(self.activated);
         assert!(rows_of(&file) == *rows, "the rows differ");
         assert_eq!(self.site.status()["summary"], "disabled");
+    }
+
+    /// The first server is lost; its status stays what it was.
+    fn taken_over_without_first(&self, rows: &Rows) {
+        let standby = &self.organisation.databases[STANDBY];
+        assert!(standby.mounted);
+        assert_eq!(self.organisation.users_of(STANDBY), 2);
+        assert!(rows_of(&self.site.path("srv2/MBX1.edb")) == *rows);
+    }
+
+    /// The replication goes on with the new stream.
+    fn goes_on(&self) {
+        self.site.run(0, &["run", "--once"]);
+        let status = self.site.status();
+        assert_eq!(status["summary"], "healthy", "{status}");
+        assert_eq!(status["inspected"]["generation"], 1, "{status}");
     }
 
     fn is_home(&self, rows: &Rows) {
@@ -222,30 +245,145 @@ fn rows_of_six(play: &Play) -> Rows {
     rows
 }
 
+/// Preparation, failover and failback in every way; then both once more, with the log stream that the failback began.
+fn whole_story(own_group: bool, activated: &'static str, stride: usize) {
+    let Some(mut play) = Play::new(own_group, activated) else {
+        return;
+    };
+    play.station = !own_group;
+    let rows = rows_of_six(&play);
+    play.begin_replication();
+    let prepare = play.script("prepare", &[]);
+    play.in_every_way(&prepare, stride, |play| {
+        assert!(!play.organisation.databases[STANDBY].mounted);
+        assert!(play.site.files("srv2-new").is_empty());
+    });
+    let failover = play.script("failover", &[]);
+    play.in_every_way(&failover, stride, |play| play.taken_over(&rows));
+    let failback = play.script("failback", &[]);
+    play.in_every_way(&failback, stride, |play| play.is_home(&rows));
+    play.goes_on();
+    for (script, right) in [
+        (&failover, Play::taken_over as fn(&Play, &Rows)),
+        (&failback, Play::is_home),
+    ] {
+        play.run_whole(script);
+        right(&play, &rows);
+        play.run_whole(script);
+        right(&play, &rows);
+    }
+    play.goes_on();
+}
+
 #[test]
 fn the_whole_story() {
-    for (own_group, activated) in [(true, "MBX1PORT.edb"), (false, "MBX1.edb")] {
-        let Some(mut play) = Play::new(own_group, activated) else {
-            return;
-        };
-        let rows = rows_of_six(&play);
-        play.begin_replication();
-        let prepare = play.script("prepare", &[]);
-        play.in_every_way(&prepare, |play| {
-            assert!(!play.organisation.databases[STANDBY].mounted);
-            assert!(play.site.files("srv2-new").is_empty());
-        });
-        for round in 0..2 {
-            println!("round {round}");
-            let failover = play.script("failover", &[]);
-            play.in_every_way(&failover, |play| play.taken_over(&rows));
-            let failback = play.script("failback", &[]);
-            play.in_every_way(&failback, |play| play.is_home(&rows));
-            // The replication goes on with the new stream.
-            play.site.run(0, &["run", "--once"]);
-            let status = play.site.status();
-            assert_eq!(status["summary"], "healthy", "{status}");
-            assert_eq!(status["inspected"]["generation"], 1, "{status}");
-        }
-    }
+    whole_story(true, "srv2/MBX1PORT.edb", 1);
+}
+
+/// The standby's server names its logs as the first server does, the database keeps its name, and our programs are run at
+/// a station.
+#[test]
+fn the_whole_story_under_the_same_names() {
+    whole_story(false, "srv2/MBX1.edb", 3);
+}
+
+/// Nothing was prepared, the first server is lost with logs that were never shipped, and comes back.
+#[test]
+fn a_lost_server_comes_back() {
+    let Some(mut play) = Play::new(true, "srv2/MBX1.edb") else {
+        return;
+    };
+    play.begin_replication();
+    play.site.lose_srv1();
+    let failover = play.script("failover", &["--source-lost"]);
+    let said = play.run_whole(&failover);
+    assert!(said.iter().any(|line| line.contains("FirstLostGeneration")));
+    let rows = rows_of(&play.site.path("srv2/MBX1.edb"));
+    play.in_every_way(&failover, 3, |play| play.taken_over_without_first(&rows));
+
+    // As the power cut left it.
+    play.site.srv1_is_back();
+    play.site.write_until(NEWEST);
+    fs::copy(
+        play.site.original("db.edb"),
+        play.site.path("srv1/MBX1.edb"),
+    )
+    .unwrap();
+    play.organisation.databases.get_mut(FIRST).unwrap().mounted = false;
+    let failback = play.script("failback", &[]);
+    let said = {
+        let before = tempfile::tempdir().unwrap();
+        let begin = play.keep(before.path());
+        let said = play.run_whole(&failback);
+        let kept = play.site.files("srv1/diverged");
+        assert!(
+            kept.keys().any(|name| name.ends_with("MBX1.edb")),
+            "the old database is kept"
+        );
+        play.restore(before.path(), &begin);
+        said.join("\n")
+    };
+    assert!(said.contains("Refused, as said above"), "{said}");
+    assert!(
+        said.contains("The first server still had generations 6-11"),
+        "{said}"
+    );
+    play.in_every_way(&failback, 3, |play| play.is_home(&rows));
+    play.goes_on();
+}
+
+/// The standby stays the primary, and the first server takes over again when that fails.
+#[test]
+fn the_standby_stays_the_primary() {
+    let Some(mut play) = Play::new(true, "srv2/MBX1PORT.edb") else {
+        return;
+    };
+    let rows = rows_of_six(&play);
+    play.begin_replication();
+    let failover = play.script("failover", &[]);
+    play.run_whole(&failover);
+    let reverse = play.script("reverse", &[]);
+    play.in_every_way(&reverse, 3, |play| {
+        let organisation = &play.organisation;
+        assert!(organisation.databases[STANDBY].mounted && !organisation.databases[FIRST].mounted);
+        assert_eq!(organisation.users_of(STANDBY), 2);
+        assert_eq!(
+            organisation.databases[FIRST].file,
+            "E:\\SG1-parked\\MBX1.edb"
+        );
+        assert!(rows_of(&play.site.path("srv1/MBX1.edb")) == rows);
+        assert_eq!(play.site.status()["suspended"], serde_json::Value::Null);
+    });
+    play.goes_on();
+
+    // SRV2 fails: the names of both servers have changed sides.
+    play.organisation.here = "SRV1";
+    let names = [
+        ["--storage-group", "SG1PORT"],
+        ["--database", "MBX1PORT"],
+        ["--standby-storage-group", "SG1"],
+        ["--standby-database", "MBX1"],
+    ];
+    play.activated = "srv1/MBX1.edb";
+    let failover = play.script("failover", names.as_flattened());
+    play.run_whole(&failover);
+    let organisation = &play.organisation;
+    assert!(organisation.databases[FIRST].mounted && !organisation.databases[STANDBY].mounted);
+    assert_eq!(organisation.users_of(FIRST), 2);
+    assert!(rows_of(&play.site.path("srv1/MBX1.edb")) == rows);
+}
+
+#[test]
+fn a_failback_without_the_first_server_is_refused() {
+    let Some(play) = Play::new(true, "srv2/MBX1.edb") else {
+        return;
+    };
+    play.begin_replication();
+    let (_, said) = play
+        .site
+        .run(5, &["runbook", "failback", "SG1", "--source-lost"]);
+    assert!(
+        said.contains("needs the first server") && said.contains("runbook reverse"),
+        "{said}"
+    );
 }

@@ -21,9 +21,6 @@ use std::process::Command;
 
 /// What every server calls the folder of the storage group.
 pub(crate) const FOLDER: &str = "E:\\SG1";
-/// The machine at which scripts are run.
-const HERE: &str = "SRV2";
-
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
     pub(crate) logs: String,
@@ -51,6 +48,8 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Organisation {
     root: PathBuf,
+    /// The machine at which scripts are run.
+    pub(crate) here: &'static str,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) databases: BTreeMap<String, Database>,
     pub(crate) mailboxes: BTreeMap<&'static str, Mailbox>,
@@ -90,6 +89,7 @@ impl Organisation {
         records.truncate(1);
         Organisation {
             root: site.folder.path().to_owned(),
+            here: "SRV2",
             groups,
             databases: BTreeMap::from([("SRV1\\SG1\\MBX1".to_owned(), first)]),
             mailboxes: BTreeMap::from([
@@ -296,7 +296,7 @@ impl Organisation {
         let extension = name
             .rfind('.')
             .map_or(String::new(), |dot| name[dot..].to_owned());
-        let is_folder = self.local(HERE, server_path).is_dir();
+        let is_folder = self.local(self.here, server_path).is_dir();
         Value::Object(BTreeMap::from([
             ("Identity", Value::Text(server_path.to_owned())),
             ("Name", Value::Text(name)),
@@ -306,7 +306,8 @@ impl Organisation {
     }
 
     fn files_in(&self, folder: &str, filter: &str) -> Result<Vec<Value>, String> {
-        let entries = fs::read_dir(self.local(HERE, folder)).map_err(|error| error.to_string())?;
+        let entries =
+            fs::read_dir(self.local(self.here, folder)).map_err(|error| error.to_string())?;
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let start = filter.trim_end_matches('*').to_ascii_lowercase();
         let mut names: Vec<String> = names
@@ -468,7 +469,7 @@ impl Organisation {
     fn on_disk(&mut self, call: &Call) -> Option<Result<Vec<Value>, String>> {
         let get = |name: &str| call.parameters.get(name).map(Value::text);
         let path = get("literalpath").or_else(|| get("path"));
-        let one = || self.local(HERE, path.as_ref().unwrap());
+        let one = || self.local(self.here, path.as_ref().unwrap());
         let io = |result: std::io::Result<()>| {
             result
                 .map(|()| Vec::new())
@@ -484,7 +485,7 @@ impl Organisation {
                 let from_pipe = call.input.iter().map(Value::text);
                 let mut paths = from_pipe.chain(path);
                 let failed = paths.find_map(|path| {
-                    let place = self.local(HERE, &path);
+                    let place = self.local(self.here, &path);
                     let removed = match place.is_dir() && get("recurse").is_some() {
                         true => fs::remove_dir_all(place),
                         false => fs::remove_file(place),
@@ -494,9 +495,9 @@ impl Organisation {
                 failed.map_or(Ok(Vec::new()), Err)
             }
             "Move-Item" => {
-                let folder = self.local(HERE, &get("destination").unwrap());
+                let folder = self.local(self.here, &get("destination").unwrap());
                 for path in call.input.iter().map(Value::text) {
-                    let from = self.local(HERE, &path);
+                    let from = self.local(self.here, &path);
                     let to = folder.join(from.file_name().unwrap());
                     if to.exists() {
                         return Some(Err(format!("{} is there already", to.display())));

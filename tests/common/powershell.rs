@@ -155,7 +155,9 @@ impl<'a, H: Host> Shell<'a, H> {
                 }
                 "pipeline" => {
                     let value = self.pipeline(child)?;
-                    self.said.push(value.text());
+                    if value != Value::Nothing {
+                        self.said.push(value.text());
+                    }
                 }
                 other => panic!("a statement {other}: {}", self.source(child)),
             }
@@ -270,8 +272,13 @@ impl<'a, H: Host> Shell<'a, H> {
             }
         }
         if call.name == "Read-Host" {
-            self.said.push(call.arguments[0].text());
-            return Ok(Vec::new());
+            let asked = call.arguments[0].text();
+            let code = match asked == "Its exit code" {
+                true => vec![self.type_at_station()?],
+                false => Vec::new(),
+            };
+            self.said.push(asked);
+            return Ok(code);
         }
         if let Some((code, said)) = self.host.program(&call) {
             self.variables
@@ -281,6 +288,24 @@ impl<'a, H: Host> Shell<'a, H> {
         self.host
             .cmdlet(&call)
             .map_err(|error| Stop::Error(format!("{} (step {}): {error}", call.name, self.step)))
+    }
+
+    /// A person types the line that was shown at another machine, and tells its exit code.
+    fn type_at_station(&mut self) -> Result<Value, Stop> {
+        let line = self.said.last().expect("a line is shown").clone();
+        let tree = parse(&line);
+        let mut other = Shell {
+            script: &line,
+            host: &mut *self.host,
+            variables: self.variables.clone(),
+            fuse: None,
+            step: self.step,
+            said: Vec::new(),
+        };
+        other.statements(tree.root_node())?;
+        let (code, said) = (other.variable("lastexitcode"), other.said);
+        self.said.extend(said);
+        Ok(Value::Text(code.text()))
     }
 
     fn filter(&mut self, block: Node, input: Vec<Value>) -> Result<Vec<Value>, Stop> {
@@ -390,12 +415,17 @@ fn compare(left: &Value, operator: &str, right: &Value) -> bool {
         "-ne" => !same(left),
         "-le" => number(left) <= number(right),
         "-gt" => number(left) > number(right),
-        "-contains" => match left {
-            Value::List(list) => list.iter().any(same),
-            one => same(one),
-        },
+        "-contains" => among(left, right),
+        "-notcontains" => !among(left, right),
         "-notmatch" => !matches(&left.text(), &right.text()),
         other => panic!("{other}"),
+    }
+}
+
+fn among(list: &Value, one: &Value) -> bool {
+    match list {
+        Value::List(list) => list.iter().any(|other| among(other, one)),
+        other => other.text().eq_ignore_ascii_case(&one.text()),
     }
 }
 

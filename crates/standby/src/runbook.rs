@@ -44,6 +44,8 @@ pub struct Facts {
     pub standby_database: String,
     /// The first server is lost.
     pub source_lost: bool,
+    /// Our programs are run at another machine than the cmdlets: a script shows their lines, and asks what came of them.
+    pub station: bool,
     /// Paths of this machine (what they begin with) and what they are called on the servers.
     pub map: Vec<(String, String)>,
 }
@@ -90,6 +92,8 @@ impl Facts {
 /// A procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Runbook {
+    #[serde(skip)]
+    station: bool,
     /// What it is for.
     pub title: String,
     /// What to know before.
@@ -181,6 +185,7 @@ fn way(what: &str, facts: &Facts, forth: bool) -> String {
 
 fn runbook(facts: &Facts, title: String, steps: Vec<Step>) -> Runbook {
     Runbook {
+        station: facts.station,
         title,
         notes: notes(facts),
         steps,
@@ -199,6 +204,13 @@ fn notes(facts: &Facts) -> Vec<String> {
          done again; one that says that it was done before has nothing to do."
             .to_owned(),
     ];
+    if facts.station {
+        notes.push(
+            "scr, edbtool and logchain run at the station. Their lines are quoted as PowerShell reads them: in another shell, \
+             write '\\'' for two quotes in a name. $prefix is what the cmdlets have said before."
+                .to_owned(),
+        );
+    }
     let foreign = facts.foreign_paths();
     if !foreign.is_empty() {
         notes.push(format!(

@@ -36,6 +36,7 @@ fn facts() -> Facts {
         standby_storage_group: "SG1PORT".into(),
         standby_database: "MBX1PORT".into(),
         source_lost: false,
+        station: false,
         map: vec![
             ("/mnt/exmbx1".into(), "D:\\".into()),
             ("/srv/scr/".into(), "E:\\SCR".into()),
@@ -65,6 +66,11 @@ fn a_failback_reads_as_written_down() {
 fn the_others_read_as_written_down() {
     insta::assert_snapshot!("prepare-script", prepare(&facts()).to_powershell());
     insta::assert_snapshot!("reverse", reverse(&facts()).to_markdown());
+    let station = Facts {
+        station: true,
+        ..facts()
+    };
+    insta::assert_snapshot!("reverse-station", reverse(&station).to_powershell());
 }
 
 const PROCEDURES: [fn(&Facts) -> Runbook; 4] = [prepare, failover, failback, reverse];
@@ -250,11 +256,15 @@ proptest! {
     }
 
     #[test]
-    fn no_name_changes_what_a_script_does(names in proptest::collection::vec(nasty(), 8)) {
+    fn no_name_changes_what_a_script_does(
+        names in proptest::collection::vec(nasty(), 8),
+        station in any::<bool>(),
+    ) {
         let plain = plain(&names);
         for (number, procedure) in PROCEDURES.iter().enumerate() {
-            let script = procedure(&named(&names)).to_powershell();
-            let other = procedure(&named(&plain)).to_powershell();
+            let with = |names| Facts { station, ..named(names) };
+            let script = procedure(&with(&names)).to_powershell();
+            let other = procedure(&with(&plain)).to_powershell();
             prop_assert_eq!(structure(&script), structure(&other));
             prop_assert_eq!(tree(&script), tree(&other));
             let identity = format!("{}\\{}\\{}", names[0], names[5], names[6]);

@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     /// Put the activated database under this name
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// Our programs are run here and the script elsewhere, at the standby's server: it shows their lines and asks what came of
+    /// them
+    #[arg(long)]
+    station: bool,
     /// What a path of this machine is called on the servers, as in /mnt/exa=D:\; lines of our own programs keep the path of
     /// this machine
     #[arg(long, value_name = "LOCAL=SERVER", value_parser = parse_map)]
@@ -159,6 +163,7 @@ fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
         storage_group,
         database,
         source_lost: arguments.source_lost,
+        station: arguments.station,
         map: arguments.map,
         copy,
     })

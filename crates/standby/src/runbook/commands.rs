@@ -148,7 +148,7 @@ impl Place<'_> {
     pub(super) fn prefix(&self) -> Command {
         let group = self.group();
         shell(format!(
-            "$prefix = (Get-StorageGroup -Identity {group}).LogFilePrefix"
+            "$prefix = (Get-StorageGroup -Identity {group}).LogFilePrefix; Write-Host $prefix"
         ))
     }
 

@@ -51,13 +51,13 @@ impl Runbook {
         text += "# -From N begins with step N.\n";
         text += "param([int]$From = 1)\n$ErrorActionPreference = 'Stop'\n";
         for (number, step) in (1..).zip(&self.steps) {
-            write_step(&mut text, number, step);
+            write_step(&mut text, number, step, self.station);
         }
         text
     }
 }
 
-fn write_step(text: &mut String, number: usize, step: &Step) {
+fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
     let title = format!("{number}. {} (on {})", step.title, step.machine);
     let _ = writeln!(text, "\nif ($From -le {number}) {{");
     let _ = writeln!(text, "    Write-Host {}", literal(&one_line(&title)));
@@ -73,7 +73,13 @@ fn write_step(text: &mut String, number: usize, step: &Step) {
         "{indent}Read-Host 'Enter goes on, Ctrl-C stops' | Out-Null"
     );
     for command in &step.commands {
-        write_command(text, indent, number, command);
+        match command {
+            Command::Shell { line } => {
+                let _ = writeln!(text, "{indent}{line}");
+            }
+            program if station => show_program(text, indent, number, program),
+            program => run_program(text, indent, number, program),
+        }
     }
     if step.when.is_some() {
         text.push_str(
@@ -83,18 +89,16 @@ fn write_step(text: &mut String, number: usize, step: &Step) {
     text.push_str("}\n");
 }
 
-fn write_command(text: &mut String, indent: &str, number: usize, command: &Command) {
-    let (line, accept, says, refused) = match command {
-        Command::Shell { line } => {
-            let _ = writeln!(text, "{indent}{line}");
-            return;
-        }
-        Command::Program {
-            line,
-            accept,
-            says,
-            refused,
-        } => (line, accept, says, refused),
+/// A program that the script itself runs.
+fn run_program(text: &mut String, indent: &str, number: usize, command: &Command) {
+    let Command::Program {
+        line,
+        accept,
+        says,
+        refused,
+    } = command
+    else {
+        return;
     };
     match says {
         Some(_) => {
@@ -107,10 +111,7 @@ fn write_command(text: &mut String, indent: &str, number: usize, command: &Comma
     }
     if let Some(other) = refused {
         let _ = writeln!(text, "{indent}if ($LASTEXITCODE -eq 5) {{");
-        let _ = writeln!(
-            text,
-            "{indent}    Read-Host 'Refused, as said above. Enter keeps aside what lies there, Ctrl-C stops' | Out-Null"
-        );
+        let _ = writeln!(text, "{indent}    {}", ask_refused());
         let _ = writeln!(text, "{indent}    {other}\n{indent}}}");
     }
     let _ = writeln!(
@@ -127,6 +128,49 @@ fn write_command(text: &mut String, indent: &str, number: usize, command: &Comma
             "{indent}if ($said -notmatch {pattern}) {{ throw {missing} }}"
         );
     }
+}
+
+/// A program that a person runs at the station. An answer that is not one of those that may pass stops the script.
+fn show_program(text: &mut String, indent: &str, number: usize, command: &Command) {
+    let Command::Program {
+        line,
+        accept,
+        says,
+        refused,
+    } = command
+    else {
+        return;
+    };
+    let show = |text: &mut String, indent: &str, line: &str| {
+        let _ = writeln!(text, "{indent}Write-Host 'Run this at the station:'");
+        let _ = writeln!(text, "{indent}Write-Host {}", literal(line));
+        let _ = writeln!(text, "{indent}$code = Read-Host 'Its exit code'");
+    };
+    if let Some(pattern) = says {
+        let has_to = literal(&format!(
+            "Stop if it does not say: {}",
+            pattern.replace(" +", " ")
+        ));
+        let _ = writeln!(text, "{indent}Write-Host {has_to}");
+    }
+    show(text, indent, line);
+    if let Some(other) = refused {
+        let _ = writeln!(text, "{indent}if ('5' -eq $code) {{");
+        let inner = format!("{indent}    ");
+        let _ = writeln!(text, "{inner}{}", ask_refused());
+        show(text, &inner, other);
+        let _ = writeln!(text, "{indent}}}");
+    }
+    let codes: Vec<String> = (0..=*accept).map(|code| format!("'{code}'")).collect();
+    let _ = writeln!(
+        text,
+        "{indent}if ({} -notcontains $code) {{ throw \"step {number} ended with exit code $code\" }}",
+        codes.join(", ")
+    );
+}
+
+fn ask_refused() -> &'static str {
+    "Read-Host 'Refused, as said above. Enter keeps aside what lies there, Ctrl-C stops' | Out-Null"
 }
 
 /// A fence that no command can end.
