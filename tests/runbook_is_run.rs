@@ -373,6 +373,63 @@ fn the_standby_stays_the_primary() {
     assert!(rows_of(&play.site.path("srv1/MBX1.edb")) == rows);
 }
 
+/// The model is as strict as a server: scripts that leave out what ours do are stopped by it.
+#[test]
+fn what_a_server_would_not_do_stops_a_script() {
+    let Some(mut play) = Play::new(true, "srv2/MBX1PORT.edb") else {
+        return;
+    };
+    play.begin_replication();
+    let failover = play.script("failover", &[]);
+    let before = tempfile::tempdir().unwrap();
+    let begin = play.keep(before.path());
+    let mut stopped = |play: &mut Play, script: &str, from: &str, to: &str| {
+        assert!(script.contains(from), "{from}");
+        match play.run(&script.replace(from, to), 1, None).0 {
+            Err(Stop::Error(error)) => error,
+            other => panic!("{from}: {other:?}"),
+        }
+    };
+    // (what stands in the script, what stands there instead, what comes of it)
+    for (from, to, error) in [
+        (
+            "-AllowFileRestore $true",
+            "-AllowFileRestore $false",
+            "not the file that was mounted last",
+        ),
+        (
+            "-ConfigurationOnly -Confirm:$false",
+            "-ConfigurationOnly",
+            "asks whether to go on",
+        ),
+        ("{ Dismount-Database", "{ Out-Null", "is still mounted"),
+        (
+            "Mountable +: Yes",
+            "Mountable +: No",
+            "does not say what it has to",
+        ),
+        ("-ConfigurationOnly ", "", "-configurationonly is missing"),
+        ("scr --config", "edbtool --config", "ended with exit code 2"),
+    ] {
+        let said = stopped(&mut play, &failover, from, to);
+        assert!(said.contains(error), "{from}: {said}");
+        play.restore(before.path(), &begin);
+    }
+    play.run_whole(&failover);
+    let failback = play.script("failback", &[]);
+    let dismount = "{ Dismount-Database -Identity 'SRV2";
+    let said = stopped(&mut play, &failback, dismount, "{ Out-Null -Identity 'SRV2");
+    assert!(
+        said.contains("SRV2\\SG1PORT\\MBX1PORT is still mounted"),
+        "{said}"
+    );
+    // Seeded while it is mounted.
+    let mounted = failback.replace("throw 'SRV1\\SG1\\MBX1 is still", "Write-Host 'it is");
+    let dismount = "{ Dismount-Database -Identity 'SRV1";
+    let said = stopped(&mut play, &mounted, dismount, "{ Out-Null -Identity 'SRV1");
+    assert!(said.contains("ended with exit code 5"), "{said}");
+}
+
 #[test]
 fn a_failback_without_the_first_server_is_refused() {
     let Some(play) = Play::new(true, "srv2/MBX1.edb") else {
