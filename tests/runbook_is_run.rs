@@ -383,7 +383,7 @@ fn what_a_server_would_not_do_stops_a_script() {
     let failover = play.script("failover", &[]);
     let before = tempfile::tempdir().unwrap();
     let begin = play.keep(before.path());
-    let mut stopped = |play: &mut Play, script: &str, from: &str, to: &str| {
+    let stopped = |play: &mut Play, script: &str, from: &str, to: &str| {
         assert!(script.contains(from), "{from}");
         match play.run(&script.replace(from, to), 1, None).0 {
             Err(Stop::Error(error)) => error,

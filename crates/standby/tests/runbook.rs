@@ -249,6 +249,15 @@ fn plain(names: &[String]) -> Vec<String> {
     names.iter().map(plain).collect()
 }
 
+/// The script without the line that stops it when it was saved in another encoding.
+fn without_guard(script: &str) -> String {
+    let guard = script.split_inclusive('\n');
+    let guard = guard.filter(|line| line.starts_with("if ('\u{e9}' -cne "));
+    let guard: String = guard.take(1).collect();
+    assert_eq!(guard.is_empty(), script.is_ascii());
+    script.replacen(&guard, "", 1)
+}
+
 proptest! {
     #[test]
     fn a_literal_is_one_token_with_this_text(text in nasty()) {
@@ -263,8 +272,8 @@ proptest! {
         let plain = plain(&names);
         for (number, procedure) in PROCEDURES.iter().enumerate() {
             let with = |names| Facts { station, ..named(names) };
-            let script = procedure(&with(&names)).to_powershell();
-            let other = procedure(&with(&plain)).to_powershell();
+            let script = without_guard(&procedure(&with(&names)).to_powershell());
+            let other = without_guard(&procedure(&with(&plain)).to_powershell());
             prop_assert_eq!(structure(&script), structure(&other));
             prop_assert_eq!(tree(&script), tree(&other));
             let identity = format!("{}\\{}\\{}", names[0], names[5], names[6]);

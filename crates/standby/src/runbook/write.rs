@@ -50,8 +50,12 @@ impl Runbook {
         }
         text += "# -From N begins with step N.\n";
         text += "param([int]$From = 1)\n$ErrorActionPreference = 'Stop'\n";
+        let head = text.len();
         for (number, step) in (1..).zip(&self.steps) {
             write_step(&mut text, number, step, self.station);
+        }
+        if !text.is_ascii() {
+            text.insert_str(head, READ_RIGHTLY);
         }
         text
     }
@@ -89,6 +93,11 @@ fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
     text.push_str("}\n");
 }
 
+/// In another encoding than it was saved in, a letter may be read as a quote. A script is read as a whole before its first
+/// line runs, so nothing has happened yet.
+const READ_RIGHTLY: &str =
+    "if ('\u{e9}' -cne [char]233) { throw 'Save this script as UTF-8 with a byte order mark' }\n";
+
 /// A program that the script itself runs.
 fn run_program(text: &mut String, indent: &str, number: usize, command: &Command) {
     let Command::Program {
@@ -100,19 +109,22 @@ fn run_program(text: &mut String, indent: &str, number: usize, command: &Command
     else {
         return;
     };
-    match says {
-        Some(_) => {
-            let _ = writeln!(text, "{indent}$said = {line} | Out-String");
-            let _ = writeln!(text, "{indent}Write-Host $said");
-        }
-        None => {
-            let _ = writeln!(text, "{indent}{line}");
-        }
-    }
+    let run = |text: &mut String, indent: &str, line: &str| {
+        let _ = match says {
+            Some(_) => writeln!(
+                text,
+                "{indent}$said = {line} | Out-String\n{indent}Write-Host $said"
+            ),
+            None => writeln!(text, "{indent}{line}"),
+        };
+    };
+    run(text, indent, line);
     if let Some(other) = refused {
         let _ = writeln!(text, "{indent}if ($LASTEXITCODE -eq 5) {{");
-        let _ = writeln!(text, "{indent}    {}", ask_refused());
-        let _ = writeln!(text, "{indent}    {other}\n{indent}}}");
+        let inner = format!("{indent}    ");
+        let _ = writeln!(text, "{inner}{}", ask_refused());
+        run(text, &inner, other);
+        let _ = writeln!(text, "{indent}}}");
     }
     let _ = writeln!(
         text,
@@ -120,7 +132,8 @@ fn run_program(text: &mut String, indent: &str, number: usize, command: &Command
     );
     if let Some(pattern) = says {
         let missing = literal(&format!(
-            "step {number} does not say what it has to: {pattern}"
+            "step {number} does not say what it has to: {}",
+            in_words(pattern)
         ));
         let pattern = literal(pattern);
         let _ = writeln!(
@@ -167,6 +180,12 @@ fn show_program(text: &mut String, indent: &str, number: usize, command: &Comman
         "{indent}if ({} -notcontains $code) {{ throw \"step {number} ended with exit code $code\" }}",
         codes.join(", ")
     );
+}
+
+/// A pattern of ours for people.
+fn in_words(pattern: &str) -> String {
+    let pattern = pattern.trim_matches(['(', ')']);
+    pattern.replace(" +", " ").replace('|', ", or ")
 }
 
 fn ask_refused() -> &'static str {
