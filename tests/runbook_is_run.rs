@@ -168,6 +168,7 @@ impl Play {
         let standby = &self.organisation.databases[STANDBY];
         assert!(standby.mounted);
         assert_eq!(self.organisation.users_of(STANDBY), 2);
+        assert!(self.organisation.groups["SRV1\\SG1"].standbys.is_empty());
         assert!(rows_of(&self.site.path("srv2/MBX1.edb")) == *rows);
     }
 
@@ -295,6 +296,9 @@ fn a_lost_server_comes_back() {
     };
     play.begin_replication();
     play.site.lose_srv1();
+    // The product replicated, too.
+    let group = play.organisation.groups.get_mut("SRV1\\SG1").unwrap();
+    group.standbys = vec!["SRV2".into()];
     let failover = play.script("failover", &["--source-lost"]);
     let said = play.run_whole(&failover);
     assert!(said.iter().any(|line| line.contains("FirstLostGeneration")));
@@ -416,6 +420,14 @@ fn what_a_server_would_not_do_stops_a_script() {
         play.restore(before.path(), &begin);
     }
     play.run_whole(&failover);
+    // A script for another installation does nothing.
+    play.activated = "srv2/OTHER.edb";
+    let other = play.script("failback", &[]);
+    let now = play.organisation.clone();
+    let said = stopped(&mut play, &other, "$From = 1", "$From = 1");
+    assert!(said.contains("for another installation"), "{said}");
+    assert_eq!(play.organisation, now);
+    play.activated = "srv2/MBX1PORT.edb";
     let failback = play.script("failback", &[]);
     let dismount = "{ Dismount-Database -Identity 'SRV2";
     let said = stopped(&mut play, &failback, dismount, "{ Out-Null -Identity 'SRV2");

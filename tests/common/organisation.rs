@@ -26,6 +26,8 @@ pub(crate) struct Group {
     pub(crate) logs: String,
     pub(crate) system: String,
     pub(crate) prefix: String,
+    /// Targets of the product's own replication.
+    pub(crate) standbys: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +70,7 @@ impl Organisation {
             logs: folder.to_owned(),
             system: folder.to_owned(),
             prefix: prefix.to_owned(),
+            standbys: Vec::new(),
         };
         let mut groups = BTreeMap::from([("SRV1\\SG1".to_owned(), group("E00", FOLDER))]);
         if own_group {
@@ -272,7 +275,7 @@ impl Organisation {
             ("LogFolderPath", text(&group.logs)),
             ("SystemFolderPath", text(&group.system)),
             ("LogFilePrefix", text(&group.prefix)),
-            ("StandbyMachines", Value::Nothing),
+            ("StandbyMachines", Value::Text(group.standbys.concat())),
         ]))
     }
 
@@ -382,6 +385,7 @@ impl Organisation {
                     logs: need("logfolderpath")?,
                     system: need("systemfolderpath")?,
                     prefix,
+                    standbys: Vec::new(),
                 };
                 match self.groups.insert(format!("{server}\\{name}"), group) {
                     None => Ok(Vec::new()),
@@ -460,6 +464,19 @@ impl Organisation {
                         .filter(|(other, _)| **other == name);
                     found.next().unwrap().1.home.clone_from(&target);
                 }
+                Ok(Vec::new())
+            }
+            "Restore-StorageGroupCopy" => {
+                let there = self.root.join("srv1").exists();
+                if !there && get("force").is_none() {
+                    return Err("the source cannot be reached".into());
+                }
+                let standby = need("standbymachine")?;
+                let group = self
+                    .groups
+                    .get_mut(&need("identity")?)
+                    .ok_or("no such group")?;
+                group.standbys.retain(|machine| *machine != standby);
                 Ok(Vec::new())
             }
             other => Err(format!("{other} is not known here")),

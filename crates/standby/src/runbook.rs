@@ -111,7 +111,7 @@ pub struct Step {
     pub machine: String,
     /// What to know of it, and what to look for.
     pub text: String,
-    /// A condition of the shell: where it does not hold, the step was done before and is passed over.
+    /// A condition of the shell: where it does not hold, the step is passed over: it was done before, or its turn has not come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// The commands.
@@ -201,7 +201,7 @@ fn notes(facts: &Facts) -> Vec<String> {
             target.machine
         ),
         "Read all of it before the first step. Stop at the first step that does not say what it should. Every step may be \
-         done again; one that says that it was done before has nothing to do."
+         done again, and the whole begun again: what was done before is passed over."
             .to_owned(),
     ];
     if facts.station {

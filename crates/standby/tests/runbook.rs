@@ -123,6 +123,17 @@ fn lines_of_programs_keep_local_paths_and_lines_of_cmdlets_have_those_of_the_ser
     }
 }
 
+#[test]
+fn folders_beside_the_root_of_a_drive_lie_in_it() {
+    let mut facts = facts();
+    facts.map = vec![("/srv/scr/SG1".into(), "E:\\".into())];
+    let script = failover(&facts).to_powershell();
+    assert!(
+        script.contains("'E:\\before-failover'") && script.contains("'E:\\new'"),
+        "{script}"
+    );
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     Literal(String),

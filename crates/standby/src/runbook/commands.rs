@@ -94,6 +94,24 @@ impl Place<'_> {
         )
     }
 
+    /// Stops unless the database has one of two files: before the procedure the first, after it the second.
+    pub(super) fn must_have(&self, before: &str, after: &str) -> Vec<Command> {
+        let neither = literal(&format!(
+            "{} has neither the file {before} nor {after}: this script is for another installation",
+            self.name()
+        ));
+        let (identity, is_before, is_after) =
+            (self.identity(), self.has_file(before), self.has_file(after));
+        vec![
+            shell(format!(
+                "Get-MailboxDatabase -Identity {identity} | Format-List Identity,EdbFilePath"
+            )),
+            shell(format!(
+                "if (-not {is_before} -and -not {is_after}) {{ throw {neither} }}"
+            )),
+        ]
+    }
+
     /// Dismounts it if it is mounted, and makes sure that it is not.
     pub(super) fn dismount(&self) -> Vec<Command> {
         let (identity, mounted) = (self.identity(), self.mounted());
@@ -278,6 +296,11 @@ impl Facts {
         self.standby().has_file(&self.activated_there())
     }
 
+    /// Whether the standby's database has its own file again: the database was brought back.
+    pub(super) fn at_rest(&self) -> String {
+        self.standby().has_file(&self.own_file())
+    }
+
     /// The folder of logs at the standby, as its server calls it.
     pub(super) fn logs_there(&self) -> String {
         self.on_server(&self.copy.target.logs)
@@ -358,9 +381,12 @@ impl Facts {
     }
 }
 
-/// The folder `FOLDER-NAME`.
+/// The folder `FOLDER-NAME`; in the root of a drive, `NAME`.
 fn beside(folder: &str, name: &str) -> String {
-    format!("{}-{name}", folder.trim_end_matches(['/', '\\']))
+    match folder.trim_end_matches(['/', '\\']) {
+        root if root.is_empty() || root.ends_with(':') => join(folder, name),
+        folder => format!("{folder}-{name}"),
+    }
 }
 
 /// A condition turned round.

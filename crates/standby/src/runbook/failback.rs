@@ -22,7 +22,7 @@ use super::{Command, Facts, Step};
 pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let (first, standby) = (facts.first(), facts.standby());
     let in_force = facts.in_force();
-    let brought = not(&in_force);
+    let brought = facts.at_rest();
     let unfinished = format!(
         "(Test-Path -LiteralPath {}) -and {brought}",
         literal(&facts.aside())
@@ -31,6 +31,11 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     both.extend(first.dismount());
     let once: Vec<Command> = first.mount().into_iter().chain(first.dismount()).collect();
     vec![
+        facts.at_target(
+            "See where the standby's database points",
+            "To the activated database; or to its own folder, if a failback was begun before.",
+            standby.must_have(&facts.activated_there(), &facts.own_file()),
+        ),
         facts
             .at_target(
                 "Dismount both databases",

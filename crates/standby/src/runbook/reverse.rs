@@ -2,7 +2,7 @@
 //!
 //! Where the first server's database points says how far it came: to its own files, until they have become the copy.
 
-use super::commands::{local, not};
+use super::commands::local;
 use super::{Facts, Step};
 
 pub(super) fn steps(facts: &Facts) -> Vec<Step> {
@@ -17,7 +17,13 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         let options = ["--base", "$prefix", "--from", &from, last];
         vec![standby.prefix(), facts.failback(&options)]
     };
+    let parked = first.has_file(&file);
     vec![
+        facts.at_source(
+            "See where the first server's database points",
+            "To its own files; or to an empty folder, if this was begun before.",
+            first.must_have(&facts.on_server(&source.database), &file),
+        ),
         facts
             .at_target(
                 "Dismount both databases",
@@ -62,7 +68,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
                 "Users can work again.",
                 standby.mount(),
             )
-            .when(not(&due)),
+            .when(&parked),
         facts
             .at_target(
                 "Let the replication begin",
@@ -70,6 +76,6 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
                  servers' storage groups: --storage-group, --database, --standby-storage-group, --standby-database.",
                 vec![facts.scr(0, "resume", &[]), facts.scr(1, "status", &[])],
             )
-            .when(not(&due)),
+            .when(&parked),
     ]
 }

@@ -87,7 +87,7 @@ fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
     }
     if step.when.is_some() {
         text.push_str(
-            "    } else {\n        Write-Host 'Nothing to do: it was done before.'\n    }\n",
+            "    } else {\n        Write-Host 'Passed over: it was done before, or its turn has not come.'\n    }\n",
         );
     }
     text.push_str("}\n");
