@@ -12,7 +12,7 @@
 //! step needs it dismounted.
 //!
 //! Two facts outside of the script say how far it came, so that it may begin anew at any time: where the standby's database
-//! points (brought back or not), and the folder of the old logs (seeded or not). What a user may already work on is never
+//! points (brought back or not), and the folder of the old logs (seeded or not). Once seeded, what users work on is never
 //! dismounted.
 
 use super::commands::{if_there, local, logs_in, make_folder, not, remove_file, shell};
@@ -73,8 +73,8 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         facts
             .at_target(
                 "Seed the standby again",
-                "Only pages that differ are written. Who cannot wait for it goes on with -From at the step that mounts the \
-                 database, and seeds later from a backup: scr update --from.",
+                "Only pages that differ are written. If users cannot wait, go on with -From at the next step, and run all of this \
+                 again in a quiet hour: it dismounts, seeds and mounts.",
                 vec![
                     facts.scr(0, "update", &["--delete-existing-files"]),
                     if_there(

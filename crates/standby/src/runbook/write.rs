@@ -14,7 +14,7 @@ impl Runbook {
         for (number, step) in (1..).zip(&self.steps) {
             let _ = write!(
                 text,
-                "\n## {number}. {}\n\nOn **{}**. {}\n\n",
+                "\n## {number}. {}\n\nConcerns **{}**. {}\n\n",
                 markdown(&step.title),
                 markdown(&step.machine),
                 markdown(&step.text)
@@ -62,7 +62,7 @@ impl Runbook {
 }
 
 fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
-    let title = format!("{number}. {} (on {})", step.title, step.machine);
+    let title = format!("{number}. {} ({})", step.title, step.machine);
     let _ = writeln!(text, "\nif ($From -le {number}) {{");
     let _ = writeln!(text, "    Write-Host {}", literal(&one_line(&title)));
     let mut indent = "    ";
