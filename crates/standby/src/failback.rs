@@ -22,6 +22,7 @@ use crate::bring::{BringError, PATIENCE, bring, remove};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, replace_copy};
 use crate::error::{StandbyError, at};
+use crate::made::mark;
 use crate::place::database_header;
 use crate::source::is_address;
 use crate::state::{Activation, Failback, State, StateFile, Suspension, sync_folder};
@@ -110,6 +111,9 @@ pub fn failback(
             jet: None,
         });
     }
+    if is_back(config, &before, options) {
+        return Ok(report(config, config.clone(), options));
+    }
     let activation = activation_of(&before)?;
     // Killed between the last two steps: the configuration is turned round already.
     if config.target.database != activation.from {
@@ -165,6 +169,22 @@ fn report(config: &CopyConfig, replication: CopyConfig, options: &FailbackOption
         beyond: None,
         replication,
     }
+}
+
+/// Whether this very call was carried out before: the copy rests, its activation is forgotten, and the database that is
+/// named and the one at the other server are the same, shut down.
+fn is_back(config: &CopyConfig, state: &State, options: &FailbackOptions) -> bool {
+    let rests = state.activation.is_none() && state.failback.is_none() && state.suspended.is_some();
+    let Some(from) = options.from.as_ref().filter(|_| rests) else {
+        return false;
+    };
+    let (source, target) = (&config.source.database, &config.target.database);
+    // The replication may have been turned round.
+    let there = if from == source { target } else { source };
+    let (Some(here), Some(there)) = (database_header(from), database_header(there)) else {
+        return false;
+    };
+    here.state == DatabaseState::CLEAN_SHUTDOWN && mark(&here) == mark(&there)
 }
 
 /// The activation of the copy. Without one the first server's database is the newer one.

@@ -1,14 +1,22 @@
-//! Runbooks: the complete procedure of a failover or a failback, with the names and paths of one installation.
+//! Runbooks: complete procedures around a failover, with the names and paths of one installation.
 //!
-//! A runbook is a row of steps, each on one machine, with commands of the Exchange Management Shell and of this toolkit.
-//! It is written as Markdown for people and as a script for PowerShell; both come from the same steps.
+//! A runbook is a row of steps with commands of the Exchange Management Shell and of this toolkit. It is written as Markdown
+//! for people and as a script for PowerShell; both come from the same steps.
+//!
+//! Every step may be done again, and the whole may be begun again at any time: a step looks before it acts, and a step that
+//! must not be repeated has a condition ([`Step::when`]). Conditions ask what lasts: where a database of the directory points,
+//! and whether a folder is there. All file cmdlets are for the standby's server, where a script is run.
 //!
 //! Facts: "Standby Continuous Replication: Database Portability" and the pages of the cmdlets (Exchange 2007 SP1).
 //!
 //! Whatever a name or a path holds, it reaches the shell as one literal ([`quote::literal`]): a name is data.
 
+mod commands;
+mod failback;
+mod failover;
+mod prepare;
 mod quote;
-mod steps;
+mod reverse;
 mod write;
 
 use crate::config::CopyConfig;
@@ -36,6 +44,8 @@ pub struct Facts {
     pub standby_database: String,
     /// The first server is lost.
     pub source_lost: bool,
+    /// Our programs are run at another machine than the cmdlets: a script shows their lines, and asks what came of them.
+    pub station: bool,
     /// Paths of this machine (what they begin with) and what they are called on the servers.
     pub map: Vec<(String, String)>,
 }
@@ -82,6 +92,8 @@ impl Facts {
 /// A procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Runbook {
+    #[serde(skip)]
+    station: bool,
     /// What it is for.
     pub title: String,
     /// What to know before.
@@ -95,10 +107,13 @@ pub struct Runbook {
 pub struct Step {
     /// What is done.
     pub title: String,
-    /// The machine on which.
+    /// The machine that it is about.
     pub machine: String,
     /// What to know of it, and what to look for.
     pub text: String,
+    /// A condition of the shell: where it does not hold, the step is passed over: it was done before, or its turn has not come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// The commands.
     pub commands: Vec<Command>,
 }
@@ -118,6 +133,12 @@ pub enum Command {
         line: String,
         /// The highest exit code with which the procedure goes on.
         accept: u8,
+        /// What its output has to say, too: a pattern of the shell's `-match`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        says: Option<String>,
+        /// The line in its place if it was refused (5) and a person has read why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
 }
 
@@ -130,42 +151,84 @@ impl Command {
     }
 }
 
+/// What is done at the standby before anything has happened.
+pub fn prepare(facts: &Facts) -> Runbook {
+    let (group, target) = (&facts.storage_group, &facts.copy.target.machine);
+    let title = format!("Preparing {target} for {group}");
+    runbook(facts, title, prepare::steps(facts))
+}
+
 /// The procedure after the first server's storage group failed: the standby takes over.
 pub fn failover(facts: &Facts) -> Runbook {
-    Runbook {
-        title: format!(
-            "Failover of {} from {} to {}",
-            facts.storage_group, facts.copy.source.machine, facts.copy.target.machine
-        ),
-        notes: notes(facts),
-        steps: steps::failover(facts),
-    }
+    runbook(facts, way("Failover", facts, true), failover::steps(facts))
 }
 
 /// The procedure by which the database goes back to the first server.
 pub fn failback(facts: &Facts) -> Runbook {
+    runbook(facts, way("Failback", facts, false), failback::steps(facts))
+}
+
+/// The procedure by which the standby stays the primary and the first server becomes its standby.
+pub fn reverse(facts: &Facts) -> Runbook {
+    let title = way("Replication", facts, false);
+    runbook(facts, title, reverse::steps(facts))
+}
+
+fn way(what: &str, facts: &Facts, forth: bool) -> String {
+    let (source, target) = (&facts.copy.source.machine, &facts.copy.target.machine);
+    let group = &facts.storage_group;
+    match forth {
+        true => format!("{what} of {group} from {source} to {target}"),
+        false => format!("{what} of {group} from {target} to {source}"),
+    }
+}
+
+fn runbook(facts: &Facts, title: String, steps: Vec<Step>) -> Runbook {
     Runbook {
-        title: format!(
-            "Failback of {} from {} to {}",
-            facts.storage_group, facts.copy.target.machine, facts.copy.source.machine
-        ),
+        station: facts.station,
+        title,
         notes: notes(facts),
-        steps: steps::failback(facts),
+        steps,
     }
 }
 
 fn notes(facts: &Facts) -> Vec<String> {
+    let (source, target) = (&facts.copy.source, &facts.copy.target);
     let mut notes = vec![
-        "Cmdlets are those of the Exchange Management Shell (Exchange 2007 SP1); scr, edbtool and logchain run where \
-         their paths are reached."
+        format!(
+            "Cmdlets are those of the Exchange Management Shell (Exchange 2007 SP1), at {}: they look at its folders. scr, \
+             edbtool and logchain run where their paths are reached.",
+            target.machine
+        ),
+        "Read all of it before the first step. Stop at the first step that does not say what it should. Every step may be \
+         done again, and the whole begun again: what was done before is passed over."
             .to_owned(),
-        "Read all of it before the first step. Stop at the first step that does not say what it should.".to_owned(),
     ];
+    if facts.station {
+        notes.push(
+            "scr, edbtool and logchain run at the station. Their lines are quoted as PowerShell reads them: in another shell, \
+             write '\\'' for two quotes in a name. $prefix is what the cmdlets have said before."
+                .to_owned(),
+        );
+    }
     let foreign = facts.foreign_paths();
     if !foreign.is_empty() {
         notes.push(format!(
-            "These paths are as this machine sees them; give the servers' own with --map FROM=TO: {}",
+            "These paths are as this machine sees them; give the servers' own with --map LOCAL=SERVER: {}",
             foreign.join(", ")
+        ));
+    }
+    let pairs = [
+        (&source.logs, &target.logs),
+        (&source.system, &target.system),
+        (&source.database, &target.database),
+    ];
+    let differ =
+        |(one, other): &(&PathBuf, &PathBuf)| facts.on_server(one) != facts.on_server(other);
+    if foreign.is_empty() && pairs.iter().any(differ) {
+        notes.push(format!(
+            "The paths at {} and {} are not the same: the product's own replication demands it, scr does not.",
+            source.machine, target.machine
         ));
     }
     notes

@@ -1,26 +1,27 @@
-//! `scr runbook`: the complete procedure of a failover or failback, with the names of this installation.
+//! `scr runbook`: complete procedures around a failover, with the names of this installation.
 
 use crate::copies::{load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
-use standby::runbook::{Facts, Runbook, failback, failover};
+use standby::runbook::{Facts, Runbook, failback, failover, prepare, reverse};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-/// Print the complete procedure of a failover or a failback for an Exchange administrator, with this installation's names
+/// Print a complete procedure for an Exchange administrator, with this installation's names: prepare the standby, fail over,
+/// fail back, or let the standby stay the primary
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  scr runbook failover SG1\n  scr runbook failback SG1 --format powershell"
+    after_help = "Examples:\n  scr runbook prepare SG1\n  scr runbook failover SG1 --source-lost\n  scr runbook failback SG1 --format powershell"
 )]
 pub(crate) struct Arguments {
-    /// Failover: the standby takes over; failback: the database goes back to the first server
+    /// Which one
     procedure: Procedure,
     /// Name of the copy
     name: String,
-    /// As a page for people, or as a script that waits before every step
+    /// As a page for people, or as a script that waits before every step and may be begun again at any (-From N)
     #[arg(long, value_name = "FORM", default_value = "markdown")]
     format: Format,
-    /// The first server is lost: do without what it still has
+    /// Failover only: the first server is lost, do without what it still has
     #[arg(long)]
     source_lost: bool,
     /// The storage group at the first server (default: the name of the copy)
@@ -38,15 +39,26 @@ pub(crate) struct Arguments {
     /// Put the activated database under this name
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// What a path of this machine is called on the servers, as in /mnt/exa=D:\
-    #[arg(long, value_name = "FROM=TO", value_parser = parse_map)]
+    /// Our programs are run here and the script elsewhere, at the standby's server: it shows their lines and asks what came of
+    /// them
+    #[arg(long)]
+    station: bool,
+    /// What a path of this machine is called on the servers, as in /mnt/exa=D:\; lines of our own programs keep the path of
+    /// this machine
+    #[arg(long, value_name = "LOCAL=SERVER", value_parser = parse_map)]
     map: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Procedure {
+    /// Folders, storage group and database at the standby, before anything has happened
+    Prepare,
+    /// The standby takes over
     Failover,
+    /// The database goes back to the first server
     Failback,
+    /// The standby stays the primary, and the first server becomes its standby
+    Reverse,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,9 +68,9 @@ enum Format {
 }
 
 fn parse_map(text: &str) -> Result<(String, String), String> {
-    let (from, to) = text.split_once('=').ok_or("it is written FROM=TO")?;
+    let (from, to) = text.split_once('=').ok_or("it is written LOCAL=SERVER")?;
     match from.is_empty() || to.is_empty() {
-        true => Err("it is written FROM=TO".into()),
+        true => Err("it is written LOCAL=SERVER".into()),
         false => Ok((from.to_owned(), to.to_owned())),
     }
 }
@@ -83,8 +95,13 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (procedure, format) = (arguments.procedure, arguments.format);
+    if arguments.source_lost {
+        without_source(procedure)?;
+    }
     let facts = facts(config, arguments)?;
     let runbook = match procedure {
+        Procedure::Prepare => prepare(&facts),
+        Procedure::Reverse => reverse(&facts),
         Procedure::Failover => failover(&facts),
         Procedure::Failback => failback(&facts),
     };
@@ -97,6 +114,26 @@ pub(crate) fn run(
     };
     output.answer("edbkit.scr-runbook/1", &answer, &answer)?;
     Ok(Exit::Clean)
+}
+
+/// Refuses procedures that need the first server.
+fn without_source(procedure: Procedure) -> Result<(), Failure> {
+    let (reason, advice) = match procedure {
+        Procedure::Failover => return Ok(()),
+        Procedure::Failback => (
+            "a failback needs the first server: the database goes back to it",
+            "the standby works on until there is one; `scr runbook reverse` lets it stay the primary for good",
+        ),
+        Procedure::Reverse => (
+            "a reversal needs the first server: it becomes the standby",
+            "rebuild it first, or `scr enable` a copy at another server",
+        ),
+        Procedure::Prepare => (
+            "a preparation does nothing at the first server",
+            "leave out --source-lost",
+        ),
+    };
+    Err(Failure::new(Exit::Refused, reason.to_owned()).advise(advice))
 }
 
 fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
@@ -126,6 +163,7 @@ fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
         storage_group,
         database,
         source_lost: arguments.source_lost,
+        station: arguments.station,
         map: arguments.map,
         copy,
     })
