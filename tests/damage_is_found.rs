@@ -62,12 +62,9 @@ fn engine_objects(expected: &Path) -> bool {
 
 #[test]
 fn each_damaged_file_is_reported_and_no_other() {
-    let Some(shared) = fixtures::shared() else {
-        return;
-    };
     damage::VARIANTS.par_iter().for_each(|variant| {
         let name = variant.name;
-        let Some(copy) = variant.make() else { return };
+        let copy = variant.make();
         let expected = expected_of_verify(name);
         let mut reported = HashSet::new();
         for file in fixtures::files_below(copy.path()) {
@@ -93,7 +90,7 @@ fn each_damaged_file_is_reported_and_no_other() {
             stdout(&whole)
         );
 
-        if engine_objects(&shared.join("damage/expected").join(name)) && name != "db-missing" {
+        if engine_objects(&fixtures::damage_expected().join(name)) && name != "db-missing" {
             assert!(reported.contains("db.edb"), "{name}");
         }
     });
@@ -101,13 +98,10 @@ fn each_damaged_file_is_reported_and_no_other() {
 
 #[test]
 fn the_header_command_sees_what_the_engine_sees() {
-    let Some(shared) = fixtures::shared() else {
-        return;
-    };
     damage::VARIANTS.par_iter().for_each(|variant| {
         let name = variant.name;
-        let Some(copy) = variant.make() else { return };
-        let expected = shared.join("damage/expected").join(name);
+        let copy = variant.make();
+        let expected = fixtures::damage_expected().join(name);
         let text =
             String::from_utf8_lossy(&fs::read(expected.join("mh.txt")).unwrap()).into_owned();
         let database = copy.path().join("db.edb");

@@ -1,8 +1,7 @@
 //! Dirty databases, which the engine refuses to read: our rows are those of an independent reader, dissect.database,
 //! and every difference is one that is understood.
 //!
-//! The comparison is a Python script. `EDBKIT_PYTHON` names an interpreter that has dissect.database; without one the
-//! test says so and proves nothing, unless it runs in CI, which installs it.
+//! The comparison is a Python script. `EDBKIT_PYTHON` names an interpreter that has dissect.database.
 
 use ese_testkit::fixtures;
 use serde_json::Value;
@@ -53,32 +52,19 @@ const EXPLAINED: [(&str, u64, &str); 5] = [
     ),
 ];
 
-/// A Python interpreter with dissect.database, if there is one.
-fn python() -> Option<String> {
-    let candidate = std::env::var("EDBKIT_PYTHON").unwrap_or_else(|_| "python3".into());
-    let probe = Command::new(&candidate)
-        .args(["-c", "import dissect.database.ese.ese"])
-        .output();
-    let found = probe.is_ok_and(|output| output.status.success());
-    if found {
-        return Some(candidate);
-    }
-    let message = "dissect.database is not installed for EDBKIT_PYTHON; this test proves nothing";
-    assert!(std::env::var("CI").is_err(), "{message}");
-    eprintln!("SKIPPED: {message}");
-    None
-}
-
 #[test]
+#[ignore = "needs Python with dissect.database"]
 fn dirty_databases_read_as_dissect_reads_them() {
-    let (Some(real), Some(python)) = (fixtures::real(), python()) else {
-        return;
-    };
+    let real = fixtures::real();
+    let dirty = DIRTY.map(|place| real.join(place)).into_iter();
+    let dirty: Vec<_> = dirty.filter(|path| path.is_file()).collect();
+    assert_eq!(dirty.len(), fixtures::either(8, 7));
+    let python = std::env::var("EDBKIT_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = fixtures::repository().join("tests/independent_reader.py");
     let output = Command::new(python)
         .arg(script)
         .arg(env!("CARGO_BIN_EXE_edbtool"))
-        .args(DIRTY.map(|place| real.join(place)))
+        .args(&dirty)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -89,7 +75,7 @@ fn dirty_databases_read_as_dissect_reads_them() {
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
-    assert_eq!(reports.len(), DIRTY.len());
+    assert_eq!(reports.len(), dirty.len());
     let (mut rows, mut values) = (0, 0);
     for report in &reports {
         let name = &report["database"];
@@ -112,5 +98,6 @@ fn dirty_databases_read_as_dissect_reads_them() {
         }
     }
     eprintln!("{rows} rows and {values} values of dirty databases compared with dissect.database");
-    assert!(rows >= 7000 && values >= 800_000);
+    let least = fixtures::either((7000, 800_000), (1000, 10_000));
+    assert!(rows >= least.0 && values >= least.1);
 }

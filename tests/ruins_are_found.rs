@@ -274,7 +274,7 @@ fn a_database_without_headers_is_still_one() {
 
 #[test]
 fn a_temporary_database_is_said_to_be_one_once() {
-    let Some(real) = fixtures::real() else { return };
+    let real = fixtures::real();
     let file = real.join("museum/NTDS/Win2012R2/StolenSzechuan/temp.edb");
     let (_, text) = verify(&[&file]);
     assert_eq!(text.matches("temporary").count(), 1, "{text}");
@@ -286,9 +286,9 @@ fn a_temporary_database_is_said_to_be_one_once() {
 /// Every folder of every set that the engine made, and of the real files: none holds a ruin.
 #[test]
 fn no_file_of_an_intact_set_is_called_a_ruin() {
-    let Some(real) = fixtures::real() else { return };
+    let real = fixtures::real();
     let sets = fixtures::engine_set_names();
-    let sets = sets.iter().map(|name| fixtures::engine_set(name).unwrap());
+    let sets = sets.iter().map(|name| fixtures::engine_set(name));
     let roots: Vec<PathBuf> = sets.chain([real]).collect();
     let checked: u64 = roots
         .par_iter()
@@ -317,16 +317,14 @@ fn no_file_of_an_intact_set_is_called_a_ruin() {
         })
         .sum();
     println!("{checked} files in {} trees", roots.len());
-    assert!(checked > 1000);
+    assert!(checked > fixtures::either(1000, 300));
 }
 
 /// The case `folder-of-ruins`.
 #[test]
 fn a_folder_of_ruins_is_not_green() {
-    let Some(set) = fixtures::engine_set("oldcopy-clean-p8k") else {
-        return;
-    };
-    let mut overwritten = fs::read(set.join("state/db.edb")).unwrap();
+    let set = fixtures::engine_set("crash-p8k");
+    let mut overwritten = fs::read(set.join("recovered/db.edb")).unwrap();
     overwritten[..16384].fill(0x5a);
     let folder = TempDir::new().unwrap();
     put(folder.path(), "MBX1.edb", &overwritten);

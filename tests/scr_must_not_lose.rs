@@ -24,9 +24,7 @@ fn aside(site: &Exchange, folder: &str) -> std::path::PathBuf {
 
 #[test]
 fn failback_keeps_what_the_activation_lost() {
-    let Some(site) = Exchange::copied_at(6) else {
-        return;
-    };
+    let site = Exchange::copied_at(6);
     site.lose_srv1();
     let (report, _) = site.run(1, &["restore", "SG1", "--force"]);
     assert_eq!(report["loss"]["first"], 6);
@@ -79,9 +77,7 @@ fn failback_keeps_what_the_activation_lost() {
 
 #[test]
 fn failback_replaces_nothing_that_it_does_not_know() {
-    let Some(site) = Exchange::copied_at(6) else {
-        return;
-    };
+    let site = Exchange::copied_at(6);
     site.run(0, &["restore", "SG1"]);
     let failback = ["failback", "SG1", "--home", "--yes"];
     let database = site.path("srv1/MBX1.edb");
@@ -114,10 +110,7 @@ fn failback_replaces_nothing_that_it_does_not_know() {
     }
     // Logs of another stream: the server worked on.
     fs::write(&database, &own).unwrap();
-    let theirs = ese_testkit::fixtures::engine_set("exchange-p8k")
-        .unwrap()
-        .join("state");
-    fs::copy(theirs.join("E0000000003.log"), site.log("srv1", 3)).unwrap();
+    fs::write(site.log("srv1", 3), site.foreign(3)).unwrap();
     let before = site.files("srv1");
     let (_, said) = site.run(5, &failback);
     assert!(
@@ -141,9 +134,7 @@ fn failback_replaces_nothing_that_it_does_not_know() {
 
 #[test]
 fn an_older_clean_state_of_the_database_is_brought_up_to_date() {
-    let Some(site) = Exchange::copied_at(6) else {
-        return;
-    };
+    let site = Exchange::copied_at(6);
     site.run(0, &["restore", "SG1"]);
     let logs = site.files("srv1");
     let (report, _) = site.run(0, &["failback", "SG1", "--yes"]);
@@ -157,20 +148,16 @@ fn an_older_clean_state_of_the_database_is_brought_up_to_date() {
 
 /// Logs that the standby's server wrote in the folder of the copy, under the names that the copy needs next.
 fn plant_another_stream(site: &Exchange) {
-    let theirs = ese_testkit::fixtures::engine_set("exchange-p8k")
-        .unwrap()
-        .join("state");
     for generation in [5, 6, 7] {
-        let name = format!("E00{generation:08X}.log");
-        fs::copy(theirs.join(&name), site.log("srv2", generation)).unwrap();
+        fs::write(site.log("srv2", generation), site.foreign(generation)).unwrap();
     }
-    fs::copy(theirs.join("E00.log"), site.path("srv2/E00.log")).unwrap();
+    fs::write(site.path("srv2/E00.log"), site.foreign(8)).unwrap();
 }
 
 #[test]
 fn logs_of_another_stream_in_the_folder_of_the_copy_are_never_replaced() {
     // At the first enabling.
-    let Some(site) = Exchange::at(6) else { return };
+    let site = Exchange::at(6);
     fs::create_dir(site.path("srv2")).unwrap();
     plant_another_stream(&site);
     let planted = site.files("srv2");
@@ -186,9 +173,7 @@ fn logs_of_another_stream_in_the_folder_of_the_copy_are_never_replaced() {
     );
 
     // As it may really come: failover under another name, work on in that folder, disabled and enabled as before.
-    let Some(site) = Exchange::copied_at(6) else {
-        return;
-    };
+    let site = Exchange::copied_at(6);
     site.run(
         0,
         &["restore", "SG1", "--to", &site.text("srv2/MBX1PORT.edb")],
@@ -201,9 +186,7 @@ fn logs_of_another_stream_in_the_folder_of_the_copy_are_never_replaced() {
     assert!(site.files("srv2") == planted);
 
     // While it is enabled: neither the service nor a new seed touches them.
-    let Some(site) = Exchange::copied_at(5) else {
-        return;
-    };
+    let site = Exchange::copied_at(5);
     plant_another_stream(&site);
     let planted = site.files("srv2");
     site.write_until(8);
@@ -231,9 +214,7 @@ fn logs_of_another_stream_in_the_folder_of_the_copy_are_never_replaced() {
 
 #[test]
 fn a_file_that_has_the_name_of_the_next_log_is_not_replaced() {
-    let Some(site) = Exchange::copied_at(6) else {
-        return;
-    };
+    let site = Exchange::copied_at(6);
     fs::write(site.log("srv2", 6), b"notes of an administrator").unwrap();
     site.write_until(8);
     site.run(1, &["run", "--once"]);
@@ -258,7 +239,7 @@ fn a_file_that_has_the_name_of_the_next_log_is_not_replaced() {
 
 #[test]
 fn a_clean_seed_without_any_log_can_be_activated() {
-    let Some(site) = Exchange::at(2) else { return };
+    let site = Exchange::at(2);
     site.enable(0, &[]);
     site.lose_srv1();
     let (report, _) = site.run(1, &["restore", "SG1", "--force", "--dry-run"]);
@@ -275,7 +256,7 @@ fn a_clean_seed_without_any_log_can_be_activated() {
     assert!(!rows.is_empty() && rows == rows_of(&site.original("db.edb.old1")));
 
     // Under another name, too.
-    let Some(site) = Exchange::at(2) else { return };
+    let site = Exchange::at(2);
     site.enable(0, &[]);
     site.lose_srv1();
     let to = site.text("srv2/MBX1PORT.edb");
@@ -297,9 +278,7 @@ fn numbered(site: &Exchange) -> usize {
 
 #[test]
 fn logs_at_the_source_wait_for_a_backup() {
-    let Some(site) = Exchange::copied_at(8) else {
-        return;
-    };
+    let site = Exchange::copied_at(8);
     let checkpoint = site.path("srv1/E00.chk");
     fs::copy(site.original("E00.chk"), &checkpoint).unwrap();
     // The checkpoint is in generation 4: the engine does not need those before. No backup was ever made.
@@ -321,9 +300,7 @@ fn logs_at_the_source_wait_for_a_backup() {
 #[test]
 fn a_current_log_that_is_a_copy_of_the_last_closed_one_is_missed() {
     for repeated in [10, 8] {
-        let Some(site) = Exchange::copied_at(NEWEST) else {
-            return;
-        };
+        let site = Exchange::copied_at(NEWEST);
         fs::copy(site.generation(repeated), site.path("srv1/E00.log")).unwrap();
         site.run(1, &["run", "--once"]);
         let status = site.status();
@@ -352,9 +329,7 @@ fn a_current_log_that_is_a_copy_of_the_last_closed_one_is_missed() {
 #[test]
 fn a_log_with_a_number_is_closed() {
     // The current log was taken away by a scanner, or has its number already.
-    let Some(site) = Exchange::copied_at(10) else {
-        return;
-    };
+    let site = Exchange::copied_at(10);
     fs::copy(site.generation(9), site.log("srv1", 9)).unwrap();
     fs::copy(site.generation(10), site.log("srv1", 10)).unwrap();
     fs::remove_file(site.path("srv1/E00.log")).unwrap();
@@ -367,9 +342,7 @@ fn a_log_with_a_number_is_closed() {
         "{reason}"
     );
 
-    let Some(site) = Exchange::copied_at(10) else {
-        return;
-    };
+    let site = Exchange::copied_at(10);
     fs::rename(site.path("srv1/E00.log"), site.log("srv1", 10)).unwrap();
     site.run(5, &["restore", "SG1"]);
     let (foretold, _) = site.run(
@@ -388,16 +361,10 @@ fn a_log_with_a_number_is_closed() {
 
 #[test]
 fn a_foreign_log_at_the_source_does_not_condemn_the_one_before_it() {
-    let theirs = |generation: u32| {
-        let set = ese_testkit::fixtures::engine_set("exchange-p8k").unwrap();
-        set.join(format!("state/E00{generation:08X}.log"))
-    };
     for foreign in ["E00.log", "E0000000007.log"] {
-        let Some(site) = Exchange::copied_at(6) else {
-            return;
-        };
+        let site = Exchange::copied_at(6);
         fs::rename(site.path("srv1/E00.log"), site.log("srv1", 6)).unwrap();
-        fs::copy(theirs(7), site.path("srv1").join(foreign)).unwrap();
+        fs::write(site.path("srv1").join(foreign), site.foreign(7)).unwrap();
         site.run(1, &["run", "--once"]);
         let status = site.status();
         assert_eq!(

@@ -4,26 +4,19 @@ use ese_testkit::fixtures;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs a command line at a pseudo-terminal with so many columns, with everything on it as the output; `None` where the
-/// tool for that is missing, which is said aloud.
-fn at_terminal(columns: usize, folder: &Path, command: &str) -> Option<Output> {
+/// Runs a command line at a pseudo-terminal with so many columns, with everything on it as the output.
+fn at_terminal(columns: usize, folder: &Path, command: &str) -> Output {
     let line = format!("stty cols {columns} rows 20; {command}");
-    let output = Command::new("script")
+    Command::new("script")
         .args(["-qec", &line, "/dev/null"])
         .current_dir(folder)
         .env("TERM", "xterm")
-        .output();
-    if output.is_err() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "script (util-linux) is missing"
-        );
-        eprintln!("NOT TESTED: script (util-linux) is missing");
-    }
-    output.ok()
+        .output()
+        .expect("script (util-linux) is installed")
 }
 
 #[test]
+#[ignore = "needs script (util-linux)"]
 fn progress_keeps_to_one_line_and_is_gone_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let database = fixtures::testdata_set("clean-p4k").join("state/db.edb");
@@ -33,9 +26,7 @@ fn progress_keeps_to_one_line_and_is_gone_at_the_end() {
             env!("CARGO_BIN_EXE_edbtool"),
             database.display()
         );
-        let Some(output) = at_terminal(columns, folder.path(), &command) else {
-            return;
-        };
+        let output = at_terminal(columns, folder.path(), &command);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{text}");
         let (progress, report) = text.split_once("File: ").expect("a report");
@@ -57,13 +48,12 @@ fn progress_keeps_to_one_line_and_is_gone_at_the_end() {
 }
 
 #[test]
+#[ignore = "needs script (util-linux)"]
 fn a_service_runs_at_a_terminal_and_writes_no_colours() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("scr.toml"), "state = \"state\"\n").unwrap();
     let command = format!("{} run --once", env!("CARGO_BIN_EXE_scr"));
-    let Some(output) = at_terminal(80, folder.path(), &command) else {
-        return;
-    };
+    let output = at_terminal(80, folder.path(), &command);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test uses its part.
 
 use ese_testkit::fixtures;
+use ese_testkit::logs::seal_header;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,9 +22,9 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// SRV1 holds its early database, the closed logs before `current`, and that one as `E00.log`. None without fixtures.
-    pub(crate) fn at(current: u32) -> Option<Self> {
-        let set = fixtures::engine_set(SET)?;
+    /// SRV1 holds its early database, the closed logs before `current`, and that one as `E00.log`.
+    pub(crate) fn at(current: u32) -> Self {
+        let set = fixtures::engine_set(SET);
         let folder = TempDir::new().unwrap();
         let site = Exchange { folder, set };
         fs::create_dir(site.path("srv1")).unwrap();
@@ -34,15 +35,15 @@ impl Exchange {
             "state = \"state\"\n\n[service]\nkept_back = 1\nretry = \"0\"\ntruncate = \"0\"\n",
         )
         .unwrap();
-        Some(site)
+        site
     }
 
     /// The same with the copy enabled, seeded, and served once.
-    pub(crate) fn copied_at(current: u32) -> Option<Self> {
-        let site = Self::at(current)?;
+    pub(crate) fn copied_at(current: u32) -> Self {
+        let site = Self::at(current);
         site.enable(0, &[]);
         site.run(0, &["run", "--once"]);
-        Some(site)
+        site
     }
 
     /// SRV1 writes on until `current` is its current log.
@@ -67,6 +68,14 @@ impl Exchange {
             NEWEST => self.original("E00.log"),
             _ => self.original(&format!("E00{generation:08X}.log")),
         }
+    }
+
+    /// The log with this generation as another storage group would have it: under another signature.
+    pub(crate) fn foreign(&self, generation: u32) -> Vec<u8> {
+        let mut log = fs::read(self.generation(generation)).unwrap();
+        log[48] ^= 1;
+        seal_header(&mut log);
+        log
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -502,16 +502,14 @@ fn a_journal_damaged_at_any_byte_is_refused_or_leads_to_the_same_file() {
 }
 
 #[test]
+#[ignore = "needs the rights of the superuser"]
 fn a_real_disk_that_is_too_small_says_so_before_anything_is_copied() {
     let folder = TempDir::new().unwrap();
     let mounted = std::process::Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
         .arg(folder.path())
         .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: mounting a small disk needs the rights of the superuser");
-        return;
-    }
+    assert!(mounted.unwrap().success(), "a small disk can be mounted");
     let bytes = Arc::new(database(1024, 16));
     let target = folder.path().join("copy.edb");
     let result = copy(MemorySource::sound(&bytes), &LocalDisk, &target, options());
@@ -530,6 +528,7 @@ fn a_real_disk_that_is_too_small_says_so_before_anything_is_copied() {
 
 /// On a file system whose files can share blocks, a copy takes no space, and is checked all the same.
 #[test]
+#[ignore = "needs mkfs.xfs or mkfs.btrfs, and the rights of the superuser"]
 fn a_copy_shares_blocks_where_it_can() {
     let folder = TempDir::new().unwrap();
     let (image, mounted) = (folder.path().join("image"), folder.path().join("mounted"));
@@ -541,10 +540,11 @@ fn a_copy_shares_blocks_where_it_can() {
         status.is_ok_and(|output| output.status.success())
     };
     let made = run("mkfs.xfs", &[&image]) || run("mkfs.btrfs", &[&image]);
-    if !made || !run("mount", &["-o".as_ref(), "loop".as_ref(), &image, &mounted]) {
-        eprintln!("SKIPPED: no file system that shares blocks can be made and mounted here");
-        return;
-    }
+    assert!(made, "a file system that shares blocks can be made");
+    assert!(
+        run("mount", &["-o".as_ref(), "loop".as_ref(), &image, &mounted]),
+        "it can be mounted"
+    );
     let bytes = database(4096, 17);
     let source = mounted.join("source.edb");
     fs::write(&source, &bytes).unwrap();

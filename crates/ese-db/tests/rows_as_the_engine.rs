@@ -34,11 +34,8 @@ fn recovered_databases(set: &Path) -> Vec<(String, PathBuf)> {
 #[test]
 fn every_recovered_engine_set() {
     let names = fixtures::engine_set_names();
-    if names.is_empty() {
-        return;
-    }
     let totals = names.par_iter().map(|name| {
-        let set = fixtures::engine_set(name).unwrap();
+        let set = fixtures::engine_set(name);
         let text = std::fs::read_to_string(set.join("recovered-rows.jsonl")).unwrap();
         let mut totals = (0, 0, 0);
         for (database, path) in recovered_databases(&set) {
@@ -67,18 +64,18 @@ fn every_recovered_engine_set() {
     let (databases, rows, values) =
         totals.reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
     eprintln!("{databases} databases, {rows} rows, {values} values are as the engine reads them");
-    assert!(rows > 20_000);
+    assert!(rows > fixtures::either(20_000, 5_000));
 }
 
 #[test]
 fn every_real_database_with_a_dump() {
-    let Some(real) = fixtures::real() else { return };
+    let real = fixtures::real();
     let expected = real.join("expected");
     let dumps: Vec<PathBuf> = fixtures::files_below(&expected)
         .into_iter()
         .filter(|path| path.ends_with("dump.jsonl.zst"))
         .collect();
-    assert!(dumps.len() >= 27);
+    assert!(dumps.len() >= fixtures::either(27, 25));
     let totals = dumps.par_iter().filter_map(|dump| {
         let place = dump.parent().unwrap().strip_prefix(&expected).unwrap();
         // The result of a recovery: its database is not among the fixtures, replay makes it.

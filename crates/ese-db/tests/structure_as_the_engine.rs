@@ -27,11 +27,9 @@ impl Case {
 /// Every database that the engine recovered, and every real one whose space it dumped: it does so for clean ones only.
 fn cases() -> Vec<Case> {
     let sets = fixtures::engine_set_names();
-    let sets = sets.iter().filter_map(|name| fixtures::engine_set(name));
+    let sets = sets.iter().map(|name| fixtures::engine_set(name));
     let mut cases: Vec<Case> = sets.flat_map(|set| recovered_cases(&set)).collect();
-    let Some(real) = fixtures::real() else {
-        return cases;
-    };
+    let real = fixtures::real();
     let expected = real.join("expected");
     for text in fixtures::files_below(&expected) {
         let folder = text.parent().unwrap();
@@ -223,9 +221,6 @@ fn compare_space(text: &str, db: &Database, catalog: &Catalog, name: &str) -> us
 #[test]
 fn catalog_space_and_nodes() {
     let cases = cases();
-    if cases.is_empty() {
-        return;
-    }
     let totals = cases.par_iter().map(|case| {
         let name = case.database.display().to_string();
         let db = Database::open(&case.database).unwrap();
@@ -252,13 +247,14 @@ fn catalog_space_and_nodes() {
         sums[1],
         sums[2]
     );
-    assert!(sums[0] > 1000 && sums[1] > 1000 && sums[2] > 100_000);
+    let least = fixtures::either([1000, 1000, 100_000], [500, 700, 40_000]);
+    assert!(sums.iter().zip(least).all(|(sum, least)| *sum > least));
 }
 
 #[test]
 fn a_page_has_the_owner_that_its_header_names() {
     for name in fixtures::engine_set_names().iter().take(8) {
-        let set = fixtures::engine_set(name).unwrap();
+        let set = fixtures::engine_set(name);
         for case in recovered_cases(&set) {
             let db = Database::open(&case.database).unwrap();
             let map = SpaceMap::read(&db, &db.catalog().unwrap());
@@ -286,8 +282,7 @@ fn a_page_has_the_owner_that_its_header_names() {
 fn the_catalog_reads_as_a_table_like_any_other() {
     let names = fixtures::engine_set_names();
     let read = |name: &String| {
-        let set = fixtures::engine_set(name)?;
-        let path = set.join("recovered/db.edb");
+        let path = fixtures::engine_set(name).join("recovered/db.edb");
         path.exists().then(|| Database::open(path).unwrap())
     };
     let mut columns = 0;
@@ -325,6 +320,6 @@ fn the_catalog_reads_as_a_table_like_any_other() {
             }
         }
     }
-    assert!(columns > 0 || names.is_empty());
+    assert!(columns > 0);
     eprintln!("{columns} columns");
 }

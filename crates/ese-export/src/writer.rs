@@ -2,6 +2,10 @@
 
 mod csv;
 mod jsonl;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "writer/without_parquet.rs"]
 mod parquet;
 mod text;
 

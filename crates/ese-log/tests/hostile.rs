@@ -52,18 +52,18 @@ fn read(bytes: Vec<u8>) -> (bool, usize) {
 }
 
 /// The same log in both layouts.
-fn logs() -> Option<[Vec<u8>; 2]> {
-    let state = fixtures::engine_set("crash-p8k")?.join("state");
+fn logs() -> [Vec<u8>; 2] {
+    let state = fixtures::engine_set("crash-p8k").join("state");
     let repacked = TempDir::new().unwrap();
     repack(&state, repacked.path());
     let name = "edb00010.log";
     let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
-    Some([read(&state), read(repacked.path())])
+    [read(&state), read(repacked.path())]
 }
 
 #[test]
 fn a_log_in_order_has_nothing_wrong() {
-    let Some(logs) = logs() else { return };
+    let logs = logs();
     for log in logs {
         let (wrong, records) = read(log);
         assert!(!wrong && records > 400, "{records}");
@@ -79,7 +79,7 @@ fn end_of_data(log: &[u8]) -> usize {
 
 #[test]
 fn a_flipped_bit_anywhere_is_noticed() {
-    let Some(logs) = logs() else { return };
+    let logs = logs();
     for log in &logs {
         let end = end_of_data(log);
         (0..variants()).into_par_iter().for_each(|seed| {
@@ -94,7 +94,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
 
 #[test]
 fn many_flipped_bits_are_noticed() {
-    let Some(logs) = logs() else { return };
+    let logs = logs();
     for log in &logs {
         (0..variants()).into_par_iter().for_each(|seed| {
             let mut random = Random(seed);
@@ -110,7 +110,7 @@ fn many_flipped_bits_are_noticed() {
 
 #[test]
 fn every_place_damaged_in_turn_is_noticed() {
-    let Some(logs) = logs() else { return };
+    let logs = logs();
     for log in &logs {
         for start in (0..end_of_data(log)).step_by(512) {
             // The checksum of the header, an exclusive or, is blind to the same word written an even number of times:
@@ -130,7 +130,7 @@ fn every_place_damaged_in_turn_is_noticed() {
 
 #[test]
 fn a_file_cut_off_anywhere_is_noticed() {
-    let Some(logs) = logs() else { return };
+    let logs = logs();
     for log in &logs {
         for length in (0..log.len()).step_by(512).chain([1, 4095, 4097]) {
             assert!(read(log[..length].to_vec()).0, "{length}");
@@ -141,7 +141,7 @@ fn a_file_cut_off_anywhere_is_noticed() {
 /// Random bytes in place of records, under checksums that fit: the reading of records itself is attacked.
 #[test]
 fn nonsense_under_a_right_checksum_neither_panics_nor_hangs() {
-    let Some([log, _]) = logs() else { return };
+    let [log, _] = logs();
     let segments = log.len() / SEGMENT - 2;
     (0..variants()).into_par_iter().for_each(|seed| {
         let mut random = Random(seed);
@@ -166,7 +166,7 @@ fn nonsense_under_a_right_checksum_neither_panics_nor_hangs() {
 
 #[test]
 fn any_bytes_at_all_give_an_answer() {
-    let Some([log, _]) = logs() else { return };
+    let [log, _] = logs();
     (0..variants()).into_par_iter().for_each(|seed| {
         let mut random = Random(seed);
         let mut bytes: Vec<u8> = (0..random.below(20_000))
@@ -181,9 +181,7 @@ fn any_bytes_at_all_give_an_answer() {
 /// A whole stream in which one log is damaged: the report names it.
 #[test]
 fn a_damaged_log_is_found_in_its_stream() {
-    let Some(set) = fixtures::engine_set("crash-p8k") else {
-        return;
-    };
+    let set = fixtures::engine_set("crash-p8k");
     let repacked = TempDir::new().unwrap();
     repack(&set.join("state"), repacked.path());
     for folder in [set.join("state"), repacked.path().to_owned()] {

@@ -26,7 +26,7 @@ fn open(folder: &Path) -> StreamRecords {
 }
 
 fn compare(set: &str) -> usize {
-    let state = fixtures::engine_set(set).unwrap().join("state");
+    let state = fixtures::engine_set(set).join("state");
     let repacked = TempDir::new().unwrap();
     repack(&state, repacked.path());
     let files = StreamFiles::find(repacked.path(), None).unwrap();
@@ -59,16 +59,13 @@ fn a_repacked_stream_holds_the_same_records_and_verifies() {
         .par_iter()
         .map(|set| compare(set))
         .collect();
-    if fixtures::shared().is_some() {
-        assert!(counts.iter().sum::<usize>() > 1_200_000, "{counts:?}");
-    }
+    let least = fixtures::either(1_200_000, 200_000);
+    assert!(counts.iter().sum::<usize>() > least, "{counts:?}");
 }
 
 #[test]
 fn a_database_is_as_ready_with_the_repacked_stream() {
-    let Some(set) = fixtures::engine_set("crash-p8k") else {
-        return;
-    };
+    let set = fixtures::engine_set("crash-p8k");
     let repacked = TempDir::new().unwrap();
     repack(&set.join("state"), repacked.path());
     let database = fs::read(set.join("state/db.edb")).unwrap();
@@ -87,10 +84,8 @@ fn a_database_is_as_ready_with_the_repacked_stream() {
 
 #[test]
 fn our_own_segments_read_back() {
-    let Some(set) = fixtures::engine_set("lv-p32k") else {
-        return;
-    };
-    let path = set.join("state/edb00002.log");
+    let set = fixtures::engine_set("names8-log-p32k");
+    let path = set.join("state/E0000000002.log");
     let original = LogImage::read(&path).unwrap();
     let records = records_of(&original);
     let written = write_segments(&original.bytes, &records);

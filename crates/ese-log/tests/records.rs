@@ -138,7 +138,7 @@ fn dumps(folder: &Path, prefix: &str) -> BTreeMap<String, PathBuf> {
 fn every_record_of_every_engine_made_set_stands_where_the_engine_finds_it() {
     let mut total = (0, 0);
     for set in fixtures::engine_set_names() {
-        let folder = fixtures::engine_set(&set).unwrap();
+        let folder = fixtures::engine_set(&set);
         let stream = LogStream::open(&folder.join("state"), None).unwrap();
         let dumps = dumps(&folder.join("expected/records"), "mlv-");
         let compared = compare(stream.records(Generation(0)), &dumps);
@@ -146,21 +146,21 @@ fn every_record_of_every_engine_made_set_stands_where_the_engine_finds_it() {
         total = (total.0 + compared.0, total.1 + compared.1);
     }
     println!("{total:?}");
-    if fixtures::shared().is_some() {
-        assert!(total.0 >= 700 && total.1 >= 1_000_000, "{total:?}");
-    }
+    let least = fixtures::either((700, 1_000_000), (150, 200_000));
+    assert!(total.0 >= least.0 && total.1 >= least.1, "{total:?}");
 }
 
 #[test]
 fn every_record_of_the_streams_of_windows_stands_where_the_engine_finds_it() {
-    let Some(real) = fixtures::real() else { return };
+    let real = fixtures::real();
     let win10 = "museum/SRUM/Win10/APTSimulatorVM/Clean";
     let win11 = "museum/SRUM/Win11/RathbunVM/Dirty";
-    for (files, texts, logs) in [
-        ("xp-catroot2", "xp-catroot2".to_owned(), 6),
+    let streams = [
         (win10, format!("{win10}/logs"), 8),
         (win11, format!("{win11}/logs"), 4),
-    ] {
+    ];
+    let xp = fixtures::windows_xp().map(|_| ("xp-catroot2", "xp-catroot2".to_owned(), 6));
+    for (files, texts, logs) in streams.into_iter().chain(xp) {
         let stream = LogStream::open(&real.join(files), None).unwrap();
         let dumps = dumps(&real.join("expected").join(texts), "ml-v-").into_iter();
         // The engine looked at copies named with eight digits.
@@ -184,7 +184,7 @@ fn logs_that_recovery_wrote_hold_nothing_unknown() {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut logs = 0;
     for set in fixtures::engine_set_names() {
-        let folder = fixtures::engine_set(&set).unwrap();
+        let folder = fixtures::engine_set(&set);
         let files = fixtures::files_below(&folder).into_iter();
         let is_log = |path: &PathBuf| {
             let kind = path.extension().and_then(|extension| extension.to_str());
@@ -203,10 +203,9 @@ fn logs_that_recovery_wrote_hold_nothing_unknown() {
     }
     let total: usize = counts.values().sum();
     println!("{logs} logs, {total} records: {counts:?}");
-    if fixtures::shared().is_some() {
-        assert!(
-            logs >= 80 && total >= 80_000,
-            "{logs} logs, {total} records"
-        );
-    }
+    let least = fixtures::either((80, 80_000), (20, 15_000));
+    assert!(
+        logs >= least.0 && total >= least.1,
+        "{logs} logs, {total} records"
+    );
 }

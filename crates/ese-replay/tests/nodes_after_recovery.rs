@@ -19,21 +19,18 @@ const NOT_DUMPED: &str = "lossy-p8k";
 #[test]
 fn every_node_is_as_the_engine_recovers_it() {
     let names = fixtures::engine_set_names();
-    if names.is_empty() {
-        return;
-    }
     let totals = names.par_iter().map(|name| check_set(name));
     let [databases, nodes] = totals.reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
     println!(
         "{} sets, {databases} databases: {nodes} nodes as the engine dumps them",
         names.len()
     );
-    assert!(databases >= names.len() - 1 && nodes > 100_000);
+    assert!(databases >= names.len() - 1 && nodes > fixtures::either(100_000, 30_000));
 }
 
 /// Databases and nodes compared. No page of them is lost, and none has two owners.
 fn check_set(name: &str) -> [usize; 2] {
-    let set = fixtures::engine_set(name).expect("the set is listed");
+    let set = fixtures::engine_set(name);
     let case = case(&set, name);
     let recovered = recover(
         &case.databases,

@@ -7,13 +7,24 @@ use ese_log::StreamFiles;
 use ese_replay::output::{Disk, apply_journal};
 use ese_replay::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use ese_replay::recovery::{DatabaseFile, Offer, RecoverOptions, Until, plan, recover};
+use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use std::io;
 use std::sync::{Arc, Mutex};
 use support::cases::case;
 
-/// Sets of different page sizes; the shrunk ones make the file shorter.
-const SETS: [&str; 4] = ["crash-p4k", "lv-p8k", "oldcopy-p32k", "shrink-p8k"];
+/// Sets of different page sizes; the shrunk one makes the file shorter.
+fn sets() -> [&'static str; 4] {
+    fixtures::either(
+        ["crash-p4k", "lv-p8k", "oldcopy-p32k", "shrink-p8k"],
+        [
+            "esc64-cctx-p4k",
+            "crash-p8k",
+            "names8-log-p32k",
+            "shrink-p8k",
+        ],
+    )
+}
 const CUTS_PER_SET: u64 = 200;
 
 #[derive(Clone)]
@@ -129,7 +140,7 @@ impl Disk for Fragile {
 
 /// Writes the whole journal of a recovery.
 fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
-    let folder = ese_testkit::fixtures::engine_set(set).expect("the set is listed");
+    let folder = fixtures::engine_set(set);
     let case = case(&folder, set);
     let text = |error: ese_replay::recovery::RecoveryError| error.to_string();
     let source = DatabaseFile::open(&case.databases[0]).map_err(text)?;
@@ -163,13 +174,10 @@ fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
 
 #[test]
 fn a_recovery_in_place_survives_power_loss_at_every_write() {
-    if ese_testkit::fixtures::shared().is_none() {
-        return;
-    }
     let mut cuts = (0, 0);
-    for (seed, set) in SETS.into_iter().enumerate() {
+    for (seed, set) in sets().into_iter().enumerate() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15 + seed as u64);
-        let folder = ese_testkit::fixtures::engine_set(set).expect("the set is listed");
+        let folder = fixtures::engine_set(set);
         let before = std::fs::read(&case(&folder, set).databases[0]).unwrap();
         let endless = || Arc::new(Mutex::new(u64::MAX));
         let power = endless();

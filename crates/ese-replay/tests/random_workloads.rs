@@ -357,16 +357,12 @@ fn compare(found: &Rows, committed: &Rows) -> Result<(), String> {
     })
 }
 
-/// The databases that the work begins with, one for each page size that is there.
+/// The databases that the work begins with, of each page size.
 static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-    let mut sets = vec![fixtures::testdata_set("clean-p4k")];
-    sets.extend(
-        ["clean-p8k", "clean-p16k", "clean-p32k"]
-            .iter()
-            .filter_map(|name| fixtures::engine_set(name)),
-    );
-    sets.iter()
-        .map(|set| Base::read(&set.join("state")))
+    let all = ["clean-p4k", "clean-p8k", "clean-p16k", "clean-p32k"];
+    let shipped = ["clean-p4k", "clean-p16k", "clean-p32k"];
+    let sets = fixtures::either(&all[..], &shipped).iter();
+    sets.map(|set| Base::read(&fixtures::engine_set(set).join("state")))
         .collect()
 });
 

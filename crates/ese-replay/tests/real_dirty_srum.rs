@@ -15,7 +15,7 @@ const LAST: Pgno = Pgno(590);
 
 #[test]
 fn the_dirty_srum_recovers_to_the_engine_s_rows() {
-    let Some(real) = fixtures::real() else { return };
+    let real = fixtures::real();
     let place = "museum/SRUM/Win11/RathbunVM/Dirty";
     let path = real.join(place).join("SRUDB.dat");
     let dirty = DatabaseFile::open(&path).unwrap();

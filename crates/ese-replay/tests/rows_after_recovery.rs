@@ -19,9 +19,6 @@ const TRANSACTIONS_KEPT: usize = 133;
 #[test]
 fn every_set_holds_the_committed_rows() {
     let names = fixtures::engine_set_names();
-    if names.is_empty() {
-        return;
-    }
     let totals = names.par_iter().map(|name| check_set(name));
     let [databases, rows, values, uncommitted] =
         totals.reduce(|| [0; 4], |a, b| std::array::from_fn(|i| a[i] + b[i]));
@@ -30,12 +27,16 @@ fn every_set_holds_the_committed_rows() {
          uncommitted text in the crashed files: {uncommitted} times, after recovery: none",
         names.len()
     );
-    assert!(databases >= names.len() && rows > 20_000 && uncommitted > 500);
+    assert!(
+        databases >= names.len()
+            && rows > fixtures::either(20_000, 5_000)
+            && uncommitted > fixtures::either(500, 100)
+    );
 }
 
 /// Databases, rows and values compared, and how often uncommitted text stands in the files that were recovered.
 fn check_set(name: &str) -> [usize; 4] {
-    let set = fixtures::engine_set(name).expect("the set is listed");
+    let set = fixtures::engine_set(name);
     let case = case(&set, name);
     let recovered = recover(
         &case.databases,

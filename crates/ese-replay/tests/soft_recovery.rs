@@ -4,6 +4,7 @@
 mod support;
 
 use ese_format::database::{DatabaseHeader, State};
+use ese_testkit::fixtures::either;
 use rayon::prelude::*;
 use std::path::Path;
 use support::cases::{case, page_size_of, recovered_databases};
@@ -26,8 +27,9 @@ fn every_set_recovers_as_the_engine_recovered_it() {
         names.len()
     );
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    if wanted.is_empty() && !names.is_empty() {
-        assert_eq!((names.len(), pages), (61, 17_786));
+    if wanted.is_empty() {
+        let expected = either((61, 17_786), (19, 4_886));
+        assert_eq!((names.len(), pages), expected);
     }
 }
 
@@ -66,7 +68,7 @@ fn streams_in_the_older_layout_replay_to_the_same_pages() {
         .collect();
     let results: Vec<(usize, Vec<String>)> = (names.par_iter())
         .map(|name| {
-            let set = ese_testkit::fixtures::engine_set(name).expect("the set is listed");
+            let set = ese_testkit::fixtures::engine_set(name);
             let repacked = tempfile::tempdir().unwrap();
             ese_testkit::logs::repack(&set.join("state"), repacked.path());
             let page_size = page_size_of(&set);
@@ -85,13 +87,15 @@ fn streams_in_the_older_layout_replay_to_the_same_pages() {
         names.len()
     );
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    if wanted.is_empty() && !names.is_empty() {
-        assert!(names.len() == 44 && pages > 13_000, "only {pages} pages");
+    if wanted.is_empty() {
+        let (sets, least) = either((44, 13_000), (9, 1_000));
+        assert_eq!(names.len(), sets);
+        assert!(pages > least, "only {pages} pages");
     }
 }
 
 fn check_set(name: &str) -> (usize, Vec<String>) {
-    let set = ese_testkit::fixtures::engine_set(name).expect("the set is listed");
+    let set = ese_testkit::fixtures::engine_set(name);
     let case = case(&set, name);
     let page_size = page_size_of(&set);
     let mut problems = Vec::new();

@@ -30,13 +30,12 @@ fn rows_are_undone_in_the_engine_s_order() {
         .collect();
     println!("{} sets, {steps} operations undone", names.len());
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    if !names.is_empty() {
-        assert!(steps > 10_000, "only {steps} operations were undone");
-    }
+    let least = ese_testkit::fixtures::either(10_000, 2_000);
+    assert!(steps > least, "only {steps} operations were undone");
 }
 
 fn undo_set(name: &str) -> (usize, Vec<String>) {
-    let folder = ese_testkit::fixtures::engine_set(name).expect("the set is listed");
+    let folder = ese_testkit::fixtures::engine_set(name);
     let mut history = History::new(Snapshots::of(&folder));
     let mut redo = history.redo(streams::open(&folder.join("state")).records(Generation(1)));
     let undone = match redo.roll_back_open() {

@@ -254,16 +254,16 @@ pub const VARIANTS: [Variant; 33] = [
 ];
 
 impl Variant {
-    /// Makes the variant; `None` when the fixtures are missing.
-    pub fn make(&self) -> Option<Copy> {
-        let copy = Copy::of(&fixtures::engine_set("crash-p8k")?.join("state"));
+    /// Makes the variant.
+    pub fn make(&self) -> Copy {
+        let copy = Copy::of(&fixtures::engine_set("crash-p8k").join("state"));
         (self.make)(&copy);
-        Some(copy)
+        copy
     }
 
     /// The reference engine's words on it: the text `what` (`ml`, `mk`, `recovery`, ...), if it is there.
     pub fn expected(&self, what: &str) -> Option<String> {
-        let path: PathBuf = fixtures::shared()?.join("damage/expected").join(self.name);
+        let path: PathBuf = fixtures::damage_expected().join(self.name);
         let bytes = fs::read(path.join(format!("{what}.txt"))).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }

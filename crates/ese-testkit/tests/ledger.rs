@@ -12,7 +12,7 @@ use std::fs;
 fn every_set_ends_with_the_rows_that_its_commits_leave() {
     let names = fixtures::engine_set_names();
     let counted = names.par_iter().map(|name| {
-        let set = fixtures::engine_set(name).expect("the set is listed");
+        let set = fixtures::engine_set(name);
         let ledger = Ledger::read(&set, &set.join("state"));
         let all = ledger.committed(|_| true);
         let mut expected: BTreeMap<String, Rows> = BTreeMap::new();
@@ -40,5 +40,5 @@ fn every_set_ends_with_the_rows_that_its_commits_leave() {
     });
     let transactions: usize = counted.sum();
     println!("{} sets, {transactions} transactions", names.len());
-    assert!(names.is_empty() || transactions > 16_000);
+    assert!(transactions > fixtures::either(16_000, 3_000));
 }

@@ -1,6 +1,6 @@
 //! Continuous replication of ESE log streams: a standby copy of a storage group, kept current by shipping closed logs.
 //!
-//! [`Copy`] is one copy and the machine that serves it: every [`pass`](Copy::pass) brings it as far as it can be brought
+//! [`Copy`](struct@Copy) is one copy and the machine that serves it: every [`pass`](Copy::pass) brings it as far as it can be brought
 //! now and returns; its other half, the [`Replayer`], does the same step by step for what was inspected. All that a pass does is idempotent and its order is such that a process may be killed anywhere: logs
 //! come under their names by one rename, after they are on disk, and the state only says what files already show.
 //!

@@ -46,7 +46,7 @@ fn every_set_can_be_activated_while_it_grows() {
         "{} sets, {logs} logs revealed, {activations} activations",
         names.len()
     );
-    assert!(names.is_empty() || !wanted.is_empty() || activations > 150);
+    assert!(!wanted.is_empty() || activations > fixtures::either(150, 30));
 }
 
 /// A copy of the stream of a set.
@@ -120,7 +120,7 @@ impl Revealed {
 
 /// Reveals the logs of a set one by one; how many, and how often the copy was activated on the way.
 fn reveal(name: &str) -> (usize, usize) {
-    let set = fixtures::engine_set(name).expect("the set is listed");
+    let set = fixtures::engine_set(name);
     let revealed = Revealed::of(&set);
     let service = Service {
         kept_back: KEPT_BACK,

@@ -11,7 +11,7 @@ mod replay_stream;
 use ese_testkit::fixtures;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
@@ -107,11 +107,28 @@ fn demo() -> Result<(), String> {
         .concat(),
         [words("edbcopy verify"), path(&recovered), path(&home)].concat(),
     ];
-    steps.iter().try_for_each(|step| show(step))
+    let programs = build()?;
+    steps.iter().try_for_each(|step| show(&programs, step))
 }
 
-/// Runs one program of the workspace. A finding (exit code 1) is what the demonstration is about, and no failure.
-fn show(step: &[OsString]) -> Result<(), String> {
+/// Builds the programs that are shown, without the network and Parquet, and gives the folder that they are in.
+fn build() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let bins = ["edbtool", "logchain", "edbreplay", "edbcopy"].map(|name| ["--bin", name]);
+    let status = Command::new(cargo)
+        .args(["build", "--profile", "quick", "--package", "edbkit"])
+        .arg("--no-default-features")
+        .args(bins.as_flattened())
+        .status()
+        .map_err(|error| error.to_string())?;
+    match status.success() {
+        true => Ok(fixtures::build_folder().join("quick")),
+        false => Err(format!("cargo ended with {status}")),
+    }
+}
+
+/// Runs one of the programs. A finding (exit code 1) is what the demonstration is about, and no failure.
+fn show(programs: &Path, step: &[OsString]) -> Result<(), String> {
     let [program, arguments @ ..] = step else {
         return Err("nothing to run".into());
     };
@@ -120,11 +137,7 @@ fn show(step: &[OsString]) -> Result<(), String> {
         .map(|part| part.to_string_lossy().into_owned())
         .collect();
     println!("\n$ {}\n", line.join(" "));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["run", "--quiet", "--bin"])
-        .arg(program)
-        .arg("--")
+    let status = Command::new(programs.join(program))
         .args(arguments)
         .status()
         .map_err(|error| error.to_string())?;

@@ -6,9 +6,6 @@ use std::fs;
 use std::path::Path;
 
 const LOG_SIZE: usize = 1 << 20;
-/// The largest set; the one in the repository stands in for it where the shared ones are missing.
-const LARGEST: &str = "big-p8k";
-const SHIPPED: &str = "crash-p8k";
 
 /// Writes a stream `E00` of `mebibytes` MiB to the new folder `folder`.
 pub(crate) fn write(folder: &Path, mebibytes: &str) -> Result<(), String> {
@@ -17,7 +14,8 @@ pub(crate) fn write(folder: &Path, mebibytes: &str) -> Result<(), String> {
         .map_err(|error| format!("{mebibytes:?}: {error}"))?;
     let at = |error: std::io::Error| format!("{}: {error}", folder.display());
     fs::create_dir(folder).map_err(at)?;
-    let set = fixtures::engine_set(LARGEST).unwrap_or_else(|| fixtures::testdata_set(SHIPPED));
+    let largest = fixtures::either("big-p8k", "exchange-standby-p8k");
+    let set = fixtures::engine_set(largest);
     scaled::write(&recovered_stream(&set)?, folder, LOG_SIZE, mebibytes << 20).map_err(at)
 }
 

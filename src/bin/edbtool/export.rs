@@ -50,6 +50,7 @@ pub(crate) struct Arguments {
 enum FormatArgument {
     Csv,
     Jsonl,
+    #[cfg(feature = "parquet")]
     Parquet,
 }
 
@@ -58,6 +59,7 @@ impl From<FormatArgument> for Format {
         match argument {
             FormatArgument::Csv => Format::Csv,
             FormatArgument::Jsonl => Format::Jsonl,
+            #[cfg(feature = "parquet")]
             FormatArgument::Parquet => Format::Parquet,
         }
     }

@@ -330,7 +330,7 @@ static DONORS: LazyLock<Vec<(PathBuf, Generation, u64)>> = LazyLock::new(|| {
         .map(|name| fixtures::testdata_set(name).join("state"))
         .into();
     let names = fixtures::engine_set_names();
-    let sets = names.iter().filter_map(|name| fixtures::engine_set(name));
+    let sets = names.iter().map(|name| fixtures::engine_set(name));
     folders.extend(sets.map(|set| set.join("state")));
     let logs = folders.iter().flat_map(|folder| files_in(folder));
     let logs = logs.filter_map(|path| {

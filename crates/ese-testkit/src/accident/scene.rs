@@ -188,20 +188,14 @@ impl Scene {
     }
 }
 
-/// All scenes of the engine-made sets and of those in the repository, apart from the largest.
+/// All scenes of the engine-made sets and of the real files that are there.
 pub fn scenes() -> Vec<Scene> {
     use rayon::prelude::*;
     let names = fixtures::engine_set_names();
-    let sets: Vec<(String, PathBuf)> = match names.is_empty() {
-        true => ["clean-p4k", "crash-p8k", "names8-log-p32k"]
-            .map(|name| (name.to_owned(), fixtures::testdata_set(name)))
-            .into(),
-        false => {
-            let names = names.into_iter();
-            let sets = names.filter_map(|name| Some((name.clone(), fixtures::engine_set(&name)?)));
-            sets.collect()
-        }
-    };
+    let sets = names.iter();
+    let sets: Vec<(&String, PathBuf)> = sets
+        .map(|name| (name, fixtures::engine_set(name)))
+        .collect();
     let of_sets: Vec<Vec<Scene>> = sets
         .par_iter()
         .map(|(name, set)| scenes_of(name, set))
@@ -253,10 +247,11 @@ const REAL: [Real; 4] = [
 
 /// The scenes of files that Windows left. What its transactions did is not known, but all of it is in the databases.
 fn real_scenes() -> Vec<Scene> {
-    let Some(real) = fixtures::real() else {
-        return Vec::new();
-    };
-    let scenes = REAL.iter().map(|(place, databases, kind)| {
+    let real = fixtures::real();
+    let there = REAL
+        .iter()
+        .filter(|(place, _, _)| real.join(place).is_dir());
+    let scenes = there.map(|(place, databases, kind)| {
         let folder = real.join(place);
         let databases: Vec<(PathBuf, String)> = databases
             .iter()

@@ -30,10 +30,9 @@ const DEPTH_MOST: usize = 10;
 
 /// The databases that the work begins with.
 static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-    let mut sets = vec![fixtures::testdata_set("clean-p4k")];
-    let more = ["clean-p8k", "clean-p16k"].iter();
-    sets.extend(more.filter_map(|name| fixtures::engine_set(name)));
-    let states = sets.iter().map(|set| Base::read(&set.join("state")));
+    let all = ["clean-p4k", "clean-p8k", "clean-p16k"];
+    let sets = fixtures::either(&all[..], &["clean-p4k", "clean-p16k"]).iter();
+    let states = sets.map(|set| Base::read(&fixtures::engine_set(set).join("state")));
     states.collect()
 });
 
