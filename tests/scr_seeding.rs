@@ -559,7 +559,7 @@ fn more_copies_than_advised_are_warned_about() {
         warnings,
         [
             "5 targets copy /exa: more than 4 are not advised",
-            "51 copies are served here: more than 50 are not advised"
+            "exb holds 51 copies: more than 50 are not supported on one machine"
         ]
     );
 }

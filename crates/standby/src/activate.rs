@@ -54,6 +54,8 @@ pub struct Wish {
     pub force: bool,
     /// With `force`: take from the source what can be had all the same.
     pub try_source: bool,
+    /// With `force`: the first generation that is given up though later logs are here.
+    pub give_up: Option<Generation>,
     /// Where the database is to be afterwards; in its place if not given.
     pub to: Option<PathBuf>,
     /// How many threads may read pages for the proof.
@@ -197,7 +199,7 @@ pub fn activate(
     let mut copy = Copy::take(config, &configuration.state, source, service, clock)?;
     let result = carry_out(&mut copy, &file, wish, clock, progress);
     if let Err(ActivateError::Refused(_) | ActivateError::Replay(_)) = &result {
-        take_back(&file)?;
+        take_back(&file, &config.name)?;
     }
     result
 }
@@ -217,7 +219,7 @@ fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
 
 /// Takes an order back that was not carried out, so that the copy is served again. Refused when the database has been
 /// recovered: it goes its own way then.
-pub fn take_back(file: &StateFile) -> Result<(), StandbyError> {
+pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     let state = file.read()?;
     let Some(activation) = &state.activation else {
         return Ok(());
@@ -225,7 +227,7 @@ pub fn take_back(file: &StateFile) -> Result<(), StandbyError> {
     let is_gone = |report: Report| report.replayed.last.is_some() || !activation.from.exists();
     if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
-            name: file.name().to_owned(),
+            name: name.to_owned(),
             problem: "was activated: its database goes its own way now",
         });
     }
@@ -499,12 +501,23 @@ fn judge(
     progress: &dyn Progress,
 ) -> Result<Basis, ActivateError> {
     let database = DatabaseFile::open(&config.target.database)?;
-    let until = Until::default();
     let databases = [database];
-    let plan = plan(files, None, &databases, &until, progress)?;
+    let planned = |until: &Until| plan(files, None, &databases, until, progress);
+    let mut plan = planned(&Until::default())?;
+    let gap = Gap::of(files, &plan).filter(|_| wish.force);
+    let is_ordered = |gap: &Gap| wish.give_up == Some(gap.missing);
+    if let Some(gap) = gap.as_ref().filter(|gap| is_ordered(gap)) {
+        plan = planned(&Until {
+            generation: Some(Generation(gap.missing.0.saturating_sub(1))),
+            ..Until::default()
+        })?;
+    }
     let [database] = databases;
     let rolled_back = plan.open_at_end();
-    let refusal = refusal(config, &database.header, &plan, &look, wish);
+    let refusal = match gap.as_ref().filter(|gap| !is_ordered(gap)) {
+        Some(gap) => Some(gap.refusal()),
+        None => refusal(config, &database.header, &plan, &look, wish),
+    };
     let last = plan.last();
     let reach = plan.reach.as_ref();
     let report = Report {
@@ -514,11 +527,12 @@ fn judge(
         dry_run: false,
         mountable: refusal.is_none(),
         refusal,
-        reasons: plan
-            .databases
-            .iter()
-            .flat_map(|plan| plan.verdict.reasons.clone())
-            .collect(),
+        reasons: {
+            // What is given up on order comes first.
+            let given_up = gap.map(|gap| gap.words());
+            let reasons = plan.databases.iter().flat_map(|plan| &plan.verdict.reasons);
+            given_up.into_iter().chain(reasons.cloned()).collect()
+        },
         database: wish
             .to
             .clone()
@@ -577,6 +591,49 @@ fn refusal(
         jet: None,
         advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what can be had".to_owned(),
     })
+}
+
+/// A log that recovery cannot get past though later ones are here.
+struct Gap {
+    missing: Generation,
+    newest: Generation,
+    stop: String,
+    jet: JetError,
+}
+
+impl Gap {
+    fn of(files: &StreamFiles, plan: &Plan) -> Option<Self> {
+        let stop = plan.reach.as_ref()?.stop.as_ref()?;
+        let current = files.current.first().and_then(|file| header_of(&file.path));
+        let current = current.map(|header| header.generation);
+        let newest = newest(files).max(current)?;
+        (newest > stop.generation).then(|| Gap {
+            missing: stop.generation,
+            newest,
+            stop: stop.to_string(),
+            jet: stop.jet,
+        })
+    }
+
+    /// What is said of it, whether it is given up or not.
+    fn words(&self) -> String {
+        let (first, newest) = (Generation(self.missing.0 + 1), self.newest);
+        format!(
+            "{}; generations {first}-{newest} ({first:#x}-{newest:#x}) are here and of no use only because of it",
+            self.stop
+        )
+    }
+
+    fn refusal(&self) -> Refusal {
+        let (missing, newest) = (self.missing, self.newest);
+        Refusal {
+            reason: self.words(),
+            jet: Some(self.jet.into()),
+            advice: format!(
+                "find it first: that saves generations {missing} to {newest}; --give-up {missing} does without them"
+            ),
+        }
+    }
 }
 
 /// The log that a seeding left at the source ([`crate::seed::Owed`]): the last one that the database requires, if it is

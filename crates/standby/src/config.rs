@@ -35,6 +35,10 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item};
 pub const ADVISED_TARGETS: usize = 4;
 /// More sources at one target machine than this are not supported by the product.
 pub const ADVISED_COPIES: usize = 50;
+/// Copies on one machine with the Standard edition.
+const STANDARD_COPIES: usize = 5;
+/// Base name of the logs of a recovery storage group, which is not replicated.
+const RECOVERY_GROUP: &str = "R00";
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -96,6 +100,9 @@ impl Default for Service {
 pub struct CopyConfig {
     /// Its name, unique in the configuration.
     pub name: String,
+    /// The storage group that is copied, if it has another name: a group with several targets has several copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_group: Option<String>,
     /// How old a log must be to be replayed.
     #[serde(default = "default_replay_lag")]
     pub replay_lag: Lag,
@@ -230,11 +237,31 @@ impl Configuration {
                 )
             })
             .collect();
-        if self.copies.len() > ADVISED_COPIES {
-            let count = self.copies.len();
+        let mut machines: BTreeMap<String, usize> = BTreeMap::new();
+        for copy in &self.copies {
+            *machines
+                .entry(copy.target.machine.to_ascii_lowercase())
+                .or_default() += 1;
+        }
+        for (machine, count) in machines {
+            if count > ADVISED_COPIES {
+                warnings.push(format!(
+                    "{machine} holds {count} copies: more than {ADVISED_COPIES} are not supported on one machine"
+                ));
+            } else if count > STANDARD_COPIES {
+                warnings.push(format!(
+                    "{machine} holds {count} copies: more than {STANDARD_COPIES} need the Enterprise edition there"
+                ));
+            }
+        }
+        if self.service.kept_back < KEPT_BACK {
             warnings.push(format!(
-                "{count} copies are served here: more than {ADVISED_COPIES} are not advised"
+                "kept_back is {}: with fewer than {KEPT_BACK} logs kept back, a source that loses its newest logs may force a new seed",
+                self.service.kept_back
             ));
+        }
+        for copy in &self.copies {
+            warnings.extend(copy.warnings(&self.copies));
         }
         warnings
     }
@@ -259,6 +286,35 @@ impl Configuration {
 }
 
 impl CopyConfig {
+    /// What the product does not allow, and a person may know better.
+    fn warnings(&self, all: &[CopyConfig]) -> Vec<String> {
+        let name = &self.name;
+        let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+        let is_target = |machine: &str| {
+            let mut others = all.iter().filter(|other| other.name != *name);
+            others.any(|other| same(&other.target.machine, machine))
+        };
+        let mut warnings = Vec::new();
+        if same(&self.source.machine, &self.target.machine) {
+            warnings.push(format!(
+                "{name}: source and standby are one machine, {}: its loss takes both",
+                self.target.machine
+            ));
+            if is_target(&self.source.machine) {
+                warnings.push(format!(
+                    "{name}: a copy on its own machine (LCR), and {} is a target of others: the product allows that for no group there",
+                    self.source.machine
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// The name of the storage group that is copied.
+    pub fn group(&self) -> &str {
+        self.storage_group.as_deref().unwrap_or(&self.name)
+    }
+
     /// The name of the files that keep its state.
     pub fn file_name(&self) -> String {
         self.name.to_ascii_lowercase()
@@ -306,6 +362,11 @@ impl CopyConfig {
             return Err(self.wrong(
                 "a password does not belong into the configuration: EDBCOPY_PASSWORD holds it",
             ));
+        }
+        if self.source.base.eq_ignore_ascii_case(RECOVERY_GROUP) {
+            return Err(
+                self.wrong("R00 is the log of a recovery storage group, which is not replicated")
+            );
         }
         let source_paths = source.into_iter().filter(|path| !is_address(path));
         if let Some(path) = source_paths.chain(target).find(|path| !path.is_absolute()) {

@@ -26,7 +26,7 @@ pub struct Lag {
 pub enum LagError {
     /// It is not of the form.
     #[error(
-        "{0:?} is no time: it is written Days.Hours:Minutes:Seconds, as in 1.00:00:00 or 0.06:30:00"
+        "{0:?} is no time: it is written Days.Hours:Minutes:Seconds, as in 1.00:00:00 or 0.06:30:00, or 90s, 30m, 24h, 1d"
     )]
     Form(String),
     /// A part is larger than it can be.
@@ -70,6 +70,10 @@ impl FromStr for Lag {
 
     fn from_str(text: &str) -> Result<Self, LagError> {
         let form = || LagError::Form(text.to_owned());
+        if let Some(lag) = short(text) {
+            let lag = lag.filter(|lag| *lag <= Lag::MAX);
+            return lag.ok_or_else(|| LagError::TooLong(text.to_owned()));
+        }
         let (days, clock) = match (text.split_once('.'), text.contains(':')) {
             (Some((days, clock)), true) => (days, clock),
             (None, true) => ("0", text),
@@ -112,6 +116,22 @@ impl FromStr for Lag {
         lag.filter(|lag| *lag <= Lag::MAX)
             .ok_or_else(|| LagError::TooLong(text.to_owned()))
     }
+}
+
+/// `90s`, `30m`, `24h`, `1d`: none if it is not of that form, and an inner one if it is longer than can be counted.
+fn short(text: &str) -> Option<Option<Lag>> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => MINUTE,
+        "h" => HOUR,
+        "d" => DAY,
+        _ => return None,
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| number.parse::<u32>().ok())?;
+    let seconds = number.and_then(|number| number.checked_mul(unit));
+    Some(seconds.map(|seconds| Lag { seconds }))
 }
 
 impl fmt::Display for Lag {

@@ -76,6 +76,8 @@ impl fmt::Display for Summary {
 pub struct CopyStatus {
     /// Its name.
     pub name: String,
+    /// The storage group that it is of.
+    pub storage_group: String,
     /// The server that is copied.
     pub source: String,
     /// The server with the copy.
@@ -154,6 +156,7 @@ pub fn status(
     };
     CopyStatus {
         name: config.name.clone(),
+        storage_group: config.group().to_owned(),
         source: config.source.machine.clone(),
         target: config.target.machine.clone(),
         summary,
@@ -253,8 +256,11 @@ impl fmt::Display for CopyStatus {
         let generation =
             |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
         let trouble = self.trouble.as_ref();
-        line("Identity", &format!("{}\\{}", self.source, self.name))?;
-        line("StorageGroupName", &self.name)?;
+        line(
+            "Identity",
+            &format!("{}\\{}", self.source, self.storage_group),
+        )?;
+        line("StorageGroupName", &self.storage_group)?;
         line("StandbyMachine", &self.target)?;
         line("SummaryCopyStatus", &self.summary)?;
         line("ServiceDown", &flag(!self.is_served))?;

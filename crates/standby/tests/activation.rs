@@ -313,7 +313,7 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
         (status.summary, status.inspected.unwrap().generation),
         (Summary::Disabled, Generation(50))
     );
-    take_back(&setting.state_file()).unwrap();
+    take_back(&setting.state_file(), "SG1").unwrap();
     assert_eq!(
         setting.settle_all().inspected.unwrap().generation,
         Generation(CLOSED)
@@ -321,7 +321,7 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
     run(&mut setting, &Wish::default()).unwrap();
     let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
     setting.state_file().update(unfinish).unwrap();
-    assert!(take_back(&setting.state_file()).is_err());
+    assert!(take_back(&setting.state_file(), "SG1").is_err());
     assert!(setting.state_file().read().unwrap().activation.is_some());
 }
 

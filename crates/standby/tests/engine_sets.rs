@@ -66,6 +66,7 @@ impl Revealed {
         fs::create_dir(path("source")).unwrap();
         Revealed {
             config: CopyConfig {
+                storage_group: None,
                 name: "SG1".into(),
                 replay_lag: Lag::ZERO,
                 truncation_lag: Lag::ZERO,

@@ -54,8 +54,9 @@ fn what_is_no_lag_is_refused() {
         "1.",
         "1.5",
         "1.0",
-        "1d",
-        "24h",
+        "1w",
+        "d",
+        "-1d",
         "1.2.3",
         "1:2:3:4",
         "1. 0:0:0",
@@ -67,6 +68,17 @@ fn what_is_no_lag_is_refused() {
         let refused = text.parse::<Lag>();
         assert_eq!(refused, Err(LagError::Form(text.to_owned())));
     }
+    let short = [
+        ("1d", 86_400),
+        ("24h", 86_400),
+        ("30m", 1800),
+        ("90s", 90),
+        ("0s", 0),
+    ];
+    for (text, seconds) in short {
+        assert_eq!(text.parse(), Ok(Lag::from_seconds(seconds)), "{text}");
+    }
+    assert_eq!("8d".parse::<Lag>(), Err(LagError::TooLong("8d".to_owned())));
 }
 
 fn at(seconds: i64) -> Timestamp {

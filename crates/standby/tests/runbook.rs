@@ -10,6 +10,7 @@ fn facts() -> Facts {
     Facts {
         config: "/etc/scr/scr.toml".into(),
         copy: CopyConfig {
+            storage_group: None,
             name: "SG1".into(),
             replay_lag: Lag::DEFAULT_REPLAY,
             truncation_lag: Lag::ZERO,
@@ -253,7 +254,8 @@ fn named(names: &[String]) -> Facts {
 /// Names without anything special, equal to each other where these are, with their folders.
 fn plain(names: &[String]) -> Vec<String> {
     let plain = |char: char| match char {
-        '/' | '\\' | ':' => char.to_string(),
+        // A dot alone is the same folder as the one above it.
+        '/' | '\\' | ':' | '.' => char.to_string(),
         other => format!("u{:x}", u32::from(other)),
     };
     let plain = |name: &String| name.chars().map(plain).collect();

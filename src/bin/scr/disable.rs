@@ -5,7 +5,7 @@ use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::config::{CopyConfig, remove_copy};
 use std::fmt::{self, Display, Formatter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// End a copy (Disable-StorageGroupCopy): its logs and its database stay where they are
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Serialize)]
 struct Disabled {
     copy: CopyConfig,
+    /// Where its database is: an activation may have given it another name.
+    database: PathBuf,
 }
 
 /// Runs the command.
@@ -32,11 +34,16 @@ pub(crate) fn run(
     let (configuration, copy) = load_copy(config, &arguments.name)?;
     remove_copy(config, &copy.name).map_err(|error| Failure::of(&error))?;
     let state = state_of(&configuration, &copy);
+    let activation = state.read().ok().and_then(|state| state.activation);
     let forgotten = state
         .serve_within(PATIENCE)
         .and_then(|service| state.retire(service));
     forgotten.map_err(|error| Failure::of(&error))?;
-    let disabled = Disabled { copy };
+    let database = activation.map_or_else(
+        || copy.target.database.clone(),
+        |activation| activation.database,
+    );
+    let disabled = Disabled { copy, database };
     output.answer("edbkit.scr-disable/1", &disabled, &disabled)?;
     Ok(Exit::Clean)
 }
@@ -45,11 +52,12 @@ impl Display for Disabled {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let target = &self.copy.target;
         writeln!(f, "{}: no longer served", self.copy.name)?;
-        writeln!(
-            f,
-            "Left where they are: {}, {}",
-            target.logs.display(),
-            target.database.display()
-        )
+        let there = [&target.logs, &self.database];
+        let left = there.iter().filter(|path| path.exists());
+        let left: Vec<String> = left.map(|path| path.display().to_string()).collect();
+        match left.is_empty() {
+            true => Ok(()),
+            false => writeln!(f, "Left where they are: {}", left.join(", ")),
+        }
     }
 }

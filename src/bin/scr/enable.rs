@@ -10,6 +10,7 @@ use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy, with_cop
 use standby::enable::prospect;
 use standby::lag::Lag;
 use standby::seed::Wish;
+use standby::source::is_address;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ scr enable --source <MACHINE> --source-logs <FOLDER>
 pub(crate) struct Arguments {
     /// Name of the copy, unique in the configuration
     name: String,
+    /// The storage group that is copied, if it is not called as the copy
+    #[arg(long, value_name = "NAME")]
+    storage_group: Option<String>,
     /// The server that is copied, as people call it
     #[arg(long, value_name = "MACHINE")]
     source: String,
@@ -55,10 +59,20 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     database: PathBuf,
     /// How old a log must be to be replayed: Days.Hours:Minutes:Seconds, up to 7.00:00:00
-    #[arg(long, value_name = "TIME", default_value = "1.00:00:00")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "1.00:00:00",
+        allow_hyphen_values = true
+    )]
     replay_lag: Lag,
     /// How much older a log must be to be deleted from the copy
-    #[arg(long, value_name = "TIME", default_value = "0.00:00:00")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "0.00:00:00",
+        allow_hyphen_values = true
+    )]
     truncation_lag: Lag,
     /// Do not seed the database now: `scr update` does it later
     #[arg(long)]
@@ -66,6 +80,27 @@ pub(crate) struct Arguments {
     /// Seed from this database: a backup, a snapshot, another copy (default: that of the source)
     #[arg(long, value_name = "FILE", conflicts_with = "seeding_postponed")]
     seed_from: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Relative paths are of the folder in which the command is given; the configuration is read elsewhere.
+    fn with_absolute_paths(mut self) -> Self {
+        let here = |path: &mut PathBuf| {
+            if !is_address(path)
+                && let Ok(whole) = std::path::absolute(&*path)
+            {
+                *path = whole;
+            }
+        };
+        here(&mut self.source_logs);
+        here(&mut self.source_database);
+        here(&mut self.logs);
+        here(&mut self.database);
+        self.source_system.as_mut().map(here);
+        self.system.as_mut().map(here);
+        self.seed_from.as_mut().map(here);
+        self
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -81,8 +116,10 @@ pub(crate) fn run(
     arguments: Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    let arguments = arguments.with_absolute_paths();
     let copy = CopyConfig {
         name: arguments.name,
+        storage_group: arguments.storage_group,
         replay_lag: arguments.replay_lag,
         truncation_lag: arguments.truncation_lag,
         wait_for_backup: false,

@@ -49,7 +49,7 @@ pub(crate) fn resume(
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
     let state = state_of(&configuration, &copy);
-    let changed = take_back(&state).and_then(|()| {
+    let changed = take_back(&state, &copy.name).and_then(|()| {
         state.update(|state| {
             state.suspended = None;
             state.trouble = None;

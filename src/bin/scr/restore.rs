@@ -2,6 +2,7 @@
 
 use crate::copies::{load_copy, logs_of};
 use console::{Exit, Failure, Output};
+use ese_format::Generation;
 use standby::activate::{ActivateError, Wish, activate, preview};
 use standby::clock::SystemClock;
 use std::path::{Path, PathBuf};
@@ -21,12 +22,19 @@ pub(crate) struct Arguments {
     /// With --force: take from the source what can be had all the same
     #[arg(long, requires = "force")]
     try_source: bool,
+    /// With --force: give up this generation and the later logs that are here, because it cannot be found
+    #[arg(long, value_name = "GENERATION", requires = "force", value_parser = generation)]
+    give_up: Option<Generation>,
     /// Only tell what would come of it
     #[arg(long)]
     dry_run: bool,
     /// Put the database under this name, for another server or storage group (database portability)
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+}
+
+fn generation(text: &str) -> Result<Generation, String> {
+    console::values::number(text).map(Generation)
 }
 
 /// Runs the command.
@@ -39,6 +47,7 @@ pub(crate) fn run(
     let wish = Wish {
         force: arguments.force,
         try_source: arguments.try_source,
+        give_up: arguments.give_up,
         to: arguments.to.clone(),
         threads: output.threads(),
     };

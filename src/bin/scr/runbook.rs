@@ -143,7 +143,9 @@ fn facts(config: &Path, arguments: Arguments) -> Result<Facts, Failure> {
         .map_err(|error| Failure::of(&error))?;
     let activated = state.activation.map(|activation| activation.database);
     let stem = copy.source.database.file_stem().unwrap_or_default();
-    let storage_group = arguments.storage_group.unwrap_or_else(|| copy.name.clone());
+    let storage_group = arguments
+        .storage_group
+        .unwrap_or_else(|| copy.group().to_owned());
     let database = arguments
         .database
         .unwrap_or_else(|| stem.to_string_lossy().into_owned());

@@ -136,6 +136,7 @@ impl Setting {
         fs::create_dir(&source).unwrap();
         let stream = begin(&source);
         let config = CopyConfig {
+            storage_group: None,
             name: "SG1".into(),
             replay_lag: Lag::DEFAULT_REPLAY,
             truncation_lag: Lag::ZERO,

@@ -1,0 +1,171 @@
+//! What is said of a standby copy is so: status, exit codes and metrics, through the program.
+
+#[path = "common/exchange.rs"]
+mod exchange;
+
+use ese_testkit::rows::{committed, rows_of};
+use exchange::{Exchange, NEWEST};
+use serde_json::Value;
+use std::fs;
+
+/// What a round and the status after it say: both must say the same, and end with the same code.
+fn round(site: &Exchange, exit: i32) -> Value {
+    let (told, said) = site.run(exit, &["run", "--once"]);
+    let (status, _) = site.run(exit, &["status", "SG1"]);
+    assert_eq!(status["summary"], told["summary"], "{said}");
+    status
+}
+
+#[test]
+fn a_copy_without_its_database_is_not_healthy() {
+    let site = Exchange::copied_at(6);
+    assert_eq!(round(&site, 0)["summary"], "healthy");
+    fs::rename(site.path("srv2/MBX1.edb"), site.path("taken.edb")).unwrap();
+    let status = round(&site, 1);
+    assert_eq!(status["summary"], "failed");
+    assert_eq!(status["trouble"]["kind"], "database", "{status}");
+    let metrics = site.path("scr.prom");
+    site.run(
+        1,
+        &["run", "--once", "--metrics", metrics.to_str().unwrap()],
+    );
+    let metrics = fs::read_to_string(metrics).unwrap();
+    let healthy = metrics
+        .lines()
+        .find(|line| line.contains("status=\"Healthy\""));
+    assert!(healthy.unwrap().ends_with(" 0"), "{metrics}");
+    fs::rename(site.path("taken.edb"), site.path("srv2/MBX1.edb")).unwrap();
+    assert_eq!(round(&site, 0)["summary"], "healthy");
+
+    // Never seeded: nothing is wrong before anything was tried, and it is after that.
+    let site = Exchange::at(6);
+    fs::remove_file(site.log("srv1", 1)).unwrap();
+    site.enable(0, &["--seeding-postponed"]);
+    let (status, _) = site.run(0, &["status", "SG1"]);
+    assert_eq!(status["summary"], "initializing");
+    assert_eq!(round(&site, 1)["trouble"]["jet"]["code"], -1811);
+}
+
+#[test]
+fn a_service_that_is_gone_is_told_at_once() {
+    let site = Exchange::copied_at(6);
+    let mut service = site
+        .scr(&["run"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let before = site.status()["served"].clone();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        if site.status()["served"] != before {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 20);
+    }
+    let (health, said) = site.run(0, &["check"]);
+    assert_eq!(health["passed"], true, "{said}");
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let (status, _) = site.run(1, &["status", "SG1"]);
+    assert_eq!(status["summary"], "service_down");
+}
+
+#[test]
+fn an_empty_source_is_told_in_the_first_round_and_forgotten_when_it_is_back() {
+    let site = Exchange::copied_at(6);
+    site.lose_srv1();
+    fs::create_dir(site.path("srv1")).unwrap();
+    let status = round(&site, 1);
+    assert_eq!(status["summary"], "failed", "{status}");
+    fs::remove_dir(site.path("srv1")).unwrap();
+    site.srv1_is_back();
+    // What failed before is tried at once by one that looks once.
+    assert_eq!(round(&site, 0)["summary"], "healthy");
+
+    let other = Exchange::at(6);
+    other.lose_srv1();
+    let (enabled, _) = other.enable(1, &["--seeding-postponed"]);
+    let warnings = enabled["warnings"].to_string();
+    assert!(warnings.contains("srv1"), "{warnings}");
+}
+
+#[test]
+fn the_queue_counts_what_can_come() {
+    let site = Exchange::copied_at(6);
+    // The newest closed log is gone while the current one is two ahead.
+    site.write_until(8);
+    fs::remove_file(site.log("srv1", 7)).unwrap();
+    let status = round(&site, 1);
+    assert_eq!(status["summary"], "failed", "{status}");
+    assert_eq!(status["inspected"]["generation"], 6);
+    assert_eq!(status["copy_queue_length"], 0, "{status}");
+}
+
+#[test]
+fn a_storage_group_is_copied_from_its_birth_without_a_seed() {
+    let site = Exchange::at(NEWEST);
+    site.enable(
+        0,
+        &[
+            "--seeding-postponed",
+            "--storage-group",
+            "First Storage Group",
+        ],
+    );
+    let status = round(&site, 0);
+    assert_eq!(status["summary"], "healthy", "{status}");
+    assert_eq!(status["storage_group"], "First Storage Group");
+    let dry = site.run(0, &["restore", "SG1", "--dry-run"]).0;
+    let (report, _) = site.run(0, &["restore", "SG1"]);
+    assert_eq!(report["loss"], Value::Null);
+    assert_eq!(dry["database"], report["database"]);
+    assert!(rows_of(&site.path("srv2/MBX1.edb")) == committed(&site.set));
+
+    // An activated copy has neither trouble nor queues, and a second order gets the first one's answer.
+    fs::remove_dir_all(site.path("srv1")).unwrap();
+    let (status, _) = site.run(0, &["status", "SG1"]);
+    assert_eq!(status["summary"], "disabled");
+    assert_eq!(
+        (&status["trouble"], &status["copy_queue_length"]),
+        (&Value::Null, &0.into())
+    );
+    assert_eq!(
+        site.run(0, &["restore", "SG1"]).0["replayed"],
+        report["replayed"]
+    );
+}
+
+#[test]
+fn later_logs_are_not_given_up_without_an_order_that_names_the_first() {
+    let site = Exchange::copied_at(9);
+    site.lose_srv1();
+    // kept_back leaves the newest logs unreplayed; one of them goes.
+    fs::rename(site.log("srv2", 8), site.path("found.log")).unwrap();
+    fs::copy(site.generation(9), site.log("srv2", 9)).unwrap();
+    let wish = ["restore", "SG1", "--force"];
+    let (report, said) = site.run(5, &wish);
+    let refusal = &report["refusal"];
+    let reason = refusal["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("E0000000008.log") && reason.contains("9-9"),
+        "{reason}"
+    );
+    assert!(
+        refusal["advice"].as_str().unwrap().contains("--give-up 8"),
+        "{said}"
+    );
+    site.run(5, &[&wish[..], &["--give-up", "9"]].concat());
+    let (dry, _) = site.run(1, &[&wish[..], &["--give-up", "8", "--dry-run"]].concat());
+    assert!(
+        dry["reasons"][0]
+            .as_str()
+            .unwrap()
+            .contains("E0000000008.log"),
+        "{dry}"
+    );
+    // It is found after all.
+    fs::rename(site.path("found.log"), site.log("srv2", 8)).unwrap();
+    let (report, _) = site.run(1, &wish);
+    assert_eq!(report["replayed"]["last"], 9, "{report}");
+}
