@@ -19,7 +19,7 @@ const UPDATE_MINOR: usize = 648;
 /// Where both positions of a checkpoint stand.
 const CHECKPOINT: [usize; 2] = [12, 648];
 /// The base names of streams that are renamed, or that lie beside another one.
-const OTHER_BASE: &str = "R00";
+const OTHER_BASE: &str = "E05";
 const SECOND_BASE: &str = "E07";
 
 impl Site {
