@@ -42,7 +42,8 @@ impl Report {
         self.generated = view.newest_closed;
         self.closed = Some(view.closed());
         let current = view.without_current();
-        let current = current.filter(|_| !config.source.closed_logs_only && !view.is_empty());
+        let is_due = !config.source.closed_logs_only && !view.is_empty() && !view.moves;
+        let current = current.filter(|_| is_due);
         self.at_source = Some(view.stranger().or(current));
     }
 

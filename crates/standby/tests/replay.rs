@@ -119,7 +119,7 @@ fn two_thousand_generations_are_shipped_replayed_and_deleted_as_they_come() {
             stream.roll_many(LOGS - SEED);
             written.store(true, Ordering::SeqCst);
         });
-        scope.spawn(|| {
+        let shipper = scope.spawn(|| {
             // A look between two renames may need another one, but the copy never fails.
             loop {
                 let last = written.load(Ordering::SeqCst);
@@ -134,7 +134,7 @@ fn two_thousand_generations_are_shipped_replayed_and_deleted_as_they_come() {
         loop {
             let last = shipped.load(Ordering::SeqCst);
             let step = replayer.step(service, &SystemClock, None, &()).unwrap();
-            if last && !step.more {
+            if (last && !step.more) || (!last && shipper.is_finished()) {
                 break;
             }
         }

@@ -37,6 +37,8 @@ pub(crate) struct View {
     pub(crate) current: CurrentLog,
     /// Logs with numbers, the newest first, that belong to other streams.
     pub(crate) strangers: Vec<PathBuf>,
+    /// Whether the source closed logs while it was looked at: then it is no wonder that no look met it at rest.
+    pub(crate) moves: bool,
 }
 
 /// What the current log of a source is.
@@ -63,6 +65,7 @@ pub(crate) fn look(
     seen_before: Option<&CurrentLog>,
 ) -> Result<View, LogError> {
     let mut view = look_once(source, stream)?;
+    let first = view.newest_closed;
     for _ in 0..LOOKS_AGAIN {
         if !view.is_odd() || seen_before == Some(&view.current) {
             break;
@@ -70,6 +73,7 @@ pub(crate) fn look(
         sleep(BETWEEN_LOOKS);
         view = look_once(source, stream)?;
     }
+    view.moves = view.newest_closed > first;
     Ok(view)
 }
 
@@ -100,6 +104,7 @@ fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<View, 
         stream,
         current,
         strangers,
+        moves: false,
     })
 }
 
