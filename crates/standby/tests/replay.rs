@@ -134,7 +134,9 @@ fn two_thousand_generations_are_shipped_replayed_and_deleted_as_they_come() {
         loop {
             let last = shipped.load(Ordering::SeqCst);
             let step = replayer.step(service, &SystemClock, None, &()).unwrap();
-            if (last && !step.more) || (!last && shipper.is_finished()) {
+            // One that failed has shipped nothing more, and says so when it is joined.
+            let failed = shipper.is_finished() && !shipped.load(Ordering::SeqCst);
+            if failed || (last && !step.more) {
                 break;
             }
         }
