@@ -164,8 +164,57 @@ fn later_logs_are_not_given_up_without_an_order_that_names_the_first() {
             .contains("E0000000008.log"),
         "{dry}"
     );
+    // What the database requires cannot be given up, and nobody says that it can.
+    let seeded = Exchange::at(6);
+    seeded.enable(0, &["--seeding-postponed"]);
+    let dirty = seeded.original("db.edb");
+    fs::copy(&dirty, seeded.path("srv2-seed.edb")).unwrap();
+    seeded.write_until(NEWEST);
+    let seed = seeded.text("srv2-seed.edb");
+    seeded.run(0, &["update", "SG1", "--from", &seed]);
+    seeded.try_run(&["run", "--once"]);
+    seeded.lose_srv1();
+    let required = {
+        let header = fs::read(&dirty).unwrap();
+        let header = ese_format::database::HeaderCopies::read(&header);
+        header.good().unwrap().fields.min_required.0
+    };
+    fs::remove_file(seeded.log("srv2", required)).unwrap();
+    fs::copy(seeded.generation(NEWEST), seeded.path("srv2/E00.log")).unwrap();
+    let (report, _) = seeded.run(5, &wish);
+    let advice = report["refusal"]["advice"].as_str().unwrap();
+    assert!(!advice.contains("--give-up"), "{advice}");
+    let number = required.to_string();
+    seeded.run(5, &[&wish[..], &["--give-up", &number]].concat());
+
     // It is found after all.
     fs::rename(site.path("found.log"), site.log("srv2", 8)).unwrap();
     let (report, _) = site.run(1, &wish);
     assert_eq!(report["replayed"]["last"], 9, "{report}");
+}
+
+#[test]
+fn what_is_given_up_on_order_is_told_and_nothing_else_is_lost() {
+    let site = Exchange::copied_at(9);
+    site.lose_srv1();
+    fs::remove_file(site.log("srv2", 8)).unwrap();
+    fs::copy(site.generation(9), site.log("srv2", 9)).unwrap();
+    let (report, _) = site.run(1, &["restore", "SG1", "--force", "--give-up", "8"]);
+    assert_eq!(
+        (&report["mountable"], &report["loss"]["first"]),
+        (&true.into(), &8.into())
+    );
+    assert!(
+        report["reasons"][0]
+            .as_str()
+            .unwrap()
+            .contains("E0000000008.log")
+    );
+    let (early, whole) = (site.text("lost/MBX1.edb"), site.text("until-7.edb"));
+    let logs = site.text("lost");
+    let run = [
+        "run", &early, "--logs", &logs, "--until", "7", "--to", &whole,
+    ];
+    exchange::program(env!("CARGO_BIN_EXE_edbreplay"), 0, &run);
+    assert!(rows_of(&site.path("srv2/MBX1.edb")) == rows_of(&site.path("until-7.edb")));
 }

@@ -126,7 +126,7 @@ impl Failure {
         self
     }
 
-    /// The same for a command that only looks: that nothing can come of the data is what it found.
+    /// The failure of a command that only looks: that nothing can come of the data is what it found.
     #[must_use]
     pub fn as_finding(mut self) -> Self {
         if self.exit == Exit::Refused {

@@ -21,10 +21,13 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// Long values go below `folder`, where an export that was stopped may have left some.
-    pub(crate) fn new(folder: &Path) -> Result<Self, ExportError> {
+    /// Long values go below `folder`. If an export `goes_on` there, those that it has written already count.
+    pub(crate) fn new(folder: &Path, goes_on: bool) -> Result<Self, ExportError> {
         let folder = folder.join("blobs");
-        let totals = left(&folder).map_err(|error| ExportError::write(&folder, error))?;
+        let totals = match goes_on {
+            true => left(&folder).map_err(|error| ExportError::write(&folder, error))?,
+            false => (0, 0),
+        };
         Ok(Blobs {
             folder,
             started: AtomicU64::new(0),

@@ -79,7 +79,7 @@ pub fn export(
 ) -> Result<Manifest, ExportError> {
     let catalog = db.catalog()?;
     let tables = chosen(&catalog, &options.tables)?;
-    let unfinished = prepare(options)?;
+    let (unfinished, blobs) = prepare(options)?;
     let views = match options.decoded {
         true => Views::for_database(db, &catalog),
         false => Views::none(),
@@ -89,7 +89,6 @@ pub fn export(
         .into_iter()
         .map(|table| (table, names.give(&table.name, options.format.extension())))
         .collect();
-    let blobs = Blobs::new(&options.to)?;
     let threads = rayon::current_num_threads();
     let shared = Shared {
         db,
@@ -141,12 +140,13 @@ fn chosen<'c>(catalog: &'c Catalog, names: &[String]) -> Result<Vec<&'c Table>, 
 }
 
 /// Makes the folder ready for a new export, or for one that goes on.
-fn prepare(options: &Options) -> Result<Unfinished, ExportError> {
+fn prepare(options: &Options) -> Result<(Unfinished, Blobs), ExportError> {
     let fail = |error| ExportError::write(&options.to, error);
     fs::create_dir_all(&options.to).map_err(fail)?;
     let of = serde_json::to_value(options).map_err(|error| fail(error.into()))?;
     let mut content = fs::read_dir(&options.to).map_err(fail)?;
-    let goes_on = Unfinished::is_in(&options.to, &of);
+    let known = Unfinished::known(&options.to, &of);
+    let goes_on = known.is_some();
     if content.next().is_some() && !options.force && !goes_on {
         return Err(match options.to.join(unfinished::NAME).exists() {
             true => ExportError::OtherUnfinished {
@@ -164,7 +164,8 @@ fn prepare(options: &Options) -> Result<Unfinished, ExportError> {
             _ => {}
         }
     }
-    Unfinished::begin(&options.to, of)
+    let unfinished = Unfinished::begin(&options.to, of, known.unwrap_or_default())?;
+    Ok((unfinished, Blobs::new(&options.to, goes_on)?))
 }
 
 /// What all tables have in common.

@@ -47,19 +47,20 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Whether `folder` holds this very export, begun earlier.
-    pub(crate) fn is_in(folder: &Path, of: &serde_json::Value) -> bool {
-        read(folder).is_some_and(|(head, _)| head.schema == SCHEMA && head.of == *of)
+    /// The tables of this very export that are finished in `folder`; none if it was not begun there.
+    pub(crate) fn known(folder: &Path, of: &serde_json::Value) -> Option<Vec<Whole>> {
+        let (head, whole) = read(folder)?;
+        (head.schema == SCHEMA && head.of == *of).then_some(whole)
     }
 
     /// Begins an export, or goes on with it: with the tables whose files are still what they were.
-    pub(crate) fn begin(folder: &Path, of: serde_json::Value) -> Result<Self, ExportError> {
+    pub(crate) fn begin(
+        folder: &Path,
+        of: serde_json::Value,
+        known: Vec<Whole>,
+    ) -> Result<Self, ExportError> {
         let path = folder.join(NAME);
         let fail = |error| ExportError::write(&path, error);
-        let known = match Self::is_in(folder, &of) {
-            true => read(folder).map_or_else(Vec::new, |(_, whole)| whole),
-            false => Vec::new(),
-        };
         let kept = known.into_iter().filter(|whole| whole.is_there(folder));
         let kept: Vec<Whole> = kept.collect();
         let head = Head {

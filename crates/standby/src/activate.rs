@@ -376,10 +376,10 @@ fn prepare(
     let config = copy.config().clone();
     let (look, fetched, current) = fetch(copy, state, wish, clock)?;
     let files = stream_of(copy, current)?;
-    if !config.target.database.exists() {
-        // The whole stream is here, as `seeded` has found.
-        let last = Generation(u32::MAX);
-        make(&config, &config.target.database, &files, last, progress)?;
+    let database = &config.target.database;
+    let all = Generation(u32::MAX);
+    if !database.exists() && !make(&config, database, &files, all, progress)? {
+        return Err(ActivateError::NotSeeded(database.clone()));
     }
     let mut basis = judge(&config, state, &files, look, wish, clock, progress)?;
     basis.report.fetched = fetched;
@@ -504,7 +504,10 @@ fn judge(
     let databases = [database];
     let planned = |until: &Until| plan(files, None, &databases, until, progress);
     let mut plan = planned(&Until::default())?;
-    let gap = Gap::of(files, &plan).filter(|_| wish.force);
+    let gap = Gap::of(files, &plan);
+    // What the database requires cannot be given up.
+    let required = databases[0].header.max_required;
+    let gap = gap.filter(|gap| wish.force && gap.missing > required);
     let is_ordered = |gap: &Gap| wish.give_up == Some(gap.missing);
     if let Some(gap) = gap.as_ref().filter(|gap| is_ordered(gap)) {
         plan = planned(&Until {

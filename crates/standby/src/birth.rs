@@ -7,9 +7,10 @@ use crate::source::Listing;
 use crate::state::State;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};
-use ese_replay::output::Output;
+use ese_replay::output::{Output, OutputError};
 use ese_replay::recovery::{Creation, NewOffer, Plan, RecoverOptions, plan, recover};
 use ese_replay::redo::NewDatabase;
+use std::fs;
 use std::path::Path;
 
 /// Whether the database of a copy is to be made: it is not there, never was, and its logs are here from the first on.
@@ -43,6 +44,13 @@ pub(crate) fn make(
             reasons: refusal.reasons,
             jet: refusal.jet,
         });
+    }
+    if let Some(folder) = to.parent() {
+        let made = fs::create_dir_all(folder);
+        made.map_err(|error| OutputError::Io {
+            path: folder.to_owned(),
+            error,
+        })?;
     }
     let output = Output::create(signature, to, page_size.bytes(), false)?;
     let offer = NewOffer {

@@ -227,12 +227,15 @@ impl Replayer {
         let Some(last) = limit.last else {
             return Ok(Outcome::Waits(limit.waits.to_string()));
         };
-        self.state.update(|state| state.made.begin_replay(path))?;
         let made = stream_here(&self.config)
             .map_err(ReplayFailure::from)
             .and_then(|logs| make(&self.config, path, &logs, last, progress));
         Ok(match made {
-            Ok(true) => Outcome::Replayed(last, limit),
+            Ok(true) => {
+                // Only now: what lies there otherwise is somebody's.
+                self.state.update(|state| state.made.begin_replay(path))?;
+                Outcome::Replayed(last, limit)
+            }
             Ok(false) => Outcome::Waits("a log that creates the database".to_owned()),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
             Err(failure) => Outcome::Hindered(failure.obstacle(Some(first))),

@@ -130,9 +130,9 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
         .then_some(at)
 }
 
-/// Where a replay may start for the database with this header, if it need not do as the engine does: at the checkpoint
-/// if that leaves nothing out and it gets from there to what is needed, otherwise at the first generation that the database needs; for a clean database where it
-/// was last consistent.
+/// Where a replay may start for the database with this header, if it need not do as the engine does: at the checkpoint,
+/// if that leaves nothing out and the logs go on from there to what is needed; otherwise at the first generation that the
+/// database needs. For a clean database where it was last consistent.
 ///
 /// Always the start of a generation: the list of attached databases stands in its header. `None` without a log, and
 /// for a clean database of another stream.
