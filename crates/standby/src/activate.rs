@@ -209,7 +209,7 @@ fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
     let database = &config.target.database;
     let has_first_log = || {
         let here = listing_of(config).unwrap_or_default();
-        is_to_be_made(config, state, &here)
+        is_to_be_made(config, state, here.oldest())
     };
     if state.activation.is_some() || database.exists() || has_first_log() {
         return Ok(());

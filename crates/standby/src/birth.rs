@@ -3,7 +3,6 @@
 
 use crate::config::CopyConfig;
 use crate::replay::{CACHE_BYTES, ReplayFailure};
-use crate::source::Listing;
 use crate::state::State;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};
@@ -14,11 +13,15 @@ use std::fs;
 use std::path::Path;
 
 /// Whether the database of a copy is to be made: it is not there, never was, and its logs are here from the first on.
-pub(crate) fn is_to_be_made(config: &CopyConfig, state: &State, here: &Listing) -> bool {
+pub(crate) fn is_to_be_made(
+    config: &CopyConfig,
+    state: &State,
+    oldest: Option<Generation>,
+) -> bool {
     !config.target.database.exists()
         && state.replayed.is_none()
         && state.seeding.is_none()
-        && here.oldest() == Some(Generation(1))
+        && oldest == Some(Generation(1))
 }
 
 /// Makes the database at `to` with the logs up to generation `last`, ready for those that come after them; `false` if they

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
 use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
+use crate::here::Here;
 use crate::inspect::{Expected, Link, inspect, inspect_current};
 use crate::obstacle::{
     Obstacle, empty, gap, is_due, not_fetched, occupied, rejected, strangers, target_write,
@@ -137,7 +138,7 @@ impl Copy {
             true => listing_of(config)?,
             false => Listing::default(),
         };
-        if is_to_be_made(config, &known, &here) {
+        if is_to_be_made(config, &known, here.oldest()) {
             own.target.database = folder.join("database.edb");
         }
         for folder in [&own.target.inspector(), &into] {
@@ -234,11 +235,18 @@ impl Copy {
         } else if let Ok(view) = self.view() {
             report.see(&view, &self.config);
         }
-        let oldest = oldest_of_chain(&listing_of(&self.config)?, self.place.next);
+        let listing = listing_of(&self.config)?;
+        let oldest = oldest_of_chain(&listing, self.place.next);
+        let (config, here) = (
+            &self.config.clone(),
+            Here::with(&self.config, &listing, true),
+        );
         let retried = state.suspended.is_none();
         let state = self.record(|state| {
             report.write(state, service, now, retried);
             state.oldest = oldest;
+            let trouble = here.trouble(config, state, now);
+            state.database_trouble_since = trouble.map(|trouble| trouble.since);
         })?;
         if let Some(trouble) = state.trouble.as_ref().filter(|_| report.obstacle.is_some()) {
             let name = &self.config.name;

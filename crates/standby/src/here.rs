@@ -3,14 +3,14 @@
 //! The state tells what the service has done. Whether the database is there, whether it could be activated, and whether
 //! there is a service at all, only a look tells: files vanish and processes die without a word.
 
+use crate::birth::is_to_be_made;
 use crate::clock::age;
 use crate::config::{CopyConfig, Service};
 use crate::place::listing_of;
 use crate::source::Listing;
 use crate::state::{State, StateFile, Trouble, TroubleKind};
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::{Generation, JetError};
-use evidence::EvidenceFile;
+use ese_format::{DatabaseHeader, Explain, Generation, JetError};
+use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
 
 /// What was found at the target.
@@ -19,8 +19,8 @@ pub struct Here {
     database: Database,
     /// The first log that the database requires and that is not here.
     lacks: Option<Generation>,
-    /// The logs here begin with the first of the stream.
-    begins: bool,
+    /// The oldest log that is here.
+    oldest: Option<Generation>,
     /// Whether a process serves the copy now.
     is_locked: bool,
 }
@@ -30,28 +30,34 @@ enum Database {
     /// It is not there.
     Missing,
     /// It cannot be read, or is none.
-    Unusable(String),
+    Unusable(String, Option<JetError>),
     /// It is there.
-    There(Box<DatabaseHeader>),
+    There,
 }
 
 impl Here {
     /// Looks.
     pub fn look(config: &CopyConfig, state: &StateFile) -> Self {
-        let database = database(config);
         let listing = match config.target.logs.is_dir() {
             true => listing_of(config).unwrap_or_default(),
             false => Listing::default(),
         };
-        let lacks = match &database {
-            Database::There(header) => lacks(header, &listing),
-            _ => None,
+        Here::with(config, &listing, state.is_locked())
+    }
+
+    /// The same with the logs that are here known, by the one who serves the copy or by another.
+    pub(crate) fn with(config: &CopyConfig, logs: &Listing, is_locked: bool) -> Self {
+        let path = &config.target.database;
+        let (database, lacks) = match path.exists().then(|| DatabaseFile::open(path)) {
+            None => (Database::Missing, None),
+            Some(Ok(file)) => (Database::There, lacks(&file.header, logs)),
+            Some(Err(error)) => (Database::Unusable(error.to_string(), error.jet()), None),
         };
         Here {
             database,
             lacks,
-            begins: listing.oldest() == Some(Generation(1)),
-            is_locked: state.is_locked(),
+            oldest: logs.oldest(),
+            is_locked,
         }
     }
 
@@ -67,6 +73,24 @@ impl Here {
         self.lacks.is_some()
     }
 
+    /// Whether the database is there with all logs that it requires; if not, why.
+    pub fn seeded(&self, config: &CopyConfig, state: &State) -> Result<(), String> {
+        let path = config.target.database.display();
+        match (&self.database, self.lacks) {
+            (Database::Missing, _) if is_to_be_made(config, state, self.oldest) => Err(format!(
+                "{path} is not there yet: it will be made from the logs, which begin with the first of the stream"
+            )),
+            (Database::Missing, _) => Err(format!(
+                "{path} is not there: the copy has no database (`scr update` seeds it)"
+            )),
+            (Database::Unusable(problem, _), _) => Err(problem.clone()),
+            (Database::There, Some(lacks)) => Err(format!(
+                "the copy could not be activated: its database needs generation {lacks} ({lacks:#x}), which is not here"
+            )),
+            (Database::There, None) => Ok(()),
+        }
+    }
+
     /// What is wrong with the database, so that the copy cannot be activated as things are.
     pub(crate) fn trouble(
         &self,
@@ -74,66 +98,39 @@ impl Here {
         state: &State,
         now: Timestamp,
     ) -> Option<Trouble> {
-        let path = config.target.database.display();
-        let trouble = |reason: String, jet: JetError, generation| {
-            Some(Trouble {
-                kind: TroubleKind::Database,
-                reason,
-                jet: Some(jet.into()),
-                generation,
-                since: state.served.unwrap_or(now),
-                attempts: 1,
-                next_try: Some(now),
-            })
-        };
-        match &self.database {
-            // It is made from the logs.
-            Database::Missing if self.begins && state.replayed.is_none() => None,
-            // Nothing has been tried yet, or the first log of a new stream is still open.
-            Database::Missing if state.served.is_none() || state.generated.is_none() => None,
-            Database::Missing => trouble(
-                format!("{path} is not there: the copy has no database (`scr update` seeds it)"),
-                JetError::FILE_NOT_FOUND,
-                None,
-            ),
-            Database::Unusable(problem) => trouble(
-                format!("{path}: {problem}"),
-                JetError::READ_VERIFY_FAILURE,
-                None,
-            ),
-            Database::There(_) => {
-                let lacks = self.lacks?;
-                let closed = state.generated.map(|generated| generated.generation);
+        let reason = self.seeded(config, state).err()?;
+        let is_tried = state.served.is_some();
+        let jet = match (&self.database, self.lacks) {
+            // It will be made; and the first log of a new stream may still be open.
+            (Database::Missing, _)
+                if !is_tried
+                    || state.generated.is_none()
+                    || is_to_be_made(config, state, self.oldest) =>
+            {
+                return None;
+            }
+            (Database::Missing, _) => Some(JetError::FILE_NOT_FOUND),
+            (Database::Unusable(_, jet), _) => *jet,
+            (Database::There, lacks) => {
                 // One that is closed at the source is on its way.
-                let comes = closed >= Some(lacks) && state.trouble.is_none();
-                if comes || state.served.is_none() {
+                let closed = state.generated.map(|generated| generated.generation);
+                if !is_tried || (closed >= lacks && state.trouble.is_none()) {
                     return None;
                 }
-                trouble(
-                    format!(
-                        "the copy could not be activated: its database needs generation {lacks} ({lacks:#x}), which is not here"
-                    ),
-                    JetError::REQUIRED_LOG_FILES_MISSING,
-                    Some(lacks),
-                )
+                Some(JetError::REQUIRED_LOG_FILES_MISSING)
             }
-        }
-    }
-}
-
-fn database(config: &CopyConfig) -> Database {
-    let path = &config.target.database;
-    if !path.exists() {
-        return Database::Missing;
-    }
-    let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
-    let start = match start {
-        Ok(start) => start,
-        Err(error) => return Database::Unusable(error.to_string()),
-    };
-    match HeaderCopies::read(&start).good() {
-        Some(copy) => Database::There(Box::new(copy.fields.clone())),
-        None => Database::Unusable("both copies of the header are damaged".to_owned()),
+        };
+        // Found since the last look: then that is the earliest that can be said.
+        let since = state.database_trouble_since.or(state.served).unwrap_or(now);
+        Some(Trouble {
+            kind: TroubleKind::Database,
+            reason,
+            jet: jet.map(Into::into),
+            generation: self.lacks,
+            since,
+            attempts: 1,
+            next_try: Some(since),
+        })
     }
 }
 

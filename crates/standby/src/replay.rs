@@ -164,7 +164,7 @@ impl Replayer {
     ) -> Result<Outcome, StandbyError> {
         let path = &self.config.target.database;
         let listing = listing_of(&self.config)?;
-        if is_to_be_made(&self.config, state, &listing) {
+        if is_to_be_made(&self.config, state, listing.oldest()) {
             return self.make(state, service, now, &listing, progress);
         }
         if !path.exists() {

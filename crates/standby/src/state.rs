@@ -43,6 +43,9 @@ pub struct State {
     /// What is wrong at the source though its closed logs come: its last work could not be had.
     #[serde(default)]
     pub source_trouble: Option<Trouble>,
+    /// Since when the service has found the database missing or of no use.
+    #[serde(default)]
+    pub database_trouble_since: Option<Timestamp>,
     /// The seeding under way.
     #[serde(default)]
     pub seeding: Option<Seeding>,
@@ -332,6 +335,7 @@ impl Default for State {
             trouble: None,
             replay_trouble: None,
             source_trouble: None,
+            database_trouble_since: None,
             seeding: None,
             resync: None,
             activation: None,

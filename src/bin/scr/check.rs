@@ -1,15 +1,12 @@
 //! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth tells it.
 
-use crate::copies::{load, logs_of, statuses};
+use crate::copies::{load, logs_of, state_of, statuses};
 use console::{Exit, Failure, Output};
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_log::{FileRole, StreamFiles};
-use evidence::EvidenceFile;
 use serde::Serialize;
 use standby::config::{Configuration, CopyConfig};
+use standby::here::Here;
 use standby::state::Trouble;
 use standby::status::CopyStatus;
-use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
@@ -92,7 +89,7 @@ fn check(
         result("CopySuspended", not_suspended(status)),
         result("CopyFailed", not_failed(status)),
         result("CopyQueueLength", queue(status, arguments.copy_queue)),
-        result("DatabaseSeeded", seeded(copy)),
+        result("DatabaseSeeded", seeded(configuration, copy)),
     ]
 }
 
@@ -138,40 +135,11 @@ fn queue(status: &CopyStatus, most: u32) -> Result<(), String> {
     }
 }
 
-/// Whether the database is there, of this stream, and has the logs that it needs.
-fn seeded(copy: &CopyConfig) -> Result<(), String> {
-    let path = &copy.target.database;
-    let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
-    let start = start.map_err(|error| format!("not seeded: {error}"))?;
-    let copies = HeaderCopies::read(&start);
-    let header = copies
-        .good()
-        .ok_or_else(|| format!("{}: both copies of the header are damaged", path.display()))?;
-    has_its_logs(copy, &header.fields)
-}
-
-fn has_its_logs(copy: &CopyConfig, header: &DatabaseHeader) -> Result<(), String> {
-    if !header.state.needs_recovery() {
-        return Ok(());
-    }
-    let files = StreamFiles::find(&copy.target.logs, Some(&copy.source.base))
-        .map_err(|error| error.to_string())?;
-    let generations = files.logs.iter().filter_map(|file| match file.role {
-        FileRole::Generation { generation, .. } => Some(generation.0),
-        _ => None,
-    });
-    let there: BTreeSet<u32> = generations.collect();
-    let needed = header.min_required.0..=header.max_required.0;
-    match needed
-        .into_iter()
-        .find(|generation| !there.contains(generation))
-    {
-        Some(missing) => Err(format!(
-            "the database needs generation {missing} ({missing:#x}), which is not here (yet); it needs {}-{}",
-            header.min_required, header.max_required
-        )),
-        None => Ok(()),
-    }
+/// Whether the database is there, and has the logs that it needs.
+fn seeded(configuration: &Configuration, copy: &CopyConfig) -> Result<(), String> {
+    let file = state_of(configuration, copy);
+    let state = file.read().map_err(|error| error.to_string())?;
+    Here::look(copy, &file).seeded(copy, &state)
 }
 
 impl Display for Health {
