@@ -8,6 +8,7 @@
 use crate::error::{Problem, ReplayError};
 use crate::pages::{Content, Pages};
 use ese_format::database::DatabaseHeader;
+use ese_format::record::{ShrinkDb, ShrinkDbFields, TrimDb};
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
 use std::collections::BTreeMap;
 
@@ -156,8 +157,29 @@ impl Database {
         });
     }
 
+    /// Strikes the pages that a shrink cuts off from both lists; the first and the last of them.
+    pub(crate) fn explain_shrink(&mut self, record: &ShrinkDb) -> (Pgno, Pgno) {
+        let ShrinkDbFields {
+            pgno_last,
+            page_count,
+            ..
+        } = record.shrink;
+        let first = Pgno(pgno_last.0.saturating_add(1));
+        let last = Pgno(pgno_last.0.saturating_add(page_count));
+        self.explain(first, last.max(self.pages.last()));
+        (first, last)
+    }
+
+    /// Strikes the pages that a trim gives back from both lists; the last of them.
+    pub(crate) fn explain_trim(&mut self, record: &TrimDb) -> Pgno {
+        let end = record.pgno_first.0.saturating_add(record.page_count);
+        let last = Pgno(end.saturating_sub(1));
+        self.explain(record.pgno_first, last);
+        last
+    }
+
     /// Strikes pages off both lists: a shrink or trim explains them.
-    pub(crate) fn explain(&mut self, first: Pgno, last: Pgno) {
+    fn explain(&mut self, first: Pgno, last: Pgno) {
         let outside = |pgno: &Pgno| *pgno < first || *pgno > last;
         self.gone.retain(|pgno, _| outside(pgno));
         self.too_old.retain(|pgno, _| outside(pgno));

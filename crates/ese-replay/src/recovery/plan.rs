@@ -198,6 +198,15 @@ impl Plan {
         self.begun_in_range().min()
     }
 
+    /// Whether all of a generation is in what is replayed or read: a limit inside it leaves out the rest.
+    pub(super) fn reads_all_of(&self, generation: Generation) -> bool {
+        let limit = self.transactions.limited_before;
+        let is_cut = limit.is_some_and(|before| {
+            before.generation == generation && !self.until.leaves_out(generation)
+        });
+        generation <= self.range_end() && !is_cut
+    }
+
     /// The last generation of what is replayed, limits considered.
     pub(super) fn range_end(&self) -> Generation {
         let limit = self.transactions.limited_before;

@@ -197,7 +197,7 @@ pub fn recover(
     }
     drop(records);
     check(&redo, &ran, &sources, &until, &options)?;
-    refuse_unexplained(&mut redo, &ran, options.until_undo)?;
+    refuse_unexplained(&mut redo, &ran, plan, options.until_undo)?;
     refuse_newer_pages(&redo, plan, &sources)?;
     let required = sources.iter().map(|source| source.header.max_required);
     if required
@@ -354,10 +354,17 @@ fn check(
 }
 
 /// A page that missed changes and that no later record explained. With logs to come, one may still do so; but none after those
-/// that the database requires, which are all that its file can be ahead of.
-fn refuse_unexplained(redo: &mut Redo, ran: &Ran, until_undo: bool) -> Result<(), RecoveryError> {
+/// that the database requires, which are all that its file can be ahead of. Where redo was held before their end, the
+/// rest of them was read all the same.
+fn refuse_unexplained(
+    redo: &mut Redo,
+    ran: &Ran,
+    plan: &Plan,
+    until_undo: bool,
+) -> Result<(), RecoveryError> {
     for database in redo.databases_mut().values_mut() {
-        if (!until_undo || ran.covers(database.required_until))
+        let required = database.required_until;
+        if (!until_undo || ran.covers(required) || plan.reads_all_of(required))
             && let Some(skipped) = database.take_unexplained()
         {
             return Err(skipped.into_error().into());

@@ -46,9 +46,7 @@ impl Redo {
             return Ok(Outcome::InPlace);
         };
         let end = database.pages.last();
-        let first = Pgno(fields.pgno_last.0.saturating_add(1));
-        let last = Pgno(fields.pgno_last.0.saturating_add(fields.page_count));
-        database.explain(first, last.max(end));
+        let (first, last) = database.explain_shrink(record);
         if let Some(dbtime) = record.dbtime {
             database.note(dbtime, ObjId(0));
         }
@@ -76,14 +74,7 @@ impl Redo {
         let Some(database) = self.attached(record.dbid) else {
             return Ok(Outcome::InPlace);
         };
-        let last = Pgno(
-            record
-                .pgno_first
-                .0
-                .saturating_add(record.page_count)
-                .saturating_sub(1),
-        );
-        database.explain(record.pgno_first, last);
+        let last = database.explain_trim(record);
         if database.in_required_range(lgpos.generation) || last >= database.pages.last() {
             return Ok(Outcome::InPlace);
         }

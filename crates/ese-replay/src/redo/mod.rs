@@ -199,7 +199,7 @@ impl Redo {
         Ok(())
     }
 
-    /// Follows transactions, and what undoing them will take.
+    /// Follows transactions and what undoing them will take, and pages that the file gives up.
     fn note_session(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         match record {
             Record::Begin(record) | Record::Begin0(record) | Record::BeginDistributed(record) => {
@@ -229,6 +229,16 @@ impl Redo {
                     .transpose()?;
                 if matches!(found, Some(Content::Page(found)) if found >= page.dbtime) {
                     self.owe_undo_info(page, node);
+                }
+            }
+            Record::ShrinkDb(record) | Record::ShrinkDb2(record) | Record::ShrinkDb3(record) => {
+                if let Some(database) = self.databases.get_mut(&record.shrink.dbid) {
+                    database.explain_shrink(record);
+                }
+            }
+            Record::TrimDb(record) => {
+                if let Some(database) = self.databases.get_mut(&record.dbid) {
+                    database.explain_trim(record);
                 }
             }
             _ => {}
