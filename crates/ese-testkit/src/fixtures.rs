@@ -4,7 +4,9 @@
 //! `../shared/fixtures`, which is not part of the repository: where that is present, tests use all of it. So a test names a
 //! set that is shipped, or goes through [`engine_set_names`]; figures that depend on how much is there come from [`either`].
 
+use ruzstd::decoding::StreamingDecoder;
 use std::fs::{self, File};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The root of the repository this crate was built from.
@@ -186,8 +188,16 @@ pub fn files_below(root: &Path) -> Vec<PathBuf> {
 
 /// Decompressed content of a `.zst` file.
 pub fn read_zst(path: &Path) -> Vec<u8> {
+    let mut content = Vec::new();
+    let read = decoder(path).read_to_end(&mut content);
+    read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    content
+}
+
+fn decoder(path: &Path) -> impl Read {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    zstd::stream::decode_all(file).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let decoder = StreamingDecoder::new(BufReader::new(file));
+    decoder.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The build folder, where everything that is made goes.
@@ -218,9 +228,7 @@ fn unpack(archive: &Path, root: &Path, name: &str) -> PathBuf {
     if partial.exists() {
         fs::remove_dir_all(&partial).expect("an abandoned unpacking can be removed");
     }
-    let file = File::open(archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
-    let decoder = zstd::Decoder::new(file).expect("a zstd archive");
-    tar::Archive::new(decoder)
+    tar::Archive::new(decoder(archive))
         .unpack(&partial)
         .unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
     fs::rename(partial.join(name), &folder).expect("the archive holds a folder of its own name");
