@@ -3,6 +3,7 @@
 #[path = "common/exchange.rs"]
 mod exchange;
 
+use ese_testkit::logs::keep_no_checksum;
 use ese_testkit::rows::{committed, rows_of};
 use exchange::{Exchange, NEWEST, files, program};
 use std::fs;
@@ -378,4 +379,90 @@ fn a_foreign_log_at_the_source_does_not_condemn_the_one_before_it() {
         assert_eq!(report["loss"]["first"], 7, "{report}");
         assert_eq!(rows_of(&site.path("srv2/MBX1.edb")).len(), 854);
     }
+}
+
+/// Makes all logs of SRV1 those of an engine whose headers keep no checksum of the log before (Windows Server 2012 R2 and
+/// older).
+fn of_an_older_engine(site: &Exchange) {
+    for (name, mut bytes) in site.files("srv1") {
+        if name.ends_with(".log") {
+            keep_no_checksum(&mut bytes);
+            fs::write(site.path("srv1").join(name), bytes).unwrap();
+        }
+    }
+}
+
+fn lose_the_end(log: &std::path::Path) -> Vec<u8> {
+    let whole = fs::read(log).unwrap();
+    let mut short = whole.clone();
+    let half = short.len() / 2 / 4096 * 4096;
+    short[half..].fill(0);
+    fs::write(log, short).unwrap();
+    whole
+}
+
+#[test]
+fn a_log_whose_end_is_missing_is_held_against_the_one_after_it() {
+    let site = Exchange::at(NEWEST);
+    of_an_older_engine(&site);
+    let whole = lose_the_end(&site.log("srv1", 8));
+    site.enable(0, &[]);
+    let before = site.files("srv1");
+    site.run(1, &["run", "--once", "--truncate-source"]);
+    let status = site.status();
+    assert_eq!(status["inspected"]["generation"], 7, "{status}");
+    let trouble = &status["trouble"];
+    assert_eq!(
+        (
+            &trouble["kind"],
+            &trouble["generation"],
+            &trouble["jet"]["code"]
+        ),
+        (&"damaged".into(), &8.into(), &(-501).into()),
+        "{status}"
+    );
+    assert!(site.files("srv1") == before, "nothing is deleted");
+
+    fs::write(site.log("srv1", 8), whole).unwrap();
+    site.run(0, &["run", "--once"]);
+    let status = site.status();
+    let proofs = status["proofs"].as_array().unwrap();
+    assert!(!proofs.is_empty(), "{status}");
+    for proof in proofs {
+        assert_eq!(proof["proof"], "full", "{status}");
+    }
+    assert_eq!(proofs.last().unwrap()["last"], NEWEST - 1, "{status}");
+}
+
+#[test]
+fn a_log_whose_end_is_missing_is_found_out_when_the_next_one_comes() {
+    let site = Exchange::at(8);
+    site.write_until(9);
+    of_an_older_engine(&site);
+    lose_the_end(&site.log("srv1", 8));
+    fs::remove_file(site.path("srv1/E00.log")).unwrap();
+    site.enable(0, &[]);
+    // Nothing after it: it is taken, and nothing proves it.
+    site.run(1, &["run", "--once"]);
+    let status = site.status();
+    assert_eq!(status["inspected"]["generation"], 8, "{status}");
+    let last = status["proofs"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["last"], &last["proof"]), (&8.into(), &"none".into()));
+    site.write_until(10);
+    for name in ["E0000000009.log", "E00.log"] {
+        let mut bytes = fs::read(site.path("srv1").join(name)).unwrap();
+        keep_no_checksum(&mut bytes);
+        fs::write(site.path("srv1").join(name), bytes).unwrap();
+    }
+    site.run(1, &["run", "--once"]);
+    let status = site.status();
+    assert_eq!(status["summary"], "failed", "{status}");
+    assert_eq!(status["inspected"]["generation"], 8, "{status}");
+    let reason = status["trouble"]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("the log before it is not whole"),
+        "{status}"
+    );
+    let (report, said) = site.run(5, &["restore", "SG1", "--dry-run"]);
+    assert_eq!(report["mountable"], false, "{said}");
 }

@@ -218,3 +218,67 @@ fn what_is_given_up_on_order_is_told_and_nothing_else_is_lost() {
     exchange::program(env!("CARGO_BIN_EXE_edbreplay"), 0, &run);
     assert!(rows_of(&site.path("srv2/MBX1.edb")) == rows_of(&site.path("until-7.edb")));
 }
+
+#[test]
+fn what_the_product_does_not_allow_is_told_and_may_be_allowed() {
+    let site = Exchange::at(6);
+    let (srv1, srv2) = (site.text("srv1"), site.text("other/srv2"));
+    let enable = |exit: i32, name: &str, source: &str, standby: &str, more: &[&str]| {
+        let (database, to) = (format!("{srv1}/MBX1.edb"), format!("{srv2}/{name}"));
+        let copy = format!("{to}/MBX2.edb");
+        let fixed = [
+            "enable",
+            name,
+            "--source",
+            source,
+            "--source-logs",
+            &srv1,
+            "--source-database",
+            &database,
+            "--standby",
+            standby,
+            "--logs",
+            &to,
+            "--database",
+            &copy,
+            "--seeding-postponed",
+        ];
+        site.run(exit, &[&fixed[..], more].concat())
+    };
+    let warnings = |answer: &Value| answer["warnings"].to_string();
+    let (answer, _) = enable(0, "SG1", "SRV1", "SRV2", &[]);
+    assert!(warnings(&answer).contains("--allow same-paths"), "{answer}");
+    // SRV2 is a standby: a copy of its own groups on itself (LCR) is what the product forbids.
+    let (_, said) = enable(5, "SG2", "SRV2", "srv2", &[]);
+    assert!(
+        said.contains("LCR") && said.contains("--allow no-lcr-on-target"),
+        "{said}"
+    );
+    let (answer, _) = enable(
+        0,
+        "SG2",
+        "SRV2",
+        "srv2",
+        &[
+            "--allow",
+            "no-lcr-on-target",
+            "--allow",
+            "two-machines",
+            "--allow",
+            "same-paths",
+            "--allow",
+            "kept-back",
+        ],
+    );
+    let said = warnings(&answer);
+    assert!(
+        said.contains("SG1: the database"),
+        "the other copy did not allow it: {said}"
+    );
+    assert!(
+        !said.contains("SG2:") && !said.contains("kept_back"),
+        "{said}"
+    );
+    let (health, _) = site.run(1, &["check"]);
+    assert_eq!(health["warnings"], answer["warnings"]);
+}

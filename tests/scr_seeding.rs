@@ -545,7 +545,7 @@ fn more_copies_than_advised_are_warned_about() {
         text += &format!(
             "[[copy]]\nname = \"SG{number}\"\n\
              source = {{ machine = \"EXA\", base = \"edb\", logs = \"/{source}\", system = \"/{source}\", database = \"/{source}/a.edb\" }}\n\
-             target = {{ machine = \"EXB\", logs = \"/exb/{number}\", system = \"/exb/{number}\", database = \"/exb/{number}/a.edb\" }}\n"
+             target = {{ machine = \"EXB\", logs = \"/exb/{number}/{source}\", system = \"/exb/{number}/{source}\", database = \"/exb/{number}/{source}/a.edb\" }}\n"
         );
     }
     fs::write(site.path("scr.toml"), text).unwrap();
@@ -559,8 +559,8 @@ fn more_copies_than_advised_are_warned_about() {
     assert_eq!(
         warnings,
         [
-            "5 targets copy /exa: more than 4 are not advised",
-            "exb holds 51 copies: more than 50 are not supported on one machine"
+            "5 targets copy /exa: more than 4 are not advised: memory, processors and disks of the source must suffice (--allow few-targets)",
+            "exb holds 51 copies: more than 50 are not supported on one machine (--allow few-copies)"
         ]
     );
 }

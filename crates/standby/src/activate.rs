@@ -19,6 +19,7 @@ use crate::config::{Configuration, CopyConfig};
 use crate::copy::Copy;
 use crate::error::{StandbyError, at};
 use crate::place::{database_header, listing_of};
+use crate::proofs::ProvedRange;
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
 use crate::state::{Activation, Found, State, StateFile, sync_folder};
@@ -534,7 +535,12 @@ fn judge(
             // What is given up on order comes first.
             let given_up = gap.map(|gap| gap.words());
             let reasons = plan.databases.iter().flat_map(|plan| &plan.verdict.reasons);
-            given_up.into_iter().chain(reasons.cloned()).collect()
+            let doubts = doubts(state, reach.map(|reach| reach.start.generation));
+            given_up
+                .into_iter()
+                .chain(reasons.cloned())
+                .chain(doubts)
+                .collect()
         },
         database: wish
             .to
@@ -565,6 +571,19 @@ fn judge(
         plan,
         report,
     })
+}
+
+/// Logs that were replayed before and that nothing proved complete.
+fn doubts(state: &State, first: Option<Generation>) -> Vec<String> {
+    let replayed = state
+        .proofs
+        .not_proved()
+        .filter(|range| first.is_none_or(|first| range.last < first));
+    let words = |range: &ProvedRange| {
+        let because = range.because.as_deref().unwrap_or_default();
+        format!("replayed before: generation {}: {because}", range.span())
+    };
+    replayed.map(words).collect()
 }
 
 /// Why the activation is not done.

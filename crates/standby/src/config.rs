@@ -22,6 +22,7 @@
 
 use crate::error::{StandbyError, at};
 use crate::lag::Lag;
+use crate::product::{ProductRule, broken_rules};
 use crate::rules::KEPT_BACK;
 use crate::source::{has_password, is_address};
 use crate::state::replace_file;
@@ -31,12 +32,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 use toml_edit::{ArrayOfTables, DocumentMut, Item};
 
-/// More targets of one source than this are not advised ("Planning for Standby Continuous Replication").
-pub const ADVISED_TARGETS: usize = 4;
-/// More sources at one target machine than this are not supported by the product.
-pub const ADVISED_COPIES: usize = 50;
-/// Copies on one machine with the Standard edition.
-const STANDARD_COPIES: usize = 5;
 /// Base name of the logs of a recovery storage group, which is not replicated.
 const RECOVERY_GROUP: &str = "R00";
 
@@ -112,6 +107,9 @@ pub struct CopyConfig {
     /// Whether a log is deleted only when a backup has it, as the headers of the databases tell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait_for_backup: bool,
+    /// Rules of the product that it breaks on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<ProductRule>,
     /// What is copied.
     pub source: SourceConfig,
     /// Where to.
@@ -220,50 +218,10 @@ impl Configuration {
         })
     }
 
-    /// What is allowed but not advised.
+    /// The rules of the product that it breaks and nobody allowed, as sentences.
     pub fn warnings(&self) -> Vec<String> {
-        let mut targets: BTreeMap<&Path, usize> = BTreeMap::new();
-        for copy in &self.copies {
-            *targets.entry(&copy.source.logs).or_default() += 1;
-        }
-        let many = targets
-            .into_iter()
-            .filter(|(_, count)| *count > ADVISED_TARGETS);
-        let mut warnings: Vec<String> = many
-            .map(|(logs, count)| {
-                format!(
-                    "{count} targets copy {}: more than {ADVISED_TARGETS} are not advised",
-                    logs.display()
-                )
-            })
-            .collect();
-        let mut machines: BTreeMap<String, usize> = BTreeMap::new();
-        for copy in &self.copies {
-            *machines
-                .entry(copy.target.machine.to_ascii_lowercase())
-                .or_default() += 1;
-        }
-        for (machine, count) in machines {
-            if count > ADVISED_COPIES {
-                warnings.push(format!(
-                    "{machine} holds {count} copies: more than {ADVISED_COPIES} are not supported on one machine"
-                ));
-            } else if count > STANDARD_COPIES {
-                warnings.push(format!(
-                    "{machine} holds {count} copies: more than {STANDARD_COPIES} need the Enterprise edition there"
-                ));
-            }
-        }
-        if self.service.kept_back < KEPT_BACK {
-            warnings.push(format!(
-                "kept_back is {}: with fewer than {KEPT_BACK} logs kept back, a source that loses its newest logs may force a new seed",
-                self.service.kept_back
-            ));
-        }
-        for copy in &self.copies {
-            warnings.extend(copy.warnings(&self.copies));
-        }
-        warnings
+        let broken = broken_rules(self);
+        broken.iter().map(ToString::to_string).collect()
     }
 
     fn check(&self) -> Result<(), StandbyError> {
@@ -286,30 +244,6 @@ impl Configuration {
 }
 
 impl CopyConfig {
-    /// What the product does not allow, and a person may know better.
-    fn warnings(&self, all: &[CopyConfig]) -> Vec<String> {
-        let name = &self.name;
-        let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
-        let is_target = |machine: &str| {
-            let mut others = all.iter().filter(|other| other.name != *name);
-            others.any(|other| same(&other.target.machine, machine))
-        };
-        let mut warnings = Vec::new();
-        if same(&self.source.machine, &self.target.machine) {
-            warnings.push(format!(
-                "{name}: source and standby are one machine, {}: its loss takes both",
-                self.target.machine
-            ));
-            if is_target(&self.source.machine) {
-                warnings.push(format!(
-                    "{name}: a copy on its own machine (LCR), and {} is a target of others: the product allows that for no group there",
-                    self.source.machine
-                ));
-            }
-        }
-        warnings
-    }
-
     /// The name of the storage group that is copied.
     pub fn group(&self) -> &str {
         self.storage_group.as_deref().unwrap_or(&self.name)

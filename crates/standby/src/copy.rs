@@ -24,7 +24,7 @@ use crate::obstacle::{
     unreachable,
 };
 use crate::pass::{Report, adopt};
-use crate::place::{Place, following, header_after, listing_of, oldest_of_chain, strangers_here};
+use crate::place::{Place, following, listing_of, oldest_of_chain, opening_after, strangers_here};
 use crate::replay::{LogsInUse, Replayer};
 use crate::source::view::{CurrentLog, View, look};
 use crate::source::{Listing, LogSource, header_of};
@@ -114,7 +114,7 @@ impl Copy {
         }
         let into = config.target.logs.clone();
         let copy = Self::with(config, state_folder, source, service, into)?;
-        if let Some(link) = copy.place.link {
+        if let Some(link) = &copy.place.link {
             let now = clock.now();
             copy.state
                 .update(|state| adopt(state, link.generation, now))?;
@@ -349,8 +349,9 @@ impl Copy {
                         let placed = report.placed.get_or_insert((link.signature, Vec::new()));
                         placed.1.push(next);
                     }
-                    self.place.link = Some(link);
+                    report.prove(&link);
                     self.place.signature = Some(link.signature);
+                    self.place.link = Some(link);
                     self.place.next = Some(following(next));
                     report.shipped += 1;
                     report.copied = Some(next);
@@ -458,8 +459,8 @@ impl Copy {
         here: &Listing,
         now: Timestamp,
     ) -> Result<Option<(Link, bool)>, Obstacle> {
-        let after = header_after(&*self.source, generation, view);
-        let before = self.place.link;
+        let after = opening_after(&*self.source, generation, view);
+        let before = self.place.link.clone();
         let expected = Expected {
             generation,
             before: before.as_ref(),

@@ -62,7 +62,7 @@ impl Copy {
         drop: bool,
         now: Timestamp,
     ) -> Result<Result<bool, Obstacle>, StandbyError> {
-        let Some(newest) = self.place.link else {
+        let Some(newest) = self.place.link.clone() else {
             return Ok(Ok(false));
         };
         let here = self.here()?;
@@ -129,7 +129,7 @@ impl Copy {
         for (_, path) in here.named.range(first..).rev() {
             put_aside(path, folder)?;
         }
-        self.place.link = Some(*common);
+        self.place.link = Some(common.clone());
         self.place.next = Some(first);
         self.state.update(|state| {
             let reached = Progress {
@@ -137,6 +137,7 @@ impl Copy {
                 at: now,
             };
             (state.copied, state.inspected) = (Some(reached), Some(reached));
+            state.proofs.forget_from(first);
         })?;
         warn!(
             copy = self.config.name,

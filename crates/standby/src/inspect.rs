@@ -1,19 +1,21 @@
 //! The inspection that a log has to pass before it comes into the log folder of a copy.
 //!
 //! A log passes when its header and every segment fit their checksums, every record can be read, it has the size and the
-//! generation that it should have, it is of the stream and continues the log before it. And the log after it, whose
-//! header names the time and the accumulated checksum of its predecessor, must name this one's checksum if it names its
-//! time: that is how a log is found out whose last bytes had not arrived yet.
+//! generation that it should have, it is of the stream and continues the log before it. And its neighbours must not speak
+//! against it ([`ese_log::chain::prove`]): that is how a log is found out whose last bytes had not arrived yet, or were lost
+//! when it was copied to where it is now. The log after it tells by its header or, where headers keep no checksum, by its
+//! first records; and so does this log tell of the one before it, if that had no log after it when it came.
 
 use crate::state::TroubleKind;
 use ese_format::log::{LogHeader, PreviousChecksum};
 use ese_format::{Explain, Generation, JetError, Lgpos, LogTime, Signature};
+use ese_log::chain::{Ending, Opening, Proof, prove};
 use ese_log::{LogError, LogImage, RecordCursor};
 use std::path::Path;
 use thiserror::Error;
 
 /// What the next log has to fit to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Its generation.
     pub generation: Generation,
@@ -27,6 +29,12 @@ pub struct Link {
     pub file_size: u64,
     /// Page size of the stream's databases.
     pub page_size: u32,
+    /// How it ends.
+    pub ending: Ending,
+    /// Whether it is all that was written to it, as far as the log after it tells.
+    pub proof: Proof,
+    /// The same of the log before it, as far as this one tells; none if that is not known.
+    pub proof_before: Option<Proof>,
 }
 
 /// What a log is expected to be.
@@ -38,8 +46,8 @@ pub struct Expected<'a> {
     pub before: Option<&'a Link>,
     /// The stream's signature, if it is known from elsewhere.
     pub signature: Option<Signature>,
-    /// The header of the log after it, if that is there.
-    pub after: Option<&'a LogHeader>,
+    /// How the log after it begins, if that is there.
+    pub after: Option<&'a Opening>,
 }
 
 /// Why a log does not pass.
@@ -106,9 +114,12 @@ pub enum Rejection {
         /// What the one before has.
         expected: u64,
     },
-    /// The log after it continues another one.
-    #[error("the log after it continues another state of it: it is not complete, or was changed")]
-    After,
+    /// The log after it speaks against it.
+    #[error("{0}")]
+    After(Proof),
+    /// It speaks against the log before it.
+    #[error("the log before it is not whole: {0}")]
+    Before(Proof),
 }
 
 impl Rejection {
@@ -119,11 +130,11 @@ impl Rejection {
             | Rejection::Size { .. }
             | Rejection::Generation { .. }
             | Rejection::Damaged { .. }
-            | Rejection::After => TroubleKind::Damaged,
+            | Rejection::After(_) => TroubleKind::Damaged,
             Rejection::Foreign { .. } | Rejection::Geometry { .. } => TroubleKind::Foreign,
-            Rejection::PreviousCreated { .. } | Rejection::AccumulatedChecksum { .. } => {
-                TroubleKind::Diverged
-            }
+            Rejection::PreviousCreated { .. }
+            | Rejection::AccumulatedChecksum { .. }
+            | Rejection::Before(_) => TroubleKind::Diverged,
         }
     }
 
@@ -138,8 +149,9 @@ impl Rejection {
             Rejection::Damaged { .. } => JetError::LOG_FILE_CORRUPT,
             Rejection::Foreign { .. } => JetError::BAD_LOG_SIGNATURE,
             Rejection::Geometry { .. } => JetError::DATABASE_LOG_SET_MISMATCH,
-            Rejection::AccumulatedChecksum { .. } | Rejection::After => {
-                JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH
+            Rejection::AccumulatedChecksum { .. } => JetError::LOG_SEQUENCE_CHECKSUM_MISMATCH,
+            Rejection::After(proof) | Rejection::Before(proof) => {
+                proof.jet().unwrap_or(JetError::LOG_FILE_CORRUPT)
             }
         }
     }
@@ -157,13 +169,17 @@ pub fn inspect_current(path: &Path, expected: Expected<'_>) -> Result<Link, Reje
 
 fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link, Rejection> {
     let image = LogImage::read(path)?;
-    let link = Link {
+    let ending = Ending::of(&image);
+    let mut link = Link {
         generation: image.header.generation,
         signature: image.header.signature,
         created: image.header.created,
         accumulated_checksum: image.body.accumulated_checksum,
         file_size: image.header.file_size(),
         page_size: image.header.page_size(),
+        proof: prove(&ending, expected.after),
+        ending,
+        proof_before: None,
     };
     let size = image.bytes.len() as u64;
     if size != link.file_size {
@@ -180,11 +196,15 @@ fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link
     belongs(&link, expected)?;
     undamaged(&image, current)?;
     continues(&image.header, expected.before)?;
-    if expected
-        .after
-        .is_some_and(|after| proves_incomplete(after, &link))
-    {
-        return Err(Rejection::After);
+    if let Some(before) = expected.before {
+        let proof = prove(&before.ending, Some(&Opening::of(&image)));
+        if !proof.is_sound() {
+            return Err(Rejection::Before(proof));
+        }
+        link.proof_before = Some(proof);
+    }
+    if !link.proof.is_sound() {
+        return Err(Rejection::After(link.proof));
     }
     Ok(link)
 }
@@ -245,15 +265,6 @@ fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
             }
         }
     }
-}
-
-/// Whether the log after it says that it was closed in another state. Only one that continues this very log can tell: one
-/// of another stream, or after another log of this generation, says nothing about this one.
-fn proves_incomplete(after: &LogHeader, link: &Link) -> bool {
-    let tells = after.signature == link.signature
-        && after.generation.0 == link.generation.0.wrapping_add(1)
-        && after.previous_created == link.created;
-    tells && continues(after, Some(link)).is_err()
 }
 
 /// Whether the log with this header continues the one before it.

@@ -27,6 +27,8 @@ pub mod metrics;
 mod obstacle;
 mod pass;
 mod place;
+pub mod product;
+pub mod proofs;
 pub mod replay;
 pub mod rules;
 pub mod runbook;

@@ -1,10 +1,12 @@
 //! What a pass has seen and done, and how it comes into the state.
 
 use crate::config::{CopyConfig, Service};
+use crate::inspect::Link;
 use crate::obstacle::Obstacle;
 use crate::source::view::View;
 use crate::state::{Progress, State, Trouble};
 use ese_format::{Generation, Signature};
+use ese_log::chain::Proof;
 use jiff::Timestamp;
 
 /// What a pass has seen and done, to be written into the state at its end.
@@ -20,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) obstacle: Option<Obstacle>,
     /// What is wrong at the source though its closed logs come; none if it was not looked at.
     pub(crate) at_source: Option<Option<Obstacle>>,
+    /// What was found out about logs: whether they are whole.
+    pub(crate) proofs: Vec<(Generation, Proof)>,
     pub(crate) shipped: u32,
     /// Whether this service looks once and ends.
     pub(crate) once: bool,
@@ -37,6 +41,14 @@ pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
 }
 
 impl Report {
+    /// What a log that passed tells of itself and of the one before it.
+    pub(crate) fn prove(&mut self, link: &Link) {
+        if let (Some(proof), Some(before)) = (link.proof_before, link.generation.0.checked_sub(1)) {
+            self.proofs.push((Generation(before), proof));
+        }
+        self.proofs.push((link.generation, link.proof));
+    }
+
     /// What was seen at the source.
     pub(crate) fn see(&mut self, view: &View, config: &CopyConfig) {
         self.generated = view.newest_closed;
@@ -109,6 +121,9 @@ impl Report {
                 .is_none_or(|known| known.generation != generation)
         {
             state.generated = Some(reached(generation));
+        }
+        for (generation, proof) in &self.proofs {
+            state.proofs.enter(*generation, proof);
         }
         if let Some((stream, placed)) = &self.placed {
             state.made.placed(*stream, placed);

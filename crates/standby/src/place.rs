@@ -9,9 +9,9 @@ use crate::replay::first_needed;
 use crate::source::view::View;
 use crate::source::{Listing, LogSource, header_of, list};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
-use ese_format::log::LogHeader;
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
+use ese_log::chain::Opening;
 use evidence::EvidenceFile;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -93,21 +93,21 @@ impl Place {
     }
 }
 
-/// The header of the log that continues this generation at the source. One of another stream tells nothing.
-pub(crate) fn header_after(
+/// How the log begins that continues this generation at the source. One of another stream tells nothing.
+pub(crate) fn opening_after(
     source: &dyn LogSource,
     generation: Generation,
     view: &View,
-) -> Option<LogHeader> {
+) -> Option<Opening> {
     let next = following(generation);
     let current = view.listing.current.as_ref();
     let current = current.filter(|(_, header)| header.generation == next);
     let places = [view.listing.named.get(&next), current.map(|(path, _)| path)];
-    let mut headers = places
-        .into_iter()
-        .flatten()
-        .filter_map(|path| source.header(path));
-    headers.find(|header| view.stream.is_none_or(|stream| stream == header.signature))
+    let is_of_it = |path: &&PathBuf| {
+        let header = source.header(path);
+        header.is_some_and(|header| view.stream.is_none_or(|stream| stream == header.signature))
+    };
+    source.opening(places.into_iter().flatten().find(is_of_it)?)
 }
 
 /// Logs in the log folder that belong to another stream and were not made by this copy.

@@ -27,6 +27,7 @@ use crate::error::{StandbyError, at};
 use crate::made::mark;
 use crate::obstacle::strangers_reason;
 use crate::place::{database_header, listing_of, strangers_here};
+use crate::proofs::Proofs;
 use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
 use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
 use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Reader, Source, TargetPaths};
@@ -343,6 +344,8 @@ impl Order {
             if let Some(seeding) = &mut state.seeding {
                 seeding.cleared = true;
             }
+            // It is about logs that an older database holds.
+            state.proofs = Proofs::default();
         })?;
         Ok(cleared)
     }

@@ -6,8 +6,9 @@ pub(crate) mod view;
 use crate::config::{Remote, SourceConfig};
 use address::AddressSource;
 use ese_format::Generation;
-use ese_format::log::{HEADER_SIZE, LogHeader};
-use ese_log::{FileRole, LogError, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
+use ese_format::log::{HEADER_SIZE, LogHeader, PreviousChecksum};
+use ese_log::chain::Opening;
+use ese_log::{FileRole, LogError, LogImage, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,6 +17,9 @@ use thiserror::Error;
 
 pub(crate) use address::has_password;
 pub use address::{Variables, is_address, open_file};
+
+/// Whole segments at the beginning of a log that hold its first records.
+const OPENING_SIZE: usize = 16 * 4096;
 
 /// The logs of a stream, as their names and the header of the current log tell.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +80,33 @@ pub trait LogSource: Send {
     /// What is there now.
     fn list(&self) -> Result<Listing, LogError>;
 
+    /// The first `most` bytes of the log at `path`, or all of it; none if it cannot be read.
+    fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>>;
+
     /// The header of the log at `path`, if it can be believed.
-    fn header(&self, path: &Path) -> Option<LogHeader>;
+    fn header(&self, path: &Path) -> Option<LogHeader> {
+        Some(trusted_header(&self.start(path, HEADER_SIZE)?).ok()?.0)
+    }
+
+    /// How the log at `path` begins, as far as it tells of the one before it.
+    fn opening(&self, path: &Path) -> Option<Opening> {
+        let header = self.header(path)?;
+        if header.version.previous_checksum() == PreviousChecksum::Accumulated {
+            return Some(Opening::of_header(&header));
+        }
+        let mut opening = Opening::of_header(&header);
+        for most in [
+            OPENING_SIZE,
+            usize::try_from(MAX_LOG_SIZE).unwrap_or(usize::MAX),
+        ] {
+            let start = self.start(path, most)?;
+            opening = Opening::of(&LogImage::from_bytes(path, start).ok()?);
+            if opening.has_records() {
+                break;
+            }
+        }
+        Some(opening)
+    }
 
     /// Writes the log at `path` to `to`; returns its size.
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError>;
@@ -113,8 +142,10 @@ impl LogSource for FolderSource {
         list(&self.folder, &self.base)
     }
 
-    fn header(&self, path: &Path) -> Option<LogHeader> {
-        header_of(path)
+    fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
+        EvidenceFile::open(path)
+            .and_then(|file| file.start(most))
+            .ok()
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {

@@ -16,6 +16,7 @@ use crate::error::{StandbyError, at};
 use crate::failback::Beyond;
 use crate::lag::Lag;
 use crate::made::Made;
+use crate::proofs::Proofs;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,9 @@ pub struct State {
     /// What this copy has made at its target.
     #[serde(default)]
     pub made: Made,
+    /// Whether the logs that came were whole, as far as the logs after them told.
+    #[serde(default)]
+    pub proofs: Proofs,
 }
 
 /// How far something came, and when.
@@ -318,6 +322,7 @@ impl State {
     /// Forgets logs up to this one, which are gone.
     pub(crate) fn forget_through(&mut self, last: Generation) {
         self.made.forget(Generation(0)..=last);
+        self.proofs.forget_proved_through(last);
         self.replay_times.retain(|time| time.generation > last);
     }
 
@@ -353,6 +358,7 @@ impl Default for State {
             served: None,
             served_once: false,
             made: Made::default(),
+            proofs: Proofs::default(),
         }
     }
 }

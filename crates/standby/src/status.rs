@@ -6,6 +6,7 @@
 use crate::config::{CopyConfig, Service};
 use crate::here::Here;
 use crate::lag::Lag;
+use crate::proofs::{Proofs, ProvedRange};
 use crate::state::{Activation, Progress, Resync, Seeding, State, Suspension, Trouble};
 use ese_format::Generation;
 use jiff::Timestamp;
@@ -118,6 +119,8 @@ pub struct CopyStatus {
     pub waits: Option<String>,
     /// What replay waits for.
     pub replay_waits: Option<String>,
+    /// Whether the logs that came were whole.
+    pub proofs: Proofs,
     /// When the service last looked after it.
     pub served: Option<Timestamp>,
     /// Whether the service did so lately.
@@ -179,6 +182,7 @@ pub fn status(
         truncatable: state.truncatable,
         replay_waits: state.replay_waits,
         suspended: state.suspended,
+        proofs: state.proofs,
     }
 }
 
@@ -293,6 +297,8 @@ impl fmt::Display for CopyStatus {
             "LastLogTruncatableAtSource",
             &self.truncatable.map_or(0, |generation| generation.0),
         )?;
+        let not_proved: Vec<String> = self.proofs.not_proved().map(ProvedRange::span).collect();
+        line("LogsNotProvedComplete", &not_proved.join(", "))?;
         line("WaitsFor", &self.waits.as_deref().unwrap_or_default())?;
         line(
             "ReplayWaitsFor",

@@ -71,6 +71,7 @@ impl Revealed {
                 replay_lag: Lag::ZERO,
                 truncation_lag: Lag::ZERO,
                 wait_for_backup: false,
+                allow: Vec::new(),
                 source: SourceConfig {
                     machine: "EXA".into(),
                     base: files.naming.base.clone(),

@@ -15,6 +15,7 @@ fn facts() -> Facts {
             replay_lag: Lag::DEFAULT_REPLAY,
             truncation_lag: Lag::ZERO,
             wait_for_backup: false,
+            allow: Vec::new(),
             source: SourceConfig {
                 machine: "EXMBX1".into(),
                 base: "E00".into(),

@@ -2,13 +2,15 @@
 
 use crate::copies::{load, logs_of, state_of, variable};
 use crate::update::{answer, bring};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
 use serde::Serialize;
 use standby::BringError;
-use standby::config::{CopyConfig, SourceConfig, TargetConfig, add_copy, with_copy};
+use standby::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, add_copy, with_copy};
 use standby::enable::prospect;
 use standby::lag::Lag;
+use standby::product::{ProductRule, broken_rules};
 use standby::seed::Wish;
 use standby::source::is_address;
 use std::fmt::{self, Display, Formatter};
@@ -80,6 +82,18 @@ pub(crate) struct Arguments {
     /// Seed from this database: a backup, a snapshot, another copy (default: that of the source)
     #[arg(long, value_name = "FILE", conflicts_with = "seeding_postponed")]
     seed_from: Option<PathBuf>,
+    /// Break this rule of the product on purpose: it is not refused, and warned about no more
+    #[arg(long, value_name = "RULE", value_parser = rule())]
+    allow: Vec<ProductRule>,
+}
+
+/// The rules that may be broken, by their names.
+fn rule() -> impl TypedValueParser<Value = ProductRule> {
+    PossibleValuesParser::new(ProductRule::ALL.map(ProductRule::name)).map(|name| {
+        let mut all = ProductRule::ALL.into_iter();
+        all.find(|rule| rule.name() == name)
+            .expect("a possible value")
+    })
 }
 
 impl Arguments {
@@ -123,6 +137,7 @@ pub(crate) fn run(
         replay_lag: arguments.replay_lag,
         truncation_lag: arguments.truncation_lag,
         wait_for_backup: false,
+        allow: arguments.allow,
         source: SourceConfig {
             machine: arguments.source,
             base: arguments.base,
@@ -143,6 +158,7 @@ pub(crate) fn run(
         },
     };
     let planned = with_copy(config, &copy).map_err(|error| Failure::of(&error))?;
+    refuse_what_the_product_forbids(&planned, &copy)?;
     let source = logs_of(&planned, &copy);
     let found = prospect(&copy, &planned.state, &*source).map_err(|error| Failure::of(&error))?;
     add_copy(config, &copy).map_err(|error| Failure::of(&error))?;
@@ -182,6 +198,18 @@ pub(crate) fn run(
         Some(Err(BringError::Interrupted)) => Ok(Exit::Interrupted),
         Some(Err(_)) => Ok(Exit::Finding),
     }
+}
+
+fn refuse_what_the_product_forbids(
+    planned: &Configuration,
+    copy: &CopyConfig,
+) -> Result<(), Failure> {
+    let mut broken = broken_rules(planned).into_iter();
+    let refused = broken.find(|broken| broken.is_refused && broken.copies.contains(&copy.name));
+    refused.map_or(Ok(()), |broken| {
+        let advice = format!("`--allow {}` if you know better", broken.rule.name());
+        Err(Failure::new(Exit::Refused, broken.reason).advise(advice))
+    })
 }
 
 impl Display for Enabled {

@@ -416,6 +416,12 @@ impl Opening {
         }
     }
 
+    /// Whether a record of it is known. A header has none, and the first part of a file may end before what its checksum
+    /// covers.
+    pub fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
     /// Whether the log is the one that was begun after the one with this ending.
     pub fn continues(&self, before: &Ending) -> bool {
         before.generation.0.checked_add(1) == Some(self.generation.0)

@@ -237,7 +237,10 @@ fn take_log(
         file.sync_all()
     });
     placed.map_err(at(&raw))?;
-    state.update(|state| state.made.placed(link.signature, &[link.generation]))?;
+    state.update(|state| {
+        state.made.placed(link.signature, &[link.generation]);
+        state.proofs.enter(link.generation, &link.proof);
+    })?;
     let placed = fs::rename(&raw, &log).and_then(|()| sync_folder(logs));
     placed.map_err(at(&log))?;
     Ok(link)

@@ -6,8 +6,8 @@
 use super::{FetchError, Listing, LogSource, listing};
 use crate::config::{Remote, SourceConfig};
 use edb_copy::{LocalSource, ReadError, ReadErrorKind, ReadPolicy, Reader, Source, SourceFolder};
-use ese_format::log::{HEADER_SIZE, LogHeader};
-use ese_log::{LogError, MAX_LOG_SIZE, StreamFiles, trusted_header};
+
+use ese_log::{LogError, MAX_LOG_SIZE, StreamFiles};
 use evidence::EvidenceError;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -157,7 +157,7 @@ impl AddressSource {
     }
 
     /// The first `most` bytes of a log, or all of it.
-    fn start(&self, path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
         let name = path.file_name().unwrap_or(OsStr::new(""));
         self.with(|folder| {
             let source = folder.open(name)?;
@@ -196,13 +196,12 @@ impl LogSource for AddressSource {
         Ok(listing(files, |path| self.header(path)))
     }
 
-    fn header(&self, path: &Path) -> Option<LogHeader> {
-        let start = self.start(path, HEADER_SIZE as u64).ok()?;
-        Some(trusted_header(&start).ok()?.0)
+    fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
+        self.read(path, most as u64).ok()
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
-        let log = self.start(path, MAX_LOG_SIZE + 1);
+        let log = self.read(path, MAX_LOG_SIZE + 1);
         let log = log.map_err(|error| EvidenceError::Io {
             path: shown(path),
             source: as_io(error),

@@ -3,7 +3,6 @@
 #![allow(dead_code)] // Each test uses its part.
 
 use ese_format::Generation;
-use ese_format::log::LogHeader;
 use ese_log::LogError;
 use ese_testkit::growing::GrowingStream;
 use evidence::EvidenceError;
@@ -71,8 +70,8 @@ impl LogSource for FaultySource {
         }
     }
 
-    fn header(&self, path: &Path) -> Option<LogHeader> {
-        self.inner.header(path)
+    fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
+        self.inner.start(path, most)
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
@@ -141,6 +140,7 @@ impl Setting {
             replay_lag: Lag::DEFAULT_REPLAY,
             truncation_lag: Lag::ZERO,
             wait_for_backup: false,
+            allow: Vec::new(),
             source: SourceConfig {
                 machine: "EXA".into(),
                 base: "E00".into(),
