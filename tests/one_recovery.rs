@@ -497,3 +497,80 @@ fn cut_off(state: &Path, database: &Path) -> [usize; 2] {
     }
     [whole, refused]
 }
+
+/// A log of another stream that comes after the end of this one is no log of a database that is newer than all of them;
+/// nor does it say which databases are to be there.
+#[test]
+fn a_foreign_log_after_the_end_does_not_hold_up_a_newer_database() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let other = fixtures::testdata_set("shrink-p8k").join("state");
+    let database = set.join("recovered/db.edb");
+    let folder = tempfile::tempdir().unwrap();
+    for number in 13..=15 {
+        let name = format!("edb{number:05X}.log");
+        fs::copy(set.join("state").join(&name), folder.path().join(&name)).unwrap();
+    }
+    let foreign = "edb00010.log";
+    fs::copy(other.join(foreign), folder.path().join(foreign)).unwrap();
+    let (database, logs) = (database.to_str().unwrap(), folder.path().to_str().unwrap());
+    let to = folder.path().join("out.edb");
+    for (program, arguments) in [
+        (
+            "logchain",
+            &["verify", logs, "--db", database, "--require", "ready"][..],
+        ),
+        ("edbreplay", &["plan", database, "--logs", logs]),
+        (
+            "edbreplay",
+            &[
+                "run",
+                database,
+                "--logs",
+                logs,
+                "--to",
+                to.to_str().unwrap(),
+            ],
+        ),
+    ] {
+        let output = run(program, arguments);
+        assert_eq!(exit(&output), 0, "{program}: {}", told(&output));
+    }
+}
+
+/// A clean database that a missing log keeps from being brought forward does not hold up another one, which needs later logs
+/// only.
+#[test]
+fn a_clean_database_before_a_gap_does_not_hold_up_a_dirty_one() {
+    const PAGE: usize = 8192;
+    let set = fixtures::testdata_set("crash-p8k");
+    let state = set.join("state");
+    let folder = tempfile::tempdir().unwrap();
+    for name in names(&state).iter().filter(|name| *name != "edb0000C.log") {
+        fs::copy(state.join(name), folder.path().join(name)).unwrap();
+    }
+    // Another database of the stream, clean since log 11.
+    let mut bytes = fs::read(set.join("recovered/db.edb")).unwrap();
+    for header in bytes.chunks_mut(PAGE).take(2) {
+        header[24..28].copy_from_slice(&FIRST.to_le_bytes());
+        header[60..64].copy_from_slice(&11u32.to_le_bytes());
+        let sum = ese_checksum::header_checksum(header);
+        header[..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    let (dirty, clean) = (
+        folder.path().join("db.edb"),
+        folder.path().join("clean.edb"),
+    );
+    fs::write(&clean, bytes).unwrap();
+    let logs = folder.path().to_str().unwrap();
+    let (dirty, clean) = (dirty.to_str().unwrap(), clean.to_str().unwrap());
+    let output = run(
+        "edbreplay",
+        &["--json", "plan", dirty, clean, "--logs", logs],
+    );
+    let plan = document(&output);
+    let databases = plan["databases"].as_array().unwrap();
+    let readiness = |at: usize| &databases[at]["verdict"]["readiness"];
+    assert_eq!(readiness(0), "ready", "{plan}");
+    assert_eq!(readiness(1), "ready_with_loss", "{plan}");
+    assert_eq!(exit(&output), 1);
+}

@@ -137,8 +137,7 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
 /// Always the start of a generation: the list of attached databases stands in its header. `None` without a log, and
 /// for a clean database of another stream.
 pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgpos> {
-    let numbers = || report.logs.iter().filter_map(LogReport::generation);
-    let (lowest, highest) = (numbers().min()?, numbers().max()?);
+    let highest = report.logs.iter().filter_map(LogReport::generation).max()?;
     let generation = match LogNeed::of(header) {
         Some(need) => {
             let checkpoint = usable_checkpoint(report, Some(need));
@@ -151,9 +150,22 @@ pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgp
             }
         }
         None => {
-            let mut headers = report.logs.iter().filter_map(LogReport::header);
-            headers.find(|log| log.signature == header.log_signature)?;
-            header.last_consistent.generation.clamp(lowest, highest)
+            let signature = header.log_signature;
+            let is_own = |log: &&LogReport| {
+                let header = log.header();
+                header.is_some_and(|found| found.signature == signature)
+            };
+            let own = || {
+                let own = report.logs.iter().filter(is_own);
+                own.filter_map(LogReport::generation)
+            };
+            let (first, last) = (own().min()?, own().max()?);
+            let known = header.last_consistent.generation;
+            if known > last && highest > last {
+                // It is newer than its stream here; what has later numbers belongs to another one.
+                return None;
+            }
+            known.clamp(first, last)
         }
     };
     Some(first_position(report, generation))

@@ -243,9 +243,6 @@ pub fn plan_of(
     databases: &[DatabaseFile],
     until: &Until,
 ) -> Plan {
-    let starts = databases
-        .iter()
-        .filter_map(|database| replay_start(report, &database.header));
     let lowest = || {
         let generations = report.logs.iter().filter_map(LogReport::generation);
         generations
@@ -254,7 +251,7 @@ pub fn plan_of(
     };
     let start = match databases {
         [] => lowest(),
-        _ => starts.min(),
+        _ => common_start(report, databases),
     };
     let reach = start.map(|start| reach(report, start));
     let files = reach
@@ -298,6 +295,24 @@ pub fn plan_of(
         page_size: page_size.and_then(PageSize::new),
         until: *until,
         folder: report.folder.clone(),
+    }
+}
+
+/// Where the replay of all databases starts: where the first of them needs it. A clean one that the logs cannot bring
+/// forward, because one is missing before those that the others need, does not hold these up.
+fn common_start(report: &ChainReport, databases: &[DatabaseFile]) -> Option<Lgpos> {
+    let start = |database: &DatabaseFile| replay_start(report, &database.header);
+    let of_all = databases.iter().filter_map(start).min()?;
+    let dirty = databases
+        .iter()
+        .filter(|database| database.header.state.needs_recovery());
+    let Some(of_dirty) = dirty.filter_map(start).min() else {
+        return Some(of_all);
+    };
+    let stop = reach(report, of_all).stop;
+    match stop.is_some_and(|stop| stop.generation < of_dirty.generation) {
+        true => Some(of_dirty),
+        false => Some(of_all),
     }
 }
 

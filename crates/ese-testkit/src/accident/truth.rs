@@ -207,9 +207,15 @@ impl Truth {
         }
         let last = scene.newest().max(header.max_committed);
         let Some(first) = given.first_needed() else {
-            // Clean, and no log goes on with it; but that can be told only of a log that can be read.
+            // Clean, and no log goes on with it; but that can be told only of a log that can be read, and not where one is
+            // missing before later ones.
             let later = self.logs.range(header.last_consistent.generation..);
-            let mut damaged = later.filter(|(_, left)| !matches!(left, Left::Whole | Left::Gone));
+            let newest = self.newest();
+            let mut damaged = later.filter(|(generation, left)| match left {
+                Left::Whole => false,
+                Left::Gone => newest.is_some_and(|newest| **generation < newest),
+                _ => true,
+            });
             let other_version = !self.other_versions.is_empty();
             return match damaged.next().is_some() || self.in_the_way || other_version {
                 true => Expected::Open,
