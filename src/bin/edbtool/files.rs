@@ -18,7 +18,7 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool) -> Vec<Result<PathBuf, 
         .collect()
 }
 
-fn directory_refused(path: &Path) -> Failure {
+pub(crate) fn directory_refused(path: &Path) -> Failure {
     Failure::new(Exit::Io, format!("{} is a directory", path.display()))
         .advise("name the files in it, or add --recursive")
 }
