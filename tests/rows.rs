@@ -186,7 +186,7 @@ fn columns_conditions_and_limits() {
 fn unknown_names_are_answered_with_near_ones() {
     let path = srum();
     let path = path.to_str().unwrap();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["rows", path, "SruDbIdMap"], "\"SruDbIdMapTable\""),
         (&["schema", path, "Network Usage"], "\"Network Data Usage\""),
         (
@@ -204,6 +204,17 @@ fn unknown_names_are_answered_with_near_ones() {
         (
             &["rows", path, "SruDbIdMapTable", "--columns", "IdTyp"],
             "\"IdType\"",
+        ),
+        (
+            &[
+                "rows",
+                path,
+                "Energy Usage",
+                "--decoded",
+                "--columns",
+                "AppId.name",
+            ],
+            "\"AppId_name\"",
         ),
         (
             &["rows", path, "SruDbIdMapTable", "-w", "Blob=1"],
@@ -458,6 +469,25 @@ fn many_databases_are_exported_in_one_run() {
     ]);
     assert_eq!(code(&missing), 3);
     assert!(stdout(&missing).contains("2 databases: 1 exported, 1 failed"));
+
+    // A table where a database is expected is told how it is named.
+    let to = folder.path().join("three");
+    let path = srum();
+    let words = ["export", path.to_str().unwrap(), "SruDbIdMapTable", "--to"];
+    let misplaced = run(&[&words[..], &[to.to_str().unwrap()]].concat());
+    assert_eq!(code(&misplaced), 3);
+    let errors = errors(&misplaced);
+    assert!(errors.contains("a table is named with --table"), "{errors}");
+
+    // What an earlier export left below the evidence is no evidence.
+    let inside = evidence.join("rows");
+    let arguments = ["-q", "export", "-r", evidence.to_str().unwrap(), "--to"];
+    let output = run(&[&arguments[..], &[inside.to_str().unwrap(), "--deleted"]].concat());
+    assert!(
+        stdout(&output).contains("\n4 databases: "),
+        "{}",
+        stdout(&output)
+    );
 }
 
 /// A set of exports that was ended, by a limit on the size of files, goes on with the same command.

@@ -6,6 +6,11 @@
 
 use ese_checksum::is_blank;
 
+/// A database of Access, which may be called `.mdb` as some of ESE's are.
+pub const ACCESS: &str = "an Access database (JET Red or ACE)";
+/// Where a Mac copied files, `._MBX1.edb` holds what it knows about `MBX1.edb`.
+pub const APPLE_DOUBLE: &str = "what a Mac keeps beside a file (AppleDouble)";
+
 /// What a mark stands for.
 struct Mark {
     offset: usize,
@@ -28,8 +33,8 @@ const MARKS: [Mark; 46] = [
         b"SQLite format 3\0",
         "an SQLite file (as Windows 11's Windows.db is)",
     ),
-    mark(4, b"Standard Jet DB", "an Access database (JET Red)"),
-    mark(4, b"Standard ACE DB", "an Access database (ACE)"),
+    mark(4, b"Standard Jet DB", ACCESS),
+    mark(4, b"Standard ACE DB", ACCESS),
     mark(0, b"EVF\x09\x0d\x0a\xff\x00", "an EnCase image (E01)"),
     mark(0, b"EVF2\x0d\x0a\x81\x00", "an EnCase image (Ex01)"),
     mark(
@@ -66,11 +71,7 @@ const MARKS: [Mark; 46] = [
     mark(0, b"PAGEDU64", "a memory dump"),
     mark(0, b"PAGEDUMP", "a memory dump"),
     mark(0, b"MDMP", "a minidump"),
-    mark(
-        0,
-        b"\x00\x05\x16\x07",
-        "what a Mac keeps beside a file (AppleDouble)",
-    ),
+    mark(0, b"\x00\x05\x16\x07", APPLE_DOUBLE),
     mark(0, b"%PDF-", "a PDF file"),
     mark(0, b"\x7fELF", "a program (ELF)"),
     mark(3, b"NTFS    ", "a raw image of an NTFS volume"),

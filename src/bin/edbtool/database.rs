@@ -288,6 +288,14 @@ pub(crate) fn export_failure(path: &Path, error: &ExportError) -> Failure {
     }
 }
 
+/// The same of rows that go to standard output: there is nothing to go on with.
+pub(crate) fn stream_failure(path: &Path, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Stopped => Failure::new(Exit::Interrupted, "stopped before the last row"),
+        error => export_failure(path, error),
+    }
+}
+
 /// An error of reading as the program reports it.
 pub(crate) fn failure(path: &Path, error: &DbError) -> Failure {
     match error {

@@ -1,6 +1,6 @@
 //! `edbtool rows`: rows of a table, to look at them or to hand them on.
 
-use crate::database::{DIRTY, Subject, export_failure, is_dirty, tell_losses};
+use crate::database::{DIRTY, Subject, is_dirty, stream_failure, tell_losses};
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let bar = output.bar(0, "Reading");
     let stream = Box::new(output.stream()?);
     let given = look(&opened.database, &selection, form, stream, &bar)
-        .map_err(|error| export_failure(path, &error))?;
+        .map_err(|error| stream_failure(path, &error))?;
     drop(bar);
     if output.is_json() {
         let report = Report {

@@ -44,8 +44,8 @@ struct Set {
 #[derive(Debug, Serialize)]
 struct Entry {
     path: PathBuf,
-    /// Its folder, below that of the set.
-    folder: String,
+    /// Its folder, below that of the set; none where it was not even begun.
+    folder: Option<String>,
     exit: Exit,
     /// How many tables and rows were exported; nothing where that failed.
     tables: Option<u64>,
@@ -66,14 +66,15 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         return Err(Failure::new(Exit::Usage, message).advise("export that one alone"));
     }
     let mut exit = Exit::Clean;
-    let mut found = Vec::new();
+    let (mut found, mut set) = (Vec::new(), Set::default());
     for place in &arguments.databases {
         for database in databases_of(place, arguments) {
             match database {
                 Ok(database) => found.push(database),
-                Err(failure) => {
+                Err((path, failure)) => {
                     exit = exit.and(failure.exit);
                     output.failure(&failure)?;
+                    set.fail(Entry::failed(&path, None, failure));
                 }
             }
         }
@@ -97,7 +98,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let mut place = ExportSet::begin(&arguments.to, &of, arguments.force)
         .map_err(|error| Failure::of(&error))?;
-    let (mut set, mut dirty) = (Set::default(), 0);
+    let mut dirty = 0;
     for (path, name) in found {
         let folder = place.folder_for(&name);
         let job = Job {
@@ -138,16 +139,13 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
             Err(failure) => {
                 output.failure(&failure)?;
-                set.failed += 1;
-                Entry {
-                    exit: failure.exit,
-                    failure: Some(failure),
-                    ..Entry::made(&path, folder, Exit::Clean, &Value::Null, false)
-                }
+                exit = exit.and(failure.exit);
+                set.fail(Entry::failed(&path, Some(folder), failure));
+                continue;
             }
         };
         exit = exit.and(entry.exit);
-        if !output.is_json() && entry.failure.is_none() {
+        if !output.is_json() {
             output.text(&entry)?;
         }
         output.flush()?;
@@ -174,47 +172,51 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     Ok(exit)
 }
 
-/// The databases that a path stands for, each with the name of its folder.
-fn databases_of(place: &Path, arguments: &Arguments) -> Vec<Result<(PathBuf, String), Failure>> {
-    if !place.exists()
-        && arguments
-            .databases
-            .first()
-            .is_some_and(|first| first != place)
-    {
-        let error = std::io::ErrorKind::NotFound.into();
+/// A database with the name of its folder, or what cannot be read, and why.
+type Found = Result<(PathBuf, String), (PathBuf, Failure)>;
+
+/// The databases that a path stands for.
+fn databases_of(place: &Path, arguments: &Arguments) -> Vec<Found> {
+    let failed = |failure| vec![Err((place.to_owned(), failure))];
+    if let Err(error) = place.metadata() {
         let failure = Failure::io(place, &error);
-        return vec![Err(failure.advise_too("a table is named with --table"))];
+        return failed(match arguments.databases.first() {
+            Some(first) if first != place => failure.advise_too("a table is named with --table"),
+            _ => failure,
+        });
     }
     if !place.is_dir() {
         let name = place.file_name().unwrap_or(place.as_os_str());
         return vec![Ok((place.to_owned(), name.to_string_lossy().into_owned()))];
     }
     if !arguments.recursive {
-        return vec![Err(directory_refused(place))];
+        return failed(directory_refused(place));
     }
     let target = arguments.to.canonicalize().ok();
+    let is_result = |file: &Path| {
+        let target = target.as_ref();
+        target.is_some_and(|target| {
+            file.canonicalize()
+                .is_ok_and(|file| file.starts_with(target))
+        })
+    };
     let files = Listing::of(place, true).files.into_iter();
     let databases = files.filter_map(|file| {
         let file = match file {
             Ok(file) => file,
-            Err(failure) => return Some(Err(failure)),
+            Err(failure) => return Some(Err((place.to_owned(), failure))),
         };
-        let own = target.as_ref().is_some_and(|target| {
-            file.canonicalize()
-                .is_ok_and(|file| file.starts_with(target))
-        });
-        match !own && file.is_file() {
-            true => match is_database(&file) {
-                Ok(false) => None,
-                Ok(true) => {
-                    let name = file.strip_prefix(place).unwrap_or(&file);
-                    let name = name.to_string_lossy().into_owned();
-                    Some(Ok((file, name)))
-                }
-                Err(failure) => Some(Err(failure)),
-            },
-            false => None,
+        if is_result(&file) || !file.is_file() {
+            return None;
+        }
+        match is_database(&file) {
+            Ok(false) => None,
+            Ok(true) => {
+                let name = file.strip_prefix(place).unwrap_or(&file);
+                let name = name.to_string_lossy().into_owned();
+                Some(Ok((file, name)))
+            }
+            Err(failure) => Some(Err((file, failure))),
         }
     });
     databases.collect()
@@ -255,19 +257,35 @@ impl Set {
         self.values_lost += count(manifest, "values_lost");
         self.pages_lost += pages_lost(manifest);
     }
+
+    fn fail(&mut self, entry: Entry) {
+        self.failed += 1;
+        self.databases.push(entry);
+    }
 }
 
 impl Entry {
     fn made(path: &Path, folder: String, exit: Exit, manifest: &Value, from_before: bool) -> Self {
-        let is_there = !manifest.is_null();
+        Entry {
+            path: path.to_owned(),
+            folder: Some(folder),
+            exit,
+            tables: Some(tables(manifest)),
+            rows: Some(count(manifest, "rows")),
+            failure: None,
+            from_before,
+        }
+    }
+
+    fn failed(path: &Path, folder: Option<String>, failure: Failure) -> Self {
         Entry {
             path: path.to_owned(),
             folder,
-            exit,
-            tables: is_there.then(|| tables(manifest)),
-            rows: is_there.then(|| count(manifest, "rows")),
-            failure: None,
-            from_before,
+            exit: failure.exit,
+            tables: None,
+            rows: None,
+            failure: Some(failure),
+            from_before: false,
         }
     }
 }
@@ -275,7 +293,8 @@ impl Entry {
 impl Display for Entry {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (tables, rows) = (self.tables.unwrap_or(0), self.rows.unwrap_or(0));
-        write!(f, "{rows:>10} rows of {tables:>3} tables  {}", self.folder)?;
+        let folder = self.folder.as_deref().unwrap_or_default();
+        write!(f, "{rows:>10} rows of {tables:>3} tables  {folder}")?;
         writeln!(
             f,
             "{}",
@@ -292,8 +311,9 @@ impl Display for Set {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} databases: {} exported, {} failed; {} rows of {} tables; {} rows, {} values and {} pages could not be read",
+            "{} database{}: {} exported, {} failed; {} rows of {} tables; {} rows, {} values and {} pages could not be read",
             self.databases.len(),
+            if self.databases.len() == 1 { "" } else { "s" },
             self.exported,
             self.failed,
             self.rows,

@@ -1,7 +1,7 @@
 //! The rows of one table to standard output: `--to -`.
 
 use super::Arguments;
-use crate::database::{export_failure, is_dirty};
+use crate::database::{is_dirty, stream_failure};
 use crate::rows::ending;
 use console::{Exit, Failure, Output};
 use ese_export::{Form, Format, Selection, look, user_tables};
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let bar = output.bar(0, "Exporting");
     let stream = Box::new(output.stream()?);
     let given = look(db, &selection, Form::File(format), stream, &bar)
-        .map_err(|error| export_failure(path, &error))?;
+        .map_err(|error| stream_failure(path, &error))?;
     drop(bar);
     Ok(ending(&given, is_dirty(db), output).and(opened.found))
 }
