@@ -110,12 +110,11 @@ pub fn look(
         source: None,
         deleted: selection.deleted,
     };
-    let all = layout::columns(table, &views, before);
+    let mut all = layout::columns(table, &views, before);
+    all.retain(|column| !matches!(column.origin, Origin::File));
     let place = |name: &String| place_of(name, &all, &table.name);
     let shown: Vec<usize> = match selection.columns.as_slice() {
-        [] => (0..all.len())
-            .filter(|column| !matches!(all[*column].origin, Origin::File))
-            .collect(),
+        [] => (0..all.len()).collect(),
         names => distinct(names.iter().map(place))?,
     };
     let conditions = selection.conditions.iter().map(|(name, text)| {

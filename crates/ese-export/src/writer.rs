@@ -47,7 +47,7 @@ impl Format {
 /// Writes the rows of one table.
 pub(crate) enum TableWriter {
     /// A text format: rows become text on any thread, and the text is put together in order.
-    Text(TextTable),
+    Text(Box<TextTable>),
     /// One row after the other.
     Parquet(Box<ParquetTable>),
 }
@@ -71,9 +71,9 @@ impl TableWriter {
     ) -> Result<Self, ExportError> {
         let fail = |error| ExportError::write(path, error);
         Ok(match format {
-            Format::Csv | Format::Jsonl => {
-                TableWriter::Text(TextTable::new(format, sink, columns).map_err(fail)?)
-            }
+            Format::Csv | Format::Jsonl => TableWriter::Text(Box::new(
+                TextTable::new(format, sink, columns).map_err(fail)?,
+            )),
             Format::Parquet => {
                 let table = ParquetTable::new(path, sink, columns).map_err(fail)?;
                 TableWriter::Parquet(Box::new(table))

@@ -3,9 +3,10 @@
 use crate::database::{DIRTY, Subject, is_dirty, stream_failure, tell_losses};
 use clap::ValueEnum;
 use console::values::bytes;
-use console::{Exit, Failure, Output};
+use console::{Bar, Exit, Failure, Output};
 use ese_export::{Form, Format, Given, INLINE_LIMIT, Selection, look};
 use serde::Serialize;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Print rows of one table: all of them, or those with certain values; nothing is written
@@ -92,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         RowFormat::Csv => Form::File(Format::Csv),
         RowFormat::Table => Form::Table,
     };
-    let bar = output.bar(0, "Reading");
+    let bar = bar(output);
     let stream = Box::new(output.stream()?);
     let given = look(&opened.database, &selection, form, stream, &bar)
         .map_err(|error| stream_failure(path, &error))?;
@@ -107,6 +108,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     output.flush()?;
     let dirty = is_dirty(&opened.database);
     Ok(ending(&given, dirty, output).and(opened.found))
+}
+
+/// Progress, unless rows appear on the same screen.
+pub(crate) fn bar(output: &Output) -> Bar {
+    match std::io::stdout().is_terminal() {
+        true => Bar::hidden(),
+        false => output.bar(0, "Reading"),
+    }
 }
 
 #[derive(Serialize)]

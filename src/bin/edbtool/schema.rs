@@ -5,7 +5,7 @@ use crate::columns::wrapped;
 use crate::database::{Subject, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
-use ese_db::{Column, Table};
+use ese_db::{Catalog, Column, Table};
 use ese_format::text::Escaped;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter, Write};
@@ -25,7 +25,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let opened = arguments.database.open(output)?;
     let catalog = catalog(&arguments.database.path, &opened.database)?;
     let tables = arguments.tables.of(&catalog)?;
-    let schema = Schema { tables };
+    let schema = Schema {
+        tables,
+        catalog: &catalog,
+    };
     output.answer("edbkit.schema/1", &schema, &schema)?;
     output.flush()?;
     tell_losses(&catalog.losses, output);
@@ -35,6 +38,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 #[derive(Debug, Serialize)]
 struct Schema<'c> {
     tables: Vec<&'c Table>,
+    #[serde(skip)]
+    catalog: &'c Catalog,
 }
 
 impl Display for Schema<'_> {
@@ -43,7 +48,7 @@ impl Display for Schema<'_> {
             if number > 0 {
                 writeln!(f)?;
             }
-            write_table(f, table)?;
+            write_table(f, table, self.catalog.known_as(table))?;
         }
         Ok(())
     }
@@ -57,8 +62,8 @@ fn fitting(f: &mut Formatter<'_>, line: impl FnOnce(&mut String) -> fmt::Result)
     f.write_str(&wrapped(text.trim(), indent, 8))
 }
 
-fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
-    fitting(f, |f| write_head(f, table))?;
+fn write_table(f: &mut Formatter<'_>, table: &Table, known_as: Option<&str>) -> fmt::Result {
+    fitting(f, |f| write_head(f, table, known_as))?;
     for column in &table.columns {
         fitting(f, |f| write_column(f, column))?;
     }
@@ -71,14 +76,12 @@ fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
     Ok(())
 }
 
-fn write_head(f: &mut String, table: &Table) -> fmt::Result {
-    write!(
-        f,
-        "{} (objid {}, root page {}",
-        Escaped(&table.name),
-        table.objid,
-        table.root
-    )?;
+fn write_head(f: &mut String, table: &Table, known_as: Option<&str>) -> fmt::Result {
+    write!(f, "{}", Escaped(&table.name))?;
+    if let Some(known) = known_as {
+        write!(f, ", {known}")?;
+    }
+    write!(f, " (objid {}, root page {}", table.objid, table.root)?;
     if let Some(tree) = table.long_values {
         write!(
             f,

@@ -70,7 +70,7 @@ impl Grid {
             let start: String = text.chars().take(KEPT + 1).collect();
             Escaped(&start).to_string()
         });
-        let row = texts.collect();
+        let row: Vec<String> = texts.collect();
         if self.form.is_some() {
             return self.write(&row, out);
         }
@@ -119,7 +119,7 @@ impl Grid {
         Ok(())
     }
 
-    fn write(&mut self, row: &Vec<String>, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&mut self, row: &[String], out: &mut dyn Write) -> io::Result<()> {
         self.rows += 1;
         let mut fit = |text: &str, width: usize| {
             let (text, cut) = shortened(text, width);

@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use crate::database::{is_dirty, stream_failure};
-use crate::rows::ending;
+use crate::rows::{bar, ending};
 use console::{Exit, Failure, Output};
 use ese_export::{Form, Format, Selection, look, user_tables};
 use std::io::IsTerminal;
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         deleted: arguments.deleted,
         decoded: arguments.decoded,
     };
-    let bar = output.bar(0, "Exporting");
+    let bar = bar(output);
     let stream = Box::new(output.stream()?);
     let given = look(db, &selection, Form::File(format), stream, &bar)
         .map_err(|error| stream_failure(path, &error))?;

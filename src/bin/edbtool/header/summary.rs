@@ -176,7 +176,10 @@ const DATABASE: &str = "database";
 /// What a file is, or should be.
 fn file_kind(report: &Report) -> &'static str {
     match &report.content {
-        Content::Database { .. } => DATABASE,
+        Content::Database { copies, .. } => match copies.good() {
+            Some(copy) if copy.fields.is_streaming_file() => "streaming_file",
+            _ => DATABASE,
+        },
         Content::Log { .. } => "log",
         Content::Checkpoint { .. } => "checkpoint",
         Content::FlushMap { .. } => "flush_map",
@@ -186,7 +189,8 @@ fn file_kind(report: &Report) -> &'static str {
             Some(Named::Checkpoint) => "checkpoint",
             Some(Named::FlushMap) => "flush_map",
             Some(Named::Spare) => "reserve_log",
-            Some(Named::StreamingFile | Named::RevertSnapshot) | None => "unknown",
+            Some(Named::StreamingFile) => "streaming_file",
+            Some(Named::RevertSnapshot) | None => "unknown",
         },
     }
 }
