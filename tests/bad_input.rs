@@ -44,12 +44,16 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> PathBuf {
 fn what_is_not_an_ese_file_is_said_so() {
     let folder = TempDir::new().unwrap();
     both_say(&file(&folder, "empty", b""), 4, "the file is empty");
-    both_say(&file(&folder, "one", b"x"), 4, "no mark of an ESE database");
+    both_say(
+        &file(&folder, "one", b"\x01"),
+        4,
+        "no mark of an ESE database",
+    );
     let text = b"not a database\n".repeat(4000);
     both_say(
         &file(&folder, "text", &text),
         4,
-        "no mark of an ESE database",
+        "not an ESE file: it looks like text",
     );
     both_say(&folder.path().join("missing"), 3, "No such file");
     both_say(Path::new("/dev/null"), 3, "is a device, not a file");

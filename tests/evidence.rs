@@ -126,7 +126,7 @@ fn changes(line: &str) -> bool {
 }
 
 /// Programs and their arguments; `OUT` is where writing is allowed.
-const READING: [(&str, &str); 23] = [
+const READING: [(&str, &str); 27] = [
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "header db.edb edb.chk edb.log edb00010.log",
@@ -141,6 +141,19 @@ const READING: [(&str, &str); 23] = [
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "export db.edb --with-logs . --format parquet --to OUT/recovered-rows",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "export --recursive . --to OUT/all-rows",
+    ),
+    (env!("CARGO_BIN_EXE_edbtool"), "rows db.edb Items --limit 9"),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "rows db.edb Items --with-logs . --format table",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "header --summary --recursive .",
     ),
     (env!("CARGO_BIN_EXE_edbtool"), "tables db.edb --with-logs ."),
     (env!("CARGO_BIN_EXE_edbtool"), "verify db.edb --with-logs ."),

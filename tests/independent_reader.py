@@ -57,7 +57,7 @@ def rows_of_ours(folder, table, kinds):
         out = {}
         for name, kind in kinds.items():
             if kind == "DateTime":
-                bits = row.get(f"{name}.raw")
+                bits = row.get(f"{name}_raw")
                 out[name] = None if bits is None else int(bits, 16).to_bytes(8, "little").hex()
             else:
                 out[name] = canonical_ours(row.get(name), kind)

@@ -59,7 +59,8 @@ fn every_command_answers_and_leaves_the_source_alone() {
         let (exit, document) = json(arguments);
         assert_eq!(exit, 0, "{arguments:?}");
         let schema = document["schema"].as_str().unwrap();
-        assert_eq!(schema, format!("edbkit.{}/1", arguments[0]));
+        let version = if arguments[0] == "export" { 2 } else { 1 };
+        assert_eq!(schema, format!("edbkit.{}/{version}", arguments[0]));
     }
     let after = (
         fs::read(&copy).unwrap(),

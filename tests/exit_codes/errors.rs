@@ -199,7 +199,8 @@ pub(crate) fn errors() -> Vec<Named> {
     }));
     all.extend(every!(ExportError {
         Database: ExportError::Database(DbError::Blank { pgno }),
-        NoTable: ExportError::NoTable { name: String::new() },
+        NoTable: ExportError::NoTable { name: String::new(), near: Vec::new() },
+        NoColumn: ExportError::NoColumn { table: String::new(), name: String::new(), near: Vec::new() },
         NotEmpty: ExportError::NotEmpty { path: path() },
         OtherUnfinished: ExportError::OtherUnfinished { path: path() },
         Write: ExportError::Write { path: path(), source: full() },

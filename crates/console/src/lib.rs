@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod exit;
+mod habits;
 mod interrupt;
 mod output;
 mod progress;
@@ -14,6 +15,6 @@ pub mod values;
 
 pub use exit::{Exit, Failure};
 pub use interrupt::{interrupted, watch_interrupts};
-pub use output::{COMMON, Output, RunOptions, complain};
+pub use output::{COMMON, Output, RunOptions, Stream, complain};
 pub use progress::Bar;
 pub use shell::{ShellCommand, run, shell_word};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
 
 /// Where `--help` lists what every command takes, behind what is the command's own.
 pub const COMMON: &str = "Common options";
@@ -134,10 +134,63 @@ impl Output {
         Bar::new(total, what)
     }
 
+    /// Standard output for data that is written piece by piece, byte for byte; on a terminal it is made visible as all text
+    /// is. What was printed before comes first.
+    pub fn stream(&mut self) -> Result<Stream, Failure> {
+        self.flush()?;
+        Ok(match io::stdout().is_terminal() {
+            true => Stream::Terminal(Vec::new()),
+            false => Stream::Pipe,
+        })
+    }
+
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let written = self.stdout.flush();
         check(written)
+    }
+}
+
+/// Where [`Output::stream`] goes.
+#[derive(Debug)]
+pub enum Stream {
+    /// A file, or another program.
+    Pipe,
+    /// A person; the line that is not complete yet.
+    Terminal(Vec<u8>),
+}
+
+impl Stream {
+    /// Writes the first `length` bytes of the line that a terminal gets.
+    fn show(line: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        let rest = line.split_off(length);
+        let shown = std::mem::replace(line, rest);
+        let mut screen = Screen(String::new());
+        let _ = write!(screen, "{}", String::from_utf8_lossy(&shown));
+        quietly(io::stdout().write_all(screen.0.as_bytes()))
+    }
+}
+
+impl io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Pipe => quietly(io::stdout().write_all(bytes))?,
+            Stream::Terminal(line) => {
+                line.extend_from_slice(bytes);
+                if let Some(end) = line.iter().rposition(|byte| *byte == b'\n') {
+                    Stream::show(line, end + 1)?;
+                }
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Stream::Terminal(line) = self {
+            let length = line.len();
+            Stream::show(line, length)?;
+        }
+        quietly(io::stdout().flush())
     }
 }
 
@@ -179,10 +232,15 @@ impl<W: io::Write> fmt::Write for Bytes<W> {
 }
 
 /// A reader that has had enough (`| head`) is no failure: the process ends quietly, as others in a pipeline do.
-fn check(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::io("standard output".as_ref(), &error)),
-        Ok(()) => Ok(()),
+fn quietly(written: io::Result<()>) -> io::Result<()> {
+    if let Err(error) = &written
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
     }
+    written
+}
+
+fn check(written: io::Result<()>) -> Result<(), Failure> {
+    quietly(written).map_err(|error| Failure::io("standard output".as_ref(), &error))
 }

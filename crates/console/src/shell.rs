@@ -1,8 +1,10 @@
 //! Starting a program, and what it tells the shell about itself.
 
+use crate::habits::answered;
 use crate::{Exit, Failure, Output, RunOptions, complain, watch_interrupts};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -102,14 +104,13 @@ pub fn run<P: Parser>(
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
 ) -> ExitCode {
     let mut command = described::<P>();
-    let parsed = command
-        .try_get_matches_from_mut(std::env::args_os())
-        .and_then(|matches| {
-            P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-        });
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let parsed = command.try_get_matches_from_mut(&line).and_then(|matches| {
+        P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    });
     let program = match parsed {
         Ok(program) => program,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&answered(error, &command, &line)),
     };
     watch_interrupts();
     let options = options(&program);

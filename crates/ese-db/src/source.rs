@@ -80,7 +80,7 @@ impl FileSource {
         let Some((headers, page_size)) = headers_of(&start) else {
             return Err(DbError::NotADatabase {
                 path: file.path().to_owned(),
-                reason: FileKind::detect(&start).why_no_database(),
+                reason: FileKind::detect(&start).why_no_database(&start),
             });
         };
         let last_page = last_page(file.length(), page_size);
@@ -132,7 +132,7 @@ impl<B: AsRef<[u8]> + Send + Sync> MemorySource<B> {
         let start = &start[..start.len().min(HEADERS_MAX)];
         let (headers, page_size) = headers_of(start).ok_or_else(|| DbError::NotADatabase {
             path: PathBuf::from("(memory)"),
-            reason: FileKind::detect(start).why_no_database(),
+            reason: FileKind::detect(start).why_no_database(start),
         })?;
         Ok(MemorySource {
             bytes,

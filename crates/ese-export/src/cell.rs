@@ -32,6 +32,8 @@ pub(crate) struct Problem {
 pub(crate) enum Kept {
     Bytes(Vec<u8>),
     File(String),
+    /// Too many bytes where there are no files.
+    Nowhere,
 }
 
 impl<'a> Cell<'a> {

@@ -18,6 +18,18 @@ pub enum ExportError {
     NoTable {
         /// Its name.
         name: String,
+        /// Names that may be meant.
+        near: Vec<String>,
+    },
+    /// A column was asked for that the table, as it is exported, does not have.
+    #[error("{table:?} has no column {name:?}")]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// Its name.
+        name: String,
+        /// Names that may be meant.
+        near: Vec<String>,
     },
     /// The destination holds something already.
     #[error("{} is not empty", path.display())]
@@ -61,7 +73,7 @@ impl Explain for ExportError {
     fn class(&self) -> Class {
         match self {
             ExportError::Database(error) => error.class(),
-            ExportError::NoTable { .. } => Class::Usage,
+            ExportError::NoTable { .. } | ExportError::NoColumn { .. } => Class::Usage,
             ExportError::NotEmpty { .. } | ExportError::OtherUnfinished { .. } => Class::Refused,
             ExportError::Write { .. } | ExportError::Threads(_) => Class::Io,
             ExportError::Stopped => Class::Interrupted,
@@ -72,6 +84,7 @@ impl Explain for ExportError {
         match self {
             ExportError::Database(error) => error.jet(),
             ExportError::NoTable { .. } => Some(JetError::OBJECT_NOT_FOUND),
+            ExportError::NoColumn { .. } => Some(JetError::COLUMN_NOT_FOUND),
             ExportError::Write { source, .. } => Some(jet_of(source.kind())),
             ExportError::NotEmpty { .. }
             | ExportError::OtherUnfinished { .. }
@@ -83,7 +96,12 @@ impl Explain for ExportError {
     fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
             ExportError::Database(error) => error.advice(),
-            ExportError::NoTable { .. } => advise("`edbtool tables` lists them"),
+            ExportError::NoTable { near, .. } => {
+                Some(with_near(near, "`edbtool tables --names` lists them"))
+            }
+            ExportError::NoColumn { near, .. } => {
+                Some(with_near(near, "`edbtool schema` lists them"))
+            }
             ExportError::NotEmpty { .. } | ExportError::OtherUnfinished { .. } => {
                 advise("choose another folder, or add --force to replace files of the same name")
             }
@@ -92,4 +110,13 @@ impl Explain for ExportError {
             ExportError::Stopped => advise("the same command goes on with what is not there yet"),
         }
     }
+}
+
+/// Advice that begins with the names that may be meant.
+fn with_near(near: &[String], advice: &'static str) -> Cow<'static, str> {
+    if near.is_empty() {
+        return advice.into();
+    }
+    let near: Vec<String> = near.iter().map(|name| format!("{name:?}")).collect();
+    format!("near it: {}; {advice}", near.join(", ")).into()
 }

@@ -5,19 +5,21 @@
 
 use crate::blobs::Blobs;
 use crate::cell::{Cell, Kept, Problem, hex};
-use crate::fetch::{Fetched, Fetcher};
-use crate::layout::{self, Origin, OutColumn};
+use crate::layout::{self, Before, OutColumn};
 use crate::manifest::{ColumnEntry, Manifest, Provenance, TableEntry};
 use crate::names::FileNames;
+use crate::near::near;
+use crate::record::Records;
+use crate::set::{identity, write_whole};
 use crate::sink::Sink;
 use crate::unfinished::{self, Unfinished};
 use crate::view::Views;
 use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
-use ese_db::rows::{Fields, Rows};
+use ese_db::rows::Rows;
 use ese_db::space::CutOff;
-use ese_db::{Catalog, Database, Losses, Row, Table, TableReader, Value};
+use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
 use ese_format::{Pgno, Progress};
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -65,6 +67,8 @@ pub struct Options {
     pub deleted: bool,
     /// Add decoded views of well-known schemas.
     pub decoded: bool,
+    /// What a first column `$source` says in every row, where there is one: the database, among several.
+    pub source_column: Option<String>,
 }
 
 /// Exports tables of `db`; writes the manifest and returns it. `provenance` is asked at the end where the database comes from:
@@ -87,11 +91,15 @@ pub fn export(
     let mut names = FileNames::default();
     let jobs: Vec<(&Table, String)> = tables
         .into_iter()
-        .map(|table| (table, names.give(&table.name, options.format.extension())))
+        .map(|table| {
+            let name = catalog.known_as(table).unwrap_or(&table.name);
+            (table, names.give(name, options.format.extension()))
+        })
         .collect();
     let threads = rayon::current_num_threads();
     let shared = Shared {
         db,
+        catalog: &catalog,
         options,
         views: &views,
         blobs: &blobs,
@@ -125,18 +133,40 @@ pub fn export(
 
 fn chosen<'c>(catalog: &'c Catalog, names: &[String]) -> Result<Vec<&'c Table>, ExportError> {
     if names.is_empty() {
-        let own = |table: &&Table| {
-            !table.flags.contains(TableFlags::SYSTEM) && !table.name.starts_with("MSys")
-        };
-        return Ok(catalog.tables.iter().filter(own).collect());
+        return Ok(user_tables(catalog).collect());
     }
-    names
-        .iter()
-        .map(|name| {
-            let table = catalog.table(name);
-            table.ok_or_else(|| ExportError::NoTable { name: name.clone() })
-        })
-        .collect()
+    let mut chosen: Vec<&Table> = Vec::new();
+    for name in names {
+        let table = table_meant(catalog, name)?;
+        // One that is named twice is written once.
+        if chosen.iter().all(|other| other.objid != table.objid) {
+            chosen.push(table);
+        }
+    }
+    Ok(chosen)
+}
+
+/// The tables that are exported where none is named: all but the engine's own.
+pub fn user_tables(catalog: &Catalog) -> impl Iterator<Item = &Table> {
+    let is_users = |table: &&Table| {
+        !table.flags.contains(TableFlags::SYSTEM) && !table.name.starts_with("MSys")
+    };
+    catalog.tables.iter().filter(is_users)
+}
+
+/// The table that is meant by `name`.
+pub fn table_meant<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Table, ExportError> {
+    let table = catalog.table_meant(name);
+    table.ok_or_else(|| {
+        let names = catalog.tables.iter().flat_map(|table| {
+            let known = catalog.known_as(table);
+            known.into_iter().chain([table.name.as_str()])
+        });
+        ExportError::NoTable {
+            name: name.to_owned(),
+            near: near(name, names),
+        }
+    })
 }
 
 /// Makes the folder ready for a new export, or for one that goes on.
@@ -171,6 +201,7 @@ fn prepare(options: &Options) -> Result<(Unfinished, Blobs), ExportError> {
 /// What all tables have in common.
 struct Shared<'e> {
     db: &'e Database,
+    catalog: &'e Catalog,
     options: &'e Options,
     views: &'e Views,
     blobs: &'e Blobs,
@@ -217,7 +248,11 @@ impl Shared<'_> {
     }
 
     fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
-        let columns = layout::columns(table, self.views, self.options.deleted);
+        let before = Before {
+            source: self.options.source_column.as_deref(),
+            deleted: self.options.deleted,
+        };
+        let columns = layout::columns(table, self.views, before);
         if let Some(whole) = self.unfinished.whole(&table.name, &file) {
             return Ok(TableEntry {
                 name: table.name.clone(),
@@ -228,7 +263,8 @@ impl Shared<'_> {
                 rows: whole.rows,
                 deleted_rows: whole.deleted_rows,
                 losses: whole.losses(),
-                columns: columns.iter().map(column_entry).collect(),
+                columns: columns.iter().map(ColumnEntry::of).collect(),
+                known_as: self.catalog.known_as(table),
             });
         }
         let path = self.options.to.join(&file);
@@ -250,7 +286,8 @@ impl Shared<'_> {
             rows: tally.rows,
             deleted_rows: tally.deleted,
             losses: tally.losses,
-            columns: columns.iter().map(column_entry).collect(),
+            columns: columns.iter().map(ColumnEntry::of).collect(),
+            known_as: self.catalog.known_as(table),
         };
         if entry.losses.is_empty() {
             self.unfinished.note(&entry)?;
@@ -456,57 +493,29 @@ impl Job<'_> {
         tally: &mut Tally,
         write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
     ) -> Result<(), ExportError> {
-        let Ok(fields) = row.fields() else {
-            tally.losses.rows += 1;
-            return Ok(());
-        };
-        let fetched = self.fetch(&fields)?;
-        let mut next = fetched.iter();
-        let (mut value, mut file) = (&Value::Null, &Cell::Null);
-        let mut cells: Vec<Cell<'_>> = Vec::with_capacity(self.columns.len());
-        let mut problems = Vec::new();
-        for column in self.columns {
-            let cell = match column.origin {
-                Origin::Deleted => Cell::Bool(fields.is_deleted()),
-                Origin::Value(source) => {
-                    let Some(fetched) = next.next() else { break };
-                    (value, file) = (&fetched.value, &fetched.file);
-                    let cell = Cell::of(value, &mut problems);
-                    for problem in fetched.problems.iter().chain(&problems) {
-                        self.problem(row, &fields.key(), &source.name, problem, tally);
-                    }
-                    problems.clear();
-                    cell
-                }
-                Origin::RawDate => Cell::raw_dates(value),
-                Origin::File => file.clone(),
-                Origin::View(view) => view.cell(value),
-            };
-            cells.push(cell);
-        }
-        write(&cells).map_err(|error| self.fail(error))?;
-        tally.rows += 1;
-        tally.deleted += u64::from(fields.is_deleted());
-        Ok(())
-    }
-
-    /// The values of all columns that come from the table.
-    fn fetch<'f>(&self, fields: &Fields<'f>) -> Result<Vec<Fetched<'f>>, ExportError>
-    where
-        Self: 'f,
-    {
         let shared = self.shared;
-        let mut fetcher = Fetcher::new(shared.blobs, shared.options.inline_limit, shared.progress);
-        // Parquet alone decides once for a column whether it holds lists.
-        let lists_anywhere = shared.options.format != Format::Parquet;
-        let mut fetched = Vec::with_capacity(self.columns.len());
-        for column in self.columns {
-            if let Origin::Value(source) = column.origin {
-                let several = column.list || lists_anywhere;
-                fetched.push(fetcher.fetch(fields.contents(source), source, several)?);
+        let records = Records {
+            columns: self.columns,
+            blobs: Some(shared.blobs),
+            inline_limit: shared.options.inline_limit,
+            // Parquet alone decides once for a column whether it holds lists.
+            lists_anywhere: shared.options.format != Format::Parquet,
+            progress: shared.progress,
+        };
+        let written = records.take(row, |record| {
+            for (place, problem) in &record.problems {
+                let column = self.columns[*place].of.map_or("", |column| &column.name);
+                self.problem(row, &record.key, column, problem, tally);
             }
+            write(&record.cells).map_err(|error| self.fail(error))?;
+            tally.rows += 1;
+            tally.deleted += u64::from(record.is_deleted);
+            Ok(())
+        })?;
+        if written.is_none() {
+            tally.losses.rows += 1;
         }
-        Ok(fetched)
+        Ok(())
     }
 
     fn problem(
@@ -522,6 +531,7 @@ impl Job<'_> {
         let (bytes, file) = match &problem.kept {
             Kept::Bytes(bytes) => (Some(hex(bytes)), None),
             Kept::File(name) => (None, Some(name.as_str())),
+            Kept::Nowhere => (None, None),
         };
         let line = ProblemLine {
             table: &self.table.name,
@@ -539,22 +549,6 @@ impl Job<'_> {
     }
 }
 
-fn column_entry(column: &OutColumn<'_>) -> ColumnEntry {
-    let source = match column.origin {
-        Origin::Value(source) => Some(source),
-        _ => None,
-    };
-    ColumnEntry {
-        name: column.name.clone(),
-        column_type: source.map(|source| source.column_type.name().into_owned()),
-        id: source.map(|source| source.id),
-        code_page: source
-            .filter(|source| source.column_type.is_text())
-            .map(|source| source.code_page),
-        list: column.list,
-    }
-}
-
 fn summarise(
     provenance: Provenance,
     options: &Options,
@@ -569,6 +563,7 @@ fn summarise(
     let (blob_files, blob_bytes) = blobs.totals();
     Manifest {
         provenance,
+        identity: identity(options),
         format: options.format,
         with_deleted: options.deleted,
         decoded: options.decoded,
@@ -593,17 +588,14 @@ struct Document<'m> {
     manifest: &'m Manifest,
 }
 
-/// Written under another name and renamed, so that a manifest is always whole.
 fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), ExportError> {
     let path = folder.join("manifest.json");
-    let partial = folder.join("manifest.json.partial");
-    let fail = |error| ExportError::write(&path, error);
     let document = Document {
         schema: Manifest::SCHEMA,
         manifest,
     };
-    let mut text = serde_json::to_vec_pretty(&document).map_err(|error| fail(error.into()))?;
+    let text = serde_json::to_vec_pretty(&document);
+    let mut text = text.map_err(|error| ExportError::write(&path, io::Error::from(error)))?;
     text.push(b'\n');
-    fs::write(&partial, text).map_err(fail)?;
-    fs::rename(&partial, &path).map_err(fail)
+    write_whole(&path, &text)
 }

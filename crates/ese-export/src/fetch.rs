@@ -25,23 +25,27 @@ pub(crate) struct Fetched<'a> {
     pub file: Cell<'static>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// Values that are too long for a row where there are no files to put them in.
+    pub left_out: usize,
 }
 
 /// Fetches the values of one row.
 pub(crate) struct Fetcher<'f> {
-    blobs: &'f Blobs,
+    blobs: Option<&'f Blobs>,
     limit: usize,
     room: usize,
+    left_out: usize,
     progress: &'f dyn Progress,
 }
 
 impl<'f> Fetcher<'f> {
-    /// Long values of more than `limit` bytes go to files.
-    pub(crate) fn new(blobs: &'f Blobs, limit: usize, progress: &'f dyn Progress) -> Self {
+    /// Long values of more than `limit` bytes go to files, or are left out where there are none.
+    pub(crate) fn new(blobs: Option<&'f Blobs>, limit: usize, progress: &'f dyn Progress) -> Self {
         Fetcher {
             blobs,
             limit,
             room: ROW_ROOM.max(limit),
+            left_out: 0,
             progress,
         }
     }
@@ -80,6 +84,7 @@ impl<'f> Fetcher<'f> {
             value,
             file,
             problems,
+            left_out: std::mem::take(&mut self.left_out),
         })
     }
 
@@ -98,7 +103,11 @@ impl<'f> Fetcher<'f> {
                 return Ok((Value::Undecoded { bytes, reason }, Cell::Null));
             }
             Content::Bytes(bytes) if is_long(column) && bytes.len() > self.limit => {
-                let mut file = self.blobs.create()?;
+                let Some(blobs) = self.blobs else {
+                    self.left_out += 1;
+                    return Ok((Value::Null, Cell::Null));
+                };
+                let mut file = blobs.create()?;
                 file.write(&bytes)?;
                 return Ok((Value::Null, Cell::Text(file.finish()?.into())));
             }
@@ -108,6 +117,7 @@ impl<'f> Fetcher<'f> {
         let (gathered, problem) = self.separated(long)?;
         let (kept, reason) = match (gathered, problem) {
             (Kept::Bytes(bytes), None) => return inline(bytes.into()),
+            (Kept::Nowhere, _) => return Ok((Value::Null, Cell::Null)),
             (Kept::File(name), None) if is_long(column) => {
                 return Ok((Value::Null, Cell::Text(name.into())));
             }
@@ -156,7 +166,11 @@ impl<'f> Fetcher<'f> {
                 Some(file) => file.write(&piece)?,
                 None if bytes.len() + piece.len() <= room => bytes.extend_from_slice(&piece),
                 None => {
-                    let file = file.insert(self.blobs.create()?);
+                    let Some(blobs) = self.blobs else {
+                        self.left_out += 1;
+                        return Ok(Kept::Nowhere);
+                    };
+                    let file = file.insert(blobs.create()?);
                     file.write(&bytes)?;
                     file.write(&piece)?;
                     bytes = Vec::new();

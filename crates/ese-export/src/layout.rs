@@ -1,9 +1,14 @@
 //! Which columns a table has on the way out, and of which type each is.
 //!
-//! A table's columns stand in the order of the catalog. A date has its raw bits beside it (`Name.raw`), a long column
-//! the name of the file that holds its value when it is too long to stand in the row (`Name.file`), and decoded views stand
-//! behind the column they explain. Deleted rows are told apart by a first column `$deleted`.
+//! A table's columns stand in the order of the catalog. A date has its raw bits beside it (`Name_raw`), a long column
+//! the name of the file that holds its value when it is too long to stand in the row (`Name_file`), and decoded views stand
+//! after the column they explain. Where several databases are exported, a first column `$source` says which one a row is of;
+//! deleted rows are told apart by a column `$deleted`.
+//!
+//! Every column has a name of its own without dots, whatever the database calls it: the columns of the table are named
+//! before those that are added, so that its own names change only where they have dots.
 
+use crate::names::ColumnNames;
 use crate::view::{View, Views};
 use ese_db::catalog::ColumnFlags;
 use ese_db::{Column, ColumnType, Table};
@@ -31,6 +36,7 @@ pub(crate) enum Kind {
 /// Where the cells of an output column come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'t> {
+    Source(&'t str),
     Deleted,
     Value(&'t Column),
     RawDate,
@@ -45,47 +51,73 @@ pub(crate) struct OutColumn<'t> {
     pub kind: Kind,
     pub list: bool,
     pub origin: Origin<'t>,
+    /// The column of the table that it is, or adds to.
+    pub of: Option<&'t Column>,
+}
+
+/// Columns that stand before those of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Before<'t> {
+    /// The database that the rows are of.
+    pub source: Option<&'t str>,
+    /// Whether a row is deleted.
+    pub deleted: bool,
 }
 
 /// The output columns of `table`. Columns that add something to a column follow it directly.
 pub(crate) fn columns<'t>(
     table: &'t Table,
     views: &'t Views,
-    with_deleted: bool,
+    before: Before<'t>,
 ) -> Vec<OutColumn<'t>> {
     let mut out = Vec::new();
-    if with_deleted {
+    let mut add = |name: String, kind, list, origin, of| {
         out.push(OutColumn {
-            name: "$deleted".into(),
-            kind: Kind::Bool,
-            list: false,
-            origin: Origin::Deleted,
+            name,
+            kind,
+            list,
+            origin,
+            of,
         });
+    };
+    if let Some(source) = before.source {
+        let origin = Origin::Source(source);
+        add("$source".into(), Kind::Text, false, origin, None);
+    }
+    if before.deleted {
+        add("$deleted".into(), Kind::Bool, false, Origin::Deleted, None);
     }
     for column in table.columns.iter().filter(|column| !column.is_deleted()) {
         let list = column.flags.contains(ColumnFlags::MULTI_VALUED);
+        let mut add = |name, kind, origin| add(name, kind, list, origin, Some(column));
         let kind = kind_of(column.column_type);
-        let mut add = |name: String, kind, origin| {
-            out.push(OutColumn {
-                name,
-                kind,
-                list,
-                origin,
-            });
-        };
         add(column.name.clone(), kind, Origin::Value(column));
         if column.column_type == ColumnType::DateTime {
-            add(format!("{}.raw", column.name), Kind::Bits, Origin::RawDate);
+            add(format!("{}_raw", column.name), Kind::Bits, Origin::RawDate);
         }
         if is_long(column) {
-            add(format!("{}.file", column.name), Kind::Text, Origin::File);
+            add(format!("{}_file", column.name), Kind::Text, Origin::File);
         }
         if let Some(view) = views.of(table, column) {
-            let name = format!("{}.{}", column.name, view.suffix());
+            let name = format!("{}_{}", column.name, view.suffix());
             add(name, view.kind(), Origin::View(view));
         }
     }
+    give_names(&mut out);
     out
+}
+
+/// Gives every column a name of its own, those of the table first.
+fn give_names(columns: &mut [OutColumn<'_>]) {
+    let mut names = ColumnNames::default();
+    let is_added = |column: &OutColumn<'_>| !matches!(column.origin, Origin::Value(_));
+    for added in [false, true] {
+        for column in columns.iter_mut() {
+            if is_added(column) == added {
+                column.name = names.give(&column.name);
+            }
+        }
+    }
 }
 
 /// Whether values of the column may go to files.

@@ -3,6 +3,7 @@
 //! A table becomes one file; rows stream through, so that memory does not grow with the table. What cannot be read of
 //! a value is in `problems.jsonl` with its bytes, and what is lost is counted in `manifest.json`, which is written
 //! last: a folder without one holds an export that did not end, and that the same call goes on with.
+//! [`look`] gives rows of one table to a stream instead.
 
 #![forbid(unsafe_code)]
 
@@ -12,16 +13,23 @@ mod error;
 mod export;
 mod fetch;
 mod layout;
+mod look;
 mod manifest;
 mod names;
+mod near;
+mod record;
+mod set;
 mod sink;
 mod unfinished;
 mod view;
 mod writer;
 
 pub use error::ExportError;
-pub use export::{INLINE_LIMIT, Options, export};
+pub use export::{INLINE_LIMIT, Options, export, table_meant, user_tables};
+pub use look::{Form, Given, Selection, look};
 pub use manifest::{
     ColumnEntry, FileEntry, Manifest, Provenance, RecoveryEntry, RunEntry, SourceEntry, TableEntry,
 };
+pub use set::{ExportSet, finished};
+pub use sink::Stream;
 pub use writer::Format;

@@ -1,6 +1,7 @@
 //! `manifest.json`: what was exported from what, and what is missing.
 
 use crate::Format;
+use crate::layout::{Origin, OutColumn};
 use ese_db::Losses;
 use ese_db::space::CutOff;
 use ese_format::database::DatabaseHeader;
@@ -15,6 +16,8 @@ pub struct Manifest {
     /// Where the rows come from.
     #[serde(flatten)]
     pub provenance: Provenance,
+    /// A digest of everything that the rows depend on: the source, and what was asked for.
+    pub identity: String,
     /// Format of the table files.
     pub format: Format,
     /// Whether rows that are deleted but still in their pages were exported too.
@@ -120,6 +123,8 @@ pub struct SourceEntry {
 pub struct TableEntry {
     /// Its name in the database.
     pub name: String,
+    /// What people call it, where its own name is a GUID; its file has this name.
+    pub known_as: Option<&'static str>,
     /// Its object id.
     pub objid: ese_format::ObjId,
     /// Its file.
@@ -141,8 +146,10 @@ pub struct TableEntry {
 /// One column of a table file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ColumnEntry {
-    /// Its name.
+    /// Its name in the file.
     pub name: String,
+    /// The name of the column in the database that it is, or that it adds to; `None` for one of the export's own.
+    pub column: Option<String>,
     /// The database's type; `None` for a column that the export adds.
     #[serde(rename = "type")]
     pub column_type: Option<String>,
@@ -152,6 +159,25 @@ pub struct ColumnEntry {
     pub code_page: Option<u32>,
     /// Whether it holds arrays.
     pub list: bool,
+}
+
+impl ColumnEntry {
+    pub(crate) fn of(column: &OutColumn<'_>) -> Self {
+        let source = match column.origin {
+            Origin::Value(source) => Some(source),
+            _ => None,
+        };
+        ColumnEntry {
+            name: column.name.clone(),
+            column: column.of.map(|source| source.name.clone()),
+            column_type: source.map(|source| source.column_type.name().into_owned()),
+            id: source.map(|source| source.id),
+            code_page: source
+                .filter(|source| source.column_type.is_text())
+                .map(|source| source.code_page),
+            list: column.list,
+        }
+    }
 }
 
 impl FileEntry {
@@ -179,7 +205,7 @@ impl From<SourceEntry> for Provenance {
 
 impl Manifest {
     /// The schema of `manifest.json`.
-    pub const SCHEMA: &str = "edbkit.export/1";
+    pub const SCHEMA: &str = "edbkit.export/2";
 
     /// Whether everything could be read.
     pub fn is_complete(&self) -> bool {

@@ -6,10 +6,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// A new file, its length and its SHA-256.
+/// What takes bytes.
+pub type Stream = Box<dyn Write + Send + Sync>;
+
+/// A new file or a stream, its length and its SHA-256.
 pub(crate) struct Sink {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<Stream>,
     hash: Sha256,
     length: u64,
 }
@@ -18,12 +21,17 @@ impl Sink {
     /// Creates `path`; a file of that name is replaced.
     pub(crate) fn create(path: &Path) -> Result<Self, ExportError> {
         let file = File::create(path).map_err(|error| ExportError::write(path, error))?;
-        Ok(Sink {
+        Ok(Self::to(path, Box::new(file)))
+    }
+
+    /// What is written goes to `stream`, which errors call `path`.
+    pub(crate) fn to(path: &Path, stream: Stream) -> Self {
+        Sink {
             path: path.to_owned(),
-            file: BufWriter::with_capacity(1 << 18, file),
+            file: BufWriter::with_capacity(1 << 18, stream),
             hash: Sha256::new(),
             length: 0,
-        })
+        }
     }
 
     /// Ends the file: its length and hash.

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The name of the file.
 pub(crate) const NAME: &str = "unfinished.jsonl";
-const SCHEMA: &str = "edbkit.export-unfinished/1";
+const SCHEMA: &str = "edbkit.export-unfinished/2";
 
 /// The first line.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 //!
 //! | schema | known by | view |
 //! |---|---|---|
-//! | SRUM | table `SruDbIdMapTable` | `AppId.name`, `UserId.name`: program, service or SID; FILETIMEs as time |
+//! | SRUM | table `SruDbIdMapTable` | `AppId_name`, `UserId_name`: program, service or SID; FILETIMEs as time |
 //! | WebCache | table `Containers` | FILETIMEs of containers and their entries as time |
-//! | UAL, SUM | tables `CLIENTS` or `ROLE_IDS` | `Address.ip`; `RoleGuid.name` where the database names its roles |
+//! | UAL, SUM | tables `CLIENTS` or `ROLE_IDS` | `Address_ip`; `RoleGuid_name` where the database names its roles |
 //! | Windows Search | table `SystemIndex_PropertyStore` | FILETIMEs in eight bytes as time |
 //!
 //! Windows Search stores `LastModified` of its gatherer (`SystemIndex_Gthr`) with the high byte first and the properties
@@ -16,7 +16,7 @@ use crate::cell::{Cell, filetime_microseconds};
 use crate::layout::Kind;
 use ese_db::rows::{Content, Contents, Fields};
 use ese_db::value::decode;
-use ese_db::{Catalog, Column, ColumnType, Database, Table, TableReader, Text, Value};
+use ese_db::{Catalog, Column, ColumnType, Database, SRUM_MAP, Table, TableReader, Text, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -37,7 +37,7 @@ pub(crate) enum View {
 }
 
 impl View {
-    /// What the view's column is called behind the dot.
+    /// What the name of the view's column ends with.
     pub(crate) fn suffix(&self) -> &'static str {
         match self {
             View::Names(_) | View::Roles(_) => "name",
@@ -124,7 +124,7 @@ impl Views {
     /// The views for a database with these tables.
     pub(crate) fn for_database(db: &Database, catalog: &Catalog) -> Self {
         let has = |name| catalog.table(name).is_some();
-        let srum = catalog.table("SruDbIdMapTable");
+        let srum = catalog.table(SRUM_MAP);
         let roles = catalog.table("ROLE_IDS");
         let times = srum.is_some() || has("Containers") || has("SystemIndex_PropertyStore");
         Views {
@@ -140,13 +140,11 @@ impl Views {
     pub(crate) fn of(&self, table: &Table, column: &Column) -> Option<&View> {
         let name = column.name.as_str();
         match column.column_type {
-            ColumnType::Long
-                if matches!(name, "AppId" | "UserId") && table.name != "SruDbIdMapTable" =>
-            {
+            ColumnType::Long if matches!(name, "AppId" | "UserId") && table.name != SRUM_MAP => {
                 self.names.as_ref()
             }
             ColumnType::Guid if name == "RoleGuid" => self.roles.as_ref(),
-            ColumnType::LongLong | ColumnType::Currency if name.ends_with("Time") => {
+            ColumnType::LongLong | ColumnType::Currency if is_instant(name) => {
                 self.filetime.as_ref()
             }
             ColumnType::Binary
@@ -167,6 +165,13 @@ impl Views {
             _ => None,
         }
     }
+}
+
+/// Whether a column of this name holds a point in time. SRUM counts how long a program was in the foreground and how many
+/// cycles it took under names that end alike.
+fn is_instant(name: &str) -> bool {
+    let is_duration = matches!(name, "FaceTime" | "ProcessorTime") || name.ends_with("CycleTime");
+    (name.ends_with("Time") && !is_duration) || name == "EventTimestamp"
 }
 
 /// Names of more bytes are none: a path of Windows has 32,767 characters at most.

@@ -1,6 +1,7 @@
 //! The formats.
 
 mod csv;
+mod grid;
 mod jsonl;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -9,6 +10,9 @@ mod parquet;
 mod parquet;
 mod text;
 
+pub(crate) use self::csv::field;
+pub(crate) use self::grid::Grid;
+pub(crate) use self::jsonl::write_text;
 use self::parquet::ParquetTable;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;
@@ -43,7 +47,7 @@ impl Format {
 /// Writes the rows of one table.
 pub(crate) enum TableWriter {
     /// A text format: rows become text on any thread, and the text is put together in order.
-    Text(TextTable),
+    Text(Box<TextTable>),
     /// One row after the other.
     Parquet(Box<ParquetTable>),
 }
@@ -55,12 +59,21 @@ impl TableWriter {
         path: &Path,
         columns: &[OutColumn<'_>],
     ) -> Result<Self, ExportError> {
-        let sink = Sink::create(path)?;
+        Self::to(format, path, Sink::create(path)?, columns)
+    }
+
+    /// The same to a sink, which errors call `path`.
+    pub(crate) fn to(
+        format: Format,
+        path: &Path,
+        sink: Sink,
+        columns: &[OutColumn<'_>],
+    ) -> Result<Self, ExportError> {
         let fail = |error| ExportError::write(path, error);
         Ok(match format {
-            Format::Csv | Format::Jsonl => {
-                TableWriter::Text(TextTable::new(format, sink, columns).map_err(fail)?)
-            }
+            Format::Csv | Format::Jsonl => TableWriter::Text(Box::new(
+                TextTable::new(format, sink, columns).map_err(fail)?,
+            )),
             Format::Parquet => {
                 let table = ParquetTable::new(path, sink, columns).map_err(fail)?;
                 TableWriter::Parquet(Box::new(table))

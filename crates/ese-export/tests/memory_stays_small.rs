@@ -173,6 +173,7 @@ fn a_value_larger_than_memory_may_be_and_one_that_only_claims_to_be() {
         inline_limit: INLINE_LIMIT,
         deleted: false,
         decoded: false,
+        source_column: None,
     };
     let source = SourceEntry {
         file: FileEntry::new(PathBuf::new(), 0),

@@ -57,6 +57,7 @@ fn run(db: &Database, to: &Path, format: Format) -> Manifest {
         inline_limit: 1000,
         deleted: false,
         decoded: false,
+        source_column: None,
     };
     let source = SourceEntry {
         file: FileEntry::new(PathBuf::new(), 0),

@@ -46,6 +46,7 @@ fn options(to: &Path, format: Format) -> Options {
         inline_limit: 200,
         deleted: false,
         decoded: false,
+        source_column: None,
     }
 }
 

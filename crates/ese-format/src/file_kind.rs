@@ -5,6 +5,7 @@
 
 use crate::database::{HEADERS_MAX, looks_like_database};
 use crate::flush_map::FlushMapHeader;
+use crate::foreign::looks_like;
 use crate::log::{FILE_TYPE_CHECKPOINT, FILE_TYPE_LOG, FILE_TYPE_OFFSET, HEADER_SIZE};
 use ese_checksum::{header_checksum, is_blank, stored_header_checksum};
 use serde::Serialize;
@@ -60,14 +61,15 @@ impl FileKind {
 }
 
 impl FileKind {
-    /// Why a file of this kind cannot be read as a database.
-    pub fn why_no_database(self) -> String {
+    /// Why the file of this kind that starts with `start` cannot be read as a database.
+    pub fn why_no_database(self, start: &[u8]) -> String {
         match self {
             FileKind::Empty => "the file is empty".to_owned(),
             FileKind::Blank => "it holds nothing but zeros".to_owned(),
-            FileKind::Database | FileKind::Unknown => {
-                "neither copy of the header is one of a database".to_owned()
-            }
+            FileKind::Database | FileKind::Unknown => looks_like(start).map_or_else(
+                || "neither copy of the header is one of a database".to_owned(),
+                |what| format!("it looks like {what}"),
+            ),
             kind => format!("it is a {kind}"),
         }
     }

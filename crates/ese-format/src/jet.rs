@@ -115,6 +115,8 @@ jet_errors! {
     CATALOG_CORRUPTED = -1220 "CatalogCorrupted";
     /// There is no such table or object.
     OBJECT_NOT_FOUND = -1305 "ObjectNotFound";
+    /// A column that is not there.
+    COLUMN_NOT_FOUND = -1507 "ColumnNotFound";
     /// A long value is damaged.
     LV_CORRUPTED = -1526 "LVCorrupted";
     /// Compressed data does not unpack.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod explain;
 pub mod file_kind;
 pub mod flush_map;
+pub mod foreign;
 pub mod jet;
 mod layout;
 pub mod lgpos;

@@ -167,7 +167,8 @@ fn header_of(
         return Err(BringError::Interrupted);
     }
     if FileKind::detect(&start) != FileKind::Database {
-        let reason = format!("{} is not a database", source.name());
+        let kind = FileKind::detect(&start).why_no_database(&start);
+        let reason = format!("{} is not a database: {kind}", source.name());
         return Err(refused(reason, "name a database, or a backup of one"));
     }
     let copies = HeaderCopies::read(&start);

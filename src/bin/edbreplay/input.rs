@@ -3,6 +3,7 @@
 use console::values::number;
 use console::{Exit, Failure, Output, shell_word};
 use ese_format::file_kind::DETECT_BYTES;
+use ese_format::foreign::looks_like;
 use ese_format::{Class, Explain, FileKind, Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::output::InPlace;
@@ -133,7 +134,9 @@ impl Input {
         if FileKind::detect(&start) == FileKind::Checkpoint {
             return Ok(());
         }
-        let message = format!("{}: not an ESE checkpoint", path.display());
+        let what = looks_like(&start).map(|what| format!(": it looks like {what}"));
+        let what = what.unwrap_or_default();
+        let message = format!("{}: not an ESE checkpoint{what}", path.display());
         Err(Failure::new(Exit::NotEse, message)
             .jet(JetError::FILE_INVALID_TYPE)
             .advise("name the .chk file of the stream, or leave --checkpoint out"))

@@ -3,13 +3,13 @@
 use console::{Exit, Failure, Output, shell_word};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
+use ese_export::ExportError;
 use ese_format::{DatabaseHeader, Pgno};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
 use ese_replay::view::{Recovery, View, ViewError};
-use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -26,21 +26,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// Opens the database, and says what is wrong with its file.
     pub(crate) fn open(&self, output: &Output) -> Result<Opened, Failure> {
-        let mut opened = self.lens.open(&self.path, output)?;
-        opened.cut_off = CutOff::of(&opened.database);
-        let mut problems = Vec::new();
-        if self.lens.is_plain() {
-            let headers = opened.database.headers();
-            let headerless = headers.is_some_and(|headers| headers.good().is_none());
-            problems.extend(half_written(&self.path));
-            problems.extend(headerless.then(|| HEADERLESS.to_owned()));
-        }
-        problems.extend(opened.cut_off.map(|cut_off| cut_off.to_string()));
-        for problem in &problems {
-            output.remark(problem);
-            opened.found = Exit::Finding;
-        }
-        Ok(opened)
+        self.lens.look_at(&self.path, output)
     }
 }
 
@@ -99,6 +85,30 @@ impl Lens {
     /// Whether the file is read as it is.
     pub(crate) fn is_plain(&self) -> bool {
         self.with_logs.is_empty() && self.overlay.is_none()
+    }
+
+    /// Opens the database at `path`, and says what is wrong with its file.
+    pub(crate) fn look_at(&self, path: &Path, output: &Output) -> Result<Opened, Failure> {
+        let mut opened = self.open(path, output)?;
+        opened.cut_off = CutOff::of(&opened.database);
+        let mut problems = Vec::new();
+        if self.is_plain() {
+            let headers = opened.database.headers();
+            let headerless = headers.is_some_and(|headers| headers.good().is_none());
+            problems.extend(half_written(path));
+            problems.extend(headerless.then(|| HEADERLESS.to_owned()));
+        }
+        problems.extend(opened.cut_off.map(|cut_off| cut_off.to_string()));
+        for problem in &problems {
+            output.remark(problem);
+            opened.found = Exit::Finding;
+        }
+        Ok(opened)
+    }
+
+    /// Whether it is an overlay, which belongs to one database.
+    pub(crate) fn is_of_one(&self) -> bool {
+        self.overlay.is_some()
     }
 
     /// Opens the database at `path`.
@@ -231,9 +241,7 @@ pub(crate) const DIRTY: &str = "the database is dirty: this is what its pages ho
 pub(crate) const UNCOUNTED: &str = "what lost pages hold is not counted";
 
 /// What was lost, one line per page.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Lost<'l>(pub &'l Losses);
+struct Lost<'l>(&'l Losses);
 
 impl Display for Lost<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -257,11 +265,34 @@ impl Display for Lost<'_> {
     }
 }
 
+/// Says what was lost, if anything was.
+pub(crate) fn tell_losses(losses: &Losses, output: &Output) {
+    if !losses.is_empty() {
+        output.remark(&Lost(losses).to_string().trim_end());
+    }
+}
+
 /// The exit code that follows from losses.
 pub(crate) fn exit_of(losses: &Losses) -> Exit {
     match losses.is_empty() {
         true => Exit::Clean,
         false => Exit::Finding,
+    }
+}
+
+/// An error of an export as the program reports it.
+pub(crate) fn export_failure(path: &Path, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Database(error) => failure(path, error),
+        error => Failure::of(error),
+    }
+}
+
+/// The same of rows that go to standard output: there is nothing to go on with.
+pub(crate) fn stream_failure(path: &Path, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Stopped => Failure::new(Exit::Interrupted, "stopped before the last row"),
+        error => export_failure(path, error),
     }
 }
 

@@ -1,32 +1,43 @@
 //! `edbtool export`: rows as CSV, JSON Lines or Parquet.
 
-use crate::database::{DIRTY, Subject, UNCOUNTED, failure, is_dirty};
+use crate::database::{DIRTY, Lens, UNCOUNTED, export_failure, is_dirty};
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use custody::Custody;
-use ese_export::{ExportError, Format, INLINE_LIMIT, Manifest, Options, export};
+use ese_export::{Format, INLINE_LIMIT, Manifest, Options, export, finished};
 use jiff::Timestamp;
+use serde_json::Value;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod custody;
+mod many;
+mod stream;
 
 /// Export tables as CSV, JSON Lines or Parquet, with a manifest of what was written and what could not be read
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  edbtool export SRUDB.dat --decoded --to rows\n  edbtool export db.edb --with-logs . --format csv --to rows"
+    after_help = "Examples:\n  edbtool export SRUDB.dat --decoded --to rows\n  edbtool export db.edb --with-logs . --format csv --to rows\n  edbtool export db.edb --table Items --format csv --to - | head\n  edbtool export --recursive /evidence --decoded --format parquet --to rows"
 )]
 pub(crate) struct Arguments {
+    /// Databases, and with --recursive also folders. Each of several goes to a folder of its own, and a first column $source
+    /// says which database a row is of
+    #[arg(required = true, value_name = "DATABASE")]
+    databases: Vec<PathBuf>,
+    /// Enter folders and everything below them, and export each database there, told by its content
+    #[arg(long, short)]
+    recursive: bool,
     #[command(flatten)]
-    database: Subject,
+    lens: Lens,
     /// A table to export; may be given several times (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
     /// Format of the table files
     #[arg(long, short, value_enum, default_value = "jsonl")]
     format: FormatArgument,
-    /// Folder to write to; it must be empty, or not exist, or hold this export from when it was stopped
+    /// Folder to write to; it must be empty, or not exist, or hold this export from when it was stopped. With - the rows of
+    /// one table go to standard output
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
     /// Write although the folder holds something; files of the same name are replaced
@@ -65,50 +76,105 @@ impl From<FormatArgument> for Format {
     }
 }
 
+/// What `--to` calls standard output.
+const STDOUT: &str = "-";
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let path = &arguments.database.path;
+    if arguments.to.as_os_str() == STDOUT {
+        return stream::run(arguments, output);
+    }
     if arguments.to.exists() && !arguments.to.is_dir() {
         let message = format!("{} is a file", arguments.to.display());
         return Err(Failure::new(Exit::Refused, message).advise("--to names a folder"));
     }
-    let started = Timestamp::now();
-    let opened = arguments.database.open(output)?;
-    let db = &opened.database;
-    let options = Options {
-        source: custody::identity(path, &opened)?,
-        tables: arguments.tables.clone(),
-        format: arguments.format.into(),
-        to: arguments.to.clone(),
-        force: arguments.force,
-        inline_limit: arguments.inline_limit,
-        deleted: arguments.deleted,
-        decoded: arguments.decoded,
+    let [path] = arguments.databases.as_slice() else {
+        return many::run(arguments, output);
     };
-    let custody = Custody {
+    if arguments.recursive {
+        return many::run(arguments, output);
+    }
+    let job = Job {
         path,
-        opened: &opened,
-        hash: !arguments.no_hash,
-        started,
+        to: arguments.to.clone(),
+        source_column: None,
     };
-    let bytes = u64::from(db.last_page().0) * u64::from(db.page_size().bytes());
-    let bar = output.bar(bytes, "Exporting");
-    let provenance = || custody.provenance(output);
-    let manifest = export(db, provenance, &options, &bar).map_err(|error| match &error {
-        ExportError::Database(error) => failure(path, error),
-        error => Failure::of(error),
-    })?;
-    drop(bar);
-    output.answer(Manifest::SCHEMA, &manifest, &Answer(&manifest))?;
+    let (manifest, exit) = match job.run(arguments, false, output)? {
+        Outcome::Made(manifest, exit) => (manifest, exit),
+        Outcome::Known(_) => return Ok(Exit::Clean),
+    };
+    output.answer(Manifest::SCHEMA, &*manifest, &Answer(&manifest))?;
     output.flush()?;
-    let dirty = is_dirty(db);
-    if dirty {
+    if exit.dirty {
         output.remark(&DIRTY);
     }
-    Ok(match manifest.is_complete() && !dirty {
-        true => opened.found,
-        false => Exit::Finding,
-    })
+    Ok(exit.exit)
+}
+
+/// The export of one database into its folder.
+struct Job<'j> {
+    path: &'j Path,
+    to: PathBuf,
+    source_column: Option<String>,
+}
+
+/// What became of it.
+enum Outcome {
+    Made(Box<Manifest>, Ending),
+    /// It ended in an earlier run.
+    Known(Value),
+}
+
+/// How it ended.
+struct Ending {
+    exit: Exit,
+    dirty: bool,
+}
+
+impl Job<'_> {
+    /// Exports, unless that is `known` to have been done already.
+    fn run(
+        self,
+        arguments: &Arguments,
+        goes_on: bool,
+        output: &Output,
+    ) -> Result<Outcome, Failure> {
+        let started = Timestamp::now();
+        let path = self.path;
+        let opened = arguments.lens.look_at(path, output)?;
+        let db = &opened.database;
+        let options = Options {
+            source: custody::identity(path, &opened)?,
+            tables: arguments.tables.clone(),
+            format: arguments.format.into(),
+            to: self.to,
+            force: arguments.force,
+            inline_limit: arguments.inline_limit,
+            deleted: arguments.deleted,
+            decoded: arguments.decoded,
+            source_column: self.source_column,
+        };
+        if let Some(manifest) = goes_on.then(|| finished(&options)).flatten() {
+            return Ok(Outcome::Known(manifest));
+        }
+        let custody = Custody {
+            path,
+            opened: &opened,
+            hash: !arguments.no_hash,
+            started,
+        };
+        let bytes = u64::from(db.last_page().0) * u64::from(db.page_size().bytes());
+        let bar = output.bar(bytes, "Exporting");
+        let provenance = || custody.provenance(output);
+        let manifest =
+            export(db, provenance, &options, &bar).map_err(|error| export_failure(path, &error))?;
+        let dirty = is_dirty(db);
+        let exit = match manifest.is_complete() && !dirty {
+            true => opened.found,
+            false => Exit::Finding,
+        };
+        Ok(Outcome::Made(Box::new(manifest), Ending { exit, dirty }))
+    }
 }
 
 /// The manifest as text.

@@ -2,6 +2,7 @@
 
 use console::{Exit, Failure};
 use ese_format::FileKind;
+use ese_format::foreign::looks_like;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -18,7 +19,7 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool) -> Vec<Result<PathBuf, 
         .collect()
 }
 
-fn directory_refused(path: &Path) -> Failure {
+pub(crate) fn directory_refused(path: &Path) -> Failure {
     Failure::new(Exit::Io, format!("{} is a directory", path.display()))
         .advise("name the files in it, or add --recursive")
 }
@@ -74,20 +75,32 @@ fn is_link_to_folder(entry: &DirEntry) -> bool {
     entry.path_is_symlink() && entry.path().is_dir()
 }
 
-/// A file that is none of ESE's, or one that edbkit does not read.
-pub(crate) fn not_ese(path: &Path, kind: FileKind) -> Failure {
-    let message = format!("{}: {}", path.display(), why_not_ese(kind));
+/// A file that is none of ESE's.
+pub(crate) fn not_ese(path: &Path, why: &str) -> Failure {
+    unread(path, &format!("not an ESE file: {why}"))
+}
+
+/// A revert snapshot, which is one of ESE's.
+pub(crate) fn snapshot_unread(path: &Path) -> Failure {
+    unread(path, SNAPSHOT)
+}
+
+fn unread(path: &Path, why: &str) -> Failure {
+    let message = format!("{}: {why}", path.display());
     Failure::new(Exit::NotEse, message).jet(ese_format::JetError::FILE_INVALID_TYPE)
 }
 
-/// Why a file of this kind is not read.
-pub(crate) fn why_not_ese(kind: FileKind) -> &'static str {
+const SNAPSHOT: &str = "revert snapshots are not read";
+
+/// Why a file of this kind, which starts with `start`, is not read.
+pub(crate) fn why_not_ese(kind: FileKind, start: &[u8]) -> String {
     match kind {
-        FileKind::Empty => "the file is empty",
-        FileKind::Blank => "nothing but zeros is at its start, where an ESE file has its header",
-        FileKind::RevertSnapshot => "revert snapshots are not read",
-        _ => {
-            "no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand"
-        }
+        FileKind::Empty => "the file is empty".into(),
+        FileKind::Blank => "nothing but zeros is at its start, where an ESE file has its header".into(),
+        FileKind::RevertSnapshot => SNAPSHOT.into(),
+        _ => match looks_like(start) {
+            Some(what) => format!("it looks like {what}"),
+            None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand".into(),
+        },
     }
 }

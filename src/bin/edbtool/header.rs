@@ -1,7 +1,7 @@
 //! `edbtool header`: what the header of a file says, both copies of it, and what that means.
 
 use crate::database::half_written;
-use crate::files::{expand, not_ese, why_not_ese};
+use crate::files::{expand, not_ese, snapshot_unread, why_not_ese};
 use crate::names::Named;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
@@ -17,8 +17,10 @@ use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+use summary::{Summaries, Summary};
 
 mod advice;
+mod summary;
 
 /// Print the header of databases, logs, checkpoints and flush maps, as `eseutil /mh`, `/ml` and `/mk` do
 #[derive(Debug, clap::Args)]
@@ -32,7 +34,8 @@ pub(crate) struct Arguments {
     /// Enter folders and everything below them; files that are not ESE's are passed over
     #[arg(long, short)]
     recursive: bool,
-    /// Print one line per file
+    /// Print a line for each database: its state, the logs that it needs, how many of them lie beside it, and whose it is; and
+    /// a last line about all. Of other files in folders, those with findings
     #[arg(long)]
     summary: bool,
 }
@@ -40,34 +43,36 @@ pub(crate) struct Arguments {
 /// Runs the command: the exit code is the worst of all files.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Clean;
+    let mut summaries = Summaries::default();
     for path in expand(&arguments.files, arguments.recursive) {
         let read = path.and_then(|path| {
             let read = read(&path)?;
             // Of a folder, what is none of ESE's was not asked about.
             match read {
-                Read::Other(kind) if arguments.files.contains(&path) => Err(not_ese(&path, kind)),
+                Read::Other(why) if arguments.files.contains(&path) => Err(not_ese(&path, &why)),
                 read => Ok(read),
             }
         });
         match read {
             Err(failure) => {
                 exit = exit.and(failure.exit);
+                summaries.failed();
                 output.failure(&failure)?;
             }
             Ok(Read::Other(_)) => {}
             Ok(Read::Report(report)) => {
                 exit = exit.and(report.exit());
                 if arguments.summary {
-                    output.answer(
-                        "edbkit.header-summary/1",
-                        &report.summary(),
-                        &report.summary(),
-                    )?;
+                    let asked_for = arguments.files.contains(&report.path);
+                    summaries.add(Summary::of(&report), asked_for);
                 } else {
                     output.answer("edbkit.header/1", &report, &report)?;
                 }
             }
         }
+    }
+    if arguments.summary {
+        summaries.print(output)?;
     }
     Ok(exit)
 }
@@ -82,6 +87,9 @@ struct Report {
     /// What it means and what to do next, in one line.
     meaning: String,
     findings: Vec<String>,
+    /// Whether a recovery in place did not come to its end.
+    #[serde(skip)]
+    half_written: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,8 +129,8 @@ enum Content {
 enum Read {
     /// It is one of ESE's, or its name says that it should be.
     Report(Box<Report>),
-    /// Neither its content nor its name is one of ESE's.
-    Other(FileKind),
+    /// Neither its content nor its name is one of ESE's: why it is not read.
+    Other(String),
 }
 
 fn read(path: &Path) -> Result<Read, Failure> {
@@ -136,26 +144,26 @@ fn read(path: &Path) -> Result<Read, Failure> {
         FileKind::Log => read_log(path, &start, file.length())?,
         FileKind::Checkpoint => read_checkpoint(&start),
         FileKind::FlushMap => read_flush_map(path, &start)?,
-        FileKind::RevertSnapshot => return Err(not_ese(path, kind)),
+        FileKind::RevertSnapshot => return Err(snapshot_unread(path)),
         FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
             let named = Named::of(path).filter(|named| !named.is_of_others(&start));
             let Some(named) = named else {
-                return Ok(Read::Other(kind));
+                return Ok(Read::Other(why_not_ese(kind, &start)));
             };
             let content = match kind {
                 FileKind::Blank => Content::Blank,
                 FileKind::Empty => Content::Empty,
                 _ => Content::Unknown,
             };
-            let finding = format!("{}{}", named.promise(), why_not_ese(kind));
+            let finding = format!("{}{}", named.promise(), why_not_ese(kind, &start));
             let findings = Vec::from_iter((named != Named::Spare).then_some(finding));
             (content, findings)
         }
     };
     let mut meaning = advice::meaning(path, &content, file.length());
-    if kind == FileKind::Database
-        && let Some(problem) = half_written(path)
-    {
+    let problem = half_written(path).filter(|_| kind == FileKind::Database);
+    let half_written = problem.is_some();
+    if let Some(problem) = problem {
         findings.push(problem);
         meaning = "Half written: fit for nothing before that is mended.".into();
     }
@@ -165,6 +173,7 @@ fn read(path: &Path) -> Result<Read, Failure> {
         meaning,
         content,
         findings,
+        half_written,
     })))
 }
 
@@ -328,75 +337,6 @@ impl Report {
             return Exit::Finding;
         }
         Exit::Clean
-    }
-
-    fn summary(&self) -> Summary<'_> {
-        let (state, detail) = match &self.content {
-            Content::Database { copies, .. } => match copies.good() {
-                Some(copy) => (
-                    copy.fields.state.name(),
-                    advice::required_text(&copy.fields),
-                ),
-                None => ("Corrupt header", String::new()),
-            },
-            Content::Log { header, .. } => (
-                if header.is_intact() {
-                    "Log"
-                } else {
-                    "Corrupt header"
-                },
-                format!("generation {0} ({0:#x})", header.as_read().generation),
-            ),
-            Content::Checkpoint { copies } => match copies.current() {
-                Ok((checkpoint, _)) => (
-                    "Checkpoint",
-                    checkpoint.checkpoint.parenthesized().to_string(),
-                ),
-                Err(_) => ("Corrupt checkpoint", String::new()),
-            },
-            Content::FlushMap { header, .. } => (
-                if header.is_clean() {
-                    "Clean flush map"
-                } else {
-                    "Dirty flush map"
-                },
-                String::new(),
-            ),
-            Content::Blank => ("Blank", String::new()),
-            Content::Empty => ("Empty", String::new()),
-            Content::Unknown => ("Unknown", String::new()),
-        };
-        Summary {
-            path: &self.path,
-            exit: self.exit(),
-            state,
-            detail,
-            findings: self.findings.len(),
-        }
-    }
-}
-
-/// One line about one file.
-#[derive(Debug, Serialize)]
-struct Summary<'a> {
-    path: &'a Path,
-    exit: Exit,
-    state: &'a str,
-    detail: String,
-    findings: usize,
-}
-
-impl Display for Summary<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.state)?;
-        if !self.detail.is_empty() {
-            write!(f, ", {}", self.detail)?;
-        }
-        match self.findings {
-            0 => writeln!(f),
-            1 => writeln!(f, ", 1 finding"),
-            count => writeln!(f, ", {count} findings"),
-        }
     }
 }
 

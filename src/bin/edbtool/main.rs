@@ -1,11 +1,14 @@
 //! `edbtool`: what one ESE file is, whether it is whole, and what is in it.
 
+mod choice;
+mod columns;
 mod database;
 mod export;
 mod files;
 mod header;
 mod names;
 mod page;
+mod rows;
 mod schema;
 mod space;
 mod tables;
@@ -30,6 +33,8 @@ const EXAMPLES: &str = "Examples:
     edbtool header mailbox.edb
   Is anything in this folder damaged?
     edbtool verify /evidence/sg1
+  What is in it?
+    edbtool rows SRUDB.dat SruDbIdMapTable --limit 10
   All rows, of a dirty database as recovery would leave it:
     edbtool export SRUDB.dat --with-logs . --to rows";
 
@@ -39,6 +44,7 @@ enum Command {
     Verify(verify::Arguments),
     Tables(tables::Arguments),
     Schema(schema::Arguments),
+    Rows(rows::Arguments),
     Export(export::Arguments),
     Page(page::Arguments),
     Space(space::Arguments),
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Tables(arguments) => tables::run(&arguments, output),
             Command::Schema(arguments) => schema::run(&arguments, output),
+            Command::Rows(arguments) => rows::run(&arguments, output),
             Command::Export(arguments) => export::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),

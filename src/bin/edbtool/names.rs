@@ -3,6 +3,7 @@
 //! What a file is, its content tells. Where the content tells nothing, a name decides whether that is a loss: a file
 //! called `MBX1.edb` in which no database can be found is a ruin, a file called `notes.txt` is none of ESE's.
 
+use ese_format::foreign::{ACCESS, APPLE_DOUBLE, looks_like};
 use ese_format::{FileKind, JetError};
 use ese_log::{FileRole, LogFileName, StreamFiles};
 use std::fs;
@@ -107,9 +108,10 @@ impl Named {
     /// Whether `start`, in which nothing of ESE's was found, is something else that goes by such a name: Access calls its
     /// databases `.mdb` as well, and where a Mac copied files, `._MBX1.edb` holds what it knows about `MBX1.edb`.
     pub(crate) fn is_of_others(self, start: &[u8]) -> bool {
-        let marks: [&[u8]; 2] = [b"Standard Jet DB", b"Standard ACE DB"];
-        let access = marks.iter().any(|mark| start.get(4..19) == Some(*mark));
-        self == Named::Database && access || start.starts_with(&[0x00, 0x05, 0x16, 0x07])
+        match looks_like(start) {
+            Some(ACCESS) => self == Named::Database,
+            what => what == Some(APPLE_DOUBLE),
+        }
     }
 }
 

@@ -1,56 +1,45 @@
 //! `edbtool schema`: columns, types and indexes of tables.
 
-use crate::database::{Lost, Subject, catalog, exit_of};
+use crate::choice::TableChoice;
+use crate::columns::wrapped;
+use crate::database::{Subject, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
-use ese_export::ExportError;
 use ese_format::text::Escaped;
 use serde::Serialize;
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
-/// Print the columns and indexes of one table or of all
+/// Print the columns and indexes of tables
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  edbtool schema SRUDB.dat SruDbIdMapTable")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
-    /// A table; all when none is named
-    table: Option<String>,
+    #[command(flatten)]
+    tables: TableChoice,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let opened = arguments.database.open(output)?;
     let catalog = catalog(&arguments.database.path, &opened.database)?;
-    let tables = chosen(&catalog, arguments.table.as_deref())?;
-    let schema = Schema { tables };
+    let tables = arguments.tables.of(&catalog)?;
+    let schema = Schema {
+        tables,
+        catalog: &catalog,
+    };
     output.answer("edbkit.schema/1", &schema, &schema)?;
     output.flush()?;
-    output.remark(&format_args!("{}", Lost(&catalog.losses)));
+    tell_losses(&catalog.losses, output);
     Ok(exit_of(&catalog.losses).and(opened.found))
-}
-
-fn chosen<'c>(catalog: &'c Catalog, name: Option<&str>) -> Result<Vec<&'c Table>, Failure> {
-    let Some(name) = name else {
-        return Ok(catalog.tables.iter().collect());
-    };
-    match catalog.table(name) {
-        Some(table) => Ok(vec![table]),
-        None => Err(no_table(name)),
-    }
-}
-
-/// There is no table of this name.
-pub(crate) fn no_table(name: &str) -> Failure {
-    Failure::of(&ExportError::NoTable {
-        name: name.to_owned(),
-    })
 }
 
 #[derive(Debug, Serialize)]
 struct Schema<'c> {
     tables: Vec<&'c Table>,
+    #[serde(skip)]
+    catalog: &'c Catalog,
 }
 
 impl Display for Schema<'_> {
@@ -59,20 +48,40 @@ impl Display for Schema<'_> {
             if number > 0 {
                 writeln!(f)?;
             }
-            write_table(f, table)?;
+            write_table(f, table, self.catalog.known_as(table))?;
         }
         Ok(())
     }
 }
 
-fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
-    write!(
-        f,
-        "{} (objid {}, root page {}",
-        Escaped(&table.name),
-        table.objid,
-        table.root
-    )?;
+/// Writes what `line` writes, in lines that fit a terminal.
+fn fitting(f: &mut Formatter<'_>, line: impl FnOnce(&mut String) -> fmt::Result) -> fmt::Result {
+    let mut text = String::new();
+    line(&mut text)?;
+    let indent = text.len() - text.trim_start().len();
+    f.write_str(&wrapped(text.trim(), indent, 8))
+}
+
+fn write_table(f: &mut Formatter<'_>, table: &Table, known_as: Option<&str>) -> fmt::Result {
+    fitting(f, |f| write_head(f, table, known_as))?;
+    for column in &table.columns {
+        fitting(f, |f| write_column(f, column))?;
+    }
+    for index in &table.indexes {
+        fitting(f, |f| write_index(f, index))?;
+    }
+    for callback in &table.callbacks {
+        writeln!(f, "  callback {} ({:#x})", callback.function, callback.kind)?;
+    }
+    Ok(())
+}
+
+fn write_head(f: &mut String, table: &Table, known_as: Option<&str>) -> fmt::Result {
+    write!(f, "{}", Escaped(&table.name))?;
+    if let Some(known) = known_as {
+        write!(f, ", {known}")?;
+    }
+    write!(f, " (objid {}, root page {}", table.objid, table.root)?;
     if let Some(tree) = table.long_values {
         write!(
             f,
@@ -91,20 +100,10 @@ fn write_table(f: &mut Formatter<'_>, table: &Table) -> fmt::Result {
     if !flags.is_empty() {
         write!(f, ", {}", flags.join(" "))?;
     }
-    writeln!(f, ")")?;
-    for column in &table.columns {
-        write_column(f, column)?;
-    }
-    for index in &table.indexes {
-        write_index(f, index)?;
-    }
-    for callback in &table.callbacks {
-        writeln!(f, "  callback {} ({:#x})", callback.function, callback.kind)?;
-    }
-    Ok(())
+    write!(f, ")")
 }
 
-fn write_column(f: &mut Formatter<'_>, column: &Column) -> fmt::Result {
+fn write_column(f: &mut String, column: &Column) -> fmt::Result {
     write!(
         f,
         "  {:>5} {:32} {}",
@@ -137,7 +136,7 @@ fn write_column(f: &mut Formatter<'_>, column: &Column) -> fmt::Result {
     writeln!(f)
 }
 
-fn write_index(f: &mut Formatter<'_>, index: &Index) -> fmt::Result {
+fn write_index(f: &mut String, index: &Index) -> fmt::Result {
     let part = |part: &IndexColumn| {
         let name = part.name.clone();
         name.map_or_else(

@@ -1,6 +1,8 @@
 //! `edbtool space`: who owns the pages of a database, and which are free.
 
-use crate::database::{Lost, Subject, catalog, exit_of};
+use crate::choice::TableChoice;
+use crate::columns::Columns;
+use crate::database::{Subject, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::space::{CutOff, Owner, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{Database, Losses};
@@ -12,10 +14,14 @@ use std::fmt::{self, Display, Formatter};
 
 /// Show the space of every table, index and long-value tree: owned, free and used pages, pages that nobody owns
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  edbtool space mailbox.edb")]
+#[command(
+    after_help = "Examples:\n  edbtool space mailbox.edb\n  edbtool space mailbox.edb Msg --extents"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
+    #[command(flatten)]
+    tables: TableChoice,
     /// List the extents, too
     #[arg(long)]
     extents: bool,
@@ -29,13 +35,18 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let map = SpaceMap::read(db, &catalog);
     let mut report = Report::of(db, &map, arguments.extents);
     report.cut_off = opened.cut_off;
+    if arguments.tables.names().next().is_some() {
+        let chosen = arguments.tables.of(&catalog)?;
+        let is_chosen = |tree: &Line| chosen.iter().any(|table| table.name == tree.table);
+        report.trees.retain(is_chosen);
+    }
     report.losses.add(&catalog.losses);
     output.answer("edbkit.space/1", &report, &report)?;
     output.flush()?;
     if !report.leaked.is_empty() {
         output.remark(&LEAKED);
     }
-    output.remark(&format_args!("{}", Lost(&report.losses)));
+    tell_losses(&report.losses, output);
     Ok(exit_of(&report.losses).and(opened.found))
 }
 
@@ -167,36 +178,34 @@ impl Line {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let width = self.trees.iter().map(|line| line.shown().0.chars().count());
-        let width = width.max().unwrap_or(0).clamp(10, 64);
-        writeln!(
-            f,
-            "{:width$} {:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
-            "Name", "Type", "ObjidFDP", "PgnoFDP", "Owned", "Available", "Used"
-        )?;
+        let mut columns = Columns::new(&[
+            "Name", "Type", "Objid#", "Root#", "Owned#", "Avail#", "Used#",
+        ]);
         for line in &self.trees {
             let (name, kind) = line.shown();
-            writeln!(
-                f,
-                "{name:width$} {kind:4} {:>8} {:>8} {:>9} {:>9} {:>9}",
-                line.objid,
-                line.root,
-                line.owned_pages,
-                line.available_pages,
-                line.owned_pages.saturating_sub(line.available_pages),
-            )?;
+            columns.line(vec![
+                name,
+                kind.to_owned(),
+                line.objid.to_string(),
+                line.root.to_string(),
+                line.owned_pages.to_string(),
+                line.available_pages.to_string(),
+                line.owned_pages
+                    .saturating_sub(line.available_pages)
+                    .to_string(),
+            ]);
             for (what, extents) in line.extents.iter().flat_map(Extents::named) {
                 for extent in extents {
-                    writeln!(
-                        f,
-                        "    {what} {} - {} ({})",
+                    columns.below(&format!(
+                        "{what} {} - {} ({})",
                         extent.first(),
                         extent.last,
                         extent.pool.number()
-                    )?;
+                    ));
                 }
             }
         }
+        write!(f, "{columns}")?;
         writeln!(
             f,
             "Pages {} ( {} Used, {} Available ) + {} Shelved; last page {}",

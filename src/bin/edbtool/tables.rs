@@ -1,6 +1,8 @@
 //! `edbtool tables`: which tables a database has, where they are and how large.
 
-use crate::database::{Lost, Subject, catalog, exit_of};
+use crate::choice::TableChoice;
+use crate::columns::Columns;
+use crate::database::{Subject, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::space::{CutOff, TreeSpace};
 use ese_db::{Catalog, Database, Losses, Table, TableReader};
@@ -8,32 +10,65 @@ use ese_format::text::Escaped;
 use ese_format::{ObjId, Pgno};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// List the tables of a database: object id, root page, pages owned and free, columns, indexes, long values
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  edbtool tables --count SRUDB.dat")]
+#[command(
+    after_help = "Examples:\n  edbtool tables --count SRUDB.dat\n  edbtool tables --names SRUDB.dat"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
+    #[command(flatten)]
+    tables: TableChoice,
     /// Count the rows of every table (reads all of them)
     #[arg(long)]
     count: bool,
     /// Leave out the engine's own tables
     #[arg(long)]
     user: bool,
+    /// Print just the names, one per line
+    #[arg(long, conflicts_with = "count")]
+    names: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let opened = arguments.database.open(output)?;
     let catalog = catalog(&arguments.database.path, &opened.database)?;
-    let mut report = Report::of(arguments, &opened.database, &catalog);
+    let mut tables = arguments.tables.of(&catalog)?;
+    tables.retain(|table| !arguments.user || !table.is_system());
+    if arguments.names {
+        let names = Names {
+            path: &arguments.database.path,
+            names: tables.iter().map(|table| table.name.as_str()).collect(),
+        };
+        output.answer("edbkit.table-names/1", &names, &names)?;
+        output.flush()?;
+        tell_losses(&catalog.losses, output);
+        return Ok(exit_of(&catalog.losses).and(opened.found));
+    }
+    let mut report = Report::of(arguments, &opened.database, &catalog, &tables);
     report.cut_off = opened.cut_off;
     output.answer("edbkit.tables/1", &report, &report)?;
     output.flush()?;
-    output.remark(&format_args!("{}", Lost(&report.losses)));
+    tell_losses(&report.losses, output);
     Ok(exit_of(&report.losses).and(opened.found))
+}
+
+/// Just the names.
+#[derive(Debug, Serialize)]
+struct Names<'c> {
+    path: &'c Path,
+    names: Vec<&'c str>,
+}
+
+impl Display for Names<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut names = self.names.iter();
+        names.try_for_each(|name| writeln!(f, "{}", Escaped(name)))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +85,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Line {
     name: String,
+    /// What people call it, where its own name is a GUID.
+    known_as: Option<&'static str>,
     objid: ObjId,
     root: Pgno,
     /// `None` unless they were counted.
@@ -65,7 +102,7 @@ struct Line {
 }
 
 impl Report {
-    fn of(arguments: &Arguments, db: &Database, catalog: &Catalog) -> Self {
+    fn of(arguments: &Arguments, db: &Database, catalog: &Catalog, tables: &[&Table]) -> Self {
         let mut report = Report {
             path: arguments.database.path.clone(),
             page_size: db.page_size().bytes(),
@@ -74,15 +111,13 @@ impl Report {
             cut_off: None,
             losses: catalog.losses.clone(),
         };
-        for table in &catalog.tables {
-            if arguments.user && table.is_system() {
-                continue;
-            }
+        for table in tables {
             let rows = arguments.count.then(|| report.count(db, table));
             let space = report.space(db, table);
             let deleted = table.columns.iter().filter(|column| column.is_deleted());
             report.tables.push(Line {
                 name: table.name.clone(),
+                known_as: catalog.known_as(table),
                 objid: table.objid,
                 root: table.root,
                 rows,
@@ -122,39 +157,29 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let names = self
-            .tables
-            .iter()
-            .map(|line| Escaped(&line.name).to_string());
-        let longest = names.map(|name| name.chars().count());
-        let width = longest.max().unwrap_or(0).clamp(4, 64);
         let counted = self.tables.iter().any(|line| line.rows.is_some());
-        write!(f, "{:width$} {:>8} {:>8}", "Name", "ObjidFDP", "PgnoFDP")?;
-        if counted {
-            write!(f, " {:>10}", "Rows")?;
-        }
-        writeln!(
-            f,
-            " {:>8} {:>9} {:>7} {:>7} {:>10}",
-            "Owned", "Available", "Columns", "Indexes", "LongValues"
-        )?;
+        let mut names = vec!["Name", "Objid#", "Root#"];
+        names.extend(counted.then_some("Rows#"));
+        names.extend(["Owned#", "Avail#", "Cols#", "Idx#", "LV#"]);
+        let mut columns = Columns::new(&names);
         let number = |pages: Option<u64>| pages.map_or("-".into(), |pages| pages.to_string());
         for line in &self.tables {
-            let name = Escaped(&line.name);
-            write!(f, "{name:width$} {:>8} {:>8}", line.objid, line.root)?;
-            if counted {
-                write!(f, " {:>10}", number(line.rows))?;
-            }
-            writeln!(
-                f,
-                " {:>8} {:>9} {:>7} {:>7} {:>10}",
+            let mut cells = vec![
+                Escaped(&line.name).to_string(),
+                line.objid.to_string(),
+                line.root.to_string(),
+            ];
+            cells.extend(counted.then(|| number(line.rows)));
+            cells.extend([
                 number(line.owned_pages),
                 number(line.available_pages),
-                line.columns,
-                line.indexes,
+                line.columns.to_string(),
+                line.indexes.to_string(),
                 line.long_values.map_or("-".into(), |root| root.to_string()),
-            )?;
+            ]);
+            columns.line(cells);
         }
+        write!(f, "{columns}")?;
         writeln!(f, "{} tables", self.tables.len())
     }
 }

@@ -1,7 +1,7 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::database::Lens;
-use crate::files::not_ese;
+use crate::files::{not_ese, why_not_ese};
 use crate::names::Named;
 use console::values::{number, rate};
 use console::{Exit, Failure, Output};
@@ -149,8 +149,8 @@ struct Job<'a> {
 enum Looked {
     /// It is one of ESE's, or should be.
     At(Box<Report>),
-    /// Neither its content nor its name is one of ESE's.
-    Past(FileKind),
+    /// Neither its content nor its name is one of ESE's: why it is passed over.
+    Past(String),
 }
 
 impl Job<'_> {
@@ -158,7 +158,7 @@ impl Job<'_> {
     fn file(&self, path: &Path, output: &mut Output) -> Result<Exit, Failure> {
         match self.look(path, output) {
             Ok(Looked::At(report)) => report.print(output),
-            Ok(Looked::Past(kind)) => failed(&not_ese(path, kind), output),
+            Ok(Looked::Past(why)) => failed(&not_ese(path, &why), output),
             Err(failure) => failed_or_refused(failure, output),
         }
     }
@@ -188,7 +188,7 @@ impl Job<'_> {
             return Ok(Looked::At(Box::new(report)));
         }
         let Some(found) = others::problems(&file, &start, kind, named, &bar)? else {
-            return Ok(Looked::Past(kind));
+            return Ok(Looked::Past(why_not_ese(kind, &start)));
         };
         let mut remarks = arguments.without_effect(kind);
         remarks.extend(found.remarks);

@@ -5,6 +5,7 @@ use crate::{script, seeds};
 use ese_checksum::seal_page;
 use ese_format::database::{HeaderCopies, HeaderDump, looks_like_database};
 use ese_format::flush_map::MAP_PAGE_SIZE;
+use ese_format::foreign::looks_like;
 use ese_format::log::{CheckpointFile, LogHeader, checkpoint_text, log_header_text};
 use ese_format::{Dbtime, FileKind, Pgno};
 use ese_scan::FlushMap;
@@ -32,6 +33,7 @@ pub(crate) fn database(bytes: &[u8]) {
     let seed = seeds::database();
     for start in [edited(&seed.pages[..2].concat(), bytes), bytes.to_vec()] {
         FileKind::detect(&start);
+        looks_like(&start);
         looks_like_database(&start);
         let copies = HeaderCopies::read(&start);
         let _ = serde_json::to_string(&copies);

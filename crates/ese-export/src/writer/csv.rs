@@ -16,7 +16,10 @@ impl CsvRows {
     pub(super) fn begin(out: &mut dyn Write, columns: &[OutColumn<'_>]) -> io::Result<Self> {
         if !columns.is_empty() {
             let mut names = csv::Writer::from_writer(out);
-            names.write_record(columns.iter().map(|column| &column.name))?;
+            for column in columns {
+                names.write_field(without_nul(&column.name).as_bytes())?;
+            }
+            names.write_record(None::<&[u8]>)?;
             names.flush()?;
         }
         let columns = columns.iter().map(|column| (column.kind, column.list));
@@ -44,7 +47,9 @@ impl CsvRows {
     }
 }
 
-fn field<'c>(cell: &'c Cell<'_>, kind: Kind, list: bool) -> Cow<'c, str> {
+/// The text of one cell. It never holds a NUL, which ends a text for many a reader: those at the end of a text are left
+/// out, others are written as `\0`.
+pub(crate) fn field<'c>(cell: &'c Cell<'_>, kind: Kind, list: bool) -> Cow<'c, str> {
     let several = matches!(cell, Cell::List(_));
     if several || list && *cell != Cell::Null {
         let mut json = Vec::new();
@@ -61,7 +66,33 @@ fn field<'c>(cell: &'c Cell<'_>, kind: Kind, list: bool) -> Cow<'c, str> {
         Cell::Single(value) => value.to_string(),
         Cell::Double(value) => value.to_string(),
         Cell::Time(value) => rfc3339(*value).unwrap_or_default(),
-        Cell::Text(text) => return Cow::Borrowed(text),
+        Cell::Text(text) => return without_nul(text),
         Cell::Bytes(bytes) => hex(bytes),
     })
+}
+
+fn without_nul(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end_matches('\0');
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\\0")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_nul_stands_in_a_field() {
+        let text = |text: &'static str| {
+            let cell = Cell::Text(text.into());
+            field(&cell, Kind::Text, false).into_owned()
+        };
+        assert_eq!(text("svchost\0\0"), "svchost");
+        assert_eq!(text("a\0b\0"), "a\\0b");
+        assert_eq!(text("\0"), "");
+        let list = Cell::List(vec![Cell::Text("a\0".into())]);
+        assert_eq!(field(&list, Kind::Text, true), r#"["a\u0000"]"#);
+    }
 }

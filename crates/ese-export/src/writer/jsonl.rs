@@ -89,7 +89,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     let written = serde_json::to_writer(out, text);
     debug_assert!(written.is_ok(), "memory takes everything");
 }

@@ -23,7 +23,7 @@ pub(crate) struct TextTable {
 
 impl TextTable {
     /// A table in `format`, CSV or JSON Lines, that goes to `sink`.
-    pub(super) fn new(
+    pub(crate) fn new(
         format: Format,
         mut sink: Sink,
         columns: &[OutColumn<'_>],
@@ -48,7 +48,7 @@ impl TextTable {
         self.sink.write_all(text)
     }
 
-    pub(super) fn finish(self) -> Result<(u64, String), ExportError> {
+    pub(crate) fn finish(self) -> Result<(u64, String), ExportError> {
         self.sink.finish()
     }
 }

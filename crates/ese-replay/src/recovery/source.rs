@@ -35,7 +35,7 @@ impl DatabaseFile {
             jet,
         };
         if !looks_like_database(&start) {
-            let reason = FileKind::detect(&start).why_no_database();
+            let reason = FileKind::detect(&start).why_no_database(&start);
             let reason = format!("not an ESE database: {reason}");
             return Err(unfit(&reason, JetError::FILE_INVALID_TYPE));
         }

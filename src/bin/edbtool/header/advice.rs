@@ -5,8 +5,9 @@ use crate::names::Named;
 use ese_format::database::{HeaderCopies, HeaderStatus, State};
 use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader};
 use ese_format::{DatabaseHeader, Generation, Lgpos};
-use ese_log::{BASE_NAME_LENGTH, Naming, StreamFiles};
+use ese_log::{BASE_NAME_LENGTH, FileRole, Naming, StreamFiles};
 use evidence::EvidenceFile;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -79,6 +80,24 @@ impl LogNames {
     }
 }
 
+/// How many of the logs that a database needs lie beside it, by their names, in a stream with its log signature.
+pub(super) fn logs_beside(database: &Path, header: &DatabaseHeader) -> u32 {
+    let needed = header.min_required..=header.max_required;
+    let streams = streams_beside(database).into_iter();
+    let own = streams.filter(|stream| stream.is_of(&header.log_signature));
+    let counts = own.map(|stream| {
+        let numbered = stream.logs.iter().filter_map(|log| match log.role {
+            FileRole::Generation { generation, .. } => Some(generation),
+            _ => None,
+        });
+        let current = stream.current.iter();
+        let current = current.filter_map(|log| generation_of(&log.path));
+        let there: BTreeSet<Generation> = numbered.chain(current).collect();
+        there.range(needed.clone()).count()
+    });
+    counts.max().unwrap_or(0).try_into().unwrap_or(u32::MAX)
+}
+
 fn folder_of(file: &Path) -> &Path {
     file.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -116,24 +135,21 @@ pub(super) fn is_usable(header: &DatabaseHeader) -> bool {
     header.state == State::CLEAN_SHUTDOWN
 }
 
-/// `Log Required: 12-15 (0xc-0xf)`.
-pub(super) fn required_text(header: &DatabaseHeader) -> String {
-    format!(
-        "Log Required: {0}-{1} ({0:#x}-{1:#x})",
-        header.min_required, header.max_required
-    )
+/// What is said of a database that was repaired.
+pub(super) fn repair_finding(header: &DatabaseHeader) -> Option<String> {
+    header.was_repaired().then(|| {
+        format!(
+            "the database was repaired (esentutl /p): {} times, last on {}, and {} times before the last \
+             defragmentation; what its logs held is lost to it, and logs can no longer be replayed into it",
+            header.repair_count, header.repair_time, header.old_repair_count
+        )
+    })
 }
 
 /// What stands out in a header that can be trusted.
 pub(super) fn header_findings(header: &DatabaseHeader) -> Vec<String> {
     let mut findings = Vec::new();
-    if header.was_repaired() {
-        findings.push(format!(
-            "the database was repaired (esentutl /p): {} times, last on {}, and {} times before the last \
-             defragmentation; what its logs held is lost to it, and logs can no longer be replayed into it",
-            header.repair_count, header.repair_time, header.old_repair_count
-        ));
-    }
+    findings.extend(repair_finding(header));
     if header.is_newer_than_known() {
         let (version, major, minor) = DatabaseHeader::NEWEST;
         findings.push(format!(

@@ -2,7 +2,7 @@
 
 use super::streams::Streams;
 use super::{Job, Looked, failed, failed_or_refused};
-use crate::files::{Listing, why_not_ese};
+use crate::files::Listing;
 use crate::names::Named;
 use console::{Exit, Failure, Output};
 use serde::Serialize;
@@ -44,8 +44,8 @@ pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Resul
             continue;
         }
         let ended = match job.look(&path, output) {
-            Ok(Looked::Past(kind)) => {
-                account.pass_over(path, why_not_ese(kind));
+            Ok(Looked::Past(why)) => {
+                account.pass_over(path, &why);
                 continue;
             }
             Ok(Looked::At(report)) => {
@@ -88,11 +88,12 @@ struct Account {
 #[derive(Debug, Serialize)]
 struct PassedOver {
     path: PathBuf,
-    reason: &'static str,
+    reason: String,
 }
 
 impl Account {
-    fn pass_over(&mut self, path: PathBuf, reason: &'static str) {
+    fn pass_over(&mut self, path: PathBuf, reason: &str) {
+        let reason = reason.to_owned();
         self.passed_over.push(PassedOver { path, reason });
     }
 

@@ -1,7 +1,7 @@
 //! Verifying what is not a database.
 
 use super::Checked;
-use crate::files::{not_ese, why_not_ese};
+use crate::files::{snapshot_unread, why_not_ese};
 use crate::header::log_header_findings;
 use crate::names::Named;
 use console::{Exit, Failure};
@@ -54,7 +54,7 @@ pub(super) fn problems(
         FileKind::Log => Found::new(&[Headers, Checksums, Size], log_problems(file)?),
         FileKind::Checkpoint => Found::new(&[Checksums], checkpoint_problems(start)),
         FileKind::FlushMap => Found::new(&[Headers, Checksums], flush_map_problems(file)?),
-        FileKind::RevertSnapshot => return Err(not_ese(file.path(), kind)),
+        FileKind::RevertSnapshot => return Err(snapshot_unread(file.path())),
         FileKind::Database | FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
             return match named {
                 Some(named) if !named.is_of_others(start) => {
@@ -105,7 +105,7 @@ fn ruin(
             None => "it holds nothing but zeros".to_owned(),
             Some(offset) => format!("it holds nothing but zeros up to offset {offset:#x}"),
         },
-        _ => why_not_ese(kind).to_owned(),
+        _ => why_not_ese(kind, start),
     };
     let problem = format!("{}{what}", named.promise());
     Ok(Found::problem(problem, named.jet()))

@@ -1,0 +1,98 @@
+//! One row on its way out: from the record in its page to a cell for each column.
+
+use crate::ExportError;
+use crate::blobs::Blobs;
+use crate::cell::{Cell, Problem};
+use crate::fetch::{Fetched, Fetcher};
+use crate::layout::{Origin, OutColumn};
+use ese_db::rows::Fields;
+use ese_db::{Row, Value};
+use ese_format::Progress;
+
+/// Makes cells of the rows of one table.
+pub(crate) struct Records<'r> {
+    /// The columns, each after the one that it adds to.
+    pub columns: &'r [OutColumn<'r>],
+    /// Where values go that are too long for a row; without it they are left out.
+    pub blobs: Option<&'r Blobs>,
+    /// Long values of more bytes are too long for a row.
+    pub inline_limit: usize,
+    /// Whether the format can give several values where the catalog allows one.
+    pub lists_anywhere: bool,
+    pub progress: &'r dyn Progress,
+}
+
+/// What was made of one row.
+pub(crate) struct Record<'c> {
+    /// A cell for each column.
+    pub cells: Vec<Cell<'c>>,
+    pub key: Vec<u8>,
+    pub is_deleted: bool,
+    /// What could not be read, each with the place of its column.
+    pub problems: Vec<(usize, Problem)>,
+    /// Places of the columns whose values were too long and are nowhere, once for each value.
+    pub left_out: Vec<usize>,
+}
+
+impl Records<'_> {
+    /// Gives what a row comes to to `take`; nothing where its record does not decode.
+    pub(crate) fn take<T>(
+        &self,
+        row: &Row<'_>,
+        take: impl FnOnce(Record<'_>) -> Result<T, ExportError>,
+    ) -> Result<Option<T>, ExportError> {
+        let Ok(fields) = row.fields() else {
+            return Ok(None);
+        };
+        let fetched = self.fetch(&fields)?;
+        let mut record = Record {
+            cells: Vec::with_capacity(self.columns.len()),
+            key: fields.key(),
+            is_deleted: fields.is_deleted(),
+            problems: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let mut next = fetched.iter();
+        let (mut value, mut file) = (&Value::Null, &Cell::Null);
+        let mut problems = Vec::new();
+        for (place, column) in self.columns.iter().enumerate() {
+            let cell = match column.origin {
+                Origin::Source(source) => Cell::Text(source.into()),
+                Origin::Deleted => Cell::Bool(record.is_deleted),
+                Origin::Value(_) => {
+                    let Some(fetched) = next.next() else { break };
+                    (value, file) = (&fetched.value, &fetched.file);
+                    let cell = Cell::of(value, &mut problems);
+                    let found = fetched.problems.iter().cloned().chain(problems.drain(..));
+                    record
+                        .problems
+                        .extend(found.map(|problem| (place, problem)));
+                    let left_out = std::iter::repeat_n(place, fetched.left_out);
+                    record.left_out.extend(left_out);
+                    cell
+                }
+                Origin::RawDate => Cell::raw_dates(value),
+                Origin::File => file.clone(),
+                Origin::View(view) => view.cell(value),
+            };
+            record.cells.push(cell);
+        }
+        take(record).map(Some)
+    }
+
+    /// The values of all columns that come from the table.
+    fn fetch<'f>(&self, fields: &Fields<'f>) -> Result<Vec<Fetched<'f>>, ExportError>
+    where
+        Self: 'f,
+    {
+        let mut fetcher = Fetcher::new(self.blobs, self.inline_limit, self.progress);
+        let mut fetched = Vec::with_capacity(self.columns.len());
+        for column in self.columns {
+            if let Origin::Value(source) = column.origin {
+                let several = column.list || self.lists_anywhere;
+                fetched.push(fetcher.fetch(fields.contents(source), source, several)?);
+            }
+        }
+        Ok(fetched)
+    }
+}
