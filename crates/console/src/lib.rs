@@ -5,11 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+mod colour;
 mod exit;
 mod interrupt;
+mod manual;
+mod markdown;
 mod output;
 mod progress;
 mod shell;
+mod topics;
+mod usage;
 pub mod values;
 
 pub use exit::{Exit, Failure};
