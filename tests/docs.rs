@@ -1,9 +1,6 @@
 //! The documents say what is so: every command in them gives the output that stands below it, the picture shows what the
 //! programs print, and lists of programs, commands and schemas are complete.
 
-mod common;
-
-use common::stdout;
 use ese_testkit::fixtures;
 use std::collections::BTreeSet;
 use std::fs;
@@ -201,7 +198,8 @@ fn the_picture_shows_what_the_programs_print() {
 
 /// The commands that a program has, beside those that all have.
 fn commands(program: &str) -> BTreeSet<String> {
-    let help = stdout(&Command::new(program).arg("--help").output().unwrap());
+    let help = Command::new(program).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let (list, _) = list.split_once("\n\n").unwrap();
     let names = list.lines().filter_map(|line| {

@@ -74,14 +74,15 @@ fn help(mut program: Command, about: Option<&str>, output: &mut Output) -> Resul
         output.text(&text)?;
         return Ok(Exit::Clean);
     }
-    program.build();
-    let command = match about {
-        Some(name) => program.find_subcommand_mut(name),
-        None => Some(&mut program),
-    };
-    // The parser has let no other word pass.
-    // A closed standard output leaves nobody to tell.
-    let _ = command.map(Command::print_long_help);
+    // The parser has let no word pass that is neither. A closed standard output leaves nobody to tell.
+    let line = [
+        Some(program.get_name().to_owned()),
+        about.map(str::to_owned),
+    ];
+    let line = line.into_iter().flatten().chain(["--help".to_owned()]);
+    if let Err(help) = program.try_get_matches_from_mut(line.collect::<Vec<_>>()) {
+        let _ = help.print();
+    }
     Ok(Exit::Clean)
 }
 

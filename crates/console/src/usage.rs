@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Whether the command line, which may make no sense otherwise, asks for JSON.
 pub(crate) fn asks_for_json(arguments: &[OsString]) -> bool {
     let mut options = arguments.iter().skip(1).take_while(|word| *word != "--");
-    options.any(|word| word == "--json")
+    options.any(|word| word == "--json" || word.to_string_lossy().starts_with("--json="))
 }
 
 /// Prints why nothing was done, and ends as a misuse; `--help` and `--version` are answers.

@@ -82,8 +82,12 @@ fn one(path: &Path, base: Option<String>) -> Result<Report, Failure> {
         Failure::new(Exit::NotEse, format!("{}: {what}", path.display()))
             .jet(JetError::FILE_INVALID_TYPE)
     };
+    let is_named_so = matches!(
+        name.map(|name| name.role),
+        Some(FileRole::Generation { .. } | FileRole::Current | FileRole::Temporary)
+    );
     match read(&files, &file, checkpoint(&files)) {
-        Some(report) if name.is_some() || report.exit == Exit::Io || report.is_of_a_log() => {
+        Some(report) if is_named_so || report.exit == Exit::Io || report.is_of_a_log() => {
             Ok(report)
         }
         Some(_) => {
