@@ -36,6 +36,11 @@ impl Links<'_> {
     }
 }
 
+/// A space in short code, at which no line ends.
+const FIXED_SPACE: char = '\u{e000}';
+/// Code with fewer characters is not broken.
+const SHORT_CODE: usize = 32;
+
 /// `page` as text in lines of at most `columns` characters; only code and long words are wider.
 pub(crate) fn plain(page: &str, columns: usize, links: &Links<'_>) -> String {
     let mut writer = Writer {
@@ -45,7 +50,7 @@ pub(crate) fn plain(page: &str, columns: usize, links: &Links<'_>) -> String {
     for event in Parser::new_ext(page, Options::ENABLE_TABLES) {
         writer.take(event, links);
     }
-    writer.text
+    writer.text.replace(FIXED_SPACE, " ")
 }
 
 /// The words of `text` in lines of at most `columns` characters, unless a word is longer.
@@ -93,9 +98,11 @@ impl Writer {
             Event::Text(text) if self.in_code => self.code(&text),
             Event::Text(text) => self.inline.push_str(&text),
             Event::Code(code) => {
-                self.inline.push('`');
-                self.inline.push_str(&code);
-                self.inline.push('`');
+                let code = match width(&code) < SHORT_CODE {
+                    true => code.replace(' ', &FIXED_SPACE.to_string()),
+                    false => code.to_string(),
+                };
+                self.inline.push_str(&format!("`{code}`"));
             }
             Event::SoftBreak | Event::HardBreak => self.inline.push(' '),
             Event::Rule => self.gap = true,
@@ -354,6 +361,11 @@ mod tests {
 
     #[test]
     fn tables_wrap_and_become_lists_where_there_is_no_room() {
+        let code = "| what | so |\n|---|---|\n| `run it now` | one two three |\n";
+        assert_eq!(
+            shown(code, 21),
+            "what          so\n------------  -------\n`run it now`  one two\n              three\n"
+        );
         let page = "| a | `b\\|c` |\n|---|---|\n| x | one two three |\n| y | four |\n";
         assert_eq!(
             shown(page, 40),

@@ -132,6 +132,21 @@ mod tests {
         }
     }
 
+    /// What only contributors read is left out.
+    #[test]
+    fn every_page_for_users_is_a_topic() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        for folder in ["docs", "docs/format", "docs/json"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let path = format!("{folder}/{name}");
+                if name.ends_with(".md") && path != "docs/dependencies.md" {
+                    assert!(TOPICS.iter().any(|topic| topic.path == path), "{path}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn nothing_but_code_and_addresses_is_wider_than_the_terminal() {
         for topic in TOPICS {
