@@ -336,3 +336,29 @@ fn a_stream_without_a_log_is_none() {
         assert_eq!(output.status.code(), Some(4), "{command:?}");
     }
 }
+
+/// One log is named by its path, whatever it is called; what is none is told apart from a damaged one.
+#[test]
+fn the_header_of_one_log_is_that_of_its_folder() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let folder = text(&logchain(["header".as_ref(), state.as_os_str()]));
+    for name in ["edb0000D.log", "edb.log"] {
+        let log = state.join(name);
+        let output = logchain(["header".as_ref(), log.as_os_str()]);
+        assert_eq!(exit(&output), 0, "{name}");
+        let one = text(&output);
+        assert!(one.contains(&format!("Log file: {name}\n")), "{one}");
+        assert!(folder.contains(one.trim_end()), "{one}");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let renamed = place.path().join("exhibit-7.bin");
+    fs::copy(state.join("edb0000D.log"), &renamed).unwrap();
+    let output = logchain(["header".as_ref(), renamed.as_os_str()]);
+    assert_eq!(exit(&output), 0);
+    assert!(text(&output).contains("lGeneration: 13 (0xD)"));
+    for other in ["db.edb", "edb.chk", "edbres00001.jrs"] {
+        let output = logchain(["header".as_ref(), state.join(other).as_os_str()]);
+        assert_eq!(exit(&output), 4, "{other}");
+        assert_eq!(text(&output), "", "{other}");
+    }
+}

@@ -30,6 +30,30 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, in their order.
+    pub const ALL: [Exit; 7] = [
+        Exit::Clean,
+        Exit::Finding,
+        Exit::Usage,
+        Exit::Io,
+        Exit::NotEse,
+        Exit::Refused,
+        Exit::Interrupted,
+    ];
+
+    /// One or two words for it, and what it means.
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Exit::Clean => ("clean", "done, and nothing is wrong"),
+            Exit::Finding => ("finding", "done, and something is wrong with the data"),
+            Exit::Usage => ("usage", "the command line makes no sense"),
+            Exit::Io => ("I/O", "the operating system could not read or write"),
+            Exit::NotEse => ("not ESE", "not an ESE file, or of an unsupported version"),
+            Exit::Refused => ("refused", "refused, because it would do harm"),
+            Exit::Interrupted => ("interrupted", "interrupted; run the same command again"),
+        }
+    }
+
     /// The worse of two outcomes for a program that did both. Being interrupted outranks everything else, since the
     /// rest is not known yet; then comes what says most about why data could not be read.
     pub fn and(self, other: Exit) -> Exit {

@@ -5,12 +5,17 @@
 
 #![forbid(unsafe_code)]
 
+mod colour;
 mod exit;
 mod habits;
 mod interrupt;
+mod manual;
+mod markdown;
 mod output;
 mod progress;
 mod shell;
+mod topics;
+mod usage;
 pub mod values;
 
 pub use exit::{Exit, Failure};

@@ -1,7 +1,7 @@
 //! Where a command's answer goes: text or JSON on standard output.
 
 use crate::progress::above_bars;
-use crate::{Bar, Failure};
+use crate::{Bar, Failure, colour};
 use ese_format::text::{Screen, acts};
 use serde::Serialize;
 use serde_json::Serializer;
@@ -11,6 +11,9 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
 
 /// Where `--help` lists what every command takes, behind what is the command's own.
 pub const COMMON: &str = "Common options";
+
+/// The schema of a failure.
+pub(crate) const FAILURE: &str = "edbkit.failure/1";
 
 /// The options that every command of every program takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -42,6 +45,7 @@ pub struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     json: bool,
     quiet: bool,
+    colours: bool,
     threads: usize,
 }
 
@@ -52,6 +56,7 @@ impl Output {
             stdout: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
             json: options.json,
             quiet: options.quiet,
+            colours: colour::wanted(io::stdout()),
             threads: options.threads(),
         }
     }
@@ -83,6 +88,12 @@ impl Output {
 
     /// Prints text.
     pub fn text(&mut self, text: &impl Display) -> Result<(), Failure> {
+        if self.colours {
+            let mut screen = Screen(String::new());
+            let _ = write!(screen, "{text}");
+            let painted = colour::painted(&screen.0);
+            return check(self.stdout.write_all(painted.as_bytes()));
+        }
         let mut screen = Screen(Bytes(&mut self.stdout, Ok(())));
         let _ = write!(screen, "{text}");
         check(screen.0.1)
@@ -112,7 +123,7 @@ impl Output {
     /// error, and with `--json` an `edbkit.failure/1` document in the place of the answer.
     pub fn failure(&mut self, failure: &Failure) -> Result<(), Failure> {
         if self.json {
-            self.document("edbkit.failure/1", failure)?;
+            self.document(FAILURE, failure)?;
         }
         self.flush()?;
         complain(&format_args!("error: {failure}"));
@@ -218,7 +229,11 @@ impl Formatter for Visible {
 pub fn complain(line: &impl Display) {
     let mut screen = Screen(String::new());
     let _ = writeln!(screen, "{line}");
-    let _ = above_bars(|| io::stderr().write_all(screen.0.as_bytes()));
+    let line = match colour::wanted(io::stderr()) {
+        true => colour::painted(&screen.0),
+        false => screen.0,
+    };
+    let _ = above_bars(|| io::stderr().write_all(line.as_bytes()));
 }
 
 /// Bytes as a target of formatting, and what the operating system says of writing them.

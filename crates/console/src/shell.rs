@@ -1,13 +1,16 @@
 //! Starting a program, and what it tells the shell about itself.
 
 use crate::habits::answered;
-use crate::{Exit, Failure, Output, RunOptions, complain, watch_interrupts};
-use clap::{CommandFactory, Parser, Subcommand};
+use crate::{Exit, Failure, Output, RunOptions, colour, complain, watch_interrupts};
+use crate::{manual, topics, usage};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Command, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use terminal::Term;
 
 /// Commands that every program has besides its own.
 #[derive(Debug, Clone, Subcommand)]
@@ -17,27 +20,78 @@ pub enum ShellCommand {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page (roff); `man -l` shows it
-    Man,
+    /// Print the manual pages (roff; `man -l -` shows them), or write each to its own file
+    Man {
+        /// Folder to write to: one file for the program and one for each command, as in edbtool-header.1
+        #[arg(long, value_name = "FOLDER")]
+        to: Option<PathBuf>,
+        /// Replace files of the same name
+        #[arg(long, requires = "to")]
+        force: bool,
+    },
+    /// Print this message, the help of a command, or a text on a topic
+    Help {
+        /// A command, or one of the topics that `help` lists
+        #[arg(value_name = "COMMAND|TOPIC", hide_possible_values = true)]
+        about: Option<String>,
+    },
 }
+
+/// Their names. They take none of the options that all other commands take.
+const SHELL_COMMANDS: [&str; 3] = ["completions", "man", "help"];
 
 impl ShellCommand {
     /// Prints what was asked for about the program `P`.
-    pub fn print<P: CommandFactory>(&self) -> Result<Exit, Failure> {
-        let mut command = described::<P>();
-        let name = command.get_name().to_owned();
-        let mut page = Vec::new();
-        let rendered = match self {
+    pub fn print<P: CommandFactory>(&self, output: &mut Output) -> Result<Exit, Failure> {
+        match self {
             ShellCommand::Completions { shell } => {
-                clap_complete::generate(*shell, &mut command, name, &mut page);
-                Ok(())
+                let mut command = described::<P>();
+                let name = command.get_name().to_owned();
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, &mut command, name, &mut script);
+                let written = io::stdout().write_all(&script);
+                written.map_err(|error| Failure::io("standard output".as_ref(), &error))?;
+                Ok(Exit::Clean)
             }
-            ShellCommand::Man => render_manual(command, &mut page),
-        };
-        rendered
-            .and_then(|()| std::io::stdout().write_all(&page))
-            .map_err(|error| Failure::io("standard output".as_ref(), &error))?;
-        Ok(Exit::Clean)
+            ShellCommand::Man { to: None, .. } => manual::print(plain::<P>()),
+            ShellCommand::Man {
+                to: Some(folder),
+                force,
+            } => {
+                let written = manual::write(plain::<P>(), folder, *force)?;
+                let (count, folder) = (written.len(), folder.display());
+                output.remark(&format_args!("{count} pages written to {folder}"));
+                Ok(Exit::Clean)
+            }
+            ShellCommand::Help { about } => help(described::<P>(), about.as_deref(), output),
+        }
+    }
+}
+
+/// The help of a program or one of its commands, or a text on a topic.
+fn help(mut program: Command, about: Option<&str>, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(topic) = about.and_then(topics::find) {
+        let text = topic.text(program.get_name(), columns());
+        output.text(&text)?;
+        return Ok(Exit::Clean);
+    }
+    // The parser has let no word pass that is neither. A closed standard output leaves nobody to tell.
+    let line = [
+        Some(program.get_name().to_owned()),
+        about.map(str::to_owned),
+    ];
+    let line = line.into_iter().flatten().chain(["--help".to_owned()]);
+    if let Err(help) = program.try_get_matches_from_mut(line.collect::<Vec<_>>()) {
+        let _ = help.print();
+    }
+    Ok(Exit::Clean)
+}
+
+/// How wide a text may be: as wide as the terminal, but no wider than eyes can follow.
+fn columns() -> usize {
+    match io::stdout().is_terminal() {
+        true => usize::from(Term::stdout().size().1).clamp(40, 100),
+        false => 80,
     }
 }
 
@@ -51,48 +105,57 @@ pub fn shell_word(path: &Path) -> String {
     }
 }
 
-/// The exit codes, for a program.
-const EXIT_CODES: &str = "Exit codes:
-  0  done, and nothing is wrong
-  1  done, and something is wrong with the data
-  2  the command line makes no sense
-  3  the operating system could not read or write
-  4  not an ESE file, or of an unsupported version
-  5  refused, because it would do harm
-  6  interrupted; run the same command again";
-
-/// The exit codes, for a command.
-const EXIT_CODES_SHORT: &str =
-    "Exit codes: 0 clean, 1 finding, 2 usage, 3 I/O, 4 not ESE, 5 refused, 6 interrupted";
-
-/// The program `P`, whose help ends with the exit codes.
-fn described<P: CommandFactory>() -> clap::Command {
-    let program = P::command().mut_subcommands(|command| match command.get_name() {
-        "completions" | "man" => command,
-        _ => ending(command, EXIT_CODES_SHORT),
-    });
-    ending(program, EXIT_CODES)
+/// The program `P`, with examples after the help of a command and nothing else.
+fn plain<P: CommandFactory>() -> Command {
+    let program = P::command().disable_help_subcommand(true);
+    let global = program
+        .get_arguments()
+        .filter(|option| option.is_global_set());
+    let hidden: Vec<_> = global.map(|option| option.clone().hide(true)).collect();
+    let commands = program.get_subcommands().map(Command::get_name);
+    // clap keeps names for as long as the program runs.
+    let commands = commands.map(|name| PossibleValue::new(&*name.to_owned().leak()));
+    let topics = topics::TOPICS.iter();
+    let topics = topics.map(|topic| PossibleValue::new(topic.name).hide(topic.name.contains('/')));
+    let words = PossibleValuesParser::new(commands.chain(topics).collect::<Vec<_>>());
+    program.mut_subcommands(|command| match command.get_name() {
+        "help" => command
+            .args(&hidden)
+            .mut_arg("about", |word| word.value_parser(words.clone())),
+        name if SHELL_COMMANDS.contains(&name) => command.args(&hidden),
+        _ => command,
+    })
 }
 
-/// A command whose help ends with `text`, behind its examples.
-fn ending(command: clap::Command, text: &str) -> clap::Command {
+/// The program `P`, whose help ends with the topics and the exit codes.
+fn described<P: CommandFactory>() -> Command {
+    let short: Vec<String> = Exit::ALL
+        .iter()
+        .map(|exit| format!("{} {}", *exit as u8, exit.words().0))
+        .collect();
+    let short = format!("Exit codes: {}", short.join(", "));
+    let program = plain::<P>();
+    let topics = topics::list(program.get_name());
+    let program = program.mut_subcommands(|command| match command.get_name() {
+        "help" => ending(command, &topics),
+        name if SHELL_COMMANDS.contains(&name) => command,
+        _ => ending(command, &short),
+    });
+    let mut long = String::from("Exit codes:");
+    for exit in Exit::ALL {
+        long.push_str(&format!("\n  {}  {}", exit as u8, exit.words().1));
+    }
+    ending(ending(program, &topics), &long)
+}
+
+/// A command whose help ends with `text`, after its examples.
+fn ending(command: Command, text: &str) -> Command {
     let examples = command.get_after_help().map(ToString::to_string);
     let end = match examples {
         Some(examples) => format!("{examples}\n\n{text}"),
         None => text.to_owned(),
     };
     command.after_help(end)
-}
-
-/// The program's page, followed by the pages of its commands.
-fn render_manual(command: clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut command = command.disable_help_subcommand(true);
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(page)?;
-    for subcommand in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        clap_mangen::Man::new(subcommand.clone()).render(page)?;
-    }
-    Ok(())
 }
 
 /// Runs a program: parses the command line, calls `work`, and turns its result into an exit code.
@@ -103,17 +166,23 @@ pub fn run<P: Parser>(
     options: impl FnOnce(&P) -> RunOptions,
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
 ) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let json = usage::asks_for_json(&arguments);
     let mut command = described::<P>();
-    let line: Vec<OsString> = std::env::args_os().collect();
-    let parsed = command.try_get_matches_from_mut(&line).and_then(|matches| {
-        P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-    });
+    let parsed = command
+        .try_get_matches_from_mut(&arguments)
+        .and_then(|matches| {
+            P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        });
     let program = match parsed {
         Ok(program) => program,
-        Err(error) => return usage(&answered(error, &command, &line)),
+        Err(error) => return usage::report(&answered(error, &command, &arguments), json),
     };
     watch_interrupts();
     let options = options(&program);
+    if options.json {
+        colour::forbid();
+    }
     limit_threads(options.threads());
     let mut output = Output::new(&options);
     let worked = work(program, &mut output).and_then(|exit| output.flush().map(|()| exit));
@@ -127,14 +196,6 @@ pub fn run<P: Parser>(
             failure.exit.into()
         }
     }
-}
-
-/// `--help` and `--version` are answers; everything else is misuse.
-fn usage(error: &clap::Error) -> ExitCode {
-    let asked_for = !error.use_stderr();
-    // A closed standard output or error leaves nobody to tell.
-    let _ = error.print();
-    if asked_for { Exit::Clean } else { Exit::Usage }.into()
 }
 
 fn limit_threads(threads: usize) {

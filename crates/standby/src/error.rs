@@ -102,7 +102,7 @@ impl Explain for StandbyError {
         advise(match self {
             StandbyError::Io { source, .. } => return advice_on(source.kind()),
             StandbyError::Configuration { .. } | StandbyError::Copy { .. } => {
-                "docs/scr.md describes the configuration"
+                "`scr help configuration` describes it"
             }
             StandbyError::NoCopy { .. } => "`scr status` lists the copies; `scr enable` adds one",
             StandbyError::Exists { .. } => "choose another name, or disable that copy first",

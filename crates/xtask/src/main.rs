@@ -5,6 +5,7 @@
 mod big_database;
 mod big_table;
 mod log_stream;
+mod picture;
 mod plain_xor;
 mod replay_stream;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["demo"] => demo(),
+        ["picture"] => picture::draw(),
         ["big-database", path, mebibytes] => big_database::write(Path::new(path), mebibytes),
         ["big-table", path, mebibytes, original, table] => {
             big_table::write(Path::new(path), mebibytes, Path::new(original), table)
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
         ["replay-stream", folder, mebibytes] => replay_stream::write(Path::new(folder), mebibytes),
         _ => {
             eprintln!(
-                "usage: cargo xtask demo | big-database PATH MEBIBYTES | \
+                "usage: cargo xtask demo | picture | big-database PATH MEBIBYTES | \
                  big-table PATH MEBIBYTES DATABASE TABLE | plain-xor PATH | log-stream FOLDER COUNT | \
                  grow FOLDER COUNT PER_SECOND | replay-stream FOLDER MEBIBYTES"
             );

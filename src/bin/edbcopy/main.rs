@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             Command::Status(arguments) => status::run(&arguments, output),
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Manifest(arguments) => manifest::run(&arguments, output),
-            Command::Shell(shell) => shell.print::<Program>(),
+            Command::Shell(shell) => shell.print::<Program>(output),
         },
     )
 }

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         |program, output| match program.command {
             Command::Plan(arguments) => plan::run(&arguments, output),
             Command::Run(arguments) => run::run(&arguments, output),
-            Command::Shell(shell) => shell.print::<Program>(),
+            Command::Shell(shell) => shell.print::<Program>(output),
         },
     )
 }

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             Command::Export(arguments) => export::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),
-            Command::Shell(shell) => shell.print::<Program>(),
+            Command::Shell(shell) => shell.print::<Program>(output),
         },
     )
 }

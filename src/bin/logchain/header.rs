@@ -2,26 +2,40 @@
 
 use crate::stream::{StreamArguments, check_interrupt};
 use console::{Exit, Failure, Output};
-use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader, Unverified, log_header_text};
+use ese_format::log::{
+    CheckpointFile, FILE_TYPE_LOG, HEADER_SIZE, LogHeader, Unverified, log_header_text,
+};
 use ese_format::{JetError, Lgpos};
-use ese_log::{StreamFile, StreamFiles};
+use ese_log::{FileRole, LogFileName, StreamFile, StreamFiles};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Print the header of every log of a folder
+/// Print the header of one log, or of every log of a folder
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  logchain header /evidence/sg1")]
+#[command(
+    after_help = "Examples:\n  logchain header /evidence/sg1/E000000000D.log\n  logchain header /evidence/sg1"
+)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    stream: StreamArguments,
+    /// A log, or the folder of the logs
+    place: PathBuf,
+    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
 }
 
 /// Runs the command: a header that cannot be trusted is a finding.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let base = arguments.base.clone();
+    if arguments.place.is_file() {
+        let report = one(&arguments.place, base)?;
+        output.answer("edbkit.log-header/1", &report, &report)?;
+        return Ok(report.exit);
+    }
+    let folder = arguments.place.clone();
     let mut exit = Exit::Clean;
-    for files in arguments.stream.all()? {
+    for files in (StreamArguments { folder, base }).all()? {
         let checkpoint = checkpoint(&files);
         for file in files.in_order().chain(&files.leftovers) {
             check_interrupt(output)?;
@@ -50,6 +64,39 @@ struct Report {
     exit: Exit,
 }
 
+/// The header of a log that is named itself, so that its name need not be one of a log.
+fn one(path: &Path, base: Option<String>) -> Result<Report, Failure> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.and_then(LogFileName::parse);
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    let named = name.as_ref().map(|name| name.base.clone());
+    let base = base.or(named).unwrap_or_default();
+    let files = StreamFiles::find(folder, Some(&base));
+    let files = files.unwrap_or_else(|_| StreamFiles::none(folder, Some(&base)));
+    let file = StreamFile {
+        path: path.to_owned(),
+        role: name.as_ref().map_or(FileRole::Current, |name| name.role),
+    };
+    let other = |what: &str| {
+        Failure::new(Exit::NotEse, format!("{}: {what}", path.display()))
+            .jet(JetError::FILE_INVALID_TYPE)
+    };
+    let is_named_so = matches!(
+        name.map(|name| name.role),
+        Some(FileRole::Generation { .. } | FileRole::Current | FileRole::Temporary)
+    );
+    match read(&files, &file, checkpoint(&files)) {
+        Some(report) if is_named_so || report.exit == Exit::Io || report.is_of_a_log() => {
+            Ok(report)
+        }
+        Some(_) => {
+            Err(other("not a transaction log").advise("`edbtool header` tells what an ESE file is"))
+        }
+        None => Err(other("reserved space, which has no header")),
+    }
+}
+
 /// The header of a file; `None` for reserved space, which has none.
 fn read(files: &StreamFiles, file: &StreamFile, checkpoint: Option<Lgpos>) -> Option<Report> {
     let mut report = Report {
@@ -75,7 +122,7 @@ fn read(files: &StreamFiles, file: &StreamFile, checkpoint: Option<Lgpos>) -> Op
             return Some(report);
         }
     };
-    if file.role == ese_log::FileRole::Reserve {
+    if file.role == FileRole::Reserve {
         return None;
     }
     match ese_log::trusted_header(&start) {
@@ -87,6 +134,17 @@ fn read(files: &StreamFiles, file: &StreamFile, checkpoint: Option<Lgpos>) -> Op
     }
     report.header = LogHeader::read(&start).ok().map(Box::new);
     Some(report)
+}
+
+impl Report {
+    /// Whether the header, which may be damaged, is one of a log.
+    fn is_of_a_log(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| {
+            let fields = header.as_read();
+            let typed = fields.file_type == FILE_TYPE_LOG;
+            fields.version.layout().is_ok() && (typed || header.is_intact())
+        })
+    }
 }
 
 fn checkpoint(files: &StreamFiles) -> Option<Lgpos> {

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             Command::Records(arguments) => records::run(&arguments, output),
             Command::Stat(arguments) => stat::run(&arguments, output),
             Command::Diff(arguments) => diff::run(&arguments, output),
-            Command::Shell(shell) => shell.print::<Program>(),
+            Command::Shell(shell) => shell.print::<Program>(output),
         },
     )
 }

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 struct Program {
     #[command(flatten)]
     options: RunOptions,
-    /// The configuration, as docs/scr.md describes it
+    /// The configuration; `scr help configuration` describes it
     #[arg(
         long, global = true, value_name = "FILE", default_value = "scr.toml",
         help_heading = console::COMMON
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
                 Command::Runbook(arguments) => runbook::run(config, arguments, output),
                 Command::Run(arguments) => run::run(config, &arguments, output),
                 Command::Update(arguments) => update::run(config, &arguments, output),
-                Command::Shell(shell) => shell.print::<Program>(),
+                Command::Shell(shell) => shell.print::<Program>(output),
             }
         },
     )
