@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod exit;
+pub mod files;
 mod interrupt;
 mod output;
 mod progress;

@@ -66,8 +66,46 @@ pub struct Glance {
     pub start: Vec<u8>,
 }
 
+/// What stands under a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing.
+    Free,
+    /// A file.
+    File {
+        /// Bytes in it, if that is known without opening it.
+        length: Option<u64>,
+        /// Under how many names (hard links) it stands.
+        names: u64,
+    },
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A device, a pipe, a socket.
+    Other,
+}
+
 /// A file system that is written to.
 pub trait Disk: Sync {
+    /// Opens a journal for reading only. Fails with [`io::ErrorKind::WouldBlock`] if somebody has it locked.
+    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_journal(path)
+    }
+    /// What stands under this path; a link is not followed.
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        Ok(match self.exists(path)? {
+            true => Place::File {
+                length: None,
+                names: 1,
+            },
+            false => Place::Free,
+        })
+    }
+    /// Whether two paths lead to one file.
+    fn is_same_file(&self, _one: &Path, _other: &Path) -> bool {
+        false
+    }
     /// Opens a journal, creating it if there is none, and locks it for as long as it is open. Fails with
     /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
     fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -112,6 +150,42 @@ pub trait Disk: Sync {
 pub struct LocalDisk;
 
 impl Disk for LocalDisk {
+    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = File::open(path)?;
+        match file.try_lock_shared() {
+            // Held no longer: a copy that begins meanwhile is not to be in the way of one who looks.
+            Ok(()) => file.unlock()?,
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+            Err(error) => return Err(error),
+        };
+        let kind = metadata.file_type();
+        Ok(if kind.is_file() {
+            Place::File {
+                length: Some(metadata.len()),
+                names: system::names(&metadata),
+            }
+        } else if kind.is_dir() {
+            Place::Folder
+        } else if kind.is_symlink() {
+            Place::Link
+        } else {
+            Place::Other
+        })
+    }
+
+    fn is_same_file(&self, one: &Path, other: &Path) -> bool {
+        same_file::is_same_file(one, other).unwrap_or(false)
+    }
+
     fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new()
             .read(true)
@@ -277,6 +351,10 @@ mod system {
         File::open(folder)?.sync_all()
     }
 
+    pub(super) fn names(metadata: &std::fs::Metadata) -> u64 {
+        std::os::unix::fs::MetadataExt::nlink(metadata)
+    }
+
     /// A disk that is too small says so now, not after hours.
     #[cfg(target_os = "linux")]
     pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
@@ -369,6 +447,11 @@ mod system {
             }
         }
         Ok(())
+    }
+
+    /// How many names a file has, Windows tells of an open file only.
+    pub(super) fn names(_metadata: &std::fs::Metadata) -> u64 {
+        1
     }
 
     /// Windows keeps the folder's entries safe itself.

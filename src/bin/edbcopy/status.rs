@@ -23,11 +23,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     for target in &targets {
         let status = status(target).map_err(|error| Failure::of(&error))?;
         exit = exit.and(match status.state {
-            TargetState::Published => Exit::Clean,
+            TargetState::Complete => Exit::Clean,
             TargetState::NoJournal => Exit::Io,
             _ => Exit::Finding,
         });
-        output.answer("edbkit.copy-status/1", &status, &Shown(&status))?;
+        output.answer("edbkit.copy-status/2", &status, &Shown(&status))?;
     }
     if targets.is_empty() {
         let path = arguments.target.display();
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 }
 
 /// Every copy of which there is a journal in `folder`.
-fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(|error| Failure::io(folder, &error))?;
     let mut targets: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -64,10 +64,10 @@ impl Display for Shown<'_> {
             TargetState::Unreadable => "the journal cannot be read; --restart begins anew",
             TargetState::UnderWay if status.running => "under way",
             TargetState::UnderWay => "interrupted; the same copy command goes on",
-            TargetState::Complete => {
+            TargetState::Arrived => {
                 "all of it has arrived; the same copy command gives it its name"
             }
-            TargetState::Published => "complete",
+            TargetState::Complete => "complete",
         };
         writeln!(f, "Copy: {}", status.target.display())?;
         writeln!(f, "     State: {words}")?;
