@@ -187,6 +187,8 @@ fn a_folder_of_many_logs_is_one_summary_and_needs_few_open_files() {
         "{text}"
     );
     assert!(text.lines().count() < 12, "{text}");
+    let own = text.lines().filter(|line| !line.contains(" -> "));
+    assert!(own.clone().all(|line| line.len() <= 80), "{text}");
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
     // Every file only where that is asked for; in JSON always.
     let verbose = stdout(&limited("--verbose"));
@@ -424,6 +426,9 @@ fn an_interrupted_copy_replaces_nothing_that_came_meanwhile() {
     fs::rename(&target, place.path().join("copy.edb.partial")).unwrap();
     let status = edbcopy(["status".as_ref(), "--json".as_ref(), target.as_os_str()]);
     assert_eq!(documents(&status)[0]["state"], "arrived");
+    let listed = stdout(&edbcopy(["status".as_ref(), place.path().as_os_str()]));
+    assert!(listed.starts_with("arrived     100.0% "), "{listed}");
+    assert!(listed.ends_with("0 of 1 copy complete\n"), "{listed}");
     fs::write(&target, b"somebody's").unwrap();
     exits(&copy(&source, &target, &[]), 5);
     assert_eq!(fs::read(&target).unwrap(), b"somebody's");
@@ -465,4 +470,14 @@ fn a_copy_has_the_mode_of_its_source() {
         let found = fs::metadata(&target).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode);
     }
+    // Nor is what has arrived so far open to others: a damaged page stops the copy after its first chunk.
+    let mut bytes = database(64);
+    spoil(&mut bytes, 40);
+    fs::write(place.path().join("secret.edb"), bytes).unwrap();
+    let secret = place.path().join("secret.edb");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let target = place.path().join("stopped.edb");
+    exits(&copy(&secret, &target, &["--chunk=64KiB", "--jobs=1"]), 5);
+    let partial = fs::metadata(place.path().join("stopped.edb.partial")).unwrap();
+    assert_eq!(partial.permissions().mode() & 0o777, 0o600);
 }

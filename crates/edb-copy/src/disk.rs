@@ -52,6 +52,17 @@ impl NewAttributes {
     }
 }
 
+impl NewAttributes {
+    /// What a copy under way has to be given at once, so that it is open to nobody who may not read its source.
+    pub(crate) fn under_way(source: &Path) -> Option<Self> {
+        let permissions = system::under_way(&fs::metadata(source).ok()?)?;
+        Some(NewAttributes {
+            permissions: Some(permissions),
+            ..NewAttributes::default()
+        })
+    }
+}
+
 /// Bytes at the start of a file that are looked at: they hold both copies of a header, whatever the page size.
 pub(crate) const START_BYTES: usize = 64 << 10;
 
@@ -355,6 +366,13 @@ mod system {
         std::os::unix::fs::MetadataExt::nlink(metadata)
     }
 
+    /// The permissions of the source, and the owner's to write.
+    pub(super) fn under_way(source: &std::fs::Metadata) -> Option<std::fs::Permissions> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = source.permissions().mode() & 0o777 | 0o600;
+        Some(std::fs::Permissions::from_mode(mode))
+    }
+
     /// A disk that is too small says so now, not after hours.
     #[cfg(target_os = "linux")]
     pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
@@ -452,6 +470,11 @@ mod system {
     /// How many names a file has, Windows tells of an open file only.
     pub(super) fn names(_metadata: &std::fs::Metadata) -> u64 {
         1
+    }
+
+    /// Who may read a file, Windows takes from its folder.
+    pub(super) fn under_way(_source: &std::fs::Metadata) -> Option<std::fs::Permissions> {
+        None
     }
 
     /// Windows keeps the folder's entries safe itself.

@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         } else {
             "removed"
         };
-        let journals = count(removed, "journal");
+        let journals = count(removed, "journal", "journals");
         output.text(&format_args!("{journals} {verb} ({bytes} bytes)\n"))?;
     }
     Ok(exit)

@@ -94,11 +94,11 @@ impl Display for Foreseen {
             f,
             "Dry run: {} of {} to be copied ({most}{} bytes)",
             self.files_to_come,
-            count(self.files, "file"),
+            count(self.files, "file", "files"),
             self.bytes_to_come
         )?;
         if self.overwritten > 0 {
-            let files = count(self.overwritten, "file");
+            let files = count(self.overwritten, "file", "files");
             writeln!(
                 f,
                 "         {files} overwritten ({} bytes)",
@@ -106,14 +106,14 @@ impl Display for Foreseen {
             )?;
         }
         if self.deleted > 0 {
-            let files = count(self.deleted, "partial file");
+            let files = count(self.deleted, "partial file", "partial files");
             writeln!(f, "         {files} deleted ({} bytes)", self.bytes_deleted)?;
         }
         if self.refused > 0 {
             writeln!(
                 f,
                 "         {} refused: none would be copied",
-                count(self.refused, "file")
+                count(self.refused, "file", "files")
             )?;
         }
         writeln!(f, "Nothing was written.\n")

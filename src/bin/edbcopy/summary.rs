@@ -120,18 +120,22 @@ impl Display for Summary {
         writeln!(f, "      State: {state}")?;
         writeln!(
             f,
-            "      Files: {} of {} arrived, {} complete before ({}, {})",
+            "      Files: {} of {} arrived, {} complete before\n             {}, {}",
             self.arrived,
             self.files,
             self.complete_before,
-            count(self.databases, "database"),
-            count(self.logs, "log"),
+            count(self.databases, "database", "databases"),
+            count(self.logs, "log", "logs"),
         )?;
         for (name, condition) in &self.conditions {
             writeln!(f, "   Database: {name}{}", Words(condition))?;
         }
         if self.passed_over > 0 {
-            writeln!(f, "Passed over: {}", count(self.passed_over, "file"))?;
+            writeln!(
+                f,
+                "Passed over: {}",
+                count(self.passed_over, "file", "files")
+            )?;
         }
         writeln!(f, "    Arrived: {} bytes", self.bytes_arrived)?;
         let rate = (self.bytes_read as f64 / self.seconds.max(1e-3)) as u64;
@@ -153,7 +157,11 @@ impl Display for Summary {
             )?;
         }
         if self.reads_retried > 0 {
-            writeln!(f, "    Retried: {}", count(self.reads_retried, "read"))?;
+            writeln!(
+                f,
+                "    Retried: {}",
+                count(self.reads_retried, "read", "reads")
+            )?;
         }
         if self.bad_pages > 0 {
             writeln!(f, "  Bad pages: {}", self.bad_pages)?;

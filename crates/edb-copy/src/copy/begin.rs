@@ -7,7 +7,7 @@ use super::{
 use crate::delta::Older;
 use crate::journal::claims;
 use crate::since::Since;
-use crate::{Chunks, Condition, ManifestFile, Place};
+use crate::{Chunks, Condition, ManifestFile, NewAttributes, Place};
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -565,13 +565,18 @@ impl Beginning<'_> {
         if let (Method::Shared, Some(source)) = (method, self.source.path()) {
             // A kind of file system that can, made without: everything will differ, and be written.
             if let Ok(file) = self.disk.create_sharing(source, partial) {
+                self.close_to_others()?;
                 file.sync_all().map_err(at("sync"))?;
                 self.sync_folder()?;
                 return Ok(file);
             }
         }
         let file = match method {
-            Method::Full | Method::Shared => self.disk.create(partial).map_err(at("create"))?,
+            Method::Full | Method::Shared => {
+                let file = self.disk.create(partial).map_err(at("create"))?;
+                self.close_to_others()?;
+                file
+            }
             Method::Delta => {
                 let renamed = self.exists(target)?;
                 if renamed {
@@ -590,6 +595,16 @@ impl Beginning<'_> {
         self.reserve(&*file)?;
         self.sync_folder()?;
         Ok(file)
+    }
+
+    /// Whoever may not read the source is not to read what arrives of it.
+    fn close_to_others(&self) -> Result<(), CopyError> {
+        let partial = &self.paths.partial;
+        let attributes = self.source.path().and_then(NewAttributes::under_way);
+        attributes.map_or(Ok(()), |attributes| {
+            let set = self.disk.set_attributes(partial, &attributes);
+            set.map_err(CopyError::target(partial, "set permissions of"))
+        })
     }
 
     fn reserve(&self, file: &dyn DiskFile) -> Result<(), CopyError> {

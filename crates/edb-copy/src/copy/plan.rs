@@ -1,7 +1,7 @@
 //! What a copy would do, found out without changing anything.
 
 use super::begin::{Course, Looked, PartialCopy};
-use super::{CopyOptions, Method};
+use super::{CopyOptions, JournalState, Method};
 use crate::{Condition, CopyError, Disk, Place, Source, SourceIdentity};
 use ese_format::Progress;
 use serde::Serialize;
@@ -91,11 +91,7 @@ impl CopyPlan {
                     PartialCopy::ToBeMade(_) | PartialCopy::There => Action::GoOn,
                 };
                 let method = state.map_or(Method::Full, |state| state.begin.method);
-                (
-                    action,
-                    method,
-                    state.map_or(0, |state| state.bytes_claimed()),
-                )
+                (action, method, state.map_or(0, JournalState::bytes_claimed))
             }
         };
         // A delta that was given up left the older copy under the partial one's name, and takes it up again.
