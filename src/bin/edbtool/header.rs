@@ -348,10 +348,7 @@ impl Report {
                 format!("generation {0} ({0:#x})", header.as_read().generation),
             ),
             Content::Checkpoint { copies } => match copies.current() {
-                Ok((checkpoint, _)) => (
-                    "Checkpoint",
-                    checkpoint.checkpoint.parenthesized().to_string(),
-                ),
+                Ok((checkpoint, _)) => ("Checkpoint", checkpoint.checkpoint.to_string()),
                 Err(_) => ("Corrupt checkpoint", String::new()),
             },
             Content::FlushMap { header, .. } => (
