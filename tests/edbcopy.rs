@@ -81,7 +81,7 @@ fn slow_copy(source: &Path, target: &Path) -> std::process::Child {
 fn arrived(target: &Path) -> u64 {
     let output = edbcopy(["status".as_ref(), "--json".as_ref(), target.as_os_str()]);
     let document = documents(&output).remove(0);
-    assert_eq!(document["schema"], "edbkit.copy-status/1");
+    assert_eq!(document["schema"], "edbkit.copy-status/2");
     document["bytes_arrived"].as_u64().unwrap()
 }
 

@@ -540,3 +540,39 @@ fn threads_memory_and_profile_change_nothing_but_the_time() {
         assert!(*result == results[0], "{options:?}");
     }
 }
+
+#[test]
+fn results_of_all_programs_have_the_mode_of_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let source = copy_of("crash-p8k");
+    let place = tempfile::tempdir().unwrap();
+    let script = r#"
+        umask "$1"; set -e
+        "$EDBREPLAY" run "$SOURCE/db.edb" --logs "$SOURCE" --to db.edb
+        "$EDBTOOL" export db.edb --to rows
+        "$EDBTOOL" verify db.edb --resume place.json
+        "$EDBCOPY" manifest db.edb --output manifest.json
+        "$EDBCOPY" copy db.edb copied/db.edb --manifest copied/db.json
+    "#;
+    for (umask, expected) in [("027", 0o640), ("002", 0o664)] {
+        let folder = place.path().join(umask);
+        fs::create_dir_all(folder.join("copied")).unwrap();
+        let output = Command::new("sh")
+            .args(["-c", script, "sh", umask])
+            .current_dir(&folder)
+            .env("SOURCE", source.path())
+            .env("EDBREPLAY", env!("CARGO_BIN_EXE_edbreplay"))
+            .env("EDBTOOL", env!("CARGO_BIN_EXE_edbtool"))
+            .env("EDBCOPY", env!("CARGO_BIN_EXE_edbcopy"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let mut seen = 0;
+        for path in fixtures::files_below(&folder) {
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, expected, "{} {mode:o}", path.display());
+            seen += 1;
+        }
+        assert!(seen >= 9, "{seen} files");
+    }
+}

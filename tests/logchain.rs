@@ -3,6 +3,7 @@
 use ese_testkit::damage::{Copy, VARIANTS};
 use ese_testkit::fixtures;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -201,7 +202,7 @@ fn records_are_listed_as_the_engine_lists_them() {
     let json = documents(&run(&["--from", "0x17", "--page", "212", "--json"]));
     assert!(!json.is_empty());
     for record in json {
-        assert_eq!(record["schema"], "edbkit.log-record/1");
+        assert_eq!(record["schema"], "edbkit.log-record/2");
         assert!(record.to_string().contains("212"), "{record}");
     }
 }
@@ -217,6 +218,57 @@ fn a_damaged_log_stops_the_listing_with_its_place() {
         "{message}"
     );
     assert!(text(&output).contains("STOPPED: "));
+}
+
+#[test]
+fn records_are_named_and_sessions_told_in_one_way_everywhere() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let ask = |command: &str, more: &[&str]| {
+        let fixed = [command.as_ref(), state.as_os_str(), "--json".as_ref()];
+        documents(&logchain(
+            fixed.into_iter().chain(more.iter().map(OsStr::new)),
+        ))
+    };
+    let stat = ask("stat", &[]).remove(0);
+    let counted: BTreeSet<String> = stat["types"].as_object().unwrap().keys().cloned().collect();
+    let records = ask("records", &[]);
+    let of_type = |record: &Value| record["type"].as_str().unwrap().to_owned();
+    let listed: BTreeSet<String> = records.iter().map(of_type).collect();
+    assert_eq!(listed, counted);
+    for name in ["Create M", "McroBegin"] {
+        let found = ask("records", &["--type", name]);
+        assert!(!found.is_empty() && found.iter().all(|record| of_type(record) == name));
+    }
+    // The transactions that are open at the end, as `stat` and `edbreplay plan` tell them.
+    let plan = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
+        .args([
+            "plan".as_ref(),
+            state.join("db.edb").as_os_str(),
+            "--json".as_ref(),
+        ])
+        .output()
+        .unwrap();
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_eq!(plan["survey"]["open"], stat["open"]);
+    let open = &stat["open"][0];
+    let begun = ask(
+        "records",
+        &[
+            "--type",
+            "Begin0",
+            "--from",
+            open["began"].as_str().unwrap(),
+        ],
+    );
+    assert_eq!(begun[0]["lgpos"], open["began"]);
+    assert_eq!(begun[0]["procid"], open["procid"]);
+    assert_eq!(begun[0]["trx"], open["trx"]);
+    let said = text(&logchain(["stat".as_ref(), state.as_os_str()]));
+    assert!(
+        said.contains(&format!("session {},", open["procid"])),
+        "{said}"
+    );
+    assert!(said.lines().all(|line| line.len() <= 80), "{said}");
 }
 
 #[test]

@@ -95,12 +95,14 @@ fn a_copy_is_set_up_served_put_to_rest_and_ended() {
         lines.next().unwrap().split_whitespace().collect::<Vec<_>>(),
         [
             "Name",
-            "SummaryCopyStatus",
-            "CopyQueueLength",
-            "ReplayQueueLength",
-            "LastInspectedLogTime"
+            "SummaryCopy",
+            "CopyQueue",
+            "ReplayQueue",
+            "LastInspected"
         ]
     );
+    assert!(lines.next().unwrap().trim_start().starts_with("Status "));
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
     let columns: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(
         columns[..6],

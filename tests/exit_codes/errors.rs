@@ -333,6 +333,11 @@ pub(crate) fn errors() -> Vec<Named> {
             name: String::new(),
             differences: Vec::new()
         },
+        OtherSource: CopyError::OtherSource {
+            name: "SOURCE".into(),
+            before: "ANOTHER".into(),
+            differences: vec!["size was 1, is 2".into()],
+        },
         Dirty: CopyError::Dirty {
             name: String::new(),
             state: String::new(),
@@ -350,6 +355,14 @@ pub(crate) fn errors() -> Vec<Named> {
         TargetExists: CopyError::TargetExists {
             path: path(),
             why: ""
+        },
+        NotAFile: CopyError::NotAFile {
+            path: path(),
+            what: "a folder",
+        },
+        SeveralNames: CopyError::SeveralNames {
+            path: path(),
+            names: 2,
         },
         PartialGone: CopyError::PartialGone {
             partial: path(),

@@ -93,6 +93,9 @@ pub struct Failure {
     /// The engine's number for it, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jet: Option<JetError>,
+    /// Its name for programs, where it has to be told from others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
 }
 
 impl Failure {
@@ -103,6 +106,7 @@ impl Failure {
             message: message.into(),
             advice: None,
             jet: None,
+            reason: None,
         }
     }
 
@@ -113,6 +117,7 @@ impl Failure {
             message: error.to_string(),
             advice: error.advice().map(Cow::into_owned),
             jet: error.jet(),
+            reason: error.reason(),
         }
     }
 
@@ -130,6 +135,7 @@ impl Failure {
             message: format!("{}: {}", path.display(), said(error)),
             advice: advice_on(error.kind()).map(Cow::into_owned),
             jet: Some(jet_of(error.kind())),
+            reason: None,
         }
     }
 

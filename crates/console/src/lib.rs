@@ -7,6 +7,7 @@
 
 mod colour;
 mod exit;
+pub mod files;
 mod habits;
 mod interrupt;
 mod manual;

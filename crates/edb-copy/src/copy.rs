@@ -8,13 +8,13 @@ use crate::digest::{InTurn, Sha256Sum};
 use crate::disk::NewAttributes;
 use crate::identity::Known;
 use crate::journal::{
-    Begin, Claim, Complete, Entry, FINDINGS_KEPT, FORMAT, Journal, JournalState, Loaded, Published,
+    Arrived, Begin, Claim, Complete, Entry, FINDINGS_KEPT, FORMAT, Journal, JournalState, Loaded,
 };
 use crate::{
     Chunks, Condition, CopyError, CopyReport, DEFAULT_CHUNK, Disk, DiskFile, ManifestFile, Outcome,
     Pages, ReadPolicy, Reader, Source, TargetPaths,
 };
-use ese_format::Progress;
+use ese_format::{Class, Explain, Progress};
 use ese_scan::{Finding, Found, PageChecker};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 mod begin;
+mod plan;
+
+use begin::WayBack;
+pub use plan::{Action, CopyPlan, Existing};
 
 /// How the bytes get to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +111,8 @@ pub struct FileCopy<'d> {
     state: JournalState,
     /// `None` when the copy has its name already.
     partial: Option<Box<dyn DiskFile>>,
+    /// How it is taken back as long as nothing has arrived.
+    way_back: Option<WayBack>,
     /// What is known of the older copy without reading it.
     older: Option<Older>,
     resumed_at: u64,
@@ -129,65 +135,71 @@ impl<'d> FileCopy<'d> {
     }
 
     /// Whether all chunks have arrived and the source was found unchanged after that.
-    pub fn is_complete(&self) -> bool {
-        self.state.complete.is_some()
+    pub fn has_arrived(&self) -> bool {
+        self.state.arrived.is_some()
     }
 
-    /// Brings over what is missing. Returns whether the copy is complete; it is not when `progress` said to stop.
+    /// Brings over what is missing. Returns whether all of it has arrived; it has not when `progress` said to stop.
+    /// A copy that is refused before anything has arrived leaves the target as it was.
     pub fn run(&mut self, progress: &dyn Progress) -> Result<bool, CopyError> {
-        if self.is_complete() {
+        if self.has_arrived() {
             progress.advance(self.state.chunks.length());
             return Ok(true);
         }
         progress.begin(self.state.chunks.length(), self.state.bytes_claimed());
+        let ran = self.transfer_and_prove(progress);
+        if ran
+            .as_ref()
+            .is_err_and(|error| error.class() == Class::Refused)
+            && self.state.hashes.is_empty()
+            && let Some(way_back) = self.way_back.take()
+        {
+            self.partial = None;
+            way_back.go(self.disk, &self.paths);
+        }
+        ran
+    }
+
+    fn transfer_and_prove(&mut self, progress: &dyn Progress) -> Result<bool, CopyError> {
         self.transfer(progress)?;
         self.seconds = Some(self.started.elapsed().as_secs_f64());
         if (self.state.hashes.len() as u64) < self.state.chunks.count() {
             self.outcome = Outcome::Interrupted;
             return Ok(false);
         }
-        self.complete()?;
+        self.prove()?;
         Ok(true)
     }
 
-    /// Gives the complete copy its name.
-    pub fn publish(&mut self) -> Result<(), CopyError> {
-        if self.state.published.is_some() {
+    /// Gives the copy that has arrived its name.
+    pub fn finish(&mut self) -> Result<(), CopyError> {
+        if self.state.complete.is_some() {
             return Ok(());
         }
         self.outcome = Outcome::Complete;
         // Windows renames no file that is open.
         self.partial = None;
-        let TargetPaths {
-            partial,
-            target,
-            journal,
-        } = &self.paths;
-        let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
-        // Without it, the crash came between the renaming and the last entry.
-        if self.disk.exists(partial).map_err(at(partial, "look at"))? {
-            let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
-            self.disk
-                .set_attributes(partial, &attributes)
-                .map_err(at(partial, "set times and permissions of"))?;
-            self.disk
-                .rename(partial, target)
-                .map_err(at(target, "rename to"))?;
-        }
-        self.disk
-            .sync_folder_of(target)
-            .map_err(at(target, "sync the folder of"))?;
-        let glance = self.disk.glance(target).map_err(at(target, "look at"))?;
-        let published = Published {
-            length: self.state.chunks.length(),
-            at: Timestamp::now(),
-            modified: glance.modified.and_then(|time| time.try_into().ok()),
-        };
-        self.journal
-            .append(&[Entry::Published(published.clone())])
-            .map_err(at(journal, "write"))?;
-        self.state.published = Some(published);
+        let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
+        let length = self.state.chunks.length();
+        let complete = give_name(
+            self.disk,
+            &self.paths,
+            &attributes,
+            length,
+            &mut self.journal,
+        )?;
+        self.state.complete = Some(complete);
         Ok(())
+    }
+
+    /// Closes every file of a copy that has arrived, so that thousands of them can wait for their names.
+    pub fn wait_for_name(self) -> Arrival<'d> {
+        Arrival {
+            disk: self.disk,
+            paths: self.paths.clone(),
+            attributes: NewAttributes::of(self.source.path(), &self.source.stamp()),
+            report: self.report(),
+        }
     }
 
     /// What the copy came to.
@@ -215,8 +227,8 @@ impl<'d> FileCopy<'d> {
             pages,
             findings: totals.findings,
             findings_omitted: totals.findings_omitted,
-            blake3: self.state.complete.as_ref().map(|complete| complete.blake3),
-            sha256: self.state.complete.and_then(|complete| complete.sha256),
+            blake3: self.state.arrived.as_ref().map(|arrived| arrived.blake3),
+            sha256: self.state.arrived.and_then(|arrived| arrived.sha256),
             seconds: self.seconds.unwrap_or_default(),
             remarks: self.remarks,
         }
@@ -253,6 +265,7 @@ impl<'d> FileCopy<'d> {
             next: &next,
             bytes_read: &self.bytes_read,
             reads_retried: &self.reads_retried,
+            older_changed: AtomicBool::new(false),
             progress,
             stop: AtomicBool::new(false),
         };
@@ -267,6 +280,9 @@ impl<'d> FileCopy<'d> {
                 });
             }
         });
+        if work.older_changed.into_inner() {
+            self.way_back.take_if(|way| *way == WayBack::Rename);
+        }
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         failure.map_or(Ok(()), Err)
     }
@@ -304,7 +320,7 @@ impl<'d> FileCopy<'d> {
     }
 
     /// Makes sure that the source is what it was, and enters that all of it has arrived.
-    fn complete(&mut self) -> Result<(), CopyError> {
+    fn prove(&mut self) -> Result<(), CopyError> {
         let mut reader = Reader::new(Arc::clone(&self.source), self.options.read.clone());
         let now = reader
             .stamp_now(&())?
@@ -328,16 +344,99 @@ impl<'d> FileCopy<'d> {
         let Some(blake3) = self.state.chunks.file_hash(&self.state.hashes) else {
             return Ok(());
         };
-        let complete = Complete {
+        let arrived = Arrived {
             blake3,
             sha256: sha256.map(Sha256Sum::finish),
         };
         self.journal
-            .append(&[Entry::Complete(complete.clone())])
+            .append(&[Entry::Arrived(arrived.clone())])
             .map_err(CopyError::target(&self.paths.journal, "write"))?;
-        self.state.complete = Some(complete);
+        self.state.arrived = Some(arrived);
         Ok(())
     }
+}
+
+/// A copy that has arrived, and has its name already or waits for it.
+pub struct Arrival<'d> {
+    disk: &'d dyn Disk,
+    paths: TargetPaths,
+    attributes: NewAttributes,
+    report: CopyReport,
+}
+
+impl Arrival<'_> {
+    /// Gives the copy its name, if it does not have it.
+    pub fn finish(&mut self) -> Result<(), CopyError> {
+        if self.report.outcome != Outcome::Interrupted {
+            return Ok(());
+        }
+        let journal = &self.paths.journal;
+        let opened = self.disk.open_journal(journal);
+        let file = opened.map_err(|error| begin::not_opened(journal, error))?;
+        let loaded = Loaded::read(&*file).map_err(CopyError::target(journal, "read"))?;
+        let arrived = loaded
+            .state
+            .as_ref()
+            .and_then(|state| state.arrived.as_ref());
+        if arrived.map(|arrived| arrived.blake3) != self.report.blake3 {
+            return Err(CopyError::BadJournal {
+                journal: journal.clone(),
+                why: "somebody changed it while the copy waited for its name".into(),
+            });
+        }
+        let mut journal =
+            Journal::resume(file, &loaded).map_err(CopyError::target(journal, "write"))?;
+        let length = self.report.source.length;
+        give_name(
+            self.disk,
+            &self.paths,
+            &self.attributes,
+            length,
+            &mut journal,
+        )?;
+        self.report.outcome = Outcome::Complete;
+        Ok(())
+    }
+
+    /// What the copy came to.
+    pub fn report(&self) -> &CopyReport {
+        &self.report
+    }
+}
+
+/// Gives a partial copy that is whole its name, and enters that.
+fn give_name(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    attributes: &NewAttributes,
+    length: u64,
+    entries: &mut Journal,
+) -> Result<Complete, CopyError> {
+    let TargetPaths {
+        partial,
+        target,
+        journal,
+    } = paths;
+    let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
+    // Without it, the crash came between the renaming and the last entry.
+    if disk.exists(partial).map_err(at(partial, "look at"))? {
+        disk.set_attributes(partial, attributes)
+            .map_err(at(partial, "set times and permissions of"))?;
+        disk.rename(partial, target)
+            .map_err(at(target, "rename to"))?;
+    }
+    disk.sync_folder_of(target)
+        .map_err(at(target, "sync the folder of"))?;
+    let glance = disk.glance(target).map_err(at(target, "look at"))?;
+    let complete = Complete {
+        length,
+        at: Timestamp::now(),
+        modified: glance.modified.and_then(|time| time.try_into().ok()),
+    };
+    entries
+        .append(&[Entry::Complete(complete.clone())])
+        .map_err(at(journal, "write"))?;
+    Ok(complete)
 }
 
 /// What a job reads into.
@@ -364,6 +463,8 @@ struct Work<'a> {
     next: &'a AtomicU64,
     bytes_read: &'a AtomicU64,
     reads_retried: &'a AtomicU64,
+    /// Whether the older copy is not what it was any more.
+    older_changed: AtomicBool,
     progress: &'a dyn Progress,
     stop: AtomicBool,
 }
@@ -596,6 +697,9 @@ impl Work<'_> {
                 })
             }
         };
+        if written.is_err() || claim.written > 0 {
+            self.older_changed.store(true, Ordering::Relaxed);
+        }
         written.map_err(CopyError::target(&self.paths.partial, "write"))
     }
 

@@ -52,6 +52,17 @@ impl NewAttributes {
     }
 }
 
+impl NewAttributes {
+    /// What a copy under way has to be given at once, so that it is open to nobody who may not read its source.
+    pub(crate) fn under_way(source: &Path) -> Option<Self> {
+        let permissions = system::under_way(&fs::metadata(source).ok()?)?;
+        Some(NewAttributes {
+            permissions: Some(permissions),
+            ..NewAttributes::default()
+        })
+    }
+}
+
 /// Bytes at the start of a file that are looked at: they hold both copies of a header, whatever the page size.
 pub(crate) const START_BYTES: usize = 64 << 10;
 
@@ -66,8 +77,46 @@ pub struct Glance {
     pub start: Vec<u8>,
 }
 
+/// What stands under a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing.
+    Free,
+    /// A file.
+    File {
+        /// Bytes in it, if that is known without opening it.
+        length: Option<u64>,
+        /// Under how many names (hard links) it stands.
+        names: u64,
+    },
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A device, a pipe, a socket.
+    Other,
+}
+
 /// A file system that is written to.
 pub trait Disk: Sync {
+    /// Opens a journal for reading only. Fails with [`io::ErrorKind::WouldBlock`] if somebody has it locked.
+    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_journal(path)
+    }
+    /// What stands under this path; a link is not followed.
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        Ok(match self.exists(path)? {
+            true => Place::File {
+                length: None,
+                names: 1,
+            },
+            false => Place::Free,
+        })
+    }
+    /// Whether two paths lead to one file.
+    fn is_same_file(&self, _one: &Path, _other: &Path) -> bool {
+        false
+    }
     /// Opens a journal, creating it if there is none, and locks it for as long as it is open. Fails with
     /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
     fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -112,6 +161,42 @@ pub trait Disk: Sync {
 pub struct LocalDisk;
 
 impl Disk for LocalDisk {
+    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = File::open(path)?;
+        match file.try_lock_shared() {
+            // Held no longer: a copy that begins meanwhile is not to be in the way of one who looks.
+            Ok(()) => file.unlock()?,
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+            Err(error) => return Err(error),
+        };
+        let kind = metadata.file_type();
+        Ok(if kind.is_file() {
+            Place::File {
+                length: Some(metadata.len()),
+                names: system::names(&metadata),
+            }
+        } else if kind.is_dir() {
+            Place::Folder
+        } else if kind.is_symlink() {
+            Place::Link
+        } else {
+            Place::Other
+        })
+    }
+
+    fn is_same_file(&self, one: &Path, other: &Path) -> bool {
+        same_file::is_same_file(one, other).unwrap_or(false)
+    }
+
     fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new()
             .read(true)
@@ -277,6 +362,17 @@ mod system {
         File::open(folder)?.sync_all()
     }
 
+    pub(super) fn names(metadata: &std::fs::Metadata) -> u64 {
+        std::os::unix::fs::MetadataExt::nlink(metadata)
+    }
+
+    /// The permissions of the source, and the owner's to write.
+    pub(super) fn under_way(source: &std::fs::Metadata) -> Option<std::fs::Permissions> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = source.permissions().mode() & 0o777 | 0o600;
+        Some(std::fs::Permissions::from_mode(mode))
+    }
+
     /// A disk that is too small says so now, not after hours.
     #[cfg(target_os = "linux")]
     pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
@@ -369,6 +465,16 @@ mod system {
             }
         }
         Ok(())
+    }
+
+    /// How many names a file has, Windows tells of an open file only.
+    pub(super) fn names(_metadata: &std::fs::Metadata) -> u64 {
+        1
+    }
+
+    /// Who may read a file, Windows takes from its folder.
+    pub(super) fn under_way(_source: &std::fs::Metadata) -> Option<std::fs::Permissions> {
+        None
     }
 
     /// Windows keeps the folder's entries safe itself.

@@ -122,6 +122,16 @@ pub enum CopyError {
         /// What differs, each as "what: before, now".
         differences: Vec<String>,
     },
+    /// The copy was begun with another source.
+    #[error("{name} is not the source that the copy began with, {before}: {}", differences.join("; "))]
+    OtherSource {
+        /// The source.
+        name: String,
+        /// The source that the copy began with.
+        before: String,
+        /// What differs, each as "what: before, now".
+        differences: Vec<String>,
+    },
     /// The source is a database that was not shut down, or is still in use.
     #[error("{name} is in the state {state}: it is in use, or was not shut down{required}")]
     Dirty {
@@ -170,8 +180,24 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
+    /// What stands where the copy should is none that can be written.
+    #[error("{} is {what}", path.display())]
+    NotAFile {
+        /// What stands there.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// What would be written has other names, under which it would change too.
+    #[error("{} has {names} names (hard links): what is written to it changes under all of them", path.display())]
+    SeveralNames {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        names: u64,
+    },
     /// Source and target are one file.
-    #[error("{} is the source itself", path.display())]
+    #[error("{} is the source itself, by this or another name", path.display())]
     SameFile {
         /// The file.
         path: PathBuf,
@@ -216,10 +242,13 @@ impl Explain for CopyError {
             // There is no copy, which a finding about a copy would hide.
             CopyError::BadPages { .. }
             | CopyError::SourceChanged { .. }
+            | CopyError::OtherSource { .. }
             | CopyError::Dirty { .. }
             | CopyError::Locked { .. }
             | CopyError::BadJournal { .. }
             | CopyError::TargetExists { .. }
+            | CopyError::NotAFile { .. }
+            | CopyError::SeveralNames { .. }
             | CopyError::PartialGone { .. }
             | CopyError::SameFile { .. } => Class::Refused,
         }
@@ -237,13 +266,36 @@ impl Explain for CopyError {
             }),
             CopyError::Target { error, .. } => Some(jet_of(error.kind())),
             CopyError::SourceChanged { .. }
+            | CopyError::OtherSource { .. }
             | CopyError::Locked { .. }
             | CopyError::BadJournal { .. }
             | CopyError::TargetExists { .. }
+            | CopyError::NotAFile { .. }
+            | CopyError::SeveralNames { .. }
             | CopyError::PartialGone { .. }
             | CopyError::SameFile { .. }
             | CopyError::ChunkSize { .. } => None,
         }
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        Some(match self {
+            CopyError::Read { .. } => "read",
+            CopyError::Source { .. } => "source",
+            CopyError::Target { .. } => "target",
+            CopyError::SourceChanged { .. } => "source_changed",
+            CopyError::OtherSource { .. } => "other_source",
+            CopyError::Dirty { .. } => "dirty",
+            CopyError::BadPages { .. } => "bad_pages",
+            CopyError::Locked { .. } => "locked",
+            CopyError::BadJournal { .. } => "bad_journal",
+            CopyError::TargetExists { .. } => "target_exists",
+            CopyError::NotAFile { .. } => "not_a_file",
+            CopyError::SeveralNames { .. } => "several_names",
+            CopyError::PartialGone { .. } => "partial_gone",
+            CopyError::SameFile { .. } => "same_file",
+            CopyError::ChunkSize { .. } => "chunk_size",
+        })
     }
 
     fn advice(&self) -> Option<Cow<'static, str>> {
@@ -273,6 +325,9 @@ impl Explain for CopyError {
             CopyError::SourceChanged { .. } => {
                 "dismount the database; then --restart copies all of it, --delta brings a finished older copy up to date"
             }
+            CopyError::OtherSource { .. } => {
+                "name another target, or the source that the copy began with; --restart gives up what was copied of that"
+            }
             CopyError::Dirty { .. } => {
                 "dismount it, or recover it first; --allow-dirty copies it as it is, and it needs its logs at the target too"
             }
@@ -285,6 +340,12 @@ impl Explain for CopyError {
             }
             CopyError::TargetExists { .. } => {
                 "--delta brings an older copy up to date, --force replaces it, --restart removes a partial one"
+            }
+            CopyError::NotAFile { .. } => {
+                "name another target, or take it away; --force replaces a link, never what it leads to"
+            }
+            CopyError::SeveralNames { .. } => {
+                "--force without --delta replaces this name alone; or name another target"
             }
             CopyError::PartialGone { .. } => "--restart begins anew",
             CopyError::SameFile { .. } => "name another target",

@@ -3,10 +3,11 @@
 use crate::disk::START_BYTES;
 use crate::{ChunkHash, CopyError, ReadPolicy, Reader, Source, Stamp};
 use ese_format::database::{HeaderCopies, State};
-use ese_format::{FileKind, Progress};
+use ese_format::{FileKind, Progress, Signature};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The identity of a source.
@@ -32,9 +33,9 @@ pub struct SourceIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseIdentity {
     /// Signature of the database.
-    pub signature: String,
+    pub signature: StoredSignature,
     /// Signature of its log stream.
-    pub log_signature: String,
+    pub log_signature: StoredSignature,
     /// The dbtime of its header.
     pub dbtime: u64,
     /// Its state.
@@ -45,6 +46,50 @@ pub struct DatabaseIdentity {
     pub page_size: u32,
     /// Whether a copy of the header can be trusted; the other fields are a guess if not.
     pub trusted: bool,
+}
+
+/// A signature, as every document shows one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSignature {
+    /// When the signed thing was created.
+    pub created: StoredTime,
+    /// What tells it from others of that time.
+    pub random: u32,
+    /// A name of a computer; the engine has not written one for long.
+    pub computer: String,
+}
+
+/// A time of a header, as every document shows one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredTime {
+    /// In RFC 3339, if there is one.
+    pub time: Option<String>,
+    /// Whether it is in UTC.
+    pub utc: bool,
+    /// Its bytes.
+    pub raw: String,
+}
+
+impl From<&Signature> for StoredSignature {
+    fn from(signature: &Signature) -> Self {
+        let created = signature.created;
+        StoredSignature {
+            created: StoredTime {
+                time: created.rfc3339(),
+                utc: created.is_utc(),
+                raw: created.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
+            random: signature.random(),
+            computer: signature.computer(),
+        }
+    }
+}
+
+impl Display for StoredSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let created = self.created.time.as_deref().unwrap_or("at no known time");
+        write!(f, "{} created {created}", self.random)
+    }
 }
 
 /// Whether a source can be used as it is.
@@ -116,8 +161,8 @@ impl Known {
 fn database_identity(headers: &HeaderCopies) -> DatabaseIdentity {
     let copy = headers.good().unwrap_or(&headers.primary);
     DatabaseIdentity {
-        signature: copy.fields.signature.to_string(),
-        log_signature: copy.fields.log_signature.to_string(),
+        signature: (&copy.fields.signature).into(),
+        log_signature: (&copy.fields.log_signature).into(),
         dbtime: copy.fields.dbtime.0,
         state: copy.fields.state.to_string(),
         header_checksum: copy.computed_checksum,
@@ -142,6 +187,30 @@ fn condition(headers: &HeaderCopies) -> Condition {
 }
 
 impl SourceIdentity {
+    /// Why a copy that began with this source does not go on with `now`, from which it differs: another source, or the
+    /// same one that was changed. The same has the same path and, if it is a database, the same signature.
+    pub(crate) fn refuse(&self, now: &SourceIdentity, differences: Vec<String>) -> CopyError {
+        let signature = |identity: &SourceIdentity| {
+            let known = identity.database.as_ref().filter(|known| known.trusted);
+            known.map(|known| known.signature.clone())
+        };
+        let other_database = match (signature(self), signature(now)) {
+            (Some(before), Some(after)) => before != after,
+            _ => false,
+        };
+        if other_database || !leads_to_one_place(&self.name, &now.name) {
+            return CopyError::OtherSource {
+                name: now.name.clone(),
+                before: self.name.clone(),
+                differences,
+            };
+        }
+        CopyError::SourceChanged {
+            name: now.name.clone(),
+            differences,
+        }
+    }
+
     /// What differs between the source that this identity was taken of and another one, in words; the name may.
     pub fn differences(&self, now: &SourceIdentity) -> Vec<String> {
         let mut found = Vec::new();
@@ -203,6 +272,17 @@ impl SourceIdentity {
         };
         self.differences(&now)
     }
+}
+
+/// Whether two names of sources are of one place. A relative path that was written down elsewhere is taken for the end
+/// of an absolute one.
+fn leads_to_one_place(before: &str, now: &str) -> bool {
+    let (before, now) = (Path::new(before), Path::new(now));
+    let real = |path: &Path| path.canonicalize().ok();
+    before == now
+        || (real(before).is_some() && real(before) == real(now))
+        || (before.is_relative() && std::path::absolute(now).is_ok_and(|now| now.ends_with(before)))
+        || (now.is_relative() && before.ends_with(now))
 }
 
 fn shown<T: Display>(value: &Option<T>) -> Option<&dyn Display> {

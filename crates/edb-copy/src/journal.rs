@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 
 /// What the first entry calls this format.
-pub(crate) const FORMAT: &str = "edbkit.copy-journal/1";
+pub(crate) const FORMAT: &str = "edbkit.copy-journal/2";
 
 /// Longest journal that is read: that of a copy of over 100 TB.
 const MAX_LENGTH: u64 = 1 << 30;
@@ -24,15 +24,15 @@ pub enum Entry {
     /// A chunk stands in the partial copy, on the disk.
     Chunk(Claim),
     /// All chunks do, and the source did not change meanwhile.
-    Complete(Complete),
+    Arrived(Arrived),
     /// The partial copy was renamed.
-    Published(Published),
+    Complete(Complete),
 }
 
 /// What is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
-    /// Always `edbkit.copy-journal/1`.
+    /// Always `edbkit.copy-journal/2`.
     pub format: String,
     /// How.
     pub method: Method,
@@ -81,7 +81,7 @@ fn is_zero(value: &u64) -> bool {
 
 /// That all chunks have arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Complete {
+pub struct Arrived {
     /// BLAKE3 of the file.
     pub blake3: ChunkHash,
     /// SHA-256 of the file, if it was asked for.
@@ -90,7 +90,7 @@ pub struct Complete {
 
 /// That the copy has its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Published {
+pub struct Complete {
     /// Its length.
     pub length: u64,
     /// When.
@@ -114,9 +114,9 @@ pub struct JournalState {
     /// The state of SHA-256 behind the last of them.
     pub sha256_state: Option<String>,
     /// That all have arrived.
-    pub complete: Option<Complete>,
+    pub arrived: Option<Arrived>,
     /// That the copy has its name.
-    pub published: Option<Published>,
+    pub complete: Option<Complete>,
 }
 
 /// Sums over claimed chunks.
@@ -261,8 +261,8 @@ impl JournalState {
             hashes: Vec::new(),
             totals: Totals::default(),
             sha256_state: None,
+            arrived: None,
             complete: None,
-            published: None,
         }
     }
 
@@ -280,11 +280,11 @@ impl JournalState {
                 self.totals.add(&claim);
                 self.sha256_state = claim.sha256_state;
             }
-            Entry::Complete(complete) if all && self.complete.is_none() => {
-                self.complete = Some(complete);
+            Entry::Arrived(arrived) if all && self.arrived.is_none() => {
+                self.arrived = Some(arrived);
             }
-            Entry::Published(published) if self.complete.is_some() => {
-                self.published = Some(published);
+            Entry::Complete(complete) if self.arrived.is_some() => {
+                self.complete = Some(complete);
             }
             _ => return None,
         }

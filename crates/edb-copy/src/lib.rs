@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod clean;
 mod commit;
 mod copy;
 mod delta;
@@ -31,18 +32,20 @@ mod reader;
 #[cfg(feature = "remote")]
 mod remote;
 mod report;
+mod since;
 mod source;
 mod status;
 mod verify;
 
 pub use chunk::{ChunkHash, Chunks};
-pub use copy::{BadPages, CopyOptions, FileCopy, Method};
-pub use disk::{Disk, DiskFile, Glance, LocalDisk, NewAttributes};
+pub use clean::{Cleaned, Kept, clean};
+pub use copy::{Action, Arrival, BadPages, CopyOptions, CopyPlan, Existing, FileCopy, Method};
+pub use disk::{Disk, DiskFile, Glance, LocalDisk, NewAttributes, Place};
 pub use error::{CopyError, ReadError, ReadErrorKind};
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
 pub use hash::{Hashed, hash_file};
-pub use identity::{Condition, DatabaseIdentity, SourceIdentity};
-pub use journal::{Begin, Claim, Complete, Entry, Journal, JournalState, Loaded, Published};
+pub use identity::{Condition, DatabaseIdentity, SourceIdentity, StoredSignature, StoredTime};
+pub use journal::{Arrived, Begin, Claim, Complete, Entry, Journal, JournalState, Loaded};
 pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
 pub use reader::{ReadPolicy, Reader};

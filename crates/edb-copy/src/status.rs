@@ -18,9 +18,19 @@ pub enum TargetState {
     /// It was begun.
     UnderWay,
     /// All of it has arrived; it does not have its name yet.
-    Complete,
+    Arrived,
     /// It is finished.
-    Published,
+    Complete,
+}
+
+impl TargetState {
+    pub(crate) fn of(state: &JournalState) -> Self {
+        match state {
+            state if state.complete.is_some() => TargetState::Complete,
+            state if state.arrived.is_some() => TargetState::Arrived,
+            _ => TargetState::UnderWay,
+        }
+    }
 }
 
 /// What is there of a copy.
@@ -69,9 +79,7 @@ pub fn status(target: &Path) -> Result<Status, CopyError> {
         state: match (&loaded, journal) {
             (None, _) => TargetState::NoJournal,
             (Some(_), None) => TargetState::Unreadable,
-            (_, Some(state)) if state.published.is_some() => TargetState::Published,
-            (_, Some(state)) if state.complete.is_some() => TargetState::Complete,
-            _ => TargetState::UnderWay,
+            (Some(_), Some(state)) => TargetState::of(state),
         },
         running: bytes.is_some() && is_locked(&paths.journal)?,
         target_exists: paths.target.exists(),
@@ -84,7 +92,7 @@ pub fn status(target: &Path) -> Result<Status, CopyError> {
         bad_pages: journal.map_or(0, |state| {
             state.totals.findings.len() as u64 + state.totals.findings_omitted
         }),
-        blake3: journal.and_then(|state| Some(state.complete.as_ref()?.blake3)),
+        blake3: journal.and_then(|state| Some(state.arrived.as_ref()?.blake3)),
         journal_dropped: loaded.as_ref().map_or(0, |loaded| loaded.dropped),
     })
 }

@@ -117,7 +117,7 @@ pub fn verify_with_source(
 
 /// The chunk hashes that the journal of the finished copy `target` holds, if there is one.
 pub fn hashes_of(target: &Path) -> Result<Option<(Chunks, Vec<ChunkHash>)>, CopyError> {
-    let state = journal_of(target)?.filter(|state| state.complete.is_some());
+    let state = journal_of(target)?.filter(|state| state.arrived.is_some());
     Ok(state.map(|state| (state.chunks, state.hashes)))
 }
 

@@ -161,7 +161,7 @@ fn a_second_copy_to_the_same_target_is_refused() {
     let second = FileCopy::open(local(&folder), &LocalDisk, &target, options(), &());
     assert!(matches!(second.err(), Some(CopyError::Locked { .. })));
     assert!(first.run(&()).unwrap());
-    first.publish().unwrap();
+    first.finish().unwrap();
     assert_eq!(fs::read(target).unwrap(), bytes);
 }
 

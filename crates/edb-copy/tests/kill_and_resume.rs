@@ -97,13 +97,13 @@ fn one_run(
     )?;
     source.bytes_read.store(0, Ordering::Relaxed);
     let ran = copy.run(&());
-    let start = if copy.is_complete() { 64 << 10 } else { 0 };
+    let start = if copy.has_arrived() { 64 << 10 } else { 0 };
     *read += source
         .bytes_read
         .load(Ordering::Relaxed)
         .saturating_sub(start);
     assert!(ran?, "nobody interrupted it");
-    copy.publish()?;
+    copy.finish()?;
     Ok(copy.report())
 }
 
@@ -117,7 +117,7 @@ fn claims_hold(disk: &SimDisk, paths: &TargetPaths, bytes: &[u8]) {
     let claimed = state.bytes_claimed() as usize;
     let check = |there: &[u8]| assert!(there.get(..claimed) == Some(&bytes[..claimed]));
     if claimed > 0 && disk.with(&paths.partial, check).is_none() {
-        assert!(state.complete.is_some());
+        assert!(state.arrived.is_some());
         disk.with(&paths.target, check).expect("the copy is there");
     }
 }

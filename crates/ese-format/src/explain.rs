@@ -35,6 +35,11 @@ pub trait Explain: Error {
         None
     }
 
+    /// Its name for programs, where it has to be told from others.
+    fn reason(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What to do about it, in one line.
     fn advice(&self) -> Option<Cow<'static, str>> {
         None

@@ -53,6 +53,11 @@ impl Signature {
         }
     }
 
+    /// The signature for messages: its random number, which tells it from others, and when it was made.
+    pub fn shown(&self) -> impl fmt::Display {
+        format!("{} created {}", self.random, self.created.shown())
+    }
+
     /// Whether every byte is zero. A log signature of a database is zeroed by repair (`esentutl /p`).
     pub fn is_null(self) -> bool {
         self == Signature::default()

@@ -97,11 +97,22 @@ impl LogTime {
     }
 
     /// RFC 3339 where the zone is known (`2026-11-22T04:59:16.549Z`), the same without a zone where it is not;
-    /// `None` if unset or invalid.
+    /// `None` if unset or invalid. Whole seconds where no milliseconds are stored.
     pub fn rfc3339(self) -> Option<String> {
+        let digits = if self.milliseconds() == 0 { 0 } else { 3 };
         match self.timestamp() {
-            Some(timestamp) => Some(format!("{timestamp:.3}")),
-            None => self.civil().map(|civil| format!("{civil:.3}")),
+            Some(timestamp) => Some(format!("{timestamp:.digits$}")),
+            None => self.civil().map(|civil| format!("{civil:.digits$}")),
+        }
+    }
+
+    /// The time for messages: RFC 3339, or what else is known of it.
+    pub fn shown(self) -> impl fmt::Display {
+        match self.rfc3339() {
+            Some(text) if self.is_utc() => text,
+            Some(text) => format!("{text} (zone unknown)"),
+            None if self.is_null() => "never".to_owned(),
+            None => "at no valid time".to_owned(),
         }
     }
 }

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OpenTransaction {
     /// Its session.
-    pub session: ProcId,
+    pub procid: ProcId,
     /// The id it got when it began.
     pub trx: u32,
     /// Where it began.
-    pub begin: Lgpos,
+    pub began: Lgpos,
     /// How deep it is nested now.
     pub level: u8,
 }
@@ -175,9 +175,9 @@ impl Transactions {
             return;
         }
         let begun = OpenTransaction {
-            session,
+            procid: session,
             trx,
-            begin: lgpos,
+            began: lgpos,
             level: 0,
         };
         let open = self.sessions.entry(session.0).or_insert(begun);

@@ -10,6 +10,7 @@ use crate::pages::{Content, Pages};
 use ese_format::database::DatabaseHeader;
 use ese_format::record::{ShrinkDb, ShrinkDbFields, TrimDb};
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// The first format version whose pages count reserved tags (`JET_efvReservedTags`, `ese/sysver.cxx`).
@@ -53,8 +54,8 @@ pub struct Database {
     pub(crate) record: &'static str,
     /// The highest dbtime of records and lists of the logs.
     logged: Dbtime,
-    /// The page with the highest dbtime that redo has met.
-    newest_page: Option<(Dbtime, Pgno)>,
+    /// The page with the highest dbtime that redo has met; of several, the one with the lowest number.
+    newest_page: Option<(Dbtime, Reverse<Pgno>)>,
     gone: BTreeMap<Pgno, Skipped>,
     too_old: BTreeMap<Pgno, Skipped>,
 }
@@ -209,7 +210,7 @@ impl Database {
     /// Takes note of the dbtime of a page that redo met.
     pub(crate) fn note_page(&mut self, pgno: Pgno, dbtime: Dbtime) {
         if dbtime < Dbtime::REVERT {
-            self.newest_page = self.newest_page.max(Some((dbtime, pgno)));
+            self.newest_page = self.newest_page.max(Some((dbtime, Reverse(pgno))));
         }
     }
 
@@ -217,7 +218,7 @@ impl Database {
     /// (`JET_errDbTimeCorrupted`; the engine finds it when it gives such a page its next dbtime).
     pub(crate) fn refuse_newer_page(&self) -> Result<(), Problem> {
         match self.newest_page {
-            Some((found, pgno)) if found > self.highest_logged() => {
+            Some((found, Reverse(pgno))) if found > self.highest_logged() => {
                 Err(Problem::DbtimeBeyondLogs {
                     pgno,
                     found,

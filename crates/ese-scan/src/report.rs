@@ -23,28 +23,29 @@ pub struct Counts {
     pub lost_flushes: u64,
     /// Highest dbtime of all good pages.
     pub highest_dbtime: u64,
-    /// The first page with that dbtime; 0 if there is none.
+    /// The first page of the file with that dbtime; 0 if there is none.
     pub highest_dbtime_pgno: u32,
 }
 
 impl Counts {
-    /// Adds what was found behind this part of the file.
-    pub fn add(&mut self, later: &Counts) {
-        self.pages_seen += later.pages_seen;
-        self.bad_checksums += later.bad_checksums;
-        self.correctable_checksums += later.correctable_checksums;
-        self.uninitialized_pages += later.uninitialized_pages;
-        self.wrong_page_numbers += later.wrong_page_numbers;
-        self.lost_flushes += later.lost_flushes;
+    /// Adds what was found in another part of the file; in any order the sum is the same.
+    pub fn add(&mut self, other: &Counts) {
+        self.pages_seen += other.pages_seen;
+        self.bad_checksums += other.bad_checksums;
+        self.correctable_checksums += other.correctable_checksums;
+        self.uninitialized_pages += other.uninitialized_pages;
+        self.wrong_page_numbers += other.wrong_page_numbers;
+        self.lost_flushes += other.lost_flushes;
         self.saw_dbtime(
-            Dbtime(later.highest_dbtime),
-            Pgno(later.highest_dbtime_pgno),
+            Dbtime(other.highest_dbtime),
+            Pgno(other.highest_dbtime_pgno),
         );
     }
 
     /// Takes note of a good page's dbtime.
     pub(crate) fn saw_dbtime(&mut self, dbtime: Dbtime, pgno: Pgno) {
-        if dbtime.0 > self.highest_dbtime {
+        let first = dbtime.0 == self.highest_dbtime && pgno.0 < self.highest_dbtime_pgno;
+        if dbtime.0 > self.highest_dbtime || first {
             self.highest_dbtime = dbtime.0;
             self.highest_dbtime_pgno = pgno.0;
         }

@@ -112,16 +112,18 @@ pub(crate) fn bring(
     let open = |options| FileCopy::open(Arc::clone(source), &LocalDisk, to, options, progress);
     let mut copy = match open(options.clone()) {
         // What an interrupted call had brought is of another state of the source.
-        Err(CopyError::SourceChanged { .. }) => open(CopyOptions {
-            restart: true,
-            ..options
-        })?,
+        Err(CopyError::SourceChanged { .. } | CopyError::OtherSource { .. }) => {
+            open(CopyOptions {
+                restart: true,
+                ..options
+            })?
+        }
         other => other?,
     };
     if !copy.run(progress)? {
         return Err(BringError::Interrupted);
     }
-    copy.publish()?;
+    copy.finish()?;
     Ok(copy.report())
 }
 

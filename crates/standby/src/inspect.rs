@@ -97,7 +97,7 @@ pub enum Rejection {
         expected: u64,
     },
     /// It does not continue the log before it.
-    #[error("it continues a log created {found}, but the one before it was created {expected}")]
+    #[error("it continues a log created {}, but the one before it was created {}", found.shown(), expected.shown())]
     PreviousCreated {
         /// What it names.
         found: LogTime,

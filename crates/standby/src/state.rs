@@ -499,7 +499,7 @@ pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StandbyError> {
     };
     let mut new = tempfile::Builder::new();
     new.prefix(".scr-").suffix(".partial");
-    make_readable(&mut new);
+    as_any_file(&mut new);
     let mut new = new.tempfile_in(folder).map_err(at(folder))?;
     let written = new
         .write_all(content)
@@ -509,15 +509,16 @@ pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StandbyError> {
     sync_folder(folder).map_err(at(folder))
 }
 
-/// Temporary files are for their owner alone; what other programs watch is an ordinary file.
+/// Temporary files are for their owner alone; what other programs watch is an ordinary file, whose mode the
+/// umask decides.
 #[cfg(unix)]
-fn make_readable(builder: &mut tempfile::Builder<'_, '_>) {
+fn as_any_file(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
-    builder.permissions(fs::Permissions::from_mode(0o644));
+    builder.permissions(fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
-fn make_readable(_builder: &mut tempfile::Builder<'_, '_>) {}
+fn as_any_file(_builder: &mut tempfile::Builder<'_, '_>) {}
 
 /// Makes new names in a folder outlive a power loss, where the operating system knows such a thing.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {

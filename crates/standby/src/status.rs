@@ -236,7 +236,7 @@ fn waits(state: &State) -> Option<String> {
         ));
     }
     if let Some(suspended) = &state.suspended {
-        return Some(format!("`scr resume`, since {}", suspended.since));
+        return Some(format!("`scr resume`, since {:.0}", suspended.since));
     }
     let keeps_waiting = [&state.trouble, &state.replay_trouble];
     let mut keeps_waiting = keeps_waiting.into_iter().flatten();
@@ -244,7 +244,7 @@ fn waits(state: &State) -> Option<String> {
         Some(Trouble {
             next_try: Some(next),
             ..
-        }) => Some(format!("the next try, at {next}")),
+        }) => Some(format!("the next try, at {next:.0}")),
         Some(_) => Some("an administrator: put right what is wrong, then `scr resume`".to_owned()),
         None => state.waits.clone(),
     }
@@ -312,7 +312,7 @@ fn flag(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
-/// One line per copy, in the columns that the cmdlet shows by itself.
+/// One line per copy, in the columns that the cmdlet shows by itself, with its two lines of headings.
 #[derive(Debug, Clone, Copy)]
 pub struct Table<'a>(pub &'a [CopyStatus]);
 
@@ -321,21 +321,21 @@ impl fmt::Display for Table<'_> {
         let width = self
             .0
             .iter()
-            .map(|copy| copy.name.len())
+            .map(|copy| copy.name.chars().count())
             .max()
             .unwrap_or_default()
             .max(4);
         writeln!(
             f,
-            "{:width$} SummaryCopyStatus CopyQueueLength ReplayQueueLength LastInspectedLogTime",
-            "Name"
+            "{:width$} SummaryCopy     CopyQueue ReplayQueue LastInspected\n{:width$} Status          Length    Length      LogTime",
+            "Name", ""
         )?;
         for copy in self.0 {
             let time = copy
                 .inspected
                 .map_or_else(String::new, |inspected| format!("{:.0}", inspected.at));
             let line = format!(
-                "{:width$} {:17} {:15} {:17} {time}",
+                "{:width$} {:15} {:9} {:11} {time}",
                 copy.name, copy.summary, copy.copy_queue_length, copy.replay_queue_length
             );
             writeln!(f, "{}", line.trim_end())?;

@@ -3,11 +3,14 @@
 use crate::finding::WithJet;
 use crate::folder;
 use crate::manifest::{self, Listed};
-use crate::source::{Named, ReadArguments, parse_chunk};
+use crate::plan::{Foreseen, Line};
+use crate::source::{Named, ReadArguments, UntilInterrupted, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
-    BadPages, Condition, CopyOptions, CopyReport, FileCopy, LocalDisk, Outcome, ReadPolicy, Source,
+    BadPages, Condition, CopyOptions, CopyPlan, CopyReport, FileCopy, LocalDisk, Outcome,
+    ReadPolicy, Source,
 };
+use ese_format::{JetError, Progress};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
@@ -43,6 +46,12 @@ pub(crate) struct Arguments {
     /// Replace what stands at the target
     #[arg(long)]
     force: bool,
+    /// Say what would be copied, overwritten and deleted, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Of a folder: print the report of every file, not only of those with which something is wrong
+    #[arg(long, short)]
+    verbose: bool,
     /// Stop at a damaged page, or copy it as it is and list it
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     bad_pages: BadPagesName,
@@ -80,15 +89,28 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         options.manifest = Some(Arc::new(file.clone()));
     }
     let job = Job { arguments, options };
+    refuse_streams(arguments)?;
     let source = match Named::open(&arguments.source, &arguments.read, &policy)? {
         Named::Folder(folder) => return folder::run(&job, &*folder, output),
         Named::File(file) => file,
     };
-    let target = file_target(&arguments.source, &arguments.target);
+    let target = file_target(&arguments.source, &arguments.target)?;
+    if arguments.dry_run {
+        return dry_run(&job, source, &target, output);
+    }
     let bar = output.bar(source.stamp().length, &source.name());
-    let copied = job.copy(source, &target, &bar, true);
+    let mut copy = job.open(source, &target, &bar)?;
+    if copy.run(&bar).map_err(|error| Failure::of(&error))? {
+        copy.finish().map_err(|error| Failure::of(&error))?;
+    }
     drop(bar);
-    let report = Report::new(job.finished(copied?, output)?);
+    let report = copy.report();
+    if job.reads_back(&report) {
+        let what = format!("reading back {}", target.display());
+        let bar = output.bar(report.bytes_arrived, &what);
+        job.read_back(&report, &bar)?;
+    }
+    let report = Report::new(report);
     if report.copy.outcome != Outcome::Interrupted {
         job.write_manifest(&[Listed::new(&target, &report.copy)])?;
     }
@@ -96,12 +118,63 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     Ok(report.exit())
 }
 
-/// A folder as target means a file of the same name in it.
-fn file_target(source: &Path, target: &Path) -> PathBuf {
-    match file_name(source) {
-        Some(name) if target.is_dir() => target.join(name),
-        _ => target.to_owned(),
+/// Neither side of a copy can be a stream: both are read and written at any place.
+fn refuse_streams(arguments: &Arguments) -> Result<(), Failure> {
+    for (path, what) in [
+        (&arguments.source, "standard input is no source"),
+        (&arguments.target, "a copy does not go to standard output"),
+    ] {
+        if path.as_os_str() == "-" {
+            let advice = "name a file; one that is called - is ./-";
+            return Err(Failure::new(Exit::Usage, format!("-: {what}")).advise(advice));
+        }
     }
+    Ok(())
+}
+
+/// Says what would be done.
+fn dry_run(
+    job: &Job<'_>,
+    source: Arc<dyn Source>,
+    target: &Path,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let plan = job.plan(source, target)?;
+    let mut foreseen = Foreseen::default();
+    foreseen.add(&plan);
+    let line = Line { plan: &plan };
+    output.answer(
+        "edbkit.copy-plan/1",
+        &plan,
+        &format_args!("{line}\n{foreseen}"),
+    )?;
+    Ok(exit_of(&plan.condition))
+}
+
+/// A folder as target means a file of the same name in it. The folder has to be there: a path that is misspelt is not
+/// made.
+fn file_target(source: &Path, target: &Path) -> Result<PathBuf, Failure> {
+    if let Some(name) = file_name(source)
+        && target.is_dir()
+    {
+        return Ok(target.join(name));
+    }
+    let ends_as_folder = target
+        .as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_some_and(|last| std::path::is_separator(char::from(*last)));
+    let folder = match ends_as_folder {
+        true => target,
+        false => target.parent().unwrap_or(target),
+    };
+    if ends_as_folder || !(folder.as_os_str().is_empty() || folder.is_dir()) {
+        let message = format!("{}: there is no such folder", folder.display());
+        return Err(Failure::new(Exit::Io, message)
+            .advise("make the folder first, or name another target")
+            .jet(JetError::FILE_NOT_FOUND));
+    }
+    Ok(target.to_owned())
 }
 
 /// What the file of a source is called here.
@@ -152,36 +225,44 @@ impl Job<'_> {
         &self.arguments.target
     }
 
-    /// Brings one file over. It gets its name only if `publish` says so and all of it has arrived.
-    pub(crate) fn copy<'d>(
+    pub(crate) fn dry_run(&self) -> bool {
+        self.arguments.dry_run
+    }
+
+    pub(crate) fn verbose(&self) -> bool {
+        self.arguments.verbose
+    }
+
+    /// What copying a file would do.
+    pub(crate) fn plan(&self, source: Arc<dyn Source>, target: &Path) -> Result<CopyPlan, Failure> {
+        let options = self.options.clone();
+        CopyPlan::of(source, &LocalDisk, target, options, &UntilInterrupted)
+            .map_err(|error| Failure::of(&error))
+    }
+
+    /// Begins a copy, or finds where it goes on.
+    pub(crate) fn open<'d>(
         &self,
         source: Arc<dyn Source>,
         target: &Path,
-        progress: &console::Bar,
-        publish: bool,
+        progress: &dyn Progress,
     ) -> Result<FileCopy<'d>, Failure> {
-        let as_failure = |error| Failure::of(&error);
         let disk: &'d LocalDisk = &LocalDisk;
-        let mut copy = FileCopy::open(source, disk, target, self.options.clone(), progress)
-            .map_err(as_failure)?;
-        if copy.run(progress).map_err(as_failure)? && publish {
-            copy.publish().map_err(as_failure)?;
-        }
-        Ok(copy)
+        FileCopy::open(source, disk, target, self.options.clone(), progress)
+            .map_err(|error| Failure::of(&error))
     }
 
-    /// The report of a copy; with `--verify`, after it was read back.
-    pub(crate) fn finished(
+    /// Whether a copy is to be read back.
+    pub(crate) fn reads_back(&self, report: &CopyReport) -> bool {
+        self.arguments.verify && report.outcome != Outcome::Interrupted
+    }
+
+    pub(crate) fn read_back(
         &self,
-        copy: FileCopy<'_>,
-        output: &Output,
-    ) -> Result<CopyReport, Failure> {
-        let report = copy.report();
-        if !self.arguments.verify || report.outcome == Outcome::Interrupted {
-            return Ok(report);
-        }
-        crate::verify::read_back(&report.target, &self.options, output)?;
-        Ok(report)
+        report: &CopyReport,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        crate::verify::read_back(&report.target, &self.options, progress)
     }
 
     pub(crate) fn write_manifest(&self, files: &[Listed]) -> Result<(), Failure> {
@@ -213,9 +294,15 @@ impl Report {
         match self.copy.outcome {
             Outcome::Interrupted => Exit::Interrupted,
             _ if !self.copy.findings.is_empty() => Exit::Finding,
-            _ if self.copy.condition == Condition::Unknown => Exit::Finding,
-            _ => Exit::Clean,
+            _ => exit_of(&self.copy.condition),
         }
+    }
+}
+
+pub(crate) fn exit_of(condition: &Condition) -> Exit {
+    match condition {
+        Condition::Unknown => Exit::Finding,
+        Condition::Clean | Condition::Dirty { .. } | Condition::NotADatabase => Exit::Clean,
     }
 }
 
@@ -289,19 +376,19 @@ impl Display for Report {
     }
 }
 
-/// A condition behind the kind of a file.
-struct Words<'a>(&'a Condition);
+/// A condition behind the kind or the name of a file, and in a line of its own what the file needs.
+pub(crate) struct Words<'a>(pub(crate) &'a Condition);
 
 impl Display for Words<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Condition::Clean => f.write_str(", Clean Shutdown"),
             Condition::Dirty { state, required } => {
-                write!(f, ", {state}: in use, or not shut down")?;
+                write!(f, ", {state}")?;
                 match required {
                     Some((first, last)) => write!(
                         f,
-                        "; needs log generations {first} to {last} ({first:#x} to {last:#x})"
+                        "\n      Needs: log generations {first}-{last} ({first:#x}-{last:#x})"
                     ),
                     None => Ok(()),
                 }

@@ -1,15 +1,22 @@
 //! Copying a whole folder: databases, logs, checkpoint.
 
-use crate::copy::{Job, Report};
+use crate::copy::{Job, Report, exit_of};
 use crate::manifest::Listed;
+use crate::plan::{Foreseen, Line};
 use crate::source::UntilInterrupted;
-use console::{Exit, Failure, Output, interrupted};
-use edb_copy::{Condition, CopyError, FileCopy, FolderPlan, Outcome, SourceFolder};
-use ese_format::Generation;
+use crate::summary::Summary;
+use console::{Bar, Exit, Failure, Output, interrupted};
+use edb_copy::{
+    Arrival, Condition, CopyError, CopyPlan, CopyReport, FolderPlan, Outcome, Source, SourceFolder,
+};
+use ese_format::{Generation, Progress};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-/// Copies every file in a safe order, and gives them their names only when all have arrived, databases last.
+/// Copies every file in a safe order, and gives them their names only when all have arrived, databases last. Nothing is
+/// written unless every file can be copied, as far as that can be seen before.
 pub(crate) fn run(
     job: &Job<'_>,
     from: &dyn SourceFolder,
@@ -17,12 +24,13 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let to = job.target();
     refuse_to_write_into(from, to)?;
+    if to.exists() && !to.is_dir() {
+        let message = format!("{} is a file, and the source is a folder", to.display());
+        return Err(Failure::new(Exit::Refused, message).advise("name a folder"));
+    }
     let plan = FolderPlan::read(from, job.policy(), &UntilInterrupted)
         .map_err(|error| Failure::of(&error))?;
-    if interrupted() {
-        let message = "interrupted; nothing was copied yet";
-        return Err(Failure::new(Exit::Interrupted, message).advise("run the same command again"));
-    }
+    stop_if_interrupted()?;
     if plan.files.is_empty() {
         let message = format!("{}: no ESE file is in this folder", from.name());
         return Err(Failure::new(Exit::NotEse, message));
@@ -30,37 +38,111 @@ pub(crate) fn run(
     for (name, why) in &plan.passed_over {
         output.remark(&format!("passed over: {}: {why}", name.display()));
     }
-    fs::create_dir_all(to).map_err(|error| Failure::io(to, &error))?;
-    let (mut copies, whole) = bring_over(job, from, &plan, output)?;
-    if whole {
-        for index in plan.order_of_names() {
-            let published = copies[index].publish();
-            published.map_err(|error| Failure::of(&error))?;
+    let (foreseen, refused) = foresee(job, from, &plan, output)?;
+    if job.dry_run() {
+        let exit = refused.unwrap_or_else(|| foresee_missing(&foreseen.plans, &plan, output));
+        output.answer("edbkit.copy-folder-plan/1", &foreseen.sum, &foreseen.sum)?;
+        return Ok(exit);
+    }
+    if let Some(exit) = refused {
+        output.remark(&"nothing was written");
+        return Ok(exit);
+    }
+    let made = MadeFolders::make(to)?;
+    let copied = bring_over(job, from, &plan, &foreseen, output)?;
+    made.remove_empty();
+    report(job, from, &plan, copied, output)
+}
+
+fn stop_if_interrupted() -> Result<(), Failure> {
+    if interrupted() {
+        let message = "interrupted; nothing was copied yet";
+        return Err(Failure::new(Exit::Interrupted, message).advise("run the same command again"));
+    }
+    Ok(())
+}
+
+/// What copying the folder would do.
+#[derive(Default)]
+struct FolderForeseen {
+    plans: Vec<CopyPlan>,
+    sum: Foreseen,
+}
+
+/// Looks at every file before the first is copied. What is refused is named, and how that ends returned.
+fn foresee(
+    job: &Job<'_>,
+    from: &dyn SourceFolder,
+    plan: &FolderPlan,
+    output: &mut Output,
+) -> Result<(FolderForeseen, Option<Exit>), Failure> {
+    let mut foreseen = FolderForeseen::default();
+    let mut refused: Option<Exit> = None;
+    for file in &plan.files {
+        stop_if_interrupted()?;
+        let looked = open(job, from, &file.name)
+            .and_then(|source| job.plan(source, &job.target().join(&file.name)));
+        match looked {
+            Ok(one) => {
+                foreseen.sum.add(&one);
+                if job.dry_run() {
+                    let line = Line { plan: &one };
+                    output.answer("edbkit.copy-plan/1", &one, &format_args!("{line}\n"))?;
+                }
+                foreseen.plans.push(one);
+            }
+            Err(failure) => {
+                foreseen.sum.refuse();
+                refused = Some(refused.map_or(failure.exit, |exit| exit.and(failure.exit)));
+                output.failure(&failure)?;
+            }
         }
     }
-    let mut exit = if whole {
-        Exit::Clean
-    } else {
-        Exit::Interrupted
-    };
-    let mut listed = Vec::new();
-    for copy in copies {
-        let missing = missing_logs(&copy, &plan);
-        let report = Report::new(job.finished(copy, output)?);
-        exit = exit.and(report.exit());
-        if !missing.is_empty() {
-            exit = exit.and(Exit::Finding);
-            say_missing(&report, &missing, output);
-        }
-        if report.copy.outcome != Outcome::Interrupted {
-            listed.push(Listed::new(&report.copy.target, &report.copy));
-        }
-        output.answer("edbkit.copy/1", &report, &report)?;
+    Ok((foreseen, refused))
+}
+
+/// The exit code of a dry run in which nothing is refused; logs that are missing are named.
+fn foresee_missing(plans: &[CopyPlan], folder: &FolderPlan, output: &Output) -> Exit {
+    plans.iter().fold(Exit::Clean, |exit, plan| {
+        let missing = missing_logs(&plan.condition, folder);
+        say_missing(&plan.source.name, &missing, output);
+        let logs = if missing.is_empty() {
+            Exit::Clean
+        } else {
+            Exit::Finding
+        };
+        exit.and(exit_of(&plan.condition)).and(logs)
+    })
+}
+
+/// Folders that this run made.
+struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    fn make(folder: &Path) -> Result<Self, Failure> {
+        let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let made = folder.ancestors().take_while(missing).map(Path::to_owned);
+        let made = MadeFolders(made.collect());
+        fs::create_dir_all(folder).map_err(|error| Failure::io(folder, &error))?;
+        Ok(made)
     }
-    if whole {
-        job.write_manifest(&listed)?;
+
+    /// Removes those of them in which nothing is: a copy that was refused leaves nothing behind.
+    fn remove_empty(self) {
+        for folder in self.0 {
+            if fs::remove_dir(folder).is_err() {
+                return;
+            }
+        }
     }
-    Ok(exit)
+}
+
+fn open(job: &Job<'_>, from: &dyn SourceFolder, name: &OsStr) -> Result<Arc<dyn Source>, Failure> {
+    let opened = job.policy().persist(&UntilInterrupted, || from.open(name));
+    opened.map_err(|error| {
+        let name = format!("{}: {}", from.name(), name.display());
+        Failure::of(&CopyError::Source { name, error })
+    })
 }
 
 /// A copy of a folder never goes into that folder: the source stays as it is.
@@ -86,36 +168,186 @@ fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failur
     Ok(())
 }
 
-/// Copies in the order of the plan. Returns whether everything has arrived.
+/// One file of a folder, under the bar of the whole folder.
+struct Part<'b>(&'b Bar);
+
+impl Progress for Part<'_> {
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    /// What had arrived before is counted where the folder begins.
+    fn begin(&self, _total: u64, _done: u64) {}
+
+    fn should_stop(&self) -> bool {
+        self.0.should_stop()
+    }
+}
+
+/// What came of the files of a folder.
+#[derive(Default)]
+struct Copied {
+    arrivals: Vec<Arrival<'static>>,
+    /// The one that was interrupted.
+    interrupted: Option<CopyReport>,
+    /// How the command ends for files that could not be copied; they were named.
+    failed: Option<Exit>,
+}
+
+impl Copied {
+    fn fail(&mut self, failure: &Failure, output: &mut Output) -> Result<(), Failure> {
+        self.failed = Some(
+            self.failed
+                .map_or(failure.exit, |exit| exit.and(failure.exit)),
+        );
+        output.failure(failure)
+    }
+
+    fn whole(&self) -> bool {
+        self.failed.is_none() && self.interrupted.is_none()
+    }
+}
+
+/// Copies in the order of the plan, and gives the names if everything has arrived. A file that is refused does not keep
+/// the others from being looked at; a disk or a link that fails does.
 fn bring_over(
     job: &Job<'_>,
     from: &dyn SourceFolder,
     plan: &FolderPlan,
-    output: &Output,
-) -> Result<(Vec<FileCopy<'static>>, bool), Failure> {
-    let mut copies = Vec::new();
+    foreseen: &FolderForeseen,
+    output: &mut Output,
+) -> Result<Copied, Failure> {
+    let mut copied = Copied::default();
+    let bar = output.bar(0, &from.name());
+    let to_come: u64 = foreseen.plans.iter().map(|plan| plan.bytes_to_come).sum();
+    let before: u64 = foreseen.plans.iter().map(|plan| plan.resumed_at).sum();
+    bar.begin(before + to_come, before);
     for file in &plan.files {
-        let opened = job
-            .policy()
-            .persist(&UntilInterrupted, || from.open(&file.name));
-        let source = opened.map_err(|error| {
-            let name = format!("{}: {}", from.name(), file.name.display());
-            Failure::of(&CopyError::Source { name, error })
-        })?;
-        let bar = output.bar(source.stamp().length, &source.name());
-        let copy = job.copy(source, &job.target().join(&file.name), &bar, false)?;
-        let whole = copy.is_complete();
-        copies.push(copy);
-        if !whole {
-            return Ok((copies, false));
+        match bring(job, from, &file.name, &Part(&bar)) {
+            Ok(Brought::Arrived(arrival)) => copied.arrivals.push(arrival),
+            Ok(Brought::Interrupted(report)) => {
+                copied.interrupted = Some(report);
+                return Ok(copied);
+            }
+            Err(failure) => {
+                copied.fail(&failure, output)?;
+                if failure.exit == Exit::Io {
+                    return Ok(copied);
+                }
+            }
         }
     }
-    Ok((copies, true))
+    if copied.whole() {
+        for index in plan.order_of_names() {
+            if let Err(error) = copied.arrivals[index].finish() {
+                copied.fail(&Failure::of(&error), output)?;
+                break;
+            }
+        }
+    }
+    Ok(copied)
+}
+
+enum Brought {
+    Arrived(Arrival<'static>),
+    Interrupted(CopyReport),
+}
+
+fn bring(
+    job: &Job<'_>,
+    from: &dyn SourceFolder,
+    name: &OsStr,
+    progress: &dyn Progress,
+) -> Result<Brought, Failure> {
+    let source = open(job, from, name)?;
+    let mut copy = job.open(source, &job.target().join(name), progress)?;
+    let arrived = copy.has_arrived() || copy.run(progress).map_err(|error| Failure::of(&error))?;
+    Ok(match arrived {
+        true => Brought::Arrived(copy.wait_for_name()),
+        false => Brought::Interrupted(copy.report()),
+    })
+}
+
+/// Reads back what is to be read back, and reports: the whole in one summary, and every file with which something is
+/// wrong, or all with `--verbose`.
+fn report(
+    job: &Job<'_>,
+    from: &dyn SourceFolder,
+    plan: &FolderPlan,
+    mut copied: Copied,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let whole = copied.whole();
+    let mut summary = Summary::new(from, job.target(), plan);
+    let mut exit = Exit::Clean;
+    let mut listed = Vec::new();
+    let arrivals = std::mem::take(&mut copied.arrivals);
+    if whole
+        && arrivals
+            .iter()
+            .any(|arrival| job.reads_back(arrival.report()))
+    {
+        read_back(job, &arrivals, &mut copied, output)?;
+    }
+    let reports = arrivals.iter().map(Arrival::report);
+    for copy in reports.chain(&copied.interrupted) {
+        let missing = missing_logs(&copy.condition, plan);
+        say_missing(&copy.source.name, &missing, output);
+        if !missing.is_empty() {
+            exit = exit.and(Exit::Finding);
+        }
+        let report = Report::new(copy.clone());
+        let waits = copy.outcome == Outcome::Interrupted && !whole;
+        if !waits {
+            exit = exit.and(report.exit());
+        }
+        summary.add(copy);
+        if copy.outcome != Outcome::Interrupted {
+            listed.push(Listed::new(&copy.target, copy));
+        }
+        if output.is_json() {
+            output.document("edbkit.copy/1", &report)?;
+        } else if job.verbose() || !copy.findings.is_empty() {
+            output.text(&report)?;
+        }
+    }
+    if copied.interrupted.is_some() {
+        exit = exit.and(Exit::Interrupted);
+    }
+    exit = exit.and(copied.failed.unwrap_or(Exit::Clean));
+    if whole {
+        job.write_manifest(&listed)?;
+    }
+    summary.end(whole, copied.interrupted.is_some());
+    output.answer("edbkit.copy-folder/1", &summary, &summary)?;
+    Ok(exit)
+}
+
+/// Reads the finished copies back, all under one bar; those that are not what was written are named.
+fn read_back(
+    job: &Job<'_>,
+    arrivals: &[Arrival<'_>],
+    copied: &mut Copied,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let bar = output.bar(0, &format!("reading back {}", job.target().display()));
+    bar.begin(
+        arrivals.iter().map(|one| one.report().source.length).sum(),
+        0,
+    );
+    for arrival in arrivals {
+        match job.read_back(arrival.report(), &Part(&bar)) {
+            Ok(()) => {}
+            Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
+            Err(failure) => copied.fail(&failure, output)?,
+        }
+    }
+    Ok(())
 }
 
 /// Logs that a dirty database needs and the folder does not hold.
-fn missing_logs(copy: &FileCopy<'_>, plan: &FolderPlan) -> Vec<Generation> {
-    match copy.condition() {
+fn missing_logs(condition: &Condition, plan: &FolderPlan) -> Vec<Generation> {
+    match condition {
         Condition::Dirty {
             required: Some((first, last)),
             ..
@@ -124,14 +356,16 @@ fn missing_logs(copy: &FileCopy<'_>, plan: &FolderPlan) -> Vec<Generation> {
     }
 }
 
-fn say_missing(report: &Report, missing: &[Generation], output: &Output) {
+fn say_missing(name: &str, missing: &[Generation], output: &Output) {
+    if missing.is_empty() {
+        return;
+    }
     let numbers: Vec<String> = missing
         .iter()
         .map(|generation| format!("{generation} ({generation:#x})"))
         .collect();
     output.remark(&format!(
-        "WARNING: {} needs logs that are not in its folder: generation {}",
-        report.copy.source.name,
+        "WARNING: {name} needs logs that are not in its folder: generation {}",
         numbers.join(", ")
     ));
 }

@@ -1,15 +1,19 @@
 //! `edbcopy`: copies of very large databases that go on after anything, and prove every byte.
 
+mod clean;
 mod copy;
 mod finding;
 mod folder;
 mod manifest;
+mod plan;
 mod rate;
 #[cfg(feature = "remote")]
 mod remote;
 mod source;
 mod status;
+mod summary;
 mod verify;
+mod words;
 
 use clap::{Parser, Subcommand};
 use console::{RunOptions, ShellCommand};
@@ -39,6 +43,7 @@ enum Command {
     Status(status::Arguments),
     Verify(verify::Arguments),
     Manifest(manifest::Arguments),
+    Clean(clean::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
 }
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
             Command::Status(arguments) => status::run(&arguments, output),
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Manifest(arguments) => manifest::run(&arguments, output),
+            Command::Clean(arguments) => clean::run(&arguments, output),
             Command::Shell(shell) => shell.print::<Program>(output),
         },
     )

@@ -1,12 +1,11 @@
 //! Manifests: written after a copy, or of a file as it is.
 
 use crate::source::{ReadArguments, open, parse_block};
-use console::{Exit, Failure, Output};
+use console::{Exit, Failure, Output, files};
 use edb_copy::{CopyReport, Manifest, ManifestFile, ReadPolicy, Reader, hash_file, hashes_of};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,19 +144,8 @@ fn sha256_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Replaces a file as a whole, so that it is never half written.
 fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    });
-    written.map_err(|error| Failure::io(path, &error))
+    files::replace(path, content).map_err(|error| Failure::io(path, &error))
 }
 
 /// Reads a manifest.

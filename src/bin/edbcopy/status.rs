@@ -1,5 +1,6 @@
 //! `edbcopy status`: what is there of a copy.
 
+use crate::words::count;
 use console::{Exit, Failure, Output};
 use edb_copy::{Status, TargetState, status};
 use std::fmt::{self, Display, Formatter};
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     /// The copy, or a folder of copies
     target: PathBuf,
+    /// Of a folder: show every copy in full, not only a line for those that are not complete
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 /// Exit 0 when every copy is finished, 1 when one is not or cannot be told, 3 when there is none.
@@ -19,15 +23,21 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         true => targets_in(&arguments.target)?,
         false => vec![arguments.target.clone()],
     };
-    let mut exit = Exit::Clean;
+    let table = arguments.target.is_dir() && !arguments.verbose && !output.is_json();
+    let (mut exit, mut complete) = (Exit::Clean, 0);
     for target in &targets {
         let status = status(target).map_err(|error| Failure::of(&error))?;
         exit = exit.and(match status.state {
-            TargetState::Published => Exit::Clean,
+            TargetState::Complete => Exit::Clean,
             TargetState::NoJournal => Exit::Io,
             _ => Exit::Finding,
         });
-        output.answer("edbkit.copy-status/1", &status, &Shown(&status))?;
+        complete += u64::from(status.state == TargetState::Complete);
+        if !table {
+            output.answer("edbkit.copy-status/2", &status, &Shown(&status))?;
+        } else if status.state != TargetState::Complete {
+            output.text(&Line(&status))?;
+        }
     }
     if targets.is_empty() {
         let path = arguments.target.display();
@@ -36,11 +46,46 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             format!("{path}: no copy was begun here"),
         ));
     }
+    if table {
+        let copies = count(targets.len() as u64, "copy", "copies");
+        output.text(&format_args!("{complete} of {copies} complete\n"))?;
+    }
     Ok(exit)
 }
 
+/// A copy that is not complete, in one line.
+struct Line<'a>(&'a Status);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let status = self.0;
+        let word = match status.state {
+            TargetState::NoJournal => "none",
+            TargetState::Unreadable => "unreadable",
+            TargetState::UnderWay if status.running => "under way",
+            TargetState::UnderWay => "interrupted",
+            TargetState::Arrived => "arrived",
+            TargetState::Complete => "complete",
+        };
+        let name = status.target.file_name().unwrap_or_default();
+        let (done, percent) = (status.bytes_arrived, percent(status));
+        writeln!(
+            f,
+            "{word:<11} {percent:>5.1}% {done:>16}  {}",
+            name.display()
+        )
+    }
+}
+
+fn percent(status: &Status) -> f64 {
+    match status.length {
+        0 => 100.0,
+        length => status.bytes_arrived as f64 * 100.0 / length as f64,
+    }
+}
+
 /// Every copy of which there is a journal in `folder`.
-fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(|error| Failure::io(folder, &error))?;
     let mut targets: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -64,10 +109,8 @@ impl Display for Shown<'_> {
             TargetState::Unreadable => "the journal cannot be read; --restart begins anew",
             TargetState::UnderWay if status.running => "under way",
             TargetState::UnderWay => "interrupted; the same copy command goes on",
-            TargetState::Complete => {
-                "all of it has arrived; the same copy command gives it its name"
-            }
-            TargetState::Published => "complete",
+            TargetState::Arrived => "all of it has arrived; the same command gives it its name",
+            TargetState::Complete => "complete",
         };
         writeln!(f, "Copy: {}", status.target.display())?;
         writeln!(f, "     State: {words}")?;
@@ -75,13 +118,10 @@ impl Display for Shown<'_> {
             return writeln!(f);
         };
         writeln!(f, "    Source: {} ({})", source.name, source.kind)?;
-        let percent = match status.length {
-            0 => 100.0,
-            length => status.bytes_arrived as f64 * 100.0 / length as f64,
-        };
+        let percent = percent(status);
         writeln!(
             f,
-            "   Arrived: {} of {} bytes ({percent:.1}%), in chunks of {}",
+            "   Arrived: {} of {} bytes ({percent:.1}%)\n    Chunks: of {} bytes",
             status.bytes_arrived, status.length, status.chunk_size
         )?;
         if status.bad_pages > 0 {
@@ -93,7 +133,7 @@ impl Display for Shown<'_> {
         if status.journal_dropped > 0 {
             writeln!(
                 f,
-                "   Journal: its last {} bytes cannot be trusted; what they claim is copied again",
+                "   Journal: its last {} bytes cannot be trusted:\n            what they claim is copied again",
                 status.journal_dropped
             )?;
         }

@@ -7,6 +7,7 @@ use console::{Exit, Failure, Output};
 use edb_copy::{
     ChunkHash, Chunks, CopyOptions, VerifyReport, hashes_of, verify_against, verify_with_source,
 };
+use ese_format::Progress;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -86,17 +87,12 @@ fn expected(copy: &Path, manifest: Option<&Path>) -> Result<(Chunks, Vec<ChunkHa
 pub(crate) fn read_back(
     target: &Path,
     options: &CopyOptions,
-    output: &Output,
+    progress: &dyn Progress,
 ) -> Result<(), Failure> {
     let (chunks, hashes) = expected(target, None)?;
     let copy = open_local(target)?;
-    let bar = output.bar(
-        copy.stamp().length,
-        &format!("reading back {}", copy.name()),
-    );
-    let report = verify_against(&copy, chunks, hashes, options.jobs, &options.read, &bar)
+    let report = verify_against(&copy, chunks, hashes, options.jobs, &options.read, progress)
         .map_err(|error| Failure::of(&error))?;
-    drop(bar);
     match (report.interrupted, report.matches()) {
         (true, _) => Err(Failure::new(
             Exit::Interrupted,

@@ -7,9 +7,10 @@ use crate::input::{Input, Subjects};
 use crate::report::{write_last_commit, write_records};
 use console::values::bytes;
 use console::{Exit, Failure, Output, shell_word};
+use ese_format::Explain;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Explain, Lgpos, ProcId};
 use ese_log::chain::Readiness;
+use ese_log::transactions::OpenTransaction;
 use ese_replay::recovery::{
     Creation, DatabasePlan, Needed, Plan, Ran, RecoverOptions, Recovered, RecoveryError, Tried,
     plan, try_out,
@@ -85,34 +86,19 @@ struct Survey {
     /// Commits of transactions that began before the first log.
     began_before: u64,
     /// Transactions that a recovery rolls back.
-    open: Vec<Open>,
+    open: Vec<OpenTransaction>,
     #[serde(skip)]
     counts: RedoCounts,
-}
-
-/// A transaction that is open at the end.
-#[derive(Debug, Serialize)]
-struct Open {
-    procid: ProcId,
-    trx: u32,
-    began: Lgpos,
-    level: u8,
 }
 
 impl Survey {
     fn of(recovered: Recovered) -> Self {
         let transactions = &recovered.counts.transactions;
-        let open = transactions.open().map(|open| Open {
-            procid: open.session,
-            trx: open.trx,
-            began: open.begin,
-            level: open.level,
-        });
         Survey {
             committed: transactions.committed,
             rolled_back: transactions.rolled_back,
             began_before: transactions.began_before,
-            open: open.collect(),
+            open: transactions.open().copied().collect(),
             ran: recovered.ran,
             counts: recovered.counts,
         }
@@ -269,7 +255,8 @@ impl Report<'_> {
             writeln!(
                 f,
                 "The logs need: {} ({still}; {})",
-                needed.path, needed.signature
+                needed.path,
+                needed.signature.shown()
             )?;
         }
         for creation in created {
@@ -280,7 +267,9 @@ impl Report<'_> {
             writeln!(
                 f,
                 "The logs create: {} at {}{deleted} ({})",
-                creation.path, creation.lgpos, creation.signature
+                creation.path,
+                creation.lgpos,
+                creation.signature.shown()
             )?;
         }
         Ok(())
@@ -295,7 +284,7 @@ impl Display for Survey {
         }
         writeln!(
             f,
-            "Logs: generations {}-{} (0x{0:X}-0x{1:X}), {} files, {} bytes, up to {}",
+            "Logs: generations {}-{} ({0:#x}-{1:#x}), up to {4}\n  {2} files, {3} bytes",
             ran.first, ran.last, ran.logs, ran.log_bytes, ran.end
         )?;
         write_records(f, ran, &self.counts.total())?;
@@ -310,7 +299,11 @@ impl Display for Survey {
         }
         writeln!(f, "Open at the end, to be rolled back: {}", self.open.len())?;
         for open in &self.open {
-            writeln!(f, "  session {} since {}", open.procid, open.began)?;
+            writeln!(
+                f,
+                "  session {}, transaction {:#x}, since {}",
+                open.procid, open.trx, open.began
+            )?;
         }
         write_last_commit(f, ran)?;
         match ran.limited_before {
@@ -335,7 +328,7 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
     if let Some(need) = &verdict.need {
         writeln!(
             f,
-            "  needs generations {}-{} (0x{0:X}-0x{1:X}), committed to {} (0x{2:X})",
+            "  needs generations {}-{} ({0:#x}-{1:#x}), committed to {} ({2:#x})",
             need.min_required, need.max_required, need.max_committed
         )?;
     }
@@ -351,8 +344,11 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
     if let Some(loss) = &verdict.loss {
         writeln!(
             f,
-            "  lost: generations {}-{}, written between {} and {}",
-            loss.first, loss.last, loss.after, loss.until
+            "  lost: generations {}-{},\n    written between {} and {}",
+            loss.first,
+            loss.last,
+            loss.after.shown(),
+            loss.until.shown()
         )?;
     }
     if let Some(jet) = verdict.jet {

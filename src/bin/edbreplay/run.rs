@@ -223,7 +223,7 @@ fn write(
         let signature = database.signature();
         let place = (outputs.iter()).position(|output| output.signature() == signature);
         let place = place.ok_or_else(|| {
-            let message = format!("no file was begun for the database {signature}");
+            let message = format!("no file was begun for the database {}", signature.shown());
             Failure::new(Exit::Refused, message)
         })?;
         let path = outputs.swap_remove(place).commit(database);
@@ -266,7 +266,9 @@ fn losses(plan: &Plan, arguments: &Arguments) -> Vec<String> {
             match &database.verdict.loss {
                 Some(loss) => format!(
                     "{path}: generations {}-{}, written after {}",
-                    loss.first, loss.last, loss.after
+                    loss.first,
+                    loss.last,
+                    loss.after.shown()
                 ),
                 None => format!("{path}: {}", database.verdict.reasons.join("; ")),
             }

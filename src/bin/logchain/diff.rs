@@ -93,14 +93,14 @@ fn write_tail(f: &mut Formatter<'_>, tail: &Tail) -> fmt::Result {
         (Some((first, kind)), Some(last)) => {
             write!(
                 f,
-                "{} records more, from {first} ({kind}) to {last}",
+                "{} records more,\n  from {first} ({kind}) to {last}",
                 tail.records
             )?;
         }
         _ => f.write_str("nothing more")?,
     }
     if let Some(created) = tail.log_created.and_then(LogTime::rfc3339) {
-        write!(f, ", in a log created {created}")?;
+        write!(f, ",\n  in a log created {created}")?;
     }
     match &tail.stopped {
         Some(stopped) => writeln!(f, "; stopped: {stopped}"),

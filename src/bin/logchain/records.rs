@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 size: raw.bytes.len(),
                 record,
             };
-            output.answer("edbkit.log-record/1", &line, &line)?;
+            output.answer("edbkit.log-record/2", &line, &line)?;
         }
     }
     if records.unfinished() > 0 {

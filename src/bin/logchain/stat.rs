@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         stopped: stopped.as_ref().map(told),
         objects_shown: arguments.objects,
     };
-    output.answer("edbkit.log-stat/1", &report, &report)?;
+    output.answer("edbkit.log-stat/2", &report, &report)?;
     match stopped {
         Some(error) => {
             output.flush()?;
@@ -123,7 +123,7 @@ impl Display for Report {
         );
         writeln!(
             f,
-            "Log stream {}, generations {first:#x} to {last:#x}\n",
+            "Log stream {}, generations {first}-{last} ({first:#x}-{last:#x})\n",
             self.base
         )?;
         writeln!(f, "Op         # Records          Bytes  Avg. Size   Share")?;
@@ -148,8 +148,8 @@ impl Display for Report {
         for open in &self.open {
             writeln!(
                 f,
-                "                 session {:#x}, transaction {:#x}, since {}, level {}",
-                open.session, open.trx, open.begin, open.level
+                "    session {}, transaction {:#x}, since {}, level {}",
+                open.procid, open.trx, open.began, open.level
             )?;
         }
         for (count, what) in [

@@ -387,13 +387,13 @@ impl Display for DatabaseReport {
         )?;
         if let Some(loss) = verdict.loss {
             let until = match loss.until.rfc3339() {
-                Some(time) => format!(", begun by {time} at the latest"),
+                Some(time) => format!(", begun by {time}"),
                 None => String::new(),
             };
             let after = loss.after.rfc3339().unwrap_or_else(|| "unknown".into());
             writeln!(
                 f,
-                "          Lost: generations {0}-{1} ({0:#x}-{1:#x}){until}; kept up to {after}",
+                "          Lost: generations {0}-{1} ({0:#x}-{1:#x}){until};\n                kept up to {after}",
                 loss.first, loss.last
             )?;
         }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::delta::Older;
 use crate::journal::claims;
-use crate::{ChunkHash, Chunks, Condition, Glance, ManifestFile};
-use jiff::Timestamp;
+use crate::since::Since;
+use crate::{Chunks, Condition, ManifestFile, NewAttributes, Place};
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -21,21 +21,15 @@ impl<'d> FileCopy<'d> {
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
         let started = Instant::now();
-        let mut options = options;
-        let paths = TargetPaths::new(target);
-        not_the_source(&*source, &paths)?;
-        let known = Known::read(&source, &options.read, progress)?;
-        if let (Condition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
-            return Err(dirty(&*source, &known.condition));
-        }
-        let begin = Beginning {
-            source: &*source,
-            disk,
-            paths: &paths,
-            known: &known,
-            options: &options,
-        };
-        let mut begun = begin.find()?;
+        let looked = Looked::at(source, disk, target.into(), options, progress)?;
+        let mut begun = looked.beginning().find()?;
+        let Looked {
+            source,
+            paths,
+            known,
+            mut options,
+            ..
+        } = looked;
         if let Some(manifest) = &options.manifest
             && !describes(manifest, &begun.state)
         {
@@ -44,7 +38,7 @@ impl<'d> FileCopy<'d> {
             );
             options.manifest = None;
         }
-        let published = begun.state.published.is_some();
+        let complete = begun.state.complete.is_some();
         Ok(FileCopy {
             source,
             disk,
@@ -52,6 +46,7 @@ impl<'d> FileCopy<'d> {
             journal: begun.journal,
             state: begun.state,
             partial: begun.partial,
+            way_back: begun.way_back,
             older: begun.older,
             remarks: begun.remarks,
             paths,
@@ -59,7 +54,7 @@ impl<'d> FileCopy<'d> {
             known,
             bytes_read: AtomicU64::new(0),
             reads_retried: AtomicU64::new(0),
-            outcome: if published {
+            outcome: if complete {
                 Outcome::AlreadyComplete
             } else {
                 Outcome::Interrupted
@@ -70,18 +65,107 @@ impl<'d> FileCopy<'d> {
     }
 }
 
+/// A source and a target that can be one copy, by what can be seen without changing anything.
+pub(super) struct Looked<'d> {
+    source: Arc<dyn Source>,
+    disk: &'d dyn Disk,
+    pub(super) paths: TargetPaths,
+    pub(super) known: Known,
+    pub(super) options: CopyOptions,
+}
+
+impl<'d> Looked<'d> {
+    pub(super) fn at(
+        source: Arc<dyn Source>,
+        disk: &'d dyn Disk,
+        target: PathBuf,
+        options: CopyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, CopyError> {
+        let paths = TargetPaths::new(target);
+        not_the_source(&*source, disk, &paths)?;
+        can_be_written(disk, &paths, &options)?;
+        let known = Known::read(&source, &options.read, progress)?;
+        if let (Condition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
+            return Err(dirty(&*source, &known.condition));
+        }
+        Ok(Looked {
+            source,
+            disk,
+            paths,
+            known,
+            options,
+        })
+    }
+
+    pub(super) fn beginning(&self) -> Beginning<'_> {
+        Beginning {
+            source: &*self.source,
+            disk: self.disk,
+            paths: &self.paths,
+            known: &self.known,
+            options: &self.options,
+        }
+    }
+}
+
 /// Whether the manifest is of a file like the source, cut at least as finely as the copy.
 fn describes(manifest: &ManifestFile, state: &JournalState) -> bool {
     manifest.size == state.chunks.length() && manifest.chunk_size <= state.chunks.size()
 }
 
-fn not_the_source(source: &dyn Source, paths: &TargetPaths) -> Result<(), CopyError> {
-    let Some(Ok(path)) = source.path().map(Path::canonicalize) else {
+fn not_the_source(
+    source: &dyn Source,
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+) -> Result<(), CopyError> {
+    let Some(path) = source.path() else {
         return Ok(());
     };
     for own in [&paths.target, &paths.partial, &paths.journal] {
-        if own.canonicalize().is_ok_and(|own| own == path) {
+        if disk.is_same_file(path, own) {
             return Err(CopyError::SameFile { path: own.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Why a journal cannot be opened.
+pub(super) fn not_opened(journal: &Path, error: io::Error) -> CopyError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => CopyError::Locked {
+            journal: journal.to_owned(),
+        },
+        _ => CopyError::target(journal, "open")(error),
+    }
+}
+
+/// Whether the three names are free, or hold files that may be changed or replaced.
+fn can_be_written(
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    options: &CopyOptions,
+) -> Result<(), CopyError> {
+    for own in [&paths.target, &paths.partial, &paths.journal] {
+        let refused = |what| CopyError::NotAFile {
+            path: own.clone(),
+            what,
+        };
+        let place = disk.place(own).map_err(CopyError::target(own, "look at"))?;
+        match place {
+            Place::Free => {}
+            // A link is replaced as a whole; what it leads to is never written.
+            Place::Link if *own == paths.target && options.force && !options.delta => {}
+            Place::Link => return Err(refused("a symbolic link")),
+            Place::Folder => return Err(refused("a folder")),
+            Place::Other => return Err(refused("no file, but a device or a pipe")),
+            Place::File { names, .. } if names > 1 && (options.delta || *own != paths.target) => {
+                return Err(CopyError::SeveralNames {
+                    path: own.clone(),
+                    names,
+                });
+            }
+            Place::File { .. } => {}
         }
     }
     Ok(())
@@ -102,7 +186,7 @@ fn dirty(source: &dyn Source, condition: &Condition) -> CopyError {
 }
 
 /// What is needed to find out.
-struct Beginning<'a> {
+pub(super) struct Beginning<'a> {
     source: &'a dyn Source,
     disk: &'a dyn Disk,
     paths: &'a TargetPaths,
@@ -114,35 +198,102 @@ struct Begun {
     journal: Journal,
     state: JournalState,
     partial: Option<Box<dyn DiskFile>>,
+    way_back: Option<WayBack>,
     older: Option<Older>,
     remarks: Vec<String>,
 }
 
-/// Whether somebody changed a finished copy.
+/// What opening a copy does; found out by looking only.
+pub(super) enum Course {
+    /// It goes on where the journal ends, or is finished.
+    GoOn(PartialCopy),
+    /// It begins, and what the journal held is given up.
+    Begin(Method),
+}
+
+/// The partial copy of a copy that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
-    /// Length, modification time and start are as they were left.
-    Unchanged,
-    /// One of them is another.
-    Changed,
-    /// There is no modification time to compare.
-    Unknown,
+pub(super) enum PartialCopy {
+    /// All of it has arrived.
+    NotNeeded,
+    /// It is to be made: the copy was stopped before that.
+    ToBeMade(Method),
+    /// It is there.
+    There,
+}
+
+/// How a copy of which nothing has arrived is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WayBack {
+    /// The partial copy is of this run.
+    Remove,
+    /// The partial copy is the older copy, unchanged, and gets its name back.
+    Rename,
+}
+
+impl WayBack {
+    /// Leaves the target as it was. What cannot be taken back stays; the same command goes on from there.
+    pub(super) fn go(self, disk: &dyn Disk, paths: &TargetPaths) {
+        let given_back = match self {
+            WayBack::Remove => match disk.exists(&paths.partial) {
+                Ok(true) => disk.remove(&paths.partial),
+                looked => looked.map(drop),
+            },
+            WayBack::Rename => disk.rename(&paths.partial, &paths.target),
+        };
+        if given_back.is_ok() && disk.remove(&paths.journal).is_ok() {
+            // What a crash brings back of this is what the same command goes on from.
+            let _ = disk.sync_folder_of(&paths.target);
+        }
+    }
 }
 
 impl Beginning<'_> {
     fn find(&self) -> Result<Begun, CopyError> {
         let journal_is_new = !self.exists(&self.paths.journal)?;
         let file = self.open_journal()?;
-        let loaded = Loaded::read(&*file).map_err(self.journal_error("read"))?;
-        let begun = match &loaded.state {
-            Some(state) if !self.begins_anew(state)? => self.go_on(file, &loaded, state),
-            _ => self.begin(file, &loaded),
-        };
-        if begun.is_err() && journal_is_new {
-            // It is empty and says nothing; that it stays would only be untidy.
-            let _ = self.disk.remove(&self.paths.journal);
+        let looked = Loaded::read(&*file)
+            .map_err(self.journal_error("read"))
+            .and_then(|loaded| Ok((self.course(&loaded)?, loaded)));
+        match looked {
+            Ok((Course::Begin(method), loaded)) => self.begin(file, &loaded, method),
+            Ok((Course::GoOn(partial), loaded)) => self.go_on(file, &loaded, partial),
+            Err(error) => {
+                drop(file);
+                if journal_is_new {
+                    // It is empty and says nothing; that it stays would only be untidy.
+                    let _ = self.disk.remove(&self.paths.journal);
+                }
+                Err(error)
+            }
         }
-        begun
+    }
+
+    /// What opening the copy would do; nothing is changed.
+    pub(super) fn look(&self) -> Result<(Course, Loaded), CopyError> {
+        let journal = &self.paths.journal;
+        let loaded = match self.exists(journal)? {
+            false => Loaded::parse(&[]),
+            true => {
+                let opened = self.disk.look_at_journal(journal);
+                let file = opened.map_err(|error| not_opened(journal, error))?;
+                Loaded::read(&*file).map_err(self.journal_error("read"))?
+            }
+        };
+        Ok((self.course(&loaded)?, loaded))
+    }
+
+    fn course(&self, loaded: &Loaded) -> Result<Course, CopyError> {
+        match &loaded.state {
+            Some(state) if !self.begins_anew(state)? => {
+                let differences = self.differences(state);
+                if !differences.is_empty() {
+                    return Err(state.begin.source.refuse(&self.known.identity, differences));
+                }
+                self.partial_copy(state).map(Course::GoOn)
+            }
+            _ => self.method_of_new_copy(loaded).map(Course::Begin),
+        }
     }
 
     /// Whether a journal that can be read is given up. One of a finished copy is when an older copy is to be brought
@@ -151,38 +302,18 @@ impl Beginning<'_> {
         if self.options.restart {
             return Ok(true);
         }
-        if state.published.is_none() {
+        if state.complete.is_none() {
             return Ok(false);
         }
-        if !self.exists(&self.paths.target)? || self.since_published(state)? == Since::Changed {
+        if !self.exists(&self.paths.target)? || self.since_finished(state)? == Since::Changed {
             return Ok(true);
         }
         let changed = !self.differences(state).is_empty();
         Ok((self.options.delta && changed) || self.options.force)
     }
 
-    /// Whether the finished copy that the journal tells of is still what it was.
-    fn since_published(&self, state: &JournalState) -> Result<Since, CopyError> {
-        let Some(published) = &state.published else {
-            return Ok(Since::Unknown);
-        };
-        let target = &self.paths.target;
-        let glance = self.disk.glance(target);
-        let Glance {
-            length,
-            modified,
-            start,
-        } = glance.map_err(CopyError::target(target, "look at"))?;
-        let start = ChunkHash(*blake3::hash(&start).as_bytes());
-        if (length, start) != (published.length, state.begin.source.start_blake3) {
-            return Ok(Since::Changed);
-        }
-        let modified: Option<Timestamp> = modified.and_then(|time| time.try_into().ok());
-        Ok(match (modified, published.modified) {
-            (Some(now), Some(then)) if now == then => Since::Unchanged,
-            (Some(_), Some(_)) => Since::Changed,
-            _ => Since::Unknown,
-        })
+    fn since_finished(&self, state: &JournalState) -> Result<Since, CopyError> {
+        Since::finished(self.disk, &self.paths.target, state)
     }
 
     /// What the journal of the older copy says of its chunks, if that is to be believed and can be.
@@ -199,14 +330,14 @@ impl Beginning<'_> {
         let finished = loaded
             .state
             .as_ref()
-            .filter(|state| state.published.is_some());
+            .filter(|state| state.complete.is_some());
         let Some(state) = finished else {
             remarks.push(
                 "no journal of a finished copy lies beside the older copy: it was read".into(),
             );
             return Ok(None);
         };
-        if self.since_published(state)? != Since::Unchanged {
+        if self.since_finished(state)? != Since::Unchanged {
             remarks.push(
                 "the older copy was changed since its journal was written: it was read".into(),
             );
@@ -220,8 +351,12 @@ impl Beginning<'_> {
         state.begin.source.differences(&self.known.identity)
     }
 
-    fn begin(&self, file: Box<dyn DiskFile>, loaded: &Loaded) -> Result<Begun, CopyError> {
-        let method = self.method_of_new_copy(loaded)?;
+    fn begin(
+        &self,
+        file: Box<dyn DiskFile>,
+        loaded: &Loaded,
+        method: Method,
+    ) -> Result<Begun, CopyError> {
         let mut remarks = Vec::new();
         let older = self.older(&*file, loaded, &mut remarks)?;
         let size = older
@@ -244,7 +379,7 @@ impl Beginning<'_> {
         };
         let journal = Journal::start(file, begin.clone()).map_err(self.journal_error("write"))?;
         self.sync_folder()?;
-        let partial = self.make_partial(method)?;
+        let (partial, way_back) = self.make_partial(method)?;
         if self.options.delta && method != Method::Delta {
             remarks
                 .push("there is no older copy to bring up to date: everything was copied".into());
@@ -253,6 +388,7 @@ impl Beginning<'_> {
             journal,
             state: JournalState::new(begin, chunks),
             partial: Some(partial),
+            way_back,
             older,
             remarks,
         })
@@ -263,7 +399,7 @@ impl Beginning<'_> {
         if self.exists(&self.paths.partial)? && !self.options.restart {
             if loaded.dropped > 0 {
                 return Err(self.bad_journal(
-                    "its first entry is damaged: what the partial copy is of cannot be told",
+                    "its first entry is damaged, or of another version: what the partial copy is of cannot be told",
                 ));
             }
             return Err(CopyError::TargetExists {
@@ -294,15 +430,11 @@ impl Beginning<'_> {
         &self,
         file: Box<dyn DiskFile>,
         loaded: &Loaded,
-        state: &JournalState,
+        partial: PartialCopy,
     ) -> Result<Begun, CopyError> {
-        let differences = self.differences(state);
-        if !differences.is_empty() {
-            return Err(CopyError::SourceChanged {
-                name: self.known.identity.name.clone(),
-                differences,
-            });
-        }
+        let Some(state) = &loaded.state else {
+            return Err(self.bad_journal("its first entry is damaged"));
+        };
         let mut remarks = Vec::new();
         if loaded.damaged {
             remarks.push(format!(
@@ -316,82 +448,163 @@ impl Beginning<'_> {
                 state.chunks.size()
             ));
         }
-        let partial = self.find_partial(state)?;
+        let (partial, way_back) = match partial {
+            PartialCopy::NotNeeded => (None, None),
+            PartialCopy::ToBeMade(method) => {
+                let (partial, way_back) = self.make_partial(method)?;
+                (Some(partial), way_back)
+            }
+            PartialCopy::There => (Some(self.open_partial(state)?), None),
+        };
         let journal = Journal::resume(file, loaded).map_err(self.journal_error("write"))?;
         Ok(Begun {
             journal,
             state: state.clone(),
             partial,
+            way_back,
             older: None,
             remarks,
         })
     }
 
     /// The partial copy as the journal says it must be there.
-    fn find_partial(&self, state: &JournalState) -> Result<Option<Box<dyn DiskFile>>, CopyError> {
-        let gone = |why: &str| CopyError::PartialGone {
-            partial: self.paths.partial.clone(),
-            why: why.into(),
-        };
-        let partial = self.exists(&self.paths.partial)?;
+    fn partial_copy(&self, state: &JournalState) -> Result<PartialCopy, CopyError> {
         let target = self.exists(&self.paths.target)?;
-        match (partial, state.complete.is_some(), target) {
-            (true, true, _) => Ok(None),
-            (false, true, true) => Ok(None),
-            (false, true, false) => Err(gone("it was complete, and is gone")),
-            (false, false, _) if state.hashes.is_empty() => {
-                self.make_partial(state.begin.method).map(Some)
+        let at = CopyError::target(&self.paths.partial, "look at");
+        let partial = self.disk.place(&self.paths.partial).map_err(at)?;
+        match (partial, state.arrived.is_some()) {
+            (Place::Free, true) if !target => {
+                Err(self.gone("all of it had arrived, and it is gone"))
             }
-            (false, false, _) => Err(gone("the journal says what is in it, but it is gone")),
-            (true, false, _) => self.open_partial(state, gone).map(Some),
+            (Place::Free, true) => Ok(PartialCopy::NotNeeded),
+            // Whatever it is, it came there after the copy began, or the same command says --force.
+            (_, arrived)
+                if target && !self.options.force && (arrived || partial != Place::Free) =>
+            {
+                Err(CopyError::TargetExists {
+                    path: self.paths.target.clone(),
+                    why: ", and an interrupted copy would replace it",
+                })
+            }
+            (_, true) => Ok(PartialCopy::NotNeeded),
+            (Place::Free, false) if state.hashes.is_empty() => {
+                Ok(PartialCopy::ToBeMade(state.begin.method))
+            }
+            (Place::Free, false) => {
+                Err(self.gone("the journal says what is in it, but it is gone"))
+            }
+            (
+                Place::File {
+                    length: Some(length),
+                    ..
+                },
+                false,
+            ) => {
+                self.check_length(state, length)?;
+                Ok(PartialCopy::There)
+            }
+            (_, false) => Ok(PartialCopy::There),
         }
     }
 
-    fn open_partial(
-        &self,
-        state: &JournalState,
-        gone: impl Fn(&str) -> CopyError,
-    ) -> Result<Box<dyn DiskFile>, CopyError> {
+    fn check_length(&self, state: &JournalState, length: u64) -> Result<(), CopyError> {
+        if state.hashes.is_empty() || length == state.chunks.length() {
+            return Ok(());
+        }
+        Err(self.gone("its length is not what it was given: somebody changed it"))
+    }
+
+    fn gone(&self, why: &str) -> CopyError {
+        CopyError::PartialGone {
+            partial: self.paths.partial.clone(),
+            why: why.into(),
+        }
+    }
+
+    fn open_partial(&self, state: &JournalState) -> Result<Box<dyn DiskFile>, CopyError> {
         let at = |action| CopyError::target(&self.paths.partial, action);
         let file = self.disk.open(&self.paths.partial).map_err(at("open"))?;
-        let length = state.chunks.length();
         if state.hashes.is_empty() {
             self.reserve(&*file)?;
-        } else if file.length().map_err(at("look at"))? != length {
-            return Err(gone(
-                "its length is not what it was given: somebody changed it",
-            ));
+        } else {
+            self.check_length(state, file.length().map_err(at("look at"))?)?;
         }
         Ok(file)
     }
 
-    /// Creates the partial copy, or makes the older copy one.
-    fn make_partial(&self, method: Method) -> Result<Box<dyn DiskFile>, CopyError> {
+    /// Creates the partial copy, or makes the older copy one; and how that is taken back. Nothing of it stays when
+    /// that fails.
+    fn make_partial(
+        &self,
+        method: Method,
+    ) -> Result<(Box<dyn DiskFile>, Option<WayBack>), CopyError> {
+        let mut way_back = None;
+        match self.try_to_make_partial(method, &mut way_back) {
+            Ok(file) => Ok((file, way_back)),
+            Err(error) => {
+                if let Some(way_back) = way_back {
+                    way_back.go(self.disk, self.paths);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn try_to_make_partial(
+        &self,
+        method: Method,
+        way_back: &mut Option<WayBack>,
+    ) -> Result<Box<dyn DiskFile>, CopyError> {
         let TargetPaths {
             target, partial, ..
         } = self.paths;
         let at = |action| CopyError::target(partial, action);
+        if method != Method::Delta {
+            *way_back = Some(WayBack::Remove);
+        }
         if let (Method::Shared, Some(source)) = (method, self.source.path()) {
             // A kind of file system that can, made without: everything will differ, and be written.
             if let Ok(file) = self.disk.create_sharing(source, partial) {
+                self.close_to_others()?;
                 file.sync_all().map_err(at("sync"))?;
                 self.sync_folder()?;
                 return Ok(file);
             }
         }
         let file = match method {
-            Method::Full | Method::Shared => self.disk.create(partial).map_err(at("create"))?,
+            Method::Full | Method::Shared => {
+                let file = self.disk.create(partial).map_err(at("create"))?;
+                self.close_to_others()?;
+                file
+            }
             Method::Delta => {
-                if self.exists(target)? {
+                let renamed = self.exists(target)?;
+                if renamed {
                     self.disk.rename(target, partial).map_err(at("rename to"))?;
+                    *way_back = Some(WayBack::Rename);
                     self.sync_folder()?;
                 }
-                self.disk.open(partial).map_err(at("open"))?
+                let file = self.disk.open(partial).map_err(at("open"))?;
+                if renamed && file.length().map_err(at("look at"))? != self.known.identity.length {
+                    // It is about to become longer or shorter: no older copy any more.
+                    *way_back = None;
+                }
+                file
             }
         };
         self.reserve(&*file)?;
         self.sync_folder()?;
         Ok(file)
+    }
+
+    /// Whoever may not read the source is not to read what arrives of it.
+    fn close_to_others(&self) -> Result<(), CopyError> {
+        let partial = &self.paths.partial;
+        let attributes = self.source.path().and_then(NewAttributes::under_way);
+        attributes.map_or(Ok(()), |attributes| {
+            let set = self.disk.set_attributes(partial, &attributes);
+            set.map_err(CopyError::target(partial, "set permissions of"))
+        })
     }
 
     fn reserve(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
@@ -405,12 +618,7 @@ impl Beginning<'_> {
         let path = &self.paths.journal;
         self.disk
             .open_journal(path)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => CopyError::Locked {
-                    journal: path.clone(),
-                },
-                _ => CopyError::target(path, "open")(error),
-            })
+            .map_err(|error| not_opened(path, error))
     }
 
     fn exists(&self, path: &Path) -> Result<bool, CopyError> {

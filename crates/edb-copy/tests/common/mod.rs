@@ -139,7 +139,7 @@ pub(crate) fn options() -> CopyOptions {
     }
 }
 
-/// Opens, runs and publishes a copy.
+/// Opens, runs and finishes a copy.
 pub(crate) fn copy(
     source: Arc<dyn Source>,
     disk: &dyn Disk,
@@ -148,6 +148,6 @@ pub(crate) fn copy(
 ) -> Result<CopyReport, CopyError> {
     let mut copy = FileCopy::open(source, disk, target, options, &())?;
     assert!(copy.run(&())?, "nobody interrupted it");
-    copy.publish()?;
+    copy.finish()?;
     Ok(copy.report())
 }

@@ -58,7 +58,7 @@ use crate::layout::Stored;
 use crate::{FormatError, JetError, Reader};
 use kind::Unsized;
 use layout::{Write, Writer};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// What the version of a log decides about the layout of its records.
@@ -151,9 +151,8 @@ macro_rules! records {
     ($($(#[$meta:meta])* $variant:ident($struct:ty) = $read:expr;)*) => {
         /// A log record of any type.
         ///
-        /// Serialized as its struct with a field `type`, the variant's name in snake case.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-        #[serde(tag = "type", rename_all = "snake_case")]
+        /// Serialized as its struct with a field `type`, the name that dumps give the type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Record<'a> {
             $($(#[$meta])* $variant($struct),)*
             /// End of the log generation.
@@ -162,6 +161,19 @@ macro_rules! records {
             ShutDownMark,
             /// A record that says nothing and is skipped: one of the reserved types.
             Ignored(Ignored<'a>),
+        }
+
+        impl Serialize for Record<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let record_type = self.record_type();
+                match self {
+                    $(Record::$variant(fields) => Typed { record_type, fields }.serialize(serializer),)*
+                    Record::End | Record::ShutDownMark => {
+                        Typed { record_type, fields: () }.serialize(serializer)
+                    }
+                    Record::Ignored(fields) => Typed { record_type, fields }.serialize(serializer),
+                }
+            }
         }
 
         impl<'a> Record<'a> {
@@ -207,6 +219,15 @@ macro_rules! records {
             }
         }
     };
+}
+
+/// A record's fields after the name of its type.
+#[derive(Serialize)]
+struct Typed<T> {
+    #[serde(rename = "type")]
+    record_type: RecordType,
+    #[serde(flatten)]
+    fields: T,
 }
 
 /// Reads a struct that is nothing but fixed fields.

@@ -250,7 +250,8 @@ impl fmt::Display for FindingKind {
                 "the name says generation {named} ({named:#x}), the header {found} ({found:#x})"
             ),
             Kind::ForeignSignature { found, expected } => {
-                write!(f, "log signature is {found}, the stream has {expected}")
+                let (found, expected) = (found.shown(), expected.shown());
+                write!(f, "log signature is {found}; the stream has {expected}")
             }
             Kind::PreviousCreated {
                 before,
@@ -258,7 +259,9 @@ impl fmt::Display for FindingKind {
                 expected,
             } => write!(
                 f,
-                "previous generation time is {found}, but {before} was created {expected}"
+                "previous generation time is {}, but {before} was created {}",
+                found.shown(),
+                expected.shown()
             ),
             Kind::NotContinued {
                 after,
@@ -266,7 +269,9 @@ impl fmt::Display for FindingKind {
                 expected,
             } => write!(
                 f,
-                "it was created {expected}, but {after} continues a log created {found}"
+                "it was created {}, but {after} continues a log created {}",
+                expected.shown(),
+                found.shown()
             ),
             Kind::OutOfPlace { before, after } => {
                 write!(

@@ -406,7 +406,7 @@ impl DatabaseVerdict {
             time => time,
         };
         if let Some(log) = exact.filter(|log| !expected.is_null() && log.created != expected) {
-            let found = log.created;
+            let (found, expected) = (log.created.shown(), expected.shown());
             self.refuse(
                 format!(
                     "generation {0} ({0:#x}) was created {found}; the database needs the one created {expected}",

@@ -74,7 +74,7 @@ pub enum OutputError {
         problem: String,
     },
     /// What was to be written is not the database that the file is for.
-    #[error("{}: this would be another database: its signature is {found}, that of the source {expected}", path.display())]
+    #[error("{}: this would be another database: its signature is {}, that of the source {}", path.display(), found.shown(), expected.shown())]
     OtherDatabase {
         /// The file.
         path: PathBuf,

@@ -37,6 +37,7 @@ impl Partial {
         let mut builder = tempfile::Builder::new();
         let prefix = prefix(path);
         builder.prefix(&prefix).suffix(SUFFIX);
+        as_any_file(&mut builder);
         let place = builder.tempfile_in(folder(path)).map_err(at(path))?;
         // Where files cannot be locked, nobody will take this one for abandoned.
         let _ = place.as_file().try_lock();
@@ -59,7 +60,6 @@ impl Partial {
     /// Gives the file its name. All of it must be on disk.
     pub(super) fn finish(self) -> Result<PathBuf, OutputError> {
         let path = self.path;
-        make_readable(self.place.as_file()).map_err(at(&path))?;
         let persisted = self.place.persist(&path);
         persisted.map_err(|error| at(&path)(error.error))?;
         sync_folder(&path)?;
@@ -83,14 +83,12 @@ fn remove_abandoned(path: &Path) {
     }
 }
 
-/// Temporary files are for their owner alone; the result is an ordinary file.
+/// Temporary files are for their owner alone; the result is an ordinary file, whose mode the umask decides.
 #[cfg(unix)]
-fn make_readable(file: &File) -> std::io::Result<()> {
+fn as_any_file(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o640))
+    builder.permissions(fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
-fn make_readable(_file: &File) -> std::io::Result<()> {
-    Ok(())
-}
+fn as_any_file(_builder: &mut tempfile::Builder<'_, '_>) {}

@@ -187,7 +187,7 @@ impl Plan {
     fn begun_in_range(&self) -> impl Iterator<Item = Lgpos> {
         // What began before the replay does was complete on disk by then.
         let start = self.reach.as_ref().map(|reach| reach.start);
-        let begun = self.transactions.open.iter().map(|open| open.begin);
+        let begun = self.transactions.open.iter().map(|open| open.began);
         begun.filter(move |begin| start.is_some_and(|start| *begin >= start))
     }
 

@@ -229,7 +229,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
         Content::Checkpoint { copies } => match copies.current() {
             Ok((checkpoint, _)) => format!(
                 "Recovery starts at {} unless a database needs an earlier log.",
-                checkpoint.checkpoint.parenthesized()
+                checkpoint.checkpoint
             ),
             Err(_) => "The checkpoint is lost; recovery can start from the first log that the database needs.".into(),
         },

@@ -1,12 +1,12 @@
 //! The place that a scan has come to, kept in a file so that an interrupted scan goes on there.
 
-use console::{Exit, Failure};
+use console::{Exit, Failure, files};
 use ese_format::database::HeaderCopies;
 use ese_scan::{Counts, Finding, Outcome};
 use evidence::EvidenceFile;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -131,18 +131,7 @@ impl Place {
             "findings": self.findings,
             "findings_omitted": self.findings_omitted,
         });
-        replace(path, place.to_string().as_bytes()).map_err(|error| Failure::io(path, &error))
+        files::replace(path, place.to_string().as_bytes())
+            .map_err(|error| Failure::io(path, &error))
     }
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

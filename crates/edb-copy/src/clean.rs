@@ -1,0 +1,104 @@
+//! Taking away journals that their copies do not need any more.
+//!
+//! After the copy a journal serves three things: `verify` compares the copy with it, a delta believes it of the older
+//! copy, and the same copy command knows by it that nothing is to be done. What it holds stands nowhere else, so it goes
+//! only when somebody says so, and only while the copy that it tells of is there, complete and unchanged.
+
+use crate::journal::Loaded;
+use crate::since::Since;
+use crate::status::TargetState;
+use crate::{CopyError, Disk, Place, TargetPaths};
+use serde::Serialize;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a journal stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// There is none.
+    NoJournal,
+    /// A program is at work on the copy.
+    Running,
+    /// The copy goes on from it.
+    UnderWay,
+    /// It cannot be read: what it is of, nobody can tell.
+    Unreadable,
+    /// The copy that it tells of is gone.
+    CopyGone,
+    /// The copy was changed since.
+    CopyChanged,
+}
+
+/// What became of a journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cleaned {
+    /// The copy.
+    pub target: PathBuf,
+    /// Its journal.
+    pub journal: PathBuf,
+    /// Bytes in the journal.
+    pub bytes: u64,
+    /// Why it stays; `None` if it was removed, or would be.
+    pub kept: Option<Kept>,
+}
+
+/// Removes the journal of the finished copy `target`. With `changed_too`, also of one that was changed since; with
+/// `look_only` nothing is removed.
+pub fn clean(
+    disk: &dyn Disk,
+    target: &Path,
+    changed_too: bool,
+    look_only: bool,
+) -> Result<Cleaned, CopyError> {
+    let paths = TargetPaths::new(target);
+    let journal = &paths.journal;
+    let at = |action| CopyError::target(journal, action);
+    let mut cleaned = Cleaned {
+        target: paths.target.clone(),
+        journal: journal.clone(),
+        bytes: 0,
+        kept: None,
+    };
+    let keep = |mut cleaned: Cleaned, why| {
+        cleaned.kept = Some(why);
+        Ok(cleaned)
+    };
+    match disk.place(journal).map_err(at("look at"))? {
+        Place::Free => return keep(cleaned, Kept::NoJournal),
+        Place::File { .. } => {}
+        Place::Folder | Place::Link | Place::Other => return keep(cleaned, Kept::Unreadable),
+    }
+    let opened = match look_only {
+        true => disk.look_at_journal(journal),
+        false => disk.open_journal(journal),
+    };
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return keep(cleaned, Kept::Running);
+        }
+        Err(error) => return Err(at("open")(error)),
+    };
+    cleaned.bytes = file.length().map_err(at("look at"))?;
+    let loaded = Loaded::read(&*file).map_err(at("read"))?;
+    let Some(state) = &loaded.state else {
+        return keep(cleaned, Kept::Unreadable);
+    };
+    if TargetState::of(state) != TargetState::Complete {
+        return keep(cleaned, Kept::UnderWay);
+    }
+    let there = disk.place(&paths.target);
+    if !matches!(there, Ok(Place::File { .. })) {
+        return keep(cleaned, Kept::CopyGone);
+    }
+    if !changed_too && Since::finished(disk, &paths.target, state)? != Since::Unchanged {
+        return keep(cleaned, Kept::CopyChanged);
+    }
+    if !look_only {
+        disk.remove(journal).map_err(at("remove"))?;
+        disk.sync_folder_of(journal)
+            .map_err(at("sync the folder of"))?;
+    }
+    Ok(cleaned)
+}

@@ -1,0 +1,129 @@
+//! What a copy would do, found out without changing anything.
+
+use super::begin::{Course, Looked, PartialCopy};
+use super::{CopyOptions, JournalState, Method};
+use crate::{Condition, CopyError, Disk, Place, Source, SourceIdentity};
+use ese_format::Progress;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is done for one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is copied to where nothing stands.
+    Copy,
+    /// What stands at the target is replaced.
+    Replace,
+    /// An older copy is brought up to date.
+    Update,
+    /// A copy that was interrupted goes on.
+    GoOn,
+    /// All of it has arrived; it gets its name.
+    Finish,
+    /// It is complete already.
+    Nothing,
+}
+
+/// A file that stands at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Existing {
+    /// Its path.
+    pub path: PathBuf,
+    /// Bytes in it, if that is known.
+    pub bytes: Option<u64>,
+}
+
+/// What a copy would do. Damaged pages, and changes of the source meanwhile, it cannot foresee.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyPlan {
+    /// What is done.
+    pub action: Action,
+    /// From what.
+    pub source: SourceIdentity,
+    /// Whether the source can be used as it is.
+    pub condition: Condition,
+    /// To where.
+    pub target: PathBuf,
+    /// How.
+    pub method: Method,
+    /// Bytes that have arrived before.
+    pub resumed_at: u64,
+    /// Bytes still to come. An update may read and write less of them: only what differs is written.
+    pub bytes_to_come: u64,
+    /// What stands under the target's name, and will not any more.
+    pub overwrites: Option<Existing>,
+    /// A partial copy that is given up.
+    pub deletes: Option<Existing>,
+}
+
+impl CopyPlan {
+    /// Looks at source and target as [`FileCopy::open`](crate::FileCopy::open) does, with the same refusals, and changes
+    /// nothing.
+    pub fn of(
+        source: Arc<dyn Source>,
+        disk: &dyn Disk,
+        target: impl Into<PathBuf>,
+        options: CopyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, CopyError> {
+        let looked = Looked::at(source, disk, target.into(), options, progress)?;
+        let (course, loaded) = looked.beginning().look()?;
+        let (paths, length) = (looked.paths, looked.known.identity.length);
+        let overwrites = existing(disk, &paths.target)?;
+        let partial = existing(disk, &paths.partial)?;
+        let state = loaded.state.as_ref();
+        let (action, method, resumed_at) = match course {
+            Course::Begin(method) => {
+                let action = match (method, &overwrites) {
+                    (Method::Delta, _) => Action::Update,
+                    (_, Some(_)) => Action::Replace,
+                    (_, None) => Action::Copy,
+                };
+                (action, method, 0)
+            }
+            Course::GoOn(there) => {
+                let complete = state.is_some_and(|state| state.complete.is_some());
+                let action = match there {
+                    PartialCopy::NotNeeded if complete => Action::Nothing,
+                    PartialCopy::NotNeeded => Action::Finish,
+                    PartialCopy::ToBeMade(_) | PartialCopy::There => Action::GoOn,
+                };
+                let method = state.map_or(Method::Full, |state| state.begin.method);
+                (action, method, state.map_or(0, JournalState::bytes_claimed))
+            }
+        };
+        // A delta that was given up left the older copy under the partial one's name, and takes it up again.
+        let given_up = match (&overwrites, action) {
+            (None, Action::Update) => false,
+            _ => matches!(action, Action::Copy | Action::Replace | Action::Update),
+        };
+        Ok(CopyPlan {
+            action,
+            source: looked.known.identity,
+            condition: looked.known.condition,
+            target: paths.target,
+            method,
+            resumed_at,
+            bytes_to_come: length - resumed_at.min(length),
+            overwrites: overwrites.filter(|_| action != Action::Nothing),
+            deletes: partial.filter(|_| given_up),
+        })
+    }
+}
+
+fn existing(disk: &dyn Disk, path: &Path) -> Result<Option<Existing>, CopyError> {
+    let place = disk
+        .place(path)
+        .map_err(CopyError::target(path, "look at"))?;
+    let path = path.to_owned();
+    Ok(match place {
+        Place::Free => None,
+        Place::File { length, .. } => Some(Existing {
+            path,
+            bytes: length,
+        }),
+        Place::Folder | Place::Link | Place::Other => Some(Existing { path, bytes: None }),
+    })
+}

@@ -1,0 +1,101 @@
+//! `edbcopy clean`: takes the journals of finished copies away.
+
+use crate::status::targets_in;
+use crate::words::count;
+use console::{Exit, Failure, Output};
+use edb_copy::{Cleaned, Kept, LocalDisk, clean};
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+/// Remove the journals of finished copies: `verify` and `--trust-journal` need them, nothing else does
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbcopy clean /data/mailbox.edb\n  edbcopy clean /data/sg1 --dry-run"
+)]
+pub(crate) struct Arguments {
+    /// Copies, or folders of copies
+    #[arg(required = true)]
+    targets: Vec<PathBuf>,
+    /// Remove also journals whose copies were changed since
+    #[arg(long)]
+    force: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Exit 0 when no journal is left, 1 when one stays because something needs it, 3 when there is none.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let mut targets = Vec::new();
+    for named in &arguments.targets {
+        let found = match named.is_dir() {
+            true => targets_in(named)?,
+            false => vec![named.clone()],
+        };
+        if found.is_empty() {
+            let message = format!("{}: no journal is here", named.display());
+            return Err(
+                Failure::new(Exit::Io, message).advise("name a copy, or a folder of copies")
+            );
+        }
+        targets.extend(found);
+    }
+    let mut exit = Exit::Clean;
+    let (mut removed, mut bytes) = (0, 0);
+    for target in &targets {
+        let cleaned = match clean(&LocalDisk, target, arguments.force, arguments.dry_run) {
+            Ok(cleaned) => cleaned,
+            Err(error) => {
+                let failure = Failure::of(&error);
+                exit = exit.and(failure.exit);
+                output.failure(&failure)?;
+                continue;
+            }
+        };
+        exit = exit.and(match cleaned.kept {
+            None => Exit::Clean,
+            Some(Kept::NoJournal) => Exit::Io,
+            Some(_) => Exit::Finding,
+        });
+        match cleaned.kept {
+            None => {
+                removed += 1;
+                bytes += cleaned.bytes;
+                if output.is_json() {
+                    output.document("edbkit.copy-clean/1", &cleaned)?;
+                }
+            }
+            Some(why) => {
+                let shown = Stays(&cleaned, why);
+                output.answer("edbkit.copy-clean/1", &cleaned, &shown)?;
+            }
+        }
+    }
+    if !output.is_json() {
+        let verb = if arguments.dry_run {
+            "would be removed"
+        } else {
+            "removed"
+        };
+        let journals = count(removed, "journal", "journals");
+        output.text(&format_args!("{journals} {verb} ({bytes} bytes)\n"))?;
+    }
+    Ok(exit)
+}
+
+/// A journal that is not removed.
+struct Stays<'a>(&'a Cleaned, Kept);
+
+impl Display for Stays<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let why = match self.1 {
+            Kept::NoJournal => "there is none",
+            Kept::Running => "a copy is under way",
+            Kept::UnderWay => "the copy is not complete: the same copy command goes on from it",
+            Kept::Unreadable => "it cannot be read: what it is of, nobody can tell",
+            Kept::CopyGone => "the copy is gone: this is all that is known of it",
+            Kept::CopyChanged => "the copy was changed since; --force removes the journal",
+        };
+        writeln!(f, "{} stays: {why}", self.0.journal.display())
+    }
+}
