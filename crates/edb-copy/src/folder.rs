@@ -55,13 +55,15 @@ pub struct FolderPlan {
     pub files: Vec<PlannedFile>,
     /// What is not copied, each with the reason.
     pub passed_over: Vec<(OsString, String)>,
+    /// What could not be read, so that nobody knows whether it should be copied; each with the reason.
+    pub unread: Vec<(OsString, String)>,
     /// Log generations that are there.
     pub generations: BTreeSet<u32>,
 }
 
 impl FolderPlan {
     /// Looks at the start of every file of `folder`; folders in it are not entered. A folder that cannot be listed is
-    /// an error, a file that cannot be read is passed over.
+    /// an error, a file that cannot be read is named as that.
     pub fn read(
         folder: &dyn SourceFolder,
         policy: &ReadPolicy,
@@ -119,7 +121,7 @@ impl FolderPlan {
                 Some(role) => self.files.push(PlannedFile { name, role }),
                 None => self.passed_over.push((name, "not an ESE file".into())),
             },
-            Err(error) => self.passed_over.push((name, error.to_string())),
+            Err(error) => self.unread.push((name, error.to_string())),
         }
     }
 

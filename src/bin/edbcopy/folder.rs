@@ -31,6 +31,16 @@ pub(crate) fn run(
     let plan = FolderPlan::read(from, job.policy(), &UntilInterrupted)
         .map_err(|error| Failure::of(&error))?;
     stop_if_interrupted()?;
+    let mut unread = Exit::Clean;
+    for (name, why) in &plan.unread {
+        let message = format!("{}: {}: {why}", from.name(), name.display());
+        let failure = Failure::new(Exit::Io, message).advise("it is not copied; the others are");
+        unread = unread.and(failure.exit);
+        output.failure(&failure)?;
+    }
+    if plan.files.is_empty() && unread != Exit::Clean {
+        return Ok(unread);
+    }
     if plan.files.is_empty() {
         let message = format!("{}: no ESE file is in this folder", from.name());
         return Err(Failure::new(Exit::NotEse, message));
@@ -42,7 +52,7 @@ pub(crate) fn run(
     if job.dry_run() {
         let exit = refused.unwrap_or_else(|| foresee_missing(&foreseen.plans, &plan, output));
         output.answer("edbkit.copy-folder-plan/1", &foreseen.sum, &foreseen.sum)?;
-        return Ok(exit);
+        return Ok(exit.and(unread));
     }
     if let Some(exit) = refused {
         output.remark(&"nothing was written");
@@ -51,7 +61,7 @@ pub(crate) fn run(
     let made = MadeFolders::make(to)?;
     let copied = bring_over(job, from, &plan, &foreseen, output)?;
     made.remove_empty();
-    report(job, from, &plan, copied, output)
+    Ok(report(job, from, &plan, copied, output)?.and(unread))
 }
 
 fn stop_if_interrupted() -> Result<(), Failure> {

@@ -37,6 +37,8 @@ pub(crate) struct Summary {
     complete_before: u64,
     arrived: u64,
     passed_over: u64,
+    /// Files that could not be read; they were named.
+    unread: u64,
     bytes_arrived: u64,
     bytes_read: u64,
     bytes_written: u64,
@@ -66,6 +68,7 @@ impl Summary {
             complete_before: 0,
             arrived: 0,
             passed_over: plan.passed_over.len() as u64,
+            unread: plan.unread.len() as u64,
             bytes_arrived: 0,
             bytes_read: 0,
             bytes_written: 0,
@@ -136,6 +139,10 @@ impl Display for Summary {
                 "Passed over: {}",
                 count(self.passed_over, "file", "files")
             )?;
+        }
+        if self.unread > 0 {
+            let files = count(self.unread, "file", "files");
+            writeln!(f, "   NOT READ: {files}")?;
         }
         writeln!(f, "    Arrived: {} bytes", self.bytes_arrived)?;
         let rate = (self.bytes_read as f64 / self.seconds.max(1e-3)) as u64;

@@ -284,7 +284,7 @@ impl Display for Survey {
         }
         writeln!(
             f,
-            "Logs: generations {}-{} ({0:#x}-{1:#x}), up to {4}\n  {2} files, {3} bytes",
+            "Logs: generations {}-{} ({0:#x}-{1:#x}), {} files, {} bytes, up to {}",
             ran.first, ran.last, ran.logs, ran.log_bytes, ran.end
         )?;
         write_records(f, ran, &self.counts.total())?;
@@ -344,7 +344,7 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
     if let Some(loss) = &verdict.loss {
         writeln!(
             f,
-            "  lost: generations {}-{},\n    written between {} and {}",
+            "  lost: generations {}-{}, written between {} and {}",
             loss.first,
             loss.last,
             loss.after.shown(),

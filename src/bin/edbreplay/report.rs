@@ -118,7 +118,7 @@ impl Display for Report {
             write_records(f, ran, &total)?;
             writeln!(
                 f,
-                "Transactions: {} committed, {} rolled back in the logs,\n  {} rolled back now ({} operations)",
+                "Transactions: {} committed, {} rolled back in the logs, {} rolled back now ({} operations)",
                 redo.transactions.committed,
                 redo.transactions.rolled_back,
                 self.transactions_undone,
@@ -169,14 +169,14 @@ impl Report {
 }
 
 /// Said after every recovery to Clean Shutdown.
-const NEXT: &str = "Next: before the database is mounted, move the old logs, the checkpoint (.chk)\n\
-                    and the flush map (.jfm) out of its folders. Beside them the engine refuses it\n(-1216).";
+const NEXT: &str = "Next: before the database is mounted, move the old logs, the checkpoint (.chk) and the flush map (.jfm) out of \
+                    its folders. Beside them the engine refuses it (-1216).";
 
 /// How many records there were, and what became of them.
 pub(crate) fn write_records(f: &mut Formatter<'_>, ran: &Ran, total: &TypeCounts) -> fmt::Result {
     write!(
         f,
-        "Records: {} read\n  {} applied, {} already in the pages, {} not for these databases,\n  {} that change no page",
+        "Records: {} read: {} applied, {} already in the pages, {} not for these databases, {} that change no page",
         ran.records, total.applied, total.in_pages, total.elsewhere, total.no_page
     )?;
     match total.deferred {
@@ -193,7 +193,7 @@ pub(crate) fn write_last_commit(f: &mut Formatter<'_>, ran: &Ran) -> fmt::Result
     let Interval { from, until } = ran.committed_at;
     match (from.rfc3339(), until.rfc3339()) {
         (Some(from), Some(until)) => {
-            writeln!(f, "Last commit: {lgpos},\n  between {from} and {until}")
+            writeln!(f, "Last commit: {lgpos}, between {from} and {until}")
         }
         (Some(from), None) => writeln!(f, "Last commit: {lgpos}, at {from} or later"),
         _ => writeln!(f, "Last commit: {lgpos}, at an unknown time"),

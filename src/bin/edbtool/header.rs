@@ -3,6 +3,7 @@
 use crate::database::half_written;
 use crate::files::{expand, not_ese, snapshot_unread, why_not_ese};
 use crate::names::Named;
+use advice::LogPlaces;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
 use ese_db::space::CutOff;
@@ -38,6 +39,22 @@ pub(crate) struct Arguments {
     /// a last line about all. Of other files in folders, those with findings
     #[arg(long)]
     summary: bool,
+    /// Where the logs of the databases lie, as folders or files, so that the names of those that are needed are known
+    /// (default: the folder of each database)
+    #[arg(long, value_name = "PATH")]
+    logs: Vec<PathBuf>,
+    /// Base name of the logs: E00. Needed only where several streams lie together, or none
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
+}
+
+impl Arguments {
+    fn places(&self) -> LogPlaces<'_> {
+        LogPlaces {
+            logs: &self.logs,
+            base: self.base.as_deref(),
+        }
+    }
 }
 
 /// Runs the command: the exit code is the worst of all files.
@@ -46,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut summaries = Summaries::default();
     for path in expand(&arguments.files, arguments.recursive) {
         let read = path.and_then(|path| {
-            let read = read(&path)?;
+            let read = read(&path, &arguments.places())?;
             // Of a folder, what is none of ESE's was not asked about.
             match read {
                 Read::Other(why) if arguments.files.contains(&path) => Err(not_ese(&path, &why)),
@@ -64,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 exit = exit.and(report.exit());
                 if arguments.summary {
                     let asked_for = arguments.files.contains(&report.path);
-                    summaries.add(Summary::of(&report), asked_for);
+                    summaries.add(Summary::of(&report, &arguments.places()), asked_for);
                 } else {
                     output.answer("edbkit.header/1", &report, &report)?;
                 }
@@ -133,14 +150,14 @@ enum Read {
     Other(String),
 }
 
-fn read(path: &Path) -> Result<Read, Failure> {
+fn read(path: &Path, places: &LogPlaces<'_>) -> Result<Read, Failure> {
     let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
     let start = file
         .start(DETECT_BYTES)
         .map_err(|error| Failure::of(&error))?;
     let kind = FileKind::detect(&start);
     let (content, mut findings) = match kind {
-        FileKind::Database => read_database(path, &start, file.length()),
+        FileKind::Database => read_database(path, &start, file.length(), places),
         FileKind::Log => read_log(path, &start, file.length())?,
         FileKind::Checkpoint => read_checkpoint(&start),
         FileKind::FlushMap => read_flush_map(path, &start)?,
@@ -177,7 +194,12 @@ fn read(path: &Path) -> Result<Read, Failure> {
     })))
 }
 
-fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<String>) {
+fn read_database(
+    path: &Path,
+    start: &[u8],
+    file_size: u64,
+    places: &LogPlaces<'_>,
+) -> (Content, Vec<String>) {
     let copies = HeaderCopies::read(start);
     let mut findings = Vec::new();
     for (name, copy) in [("primary", &copies.primary), ("shadow", &copies.shadow)] {
@@ -206,7 +228,8 @@ fn read_database(path: &Path, start: &[u8], file_size: u64) -> (Content, Vec<Str
     findings.extend(cut_off.map(|cut_off| cut_off.to_string()));
     let header = copies.good().map(|copy| &copy.fields);
     findings.extend(header.into_iter().flat_map(advice::header_findings));
-    let names = advice::LogNames::beside(path);
+    let stream = header.map(|header| &header.log_signature);
+    let names = advice::LogNames::of(path, stream, places);
     let (required_logs, committed_logs) = header.map_or_else(Default::default, |header| {
         (names.required(header), names.committed(header))
     });

@@ -4,47 +4,112 @@ use super::{Content, size_findings};
 use crate::names::Named;
 use ese_format::database::{HeaderCopies, HeaderStatus, State};
 use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader};
-use ese_format::{DatabaseHeader, Generation, Lgpos};
+use ese_format::{DatabaseHeader, Generation, Lgpos, Signature};
 use ese_log::{BASE_NAME_LENGTH, FileRole, Naming, StreamFiles};
 use evidence::EvidenceFile;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// More names than this are shortened to the first and the last.
 const NAMES_SHOWN: u32 = 64;
 
-/// How the log files of a database are called: by the stream that lies beside it, or in the usual way.
+/// Where the logs of a database are looked for, to know how they are called.
+pub(super) struct LogPlaces<'a> {
+    /// Folders and files; none for the folder of the database.
+    pub(super) logs: &'a [PathBuf],
+    /// The base name of the stream, if it is told.
+    pub(super) base: Option<&'a str>,
+}
+
+impl LogPlaces<'_> {
+    /// Log streams there, those of the database first.
+    fn streams(&self, database: &Path, signature: Option<&Signature>) -> Vec<StreamFiles> {
+        let mut streams = match self.logs {
+            [] => streams_beside(database),
+            places => {
+                let mut folders: Vec<&Path> = Vec::new();
+                for place in places {
+                    let folder = if place.is_dir() {
+                        place
+                    } else {
+                        folder_of(place)
+                    };
+                    if !folders.contains(&folder) {
+                        folders.push(folder);
+                    }
+                }
+                let found = folders.into_iter().map(StreamFiles::find_all);
+                found.flat_map(Result::unwrap_or_default).collect()
+            }
+        };
+        let is_asked_for = |stream: &StreamFiles| {
+            self.base
+                .is_none_or(|base| stream.naming.base.eq_ignore_ascii_case(base))
+        };
+        streams.retain(is_asked_for);
+        let is_own = |stream: &StreamFiles| signature.is_some_and(|own| stream.is_of(own));
+        streams.sort_by_key(|stream| !is_own(stream));
+        streams
+    }
+}
+
+/// How the log files of a database are called: by its stream where that lies, or in both usual ways.
 pub(super) struct LogNames {
-    naming: Naming,
+    naming: Spelling,
     /// Generation of the current log, whose name has no number, where it lies there too.
     current: Option<Generation>,
 }
 
+enum Spelling {
+    /// As in the stream that was found.
+    Known(Naming),
+    /// A number has five digits or eight, and nothing tells.
+    Either { base: String },
+}
+
 impl LogNames {
-    /// Names as in the folder of the database. Where it holds no log, the base name is unknown and shown as `???`.
-    pub(super) fn beside(database: &Path) -> Self {
-        let stream = streams_beside(database).into_iter().next();
+    /// Names as in the stream of the database. Where no log is found, the base name is unknown, unless it was told, and
+    /// shown as `???`.
+    pub(super) fn of(
+        database: &Path,
+        signature: Option<&Signature>,
+        places: &LogPlaces<'_>,
+    ) -> Self {
+        let stream = places.streams(database, signature).into_iter().next();
         let current = stream.as_ref().and_then(|stream| {
             let log = stream.current.first()?;
             generation_of(&log.path)
         });
-        let unknown = || Naming {
-            base: "???".into(),
-            digits: 5,
-            extension: ".log".into(),
+        let unknown = || Spelling::Either {
+            base: places.base.unwrap_or("???").to_owned(),
         };
         LogNames {
-            naming: stream.map_or_else(unknown, |stream| stream.naming),
+            naming: stream.map_or_else(unknown, |stream| Spelling::Known(stream.naming)),
             current,
         }
     }
 
     fn name(&self, generation: Generation) -> String {
-        if self.current == Some(generation) {
-            return self.naming.current();
+        match &self.naming {
+            Spelling::Known(naming) if self.current == Some(generation) => naming.current(),
+            Spelling::Known(naming) => naming.generation(generation),
+            Spelling::Either { base } => {
+                let with = |digits| Naming {
+                    base: base.clone(),
+                    digits,
+                    extension: ".log".into(),
+                };
+                let (short, long) = (
+                    with(5).generation(generation),
+                    with(8).generation(generation),
+                );
+                match short == long {
+                    true => long,
+                    false => format!("{short} or {long}"),
+                }
+            }
         }
-        self.naming.generation(generation)
     }
 
     /// File names of the generations that recovery needs.
@@ -80,10 +145,12 @@ impl LogNames {
     }
 }
 
-/// How many of the logs that a database needs lie beside it, by their names, in a stream with its log signature.
-pub(super) fn logs_beside(database: &Path, header: &DatabaseHeader) -> u32 {
+/// How many of the logs that a database needs are there, by their names, in a stream with its log signature.
+pub(super) fn logs_there(database: &Path, header: &DatabaseHeader, places: &LogPlaces<'_>) -> u32 {
     let needed = header.min_required..=header.max_required;
-    let streams = streams_beside(database).into_iter();
+    let streams = places
+        .streams(database, Some(&header.log_signature))
+        .into_iter();
     let own = streams.filter(|stream| stream.is_of(&header.log_signature));
     let counts = own.map(|stream| {
         let numbered = stream.logs.iter().filter_map(|log| match log.role {

@@ -1,6 +1,7 @@
 //! `edbtool header --summary`: a line for each file, and what all of them come to. Made for a tree full of evidence: which
 //! databases are there, whose are they, and which of them need what.
 
+use super::advice::LogPlaces;
 use super::{Content, Report, advice, size_findings};
 use crate::columns::{Columns, WIDTH, widest};
 use crate::names::Named;
@@ -66,12 +67,12 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(path: &Path, header: &DatabaseHeader) -> Option<Self> {
+    fn of(path: &Path, header: &DatabaseHeader, places: &LogPlaces<'_>) -> Option<Self> {
         let (first, last) = (header.min_required, header.max_required);
         (header.state.needs_recovery() && first.0 > 0 && first <= last).then(|| Needs {
             first,
             last,
-            beside: advice::logs_beside(path, header),
+            beside: advice::logs_there(path, header, places),
         })
     }
 
@@ -112,7 +113,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(report: &Report) -> Self {
+    pub(super) fn of(report: &Report, places: &LogPlaces<'_>) -> Self {
         let path = &report.path;
         let header = match &report.content {
             Content::Database { copies, .. } => copies.good().map(|copy| &copy.fields),
@@ -144,7 +145,7 @@ impl Summary {
             condition: condition(report),
             state: state(&report.content),
             kind,
-            needs: header.and_then(|header| Needs::of(path, header)),
+            needs: header.and_then(|header| Needs::of(path, header, places)),
             findings: findings.collect(),
         }
     }
