@@ -2,6 +2,24 @@
 //!
 //! One entry a line, each with the CRC-32 of everything up to it; only ever written at its end. The layout and the
 //! order of writing are described in `docs/format/copy-journal.md`.
+//!
+//! An entry is written when what it says is true on the disk already, and synced before anything builds on it. So a
+//! journal can know too little, but not too much: to believe it up to the last line that fits, and to copy the rest again,
+//! is safe.
+//!
+//! | its last good entry | what is true | after a crash |
+//! |---|---|---|
+//! | none | it made no partial copy | the copy begins |
+//! | `begin` | the source is known; the partial copy may not be there yet | it is made, if need be |
+//! | `chunk` *n* | chunks 0 to *n* are in the partial copy; they were synced before this line was written | the others are copied |
+//! | `complete` | all chunks are, and the source was found unchanged after the last | times are set and it is renamed, again |
+//! | `published` | the copy has its name | nothing is left to do |
+//!
+//! Chunks are claimed in order, so that one number says how far a copy is. Every sum continues the one before it: a line
+//! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is believed.
+//! Before the next line is written, what did not fit is cut off and the cut is synced, so that no old bytes follow the
+//! new lines. What a crash leaves is a torn end; where whole lines follow the first that does not fit, it is reported as
+//! damage.
 
 use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
 use ese_scan::{Counts, Finding};

@@ -1,9 +1,20 @@
 //! Undo: transactions that are open at the end of the log are rolled back.
 //!
+//! After redo the pages are as the engine had them at the last record, changes of unfinished transactions included. Each
+//! session holds the versions of its open transaction. Redo made them, or they come from the UndoInfo that the engine
+//! logged before it wrote the page ("Version and rceid" in `docs/concepts.md`). A recovery has checked that no page holds
+//! a change for which both are missing (`owed_undo_info`).
+//!
 //! Sessions go one after the other by their number, and within a session the newest operation comes first, as in the
 //! engine (`ErrLGRIEndEverySession`, `ErrVERRollback`). Each row is looked up by its bookmark in the tree as it is now:
-//! splits and merges since may have moved it. Every operation gets the next dbtime of its database. Rows that were
-//! inserted are flag-deleted, not removed; the engine cleans up such rows later, in the background.
+//! splits and merges since may have moved it. Those are not undone, since other sessions may have used their pages; only
+//! macro operations without a commit are dropped, and no page holds anything of them. Every operation gets the next
+//! dbtime of its database. Rows that were inserted are flag-deleted, not removed; the engine cleans up such rows later,
+//! in the background.
+//!
+//! The engine logs what it undoes, so that after a crash during undo it goes on from there. We write no log and need none:
+//! until all of the result is on disk (in place: all of the journal) the source is as it was, and redo and undo of the
+//! same logs give the same pages again, down to their dbtimes.
 
 use crate::error::{Problem, ReplayError};
 use crate::redo::Redo;

@@ -5,9 +5,23 @@
 //!                        |---------- may be taken back ----------|------ is gone through with ------|
 //! ```
 //!
-//! Every step may be done again: what a killed activation has fetched is there, what it has recovered is clean, and
-//! recovery itself goes through a journal. What it found out before it changed the database stands in the state, so
-//! that the answer is the same whether it was killed or not.
+//! The order comes first, so that no step of replay begins from then on; the lock of the service comes next, so that none
+//! is under way. Everything is found out before the database is recovered: a refusal, or a recovery that fails, takes the
+//! order back, and the copy is served again. What was found out is written into the state before the recovery begins,
+//! since the database does not tell it afterwards; so the answer is the same whether the activation was killed or not.
+//!
+//! | killed | what is left | the same command |
+//! |---|---|---|
+//! | before the recovery | an order; inspected logs that were fetched | does all of it, and fetches what is not here |
+//! | during the recovery | the database as it was, or a finished journal | recovers it, or finishes the journal |
+//! | before the other name | a clean database under its old name | renames it |
+//! | before the end of the proof | a clean database in its place | reads all of it again |
+//! | after the end | the answer in the state | gives the answer |
+//!
+//! That the recovery is done is not noted anywhere: the database says so. It is the one that was found, clean, and last
+//! consistent at another place in the logs ("Lgpos" in `docs/concepts.md`) than before, unless there was nothing to
+//! replay. From then on it goes its own way, since new work in it is in no log of the source: `scr resume` does not take
+//! the order back after logs were replayed or the file was renamed.
 
 mod report;
 

@@ -7,11 +7,24 @@
 //!
 //! Nothing at the first server is ever removed. Its old logs are put aside: they may hold what the activation lost. Its old
 //! database is brought up to date by pages that differ only if it is an older state of this one, shut down cleanly, and
-//! there is nothing beyond what was replayed here; otherwise the new one is copied beside it, and the old one is put aside
-//! with the logs. What may be in use or is another database needs an order that names it.
+//! there is nothing beyond the place in the logs up to which they were replayed here ("Lgpos" in `docs/concepts.md`);
+//! otherwise the new one is copied beside it, and the old one is put aside with the logs. What may be in use or is another
+//! database needs an order that names it.
 //!
-//! The configuration changes last and in one step, so that the same call goes on after a kill at any point, and does
-//! nothing twice that matters.
+//! What was found there, and the time that names the folder, are in the state before the first byte is copied: a later
+//! call no longer finds all logs where they were, and has to use the same folder. The same call goes on after a kill:
+//!
+//! | killed | what is left | the same call |
+//! |---|---|---|
+//! | while it is copied | a partial copy and its journal (`edb-copy`) | copies the rest |
+//! | before the old database is put aside | the new one beside it, as `DATABASE.failback` | proves it again, goes on |
+//! | before the new one gets its name | no database of that name; the new one beside it | proves it again, renames it |
+//! | while logs are put aside | the new database; the newest logs still there | finds it equal, puts the rest aside |
+//! | before the configuration changes | everything in its place | finds that out, changes it |
+//! | after that, before the state | the replication turned round | sees that, and lets the copy rest |
+//!
+//! The configuration changes in one step and after all files, so that no service replicates towards a server whose
+//! database is not proved yet.
 
 mod home;
 

@@ -6,10 +6,23 @@
 //!                  redo up to where that one began <-+--> journal --> database, dirty, needs logs from there on
 //! ```
 //!
-//! What a transaction did that is still open is not replayed before it ends: a page on disk does not tell what was
-//! there before. All changes go through the journal of [`InPlace`], so that a kill at any moment leaves the state before
-//! the step or after it. The first step on a database that came from elsewhere must reach the last log that its header
-//! requires: its pages may hold changes of all logs up to that one.
+//! What a transaction did that is still open is not replayed before it ends: a page on disk does not tell what was there
+//! before, and the logs need not tell it either. So a step counts all logs up to B as replayed, and the header says with
+//! `min_required` from which one the next step has to read again. Pages that have a change already are left alone
+//! ("Required range" in `docs/concepts.md`). The first step on a database that came from elsewhere must reach the last log
+//! that its header requires: its pages may hold changes of all logs up to that one.
+//!
+//! A step first takes up what an earlier one left, then chooses logs by the rules ([`crate::rules`]), redoes them into the
+//! journal of [`InPlace`], lets that bring the database forward, and writes into the state how far it came:
+//!
+//! | killed | what is left | the next step |
+//! |---|---|---|
+//! | before the journal is finished | the database from before | drops the journal and does the same |
+//! | while the database is written | pages of two times, a finished journal | finishes what the journal holds |
+//! | before the state is written | a header that knows of more logs than the state | redoes them over pages that have them |
+//!
+//! The state is never ahead of the database, so that truncation counts no log as replayed that is not. An order to
+//! suspend, seed or activate ends a step that is still redoing logs, and the database stays as it was.
 
 use crate::birth::{is_to_be_made, make};
 use crate::config::{CopyConfig, Service};

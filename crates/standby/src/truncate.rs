@@ -1,7 +1,19 @@
 //! Which logs are deleted: at the target by the rules of [`crate::rules`], at the source only if that was ordered.
 //!
-//! Logs go from the oldest on, one by one, so that a kill at any moment leaves a chain without a hole. Nothing is
-//! deleted that a database still needs, and never the newest log of a chain: the next one is inspected against it.
+//! A log may still be needed: by the database, unless it lies below the first generation that this needs, which is the
+//! checkpoint of a copy ("Checkpoint" in `docs/concepts.md`); by the administrator, as long as both lags last; by a copy
+//! that is made from this one and has not inspected it; by a backup that is waited for. The newest one is needed by the
+//! inspection of the next, which has to continue it. A log goes when it is needed by none of them.
+//!
+//! Logs go from the oldest on, one by one, so that a kill at any moment leaves a chain without a hole. The state is told
+//! afterwards, and forgets what it knew of them. If it was not told, it knows of logs that are gone, which does no harm:
+//! which logs are there, the folder says. A log that this copy did not write stays. No log goes while replay reads it:
+//! both hold [`LogsInUse`](crate::replay::LogsInUse).
+//!
+//! At the source the logs are those of a server that works. There the limit is the source's own checkpoint, in the file
+//! beside its logs, and what all copies have inspected, where a copy in trouble counts as having inspected nothing. If the
+//! checkpoint or the current log cannot be read, or the header of the database where a backup is waited for, nothing is
+//! deleted.
 
 use crate::config::{Configuration, CopyConfig, SourceConfig};
 use crate::error::{StandbyError, at};

@@ -20,7 +20,8 @@ const SESSION: [&str; 5] = [
 pub(crate) fn draw() -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--workspace", "--bins"]);
+    // As `cargo test` builds them, so that they are there already.
+    build.args(["build", "--workspace", "--bins", "--tests"]);
     let status = build.status().map_err(|error| error.to_string())?;
     if !status.success() {
         return Err(format!("cargo ended with {status}"));

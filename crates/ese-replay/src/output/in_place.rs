@@ -1,11 +1,26 @@
 //! Recovery of a database in place, through a journal.
 //!
-//! 1. All changed pages and the new header go to the journal beside the database; the database is not touched.
-//! 2. The journal is finished: from here on the recovery counts as done.
-//! 3. The pages go to the database, then the header, then the shadow header, each after all before is on disk.
-//! 4. The journal is emptied and removed.
+//! The journal is an overlay beside the database ("Overlay" in `docs/concepts.md`). It holds whole pages, so that writing
+//! them once more gives the same file.
 //!
-//! A run that finds a finished journal goes on at 3, which may be done any number of times; it drops an unfinished one.
+//! 1. All changed pages, the index and the new header go to the journal. When they are on disk, its first 4096 bytes are
+//!    written, which were zeroes. The database is locked and only read.
+//! 2. The journal is finished: from here on the recovery counts as done.
+//! 3. The database gets its length and its pages, then the header, then the shadow header, each after all before is on
+//!    disk.
+//! 4. The journal is emptied, then removed.
+//!
+//! | killed, or power lost | the database | the journal | the next run in place |
+//! |---|---|---|---|
+//! | in step 1 | as it was | begins with zeroes | removes it and recovers anew |
+//! | among the pages of 3 | pages of two times, the old header | finished | does 3 from its start |
+//! | among the headers of 3 | new pages; one copy of the header may be torn | finished | the same |
+//! | in step 4 | recovered | finished, or empty | does 3 again, or removes the journal |
+//!
+//! The pages come before the header, so that the new header never stands over old pages. Step 3 reads nothing of the
+//! database but its headers: a copy that is intact must be the one from before or the new one, else the journal is of
+//! another state and is refused. Who only reads the database asks [`InPlace::refuse_interrupted`] first. The journal is
+//! emptied before its name goes, so that a name which a loss of power brings back stands for nothing.
 
 use super::{Disk, OutputError, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};

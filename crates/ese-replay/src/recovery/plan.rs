@@ -1,7 +1,19 @@
 //! What a recovery will do, before anything is changed.
 //!
-//! What a database needs and how far recovery comes is decided by [`ese_log::chain`], which `logchain verify --db`
-//! asks too.
+//! 1. Of the files, those are taken that can matter: from the first generation that a database needs, or from the
+//!    checkpoint where that is earlier, up to the limit; and one log before them. Without a database, all.
+//! 2. Each is read once: its checksums, its link to the log before, its transactions, and what it creates, attaches and
+//!    detaches.
+//! 3. Replay starts where the first of the databases needs it. One pass through the logs serves all databases of the
+//!    stream; starting too early for one of them does no harm ("Dbtime" in `docs/concepts.md`).
+//! 4. It reaches to the end of the logs, or to the first one that is missing, damaged or foreign. What stops one database
+//!    stops all. Each gets a verdict: ready, ready with a loss, or not ready.
+//! 5. Transactions that are open at the end will be rolled back. A replay that leaves the database for later logs is held
+//!    where the oldest of them began: from there on the logs are replayed again together with those that follow.
+//!
+//! What a database needs and how far recovery comes is decided by [`ese_log::chain`], which `logchain verify --db` asks
+//! too. A plan reads logs and headers, and no page; whether the pages allow it, only a [`trial`](super::trial()) tells.
+//! Files may change after it: [`recover`](super::recover()) reads the logs again, and ends at one that has become unfit.
 
 use super::{DatabaseFile, RecoveryError};
 use ese_format::log::{HEADER_SIZE, LogHeader};

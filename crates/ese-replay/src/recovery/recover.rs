@@ -1,14 +1,30 @@
 //! The one recovery. `edbreplay`, `scr`, `--with-logs`, plans and tests all go through here.
 //!
 //! ```text
-//! plan allows it? -> offer databases -> redo -> all attached? all logs that they require? nothing passed over?
-//!                                         -> undo, clean header   or   dirty header with its range
-//!                                         -> Recovered
+//! plan allows it? -> offer databases -> redo -> checks -> undo, clean header   or   dirty header with its range
+//!                                                 -> changed pages written -> nothing cut off? -> Recovered
 //! ```
 //!
-//! Each check stands here once, whoever asks for the recovery. What has passed them all is a [`RecoveredDatabase`]; no
-//! output takes anything else ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a
-//! result that was not proved to be one.
+//! Redo alone proves nothing: it can come to the end of the logs without an error and have passed over what it should
+//! have applied. Each check finds one way in which that happens, and stands here once, whoever asks for the recovery
+//! ("Required range" and "Version and rceid" in `docs/concepts.md` say why such things can be told):
+//!
+//! | check | without it |
+//! |---|---|
+//! | every database that the logs leave attached is there | one is left behind without a word |
+//! | the database was attached, and no record for it went past before that | an older copy is called recovered |
+//! | redo came to the end of the required range | pages of two times are called consistent |
+//! | a shrink or trim explains each page that redo skipped as missing or too old | lost writes stay |
+//! | no page is newer than everything that the logs know of | a last log without its end passes for whole |
+//! | every change of an open transaction can be undone | uncommitted rows stay |
+//! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost unsaid |
+//!
+//! With `until_undo` other logs may follow: they may explain a page, and bring the end of the required range. Redo is then
+//! held where the oldest open transaction began ([`Plan::hold_at`]); later records are only noted, for the checks.
+//!
+//! What has passed all of them is a [`RecoveredDatabase`]; no output takes anything else
+//! ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a result that was not proved to
+//! be one. A recovery that fails or is killed before that has not changed its source.
 
 use super::cut_off::{LostEnd, cut_off_files, lost_end};
 use super::finish::{finish_clean, finish_dirty, settle_all};

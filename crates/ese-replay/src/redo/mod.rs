@@ -1,16 +1,27 @@
 //! Redo: one function per record type, found under the record's name.
 //!
+//! Redo repeats what the engine did, record by record, in the order of the log (`docs/concepts.md` explains the words).
+//! These questions decide about a record that changes pages, in this order:
+//!
+//! 1. Does it belong to a macro operation under way in its session? Then it waits for the commit ([`transactions`]).
+//! 2. Has its session begun a transaction in these logs? If not, the transaction began before the checkpoint, and all that
+//!    it did is on disk. Is its database attached, by an earlier record? If not, the record is about another database, or
+//!    from before the attach and in the file already. Such records at most raise the highest dbtime and object id.
+//! 3. Does each page have the dbtime that the record expects? Then it is changed and gets the record's dbtime. In the
+//!    required range a page may have the change already and is skipped ([`access`]).
+//!
+//! So it does no harm to begin too early, or to redo the same logs once more. A versioned change also leaves in its
+//! session what undoing it takes. Nothing here writes to a database file: pages go to a
+//! [`PageFile`](crate::pages::PageFile), and what a kill leaves is decided in [`output`](crate::output).
+//!
 //! | room | records |
 //! |---|---|
-//! | [`access`] | the dbtime rule, for all of them |
 //! | [`transactions`] | begin, commit, rollback, macro operations |
 //! | [`nodes`] | insert, flag insert, replace, delete, delta, undo, external header, scrub |
 //! | [`split`], [`merge`] | splits and merges, applied when their macro operation commits |
-//! | [`trees`] | creation, conversion and emptying of trees, new pages |
-//! | [`page_move`] | moved pages and moved roots |
+//! | [`trees`], [`page_move`] | creation, conversion and emptying of trees, new pages; moved pages and moved roots |
 //! | [`obsolete`] | splits, merges and conversions of the oldest form |
-//! | [`attach`] | create, attach, detach |
-//! | [`files`] | extend, shrink, trim, format version |
+//! | [`attach`], [`files`] | create, attach, detach; extend, shrink, trim, format version |
 //! | [`scan`] | pages that a scan compares |
 //!
 //! Invariant: a record either applies in full to the pages that need it, or the replay ends with an error, and nothing

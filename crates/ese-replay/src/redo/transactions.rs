@@ -1,7 +1,23 @@
 //! Transactions and macro operations.
 //!
-//! The records of a macro operation share its dbtime. They are kept as bytes from its begin on and applied together at
-//! its commit; if it never commits they never apply (`ErrLGRIRedoMacroOperation`, `ese/_log/logredo.cxx`).
+//! A macro operation changes several pages under one dbtime: a split, a merge, the move of a root ("Macro operation" in
+//! `docs/concepts.md`). The engine logs a begin, the records and a commit; records of other sessions may stand between
+//! them. Redo keeps its records as bytes, under session and dbtime, and applies them together at the commit
+//! (`ErrLGRIRedoMacroOperation`, `ese/_log/logredo.cxx`):
+//!
+//! | the logs hold | on disk | so |
+//! |---|---|---|
+//! | no commit, or an abort | no page has the change: none is written before the commit is logged | they never apply |
+//! | the commit, in the required range | each page has it or has not | each page that lacks it is changed |
+//! | the commit, after the range | no page has it | all are changed |
+//! | the commit, of a transaction from before these logs | all pages have it | passed over |
+//!
+//! In the second case a page may need rows from another one that has the change already, and with it has given the rows
+//! away. Then the record holds an image of that page from before ([`image`](super::image)). So wherever the engine
+//! crashed, redo leaves the whole operation or nothing of it. An error while pages are being changed ends the replay.
+//!
+//! Of transactions, redo keeps what undo needs: where each session's began, its level, and its versions until the commit
+//! to level 0 or the rollback ([`session`](crate::session)).
 
 use super::{Outcome, Redo};
 use crate::error::Problem;
