@@ -340,3 +340,37 @@ fn a_page_that_stops_a_recovery_is_given_back_to_its_table() {
         (0, &"table Log, long values".into())
     );
 }
+
+/// Without its logs nothing tells how many digits their names have, or what they begin with.
+#[test]
+fn names_of_logs_are_those_of_the_stream_or_both_usual_ones() {
+    let state = fixtures::testdata_set("exchange-standby-p8k").join("state");
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("MBX1.edb");
+    fs::copy(state.join("db.edb"), &database).unwrap();
+    let (path, logs) = (database.to_str().unwrap(), state.to_str().unwrap());
+    let names = |more: &[&str]| {
+        let (exit, header) = json(&[&["header", path], more].concat());
+        assert_eq!(exit, 1, "it is dirty");
+        let first = header["primary"]["fields"]["min_required"]
+            .as_u64()
+            .unwrap();
+        let name = header["required_logs"][0].as_str().unwrap().to_owned();
+        (first, name)
+    };
+    let (first, unknown) = names(&[]);
+    assert_eq!(unknown, format!("???{first:05X}.log or ???{first:08X}.log"));
+    let (_, told) = names(&["--base", "E00"]);
+    assert_eq!(told, format!("E00{first:05X}.log or E00{first:08X}.log"));
+    let (_, found) = names(&["--logs", logs]);
+    assert_eq!(found, format!("E00{first:08X}.log"));
+    // The stream of the database, though another one comes first in the folder.
+    let other = fixtures::testdata_set("crash-p8k").join("state");
+    for (from, name, to) in [
+        (&other, "edb0000D.log", "A000000D.log"),
+        (&state, &*found, &*found),
+    ] {
+        fs::copy(from.join(name), folder.path().join(to)).unwrap();
+    }
+    assert_eq!(names(&[]).1, found);
+}

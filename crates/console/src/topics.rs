@@ -32,6 +32,7 @@ macro_rules! topics {
 
 /// All topics, in the order in which they are listed.
 pub(crate) const TOPICS: &[Topic] = topics! {
+    "concepts": "docs/concepts.md", "what dbtime, lgpos, generation, the required range and others mean";
     "eseutil": "docs/coming-from-eseutil.md", "each switch of eseutil, and what to type here";
     "exit-codes": "docs/exit-codes.md", "what a program ends with, in every situation";
     "json": "docs/json/README.md", "the documents that --json prints";
@@ -44,6 +45,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "limits": "README.md"["Honest limits"], "what these programs cannot do";
     "reliability": "docs/reliability.md", "what was done to break them";
     "performance": "docs/performance.md", "how fast they are, and what limits them";
+    "format": "docs/format/README.md", "an index of the pages on the on-disk format";
     "format/database-header": "docs/format/database-header.md", "the header of a database, field by field";
     "format/page": "docs/format/page.md", "a page";
     "format/checksums": "docs/format/checksums.md", "the three checksums";
