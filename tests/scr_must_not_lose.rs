@@ -381,6 +381,28 @@ fn a_foreign_log_at_the_source_does_not_condemn_the_one_before_it() {
     }
 }
 
+#[test]
+fn an_update_says_beforehand_what_it_removes_and_puts_aside() {
+    let site = Exchange::copied_at(6);
+    // The copy's database was mounted and worked on: it may exist nowhere else.
+    fs::copy(site.original("db.edb"), site.path("srv2/MBX1.edb")).unwrap();
+    let before = site.files("srv2");
+    let update = ["update", "SG1", "--delete-existing-files"];
+    let (plan, _) = site.run(0, &[&update[..], &["--dry-run"]].concat());
+    assert!(site.files("srv2") == before, "a dry run changes nothing");
+    let database = site.text("srv2/MBX1.edb");
+    assert_eq!(plan["puts_aside"], database, "{plan}");
+    let removes = plan["removes"].as_array().unwrap();
+    for path in removes {
+        assert!(path.as_str().unwrap().ends_with(".log"), "{plan}");
+    }
+    let (report, _) = site.run(0, &update);
+    assert_eq!(report["removed"], removes.len(), "{report}");
+    let kept = fs::read(report["put_aside"][0].as_str().unwrap()).unwrap();
+    assert!(kept == before["MBX1.edb"]);
+    site.run(5, &["update", "SG1", "--dry-run"]);
+}
+
 /// Makes all logs of SRV1 those of an engine whose headers keep no checksum of the log before (Windows Server 2012 R2 and
 /// older).
 fn of_an_older_engine(site: &Exchange) {

@@ -100,21 +100,14 @@ pub fn seed(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<Report, BringError> {
-    let state = StateFile::new(&configuration.state, config.file_name());
-    let before = state.read()?;
-    let from = place_of(config, &before, wish)?;
-    let remote = &configuration.service.remote;
-    let open = || open_file(&from, remote, wish.variables);
-    let source = wish.read.persist(progress, open);
-    let source = source.map_err(|error| CopyError::Source {
-        name: shown(&from),
-        error,
-    })?;
-    let header = header_of(&source, wish, progress)?;
-    in_use(config, &from, &header, wish)?;
-    let logs = logs_of(&config.source, remote, wish.variables);
-    let plan = Plan::make(config, &from, &header, &*logs, wish)?;
-    nothing_in_the_way(config, &before, plan.stream, wish)?;
+    let Judged {
+        state,
+        before,
+        from,
+        source,
+        header,
+        plan,
+    } = judge(configuration, config, wish, progress)?;
     let order = Order::give(&state, &before, &from, &source, wish, clock)?;
     let cleared = order.clear(config, &header, wish, clock)?;
     let logs_taken = plan.take_logs(config, &state, clock)?;
@@ -130,6 +123,153 @@ pub fn seed(
         suspended,
         database,
     })
+}
+
+/// What a seeding would do.
+#[derive(Debug, Serialize)]
+pub struct Foreseen {
+    /// The copy.
+    pub name: String,
+    /// That nothing was changed.
+    pub dry_run: bool,
+    /// The database that it would be seeded from.
+    pub from: PathBuf,
+    /// The state of that database.
+    pub state: ese_format::database::State,
+    /// Its bytes; of an older database at the target only pages that differ are written.
+    pub length: u64,
+    /// Where it would go.
+    pub database: PathBuf,
+    /// The first log that it needs.
+    pub first_needed: Generation,
+    /// Logs that would be taken from beside the seed.
+    pub logs_to_take: Vec<PathBuf>,
+    /// The log that the database requires and that shipping does not bring yet.
+    pub owed: Option<Owed>,
+    /// Old files of the copy that would be removed.
+    pub removes: Vec<PathBuf>,
+    /// What would be put aside, because it may exist nowhere else.
+    pub puts_aside: Option<PathBuf>,
+}
+
+/// Says what a seeding of the copy `config` would do. What it would refuse is refused; nothing is changed.
+pub fn foresee(
+    configuration: &Configuration,
+    config: &CopyConfig,
+    wish: &Wish,
+    progress: &dyn Progress,
+) -> Result<Foreseen, BringError> {
+    let Judged {
+        before,
+        from,
+        source,
+        header,
+        plan,
+        ..
+    } = judge(configuration, config, wish, progress)?;
+    let mut known = before;
+    known.made.settle_in(&config.target.logs);
+    let is_cleared = known
+        .seeding
+        .as_ref()
+        .is_some_and(|seeding| seeding.cleared);
+    let database = &config.target.database;
+    let mut removes = Vec::new();
+    if !is_cleared {
+        let leftovers = leftovers(database).into_iter();
+        removes.extend(leftovers.filter(|path| path.symlink_metadata().is_ok()));
+        if wish.delete_existing {
+            removes.extend(own_files(config, &known)?);
+        }
+    }
+    let is_in_the_way = wish.delete_existing
+        && !is_cleared
+        && database.exists()
+        && !is_known_elsewhere(config, &known, &header);
+    Ok(Foreseen {
+        name: config.name.clone(),
+        dry_run: true,
+        from,
+        state: header.state,
+        length: source.stamp().length,
+        database: database.clone(),
+        first_needed: plan.first,
+        logs_to_take: plan.logs_to_take(),
+        owed: plan.owed,
+        removes,
+        puts_aside: is_in_the_way.then(|| database.clone()),
+    })
+}
+
+/// A seeding that may be done.
+struct Judged {
+    state: StateFile,
+    before: State,
+    from: PathBuf,
+    source: Arc<dyn Source>,
+    header: DatabaseHeader,
+    plan: Plan,
+}
+
+/// Whether the copy may be seeded from what is wished. Nothing is changed.
+fn judge(
+    configuration: &Configuration,
+    config: &CopyConfig,
+    wish: &Wish,
+    progress: &dyn Progress,
+) -> Result<Judged, BringError> {
+    let state = StateFile::new(&configuration.state, config.file_name());
+    let before = state.read()?;
+    let from = place_of(config, &before, wish)?;
+    let remote = &configuration.service.remote;
+    let open = || open_file(&from, remote, wish.variables);
+    let source = wish.read.persist(progress, open);
+    let source = source.map_err(|error| CopyError::Source {
+        name: shown(&from),
+        error,
+    })?;
+    let header = header_of(&source, wish, progress)?;
+    in_use(config, &from, &header, wish)?;
+    let logs = logs_of(&config.source, remote, wish.variables);
+    let plan = Plan::make(config, &from, &header, &*logs, wish)?;
+    nothing_in_the_way(config, &before, plan.stream, wish)?;
+    Ok(Judged {
+        state,
+        before,
+        from,
+        source,
+        header,
+        plan,
+    })
+}
+
+/// Files of an earlier seeding or replay at this place, which are not true any more.
+fn leftovers(database: &Path) -> [PathBuf; 3] {
+    let paths = TargetPaths::new(database);
+    [paths.journal, paths.partial, journal_path(database)]
+}
+
+/// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
+fn own_files(config: &CopyConfig, known: &State) -> Result<Vec<PathBuf>, StandbyError> {
+    if !config.target.logs.exists() {
+        return Ok(Vec::new());
+    }
+    let here = listing_of(config)?;
+    let logs = known.made.own_logs(&here).into_iter();
+    let mut own: Vec<PathBuf> = logs.map(|(_, path)| path).collect();
+    let current = here.current_file.filter(|path| {
+        let header = header_of_log(path);
+        known.made.owns_current(header.as_ref())
+    });
+    own.extend(current);
+    let inspector = config.target.inspector();
+    if inspector.exists() {
+        for entry in fs::read_dir(&inspector).map_err(at(&inspector))? {
+            let path = entry.map_err(at(&inspector))?.path();
+            own.extend(known.made.is_under_way(&path).then_some(path));
+        }
+    }
+    Ok(own)
 }
 
 /// What is seeded from: what was wished, or what an interrupted seeding had begun with, or the source's own database.
@@ -326,17 +466,11 @@ impl Order {
         let known = self
             .state
             .update(|state| state.made.settle_in(&config.target.logs))?;
-        let paths = TargetPaths::new(&config.target.database);
-        // What an earlier copy to this place knew is not true any more.
-        for own in [
-            &paths.journal,
-            &paths.partial,
-            &journal_path(&config.target.database),
-        ] {
-            cleared.removed += u32::from(remove(own)?);
+        for own in leftovers(&config.target.database) {
+            cleared.removed += u32::from(remove(&own)?);
         }
         if wish.delete_existing {
-            cleared.removed += self.remove_own_logs(config, &known)?;
+            cleared.removed += self.remove_own_files(config, &known)?;
             cleared
                 .put_aside
                 .extend(free_database(config, &known, seed, clock)?);
@@ -351,24 +485,11 @@ impl Order {
         Ok(cleared)
     }
 
-    /// Removes the logs that this copy has made. The newest go last, so that a kill leaves no hole.
-    fn remove_own_logs(&self, config: &CopyConfig, known: &State) -> Result<u32, StandbyError> {
+    /// Removes what this copy has made beside its database.
+    fn remove_own_files(&self, config: &CopyConfig, known: &State) -> Result<u32, StandbyError> {
         let mut removed = 0;
-        let here = listing_of(config)?;
-        for (_, path) in known.made.own_logs(&here) {
+        for path in own_files(config, known)? {
             removed += u32::from(remove(&path)?);
-        }
-        if let Some(path) = &here.current_file
-            && known.made.owns_current(header_of_log(path).as_ref())
-        {
-            removed += u32::from(remove(path)?);
-        }
-        let inspector = config.target.inspector();
-        for entry in fs::read_dir(&inspector).map_err(at(&inspector))? {
-            let path = entry.map_err(at(&inspector))?.path();
-            if known.made.is_under_way(&path) {
-                removed += u32::from(remove(&path)?);
-            }
         }
         self.state.update(|state| state.made.forget_logs())?;
         sync_folder(&config.target.logs).map_err(at(&config.target.logs))?;
@@ -413,9 +534,9 @@ impl Order {
         let database = &config.target.database;
         let header = database_header(database);
         state.update(|state| {
-            let generated = state.generated;
+            let (generated, proofs) = (state.generated, state.proofs.clone());
             *state = state.anew();
-            (state.generated, state.suspended) = (generated, rest);
+            (state.generated, state.suspended, state.proofs) = (generated, rest, proofs);
             if let Some(header) = &header {
                 state.made.set_database(database, header);
             }
@@ -436,15 +557,20 @@ fn free_database(
     if !path.exists() {
         return Ok(None);
     }
-    let inspected = known.inspected.map(|inspected| inspected.generation);
-    let known_elsewhere = database_header(path).is_some_and(|header| {
-        known.made.owns_database(path, &header, inspected) || mark(&header) == mark(seed)
-    });
-    if known_elsewhere {
+    if is_known_elsewhere(config, known, seed) {
         return Ok(None);
     }
     let folder = folder_of(path.parent().unwrap_or(Path::new(".")), clock.now());
     put_aside(path, &folder).map(Some)
+}
+
+/// Whether the database that is there holds nothing but what this copy has put into it, or is the seed itself.
+fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader) -> bool {
+    let path = &config.target.database;
+    let inspected = known.inspected.map(|inspected| inspected.generation);
+    database_header(path).is_some_and(|header| {
+        known.made.owns_database(path, &header, inspected) || mark(&header) == mark(seed)
+    })
 }
 
 /// Progress that also stands in the state, for `scr status`.

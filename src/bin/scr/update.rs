@@ -6,7 +6,7 @@ use edb_copy::ReadPolicy;
 use standby::BringError;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::seed::{Report, Wish, seed};
+use standby::seed::{Foreseen, Report, Wish, foresee, seed};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Try an error that may pass this often again, waiting longer each time
     #[arg(long, value_name = "N", default_value_t = 5)]
     retries: u32,
+    /// Only tell what would be done: what is copied, removed and put aside
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Runs the command. Exit 0: seeded; 5: refused, nothing was changed; 6: interrupted, the same command goes on.
@@ -55,6 +58,14 @@ pub(crate) fn run(
         },
         variables: variable,
     };
+    if arguments.dry_run {
+        let bar = output.bar(0, &format!("Looking at {}", copy.name));
+        let foreseen = foresee(&configuration, &copy, &wish, &bar);
+        drop(bar);
+        let foreseen = foreseen.map_err(|error| Failure::of(&error))?;
+        output.answer("edbkit.scr-update-plan/1", &foreseen, &Outlook(&foreseen))?;
+        return Ok(Exit::Clean);
+    }
     let report =
         bring(&configuration, &copy, &wish, output).map_err(|error| Failure::of(&error))?;
     answer(&report, output)
@@ -78,6 +89,37 @@ pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failu
         output.remark(&format_args!("NOTE: {owed}"));
     }
     Ok(Exit::Clean)
+}
+
+struct Outlook<'a>(&'a Foreseen);
+
+impl Display for Outlook<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let foreseen = self.0;
+        writeln!(
+            f,
+            "{}: would be seeded from {} ({}): {}, up to {} bytes",
+            foreseen.name,
+            foreseen.from.display(),
+            foreseen.state,
+            foreseen.database.display(),
+            foreseen.length
+        )?;
+        let first = foreseen.first_needed;
+        writeln!(f, "First log needed: {first} ({first:#x})")?;
+        let mut files = |what: &str, paths: &[PathBuf]| {
+            paths
+                .iter()
+                .try_for_each(|path| writeln!(f, "{what}: {}", path.display()))
+        };
+        files("Would take", &foreseen.logs_to_take)?;
+        files("Would remove", &foreseen.removes)?;
+        files("Would put aside", foreseen.puts_aside.as_slice())?;
+        if let Some(owed) = &foreseen.owed {
+            writeln!(f, "NOTE: {owed}")?;
+        }
+        f.write_str("Nothing was changed.\n")
+    }
 }
 
 struct Shown<'a>(&'a Report);

@@ -114,6 +114,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The logs that only lie beside the seed.
+    pub(super) fn logs_to_take(&self) -> Vec<PathBuf> {
+        self.beside.iter().map(|(_, path)| path.clone()).collect()
+    }
+
     /// Puts the logs that only lie beside the seed into the log folder, each after its inspection.
     pub(super) fn take_logs(
         &self,
