@@ -1,19 +1,15 @@
 //! The documents say what is so: every command in them gives the output that stands below it, the picture shows what the
 //! programs print, and lists of programs, commands and schemas are complete.
 
+#[path = "common/programs.rs"]
+mod programs;
+
 use ese_testkit::fixtures;
+use programs::PROGRAMS;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-const PROGRAMS: [(&str, &str); 5] = [
-    ("edbcopy", env!("CARGO_BIN_EXE_edbcopy")),
-    ("edbreplay", env!("CARGO_BIN_EXE_edbreplay")),
-    ("edbtool", env!("CARGO_BIN_EXE_edbtool")),
-    ("logchain", env!("CARGO_BIN_EXE_logchain")),
-    ("scr", env!("CARGO_BIN_EXE_scr")),
-];
 
 fn read(path: &str) -> String {
     let file = fixtures::repository().join(path);

@@ -1,17 +1,13 @@
 //! What is installed explains itself without the repository: topics, manual pages, usage errors for scripts, colours.
 
+#[path = "common/programs.rs"]
+mod programs;
+
+use programs::PROGRAMS;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-
-const PROGRAMS: [(&str, &str); 5] = [
-    ("edbcopy", env!("CARGO_BIN_EXE_edbcopy")),
-    ("edbreplay", env!("CARGO_BIN_EXE_edbreplay")),
-    ("edbtool", env!("CARGO_BIN_EXE_edbtool")),
-    ("logchain", env!("CARGO_BIN_EXE_logchain")),
-    ("scr", env!("CARGO_BIN_EXE_scr")),
-];
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program)

@@ -1,14 +1,10 @@
 //! Words of other tools are answered with the command that is meant, and misuse stays misuse.
 
-use std::process::{Command, Output};
+#[path = "common/programs.rs"]
+mod programs;
 
-const PROGRAMS: [(&str, &str); 5] = [
-    ("edbtool", env!("CARGO_BIN_EXE_edbtool")),
-    ("logchain", env!("CARGO_BIN_EXE_logchain")),
-    ("edbreplay", env!("CARGO_BIN_EXE_edbreplay")),
-    ("edbcopy", env!("CARGO_BIN_EXE_edbcopy")),
-    ("scr", env!("CARGO_BIN_EXE_scr")),
-];
+use programs::PROGRAMS;
+use std::process::{Command, Output};
 
 fn run(program: &str, words: &[&str]) -> Output {
     let (_, path) = PROGRAMS.iter().find(|(name, _)| *name == program).unwrap();

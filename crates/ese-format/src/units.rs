@@ -77,6 +77,20 @@ impl Pgno {
     }
 }
 
+impl Generation {
+    /// The generation after this one; the highest stays what it is.
+    #[must_use]
+    pub fn next(self) -> Generation {
+        Generation(self.0.saturating_add(1))
+    }
+
+    /// The generation before this one; 0 stays what it is.
+    #[must_use]
+    pub fn previous(self) -> Generation {
+        Generation(self.0.saturating_sub(1))
+    }
+}
+
 impl Dbtime {
     /// "No dbtime": what a record carries where it has none (`dbtimeNil`, `inc/daedef.hxx`).
     pub const NIL: Dbtime = Dbtime(u64::MAX);

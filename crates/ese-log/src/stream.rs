@@ -403,7 +403,7 @@ impl Finder {
 
 /// Whether a log continues the one with the header `previous`.
 fn follows(previous: &LogHeader, image: &LogImage) -> Result<(), LogError> {
-    let expected = Generation(previous.generation.0.saturating_add(1));
+    let expected = previous.generation.next();
     let found = image.header.generation;
     let jet = if found != expected {
         JetError::MISSING_LOG_FILE

@@ -526,7 +526,7 @@ fn judge(
     let is_ordered = |gap: &Gap| wish.give_up == Some(gap.missing);
     if let Some(gap) = gap.as_ref().filter(|gap| is_ordered(gap)) {
         plan = planned(&Until {
-            generation: Some(Generation(gap.missing.0.saturating_sub(1))),
+            generation: Some(gap.missing.previous()),
             ..Until::default()
         })?;
     }
@@ -708,17 +708,15 @@ fn loss(
     }
     let last = last.or_else(|| newest(files));
     // Without any log, all that was written since the database was shut down is lost.
-    let first = last.map_or(header.last_consistent.generation, |last| {
-        Generation(last.0.saturating_add(1))
-    });
+    let first = last.map_or(header.last_consistent.generation, |last| last.next());
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(Loss {
         first,
         // Behind the newest closed log there was a current one.
-        last_known: look.newest_closed.map(|closed| {
-            Generation(closed.0.saturating_add(1)).max(look.current.unwrap_or_default())
-        }),
+        last_known: look
+            .newest_closed
+            .map(|closed| closed.next().max(look.current.unwrap_or_default())),
         after: last_write(files, kept, progress)?,
         until: begun.unwrap_or_else(|| clock.now()),
         last_seen: state.generated.map(|generated| generated.at),

@@ -24,7 +24,7 @@ use crate::obstacle::{
     unreachable,
 };
 use crate::pass::{Report, adopt};
-use crate::place::{Place, following, listing_of, oldest_of_chain, opening_after, strangers_here};
+use crate::place::{Place, listing_of, oldest_of_chain, opening_after, strangers_here};
 use crate::replay::{LogsInUse, Replayer};
 use crate::source::view::{CurrentLog, View, look};
 use crate::source::{Listing, LogSource, header_of};
@@ -352,7 +352,7 @@ impl Copy {
                     report.prove(&link);
                     self.place.signature = Some(link.signature);
                     self.place.link = Some(link);
-                    self.place.next = Some(following(next));
+                    self.place.next = Some(next.next());
                     report.shipped += 1;
                     report.copied = Some(next);
                     report.inspected = Some(next);

@@ -15,7 +15,7 @@ use crate::copy::Copy;
 use crate::error::StandbyError;
 use crate::inspect::{Expected, Link, continues, inspect};
 use crate::obstacle::Obstacle;
-use crate::place::{database_header, following};
+use crate::place::database_header;
 use crate::source::view::View;
 use crate::source::{Listing, LogSource, header_of};
 use crate::state::{Progress, Resync, State, TroubleKind};
@@ -46,7 +46,7 @@ pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
     let Some(highest) = named.max(current.map(|header| header.generation)) else {
         return false;
     };
-    let next = following(link.generation);
+    let next = link.generation.next();
     let broken = current
         .filter(|header| header.generation == next)
         .is_some_and(|header| continues(header, Some(link)).is_err());
@@ -73,7 +73,7 @@ impl Copy {
             Common::None => return Ok(Err(nothing_common(&newest))),
             Common::Unread(path) => return Ok(Err(unread(&path))),
         };
-        let first = following(common.generation);
+        let first = common.generation.next();
         if !drop {
             return Ok(Err(diverged(first, newest.generation)));
         }
@@ -118,7 +118,7 @@ impl Copy {
         newest: Generation,
         now: Timestamp,
     ) -> Result<(), StandbyError> {
-        let first = following(common.generation);
+        let first = common.generation.next();
         let state = self
             .state
             .update(|state| begin(state, first, newest, &self.config.target.logs, now))?;
@@ -181,7 +181,7 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
         if header.signature != ours.signature || header.created != ours.created {
             continue;
         }
-        let after = listing.find(following(generation));
+        let after = listing.find(generation.next());
         let same = match after.and_then(|path| source.header(path)) {
             // It may still be growing there.
             None => true,
@@ -263,7 +263,7 @@ fn nothing_common(newest: &Link) -> Obstacle {
             "the source has no log in common with the copy, which has logs up to generation {last} ({last:#x}): it needs a new seed (`scr update --delete-existing-files`)"
         ),
         jet: Some(JetError::INVALID_LOG_SEQUENCE),
-        generation: Some(following(last)),
+        generation: Some(last.next()),
     }
 }
 
@@ -275,6 +275,6 @@ fn foreign(newest: &Link, found: &str) -> Obstacle {
             newest.signature
         ),
         jet: Some(JetError::BAD_LOG_SIGNATURE),
-        generation: Some(following(newest.generation)),
+        generation: Some(newest.generation.next()),
     }
 }

@@ -279,8 +279,8 @@ impl MadeLogs {
     }
 
     fn remove(&mut self, gone: &RangeInclusive<Generation>) {
-        let before = Generation(gone.start().0.saturating_sub(1));
-        let after = Generation(gone.end().0.saturating_add(1));
+        let before = gone.start().previous();
+        let after = gone.end().next();
         let ranges = std::mem::take(&mut self.ranges);
         for (first, last) in ranges {
             let parts = [(first, last.min(before)), (first.max(after), last)];

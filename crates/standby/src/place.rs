@@ -48,7 +48,7 @@ impl Place {
             });
         };
         loop {
-            let last = Generation(next.0.saturating_sub(1));
+            let last = next.previous();
             let Some(path) = here.named.get(&last) else {
                 return Ok(Place {
                     next: Some(next),
@@ -99,7 +99,7 @@ pub(crate) fn opening_after(
     generation: Generation,
     view: &View,
 ) -> Option<Opening> {
-    let next = following(generation);
+    let next = generation.next();
     let current = view.listing.current.as_ref();
     let current = current.filter(|(_, header)| header.generation == next);
     let places = [view.listing.named.get(&next), current.map(|(path, _)| path)];
@@ -174,14 +174,9 @@ pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
 pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
     let mut next = header.map(first_needed).or(here.oldest())?;
     while here.named.contains_key(&next) {
-        next = following(next);
+        next = next.next();
     }
     Some(next)
-}
-
-/// The generation behind this one.
-pub(crate) fn following(generation: Generation) -> Generation {
-    Generation(generation.0.saturating_add(1))
 }
 
 /// The header of the database at `path`, if there is one and a copy of its header is intact.

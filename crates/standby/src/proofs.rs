@@ -76,8 +76,8 @@ impl Proofs {
     }
 
     fn take_out(&mut self, first: Generation, last: Generation) {
-        let before = Generation(first.0.saturating_sub(1));
-        let after = Generation(last.0.saturating_add(1));
+        let before = first.previous();
+        let after = last.next();
         let parts = |range: ProvedRange| {
             let left = (range.first < first).then(|| ProvedRange {
                 last: range.last.min(before),

@@ -334,9 +334,7 @@ fn first_unreplayed(state: &State, header: &DatabaseHeader) -> Generation {
         true => *replayed <= header.max_required,
         false => *replayed >= header.last_consistent.generation,
     });
-    known.map_or(first, |known| {
-        first.max(Generation(known.0.saturating_add(1)))
-    })
+    known.map_or(first, |known| first.max(known.next()))
 }
 
 /// The first generation that a database needs to be brought forward: below it lies its checkpoint.
@@ -365,7 +363,7 @@ pub(crate) fn inspected_logs(
             break;
         };
         logs.push(Inspected { generation, at });
-        expected = Generation(generation.0.saturating_add(1));
+        expected = generation.next();
     }
     logs
 }

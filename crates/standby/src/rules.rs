@@ -180,7 +180,7 @@ pub struct SourceTruncationFacts {
 /// The last log that may be deleted at the source: one that all targets have inspected, that lies below the source's own
 /// checkpoint, and that a backup has unless the source works with circular logging.
 pub fn source_truncation_limit(facts: SourceTruncationFacts) -> Generation {
-    let below = Generation(facts.checkpoint.0.saturating_sub(1));
+    let below = facts.checkpoint.previous();
     let limit = facts.inspected_by_all.min(below);
     facts
         .backed_up

@@ -442,7 +442,7 @@ impl DatabaseVerdict {
         until: &Until,
     ) {
         let shortfall = need.shortfall(reach.last);
-        let next = Generation(reach.last.unwrap_or_default().0.saturating_add(1));
+        let next = reach.last.unwrap_or_default().next();
         let is_complete = reach.start.generation <= need.min_required
             && shortfall != Some(JetError::REQUIRED_LOG_FILES_MISSING);
         // What follows a limit is not lost but left out.
@@ -584,7 +584,7 @@ fn loss(
             .map_or(LogTime::default(), |header| header.max_committed_created),
     };
     Some(Loss {
-        first: Generation(kept.0.saturating_add(1)),
+        first: kept.next(),
         last,
         after: content(kept)
             .map(|content| content.last_write)

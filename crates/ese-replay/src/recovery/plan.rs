@@ -224,7 +224,7 @@ impl Plan {
         let limit = self.transactions.limited_before;
         // A limit before the first record of a log leaves nothing of it.
         let limit = limit.map(|before| match self.until.leaves_out(before.generation) {
-            true => Generation(before.generation.0.saturating_sub(1)),
+            true => before.generation.previous(),
             false => before.generation,
         });
         let last = self.last().unwrap_or_default();

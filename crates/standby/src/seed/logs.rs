@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::CopyConfig;
 use crate::error::at;
 use crate::inspect::{Expected, Link, Rejection, inspect};
-use crate::place::{following, listing_of};
+use crate::place::listing_of;
 use crate::replay::first_needed;
 use crate::source::view::stream_of;
 use crate::source::{Listing, LogSource, is_address, list};
@@ -128,7 +128,7 @@ impl Plan {
     ) -> Result<u32, BringError> {
         let mut before: Option<Link> = None;
         for (generation, path) in &self.beside {
-            let follows = |link: &Link| following(link.generation) == *generation;
+            let follows = |link: &Link| link.generation.next() == *generation;
             let expected = Expected {
                 generation: *generation,
                 before: before.as_ref().filter(|link| follows(link)),

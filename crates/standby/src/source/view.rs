@@ -95,7 +95,7 @@ fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<View, 
     let current = current_of(&listing, stream, newest.as_ref());
     let highest = newest.map(|(generation, _)| generation);
     let before_current = match &current {
-        CurrentLog::Goes(generation) => Some(Generation(generation.0.saturating_sub(1))),
+        CurrentLog::Goes(generation) => Some(generation.previous()),
         _ => None,
     };
     Ok(View {
@@ -158,7 +158,7 @@ impl View {
             return true;
         };
         let highest = self.listing.named.keys().next_back();
-        highest.is_some_and(|highest| generation.0 > highest.0.saturating_add(1))
+        highest.is_some_and(|highest| generation > highest.next())
     }
 
     /// The generations of the closed logs that are there, those of other streams left out.
@@ -177,7 +177,7 @@ impl View {
     pub(crate) fn current_generation(&self) -> Option<Generation> {
         match self.current {
             CurrentLog::Goes(generation) => Some(generation),
-            _ => Some(Generation(self.newest_closed?.0.saturating_add(1))),
+            _ => Some(self.newest_closed?.next()),
         }
     }
 
