@@ -708,7 +708,7 @@ fn loss(
     }
     let last = last.or_else(|| newest(files));
     // Without any log, all that was written since the database was shut down is lost.
-    let first = last.map_or(header.last_consistent.generation, |last| last.next());
+    let first = last.map_or(header.last_consistent.generation, Generation::next);
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(Loss {

@@ -29,7 +29,7 @@ use tracing::warn;
 /// What looking for the last common log came to.
 enum Common {
     /// This is the last one.
-    Last(Link),
+    Last(Box<Link>),
     /// The source's stream has another signature.
     Foreign(String),
     /// None of the logs here is at the source any more.
@@ -193,7 +193,7 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
             }
         };
         if same {
-            return Common::Last(ours);
+            return Common::Last(Box::new(ours));
         }
     }
     let highest = listing.named.values().next_back();

@@ -202,12 +202,11 @@ fn many_copies(copies: &[CopyConfig]) -> Vec<BrokenRule> {
     }
     let broken = machines.into_iter().filter_map(|(machine, copies)| {
         let count = copies.len();
-        let (limit, consequence) = match count {
-            ..=STANDARD_COPIES => return None,
-            ..=ENTERPRISE_COPIES => (STANDARD_COPIES, "need the Enterprise edition there"),
-            _ => (ENTERPRISE_COPIES, "are not supported on one machine"),
+        let (limit, consequence) = match count > ENTERPRISE_COPIES {
+            true => (ENTERPRISE_COPIES, "are not supported on one machine"),
+            false => (STANDARD_COPIES, "need the Enterprise edition there"),
         };
-        Some(BrokenRule {
+        (count > STANDARD_COPIES).then(|| BrokenRule {
             rule: ProductRule::FewCopies,
             reason: format!("{machine} holds {count} copies: more than {limit} {consequence}"),
             is_refused: count > ENTERPRISE_COPIES,
