@@ -220,7 +220,7 @@ fn unknown_names_are_answered_with_near_ones() {
             &["rows", path, "SruDbIdMapTable", "-w", "Blob=1"],
             "\"IdBlob\"",
         ),
-        (&["rows", path], "rows are those of one table"),
+        (&["rows", path], "rows come from one table at a time"),
         (
             &["rows", path, "SruDbIdMapTable", "-w", "IdType"],
             "COLUMN=VALUE",

@@ -42,15 +42,15 @@ const ELSEWHERE: &Habits = &[
     ),
     (
         &["r", "recover", "recovery", "replay", "cc", "restore"],
-        "`edbreplay run DATABASE --logs FOLDER --to NEW` recovers into a new file; `edbreplay plan` says before what would come of it",
+        "`edbreplay run DATABASE --logs FOLDER --to NEW` recovers into a new file; `edbreplay plan` says first what would happen",
     ),
     (
         &["p", "repair"],
-        "nothing here repairs: what a repair throws away is lost. `edbreplay run` recovers with logs, `edbtool export` reads what is there, damaged databases included",
+        "there is no repair here: what a repair throws away is lost. `edbreplay run` recovers with logs, `edbtool export` reads what is there, damaged databases included",
     ),
     (
         &["d", "defrag", "defragment", "compact"],
-        "nothing here defragments; `edbtool space DATABASE` says how many pages are free",
+        "there is no defragmentation here; `edbtool space DATABASE` says how many pages are free",
     ),
     (
         &["y", "cp", "copy", "robocopy", "rsync"],
@@ -58,7 +58,7 @@ const ELSEWHERE: &Habits = &[
     ),
     (
         &["vss"],
-        "a snapshot is not made here: name the database in one, which is read as any other file",
+        "snapshots are not made here: name the database inside one; it is read like any other file",
     ),
     (
         &["ls", "list", "table"],
@@ -108,7 +108,7 @@ const EDBCOPY: &Habits = &[
     ),
     (
         &["resume", "continue"],
-        "`edbcopy copy` with the same words goes on where it was cut off",
+        "the same `edbcopy copy` command goes on where it was cut off",
     ),
     (
         &["sync", "update"],
@@ -135,7 +135,7 @@ const SCR: &Habits = &[
     ),
     (
         &["resume-storagegroupcopy", "start", "continue"],
-        "`scr resume` goes on with a copy",
+        "`scr resume` resumes a copy",
     ),
     (
         &["update-storagegroupcopy", "seed", "reseed"],

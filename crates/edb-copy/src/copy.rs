@@ -68,7 +68,7 @@ pub struct CopyOptions {
     pub trust_journal: bool,
     /// Forget what was copied before, and begin anew.
     pub restart: bool,
-    /// Replace what stands at the target.
+    /// Replace what is at the target.
     pub force: bool,
     /// What to do about damaged pages.
     pub bad_pages: BadPages,

@@ -309,7 +309,7 @@ impl Explain for CopyError {
                     "check the path or address; run the same command again when it is back"
                 }
                 ReadErrorKind::Passing => {
-                    "run the same command again; --retries says how often that is done by itself"
+                    "run the same command again; --retries sets how often that is done automatically"
                 }
                 ReadErrorKind::Permanent | ReadErrorKind::Changed => {
                     "check the path or address, and that you may read it"
@@ -320,7 +320,7 @@ impl Explain for CopyError {
                     "make room, and run the same command again; it goes on where it stopped"
                 }
                 io::ErrorKind::NotFound => "make the folder first, or name another target",
-                _ => "run the same command again when that is mended; it goes on where it stopped",
+                _ => "run the same command again when that is fixed; it goes on where it stopped",
             },
             CopyError::SourceChanged { .. } => {
                 "dismount the database; then --restart copies all of it, --delta brings a finished older copy up to date"
@@ -342,7 +342,7 @@ impl Explain for CopyError {
                 "--delta brings an older copy up to date, --force replaces it, --restart removes a partial one"
             }
             CopyError::NotAFile { .. } => {
-                "name another target, or take it away; --force replaces a link, never what it leads to"
+                "name another target, or move it away; --force replaces a link, never what it points to"
             }
             CopyError::SeveralNames { .. } => {
                 "--force without --delta replaces this name alone; or name another target"

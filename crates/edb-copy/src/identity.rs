@@ -87,7 +87,7 @@ impl From<&Signature> for StoredSignature {
 
 impl Display for StoredSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let created = self.created.time.as_deref().unwrap_or("at no known time");
+        let created = self.created.time.as_deref().unwrap_or("at an unknown time");
         write!(f, "{} created {created}", self.random)
     }
 }

@@ -202,7 +202,7 @@ impl Explain for LogError {
             | LogError::Damaged { .. }
             | LogError::Incomplete { .. }
             | LogError::Record { .. } => {
-                advise("what stands before is complete; `logchain verify` shows what follows")
+                advise("what comes before is complete; `logchain verify` shows what follows")
             }
         }
     }

@@ -67,7 +67,7 @@ const FINDINGS_KEPT: usize = 100;
 pub struct Wish {
     /// Accept that the source is lost and, with it, what never came here.
     pub force: bool,
-    /// With `force`: take from the source what can be had all the same.
+    /// With `force`: still take from the source what it can give.
     pub try_source: bool,
     /// With `force`: the first generation that is given up though later logs are here.
     pub give_up: Option<Generation>,
@@ -243,7 +243,7 @@ pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
             name: name.to_owned(),
-            problem: "was activated: its database goes its own way now",
+            problem: "was activated: its database has changes of its own now",
         });
     }
     file.update(|state| state.activation = None).map(drop)
@@ -623,9 +623,9 @@ fn refusal(
     }
     let problem = look.problem.as_ref().filter(|_| !wish.force)?;
     Some(Refusal {
-        reason: format!("not all logs of the source could be had: {problem}"),
+        reason: format!("not all logs of the source could be fetched: {problem}"),
         jet: None,
-        advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what can be had".to_owned(),
+        advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what it can get".to_owned(),
     })
 }
 
@@ -655,7 +655,7 @@ impl Gap {
     fn words(&self) -> String {
         let (first, newest) = (Generation(self.missing.0 + 1), self.newest);
         format!(
-            "{}; generations {first}-{newest} ({first:#x}-{newest:#x}) are here and of no use only because of it",
+            "{}; generations {first}-{newest} ({first:#x}-{newest:#x}) are here, and this alone makes them useless",
             self.stop
         )
     }

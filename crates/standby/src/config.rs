@@ -269,7 +269,7 @@ impl CopyConfig {
             || name.starts_with(['.', ' '])
             || !name.chars().all(plain)
         {
-            return Err(self.wrong("a name is up to 64 letters, digits, spaces, '-', '_' and '.'; its state file is called so"));
+            return Err(self.wrong("a name is up to 64 letters, digits, spaces, '-', '_' and '.'; its state file gets this name"));
         }
         if self.source.base.chars().count() != ese_log::BASE_NAME_LENGTH {
             return Err(self.wrong("the base name of a log stream has three characters, as in E00"));
@@ -294,7 +294,7 @@ impl CopyConfig {
         }
         if source.iter().any(|path| has_password(path)) {
             return Err(self.wrong(
-                "a password does not belong into the configuration: EDBCOPY_PASSWORD holds it",
+                "a password does not belong in the configuration: EDBCOPY_PASSWORD holds it",
             ));
         }
         if self.source.base.eq_ignore_ascii_case(RECOVERY_GROUP) {

@@ -510,7 +510,7 @@ impl Copy {
             let aside = put_aside(&log, &folder).map_err(|error| not_kept(&error, generation))?;
             warn!(
                 copy = self.config.name,
-                "{}: does not pass any more, put aside",
+                "{}: no longer passes, put aside",
                 aside.display()
             );
         }

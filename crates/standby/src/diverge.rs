@@ -224,7 +224,7 @@ fn in_the_way(path: &Path, generation: Generation) -> Obstacle {
     Obstacle {
         kind: TroubleKind::Occupied,
         reason: format!(
-            "{}: the source has lost this log and went on with others; the copy did not make it, so that it stays: move it \
+            "{}: the source has lost this log and went on with others; the copy did not make it, so it stays: move it \
              away",
             path.display()
         ),

@@ -98,7 +98,7 @@ fn belongs(
     let foreign = |stream: Signature| stream != there.log_signature;
     if stream.is_some_and(foreign) {
         let reason = format!(
-            "{path} is there already, and was worked on with another log stream than that of the source"
+            "{path} is there already, and was used with another log stream than that of the source"
         );
         return refused(reason, JetError::BAD_LOG_SIGNATURE);
     }

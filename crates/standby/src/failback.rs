@@ -71,7 +71,7 @@ pub struct FailbackOptions {
     pub base: Option<String>,
     /// What at the first server may be put aside though it is dirty or another one: its database, its log folder.
     pub put_aside: Vec<PathBuf>,
-    /// Only tell what would be done.
+    /// Only say what would be done.
     pub dry_run: bool,
     /// How the database is read.
     pub read: ReadPolicy,

@@ -85,7 +85,7 @@ pub(crate) fn empty(folder: &Path, base: &str) -> Obstacle {
     Obstacle {
         kind: TroubleKind::SourceUnreachable,
         reason: format!(
-            "{} has no log of the stream {base}: its volume is not mounted, perhaps",
+            "{} has no log of the stream {base}: perhaps its volume is not mounted",
             folder.display()
         ),
         jet: Some(JetError::FILE_NOT_FOUND),

@@ -337,11 +337,11 @@ fn in_use(
     }
     Err(BringError::Refused {
         reason: format!(
-            "{} is in the state {}: its server works on it, or did not shut it down",
+            "{} is in the state {}: its server uses it, or did not shut it down",
             shown(from),
             header.state
         ),
-        advice: "dismount it for the time of the copy, or seed from a backup or a snapshot with --from; if its server is \
+        advice: "dismount it while it is copied, or seed from a backup or a snapshot with --from; if its server is \
                  down, --not-in-use takes it with its logs"
             .into(),
         jet: Some(JetError::DATABASE_DIRTY_SHUTDOWN),

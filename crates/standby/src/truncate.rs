@@ -106,7 +106,7 @@ pub(crate) fn target(
             copy = config.name,
             logs = deleted,
             last = last.0,
-            "logs deleted that are not needed any more"
+            "deleted logs that are no longer needed"
         );
     }
     Ok(deleted)
@@ -204,7 +204,7 @@ fn backed_up_at(
     }
     let header = database_header(&source.database).ok_or_else(|| {
         format!(
-            "{} does not tell what a backup has: its header cannot be read",
+            "{} does not say what a backup has: its header cannot be read",
             source.database.display()
         )
     })?;

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             false => vec![named.clone()],
         };
         if found.is_empty() {
-            let message = format!("{}: no journal is here", named.display());
+            let message = format!("{}: there is no journal here", named.display());
             return Err(
                 Failure::new(Exit::Io, message).advise("name a copy, or a folder of copies")
             );
@@ -92,7 +92,7 @@ impl Display for Stays<'_> {
             Kept::NoJournal => "there is none",
             Kept::Running => "a copy is under way",
             Kept::UnderWay => "the copy is not complete: the same copy command goes on from it",
-            Kept::Unreadable => "it cannot be read: what it is of, nobody can tell",
+            Kept::Unreadable => "it cannot be read: which copy it belongs to is not known",
             Kept::CopyGone => "the copy is gone: this is all that is known of it",
             Kept::CopyChanged => "the copy was changed since; --force removes the journal",
         };

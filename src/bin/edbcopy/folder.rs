@@ -42,7 +42,7 @@ pub(crate) fn run(
         return Ok(unread);
     }
     if plan.files.is_empty() {
-        let message = format!("{}: no ESE file is in this folder", from.name());
+        let message = format!("{}: there is no ESE file in this folder", from.name());
         return Err(Failure::new(Exit::NotEse, message));
     }
     for (name, why) in &plan.passed_over {

@@ -96,11 +96,11 @@ const SNAPSHOT: &str = "revert snapshots are not read";
 pub(crate) fn why_not_ese(kind: FileKind, start: &[u8]) -> String {
     match kind {
         FileKind::Empty => "the file is empty".into(),
-        FileKind::Blank => "nothing but zeros is at its start, where an ESE file has its header".into(),
+        FileKind::Blank => "there is nothing but zeros at its start, where an ESE file has its header".into(),
         FileKind::RevertSnapshot => SNAPSHOT.into(),
         _ => match looks_like(start) {
             Some(what) => format!("it looks like {what}"),
-            None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand".into(),
+            None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would be".into(),
         },
     }
 }

@@ -182,7 +182,7 @@ fn read(path: &Path, places: &LogPlaces<'_>) -> Result<Read, Failure> {
     let half_written = problem.is_some();
     if let Some(problem) = problem {
         findings.push(problem);
-        meaning = "Half written: fit for nothing before that is mended.".into();
+        meaning = "Half written: of no use until that is fixed.".into();
     }
     Ok(Read::Report(Box::new(Report {
         path: path.to_owned(),

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// beside it. Names its database or its log folder
     #[arg(long, value_name = "PATH")]
     put_aside: Vec<PathBuf>,
-    /// Only tell what would be done, and what the first server still has
+    /// Only say what would be done, and what the first server still has
     #[arg(long)]
     dry_run: bool,
     /// Do it without asking
@@ -95,8 +95,9 @@ fn ask(foretold: &Report, output: &mut Output) -> Result<(), Failure> {
     let place = foretold.name.clone();
     if !stdin().is_terminal() {
         let message = format!("{place}: a failback replaces files at the first server");
-        return Err(Failure::new(Exit::Refused, message)
-            .advise("--dry-run tells which; --yes says that they may be"));
+        return Err(
+            Failure::new(Exit::Refused, message).advise("--dry-run lists them; --yes allows it")
+        );
     }
     output.remark(&format_args!("{}\nGo on? [y/N] ", Shown(foretold)));
     let mut answer = String::new();

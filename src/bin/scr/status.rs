@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Tell how copies stand (Get-StorageGroupCopyStatus): one line each, or all fields of those that are named
+/// Show how copies stand (Get-StorageGroupCopyStatus): one line each, or all fields of those that are named
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  scr status\n  scr status SG1")]
 pub(crate) struct Arguments {

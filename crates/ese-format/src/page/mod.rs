@@ -85,7 +85,7 @@ impl PageSize {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PageError {
     /// The bytes given are not one page.
-    #[error("page {pgno}: {found} bytes are no page; a page has 2, 4, 8, 16 or 32 KiB")]
+    #[error("page {pgno}: {found} bytes are not a page; a page has 2, 4, 8, 16 or 32 KiB")]
     Size {
         /// The page.
         pgno: Pgno,

@@ -202,7 +202,7 @@ impl fmt::Display for Unproved {
                 kind.dump_name()
             ),
             Unproved::TornWrite => f.write_str(
-                "its last write is torn, and the copy that stands in for it may be older",
+                "its last write is torn, and the copy that is used instead may be older",
             ),
         }
     }

@@ -212,7 +212,7 @@ fn clear(facts: &Facts) -> Step {
         "Write-Host 'The old logs of the copy go when it is seeded.'",
     ));
     facts.at_target(
-        "Delete what was listed, but for the old logs of the copy",
+        "Delete what was listed, except the old logs of the copy",
         "The database is at the first server, and was mounted there.",
         commands,
     )

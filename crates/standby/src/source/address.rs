@@ -89,7 +89,7 @@ pub fn open_file(
 fn without_remote() -> ReadError {
     ReadError::new(
         ReadErrorKind::Permanent,
-        "this program was built without sources behind addresses",
+        "this program was built without sources at addresses",
     )
 }
 

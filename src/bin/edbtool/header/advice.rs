@@ -273,7 +273,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
             committed_logs,
         } => match copies.good() {
             None => "Neither copy of the header can be trusted: look for another copy of the file; `edbtool verify` \
-                     tells whether its pages are whole, `edbtool export` reads what is on them."
+                     says whether its pages are intact, `edbtool export` reads what is on them."
                 .into(),
             Some(copy) if copy.fields.state == State::CLEAN_SHUTDOWN
                 && (cut_off.is_some() || !size_findings(file_size, copies.page_size).is_empty()) =>
@@ -316,7 +316,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
 fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[String]) -> String {
     match header.state {
         State::CLEAN_SHUTDOWN if header.was_repaired() => {
-            "Clean Shutdown, but by repair: usable, with whatever repair threw away missing.".into()
+            "Clean Shutdown, but by repair: usable, without whatever the repair threw away.".into()
         }
         State::CLEAN_SHUTDOWN if header.log_signature.is_null() => {
             "Clean Shutdown: complete without any log; no log stream belongs to it (zero log signature).".into()
@@ -353,6 +353,6 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
         State::REVERT_IN_PROGRESS => {
             "Database Revert in Progress: the revert did not finish; run it again or take another copy.".into()
         }
-        other => format!("The state {} is none that the engine writes.", other.0),
+        other => format!("The state {} is not one that the engine writes.", other.0),
     }
 }

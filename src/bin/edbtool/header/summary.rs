@@ -131,7 +131,7 @@ impl Summary {
             let time = header.repair_time.rfc3339();
             format!(
                 "repaired, {}",
-                time.unwrap_or_else(|| "nobody knows when".into())
+                time.unwrap_or_else(|| "at an unknown time".into())
             )
         });
         let findings = report.findings.iter().map(|finding| match &short {

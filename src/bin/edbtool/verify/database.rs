@@ -166,7 +166,7 @@ pub(super) fn verify_view(
     }
     found.counts.pages_seen += blank;
     found.counts.uninitialized_pages += blank;
-    let remark = "these are the pages as recovery will leave them; the file itself was not checked as it is, its \
+    let remark = "these are the pages as recovery will leave them; the file as it is now was not checked, its \
                   headers not at all";
     Ok(Report {
         path: path.to_owned(),
