@@ -63,7 +63,7 @@ fn recover(database: &Path, logs: &Path, more: &[&OsStr]) -> Output {
     edbreplay(arguments)
 }
 
-/// What stands behind both headers.
+/// What stands after both headers.
 fn pages(path: &Path, page_size: usize) -> Vec<u8> {
     fs::read(path).unwrap().split_off(2 * page_size)
 }

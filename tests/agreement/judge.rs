@@ -463,7 +463,7 @@ fn other_rows(one: &Path, other: &Path) -> Option<String> {
         .map(|(path, _)| format!("{} differs", path.display()))
 }
 
-/// Whether two databases are the same behind their headers.
+/// Whether two databases are the same after their headers.
 fn same_pages(one: &Path, other: &Path) -> bool {
     let pages = |path: &Path| {
         let header = header_of(path)?;

@@ -9,7 +9,7 @@ use serde_json::ser::Formatter;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
 
-/// Where `--help` lists what every command takes, behind what is the command's own.
+/// Where `--help` lists what every command takes, after what is the command's own.
 pub const COMMON: &str = "Common options";
 
 /// The schema of a failure.

@@ -87,7 +87,7 @@ pub struct Claim {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub findings_omitted: u64,
-    /// The state of SHA-256 behind this chunk.
+    /// The state of SHA-256 after this chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_state: Option<String>,
 }
@@ -129,7 +129,7 @@ pub struct JournalState {
     pub hashes: Vec<ChunkHash>,
     /// Sums over them.
     pub totals: Totals,
-    /// The state of SHA-256 behind the last of them.
+    /// The state of SHA-256 after the last of them.
     pub sha256_state: Option<String>,
     /// That all have arrived.
     pub arrived: Option<Arrived>,
@@ -180,7 +180,7 @@ impl Totals {
 pub struct Loaded {
     /// What its entries come to; `None` if there is no first entry that can be trusted.
     pub state: Option<JournalState>,
-    /// Bytes behind the last entry that can be trusted.
+    /// Bytes after the last entry that can be trusted.
     pub dropped: u64,
     /// Whether there are whole lines among those: not a torn end, but damage.
     pub damaged: bool,
@@ -221,7 +221,7 @@ impl Loaded {
             rest = behind;
         }
         loaded.dropped = rest.len() as u64;
-        // The end of a torn write has no complete line behind the first one that does not fit.
+        // The end of a torn write has no complete line after the first one that does not fit.
         loaded.damaged = rest.iter().filter(|byte| **byte == b'\n').count() > 1;
         loaded
     }
@@ -247,7 +247,7 @@ impl Loaded {
     }
 }
 
-/// All chunks that a journal claims; none of what stands behind the last entry that can be trusted.
+/// All chunks that a journal claims; none of what stands after the last entry that can be trusted.
 pub(crate) fn claims(file: &dyn DiskFile, loaded: &Loaded) -> io::Result<Vec<Claim>> {
     let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;
@@ -318,7 +318,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on behind the last entry that can be trusted; what stands behind it is cut off, on the disk too.
+    /// Goes on after the last entry that can be trusted; what stands after it is cut off, on the disk too.
     pub fn resume(file: Box<dyn DiskFile>, loaded: &Loaded) -> io::Result<Self> {
         if loaded.dropped > 0 {
             file.truncate(loaded.end)?;

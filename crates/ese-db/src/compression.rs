@@ -1,6 +1,6 @@
 //! Compressed values: the first byte names the scheme in its upper five bits.
 //!
-//! | scheme | | layout behind the first byte |
+//! | scheme | | layout after the first byte |
 //! |---:|---|---|
 //! | 1 | 7-bit ASCII | characters of 7 bits, low bits first; the low 3 bits of the first byte count the bits used in the last byte, less one |
 //! | 2 | 7-bit Unicode | the same, each character widened to UTF-16 |

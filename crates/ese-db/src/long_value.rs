@@ -112,7 +112,7 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
 
 /// The pieces of one long value in order, each unpacked; made by [`LongValues::pieces`].
 ///
-/// At any time no more than two pieces are in memory. Behind the first thing that is wrong, pieces come as they are
+/// At any time no more than two pieces are in memory. After the first thing that is wrong, pieces come as they are
 /// stored, so that no byte is lost; [`Pieces::problem`] tells at the end.
 #[derive(Debug)]
 pub struct Pieces<'v> {
@@ -134,7 +134,7 @@ pub struct Pieces<'v> {
     broken: Option<String>,
 }
 
-/// A node of one value: its key behind the id, and its data.
+/// A node of one value: its key after the id, and its data.
 type OwnNode = (Vec<u8>, Vec<u8>);
 
 /// A piece as stored.
@@ -248,7 +248,7 @@ impl<'v> Pieces<'v> {
         None
     }
 
-    /// The bytes that a piece stands for; the one behind it starts at `next`.
+    /// The bytes that a piece stands for; the one after it starts at `next`.
     fn unpack(&mut self, piece: Piece, next: Option<u32>) -> Vec<u8> {
         if self.encrypted || self.problem.is_some() {
             return piece.data;

@@ -188,7 +188,7 @@ impl<S: PageSource> OverlaySource<S> {
         }
     }
 
-    /// Replaces one page; a page behind the last one makes the database longer (pages between are blank).
+    /// Replaces one page; a page after the last one makes the database longer (pages between are blank).
     ///
     /// Returns `false`, and changes nothing, when `page` is not exactly one page.
     pub fn put(&mut self, pgno: Pgno, page: Arc<[u8]>) -> bool {

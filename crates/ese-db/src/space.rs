@@ -317,7 +317,7 @@ impl SpaceMap {
 
     /// Pages that the database gave away but no tree owns: lost until the database is defragmented.
     ///
-    /// Not among them are the pages of the database's own space trees, and those behind the last page it owns, which
+    /// Not among them are the pages of the database's own space trees, and those after the last page it owns, which
     /// it has not taken into use yet (see [`first_unused`](Self::first_unused)).
     pub fn leaked(&self, db: &Database) -> Vec<Pgno> {
         let Some((root, Ok(database))) = self.trees.first() else {
@@ -335,7 +335,7 @@ impl SpaceMap {
             .collect()
     }
 
-    /// The first page behind all that the database owns.
+    /// The first page after all that the database owns.
     pub fn first_unused(&self) -> Option<Pgno> {
         let spaces = self
             .trees

@@ -51,7 +51,7 @@ impl FileKind {
         if looks_like_database(start) {
             return FileKind::Database;
         }
-        // A checkpoint has a second copy behind the first.
+        // A checkpoint has a second copy after the first.
         match start.get(HEADER_SIZE..).and_then(named_kind) {
             Some(FileKind::Checkpoint) => FileKind::Checkpoint,
             _ if is_old_log(start) => FileKind::Log,

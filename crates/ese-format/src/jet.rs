@@ -127,7 +127,7 @@ jet_errors! {
     ATTACHED_DATABASE_MISMATCH = -1216 "AttachedDatabaseMismatch";
     /// The page size differs from what is expected.
     PAGE_SIZE_MISMATCH = -1213 "PageSizeMismatch";
-    /// A page lies behind the end of the file.
+    /// A page lies beyond the end of the file.
     FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
     /// The disk is full.
     DISK_FULL = -1808 "DiskFull";

@@ -236,7 +236,7 @@ fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles 
             FileRole::Checkpoint => stream.checkpoints.push(file),
         }
     }
-    // Names of 8 digits sort behind those of 5; generations must not.
+    // Names of 8 digits sort after those of 5; generations must not.
     stream.logs.sort_by_key(|file| match file.role {
         FileRole::Generation { generation, .. } => generation,
         _ => Generation(u32::MAX),

@@ -50,7 +50,7 @@ pub enum Damage {
         /// The segment.
         lgpos: Lgpos,
     },
-    /// A segment is blank, which is taken for the end, but its shadow stands behind it: the last write was lost, and
+    /// A segment is blank, which is taken for the end, but its shadow stands after it: the last write was lost, and
     /// recovery does not look for it.
     LastWriteLost {
         /// The segment.
@@ -141,7 +141,7 @@ pub struct Body {
     /// Exclusive or of the checksums of all good segments up to the first bad one; 0 in the older layout, which has
     /// no such sum.
     pub accumulated_checksum: u64,
-    /// Where the engine stops reading, as an offset in the file: behind the last good write before any fatal damage.
+    /// Where the engine stops reading, as an offset in the file: after the last good write before any fatal damage.
     pub end: usize,
 }
 

@@ -42,7 +42,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// A record that cannot be read, and everything behind it in its island.
+/// A record that cannot be read, and everything after it in its island.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
     /// Where the record begins.
@@ -110,7 +110,7 @@ impl RecordCursor {
         Self::default()
     }
 
-    /// At the first record; goes on behind damage.
+    /// At the first record; goes on after damage.
     pub fn salvage() -> Self {
         RecordCursor {
             salvage: true,
@@ -195,7 +195,7 @@ impl RecordCursor {
         found.record(image, image.format(), &self.assembled)
     }
 
-    /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go behind `assembled`.
+    /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go after `assembled`.
     pub(crate) fn take_found(&mut self, assembled: &mut Vec<u8>) -> Option<Found> {
         let mut found = self.found.take()?;
         if found.assembled {

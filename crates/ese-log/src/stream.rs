@@ -76,7 +76,7 @@ impl LogStream {
 pub struct StreamRecords {
     source: Source,
     batch: Batch,
-    /// The place in the batch behind the present record.
+    /// The place in the batch after the present record.
     next: usize,
     waited: Duration,
     /// Damage that was put right in memory, so far.
@@ -210,7 +210,7 @@ enum Source {
 }
 
 impl Source {
-    /// The next batch. Behind an error or the end there is none.
+    /// The next batch. After an error or the end there is none.
     fn next_batch(&mut self) -> Result<Option<Batch>, LogError> {
         let batch = match self {
             Source::Here(finder) => finder.next_batch(),
@@ -286,7 +286,7 @@ struct Finder {
     /// The log before it.
     previous: Option<Previous>,
     witness: Option<Witness>,
-    /// What stands behind the last batch.
+    /// What stands after the last batch.
     problem: Option<LogError>,
 }
 

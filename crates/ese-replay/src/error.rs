@@ -93,7 +93,7 @@ pub enum Problem {
         /// The page.
         pgno: Pgno,
     },
-    /// A page that should be in use lies behind the end of the file.
+    /// A page that should be in use lies beyond the end of the file.
     #[error("page {pgno} is beyond the last page {last}")]
     BehindEnd {
         /// The page.

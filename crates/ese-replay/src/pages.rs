@@ -64,7 +64,7 @@ pub struct Pages {
     file: Box<dyn PageFile>,
     size: PageSize,
     last: Pgno,
-    /// Where the file ended before pages were made behind its end: what is blank behind this is not there.
+    /// Where the file ended before pages were made beyond its end: what is blank after this is not there.
     end: Pgno,
     capacity: usize,
     slots: FxHashMap<Pgno, Slot>,

@@ -361,7 +361,7 @@ fn already(state: &State) -> Option<Report> {
     Some(activation.found.as_ref()?.report.clone())
 }
 
-/// What was found out by an activation that was killed behind its recovery: the database is clean where it was or where
+/// What was found out by an activation that was killed after its recovery: the database is clean where it was or where
 /// it was to go.
 fn recovered(activation: &Activation) -> Option<Report> {
     let found = activation.found.as_ref()?;
@@ -692,7 +692,7 @@ fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
     )
 }
 
-/// What is lost: everything behind the last log, unless that was the current log of the source.
+/// What is lost: everything after the last log, unless that was the current log of the source.
 fn loss(
     files: &StreamFiles,
     plan: &Plan,
@@ -713,7 +713,7 @@ fn loss(
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(Loss {
         first,
-        // Behind the newest closed log there was a current one.
+        // After the newest closed log there was a current one.
         last_known: look
             .newest_closed
             .map(|closed| closed.next().max(look.current.unwrap_or_default())),

@@ -65,7 +65,7 @@ pub struct Service {
     pub remote: Remote,
 }
 
-/// How sources behind an address are reached. Passwords and keys are not kept here: they come from the environment.
+/// How sources at an address are reached. Passwords and keys are not kept here: they come from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Remote {

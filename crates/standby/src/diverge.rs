@@ -6,7 +6,7 @@
 //!                  ^ last common log
 //! ```
 //!
-//! Found out by links and signatures, and where these do not tell, by the bytes. As long as none of the logs behind the
+//! Found out by links and signatures, and where these do not tell, by the bytes. As long as none of the logs after the
 //! last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first, and
 //! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
 

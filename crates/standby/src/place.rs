@@ -169,7 +169,7 @@ pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
     })
 }
 
-/// The generation behind the unbroken chain of logs that are here, from the first that the database needs on; none if it
+/// The generation after the unbroken chain of logs that are here, from the first that the database needs on; none if it
 /// is not known which log is the first.
 pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
     let mut next = header.map(first_needed).or(here.oldest())?;

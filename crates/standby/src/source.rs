@@ -1,4 +1,4 @@
-//! Where logs come from: the log folder of a storage group, local, mounted, or behind an address. It is only read.
+//! Where logs come from: the log folder of a storage group, local, mounted, or at an address. It is only read.
 
 mod address;
 pub(crate) mod view;

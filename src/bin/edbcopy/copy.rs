@@ -379,7 +379,7 @@ impl Display for Report {
     }
 }
 
-/// A condition behind the kind or the name of a file, and in a line of its own what the file needs.
+/// A condition after the kind or the name of a file, and in a line of its own what the file needs.
 pub(crate) struct Words<'a>(pub(crate) &'a Condition);
 
 impl Display for Words<'_> {

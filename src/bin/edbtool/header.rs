@@ -119,7 +119,7 @@ enum Content {
         cut_off: Option<CutOff>,
         /// Names of the log files of the required range.
         required_logs: Vec<String>,
-        /// Names of the log files up to the committed one, behind the required range.
+        /// Names of the log files up to the committed one, after the required range.
         committed_logs: Vec<String>,
     },
     Log {

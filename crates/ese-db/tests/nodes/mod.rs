@@ -42,7 +42,7 @@ pub(crate) fn compare(
         let (6, Ok(page)) = (parts.len(), parts[0].parse()) else {
             continue;
         };
-        // Nodes of a tree come behind those of its space trees, less indented than these.
+        // Nodes of a tree come after those of its space trees, less indented than these.
         headers.retain(|(at, _)| *at < indent);
         let node = (
             page,

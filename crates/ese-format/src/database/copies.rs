@@ -96,7 +96,7 @@ pub struct HeaderCopies {
     pub status: HeaderStatus,
     /// The copy at the start of the file.
     pub primary: HeaderCopy,
-    /// The copy in the page behind it.
+    /// The copy in the page after it.
     pub shadow: HeaderCopy,
     /// Ranges of bytes within the header page in which the copies differ.
     pub differences: Vec<std::ops::Range<usize>>,

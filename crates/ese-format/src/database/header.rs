@@ -1,6 +1,6 @@
 //! The fields of a database header.
 //!
-//! `DBFILEHDR` (`inc/daedef.hxx` of the reference). The rest of the header page behind these fields is zero. Older
+//! `DBFILEHDR` (`inc/daedef.hxx` of the reference). The rest of the header page after these fields is zero. Older
 //! engines wrote only the first fields of the table; what they did not know reads as zero.
 
 use crate::layout::{Reserved, Stored, layout};
@@ -128,7 +128,7 @@ impl DatabaseHeader {
         }
     }
 
-    /// Whether the engine keeps a second copy of the header in the page behind it.
+    /// Whether the engine keeps a second copy of the header in the page after it.
     pub fn is_shadowed(&self) -> bool {
         self.flags & 1 == 0
     }

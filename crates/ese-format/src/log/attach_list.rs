@@ -42,7 +42,7 @@ pub struct Attachment {
     pub database_signature: Signature,
     /// Path of the database on the machine that wrote this; never opened.
     pub path: String,
-    /// Further names behind the path (a streaming file of Exchange 2000 and 2003).
+    /// Further names after the path (a streaming file of Exchange 2000 and 2003).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_names: Vec<String>,
 }

@@ -10,7 +10,7 @@
 //!   u64        Lgpos   LogTime   12 bytes   u32
 //! ```
 //!
-//! While a segment fills, it is rewritten in place. Before that a copy of it goes to the place behind it, byte by byte
+//! While a segment fills, it is rewritten in place. Before that a copy of it goes to the place after it, byte by byte
 //! the same, so that one of both is whole whenever the machine stops: the *shadow*. The last segment of a file is
 //! kept free for the shadow of the one before it.
 

@@ -101,7 +101,7 @@ pub enum PageError {
         tags: u16,
         /// Bytes they take.
         needed: usize,
-        /// Bytes there are behind the header.
+        /// Bytes there are after the header.
         available: usize,
     },
     /// A tag was asked for that the page does not have.
@@ -347,7 +347,7 @@ impl<'a> PageView<'a> {
         self.tag_bytes(0)
     }
 
-    /// Node number `line`, counted from 0 behind the reserved tags.
+    /// Node number `line`, counted from 0 after the reserved tags.
     pub fn node(&self, line: usize) -> Result<Node<'a>, PageError> {
         let itag = line.saturating_add(self.reserved_tag_count());
         let tag = self.tag(itag)?;
@@ -355,7 +355,7 @@ impl<'a> PageView<'a> {
         Node::decode(self, itag, bytes, self.node_flags(tag, bytes))
     }
 
-    /// All nodes in order. A damaged node is one error; the ones behind it still come.
+    /// All nodes in order. A damaged node is one error; the ones after it still come.
     pub fn nodes(&self) -> impl Iterator<Item = Result<Node<'a>, PageError>> + use<'a> {
         let page = *self;
         (0..page.node_count()).map(move |line| page.node(line))

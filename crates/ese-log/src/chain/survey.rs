@@ -62,7 +62,7 @@ pub struct LogContent {
     pub accumulated_checksum: u64,
     /// Records up to the first fatal damage.
     pub records: u64,
-    /// Records that can still be read behind fatal damage: recovery would not reach them.
+    /// Records that can still be read after fatal damage: recovery would not reach them.
     pub records_beyond: u64,
     /// Records that were not whole when the log ended.
     pub unfinished: u64,
@@ -197,7 +197,7 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
     }
 }
 
-/// Where the first island behind damage begins.
+/// Where the first island after damage begins.
 fn broken_from(image: &LogImage) -> Option<Lgpos> {
     let mut islands = image.body.islands.iter();
     let broken = islands.find(|island| island.shore == Shore::Damage)?;

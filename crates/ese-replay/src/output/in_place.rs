@@ -142,7 +142,7 @@ impl InPlace {
         let journal_path = self.place.path.clone();
         let io = at(&journal_path);
         let finished = self.journal.lock().finish(header);
-        // Whether it failed before or behind the last write: the next run can tell.
+        // Whether it failed before or after the last write: the next run can tell.
         self.place.finished = true;
         finished.map_err(&io)?;
         sync_folder(&journal_path)?;
@@ -202,7 +202,7 @@ pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Res
     let page_size = journal.page_size();
     check_base(database, &journal, &header)?;
     let end = |last: Pgno| Pgno(last.0.saturating_add(1)).file_offset(page_size);
-    // What stands behind the last page that the database gives is not part of the result.
+    // What stands after the last page that the database gives is not part of the result.
     database.set_len(end(journal.base_last()))?;
     database.set_len(end(journal.last()))?;
     let mut page = vec![0; page_size as usize];

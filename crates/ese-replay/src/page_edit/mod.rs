@@ -72,7 +72,7 @@ pub enum EditError {
         line: usize,
         /// First byte to change.
         start: usize,
-        /// Byte behind the last to change.
+        /// Byte after the last to change.
         end: usize,
         /// Bytes there are.
         size: usize,

@@ -245,7 +245,7 @@ impl Overlay {
         self.last
     }
 
-    /// The last page that may come from the base; pages behind it that the overlay does not hold are blank.
+    /// The last page that may come from the base; pages after it that the overlay does not hold are blank.
     pub fn base_last(&self) -> Pgno {
         self.base_last
     }

@@ -5,11 +5,11 @@
 //!
 //! | last attach of the header | the log's attach is | |
 //! |---|---|---|
-//! | same place, header dirty | the one the header knows | attach; redo begins behind it |
+//! | same place, header dirty | the one the header knows | attach; redo begins after it |
 //! | same place, header clean | over again | wait for a later one |
 //! | before, header clean at the place that the record names | newer | attach, and the header takes it over |
 //! | before, clean elsewhere | newer | mismatch: this is not the copy that the log goes on with |
-//! | behind | of the past | wait for a later one |
+//! | after | of the past | wait for a later one |
 
 use super::{Outcome, Redo};
 use crate::database::Database;

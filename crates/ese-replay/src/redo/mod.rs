@@ -82,7 +82,7 @@ pub struct Redo {
     measures_time: bool,
     divergences: Vec<Divergence>,
     lgpos: Lgpos,
-    /// The last mark of a shutdown: where databases are clean if the instance ends behind it.
+    /// The last mark of a shutdown: where databases are clean if the instance ends after it.
     shutdown_mark: Lgpos,
     format: Option<RecordFormat>,
     log_signature: Signature,

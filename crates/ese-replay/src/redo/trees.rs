@@ -255,7 +255,7 @@ impl Redo {
 /// The free pages of a first extent as extents (`SPIConvertCalcExtents`, `ese/space.cxx`).
 ///
 /// Bit n of the bitmap stands for page `root + 1 + n`; pages of an extent that is longer than the bitmap are free
-/// behind it.
+/// after it.
 fn available_extents(root: Pgno, pages: u32, bitmap: u32) -> Vec<(u32, u32)> {
     let mut extents: Vec<(u32, u32)> = Vec::new();
     let mut add = |pgno: u32| match extents.last_mut() {

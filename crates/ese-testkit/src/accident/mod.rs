@@ -212,7 +212,7 @@ pub enum Kind {
     LogEmpty,
     LogZeroes,
     TailZeroed,
-    /// All behind the header of a log is zeroed.
+    /// All after the header of a log is zeroed.
     Emptied,
     SegmentZeroed,
     BodyFlipped,

@@ -125,7 +125,7 @@ impl Page {
         line_under(self.prefix(), key, data, deleted)
     }
 
-    /// Bytes behind the page's header.
+    /// Bytes after the page's header.
     fn room(&self) -> usize {
         self.size.as_usize() - self.size.header_size()
     }

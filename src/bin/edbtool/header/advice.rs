@@ -120,7 +120,7 @@ impl LogNames {
         self.range(header.min_required.0, header.max_required.0)
     }
 
-    /// File names of the generations behind those, up to the last committed one.
+    /// File names of the generations after those, up to the last committed one.
     pub(super) fn committed(&self, header: &DatabaseHeader) -> Vec<String> {
         self.range(
             header.max_required.0.saturating_add(1),
