@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing at the first server is ever removed. Its old logs are put aside: they may hold what the activation lost. Its old
-//! database is brought up to date by pages that differ only if it is an older state of this one, shut down cleanly, and
+//! database is brought up to date (only pages that differ) if it is an older state of this one, shut down cleanly, and
 //! there is nothing beyond the place in the logs up to which they were replayed here ("Lgpos" in `docs/concepts.md`);
 //! otherwise the new one is copied beside it, and the old one is put aside with the logs. What may be in use or is another
 //! database needs an order that names it.
