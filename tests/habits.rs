@@ -61,7 +61,7 @@ fn a_word_of_another_tool_is_answered_with_the_command_that_is_meant() {
     }
 }
 
-/// An answer never stands in the way of a command that there is, nor of clap's own words.
+/// An answer never gets in the way of a command that there is, nor of clap's own words.
 #[test]
 fn commands_keep_their_own_errors() {
     for (program, command) in [

@@ -332,7 +332,7 @@ fn compare(answers: &[Answer], find: &mut dyn FnMut(Wrong, String, String)) {
         return;
     }
     let mut numbers: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
-    // `scr` counts only logs of its copy's stream: where another one, a copy or a wrong name stands in the way, it may name
+    // `scr` counts only logs of its copy's stream: where another one, a copy or a wrong name is in the way, it may name
     // what is missing then.
     let is_missing = |answer: &&Answer| {
         let missing = [-528, -543, -582];

@@ -1,7 +1,8 @@
 //! What people type who come from other tools, and the command that is meant.
 //!
 //! `eseutil` and `esentutl` are in the fingers of everybody who has repaired an Exchange server, and so are the names of the
-//! cmdlets. None of these words is a command here; each is answered with the one that does it, or with why there is none.
+//! cmdlets. None of these words is a command here; the answer to each names the command that does it, or says why there
+//! is none.
 
 use clap::Command;
 use clap::error::{Error, ErrorKind};
@@ -177,7 +178,7 @@ pub(crate) fn answered(error: Error, program: &Command, line: &[OsString]) -> Er
     Error::raw(ErrorKind::InvalidSubcommand, message)
 }
 
-/// The word that stands where a command does: after what every command takes.
+/// The word that is where a command does: after what every command takes.
 fn first_word(line: &[OsString]) -> Option<&str> {
     let mut words = line.iter().skip(1).map(|word| word.to_str().unwrap_or(""));
     loop {

@@ -224,8 +224,8 @@ impl Formatter for Visible {
     }
 }
 
-/// A line on standard error; what comes from files does not steer the terminal. A closed standard error leaves nobody to
-/// tell, and is no reason to stop.
+/// A line on standard error; what comes from files does not steer the terminal. A closed standard error means that
+/// nobody listens, and is no reason to stop.
 pub fn complain(line: &impl Display) {
     let mut screen = Screen(String::new());
     let _ = writeln!(screen, "{line}");

@@ -63,7 +63,7 @@ pub struct CopyOptions {
     pub jobs: NonZeroUsize,
     /// Bring an older copy up to date instead of writing everything.
     pub delta: bool,
-    /// Believe the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
+    /// Trust the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
     /// Not together with `sha256`, which needs every byte.
     pub trust_journal: bool,
     /// Forget what was copied before, and begin anew.
@@ -443,7 +443,7 @@ fn give_name(
 #[derive(Default)]
 struct Buffers {
     new: Vec<u8>,
-    /// What stands in the older copy.
+    /// What is in the older copy.
     old: Vec<u8>,
 }
 
@@ -498,7 +498,7 @@ impl Work<'_> {
             }
             let done = self.bring(number, reader, &mut buffers);
             if !matches!(done, Ok(true)) {
-                // Nobody is to wait for this chunk, and no further one is to be begun.
+                // Nobody must wait for this chunk, and no further one must be begun.
                 self.stop.store(true, Ordering::Relaxed);
                 self.commit.end();
                 if let Some(digest) = self.digest {

@@ -19,7 +19,7 @@ pub enum ReadErrorKind {
     Changed,
     /// The source is gone.
     Vanished,
-    /// Somebody has opened it and lets nobody read it.
+    /// Another program has opened it and lets nobody read it.
     InUse,
 }
 
@@ -164,7 +164,7 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
-    /// Something stands where the copy should.
+    /// Something is where the copy should be.
     #[error("{} exists already{why}", path.display())]
     TargetExists {
         /// The file.
@@ -180,10 +180,10 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
-    /// What stands where the copy should is none that can be written.
+    /// What is where the copy should be cannot be written.
     #[error("{} is {what}", path.display())]
     NotAFile {
-        /// What stands there.
+        /// What is there.
         path: PathBuf,
         /// What it is.
         what: &'static str,

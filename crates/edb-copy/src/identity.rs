@@ -53,7 +53,7 @@ pub struct DatabaseIdentity {
 pub struct StoredSignature {
     /// When the signed thing was created.
     pub created: StoredTime,
-    /// What tells it from others of that time.
+    /// What distinguishes it from others of that time.
     pub random: u32,
     /// A name of a computer; the engine has not written one for long.
     pub computer: String,

@@ -16,7 +16,7 @@
 //! | `published` | the copy has its name | nothing is left to do |
 //!
 //! Chunks are claimed in order, so that one number says how far a copy is. Every sum continues the one before it: a line
-//! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is believed.
+//! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is trusted.
 //! Before the next line is written, what did not fit is cut off and the cut is synced, so that no old bytes follow the
 //! new lines. What a crash leaves is a torn end; where whole lines follow the first that does not fit, it is reported as
 //! damage.
@@ -39,7 +39,7 @@ const MAX_LENGTH: u64 = 1 << 30;
 pub enum Entry {
     /// What is copied; always the first.
     Begin(Begin),
-    /// A chunk stands in the partial copy, on the disk.
+    /// A chunk is in the partial copy, on the disk.
     Chunk(Claim),
     /// All chunks do, and the source did not change meanwhile.
     Arrived(Arrived),
@@ -113,7 +113,7 @@ pub struct Complete {
     pub length: u64,
     /// When.
     pub at: Timestamp,
-    /// Its modification time, which tells whether somebody changed it since.
+    /// Its modification time, which shows whether somebody has changed it since.
     #[serde(default)]
     pub modified: Option<Timestamp>,
 }
@@ -189,7 +189,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Reads a journal; never fails on what stands in it.
+    /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<Loaded> {
         let length = file.length()?;
         if length > MAX_LENGTH {
@@ -247,7 +247,7 @@ impl Loaded {
     }
 }
 
-/// All chunks that a journal claims; none of what stands after the last entry that can be trusted.
+/// All chunks that a journal claims; none of what is after the last entry that can be trusted.
 pub(crate) fn claims(file: &dyn DiskFile, loaded: &Loaded) -> io::Result<Vec<Claim>> {
     let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;
@@ -318,7 +318,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on after the last entry that can be trusted; what stands after it is cut off, on the disk too.
+    /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
     pub fn resume(file: Box<dyn DiskFile>, loaded: &Loaded) -> io::Result<Self> {
         if loaded.dropped > 0 {
             file.truncate(loaded.end)?;

@@ -42,7 +42,7 @@ pub struct Status {
     pub state: TargetState,
     /// Whether a program is at work on it.
     pub running: bool,
-    /// Whether the copy stands under its name.
+    /// Whether the copy is under its name.
     pub target_exists: bool,
     /// Whether there is a partial copy.
     pub partial_exists: bool,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The catalog's own columns are fixed by the format. The shadow is read when something of the catalog is lost, and
-//! what one of both has is taken. Source: `inc/cat.hxx`, `rgcdescMSO` (`ese/_cat.cxx`), `LE_IDXSEG`
+//! what one of the two has is taken. Source: `inc/cat.hxx`, `rgcdescMSO` (`ese/_cat.cxx`), `LE_IDXSEG`
 //! (`inc/daedef.hxx`), `LE_IDXFLAG`, `LE_TUPLELIMITS` (`inc/idb.hxx`), `ffield*` (`inc/tdb.hxx`).
 
 mod columns;

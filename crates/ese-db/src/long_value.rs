@@ -86,7 +86,7 @@ impl<'d> LongValues<'d> {
 }
 
 /// Size of the pieces where the catalog does not say (`InitVariablesWithPageSize`, `ese/jetapi.cxx`). Formats before
-/// 0x620,11 have longer ones on large pages; where pieces follow each other their offsets tell.
+/// 0x620,11 have longer ones on large pages; where pieces follow each other their offsets show it.
 fn default_chunk_size(page_size: PageSize) -> usize {
     const OVERHEAD: usize = 42;
     match page_size.bytes() {
@@ -113,7 +113,7 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
 /// The pieces of one long value in order, each unpacked; made by [`LongValues::pieces`].
 ///
 /// At any time no more than two pieces are in memory. After the first thing that is wrong, pieces come as they are
-/// stored, so that no byte is lost; [`Pieces::problem`] tells at the end.
+/// stored, so that no byte is lost; [`Pieces::problem`] says so at the end.
 #[derive(Debug)]
 pub struct Pieces<'v> {
     values: &'v LongValues<'v>,

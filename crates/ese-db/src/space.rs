@@ -39,7 +39,7 @@ impl TreeSpace {
         Ok(space)
     }
 
-    /// Reads what the tree owns; what is free of it only where both stand in the root.
+    /// Reads what the tree owns; what is free of it only where both are in the root.
     fn read_owned(db: &Database, root: Pgno, objid: ObjId) -> Result<Self, DbError> {
         let page = Tree::new(root, objid).load(db, root)?;
         let header = page.view().root_header()?;
@@ -132,10 +132,10 @@ pub struct CutOff {
 }
 
 impl CutOff {
-    /// Compares what the database owns with what the file holds. `None` where nothing is missing, and where nothing tells:
-    /// page 1 is gone or damaged.
+    /// Compares what the database owns with what the file holds. `None` where nothing is missing, and where nothing
+    /// shows it: page 1 is gone or damaged.
     ///
-    /// A dirty database that was shrunk may still have the old owner pages on disk: its logs tell, not its pages.
+    /// A dirty database that was shrunk may still have the old owner pages on disk: its logs show it, not its pages.
     pub fn of(db: &Database) -> Option<Self> {
         let header = db.headers().and_then(|headers| headers.good());
         let shrinking = header

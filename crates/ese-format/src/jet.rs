@@ -97,7 +97,7 @@ jet_errors! {
     PAGE_NOT_INITIALIZED = -1019 "PageNotInitialized";
     /// The operating system could not read or write.
     DISK_IO = -1022 "DiskIO";
-    /// A part of the path is no folder, or its end is one.
+    /// A part of the path is not a folder, or its end is one.
     INVALID_PATH = -1023 "InvalidPath";
     /// The file is locked or in use.
     FILE_ACCESS_DENIED = -1032 "FileAccessDenied";

@@ -4,8 +4,8 @@
 //! `LOG_READ_BUFFER::ErrLGCheckReadLastLogRecordFF_Legacy` (`ese/_log/logread_legacy.cxx`) tell a torn last write,
 //! which recovery repairs, from damage, which it does not:
 //!
-//! - the last sector is bad and its shadow stands after it: the shadow replaces it, in the current log;
-//! - the next write never reached the disk, what stands there is the shadow of the last one, or nothing: the log ends
+//! - the last sector is bad and its shadow is after it: the shadow replaces it, in the current log;
+//! - the next write never reached the disk, what is there is the shadow of the last one, or nothing: the log ends
 //!   with the last one, provided that only the fill pattern follows;
 //! - a write of several sectors has its first sector (the short checksum fits) but not all of the others, and only the
 //!   fill pattern follows: the first sector counts;

@@ -50,13 +50,13 @@ pub enum Damage {
         /// The segment.
         lgpos: Lgpos,
     },
-    /// A segment is blank, which is taken for the end, but its shadow stands after it: the last write was lost, and
+    /// A segment is blank, which is taken for the end, but its shadow is after it: the last write was lost, and
     /// recovery does not look for it.
     LastWriteLost {
         /// The segment.
         lgpos: Lgpos,
     },
-    /// An intact segment of another place stands here.
+    /// An intact segment of another place is here.
     Misplaced {
         /// The segment.
         lgpos: Lgpos,
@@ -161,7 +161,7 @@ pub struct LogImage {
 }
 
 impl LogImage {
-    /// Reads and checks the log at `path`. A damaged body is no error; a header that cannot be believed is.
+    /// Reads and checks the log at `path`. A damaged body is not an error; a header that cannot be trusted is.
     pub fn read(path: &Path) -> Result<Self, LogError> {
         let mut bytes = Vec::new();
         read_file(path, &mut bytes)?;

@@ -2,7 +2,7 @@
 //!
 //! Evidence cannot be copied together: logs of one stream lie in a backup, in the folder of the server and in that of the
 //! standby. They are taken together by name, as if they lay in one folder. Where several streams lie there, the log
-//! signature in the header of a database tells which one is meant.
+//! signature in the header of a database says which one is meant.
 
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles, group_paths};

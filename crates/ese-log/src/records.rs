@@ -10,7 +10,7 @@
 //!
 //! In the older layout records follow each other byte by byte across sectors, and the checksum records are among them.
 //!
-//! A record that is not finished when the log ends was being written when the machine stopped. It is no damage, and
+//! A record that is not finished when the log ends was being written when the machine stopped. It is not damage, and
 //! the engine passes over it without a word; here it is counted.
 
 use crate::image::{Island, LogImage, Shore};

@@ -2,7 +2,7 @@
 //!
 //! Reading is one thing, looking at records another: a [`Finder`] reads and checks one log after the other and finds
 //! the records in it, a batch at a time. It works where it is asked, or ahead on a thread of its own; the batches are
-//! the same, and errors stand at the same place among the records.
+//! the same, and errors are at the same place among the records.
 
 use crate::chain::{Ending, Opening, Outline, prove};
 use crate::error::LogError;
@@ -286,7 +286,7 @@ struct Finder {
     /// The log before it.
     previous: Option<Previous>,
     witness: Option<Witness>,
-    /// What stands after the last batch.
+    /// What is after the last batch.
     problem: Option<LogError>,
 }
 

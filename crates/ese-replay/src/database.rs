@@ -229,7 +229,7 @@ impl Database {
         }
     }
 
-    /// What stands at a page number; a page that a shrink gave up counts as blank.
+    /// What is at a page number; a page that a shrink gave up counts as blank.
     pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
         match self.pages.look(pgno)? {
             Content::Page(Dbtime::SHRUNK) => Ok(Content::Blank),

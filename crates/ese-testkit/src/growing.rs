@@ -39,7 +39,7 @@ enum Content {
     },
 }
 
-/// Where the list of attached databases stands in the header of a log, and where an entry tells its last attach.
+/// Where the list of attached databases is in the header of a log, and where an entry tells its last attach.
 const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
 const LAST_ATTACH: usize = 20;
 

@@ -8,7 +8,7 @@
 //! The order comes first, so that no step of replay begins from then on; the lock of the service comes next, so that none
 //! is under way. Everything is found out before the database is recovered: a refusal, or a recovery that fails, takes the
 //! order back, and the copy is served again. What was found out is written into the state before the recovery begins,
-//! since the database does not tell it afterwards; so the answer is the same whether the activation was killed or not.
+//! since the database does not show it afterwards; so the answer is the same whether the activation was killed or not.
 //!
 //! | killed | what is left | the same command |
 //! |---|---|---|
@@ -20,8 +20,8 @@
 //!
 //! That the recovery is done is not noted anywhere: the database says so. It is the one that was found, clean, and last
 //! consistent at another place in the logs ("Lgpos" in `docs/concepts.md`) than before, unless there was nothing to
-//! replay. From then on it goes its own way, since new work in it is in no log of the source: `scr resume` does not take
-//! the order back after logs were replayed or the file was renamed.
+//! replay. From then on it differs from the source, since new work in it is in no log of the source: `scr resume` does
+//! not take the order back after logs were replayed or the file was renamed.
 
 mod report;
 
@@ -118,7 +118,7 @@ impl Explain for ActivateError {
             ActivateError::NotSeeded(_) => Some(JetError::FILE_NOT_FOUND),
             ActivateError::Replay(error) => error.jet(),
             ActivateError::Proof(error) => error.jet(),
-            // The report of a refusal tells it.
+            // The report of a refusal says it.
             ActivateError::Refused(_) | ActivateError::Interrupted => None,
         }
     }
@@ -151,7 +151,7 @@ struct Basis {
     report: Report,
 }
 
-/// Tells what an activation would come to; nothing is changed. Logs that only the source has are read into a
+/// Says what an activation would do; nothing is changed. Logs that only the source has are read into a
 /// temporary folder.
 pub fn preview(
     configuration: &Configuration,
@@ -233,7 +233,7 @@ fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
 }
 
 /// Takes an order back that was not carried out, so that the copy is served again. Refused when the database has been
-/// recovered: it goes its own way then.
+/// recovered: from then on it differs from the source.
 pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     let state = file.read()?;
     let Some(activation) = &state.activation else {
@@ -380,7 +380,7 @@ fn recovered(activation: &Activation) -> Option<Report> {
     Some(found.report.clone())
 }
 
-/// Fetches the rest of the logs, and finds out what comes of it.
+/// Fetches the rest of the logs, and finds out what is possible with them.
 fn prepare(
     copy: &mut Copy,
     state: &State,

@@ -104,7 +104,7 @@ pub struct CopyConfig {
     /// How much older it must be to be deleted.
     #[serde(default = "no_lag")]
     pub truncation_lag: Lag,
-    /// Whether a log is deleted only when a backup has it, as the headers of the databases tell.
+    /// Whether a log is deleted only when a backup has it, as the headers of the databases show.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait_for_backup: bool,
     /// Rules of the product that it breaks on purpose.
@@ -323,7 +323,7 @@ impl CopyConfig {
     }
 }
 
-/// Adds a copy to the configuration at `path`, which is made if there is none; what stands there stays as it is.
+/// Adds a copy to the configuration at `path`, which is made if there is none; what is there stays as it is.
 pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
     let new = table(copy);
     edit(path, |copies| {

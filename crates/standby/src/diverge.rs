@@ -1,4 +1,4 @@
-//! A source that went another way: it lost its newest logs and wrote others under the same generations.
+//! A source that diverged: it lost its newest logs and wrote others under the same generations.
 //!
 //! ```text
 //! copy     ... 24  25 | 26  27  28        the copy has what the source has lost
@@ -6,9 +6,10 @@
 //!                  ^ last common log
 //! ```
 //!
-//! Found out by links and signatures, and where these do not tell, by the bytes. As long as none of the logs after the
-//! last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first, and
-//! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
+//! Found out by links and signatures, and where these do not decide, by the bytes. As long as none of the logs after
+//! the last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first,
+//! and the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new
+//! seed.
 
 use crate::aside::{folder_of, put_aside};
 use crate::copy::Copy;
@@ -34,11 +35,11 @@ enum Common {
     Foreign(String),
     /// None of the logs here is at the source any more.
     None,
-    /// A log at the source that would tell cannot be read now.
+    /// A log at the source that would decide cannot be read now.
     Unread(PathBuf),
 }
 
-/// Whether the source looks as if it went another way than the log of `link`: it has nothing beyond that, or what it
+/// Whether the source looks as if it had diverged from the log of `link`: it has nothing beyond that, or what it
 /// has does not continue it.
 pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
     let current = listing.current.as_ref().map(|(_, header)| header);
@@ -54,7 +55,7 @@ pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
 }
 
 impl Copy {
-    /// Goes back to the last log that the source has too, if it went another way; `false` if it did not. With `drop`
+    /// Goes back to the last log that the source has too, if it diverged; `false` if it did not. With `drop`
     /// unset nothing is changed and a divergence is an obstacle.
     pub(crate) fn resynchronize(
         &mut self,

@@ -1,7 +1,7 @@
-//! Whether a copy may be set up as it is configured: what lies at its target already, and what its source says.
+//! Whether a copy may be set up as it is configured: what is at its target already, and what its source says.
 //!
 //! Asked before anything is written. What is refused would harm somebody's files or could never work; what is only a
-//! remark is told, and may be what a person wants.
+//! remark is reported, and may be what a person wants.
 
 use crate::bring::BringError;
 use crate::config::CopyConfig;

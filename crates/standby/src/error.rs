@@ -1,7 +1,7 @@
 //! Why a standby's configuration or state cannot be used.
 //!
-//! What goes wrong with a copy while it is served is no error but its [`Trouble`](crate::state::Trouble): it is kept,
-//! shown and acted on.
+//! What goes wrong with a copy while it is served is not an error but its [`Trouble`](crate::state::Trouble): it is
+//! kept, shown and acted on.
 
 use ese_format::explain::{advice_on, advise, jet_of, said};
 use ese_format::{Class, Explain, JetError};

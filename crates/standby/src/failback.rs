@@ -1,7 +1,7 @@
 //! Failback: the database goes back to the first server, and the replication is set up anew.
 //!
 //! ```text
-//! clean database here -> look at what lies there -> copied there -> read back, compared -> old files put aside -> configuration
+//! clean database here -> look at what is there -> copied there -> read back, compared -> old files put aside -> configuration
 //!                        may it be replaced?        resumable       the proof              `diverged/TIME/`
 //! ```
 //!
@@ -77,7 +77,7 @@ pub struct FailbackOptions {
     pub read: ReadPolicy,
 }
 
-/// What came of a failback.
+/// The result of a failback.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The copy.

@@ -1,4 +1,4 @@
-//! What stands in the way of a copy, and what becomes of it: a trouble that is tried again, or that a person must end.
+//! What is in the way of a copy, and what happens to it: a trouble that is tried again, or that a person must end.
 
 use crate::config::{CopyConfig, Service};
 use crate::inspect::Rejection;

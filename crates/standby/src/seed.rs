@@ -12,7 +12,7 @@
 //! the copy is being seeded, whatever ends the process; the same call goes on. Every step can be done twice.
 //!
 //! What makes a good source ("Seeding", Exchange 2007 SP1, and the header of the database): one that was shut down
-//! cleanly, or a backup or another copy that needs recovery, whose required logs can be had. The database that the
+//! cleanly, or a backup or another copy that needs recovery, whose required logs can be obtained. The database that the
 //! source's own server works on is neither.
 
 mod logs;
@@ -71,7 +71,7 @@ fn refused(reason: impl Into<String>, advice: impl Into<String>) -> BringError {
     }
 }
 
-/// What came of a seeding.
+/// The result of a seeding.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The copy.
@@ -573,7 +573,7 @@ fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader)
     })
 }
 
-/// Progress that also stands in the state, for `scr status`.
+/// Progress that also is in the state, for `scr status`.
 struct Told<'a> {
     state: &'a StateFile,
     progress: &'a dyn Progress,

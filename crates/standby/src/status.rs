@@ -127,7 +127,7 @@ pub struct CopyStatus {
     pub is_served: bool,
 }
 
-/// How the copy with this configuration and this state stands, with what lies at its target.
+/// How the copy with this configuration and this state stands, with what is at its target.
 pub fn status(
     config: &CopyConfig,
     state: State,
@@ -135,7 +135,7 @@ pub fn status(
     service: &Service,
     now: Timestamp,
 ) -> CopyStatus {
-    // What was activated is no copy any more: nothing of it waits, and nothing of it fails.
+    // What was activated is not a copy any more: nothing of it waits, and nothing of it fails.
     let is_copy = state.activation.is_none();
     let found = here.trouble(config, &state, now);
     let found = found.filter(|_| is_copy && state.seeding.is_none());

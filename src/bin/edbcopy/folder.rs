@@ -194,7 +194,7 @@ impl Progress for Part<'_> {
     }
 }
 
-/// What came of the files of a folder.
+/// What happened to the files of a folder.
 #[derive(Default)]
 struct Copied {
     arrivals: Vec<Arrival<'static>>,

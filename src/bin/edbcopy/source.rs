@@ -72,7 +72,7 @@ pub(crate) enum Named {
 }
 
 impl Named {
-    /// Looks what is there: on this machine, or at an address.
+    /// Finds out what is there: on this machine, or at an address.
     pub(crate) fn open(
         named: &Path,
         read: &ReadArguments,

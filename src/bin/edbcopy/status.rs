@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     verbose: bool,
 }
 
-/// Exit 0 when every copy is finished, 1 when one is not or cannot be told, 3 when there is none.
+/// Exit 0 when every copy is finished, 1 when one is not or its state is not known, 3 when there is none.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let targets = match arguments.target.is_dir() {
         true => targets_in(&arguments.target)?,

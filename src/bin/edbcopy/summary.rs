@@ -1,4 +1,4 @@
-//! What came of a folder, in one answer.
+//! What happened to a folder, in one answer.
 
 use crate::copy::Words;
 use crate::words::count;

@@ -108,7 +108,7 @@ impl Survey {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let input = &arguments.input;
-    // It is asked what would come of a recovery: that nothing would is an answer.
+    // The question is what a recovery would do: that it would do nothing is an answer.
     let subjects = input.subjects(true).map_err(Failure::as_finding)?;
     subjects.name_found(output);
     let Subjects {

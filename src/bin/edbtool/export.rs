@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// says which database a row is of
     #[arg(required = true, value_name = "DATABASE")]
     databases: Vec<PathBuf>,
-    /// Enter folders and everything below them, and export each database there, told by its content
+    /// Enter folders and everything below them, and export each database there, recognised by its content
     #[arg(long, short)]
     recursive: bool,
     #[command(flatten)]
@@ -118,7 +118,7 @@ struct Job<'j> {
     source_column: Option<String>,
 }
 
-/// What became of it.
+/// What happened to it.
 enum Outcome {
     Made(Box<Manifest>, Ending),
     /// It ended in an earlier run.

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Only these columns, in this order
     #[arg(long, short, value_name = "A,B", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Only rows whose column has this value, as `--format csv` writes it; nothing after the = stands for no value. May be
+    /// Only rows whose column has this value, as `--format csv` writes it; nothing after the = means no value. May be
     /// given several times: all have to fit
     #[arg(long = "where", short = 'w', value_name = "COLUMN=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth tells it.
+//! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth reports it.
 
 use crate::copies::{load, logs_of, state_of, statuses};
 use console::{Exit, Failure, Output};

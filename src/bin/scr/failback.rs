@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     /// Base name of these logs (default: that of the copy)
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
-    /// What lies at the first server and was not shut down, or is another database or log stream: keep it in `diverged`
-    /// beside it. Names its database or its log folder
+    /// Keep what is at the first server in `diverged` beside it, if it was not shut down, or is another database or
+    /// log stream; PATH is its database or its log folder
     #[arg(long, value_name = "PATH")]
     put_aside: Vec<PathBuf>,
     /// Only say what would be done, and what the first server still has

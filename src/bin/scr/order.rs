@@ -1,4 +1,4 @@
-//! `scr suspend` and `scr resume`: orders that stand in the state, whether a service runs or not.
+//! `scr suspend` and `scr resume`: orders that are in the state, whether a service runs or not.
 
 use crate::copies::{load_copy, state_of, statuses};
 use console::{Exit, Failure, Output};

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Keep a Prometheus text file up to date
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
-    /// Delete logs at the sources that all their copies have inspected and that lie below the source's checkpoint
+    /// Delete logs at the sources that all their copies have inspected and that are below the source's checkpoint
     #[arg(long)]
     truncate_source: bool,
     /// What the service writes to standard error: lines for people, or one JSON document per line
@@ -194,7 +194,7 @@ impl Service {
         Ok(more)
     }
 
-    /// How the copies stand, told while this process serves them.
+    /// How the copies stand, reported while this process serves them.
     fn statuses(&self, configuration: &Configuration) -> Vec<CopyStatus> {
         let one = |config: &CopyConfig| {
             let file = state_of(configuration, config);

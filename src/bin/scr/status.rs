@@ -1,4 +1,4 @@
-//! `scr status`: how the copies stand, as Get-StorageGroupCopyStatus tells it.
+//! `scr status`: how the copies stand, as Get-StorageGroupCopyStatus reports it.
 
 use crate::copies::{load, statuses};
 use console::{Exit, Failure, Output, interrupted};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Arguments {
     /// Copies (default: a line for each)
     names: Vec<String>,
-    /// Tell it again whenever something changes, until Ctrl-C
+    /// Print it again whenever something changes, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }

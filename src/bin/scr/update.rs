@@ -82,7 +82,7 @@ pub(crate) fn bring(
     seed(configuration, copy, wish, &SystemClock, &bar)
 }
 
-/// Tells what came of it.
+/// Reports the result.
 pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
     output.answer("edbkit.scr-update/1", report, &Shown(report))?;
     if let Some(owed) = &report.owed {

@@ -316,7 +316,7 @@ impl Beginning<'_> {
         Since::finished(self.disk, &self.paths.target, state)
     }
 
-    /// What the journal of the older copy says of its chunks, if that is to be believed and can be.
+    /// What the journal of the older copy says about its chunks, if it should and can be trusted.
     fn older(
         &self,
         file: &dyn DiskFile,
@@ -394,7 +394,7 @@ impl Beginning<'_> {
         })
     }
 
-    /// How a copy that begins now gets its bytes, if nothing stands in its way.
+    /// How a copy that begins now gets its bytes, if nothing is in its way.
     fn method_of_new_copy(&self, loaded: &Loaded) -> Result<Method, CopyError> {
         if self.exists(&self.paths.partial)? && !self.options.restart {
             if loaded.dropped > 0 {

@@ -36,7 +36,7 @@ pub struct HeaderCopy {
     pub computed_checksum: u32,
     /// Why the copy cannot be trusted; `None` when it can.
     pub fault: Option<HeaderFault>,
-    /// The fields, to be believed only without a fault.
+    /// The fields, to be trusted only without a fault.
     pub fields: DatabaseHeader,
 }
 
@@ -146,7 +146,7 @@ impl HeaderCopies {
     }
 }
 
-/// Whether the start of a file is that of a database, even a damaged one: the magic number stands where a copy of
+/// Whether the start of a file is that of a database, even a damaged one: the magic number is where a copy of
 /// the header would have it, or a page after both copies is whole.
 pub fn looks_like_database(start: &[u8]) -> bool {
     let magic_at = |offset: usize| {

@@ -109,7 +109,7 @@ layout! {
 }
 
 impl DatabaseHeader {
-    /// What stands in `magic` (`ulDAEMagic`).
+    /// What is in `magic` (`ulDAEMagic`).
     pub const MAGIC: u32 = 0x89ab_cdef;
     /// Where every kind of ESE file names its type (`le_filetype`).
     pub const FILE_TYPE_OFFSET: usize = 667;
@@ -163,7 +163,7 @@ impl DatabaseHeader {
 }
 
 layout! {
-    /// What a header tells of one backup (`BKINFO`).
+    /// What a header says about one backup (`BKINFO`).
     BackupInfo [24] {
         0 mark: Lgpos = "Where the log records the backup.";
         8 time: LogTime = "When that was logged.";

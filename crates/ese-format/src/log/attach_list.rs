@@ -123,7 +123,7 @@ impl AttachList {
     /// Bytes reserved for the list (`cbAttach`, `inc/log.hxx`).
     pub const SIZE: usize = 2048;
 
-    /// Reads the list in `bytes`, which stands at `offset` of its file.
+    /// Reads the list in `bytes`, which is at `offset` of its file.
     pub fn read(bytes: &[u8], offset: u64) -> Self {
         let mut reader = Reader::at(bytes, offset);
         let mut list = AttachList::default();

@@ -17,7 +17,7 @@
 //!                               |<-- next ------------------------>|
 //! ```
 //!
-//! *Backwards* reaches to the start of the record's own sector; it is 0 where what stands before is not to be trusted.
+//! *Backwards* reaches to the start of the record's own sector; it is 0 where what is before is not to be trusted.
 //! *Forwards* ends at the end of a sector unless this is the last write. *Next* counts from the end of this record to
 //! the next checksum record; 0 in the last one. The checksum covers both ranges and the three lengths and includes the
 //! generation. A write of more than one sector also has a short checksum of its first sector. After a last write of

@@ -267,7 +267,7 @@ impl Serialize for PageFlags {
     }
 }
 
-/// The mark that changes with every write of a page, so that a write that the disk lost can be told
+/// The mark that changes with every write of a page, so that a write that the disk lost can be found
 /// (`CPAGE::PageFlushType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,8 +6,8 @@
 //!                  ^ tag offsets count from here     tag n .. tag 1, tag 0
 //! ```
 //!
-//! Pages of 2, 4 and 8 KiB are *small*: their header takes 40 bytes and node flags stand in the tag. Pages of 16 and
-//! 32 KiB are *large*: 80 bytes of header, and node flags stand in the first word of the node, because a tag needs
+//! Pages of 2, 4 and 8 KiB are *small*: their header takes 40 bytes and node flags are in the tag. Pages of 16 and
+//! 32 KiB are *large*: 80 bytes of header, and node flags are in the first word of the node, because a tag needs
 //! all its bits. The first tags are *reserved*: tag 0 is the external header (see [`RootHeader`] and
 //! [`PageView::external_header`]); newer formats may reserve up to seven. The other tags are nodes ("lines"), counted
 //! from 0 after the reserved ones.
@@ -293,7 +293,7 @@ impl<'a> PageView<'a> {
 
     /// Tag number `itag`, its bounds checked against the data area.
     ///
-    /// A tag of zero length may stand at any offset: the engine never looks at it.
+    /// A tag of zero length may be at any offset: the engine never looks at it.
     pub fn tag(&self, itag: usize) -> Result<Tag, PageError> {
         let area = self.data_area()?;
         let stored = self

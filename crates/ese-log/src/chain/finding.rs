@@ -111,7 +111,7 @@ pub enum FindingKind {
     Empty,
     /// The header, or the whole file, is zeroes.
     Blank,
-    /// The header cannot be believed.
+    /// The header cannot be trusted.
     Header {
         problem: String,
         jet: Option<JetError>,

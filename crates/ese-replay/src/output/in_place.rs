@@ -13,7 +13,7 @@
 //! | killed, or power lost | the database | the journal | the next run in place |
 //! |---|---|---|---|
 //! | in step 1 | as it was | begins with zeroes | removes it and recovers anew |
-//! | among the pages of 3 | pages of two times, the old header | finished | does 3 from its start |
+//! | among the pages of 3 | a mix of old and new pages, the old header | finished | does 3 from its start |
 //! | among the headers of 3 | new pages; one copy of the header may be torn | finished | the same |
 //! | in step 4 | recovered | finished, or empty | does 3 again, or removes the journal |
 //!
@@ -202,7 +202,7 @@ pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Res
     let page_size = journal.page_size();
     check_base(database, &journal, &header)?;
     let end = |last: Pgno| Pgno(last.0.saturating_add(1)).file_offset(page_size);
-    // What stands after the last page that the database gives is not part of the result.
+    // What is after the last page that the database gives is not part of the result.
     database.set_len(end(journal.base_last()))?;
     database.set_len(end(journal.last()))?;
     let mut page = vec![0; page_size as usize];

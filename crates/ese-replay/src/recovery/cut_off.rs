@@ -1,8 +1,8 @@
 //! Databases whose file was cut off: whether the logs hold all that is missing.
 //!
-//! Redo makes new pages beyond the end of a file, and passes over what no record touches. A file that ends before what its
-//! own space trees say is looked at again after redo: a page that a tree uses and that is blank then was lost with the end
-//! of the file.
+//! Redo makes new pages beyond the end of a file, and passes over what no record touches. A file that ends before what
+//! its own space trees say is looked at again after redo: a page that a tree uses and that is blank then was lost with
+//! the end of the file.
 
 use super::source::DatabaseFile;
 use crate::database::Database;

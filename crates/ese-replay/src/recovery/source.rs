@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A database file, opened for reading, with the header that can be believed.
+/// A database file, opened for reading, with the header that can be trusted.
 #[derive(Debug, Clone)]
 pub struct DatabaseFile {
     file: Arc<EvidenceFile>,

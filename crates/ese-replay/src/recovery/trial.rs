@@ -59,7 +59,7 @@ pub struct Tried {
     pub problem: Option<RecoveryError>,
 }
 
-/// Tries `plan` and makes its verdicts say what came of it. A plan that is refused is not tried.
+/// Tries `plan` and makes its verdicts say the result. A plan that is refused is not tried.
 ///
 /// Only an order to stop is an error.
 pub fn try_out(

@@ -257,7 +257,7 @@ impl Redo {
         Ok(())
     }
 
-    /// The first operation of a transaction that is open, that pages hold, and that nothing tells how to undo.
+    /// The first operation of a transaction that is open, that pages hold, and that nothing says how to undo.
     pub(crate) fn owed_undo_info(&self) -> Result<(), Problem> {
         let mut owed = self.sessions.values().filter_map(Session::owed);
         match owed.next() {

@@ -397,7 +397,7 @@ impl Writer {
             .filter(|(began, ended)| *began < records && *ended > records)
             .map(|(began, _)| *began);
         let mut oldest = unwritten.chain(open).min().unwrap_or(records);
-        // Transactions stand in the order of their begin.
+        // Transactions are in the order of their begin.
         for (began, ended) in self.transactions.iter().rev() {
             if *began < oldest && *ended > oldest {
                 oldest = *began;

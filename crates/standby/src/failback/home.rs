@@ -1,4 +1,4 @@
-//! What lies at the first server before a failback: whether it may be replaced, and what it holds that was never
+//! What is at the first server before a failback: whether it may be replaced, and what it holds that was never
 //! replayed here.
 //!
 //! ```text

@@ -129,7 +129,7 @@ fn bring_back(facts: &Facts) -> Step {
 }
 
 impl Facts {
-    /// `scr failback`. If it refuses what lies at the first server, a person may say that it is to be kept aside.
+    /// `scr failback`. If it refuses what is at the first server, a person may say that it is to be kept aside.
     pub(super) fn failback(&self, options: &[&str]) -> Command {
         let database = local(&self.copy.source.database);
         let named = [options, &["--put-aside", &database]].concat();

@@ -251,7 +251,8 @@ fn take_log(
     Ok(link)
 }
 
-/// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of both tells.
+/// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of the two
+/// tells.
 fn same_stream(
     config: &CopyConfig,
     header: &DatabaseHeader,

@@ -18,7 +18,7 @@ const NAMES_SHOWN: u32 = 64;
 pub(super) struct LogPlaces<'a> {
     /// Folders and files; none for the folder of the database.
     pub(super) logs: &'a [PathBuf],
-    /// The base name of the stream, if it is told.
+    /// The base name of the stream, if it is given.
     pub(super) base: Option<&'a str>,
 }
 
@@ -64,13 +64,13 @@ pub(super) struct LogNames {
 enum Spelling {
     /// As in the stream that was found.
     Known(Naming),
-    /// A number has five digits or eight, and nothing tells.
+    /// A number has five digits or eight, and nothing shows which.
     Either { base: String },
 }
 
 impl LogNames {
-    /// Names as in the stream of the database. Where no log is found, the base name is unknown, unless it was told, and
-    /// shown as `???`.
+    /// Names as in the stream of the database. Where no log is found, the base name is unknown, unless it was given,
+    /// and shown as `???`.
     pub(super) fn of(
         database: &Path,
         signature: Option<&Signature>,

@@ -265,7 +265,7 @@ struct Totals {
     named: BTreeMap<Condition, Vec<PathBuf>>,
     /// Other files of ESE's by what they are.
     others: BTreeMap<&'static str, u64>,
-    /// Files and folders that could not be read, or are none of ESE's.
+    /// Files and folders that could not be read, or are not ESE files.
     failed: u64,
 }
 

@@ -244,8 +244,8 @@ impl Structure {
     }
 }
 
-/// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is no damage, but
-/// has to be said.
+/// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is not damage,
+/// but has to be said.
 fn flush_map(
     file: &EvidenceFile,
     headers: &HeaderCopies,
