@@ -1,7 +1,7 @@
-//! Taking away journals that their copies do not need any more.
+//! Removing journals that their copies no longer need.
 //!
-//! After the copy a journal serves three things: `verify` compares the copy with it, a delta believes it of the older
-//! copy, and the same copy command knows by it that nothing is to be done. What it holds is nowhere else, so it goes
+//! After the copy a journal serves three things: `verify` compares the copy with it, a delta trusts it about the older
+//! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
 //! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
 use crate::journal::Loaded;

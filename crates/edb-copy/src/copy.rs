@@ -381,7 +381,7 @@ impl Arrival<'_> {
         if arrived.map(|arrived| arrived.blake3) != self.report.blake3 {
             return Err(CopyError::BadJournal {
                 journal: journal.clone(),
-                why: "somebody changed it while the copy waited for its name".into(),
+                why: "it was changed while the copy waited for its name".into(),
             });
         }
         let mut journal =

@@ -4,16 +4,16 @@
 //! order of writing are described in `docs/format/copy-journal.md`.
 //!
 //! An entry is written when what it says is true on the disk already, and synced before anything builds on it. So a
-//! journal can know too little, but not too much: to believe it up to the last line that fits, and to copy the rest again,
-//! is safe.
+//! journal can know too little, but not too much: it is safe to trust it up to the last line that fits, and to copy the
+//! rest again.
 //!
 //! | its last good entry | what is true | after a crash |
 //! |---|---|---|
 //! | none | it made no partial copy | the copy begins |
 //! | `begin` | the source is known; the partial copy may not be there yet | it is made, if need be |
 //! | `chunk` *n* | chunks 0 to *n* are in the partial copy; they were synced before this line was written | the others are copied |
-//! | `complete` | all chunks are, and the source was found unchanged after the last | times are set and it is renamed, again |
-//! | `published` | the copy has its name | nothing is left to do |
+//! | `arrived` | all chunks are, and the source was found unchanged after the last | times are set and it is renamed, again |
+//! | `complete` | the copy has its name | nothing is left to do |
 //!
 //! Chunks are claimed in order, so that one number says how far a copy is. Every sum continues the one before it: a line
 //! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is trusted.

@@ -1,4 +1,4 @@
-//! What is there of a copy.
+//! How far a copy is.
 
 use crate::journal::{JournalState, Loaded};
 use crate::{CopyError, Method, SourceIdentity, TargetPaths};
@@ -33,7 +33,7 @@ impl TargetState {
     }
 }
 
-/// What is there of a copy.
+/// How far a copy is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// The copy.

@@ -10,7 +10,7 @@
 //!      L1 L2-L3-L4-L5 L6          the root is lost: leaves are found by the object id in their header
 //! ```
 //!
-//! Invariant: no page is given twice, so that a cycle ends; a page counts only if its object id and kind are the
+//! Invariant: no page is returned twice, so a cycle ends; a page counts only if its object id and kind are the
 //! tree's. Source: `inc/bt.hxx`, `ErrBTDown`, `ErrBTNext` (`ese/bt.cxx`), `IlineNDISeekGEQ` (`ese/node.cxx`).
 
 use crate::{Database, DbError, Losses, Page};

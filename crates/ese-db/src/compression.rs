@@ -10,7 +10,7 @@
 //! | 6 | XPRESS10 | unpacked size u16, CRC u32, CRC u64, then data for Microsoft's own compression hardware |
 //! | 7 | LZ4 | unpacked size u16, then an LZ4 block |
 //!
-//! XPRESS9 and XPRESS10 are not unpacked here: their bytes are kept and said to be undecoded. Source:
+//! XPRESS9 and XPRESS10 are not unpacked here: their bytes are kept and reported as undecoded. Source:
 //! `CDataCompressor` (`ese/compression.cxx`), `_xpress/xdecode.i`.
 
 use crate::DbError;

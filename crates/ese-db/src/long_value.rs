@@ -5,8 +5,8 @@
 //! key: id, offset u32 big-endian                                  data: the piece of the value at that offset
 //! ```
 //!
-//! Pieces are of equal size but the last. A piece that is shorter than its place is compressed: nothing else says so.
-//! Values with flag 1 are encrypted. Source: `LVKEY32`, `LVKEY64` (`inc/lv.hxx`), `LVROOT`, `LVROOT2`
+//! All pieces except the last have the same size. A piece that is shorter than its place is compressed: nothing else
+//! says so. Values with flag 1 are encrypted. Source: `LVKEY32`, `LVKEY64` (`inc/lv.hxx`), `LVROOT`, `LVROOT2`
 //! (`inc/rec.hxx`), `FLVCompressedChunk` (`ese/lv.cxx`).
 
 use crate::btree::Tree;

@@ -8,8 +8,8 @@
 //!
 //! *Fixed* columns (ids 1 to 127) are where the catalog says; one null bit each. *Variable* columns (128 to 255)
 //! have an offset each: the end of the column, counted from the end of the offsets; the top bit says null. *Tagged*
-//! columns (256 and up) stand only if they have a value: an array of (id, offset) pairs, then the data. Columns after
-//! the last id of the record have their default value, and so have tagged columns that are not there.
+//! columns (256 and up) are there only if they have a value: an array of (id, offset) pairs, then the data. Columns
+//! after the last id of the record have their default value, and so have tagged columns that are not there.
 //!
 //! ```text
 //! tagged     | id u16 | offset u16 | id | offset | ... | data | data ...

@@ -58,7 +58,7 @@ pub struct Options {
     /// The folder to write to.
     #[serde(skip)]
     pub to: PathBuf,
-    /// Write although the folder holds something; files of the same name are replaced.
+    /// Write even if the folder is not empty; files of the same name are replaced.
     #[serde(skip)]
     pub force: bool,
     /// Long values of more bytes than this, as stored, become files; see [`INLINE_LIMIT`].

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/
 //!   NAME/             what an export of one database writes
-//!   databases.json    written last: a folder without it holds a set of exports that did not end
+//!   databases.json    written last: a folder without it holds a set of exports that did not finish
 //!   unfinished.json   only until then: which set it is
 //! ```
 //!

@@ -1,8 +1,8 @@
 //! What a file is that is not an ESE file: what it looks like by its first bytes.
 //!
-//! Somebody who takes the wrong file for a database is helped by what it is: on Windows 11 the search index is an SQLite
-//! file, and what should be a database may be the image of the disk that holds it. Marks that are long are before short
-//! ones, and a guess is only made where there is a mark; the rest is unknown.
+//! It helps somebody who takes the wrong file for a database to learn what it is: on Windows 11 the search index is an
+//! SQLite file, and what should be a database may be the image of the disk that holds it. Marks that are long are
+//! before short ones, and a guess is only made where there is a mark; the rest is unknown.
 
 use ese_checksum::is_blank;
 

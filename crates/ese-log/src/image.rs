@@ -1,8 +1,8 @@
 //! One log file in memory: header, and what of its body can be trusted.
 //!
-//! A log is read whole (they are at most a few megabytes), its body is checked once, single flipped bits are put right
+//! A log is read whole (they are at most a few megabytes), its body is checked once, single flipped bits are corrected
 //! and a torn last write is replaced by its shadow, in memory only, as the engine would before it replays. What cannot
-//! be put right is listed as [`Damage`]. Between damaged places lie [`Island`]s of bytes that hold records.
+//! be corrected is listed as [`Damage`]. Between damaged places lie [`Island`]s of bytes that hold records.
 
 use crate::error::{HeaderProblem, LogError};
 use crate::{checksum_records, segments};

@@ -1,6 +1,6 @@
 //! The records of one log, whichever layout it has.
 //!
-//! In the segment layout a record never reaches over the end of its segment; a long one is cut into *fragments*, one
+//! In the segment layout a record never crosses the end of its segment; a long one is cut into *fragments*, one
 //! per segment, and put together here (`LOG_READ_BUFFER::ErrLGIGetRecordAtPbNext`, `ese/_log/logread.cxx`):
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! In the older layout records follow each other byte by byte across sectors, and the checksum records are among them.
 //!
 //! A record that is not finished when the log ends was being written when the machine stopped. It is not damage, and
-//! the engine passes over it without a word; here it is counted.
+//! the engine silently passes over it; here it is counted.
 
 use crate::image::{Island, LogImage, Shore};
 use ese_format::log::{Layout, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};

@@ -5,7 +5,7 @@
 //!
 //! - a segment whose checksum fits its number and that names its own position is good;
 //! - blank segments, segments of an older life of the file (lower position) and the shadow of the segment before mark
-//!   the end: nothing good may follow;
+//!   the end: nothing valid may follow;
 //! - a bad segment is replaced by its shadow if that is after it;
 //! - everything else is damage. The last segment of a file is only ever a shadow.
 

@@ -25,8 +25,8 @@ pub struct ReplayError {
 /// What went wrong.
 #[derive(Debug, Error)]
 pub enum Problem {
-    /// The page misses changes that came before this record.
-    #[error("page {pgno} has dbtime {found}, the record expects {before}: it misses changes")]
+    /// The page lacks changes that came before this record.
+    #[error("page {pgno} has dbtime {found}, the record expects {before}: it lacks changes")]
     DbtimeTooOld {
         /// The page.
         pgno: Pgno,

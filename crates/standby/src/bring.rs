@@ -1,4 +1,4 @@
-//! Bringing a database to its place, by `edb-copy` beneath: what seeding and failback have in common.
+//! Bringing a database to its place, with `edb-copy`: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
 use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
@@ -80,7 +80,7 @@ impl Explain for BringError {
                     "take another copy of the database while there is one"
                 }
                 CopyError::SourceChanged { .. } => {
-                    "somebody writes to it: dismount it, and run the same command again"
+                    "something writes to it: dismount it, and run the same command again"
                 }
                 _ => "`edbcopy status` says what is there",
             }),

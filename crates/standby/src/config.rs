@@ -7,8 +7,8 @@
 //! poll = "0.00:00:01"               # how often a source is looked at
 //! retry = "0.00:00:10"              # wait before a log or a source is tried again
 //! kept_back = 50                    # newest logs that are never replayed
-//! truncate = "0.00:03:00"           # how often logs that are not needed any more are deleted
-//! remote = { identity = "/etc/scr/key" }   # how addresses are reached, beside what the environment says
+//! truncate = "0.00:03:00"           # how often logs that are no longer needed are deleted
+//! remote = { identity = "/etc/scr/key" }   # how addresses are reached, besides what the environment says
 //!
 //! [[copy]]
 //! name = "First Storage Group"

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! copy     ... 24  25 | 26  27  28        the copy has what the source has lost
-//! source   ... 24  25 | 26' 27'           a lossy failover, or a volume put back to an earlier state
+//! source   ... 24  25 | 26' 27'           a lossy failover, or a volume restored to an earlier state
 //!                  ^ last common log
 //! ```
 //!
-//! Found out by links and signatures, and where these do not decide, by the bytes. As long as none of the logs after
-//! the last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first,
-//! and the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new
-//! seed.
+//! This is found by links and signatures, and where these do not decide, by the bytes. As long as none of the logs
+//! after the last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest
+//! first, and the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a
+//! new seed.
 
 use crate::aside::{folder_of, put_aside};
 use crate::copy::Copy;

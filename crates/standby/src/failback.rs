@@ -21,7 +21,7 @@
 //! | before the new one gets its name | no database of that name; the new one beside it | proves it again, renames it |
 //! | while logs are put aside | the new database; the newest logs still there | finds it equal, puts the rest aside |
 //! | before the configuration changes | everything in its place | finds that out, changes it |
-//! | after that, before the state | the replication turned round | sees that, and lets the copy rest |
+//! | after that, before the state | the replication turned round | sees that, and leaves the copy suspended |
 //!
 //! The configuration changes in one step and after all files, so that no service replicates towards a server whose
 //! database is not proved yet.

@@ -2,7 +2,7 @@
 //!
 //! A log passes when its header and every segment fit their checksums, every record can be read, it has the size and the
 //! generation that it should have, it is of the stream and continues the log before it. And its neighbours must not speak
-//! against it ([`ese_log::chain::prove`]): that is how a log is found out whose last bytes had not arrived yet, or were lost
+//! against it ([`ese_log::chain::prove`]): this finds a log whose last bytes had not arrived yet, or were lost
 //! when it was copied to where it is now. The log after it shows by its header or, where headers keep no checksum, by
 //! its first records; and so does this log for the one before it, if that had no log after it when it came.
 

@@ -1,4 +1,4 @@
-//! Rules of the product that a configuration may break, and a person may know better about.
+//! Rules of the product that a configuration may break, if a person knows better.
 //!
 //! Each broken rule is a warning with its reason, in `scr enable`, `check` and `run`. Two that the product never allows are
 //! refused when a copy is set up. `allow` in a copy (`scr enable --allow`) says that a rule is broken on purpose: it is

@@ -6,7 +6,7 @@
 //!                  redo up to where that one began <-+--> journal --> database, dirty, needs logs from there on
 //! ```
 //!
-//! What a transaction did that is still open is not replayed before it ends: a page on disk does not show what was
+//! What a still open transaction did is not replayed before it ends: a page on disk does not show what was
 //! there before, and the logs need not say it either. So a step counts all logs up to B as replayed, and the header
 //! says with `min_required` from which one the next step has to read again. Pages that have a change already are left
 //! alone ("Required range" in `docs/concepts.md`). The first step on a database that came from elsewhere must reach the

@@ -1,4 +1,4 @@
-//! Seeding: the database of a copy is brought to its place, by `edb-copy` beneath.
+//! Seeding: the database of a copy is brought to its place, with `edb-copy`.
 //!
 //! ```text
 //! judge the source -> order in the state -> service lets go -> own old files -> logs only there -> database -> served again
@@ -8,12 +8,12 @@
 //! What this copy did not make stays ([`crate::made`]): logs that are not its own are neither removed nor replaced, and a
 //! database that may hold what exists nowhere else is put aside.
 //!
-//! Nothing is changed before the source was found good and its logs obtainable. From the order on, the state says that
+//! Nothing is changed before the source was found good and its logs available. From the order on, the state says that
 //! the copy is being seeded, whatever ends the process; the same call goes on. Every step can be done twice.
 //!
 //! What makes a good source ("Seeding", Exchange 2007 SP1, and the header of the database): one that was shut down
 //! cleanly, or a backup or another copy that needs recovery, whose required logs can be obtained. The database that the
-//! source's own server works on is neither.
+//! source's own server uses is neither.
 
 mod logs;
 

@@ -7,10 +7,10 @@
 //!
 //! Logs go from the oldest on, one by one, so that a kill at any moment leaves a chain without a hole. The state is
 //! updated afterwards, and forgets what it knew of them. If it was not updated, it knows of logs that are gone, which
-//! does no harm: which logs are there, the folder says. A log that this copy did not write stays. No log goes while
+//! does no harm: the folder says which logs are there. A log that this copy did not write stays. No log goes while
 //! replay reads it: both hold [`LogsInUse`](crate::replay::LogsInUse).
 //!
-//! At the source the logs are those of a server that works. There the limit is the source's own checkpoint, in the file
+//! At the source the logs are those of a running server. There the limit is the source's own checkpoint, in the file
 //! beside its logs, and what all copies have inspected, where a copy in trouble counts as having inspected nothing. If the
 //! checkpoint or the current log cannot be read, or the header of the database where a backup is waited for, nothing is
 //! deleted.

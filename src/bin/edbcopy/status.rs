@@ -1,4 +1,4 @@
-//! `edbcopy status`: what is there of a copy.
+//! `edbcopy status`: how far a copy is.
 
 use crate::words::count;
 use console::{Exit, Failure, Output};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     /// The copy, or a folder of copies
     target: PathBuf,
-    /// Of a folder: show every copy in full, not only a line for those that are not complete
+    /// For a folder: show every copy in full, not only a line for those that are not complete
     #[arg(long, short)]
     verbose: bool,
 }

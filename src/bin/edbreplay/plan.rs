@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// Leave out databases that the logs change and that are not named
     #[arg(long)]
     ignore_missing: bool,
-    /// Read headers and logs only: whether the pages allow it is then not known
+    /// Read headers and logs only; do not try whether the pages allow it
     #[arg(long)]
     quick: bool,
     /// Hold this much of the databases in memory

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// one table go to standard output
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// Write although the folder holds something; files of the same name are replaced
+    /// Write even if the folder is not empty; files of the same name are replaced
     #[arg(long)]
     force: bool,
     /// Write long values of more bytes than this to files of their own

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     /// program it belongs to; and a last line about all. Of other files in folders, those with findings
     #[arg(long)]
     summary: bool,
-    /// Where the logs of the databases lie, as folders or files, so that the names of those that are needed are known
+    /// Folders or files with the logs of the databases, to know the names of those that are needed
     /// (default: the folder of each database)
     #[arg(long, value_name = "PATH")]
     logs: Vec<PathBuf>,

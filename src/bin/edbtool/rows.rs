@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, short, value_name = "A,B", value_delimiter = ',')]
     columns: Vec<String>,
     /// Only rows whose column has this value, as `--format csv` writes it; nothing after the = means no value. May be
-    /// given several times: all have to fit
+    /// given several times: all must match
     #[arg(long = "where", short = 'w', value_name = "COLUMN=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
     /// End after this many rows

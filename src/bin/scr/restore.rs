@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,
-    /// The source is lost: do without it, and accept that what never came here is lost
+    /// The source is lost: do without it, and accept that what never arrived here is lost
     #[arg(long)]
     force: bool,
     /// With --force: still take from the source what it can give

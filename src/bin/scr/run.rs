@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  scr run\n  scr run --once")]
 pub(crate) struct Arguments {
-    /// Bring every copy as far as it can be brought now, and end
+    /// Bring every copy as far as possible now, and end
     #[arg(long)]
     once: bool,
     /// Keep a Prometheus text file up to date
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// What the service writes to standard error: lines for people, or one JSON document per line
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
-    /// How much of it: error, warn, info, debug
+    /// How much of it to write: error, warn, info, debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 }

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     procedure: Procedure,
     /// Name of the copy
     name: String,
-    /// As a page for people, or as a script that waits before every step and may be begun again at any (-From N)
+    /// A page for people, or a script that waits before every step and can be started again at any step (-From N)
     #[arg(long, value_name = "FORM", default_value = "markdown")]
     format: Format,
     /// Failover only: the first server is lost, do without what it still has

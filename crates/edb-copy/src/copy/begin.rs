@@ -511,7 +511,7 @@ impl Beginning<'_> {
         if state.hashes.is_empty() || length == state.chunks.length() {
             return Ok(());
         }
-        Err(self.gone("its length is not what it was given: somebody changed it"))
+        Err(self.gone("its length is not the one that it was given: it was changed"))
     }
 
     fn gone(&self, why: &str) -> CopyError {

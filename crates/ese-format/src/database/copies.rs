@@ -10,7 +10,7 @@
 //! therefore found by trying (`ErrUtilReadSpecificShadowedHeader`, `ese/_osu/fileu.cxx`). When both copies are good
 //! but differ, the engine takes the first and calls the second one bad; so do we.
 //!
-//! Where both copies were overwritten, the pages after them still tell that a file is a database, and its page size: a
+//! Where both copies were overwritten, the pages after them still show that a file is a database, and its page size: a
 //! page is whole under one size alone.
 
 use super::DatabaseHeader;

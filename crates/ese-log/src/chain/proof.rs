@@ -1,7 +1,7 @@
 //! Whether a closed log is all that was written to it.
 //!
 //! A log that was copied while it was written, or whose end a crash or a copy turned to zeroes, looks like one that ends
-//! early: every checksum fits and every record makes sense. Redo would pass over what is missing in silence. Only the
+//! early: every checksum fits and every record makes sense. Redo would silently pass over what is missing. Only the
 //! next log can show, in one of two ways.
 //!
 //! **By its header.** From update minor 13 on it keeps the exclusive or of the checksums of all segments of the log

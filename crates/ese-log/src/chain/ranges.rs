@@ -1,6 +1,6 @@
 //! Which logs a database needs, and how far recovery would come with those that are there.
 //!
-//! The only place where these rules stand; verdicts and replay plans both ask here. Facts: `ese/_log/logredo.cxx`
+//! The only place for these rules; verdicts and replay plans both ask here. Facts: `ese/_log/logredo.cxx`
 //! (`LOG::ErrLGSoftStart` for where redo starts, `ErrLGRedoFill` for the step from log to log,
 //! `ErrLGCheckDatabaseGens` and `ErrLGEvaluateDestructiveCorrectiveLogOptions` for what is missing).
 //!

@@ -19,8 +19,8 @@
 //!
 //! The pages come before the header, so that the new header never stands over old pages. Step 3 reads nothing of the
 //! database but its headers: a copy that is intact must be the one from before or the new one, else the journal is of
-//! another state and is refused. Who only reads the database asks [`InPlace::refuse_interrupted`] first. The journal is
-//! emptied before its name goes, so that a name which a loss of power brings back stands for nothing.
+//! another state and is refused. Code that only reads the database calls [`InPlace::refuse_interrupted`] first. The
+//! journal is emptied before its name goes, so that a name which a loss of power brings back means nothing.
 
 use super::{Disk, OutputError, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};

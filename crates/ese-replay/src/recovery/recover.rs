@@ -15,9 +15,9 @@
 //! | the database was attached, and no record for it went past before that | an older copy is called recovered |
 //! | redo came to the end of the required range | a mix of old and new pages is called consistent |
 //! | a shrink or trim explains each page that redo skipped as missing or too old | lost writes stay |
-//! | no page is newer than everything that the logs know of | a last log without its end passes for whole |
+//! | no page is newer than everything that the logs know of | a last log without its end passes for complete |
 //! | every change of an open transaction can be undone | uncommitted rows stay |
-//! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost unsaid |
+//! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost without a report |
 //!
 //! With `until_undo` other logs may follow: they may explain a page, and bring the end of the required range. Redo is then
 //! held where the oldest open transaction began ([`Plan::hold_at`]); later records are only noted, for the checks.

@@ -1,8 +1,8 @@
 //! Creation, conversion and emptying of trees, and new pages.
 //!
-//! A tree starts with one extent whose free pages are a bitmap in the root's space header; when that does not do, it is
-//! converted and gets two space trees, whose roots are neighbours. See [`ese_format::page`] for the layouts.
-//! Source: `ErrLGIRedoFDPPage`, `ErrLGRIRedoSpaceRootPage`, `ErrLGRIRedoConvertFDP`, `ErrLGRIRedoFreeEmptyPages`,
+//! A tree starts with one extent whose free pages are a bitmap in the root's space header; when that is not enough, it
+//! is converted and gets two space trees, whose roots are neighbours. See [`ese_format::page`] for the layouts. Source:
+//! `ErrLGIRedoFDPPage`, `ErrLGRIRedoSpaceRootPage`, `ErrLGRIRedoConvertFDP`, `ErrLGRIRedoFreeEmptyPages`,
 //! `ErrLGRIRedoNewPage` (`ese/_log/logredo.cxx`), `SPI*` (`ese/space.cxx`).
 
 use super::access::Verdict;

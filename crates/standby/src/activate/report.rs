@@ -1,4 +1,4 @@
-//! What an activation came to, or would come to.
+//! The result of an activation, or what it would be.
 
 use crate::state::Jet;
 use ese_format::{Explain, Generation};

@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! replayed here:   ... 4  5 |
-//! lies there:      ... 4  5 | 6  7  8  E00.log      beyond: what the activation had to give up
+//! is there:        ... 4  5 | 6  7  8  E00.log      beyond: what the activation had to give up
 //! ```
 //!
-//! Nothing is taken for granted of what the activation reported: the files that lie there decide.
+//! Nothing that the activation reported is taken for granted: the files that are there decide.
 
 use super::FailbackOptions;
 use crate::activate::Report as Activated;

@@ -11,9 +11,9 @@
 //! from. So the database is mounted once, dismounted, and seeded before users come: only a few pages differ then. No later
 //! step needs it dismounted.
 //!
-//! Two facts outside of the script say how far it came, so that it may begin anew at any time: where the standby's database
-//! points (brought back or not), and the folder of the old logs (seeded or not). Once seeded, what users work on is never
-//! dismounted.
+//! Two facts outside of the script say how far it came, so that it may be started again at any time: where the
+//! standby's database points (brought back or not), and the folder of the old logs (seeded or not). Once seeded, what
+//! users work on is never dismounted.
 
 use super::commands::{if_there, local, logs_in, make_folder, not, remove_file, shell};
 use super::quote::literal;

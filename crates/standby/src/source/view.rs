@@ -1,4 +1,4 @@
-//! What a look at a source comes to: which of its logs are closed, and whether its current log goes on from them.
+//! What a look at a source shows: which of its logs are closed, and whether its current log goes on from them.
 //!
 //! ```text
 //! E0000000001.log ... E0000000009.log  E000000000A.log | E00.log

@@ -1,5 +1,5 @@
-//! `edbtool header --summary`: a line for each file, and what all of them come to. Made for a tree full of evidence: which
-//! databases are there, whose are they, and which of them need what.
+//! `edbtool header --summary`: a line for each file, and a summary of all. Made for a tree full of evidence: which
+//! databases are there, which programs they belong to, and which of them need what.
 
 use super::advice::LogPlaces;
 use super::{Content, Report, advice, size_findings};

@@ -1,4 +1,4 @@
-//! Verifying a folder: every file of ESE's in it, each log stream as a whole, and an account of the rest.
+//! Verifying a folder: every ESE file in it, each log stream as a whole, and an account of the rest.
 
 use super::streams::Streams;
 use super::{Job, Looked, failed, failed_or_refused};
