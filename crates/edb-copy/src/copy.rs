@@ -66,7 +66,7 @@ pub struct CopyOptions {
     /// Trust the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
     /// Not together with `sha256`, which needs every byte.
     pub trust_journal: bool,
-    /// Forget what was copied before, and begin anew.
+    /// Forget what was copied before, and start over.
     pub restart: bool,
     /// Replace what is at the target.
     pub force: bool,

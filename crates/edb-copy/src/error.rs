@@ -336,7 +336,7 @@ impl Explain for CopyError {
             }
             CopyError::Locked { .. } => "wait for the other copy to end, or end it",
             CopyError::BadJournal { .. } => {
-                "--restart removes the partial copy and the journal, and begins anew"
+                "--restart removes the partial copy and the journal, and starts over"
             }
             CopyError::TargetExists { .. } => {
                 "--delta brings an older copy up to date, --force replaces it, --restart removes a partial one"
@@ -347,7 +347,7 @@ impl Explain for CopyError {
             CopyError::SeveralNames { .. } => {
                 "--force without --delta replaces this name alone; or name another target"
             }
-            CopyError::PartialGone { .. } => "--restart begins anew",
+            CopyError::PartialGone { .. } => "--restart starts over",
             CopyError::SameFile { .. } => "name another target",
             CopyError::ChunkSize { .. } => return None,
         })

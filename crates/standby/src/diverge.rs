@@ -144,7 +144,7 @@ impl Copy {
             copy = self.config.name,
             first = first.0,
             last = newest.0,
-            "the source has lost these logs and wrote others; they were not replayed, lie in {} now, and are fetched again",
+            "the source has lost these logs and wrote others; they were not replayed, are in {} now, and are fetched again",
             folder.display()
         );
         Ok(())

@@ -107,7 +107,7 @@ impl Explain for StandbyError {
             StandbyError::NoCopy { .. } => "`scr status` lists the copies; `scr enable` adds one",
             StandbyError::Exists { .. } => "choose another name, or disable that copy first",
             StandbyError::State { .. } => {
-                "a later version may have written it; move it away to begin anew, logs and database stay"
+                "a later version may have written it; move it away to start over; logs and database stay"
             }
             StandbyError::Served { .. } => "stop `scr run` first; two cannot work on one copy",
             StandbyError::NotNow { .. } => return None,

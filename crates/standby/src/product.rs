@@ -148,7 +148,7 @@ fn one_machine(copy: &CopyConfig, all: &[CopyConfig]) -> Vec<BrokenRule> {
     let mut broken = vec![BrokenRule {
         rule: ProductRule::TwoMachines,
         reason: format!(
-            "{}: source and standby are one machine, {machine}: its loss takes both",
+            "{}: source and standby are one machine, {machine}: if it is lost, both are",
             copy.name
         ),
         is_refused: false,

@@ -282,8 +282,11 @@ fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, 
     let begun = state.seeding.as_ref().map(|seeding| &seeding.from);
     match (&wish.from, begun) {
         (Some(wished), Some(begun)) if wished != begun && !wish.delete_existing => Err(refused(
-            format!("a seeding from {} was begun and did not end", shown(begun)),
-            "the same command as then goes on; --delete-existing-files begins anew",
+            format!(
+                "a seeding from {} was begun and did not finish",
+                shown(begun)
+            ),
+            "the same command as then goes on; --delete-existing-files starts over",
         )),
         (Some(wished), _) => Ok(wished.clone()),
         (None, Some(begun)) => Ok(begun.clone()),

@@ -222,7 +222,7 @@ fn copy_queue(state: &State) -> u32 {
 fn waits(state: &State) -> Option<String> {
     match &state.activation {
         Some(Activation { finished: None, .. }) => {
-            return Some("`scr restore`, which was begun and did not end".to_owned());
+            return Some("`scr restore`, which was begun and did not finish".to_owned());
         }
         Some(_) => return None,
         None => {}

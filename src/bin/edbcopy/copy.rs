@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// since
     #[arg(long, requires = "delta", conflicts_with = "manifest")]
     trust_journal: bool,
-    /// Forget what was copied before, and begin anew
+    /// Forget what was copied before, and start over
     #[arg(long)]
     restart: bool,
     /// Replace what is at the target

@@ -171,7 +171,7 @@ fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failur
         place = fs::canonicalize(&place).unwrap_or(place);
     }
     if place.starts_with(&source) {
-        let message = format!("{} lies in the source {}", to.display(), from.name());
+        let message = format!("{} is inside the source {}", to.display(), from.name());
         return Err(Failure::new(Exit::Refused, message)
             .advise("name a folder elsewhere: nothing is written to a source"));
     }

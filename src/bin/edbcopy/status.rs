@@ -106,7 +106,7 @@ impl Display for Shown<'_> {
         let status = self.0;
         let words = match status.state {
             TargetState::NoJournal => "no copy was begun here",
-            TargetState::Unreadable => "the journal cannot be read; --restart begins anew",
+            TargetState::Unreadable => "the journal cannot be read; --restart starts over",
             TargetState::UnderWay if status.running => "under way",
             TargetState::UnderWay => "interrupted; the same copy command goes on",
             TargetState::Arrived => "all of it has arrived; the same command gives it its name",

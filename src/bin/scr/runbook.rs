@@ -122,7 +122,7 @@ fn without_source(procedure: Procedure) -> Result<(), Failure> {
         Procedure::Failover => return Ok(()),
         Procedure::Failback => (
             "a failback needs the first server: the database goes back to it",
-            "the standby works on until there is one; `scr runbook reverse` lets it stay the primary for good",
+            "the standby goes on working until there is one; `scr runbook reverse` lets it stay the primary for good",
         ),
         Procedure::Reverse => (
             "a reversal needs the first server: it becomes the standby",

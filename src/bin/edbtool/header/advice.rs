@@ -339,7 +339,7 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
             )
         }
         State::JUST_CREATED if header.is_temporary() => {
-            "Just Created: a temporary database; the engine makes it anew each time it starts, and needs nothing that it \
+            "Just Created: a temporary database; the engine makes it again each time it starts, and needs nothing that it \
              holds."
                 .into()
         }

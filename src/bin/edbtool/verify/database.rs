@@ -71,7 +71,7 @@ pub(super) fn verify(
 }
 
 /// Said once of a temporary database.
-const TEMPORARY: &str = "it is a temporary database: the engine makes it anew each time it starts, and needs nothing that it holds";
+const TEMPORARY: &str = "it is a temporary database: the engine makes it again each time it starts, and needs nothing that it holds";
 
 fn only_pages(pages: &RangeInclusive<u32>) -> String {
     format!(
