@@ -21,7 +21,7 @@ archive=../shared/fixtures/engine/big-p8k.tar.zst
 small=$folder/$(basename "$archive" .tar.zst)
 [ -d "$small" ] || zstd -dc "$archive" | tar x -C "$folder"
 
-# Everything behind both headers, which hold the time of the recovery. All databases here have pages of 8192 bytes.
+# Everything after both headers, which hold the time of the recovery. All databases here have pages of 8192 bytes.
 pages() { tail -c +16385 "$1" | sha256sum | cut -c1-64; }
 measure() { # threads, then what to replay: prints threads, seconds, CPU seconds, peak KiB, MB/s of redo and undo alone
     local threads=$1; shift

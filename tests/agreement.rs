@@ -2,8 +2,8 @@
 //!
 //! Accidents happen at random to copies of engine-made sets. `logchain verify --db`, `edbreplay plan`, `run --to`,
 //! `run --until-undo`, `edbtool export --with-logs`, `scr restore --dry-run` and `scr restore` are asked what a recovery
-//! comes to; what they say is compared with each other, and with what the bytes allow. The law behind all of it: exit 0
-//! means that every committed transaction is in the result.
+//! comes to; what they say is compared with each other, and with what the bytes allow. One law holds for all of it:
+//! exit 0 means that every committed transaction is in the result.
 //!
 //! | variable | |
 //! |---|---|

@@ -93,9 +93,9 @@ fn a_truncated_database_is_found_out_wherever_it_ends() {
     let folder = TempDir::new().unwrap();
     for (name, length) in [
         ("inside the header", 700),
-        ("behind the header", 4096),
+        ("after the header", 4096),
         ("inside the shadow", 6000),
-        ("behind the shadow", 8192),
+        ("after the shadow", 8192),
         ("inside page 1", 8192 + 100),
         ("inside page 40", 4096 * 41 + 1),
     ] {

@@ -1,4 +1,4 @@
-//! The documents say what is so: every command in them gives the output that stands below it, the picture shows what the
+//! The documents say what is so: every command in them gives the output that is below it, the picture shows what the
 //! programs print, and lists of programs, commands and schemas are complete.
 
 #[path = "common/programs.rs"]
@@ -33,7 +33,7 @@ fn pages() -> Vec<String> {
         .collect()
 }
 
-/// A command as a person types it, and what stands below it.
+/// A command as a person types it, and what is below it.
 struct Step {
     command: String,
     expected: Vec<String>,

@@ -284,7 +284,7 @@ fn what_is_refused_leaves_nothing_and_each_file_is_named() {
             .iter()
             .all(|name| !name.to_string_lossy().contains("other.edb"))
     );
-    // What stands there already is seen before anything is written.
+    // What is there already is seen before anything is written.
     let taken = place.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("E0000000002.log"), b"mine").unwrap();

@@ -63,7 +63,7 @@ fn recover(database: &Path, logs: &Path, more: &[&OsStr]) -> Output {
     edbreplay(arguments)
 }
 
-/// What stands behind both headers.
+/// What is after both headers.
 fn pages(path: &Path, page_size: usize) -> Vec<u8> {
     fs::read(path).unwrap().split_off(2 * page_size)
 }
@@ -170,7 +170,7 @@ fn committed_work_is_given_up_only_when_asked() {
 }
 
 /// A clean copy is no worse without its logs, but it stays behind: that is not to be had in silence. Where the record that
-/// attaches it again is missing and later logs are there, nothing can be had at all.
+/// attaches it again is missing and later logs are there, nothing can be obtained at all.
 #[test]
 fn a_clean_copy_whose_first_later_log_cannot_be_used_stays_behind() {
     const FIRST: &str = "E0000000002.log";

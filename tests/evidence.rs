@@ -1,5 +1,5 @@
 //! Sources stay as they are: every reading command runs on a read-only mount, under a tracer that sees each file it
-//! opens, makes or changes. And names that stand in the files are never opened, and never reach a terminal raw.
+//! opens, makes or changes. And names that are in the files are never opened, and never reach a terminal raw.
 
 use ese_log::{LogImage, StreamFiles};
 use ese_testkit::damage::Copy;

@@ -34,8 +34,12 @@ fn a_word_of_another_tool_is_answered_with_the_command_that_is_meant() {
         ("edbtool", &["/ms"], "`edbtool space DATABASE`"),
         ("edbtool", &["/cc"], "`edbreplay run DATABASE"),
         ("edbtool", &["/r", "E00"], "`edbreplay run DATABASE"),
-        ("edbtool", &["/p", "db.edb"], "nothing here repairs"),
-        ("edbtool", &["/d", "db.edb"], "nothing here defragments"),
+        ("edbtool", &["/p", "db.edb"], "there is no repair here"),
+        (
+            "edbtool",
+            &["/d", "db.edb"],
+            "there is no defragmentation here",
+        ),
         ("edbtool", &["/y", "a", "b"], "`edbcopy copy SOURCE TARGET`"),
         ("edbcopy", &["cp", "a", "b"], "`edbcopy copy SOURCE TARGET`"),
         ("edbcopy", &["--threads", "2", "check"], "`edbcopy verify"),
@@ -57,7 +61,7 @@ fn a_word_of_another_tool_is_answered_with_the_command_that_is_meant() {
     }
 }
 
-/// An answer never stands in the way of a command that there is, nor of clap's own words.
+/// An answer never gets in the way of a command that there is, nor of clap's own words.
 #[test]
 fn commands_keep_their_own_errors() {
     for (program, command) in [

@@ -9,7 +9,7 @@ fn help_reads_as_written_down() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");
 }
 
-/// The cases stand in `tests/cmd/messages.md`; they run in a folder with files that are not what they should be, which is
+/// The cases are in `tests/cmd/messages.md`; they run in a folder with files that are not what they should be, which is
 /// made anew.
 #[test]
 fn refusals_read_as_written_down() {

@@ -29,7 +29,7 @@ const EXPLAINED: [(&str, u64, &str); 5] = [
     (
         "bytes with one zero character more",
         119,
-        "7-bit compressed text: the header counts the bits of the last byte, dissect decodes the seven bits behind \
+        "7-bit compressed text: the header counts the bits of the last byte, dissect decodes the seven bits after \
          them as one more character; our reading equals the engine's dumps in every set with such columns",
     ),
     (

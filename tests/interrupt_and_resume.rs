@@ -105,7 +105,7 @@ fn a_place_in_another_file_is_refused() {
     );
 }
 
-/// An export that is ended on the spot, by a limit on the size of files, goes on with the same command.
+/// An export that is ended at once, by a limit on the size of files, goes on with the same command.
 #[test]
 fn an_export_that_was_ended_goes_on_with_the_same_command() {
     let set = fixtures::testdata_set("crash-p8k");

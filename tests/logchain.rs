@@ -389,7 +389,7 @@ fn a_stream_without_a_log_is_none() {
     }
 }
 
-/// One log is named by its path, whatever it is called; what is none is told apart from a damaged one.
+/// One log is named by its path, whatever it is called; what is none is distinguished from a damaged one.
 #[test]
 fn the_header_of_one_log_is_that_of_its_folder() {
     let state = fixtures::testdata_set("crash-p8k").join("state");

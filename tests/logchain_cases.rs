@@ -437,7 +437,7 @@ fn a_script_can_ask_for_more_or_less_than_ready() {
     assert_eq!(ask(&lossy, "ready"), 1);
     assert_eq!(ask(&lossy, "ready-with-loss"), 0);
     assert_eq!(ask(&lossy, "proved"), 1);
-    // A backup begins a new log, and this version keeps no checksum: whether the end is missing cannot be told.
+    // A backup begins a new log, and this version keeps no checksum: whether the end is missing cannot be known.
     let set = fixtures::engine_set("backup-p8k");
     let copy = Copy::of(&set.join("state"));
     for name in fs::read_dir(copy.path()).unwrap() {

@@ -283,7 +283,7 @@ fn from_an_sftp_server() {
     served.copy_both([&group, &database], &link, reach);
 }
 
-/// A standby copy of a storage group behind an address: seeded, shipped, and shipped again after the link was cut.
+/// A standby copy of a storage group at an address: seeded, shipped, and shipped again after the link was cut.
 #[test]
 #[ignore = "needs OpenSSH"]
 fn a_standby_copy_from_an_sftp_server() {

@@ -220,7 +220,7 @@ fn unknown_names_are_answered_with_near_ones() {
             &["rows", path, "SruDbIdMapTable", "-w", "Blob=1"],
             "\"IdBlob\"",
         ),
-        (&["rows", path], "rows are those of one table"),
+        (&["rows", path], "rows come from one table at a time"),
         (
             &["rows", path, "SruDbIdMapTable", "-w", "IdType"],
             "COLUMN=VALUE",
@@ -246,7 +246,7 @@ fn unknown_names_are_answered_with_near_ones() {
     assert_eq!(document["names"].as_array().unwrap().len(), 10);
 }
 
-/// A reader that has had enough is no error, whatever the format.
+/// A reader that has had enough is not an error, whatever the format.
 #[test]
 fn a_closed_pipe_is_no_error() {
     let path = srum();

@@ -386,7 +386,7 @@ fn what_a_server_would_not_do_stops_a_script() {
             other => panic!("{from}: {other:?}"),
         }
     };
-    // (what stands in the script, what stands there instead, what comes of it)
+    // (what is in the script, what is there instead, what comes of it)
     for (from, to, error) in [
         (
             "-AllowFileRestore $true",

@@ -86,7 +86,7 @@ fn failback_replaces_nothing_that_it_does_not_know() {
     let other = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
     let mut repaired = own.clone();
     repaired.truncate(4000);
-    // (what lies at SRV1 instead of its database, what is said of it)
+    // (what is at SRV1 instead of its database, what is said of it)
     for (content, word) in [
         (fs::read(other).unwrap(), "another database"),
         (fs::read(site.original("db.edb")).unwrap(), "Dirty Shutdown"),

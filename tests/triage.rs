@@ -146,7 +146,7 @@ fn a_tree_is_judged_in_one_command() {
             );
         }
     }
-    // Short paths stand in the lines.
+    // Short paths are in the lines.
     let output = Command::new(env!("CARGO_BIN_EXE_edbtool"))
         .args(["header", "--summary", "-r", "lonely", "clean"])
         .current_dir(&root)
@@ -168,7 +168,7 @@ fn a_tree_is_judged_in_one_command() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// What is none of ESE's is called what it is, by every command and program that says so.
+/// What is not an ESE file is called what it is, by every command and program that says so.
 #[test]
 fn a_file_of_others_is_called_what_it_is() {
     let folder = tempfile::tempdir().unwrap();

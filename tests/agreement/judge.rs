@@ -332,7 +332,7 @@ fn compare(answers: &[Answer], find: &mut dyn FnMut(Wrong, String, String)) {
         return;
     }
     let mut numbers: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
-    // `scr` counts only logs of its copy's stream: where another one, a copy or a wrong name stands in the way, it may name
+    // `scr` counts only logs of its copy's stream: where another one, a copy or a wrong name is in the way, it may name
     // what is missing then.
     let is_missing = |answer: &&Answer| {
         let missing = [-528, -543, -582];
@@ -463,7 +463,7 @@ fn other_rows(one: &Path, other: &Path) -> Option<String> {
         .map(|(path, _)| format!("{} differs", path.display()))
 }
 
-/// Whether two databases are the same behind their headers.
+/// Whether two databases are the same after their headers.
 fn same_pages(one: &Path, other: &Path) -> bool {
     let pages = |path: &Path| {
         let header = header_of(path)?;

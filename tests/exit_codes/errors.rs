@@ -432,7 +432,7 @@ pub(crate) fn errors() -> Vec<Named> {
         Recovery: ReplayFailure::Recovery(refusal(false)),
         Output: ReplayFailure::Output(OutputError::Exists { path: path() }),
     }));
-    // A refusal is no error there: the report tells it, and the program ends with 5.
+    // A refusal is not an error there: the report says it, and the program ends with 5.
     all.extend(every!(ActivateError {
         Standby: ActivateError::Standby(StandbyError::NotNow { name: String::new(), problem: "" }),
         NotSeeded: ActivateError::NotSeeded(path()),

@@ -107,7 +107,7 @@ pub(crate) fn all() -> Vec<Situation> {
         situation("its end is cut off, and they do not", CLEAN, |at| {
             edit(&at.join("db.edb"), |bytes| bytes.truncate(bytes.len() / 2));
         }),
-        situation("no log is there", DIRTY, |at| {
+        situation("there is no log", DIRTY, |at| {
             for file in fs::read_dir(at).expect("the folder is there").flatten() {
                 if file.file_name().to_string_lossy().ends_with(".log") {
                     remove(file.path());

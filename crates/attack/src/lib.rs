@@ -1,4 +1,4 @@
-//! Every parser of edbkit behind one function that takes any bytes.
+//! Every parser of edbkit as one function that takes any bytes.
 //!
 //! A target may not panic, hang or fill the memory, whatever it is given; what it answers is not looked at. The fuzzers
 //! in `fuzz/` call these functions with bytes of their choice, and `tests/corpus.rs` calls them with all that the

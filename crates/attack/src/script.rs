@@ -5,8 +5,8 @@
 //! | what   | unit u16  | at u16  | value | next edit ...
 //! ```
 //!
-//! `unit` and `at` are taken modulo what there is, so that every script does something. What stands at the end of a
-//! unit steers as much as what stands at its start (tags of a page): edits of odd numbers count `at` from the end.
+//! `unit` and `at` are taken modulo what there is, so that every script does something. What is at the end of a
+//! unit steers as much as what is at its start (tags of a page): edits of odd numbers count `at` from the end.
 
 /// Bytes of one edit.
 pub const EDIT: usize = 8;

@@ -63,7 +63,7 @@ pub(crate) fn flush_map() -> &'static Map {
     })
 }
 
-/// An overlay over the database of [`database`] that holds some of its pages: what stands before them, each of them, the
+/// An overlay over the database of [`database`] that holds some of its pages: what is before them, each of them, the
 /// index, and the header.
 pub(crate) fn overlay() -> &'static [Vec<u8>] {
     static OVERLAY: OnceLock<Vec<Vec<u8>>> = OnceLock::new();

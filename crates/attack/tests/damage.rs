@@ -1,6 +1,6 @@
 //! The damage campaign: databases, flush maps, logs and checkpoints are damaged at random, in the ways that disks, controllers and
 //! people damage them, and whatever was damaged has to be reported. `EDBKIT_DAMAGE=100000` is the number of variants;
-//! the table it prints stands in `docs/reliability.md`.
+//! the table it prints is in `docs/reliability.md`.
 
 use ese_checksum::header_checksum;
 use ese_db::space::SpaceMap;
@@ -28,7 +28,7 @@ const SECTOR: usize = 512;
 /// Longest that any variant may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What became of the variants of one kind.
+/// What happened to the variants of one kind.
 #[derive(Default)]
 struct Tally {
     variants: u64,

@@ -37,7 +37,7 @@ pub(crate) fn forbid() {
     ColorChoice::Never.write_global();
 }
 
-/// Whether what goes to `stream` is to have colours, which a console of Windows has to be told first.
+/// Whether what goes to `stream` is to have colours, which has to be enabled first on a Windows console.
 pub(crate) fn wanted(stream: impl RawStream) -> bool {
     AutoStream::auto(stream).current_choice() == ColorChoice::AlwaysAnsi
 }
@@ -64,7 +64,7 @@ fn label(line: &str) -> Option<(usize, &'static str, Style)> {
     Some((line.len() - text.len(), word, *style))
 }
 
-/// A verdict stands at the beginning of a line, or after `: ` or ` - `, and nothing is added to it without a mark.
+/// A verdict is at the beginning of a line, or after `: ` or ` - `, and nothing is added to it without a mark.
 fn verdict(line: &str) -> Option<(usize, &'static str, Style)> {
     let start = line.len() - line.trim_start().len();
     let later = [": ", " - "].into_iter();

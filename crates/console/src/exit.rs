@@ -93,7 +93,7 @@ pub struct Failure {
     /// The engine's number for it, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jet: Option<JetError>,
-    /// Its name for programs, where it has to be told from others.
+    /// Its name for programs, where it has to be distinguished from others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
@@ -156,7 +156,7 @@ impl Failure {
         self
     }
 
-    /// The failure of a command that only looks: that nothing can come of the data is what it found.
+    /// The failure of a command that only looks: that the data cannot give a result is its finding.
     #[must_use]
     pub fn as_finding(mut self) -> Self {
         if self.exit == Exit::Refused {

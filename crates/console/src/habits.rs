@@ -1,7 +1,8 @@
 //! What people type who come from other tools, and the command that is meant.
 //!
 //! `eseutil` and `esentutl` are in the fingers of everybody who has repaired an Exchange server, and so are the names of the
-//! cmdlets. None of these words is a command here; each is answered with the one that does it, or with why there is none.
+//! cmdlets. None of these words is a command here; the answer to each names the command that does it, or says why there
+//! is none.
 
 use clap::Command;
 use clap::error::{Error, ErrorKind};
@@ -42,15 +43,15 @@ const ELSEWHERE: &Habits = &[
     ),
     (
         &["r", "recover", "recovery", "replay", "cc", "restore"],
-        "`edbreplay run DATABASE --logs FOLDER --to NEW` recovers into a new file; `edbreplay plan` says before what would come of it",
+        "`edbreplay run DATABASE --logs FOLDER --to NEW` recovers into a new file; `edbreplay plan` says first what would happen",
     ),
     (
         &["p", "repair"],
-        "nothing here repairs: what a repair throws away is lost. `edbreplay run` recovers with logs, `edbtool export` reads what is there, damaged databases included",
+        "there is no repair here: what a repair throws away is lost. `edbreplay run` recovers with logs, `edbtool export` reads what is there, damaged databases included",
     ),
     (
         &["d", "defrag", "defragment", "compact"],
-        "nothing here defragments; `edbtool space DATABASE` says how many pages are free",
+        "there is no defragmentation here; `edbtool space DATABASE` says how many pages are free",
     ),
     (
         &["y", "cp", "copy", "robocopy", "rsync"],
@@ -58,7 +59,7 @@ const ELSEWHERE: &Habits = &[
     ),
     (
         &["vss"],
-        "a snapshot is not made here: name the database in one, which is read as any other file",
+        "snapshots are not made here: name the database inside one; it is read like any other file",
     ),
     (
         &["ls", "list", "table"],
@@ -108,7 +109,7 @@ const EDBCOPY: &Habits = &[
     ),
     (
         &["resume", "continue"],
-        "`edbcopy copy` with the same words goes on where it was cut off",
+        "the same `edbcopy copy` command goes on where it was cut off",
     ),
     (
         &["sync", "update"],
@@ -135,7 +136,7 @@ const SCR: &Habits = &[
     ),
     (
         &["resume-storagegroupcopy", "start", "continue"],
-        "`scr resume` goes on with a copy",
+        "`scr resume` resumes a copy",
     ),
     (
         &["update-storagegroupcopy", "seed", "reseed"],
@@ -177,7 +178,7 @@ pub(crate) fn answered(error: Error, program: &Command, line: &[OsString]) -> Er
     Error::raw(ErrorKind::InvalidSubcommand, message)
 }
 
-/// The word that stands where a command does: after what every command takes.
+/// The word that is where a command does: after what every command takes.
 fn first_word(line: &[OsString]) -> Option<&str> {
     let mut words = line.iter().skip(1).map(|word| word.to_str().unwrap_or(""));
     loop {

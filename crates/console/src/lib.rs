@@ -1,4 +1,4 @@
-//! The manners of edbkit's programs: how they start, report, stop and exit.
+//! The common behaviour of edbkit's programs: how they start, report, stop and exit.
 //!
 //! Data goes to standard output, everything else to standard error. A program's `main` is one call of [`run`]; its
 //! commands return an [`Exit`] or a [`Failure`], and never end the process themselves.

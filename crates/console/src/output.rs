@@ -9,7 +9,7 @@ use serde_json::ser::Formatter;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write as _};
 
-/// Where `--help` lists what every command takes, behind what is the command's own.
+/// Where `--help` lists what every command takes, after what is the command's own.
 pub const COMMON: &str = "Common options";
 
 /// The schema of a failure.
@@ -224,8 +224,8 @@ impl Formatter for Visible {
     }
 }
 
-/// A line on standard error; what comes from files does not steer the terminal. A closed standard error leaves nobody to
-/// tell, and is no reason to stop.
+/// A line on standard error; what comes from files does not steer the terminal. A closed standard error means that
+/// nobody listens, and is no reason to stop.
 pub fn complain(line: &impl Display) {
     let mut screen = Screen(String::new());
     let _ = writeln!(screen, "{line}");

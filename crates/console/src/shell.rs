@@ -1,4 +1,4 @@
-//! Starting a program, and what it tells the shell about itself.
+//! Starting a program, and what it says to the shell about itself.
 
 use crate::habits::answered;
 use crate::{Exit, Failure, Output, RunOptions, colour, complain, watch_interrupts};
@@ -75,7 +75,7 @@ fn help(mut program: Command, about: Option<&str>, output: &mut Output) -> Resul
         output.text(&text)?;
         return Ok(Exit::Clean);
     }
-    // The parser has let no word pass that is neither. A closed standard output leaves nobody to tell.
+    // The parser has let no word pass that is neither. A closed standard output means that nobody listens.
     let line = [
         Some(program.get_name().to_owned()),
         about.map(str::to_owned),

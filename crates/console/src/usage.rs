@@ -14,7 +14,7 @@ pub(crate) fn asks_for_json(arguments: &[OsString]) -> bool {
 /// Prints why nothing was done, and ends as a misuse; `--help` and `--version` are answers.
 pub(crate) fn report(error: &clap::Error, json: bool) -> ExitCode {
     if !error.use_stderr() {
-        // A closed standard output leaves nobody to tell.
+        // A closed standard output means that nobody listens.
         let _ = error.print();
         return Exit::Clean.into();
     }

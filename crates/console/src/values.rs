@@ -22,16 +22,16 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
 pub fn bytes<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
     let parsed = text.trim().parse::<bytesize::ByteSize>();
     let size = parsed.map_err(|_| {
-        format!("{text:?} is no amount of bytes; write it as 65536, 64KiB or 512MiB")
+        format!("{text:?} is not an amount of bytes; write it as 65536, 64KiB or 512MiB")
     })?;
-    N::try_from(size.as_u64()).map_err(|_| format!("{size} is too much"))
+    N::try_from(size.as_u64()).map_err(|_| format!("{size} is too large"))
 }
 
 /// Bytes a second, as in `50MiB/s` or `50MiB`.
 pub fn rate(text: &str) -> Result<NonZeroU64, String> {
     let text = text.trim();
     let rate: u64 = bytes(text.strip_suffix("/s").unwrap_or(text))
-        .map_err(|_| format!("{text:?} is no rate; write it as 50MiB/s"))?;
+        .map_err(|_| format!("{text:?} is not a rate; write it as 50MiB/s"))?;
     NonZeroU64::new(rate).ok_or_else(|| "a rate of 0 would never end".into())
 }
 

@@ -47,7 +47,7 @@ impl Chunks {
         self.length.div_ceil(self.size)
     }
 
-    /// The bytes of chunk `number`; empty behind the end of the file.
+    /// The bytes of chunk `number`; empty beyond the end of the file.
     pub fn range(self, number: u64) -> Range<u64> {
         let start = number.saturating_mul(self.size).min(self.length);
         start..start.saturating_add(self.size).min(self.length)

@@ -1,8 +1,8 @@
-//! Taking away journals that their copies do not need any more.
+//! Removing journals that their copies no longer need.
 //!
-//! After the copy a journal serves three things: `verify` compares the copy with it, a delta believes it of the older
-//! copy, and the same copy command knows by it that nothing is to be done. What it holds stands nowhere else, so it goes
-//! only when somebody says so, and only while the copy that it tells of is there, complete and unchanged.
+//! After the copy a journal serves three things: `verify` compares the copy with it, a delta trusts it about the older
+//! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
+//! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
 use crate::journal::Loaded;
 use crate::since::Since;
@@ -22,15 +22,15 @@ pub enum Kept {
     Running,
     /// The copy goes on from it.
     UnderWay,
-    /// It cannot be read: what it is of, nobody can tell.
+    /// It cannot be read: which copy it belongs to is not known.
     Unreadable,
-    /// The copy that it tells of is gone.
+    /// The copy that it describes is gone.
     CopyGone,
     /// The copy was changed since.
     CopyChanged,
 }
 
-/// What became of a journal.
+/// What happened to a journal.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cleaned {
     /// The copy.

@@ -1,7 +1,7 @@
 //! Chunks become claims here, in order and only once they are on the disk.
 //!
 //! Several jobs bring chunks that they have written. One of them, whoever finds nobody else at it, syncs the data for
-//! all chunks that form an unbroken row behind the last claim, and enters them in the journal; the others wait. So one
+//! all chunks that form an unbroken row after the last claim, and enters them in the journal; the others wait. So one
 //! sync serves several chunks, and no job holds more than the one chunk it waits for: after a crash at most one chunk
 //! for each job is read again.
 
@@ -36,7 +36,7 @@ struct Claiming<'a> {
 }
 
 impl<'a> Commit<'a> {
-    /// Claims go on behind those in `state`.
+    /// Claims go on after those in `state`.
     pub(crate) fn new(
         paths: &'a TargetPaths,
         data: &'a dyn DiskFile,
@@ -79,13 +79,13 @@ impl<'a> Commit<'a> {
     }
 
     /// Takes a chunk of which nothing had to be read or written, and waits for nothing: it is claimed with those that
-    /// come behind it, or by [`Self::flush`]. So one sync serves many of them.
+    /// come after it, or by [`Self::flush`]. So one sync serves many of them.
     pub(crate) fn put(&self, claim: Claim) {
         self.lock().written.insert(claim.chunk, claim);
         self.changed.notify_all();
     }
 
-    /// Claims what was put and can be claimed: behind a chunk that another job is bringing, nothing can.
+    /// Claims what was put and can be claimed: after a chunk that another job is bringing, nothing can.
     pub(crate) fn flush(&self) -> Result<(), CopyError> {
         let mut queue = self.lock();
         while queue.written.contains_key(&queue.next_claimed) {

@@ -63,12 +63,12 @@ pub struct CopyOptions {
     pub jobs: NonZeroUsize,
     /// Bring an older copy up to date instead of writing everything.
     pub delta: bool,
-    /// Believe the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
+    /// Trust the journal of the older copy, if nobody changed that since: what it says is equal is not read there.
     /// Not together with `sha256`, which needs every byte.
     pub trust_journal: bool,
-    /// Forget what was copied before, and begin anew.
+    /// Forget what was copied before, and start over.
     pub restart: bool,
-    /// Replace what stands at the target.
+    /// Replace what is at the target.
     pub force: bool,
     /// What to do about damaged pages.
     pub bad_pages: BadPages,
@@ -381,7 +381,7 @@ impl Arrival<'_> {
         if arrived.map(|arrived| arrived.blake3) != self.report.blake3 {
             return Err(CopyError::BadJournal {
                 journal: journal.clone(),
-                why: "somebody changed it while the copy waited for its name".into(),
+                why: "it was changed while the copy waited for its name".into(),
             });
         }
         let mut journal =
@@ -443,7 +443,7 @@ fn give_name(
 #[derive(Default)]
 struct Buffers {
     new: Vec<u8>,
-    /// What stands in the older copy.
+    /// What is in the older copy.
     old: Vec<u8>,
 }
 
@@ -498,7 +498,7 @@ impl Work<'_> {
             }
             let done = self.bring(number, reader, &mut buffers);
             if !matches!(done, Ok(true)) {
-                // Nobody is to wait for this chunk, and no further one is to be begun.
+                // Nobody must wait for this chunk, and no further one must be begun.
                 self.stop.store(true, Ordering::Relaxed);
                 self.commit.end();
                 if let Some(digest) = self.digest {

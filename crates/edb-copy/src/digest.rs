@@ -57,7 +57,7 @@ impl InTurn {
         }
     }
 
-    /// Adds chunk `number` when it is its turn; returns the state behind it, or `None` when its turn will not come.
+    /// Adds chunk `number` when it is its turn; returns the state after it, or `None` when its turn will not come.
     pub(crate) fn add(&self, number: u64, bytes: &[u8]) -> Option<String> {
         let mut turn = self.lock();
         while turn.next != number {
@@ -80,7 +80,7 @@ impl InTurn {
         Some(state)
     }
 
-    /// Says that a chunk is missing for good: nobody is to wait for those behind it.
+    /// Says that a chunk is missing for good: nobody is to wait for those after it.
     pub(crate) fn end(&self) {
         self.lock().ended = true;
         self.changed.notify_all();

@@ -1,7 +1,7 @@
 //! Where a copy goes.
 //!
 //! Everything that a copy writes goes through these two traits, so that a test can stand in for a disk that is full,
-//! fails, or loses what was not synced. What differs between operating systems stands in this module only.
+//! fails, or loses what was not synced. What differs between operating systems is in this module only.
 
 use crate::Stamp;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -53,7 +53,7 @@ impl NewAttributes {
 }
 
 impl NewAttributes {
-    /// What a copy under way has to be given at once, so that it is open to nobody who may not read its source.
+    /// What a copy under way has to be given at once, so that only those who may read its source can open it.
     pub(crate) fn under_way(source: &Path) -> Option<Self> {
         let permissions = system::under_way(&fs::metadata(source).ok()?)?;
         Some(NewAttributes {
@@ -66,7 +66,7 @@ impl NewAttributes {
 /// Bytes at the start of a file that are looked at: they hold both copies of a header, whatever the page size.
 pub(crate) const START_BYTES: usize = 64 << 10;
 
-/// What tells whether a file is still the one that it was.
+/// What shows whether a file is still the one that it was.
 #[derive(Debug, Clone)]
 pub struct Glance {
     /// Bytes in it.
@@ -77,7 +77,7 @@ pub struct Glance {
     pub start: Vec<u8>,
 }
 
-/// What stands under a path.
+/// What is under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Nothing.
@@ -103,7 +103,7 @@ pub trait Disk: Sync {
     fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.open_journal(path)
     }
-    /// What stands under this path; a link is not followed.
+    /// What is under this path; a link is not followed.
     fn place(&self, path: &Path) -> io::Result<Place> {
         Ok(match self.exists(path)? {
             true => Place::File {
@@ -134,7 +134,7 @@ pub trait Disk: Sync {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Whether there is something under this path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
-    /// What tells whether a file is still the one that it was.
+    /// What shows whether a file is still the one that it was.
     fn glance(&self, path: &Path) -> io::Result<Glance> {
         let file = self.open(path)?;
         let length = file.length()?;
@@ -148,7 +148,7 @@ pub trait Disk: Sync {
     }
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Renames a file over whatever stands there, in one step.
+    /// Renames a file over whatever is there, in one step.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Sets the attributes of a file, and returns when they are on the disk.
     fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()>;
@@ -467,7 +467,7 @@ mod system {
         Ok(())
     }
 
-    /// How many names a file has, Windows tells of an open file only.
+    /// Windows says only of an open file how many names it has.
     pub(super) fn names(_metadata: &std::fs::Metadata) -> u64 {
         1
     }

@@ -19,7 +19,7 @@ pub enum ReadErrorKind {
     Changed,
     /// The source is gone.
     Vanished,
-    /// Somebody has opened it and lets nobody read it.
+    /// Another program has opened it and lets nobody read it.
     InUse,
 }
 
@@ -164,7 +164,7 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
-    /// Something stands where the copy should.
+    /// Something is where the copy should be.
     #[error("{} exists already{why}", path.display())]
     TargetExists {
         /// The file.
@@ -180,10 +180,10 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
-    /// What stands where the copy should is none that can be written.
+    /// What is where the copy should be cannot be written.
     #[error("{} is {what}", path.display())]
     NotAFile {
-        /// What stands there.
+        /// What is there.
         path: PathBuf,
         /// What it is.
         what: &'static str,
@@ -309,7 +309,7 @@ impl Explain for CopyError {
                     "check the path or address; run the same command again when it is back"
                 }
                 ReadErrorKind::Passing => {
-                    "run the same command again; --retries says how often that is done by itself"
+                    "run the same command again; --retries sets how often that is done automatically"
                 }
                 ReadErrorKind::Permanent | ReadErrorKind::Changed => {
                     "check the path or address, and that you may read it"
@@ -320,7 +320,7 @@ impl Explain for CopyError {
                     "make room, and run the same command again; it goes on where it stopped"
                 }
                 io::ErrorKind::NotFound => "make the folder first, or name another target",
-                _ => "run the same command again when that is mended; it goes on where it stopped",
+                _ => "run the same command again when that is fixed; it goes on where it stopped",
             },
             CopyError::SourceChanged { .. } => {
                 "dismount the database; then --restart copies all of it, --delta brings a finished older copy up to date"
@@ -336,18 +336,18 @@ impl Explain for CopyError {
             }
             CopyError::Locked { .. } => "wait for the other copy to end, or end it",
             CopyError::BadJournal { .. } => {
-                "--restart removes the partial copy and the journal, and begins anew"
+                "--restart removes the partial copy and the journal, and starts over"
             }
             CopyError::TargetExists { .. } => {
                 "--delta brings an older copy up to date, --force replaces it, --restart removes a partial one"
             }
             CopyError::NotAFile { .. } => {
-                "name another target, or take it away; --force replaces a link, never what it leads to"
+                "name another target, or move it away; --force replaces a link, never what it points to"
             }
             CopyError::SeveralNames { .. } => {
                 "--force without --delta replaces this name alone; or name another target"
             }
-            CopyError::PartialGone { .. } => "--restart begins anew",
+            CopyError::PartialGone { .. } => "--restart starts over",
             CopyError::SameFile { .. } => "name another target",
             CopyError::ChunkSize { .. } => return None,
         })

@@ -85,7 +85,7 @@ pub fn hash_file(
     }))
 }
 
-/// The hashes of the blocks in `bytes`, which stand at `offset` in the file.
+/// The hashes of the blocks in `bytes`, which are at `offset` in the file.
 fn hashes_in(blocks: Chunks, offset: u64, bytes: &[u8]) -> Vec<ChunkHash> {
     let first = offset / blocks.size();
     let size = usize::try_from(blocks.size()).unwrap_or(usize::MAX);

@@ -53,7 +53,7 @@ pub struct DatabaseIdentity {
 pub struct StoredSignature {
     /// When the signed thing was created.
     pub created: StoredTime,
-    /// What tells it from others of that time.
+    /// What distinguishes it from others of that time.
     pub random: u32,
     /// A name of a computer; the engine has not written one for long.
     pub computer: String,
@@ -87,7 +87,7 @@ impl From<&Signature> for StoredSignature {
 
 impl Display for StoredSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let created = self.created.time.as_deref().unwrap_or("at no known time");
+        let created = self.created.time.as_deref().unwrap_or("at an unknown time");
         write!(f, "{} created {created}", self.random)
     }
 }

@@ -4,19 +4,19 @@
 //! order of writing are described in `docs/format/copy-journal.md`.
 //!
 //! An entry is written when what it says is true on the disk already, and synced before anything builds on it. So a
-//! journal can know too little, but not too much: to believe it up to the last line that fits, and to copy the rest again,
-//! is safe.
+//! journal can know too little, but not too much: it is safe to trust it up to the last line that fits, and to copy the
+//! rest again.
 //!
 //! | its last good entry | what is true | after a crash |
 //! |---|---|---|
 //! | none | it made no partial copy | the copy begins |
 //! | `begin` | the source is known; the partial copy may not be there yet | it is made, if need be |
 //! | `chunk` *n* | chunks 0 to *n* are in the partial copy; they were synced before this line was written | the others are copied |
-//! | `complete` | all chunks are, and the source was found unchanged after the last | times are set and it is renamed, again |
-//! | `published` | the copy has its name | nothing is left to do |
+//! | `arrived` | all chunks are, and the source was found unchanged after the last | times are set and it is renamed, again |
+//! | `complete` | the copy has its name | nothing is left to do |
 //!
 //! Chunks are claimed in order, so that one number says how far a copy is. Every sum continues the one before it: a line
-//! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is believed.
+//! that was torn, left over from an older journal, moved or repeated does not fit, and nothing after it is trusted.
 //! Before the next line is written, what did not fit is cut off and the cut is synced, so that no old bytes follow the
 //! new lines. What a crash leaves is a torn end; where whole lines follow the first that does not fit, it is reported as
 //! damage.
@@ -39,7 +39,7 @@ const MAX_LENGTH: u64 = 1 << 30;
 pub enum Entry {
     /// What is copied; always the first.
     Begin(Begin),
-    /// A chunk stands in the partial copy, on the disk.
+    /// A chunk is in the partial copy, on the disk.
     Chunk(Claim),
     /// All chunks do, and the source did not change meanwhile.
     Arrived(Arrived),
@@ -87,7 +87,7 @@ pub struct Claim {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub findings_omitted: u64,
-    /// The state of SHA-256 behind this chunk.
+    /// The state of SHA-256 after this chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_state: Option<String>,
 }
@@ -113,7 +113,7 @@ pub struct Complete {
     pub length: u64,
     /// When.
     pub at: Timestamp,
-    /// Its modification time, which tells whether somebody changed it since.
+    /// Its modification time, which shows whether somebody has changed it since.
     #[serde(default)]
     pub modified: Option<Timestamp>,
 }
@@ -129,7 +129,7 @@ pub struct JournalState {
     pub hashes: Vec<ChunkHash>,
     /// Sums over them.
     pub totals: Totals,
-    /// The state of SHA-256 behind the last of them.
+    /// The state of SHA-256 after the last of them.
     pub sha256_state: Option<String>,
     /// That all have arrived.
     pub arrived: Option<Arrived>,
@@ -180,7 +180,7 @@ impl Totals {
 pub struct Loaded {
     /// What its entries come to; `None` if there is no first entry that can be trusted.
     pub state: Option<JournalState>,
-    /// Bytes behind the last entry that can be trusted.
+    /// Bytes after the last entry that can be trusted.
     pub dropped: u64,
     /// Whether there are whole lines among those: not a torn end, but damage.
     pub damaged: bool,
@@ -189,7 +189,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Reads a journal; never fails on what stands in it.
+    /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<Loaded> {
         let length = file.length()?;
         if length > MAX_LENGTH {
@@ -221,7 +221,7 @@ impl Loaded {
             rest = behind;
         }
         loaded.dropped = rest.len() as u64;
-        // The end of a torn write has no complete line behind the first one that does not fit.
+        // The end of a torn write has no complete line after the first one that does not fit.
         loaded.damaged = rest.iter().filter(|byte| **byte == b'\n').count() > 1;
         loaded
     }
@@ -247,7 +247,7 @@ impl Loaded {
     }
 }
 
-/// All chunks that a journal claims; none of what stands behind the last entry that can be trusted.
+/// All chunks that a journal claims; none of what is after the last entry that can be trusted.
 pub(crate) fn claims(file: &dyn DiskFile, loaded: &Loaded) -> io::Result<Vec<Claim>> {
     let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;
@@ -318,7 +318,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on behind the last entry that can be trusted; what stands behind it is cut off, on the disk too.
+    /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
     pub fn resume(file: Box<dyn DiskFile>, loaded: &Loaded) -> io::Result<Self> {
         if loaded.dropped > 0 {
             file.truncate(loaded.end)?;

@@ -1,4 +1,4 @@
-//! Copies of very large databases that are never begun again and never believed unseen.
+//! Copies of very large databases that never start over and are never trusted without a check.
 //!
 //! A copy is made in chunks by several jobs. Each reads a chunk of the source, checks its pages and hashes it, writes
 //! it, and has it entered in a journal once it is on the disk. The journal is the only truth about what has arrived

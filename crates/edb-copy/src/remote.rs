@@ -1,4 +1,4 @@
-//! Sources behind a network: SFTP, S3, Azure Blob, Google Cloud Storage, WebDAV, HTTP.
+//! Sources on a network: SFTP, S3, Azure Blob, Google Cloud Storage, WebDAV, HTTP.
 //!
 //! | address | what it names |
 //! |---|---|
@@ -235,7 +235,7 @@ fn stamp_of(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// A file behind a network.
+/// A file on a network.
 pub struct RemoteSource {
     store: Arc<Store>,
     path: String,
@@ -304,7 +304,7 @@ impl Source for RemoteSource {
     }
 }
 
-/// A folder behind a network, or the objects of a store whose keys begin alike.
+/// A folder on a network, or the objects of a store whose keys begin alike.
 pub struct RemoteFolder {
     store: Arc<Store>,
     /// Empty, or with `/` at its end.

@@ -1,4 +1,4 @@
-//! What a copy came to.
+//! The result of a copy.
 
 use crate::{ChunkHash, Condition, Method, SourceIdentity};
 use ese_scan::{Counts, Finding};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What tells, without reading it, whether a source is still the same.
+/// What shows, without reading it, whether a source is still the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes in it.
@@ -134,7 +134,7 @@ impl Source for LocalSource {
         self.stamp.clone()
     }
 
-    /// What stands under the path now: a file that was replaced is another one, whatever the open file says.
+    /// What is under the path now: a file that was replaced is another one, whatever the open file says.
     fn stamp_now(&self) -> Result<Stamp, ReadError> {
         let metadata = fs::metadata(&self.path).map_err(|error| ReadError::from_io(&error))?;
         Ok(Stamp {

@@ -1,4 +1,4 @@
-//! What is there of a copy.
+//! How far a copy is.
 
 use crate::journal::{JournalState, Loaded};
 use crate::{CopyError, Method, SourceIdentity, TargetPaths};
@@ -33,7 +33,7 @@ impl TargetState {
     }
 }
 
-/// What is there of a copy.
+/// How far a copy is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// The copy.
@@ -42,7 +42,7 @@ pub struct Status {
     pub state: TargetState,
     /// Whether a program is at work on it.
     pub running: bool,
-    /// Whether the copy stands under its name.
+    /// Whether the copy is under its name.
     pub target_exists: bool,
     /// Whether there is a partial copy.
     pub partial_exists: bool,

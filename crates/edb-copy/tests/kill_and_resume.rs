@@ -107,7 +107,7 @@ fn one_run(
     Ok(copy.report())
 }
 
-/// Every chunk that the journal claims stands in the partial copy, or in the copy that already has its name.
+/// Every chunk that the journal claims is in the partial copy, or in the copy that already has its name.
 fn claims_hold(disk: &SimDisk, paths: &TargetPaths, bytes: &[u8]) {
     let Ok(file) = edb_copy::Disk::open(disk, &paths.journal) else {
         return;

@@ -1,4 +1,4 @@
-//! The sums behind the ECC checksum, computed over whole vectors.
+//! The sums of the ECC checksum, computed over whole vectors.
 //!
 //! A block is cut into rows as wide as a vector register. XORing all rows leaves one row of column parities, from which the
 //! index bits inside a row follow. The index bits above come from XORing only the rows whose number has that bit
@@ -180,7 +180,7 @@ impl Lanes<32> for Portable {
 
 /// The only unsafe code of edbkit's libraries: vector registers.
 ///
-/// A value of [`Avx2`](x86::Avx2) or [`Avx512`](x86::Avx512) exists only behind the check that the processor has the
+/// A value of [`Avx2`](x86::Avx2) or [`Avx512`](x86::Avx512) exists only after the check that the processor has the
 /// unit, so its methods may use the unit's instructions. Loads and stores are unaligned and go through references to
 /// arrays of just the size of a register.
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@
 //! | XOR + ECC | pages up to 8 KiB, log segments, flush map pages | 8 bytes | one flipped bit |
 //! | four blocks of XOR + ECC | 16 and 32 KiB pages | 8 bytes for each quarter | one flipped bit in each quarter |
 //!
-//! The sums stand at the start of what they cover and leave themselves out. A page says in bit 13 of its flags (byte
+//! The sums are at the start of what they cover and leave themselves out. A page says in bit 13 of its flags (byte
 //! offset 36) whether it uses ECC; the page number is mixed into the XOR half, so that a page read from the wrong
 //! place fails.
 //!

@@ -309,7 +309,8 @@ mod tests {
                     correct(&mut damaged, &bits);
                     prop_assert_eq!(damaged, page);
                 }
-                // The bits of a sum itself, and the flag that chooses the scheme, cannot be told from worse damage.
+                // The bits of a sum itself, and the flag that chooses the scheme, cannot be distinguished from worse
+                // damage.
                 Verdict::Bad { .. } => prop_assert!(bit < 64 || bit == ECC_FLAG_BIT, "bit {bit}"),
                 Verdict::Good => prop_assert!(false, "bit {bit} went unnoticed"),
             }

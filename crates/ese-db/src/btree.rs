@@ -5,12 +5,12 @@
 //! ```text
 //!            root                 a page of the upper levels is lost: the leaves below it are reached
 //!          /   |   \              by the `next` links of the leaf before and the `previous` links of
-//!        I1   (I2)   I3           the leaf behind the gap
+//!        I1   (I2)   I3           the leaf after the gap
 //!       / \   / \   / \           a leaf is lost: only it is lost
 //!      L1 L2-L3-L4-L5 L6          the root is lost: leaves are found by the object id in their header
 //! ```
 //!
-//! Invariant: no page is given twice, so that a cycle ends; a page counts only if its object id and kind are the
+//! Invariant: no page is returned twice, so a cycle ends; a page counts only if its object id and kind are the
 //! tree's. Source: `inc/bt.hxx`, `ErrBTDown`, `ErrBTNext` (`ese/bt.cxx`), `IlineNDISeekGEQ` (`ese/node.cxx`).
 
 use crate::{Database, DbError, Losses, Page};
@@ -341,7 +341,7 @@ impl<'d> Leaves<'d> {
         }
     }
 
-    /// After the way down: leaves behind the last one, or all leaves by object id when none was found.
+    /// After the way down: leaves after the last one, or all leaves by object id when none was found.
     fn tail(&mut self) {
         self.state = State::Done;
         let off_path = match &self.last {

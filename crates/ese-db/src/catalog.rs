@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The catalog's own columns are fixed by the format. The shadow is read when something of the catalog is lost, and
-//! what one of both has is taken. Source: `inc/cat.hxx`, `rgcdescMSO` (`ese/_cat.cxx`), `LE_IDXSEG`
+//! what one of the two has is taken. Source: `inc/cat.hxx`, `rgcdescMSO` (`ese/_cat.cxx`), `LE_IDXSEG`
 //! (`inc/daedef.hxx`), `LE_IDXFLAG`, `LE_TUPLELIMITS` (`inc/idb.hxx`), `ffield*` (`inc/tdb.hxx`).
 
 mod columns;
@@ -72,7 +72,7 @@ bitflags::bitflags! {
         const DERIVED = 0x0200;
         /// Has a column of Unicode text.
         const LOCALIZED_TEXT = 0x0400;
-        /// Null sorts behind all values.
+        /// Null sorts after all values.
         const NULLS_HIGH = 0x0800;
         /// Obsolete.
         const UNICODE_FIXUP = 0x1000;
@@ -326,7 +326,7 @@ fn assemble(objects: BTreeMap<objects::Key, Object>) -> Vec<Table> {
     tables
 }
 
-/// Where the fixed columns of the catalog itself stand: one behind the other. What the catalog records of these is of
+/// Where the fixed columns of the catalog itself stand: one after the other. What the catalog records of these is of
 /// no use, since the engine has it in its code (`rgcdescMSO`, `ese/_cat.cxx`).
 fn place_fixed_columns(columns: &mut [Column]) {
     const RECORD_HEADER: u16 = 4;

@@ -1,6 +1,6 @@
 //! Compressed values: the first byte names the scheme in its upper five bits.
 //!
-//! | scheme | | layout behind the first byte |
+//! | scheme | | layout after the first byte |
 //! |---:|---|---|
 //! | 1 | 7-bit ASCII | characters of 7 bits, low bits first; the low 3 bits of the first byte count the bits used in the last byte, less one |
 //! | 2 | 7-bit Unicode | the same, each character widened to UTF-16 |
@@ -10,7 +10,7 @@
 //! | 6 | XPRESS10 | unpacked size u16, CRC u32, CRC u64, then data for Microsoft's own compression hardware |
 //! | 7 | LZ4 | unpacked size u16, then an LZ4 block |
 //!
-//! XPRESS9 and XPRESS10 are not unpacked here: their bytes are kept and said to be undecoded. Source:
+//! XPRESS9 and XPRESS10 are not unpacked here: their bytes are kept and reported as undecoded. Source:
 //! `CDataCompressor` (`ese/compression.cxx`), `_xpress/xdecode.i`.
 
 use crate::DbError;

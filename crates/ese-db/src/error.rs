@@ -144,7 +144,7 @@ impl Explain for DbError {
     fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
             DbError::Evidence(error) => error.advice(),
-            DbError::NotADatabase { .. } => advise("`edbtool header` tells what an ESE file is"),
+            DbError::NotADatabase { .. } => advise("`edbtool header` says what kind of file it is"),
             DbError::Catalog { .. } => advise(
                 "check the pages with `edbtool verify`; a temporary database of the engine has no catalog",
             ),

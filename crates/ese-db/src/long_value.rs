@@ -5,8 +5,8 @@
 //! key: id, offset u32 big-endian                                  data: the piece of the value at that offset
 //! ```
 //!
-//! Pieces are of equal size but the last. A piece that is shorter than its place is compressed: nothing else says so.
-//! Values with flag 1 are encrypted. Source: `LVKEY32`, `LVKEY64` (`inc/lv.hxx`), `LVROOT`, `LVROOT2`
+//! All pieces except the last have the same size. A piece that is shorter than its place is compressed: nothing else
+//! says so. Values with flag 1 are encrypted. Source: `LVKEY32`, `LVKEY64` (`inc/lv.hxx`), `LVROOT`, `LVROOT2`
 //! (`inc/rec.hxx`), `FLVCompressedChunk` (`ese/lv.cxx`).
 
 use crate::btree::Tree;
@@ -86,7 +86,7 @@ impl<'d> LongValues<'d> {
 }
 
 /// Size of the pieces where the catalog does not say (`InitVariablesWithPageSize`, `ese/jetapi.cxx`). Formats before
-/// 0x620,11 have longer ones on large pages; where pieces follow each other their offsets tell.
+/// 0x620,11 have longer ones on large pages; where pieces follow each other their offsets show it.
 fn default_chunk_size(page_size: PageSize) -> usize {
     const OVERHEAD: usize = 42;
     match page_size.bytes() {
@@ -112,8 +112,8 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
 
 /// The pieces of one long value in order, each unpacked; made by [`LongValues::pieces`].
 ///
-/// At any time no more than two pieces are in memory. Behind the first thing that is wrong, pieces come as they are
-/// stored, so that no byte is lost; [`Pieces::problem`] tells at the end.
+/// At any time no more than two pieces are in memory. After the first thing that is wrong, pieces come as they are
+/// stored, so that no byte is lost; [`Pieces::problem`] says so at the end.
 #[derive(Debug)]
 pub struct Pieces<'v> {
     values: &'v LongValues<'v>,
@@ -134,7 +134,7 @@ pub struct Pieces<'v> {
     broken: Option<String>,
 }
 
-/// A node of one value: its key behind the id, and its data.
+/// A node of one value: its key after the id, and its data.
 type OwnNode = (Vec<u8>, Vec<u8>);
 
 /// A piece as stored.
@@ -248,7 +248,7 @@ impl<'v> Pieces<'v> {
         None
     }
 
-    /// The bytes that a piece stands for; the one behind it starts at `next`.
+    /// The bytes that a piece stands for; the one after it starts at `next`.
     fn unpack(&mut self, piece: Piece, next: Option<u32>) -> Vec<u8> {
         if self.encrypted || self.problem.is_some() {
             return piece.data;

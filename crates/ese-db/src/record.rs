@@ -6,10 +6,10 @@
 //! | fixed id | var id | columns u16  |                   |           | u16 each|                  |                |
 //! ```
 //!
-//! *Fixed* columns (ids 1 to 127) stand where the catalog says; one null bit each. *Variable* columns (128 to 255)
+//! *Fixed* columns (ids 1 to 127) are where the catalog says; one null bit each. *Variable* columns (128 to 255)
 //! have an offset each: the end of the column, counted from the end of the offsets; the top bit says null. *Tagged*
-//! columns (256 and up) stand only if they have a value: an array of (id, offset) pairs, then the data. Columns behind
-//! the last id of the record have their default value, and so have tagged columns that are not there.
+//! columns (256 and up) are there only if they have a value: an array of (id, offset) pairs, then the data. Columns
+//! after the last id of the record have their default value, and so have tagged columns that are not there.
 //!
 //! ```text
 //! tagged     | id u16 | offset u16 | id | offset | ... | data | data ...
@@ -166,7 +166,7 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// The fixed column `id`, whose `size` bytes stand at `offset`.
+    /// The fixed column `id`, whose `size` bytes are at `offset`.
     pub fn fixed(&self, id: u16, offset: usize, size: usize) -> Result<Field<'a>, DbError> {
         if id > self.last_fixed {
             return Ok(Field::Absent);
@@ -281,7 +281,7 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> Tagged<'a> {
-    /// What tells it from the other tagged columns of its record, in an order to search by.
+    /// What distinguishes it from the other tagged columns of its record, in an order to search by.
     pub fn name(&self) -> (bool, u16) {
         (self.derived, self.id)
     }

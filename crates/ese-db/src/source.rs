@@ -188,7 +188,7 @@ impl<S: PageSource> OverlaySource<S> {
         }
     }
 
-    /// Replaces one page; a page behind the last one makes the database longer (pages between are blank).
+    /// Replaces one page; a page after the last one makes the database longer (pages between are blank).
     ///
     /// Returns `false`, and changes nothing, when `page` is not exactly one page.
     pub fn put(&mut self, pgno: Pgno, page: Arc<[u8]>) -> bool {
@@ -247,8 +247,8 @@ fn last_page(length: u64, page_size: PageSize) -> Pgno {
     Pgno(u32::try_from(pages).unwrap_or(u32::MAX))
 }
 
-/// Both header copies and the page size they tell, if these bytes start a database at all. A database whose copies are
-/// both damaged is read with the likeliest page size.
+/// Both header copies and the page size that they name, if these bytes start a database at all. A database whose copies
+/// are both damaged is read with the likeliest page size.
 fn headers_of(start: &[u8]) -> Option<(HeaderCopies, PageSize)> {
     if !looks_like_database(start) {
         return None;

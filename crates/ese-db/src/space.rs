@@ -39,7 +39,7 @@ impl TreeSpace {
         Ok(space)
     }
 
-    /// Reads what the tree owns; what is free of it only where both stand in the root.
+    /// Reads what the tree owns; what is free of it only where both are in the root.
     fn read_owned(db: &Database, root: Pgno, objid: ObjId) -> Result<Self, DbError> {
         let page = Tree::new(root, objid).load(db, root)?;
         let header = page.view().root_header()?;
@@ -132,10 +132,10 @@ pub struct CutOff {
 }
 
 impl CutOff {
-    /// Compares what the database owns with what the file holds. `None` where nothing is missing, and where nothing tells:
-    /// page 1 is gone or damaged.
+    /// Compares what the database owns with what the file holds. `None` where nothing is missing, and where nothing
+    /// shows it: page 1 is gone or damaged.
     ///
-    /// A dirty database that was shrunk may still have the old owner pages on disk: its logs tell, not its pages.
+    /// A dirty database that was shrunk may still have the old owner pages on disk: its logs show it, not its pages.
     pub fn of(db: &Database) -> Option<Self> {
         let header = db.headers().and_then(|headers| headers.good());
         let shrinking = header
@@ -317,7 +317,7 @@ impl SpaceMap {
 
     /// Pages that the database gave away but no tree owns: lost until the database is defragmented.
     ///
-    /// Not among them are the pages of the database's own space trees, and those behind the last page it owns, which
+    /// Not among them are the pages of the database's own space trees, and those after the last page it owns, which
     /// it has not taken into use yet (see [`first_unused`](Self::first_unused)).
     pub fn leaked(&self, db: &Database) -> Vec<Pgno> {
         let Some((root, Ok(database))) = self.trees.first() else {
@@ -335,7 +335,7 @@ impl SpaceMap {
             .collect()
     }
 
-    /// The first page behind all that the database owns.
+    /// The first page after all that the database owns.
     pub fn first_unused(&self) -> Option<Pgno> {
         let spaces = self
             .trees

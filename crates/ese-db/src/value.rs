@@ -231,7 +231,7 @@ pub fn decode<'a>(bytes: Cow<'a, [u8]>, column_type: ColumnType, code_page: u32)
         Deleted | Binary | LongBinary | Slv | Other(_) => return Value::Binary(bytes),
     };
     let Some(value) = value else {
-        let reason = format!("{} bytes are no {}", raw.len(), column_type.name());
+        let reason = format!("{} bytes are not of type {}", raw.len(), column_type.name());
         return Value::Undecoded { bytes, reason };
     };
     value

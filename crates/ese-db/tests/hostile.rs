@@ -84,7 +84,7 @@ proptest! {
         for change in &changes {
             let pgno = Pgno(change.page.index(whole.last_page().0 as usize) as u32 + 1);
             let mut page = whole.raw_page(pgno).unwrap();
-            // Headers and tags stand at both ends of a page; most of what steers a reader is there.
+            // Headers and tags are at both ends of a page; most of what steers a reader is there.
             let reach = 160.min(page.len());
             let at = change.at.index(reach);
             let at = if change.from_end { page.len() - reach + at } else { at };

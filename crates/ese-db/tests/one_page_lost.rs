@@ -88,7 +88,7 @@ fn lose_every_page_of(set: &str) {
             (gone.len(), values_lost)
         })
         .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-    // Every row stands on one page, so losing each page in turn loses each row once.
+    // Every row is on one page, so losing each page in turn loses each row once.
     let expected = whole
         .values()
         .filter(|(place, _)| place.0 <= pages as u32)

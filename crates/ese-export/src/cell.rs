@@ -57,7 +57,7 @@ impl<'a> Cell<'a> {
             Value::Guid(bytes) => Cell::Text(guid(*bytes).into()),
             Value::Text(Text::Decoded(text)) => Cell::Text(Cow::Borrowed(text)),
             Value::Text(Text::Bytes(bytes)) => {
-                problem(bytes, "the bytes are no text in the column's code page")
+                problem(bytes, "the bytes are not text in the column's code page")
             }
             Value::Binary(bytes) => Cell::Bytes(Cow::Borrowed(bytes)),
             Value::Multi(values) => {

@@ -1,4 +1,4 @@
-//! Why an export did not end.
+//! Why an export did not finish.
 
 use ese_db::DbError;
 use ese_format::explain::{advice_on, advise, jet_of, said};

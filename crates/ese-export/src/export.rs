@@ -58,7 +58,7 @@ pub struct Options {
     /// The folder to write to.
     #[serde(skip)]
     pub to: PathBuf,
-    /// Write although the folder holds something; files of the same name are replaced.
+    /// Write even if the folder is not empty; files of the same name are replaced.
     #[serde(skip)]
     pub force: bool,
     /// Long values of more bytes than this, as stored, become files; see [`INLINE_LIMIT`].
@@ -216,7 +216,8 @@ struct Shared<'e> {
 impl Shared<'_> {
     /// Exports tables, some at a time. The first error ends it.
     ///
-    /// These threads are none of a pool: one that waits for the rows of its table must not begin another table meanwhile.
+    /// These threads do not belong to a pool: one that waits for the rows of its table must not begin another table
+    /// meanwhile.
     fn tables(&self, jobs: Vec<(&Table, String)>) -> Result<Vec<TableEntry>, ExportError> {
         let threads = self.threads.clamp(1, TABLES_AT_ONCE).min(jobs.len());
         let queue = Mutex::new(jobs.into_iter().enumerate());
@@ -327,7 +328,7 @@ struct ProblemLine<'p> {
     file: Option<&'p str>,
 }
 
-/// What became of rows.
+/// What happened to rows.
 #[derive(Default)]
 struct Tally {
     rows: u64,

@@ -1,4 +1,4 @@
-//! Fetches the values of a row into memory as far as they may stand there; longer ones go to files, piece by piece.
+//! Fetches the values of a row into memory as far as they may be there; longer ones go to files, piece by piece.
 //!
 //! Invariant: whatever a database claims or holds, a row has no more in memory than what its page holds (unpacked)
 //! and [`ROW_ROOM`] of long values, or one value of the length that the user asked for.

@@ -1,9 +1,9 @@
 //! Which columns a table has on the way out, and of which type each is.
 //!
-//! A table's columns stand in the order of the catalog. A date has its raw bits beside it (`Name_raw`), a long column
-//! the name of the file that holds its value when it is too long to stand in the row (`Name_file`), and decoded views stand
-//! after the column they explain. Where several databases are exported, a first column `$source` says which one a row is of;
-//! deleted rows are told apart by a column `$deleted`.
+//! A table's columns are in the order of the catalog. A date has its raw bits beside it (`Name_raw`), a long column
+//! the name of the file that holds its value when it is too long to be in the row (`Name_file`), and decoded views
+//! come after the column they explain. Where several databases are exported, a first column `$source` says which one a
+//! row is of; deleted rows are distinguished by a column `$deleted`.
 //!
 //! Every column has a name of its own without dots, whatever the database calls it: the columns of the table are named
 //! before those that are added, so that its own names change only where they have dots.
@@ -55,7 +55,7 @@ pub(crate) struct OutColumn<'t> {
     pub of: Option<&'t Column>,
 }
 
-/// Columns that stand before those of a table.
+/// Columns that are before those of a table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Before<'t> {
     /// The database that the rows are of.

@@ -2,7 +2,7 @@
 //!
 //! A table becomes one file; rows stream through, so that memory does not grow with the table. What cannot be read of
 //! a value is in `problems.jsonl` with its bytes, and what is lost is counted in `manifest.json`, which is written
-//! last: a folder without one holds an export that did not end, and that the same call goes on with.
+//! last: a folder without one holds an export that did not finish; the same call continues it.
 //! [`look`] gives rows of one table to a stream instead.
 
 #![forbid(unsafe_code)]

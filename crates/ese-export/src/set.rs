@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/
 //!   NAME/             what an export of one database writes
-//!   databases.json    written last: a folder without it holds a set of exports that did not end
+//!   databases.json    written last: a folder without it holds a set of exports that did not finish
 //!   unfinished.json   only until then: which set it is
 //! ```
 //!
@@ -78,7 +78,7 @@ pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), ExportError> {
     fs::rename(&partial, path).map_err(fail)
 }
 
-/// What tells an export from any other: everything that its rows depend on.
+/// What distinguishes an export from any other: everything that its rows depend on.
 pub(crate) fn identity(options: &Options) -> String {
     let text = serde_json::to_vec(options).unwrap_or_default();
     crate::cell::hex(&Sha256::digest(text))

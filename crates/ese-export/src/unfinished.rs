@@ -1,7 +1,7 @@
 //! `unfinished.jsonl`: what an export that is under way has finished, so that the same command goes on after it was stopped.
 //!
-//! Its first line tells which export it is, each other one a table whose file is whole. Only tables of which nothing was
-//! lost are noted: the others are read again, and tell of their losses anew. The manifest takes its place at the end.
+//! Its first line says which export it is, each other one a table whose file is whole. Only tables of which nothing was
+//! lost are noted: the others are read again, and report their losses again. The manifest takes its place at the end.
 
 use crate::ExportError;
 use crate::manifest::TableEntry;

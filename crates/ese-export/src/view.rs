@@ -1,4 +1,4 @@
-//! Decoded views of well-known schemas: a further column behind the one it explains. The raw column stays as it is.
+//! Decoded views of well-known schemas: a further column after the one it explains. The raw column stays as it is.
 //!
 //! | schema | known by | view |
 //! |---|---|---|

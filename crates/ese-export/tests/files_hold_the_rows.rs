@@ -394,7 +394,7 @@ fn deleted_rows_are_those_that_the_engine_marks() {
         let manifest = run(&set.join("recovered/db.edb"), &options);
         let nodes = fs::read_to_string(set.join("expected/recovered/mn-db.edb.txt")).unwrap();
         for table in &manifest.tables {
-            // Records stand behind the space of their table, before its first index.
+            // Records are after the space of their table, before its first index.
             let heading = format!(" {} (Table)", table.name);
             let own = nodes.lines().skip_while(|line| !line.ends_with(&heading));
             let own = own

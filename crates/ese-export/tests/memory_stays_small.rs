@@ -96,7 +96,7 @@ impl PageSource for Grown {
     }
 }
 
-/// Ids, as in keys, of the first and the last long value that rows of `table` refer to. No other value stands behind
+/// Ids, as in keys, of the first and the last long value that rows of `table` refer to. No other value is after
 /// the last one, so it can grow.
 fn first_and_last_id(db: &Database, table: &Table) -> Option<[Vec<u8>; 2]> {
     let reader = TableReader::new(db, table);

@@ -17,7 +17,7 @@ pub enum Class {
     Usage,
     /// The operating system could not read or write.
     Io,
-    /// The file is none of ESE's, or of a version that is not supported.
+    /// The file is not an ESE file, or of a version that is not supported.
     NotEse,
     /// There is no result, because one would do harm or would not be right.
     Refused,
@@ -25,7 +25,7 @@ pub enum Class {
     Interrupted,
 }
 
-/// An error that can tell what comes of it.
+/// An error that knows its consequences.
 pub trait Explain: Error {
     /// How a program ends on it.
     fn class(&self) -> Class;
@@ -35,7 +35,7 @@ pub trait Explain: Error {
         None
     }
 
-    /// Its name for programs, where it has to be told from others.
+    /// Its name for programs, where it has to be distinguished from others.
     fn reason(&self) -> Option<&'static str> {
         None
     }

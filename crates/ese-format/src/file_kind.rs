@@ -1,7 +1,7 @@
-//! Which kind of ESE file some bytes are, by what stands in them and never by the name.
+//! Which kind of ESE file some bytes are, by what is in them and never by the name.
 //!
 //! Databases, logs, checkpoints and flush maps name their type at the same offset (667), and each has a checksum or a
-//! magic number besides. One damaged field must not hide what a file is, so any of these marks decides.
+//! magic number as well. One damaged field must not hide what a file is, so any of these marks decides.
 
 use crate::database::{HEADERS_MAX, looks_like_database};
 use crate::flush_map::FlushMapHeader;
@@ -51,7 +51,7 @@ impl FileKind {
         if looks_like_database(start) {
             return FileKind::Database;
         }
-        // A checkpoint has a second copy behind the first.
+        // A checkpoint has a second copy after the first.
         match start.get(HEADER_SIZE..).and_then(named_kind) {
             Some(FileKind::Checkpoint) => FileKind::Checkpoint,
             _ if is_old_log(start) => FileKind::Log,

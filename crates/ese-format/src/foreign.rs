@@ -1,8 +1,8 @@
-//! What a file is that is none of ESE's: what it looks like by its first bytes.
+//! What a file is that is not an ESE file: what it looks like by its first bytes.
 //!
-//! Somebody who takes the wrong file for a database is helped by what it is: on Windows 11 the search index is an SQLite
-//! file, and what should be a database may be the image of the disk that holds it. Marks that are long stand before short
-//! ones, and a guess is only made where there is a mark; the rest is unknown.
+//! It helps somebody who takes the wrong file for a database to learn what it is: on Windows 11 the search index is an
+//! SQLite file, and what should be a database may be the image of the disk that holds it. Marks that are long are
+//! before short ones, and a guess is only made where there is a mark; the rest is unknown.
 
 use ese_checksum::is_blank;
 
@@ -84,7 +84,7 @@ const MARKS: [Mark; 46] = [
     mark(4096, b"EFI PART", "a raw disk image (GPT)"),
 ];
 
-/// What the file looks like that starts with `start`, with its article; `None` where nothing tells.
+/// What the file looks like that starts with `start`, with its article; `None` where nothing shows it.
 pub fn looks_like(start: &[u8]) -> Option<&'static str> {
     if !start.is_empty() && is_blank(start) {
         return Some("nothing but zeros");

@@ -97,7 +97,7 @@ jet_errors! {
     PAGE_NOT_INITIALIZED = -1019 "PageNotInitialized";
     /// The operating system could not read or write.
     DISK_IO = -1022 "DiskIO";
-    /// A part of the path is no folder, or its end is one.
+    /// A part of the path is not a folder, or its end is one.
     INVALID_PATH = -1023 "InvalidPath";
     /// The file is locked or in use.
     FILE_ACCESS_DENIED = -1032 "FileAccessDenied";
@@ -127,7 +127,7 @@ jet_errors! {
     ATTACHED_DATABASE_MISMATCH = -1216 "AttachedDatabaseMismatch";
     /// The page size differs from what is expected.
     PAGE_SIZE_MISMATCH = -1213 "PageSizeMismatch";
-    /// A page lies behind the end of the file.
+    /// A page lies beyond the end of the file.
     FILE_IO_BEYOND_EOF = -4001 "FileIOBeyondEOF";
     /// The disk is full.
     DISK_FULL = -1808 "DiskFull";

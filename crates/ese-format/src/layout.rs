@@ -66,7 +66,7 @@ impl<const N: usize> Stored for [u8; N] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserved<const N: usize>(pub [u8; N]);
 
-/// Hexadecimal where something stands in them; null where they are zero as they should be.
+/// Hexadecimal where something is in them; null where they are zero as they should be.
 impl<const N: usize> serde::Serialize for Reserved<N> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let used = self.0.iter().any(|byte| *byte != 0);

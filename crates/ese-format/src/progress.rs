@@ -1,4 +1,4 @@
-//! How a library tells its caller how far it is, and learns that it should stop.
+//! How a library reports its progress to its caller, and learns that it should stop.
 //!
 //! Libraries never print and never look at signals; the programs implement this trait with a progress bar and the
 //! Ctrl-C flag.

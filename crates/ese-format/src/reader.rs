@@ -19,7 +19,7 @@ impl<'a> Reader<'a> {
         Self::at(bytes, 0)
     }
 
-    /// A reader of `bytes` that stand at offset `base` of their file.
+    /// A reader of `bytes` that are at offset `base` of their file.
     pub fn at(bytes: &'a [u8], base: u64) -> Self {
         Reader {
             bytes,

@@ -53,7 +53,7 @@ impl Signature {
         }
     }
 
-    /// The signature for messages: its random number, which tells it from others, and when it was made.
+    /// The signature for messages: its random number, which distinguishes it from others, and when it was made.
     pub fn shown(&self) -> impl fmt::Display {
         format!("{} created {}", self.random, self.created.shown())
     }
@@ -63,7 +63,7 @@ impl Signature {
         self == Signature::default()
     }
 
-    /// The random number that tells signatures of the same time apart.
+    /// The random number that distinguishes signatures of the same time.
     pub fn random(self) -> u32 {
         self.random.get()
     }

@@ -47,7 +47,7 @@ impl LogTime {
         self.0[6] & 1 != 0
     }
 
-    /// Whether the flag of an operating-system snapshot (volume shadow copy) stands on a backup time.
+    /// Whether the flag of an operating-system snapshot (volume shadow copy) is on a backup time.
     pub fn is_os_snapshot(self) -> bool {
         self.0[7] & 1 != 0
     }

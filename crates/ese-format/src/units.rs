@@ -65,7 +65,7 @@ impl Pgno {
 
     /// Byte offset of the page in a database of pages of `page_size` bytes.
     ///
-    /// Two pages hold the header and its shadow, so page 1 stands at `2 * page_size` (`OffsetOfPgno`,
+    /// Two pages hold the header and its shadow, so page 1 is at `2 * page_size` (`OffsetOfPgno`,
     /// `inc/daedef.hxx`). `Pgno(0)` has no place of its own and yields the offset of the shadow header.
     pub fn file_offset(self, page_size: u32) -> u64 {
         (u64::from(self.0) + 1) * u64::from(page_size)

@@ -1,15 +1,15 @@
 //! Which bytes of a version 7.3704 log hold records, and what is wrong with the others.
 //!
-//! The chain of checksum records is followed from the first sector behind the header. Where it breaks, the rules of
+//! The chain of checksum records is followed from the first sector after the header. Where it breaks, the rules of
 //! `LOG_READ_BUFFER::ErrLGCheckReadLastLogRecordFF_Legacy` (`ese/_log/logread_legacy.cxx`) tell a torn last write,
 //! which recovery repairs, from damage, which it does not:
 //!
-//! - the last sector is bad and its shadow stands behind it: the shadow replaces it, in the current log;
-//! - the next write never reached the disk, what stands there is the shadow of the last one, or nothing: the log ends
+//! - the last sector is bad and its shadow is after it: the shadow replaces it, in the current log;
+//! - the next write never reached the disk, what is there is the shadow of the last one, or nothing: the log ends
 //!   with the last one, provided that only the fill pattern follows;
 //! - a write of several sectors has its first sector (the short checksum fits) but not all of the others, and only the
 //!   fill pattern follows: the first sector counts;
-//! - everything else is damage, also anything but the fill pattern behind the end and the shadow there.
+//! - everything else is damage, also anything but the fill pattern after the end and the shadow there.
 //!
 //! The engine stops at damage. We look for the next write whose checksum fits and go on.
 
@@ -66,7 +66,7 @@ enum Break {
     Ends { end: usize },
     /// The shadow of the sector has taken its place; this is its checksum record.
     Shadow(ChecksumRecord),
-    /// Damage; the chain goes on behind this offset, if at all.
+    /// Damage; the chain goes on after this offset, if at all.
     Damaged { damage: Damage, behind: usize },
 }
 
@@ -130,7 +130,7 @@ impl Chain<'_> {
         record.compute(bytes, at, self.generation()) == Some(record.checksum)
     }
 
-    /// Whether the sector behind the one of `at` is the shadow of a write at `at`.
+    /// Whether the sector after the one of `at` is the shadow of a write at `at`.
     fn shadow_of(&self, bytes: &[u8], at: usize) -> Option<ChecksumRecord> {
         let place = at + self.sector;
         let record = self.plausible(bytes, place)?;
@@ -221,7 +221,7 @@ impl Chain<'_> {
         }
     }
 
-    /// Copies the shadow behind the sector of `at` over that sector, with the checksum of a sector that is none.
+    /// Copies the shadow after the sector of `at` over that sector, with the checksum of a sector that is none.
     fn put_shadow(
         &mut self,
         bytes: &mut [u8],
@@ -244,7 +244,7 @@ impl Chain<'_> {
         shadow
     }
 
-    /// The log ends with the good write at `at`. Behind it may stand its shadow; the rest must be unused.
+    /// The log ends with the good write at `at`. After it may stand its shadow; the rest must be unused.
     fn finish(&mut self, bytes: &[u8], record: ChecksumRecord, at: usize, shore: Shore) {
         self.add(record, at, shore);
         let end = at + ChecksumRecord::SIZE + record.forwards as usize;

@@ -190,7 +190,7 @@ impl Explain for LogError {
             }
             LogError::Io { source, .. } => advice_on(source.kind()),
             LogError::File(error) => error.advice(),
-            LogError::TooLarge { .. } => advise("this is no transaction log"),
+            LogError::TooLarge { .. } => advise("this is not a transaction log"),
             LogError::NoStream { .. } => advise(
                 "name the folder that holds the logs, as in E0000000001.log; --base takes unusual names",
             ),
@@ -202,7 +202,7 @@ impl Explain for LogError {
             | LogError::Damaged { .. }
             | LogError::Incomplete { .. }
             | LogError::Record { .. } => {
-                advise("what stands before is complete; `logchain verify` shows what follows")
+                advise("what comes before is complete; `logchain verify` shows what follows")
             }
         }
     }

@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The base name that is assumed where there is nothing to tell it.
+/// The base name that is assumed where nothing gives it.
 const ASSUMED_BASE: &str = "E00";
-/// How many logs tell of which stream they are.
+/// How many logs are read to know which stream they belong to.
 const LOGS_ASKED: usize = 16;
 /// The most folders within a folder, and files in each, that are looked at for hints.
 const NEARBY_FOLDERS: usize = 256;
@@ -35,7 +35,8 @@ impl StreamFile {
     }
 }
 
-/// The files of one log stream in one folder, found by name; nothing is read but what tells streams from other files.
+/// The files of one log stream in one folder, found by name; nothing is read but what distinguishes streams from other
+/// files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamFiles {
     /// The folder.
@@ -236,7 +237,7 @@ fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles 
             FileRole::Checkpoint => stream.checkpoints.push(file),
         }
     }
-    // Names of 8 digits sort behind those of 5; generations must not.
+    // Names of 8 digits sort after those of 5; generations must not.
     stream.logs.sort_by_key(|file| match file.role {
         FileRole::Generation { generation, .. } => generation,
         _ => Generation(u32::MAX),
@@ -244,7 +245,7 @@ fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles 
     stream
 }
 
-/// The spelling of the newest log, or what can be told without one.
+/// The spelling of the newest log, or what can be known without one.
 fn naming(files: &[(String, StreamFile)]) -> Naming {
     let extension = |file: &StreamFile| {
         let extension = file.path.extension().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! One log file in memory: header, and what of its body can be trusted.
 //!
-//! A log is read whole (they are at most a few megabytes), its body is checked once, single flipped bits are put right
+//! A log is read whole (they are at most a few megabytes), its body is checked once, single flipped bits are corrected
 //! and a torn last write is replaced by its shadow, in memory only, as the engine would before it replays. What cannot
-//! be put right is listed as [`Damage`]. Between damaged places lie [`Island`]s of bytes that hold records.
+//! be corrected is listed as [`Damage`]. Between damaged places lie [`Island`]s of bytes that hold records.
 
 use crate::error::{HeaderProblem, LogError};
 use crate::{checksum_records, segments};
@@ -50,13 +50,13 @@ pub enum Damage {
         /// The segment.
         lgpos: Lgpos,
     },
-    /// A segment is blank, which is taken for the end, but its shadow stands behind it: the last write was lost, and
+    /// A segment is blank, which is taken for the end, but its shadow is after it: the last write was lost, and
     /// recovery does not look for it.
     LastWriteLost {
         /// The segment.
         lgpos: Lgpos,
     },
-    /// An intact segment of another place stands here.
+    /// An intact segment of another place is here.
     Misplaced {
         /// The segment.
         lgpos: Lgpos,
@@ -141,7 +141,7 @@ pub struct Body {
     /// Exclusive or of the checksums of all good segments up to the first bad one; 0 in the older layout, which has
     /// no such sum.
     pub accumulated_checksum: u64,
-    /// Where the engine stops reading, as an offset in the file: behind the last good write before any fatal damage.
+    /// Where the engine stops reading, as an offset in the file: after the last good write before any fatal damage.
     pub end: usize,
 }
 
@@ -161,7 +161,7 @@ pub struct LogImage {
 }
 
 impl LogImage {
-    /// Reads and checks the log at `path`. A damaged body is no error; a header that cannot be believed is.
+    /// Reads and checks the log at `path`. A damaged body is not an error; a header that cannot be trusted is.
     pub fn read(path: &Path) -> Result<Self, LogError> {
         let mut bytes = Vec::new();
         read_file(path, &mut bytes)?;

@@ -1,6 +1,6 @@
 //! File names of a log stream.
 //!
-//! A stream has a base name of three characters (`E00`, `edb`, `SRU`); its files are told apart by what follows
+//! A stream has a base name of three characters (`E00`, `edb`, `SRU`); its files are distinguished by what follows
 //! (`ese/_log/logstream.cxx`, `inc/daeconst.hxx`):
 //!
 //! | name | what |

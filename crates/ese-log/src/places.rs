@@ -1,8 +1,8 @@
 //! The log stream that a person means: in one folder, in several, or in single files.
 //!
-//! Evidence cannot be copied together: logs of one stream lie in a backup, in the folder of the server and in that of the
-//! standby. They are taken together by name, as if they lay in one folder. Where several streams lie there, the log
-//! signature in the header of a database tells which one is meant.
+//! Evidence cannot be copied into one folder: logs of one stream are in a backup, in the folder of the server and in
+//! that of the standby. They are combined by name, as if they were in one folder. Where there are several streams, the
+//! log signature in the header of a database says which one is meant.
 
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles, group_paths};

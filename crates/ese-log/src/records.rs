@@ -1,6 +1,6 @@
 //! The records of one log, whichever layout it has.
 //!
-//! In the segment layout a record never reaches over the end of its segment; a long one is cut into *fragments*, one
+//! In the segment layout a record never crosses the end of its segment; a long one is cut into *fragments*, one
 //! per segment, and put together here (`LOG_READ_BUFFER::ErrLGIGetRecordAtPbNext`, `ese/_log/logread.cxx`):
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //!
 //! In the older layout records follow each other byte by byte across sectors, and the checksum records are among them.
 //!
-//! A record that is not finished when the log ends was being written when the machine stopped. It is no damage, and
-//! the engine passes over it without a word; here it is counted.
+//! A record that is not finished when the log ends was being written when the machine stopped. It is not damage, and
+//! the engine silently passes over it; here it is counted.
 
 use crate::image::{Island, LogImage, Shore};
 use ese_format::log::{Layout, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
@@ -42,7 +42,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// A record that cannot be read, and everything behind it in its island.
+/// A record that cannot be read, and everything after it in its island.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
     /// Where the record begins.
@@ -110,7 +110,7 @@ impl RecordCursor {
         Self::default()
     }
 
-    /// At the first record; goes on behind damage.
+    /// At the first record; goes on after damage.
     pub fn salvage() -> Self {
         RecordCursor {
             salvage: true,
@@ -195,7 +195,7 @@ impl RecordCursor {
         found.record(image, image.format(), &self.assembled)
     }
 
-    /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go behind `assembled`.
+    /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go after `assembled`.
     pub(crate) fn take_found(&mut self, assembled: &mut Vec<u8>) -> Option<Found> {
         let mut found = self.found.take()?;
         if found.assembled {

@@ -5,8 +5,8 @@
 //!
 //! - a segment whose checksum fits its number and that names its own position is good;
 //! - blank segments, segments of an older life of the file (lower position) and the shadow of the segment before mark
-//!   the end: nothing good may follow;
-//! - a bad segment is replaced by its shadow if that stands behind it;
+//!   the end: nothing valid may follow;
+//! - a bad segment is replaced by its shadow if that is after it;
 //! - everything else is damage. The last segment of a file is only ever a shadow.
 
 use crate::image::{Body, Damage, Island, Shore, position};
@@ -14,7 +14,7 @@ use ese_checksum::correct;
 use ese_format::Lgpos;
 use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
 
-/// What stands at the place of a segment.
+/// What is at the place of a segment.
 enum Place {
     Good { checksum: u64 },
     End,
@@ -129,7 +129,7 @@ impl Survey<'_> {
         self.shadow_or(bytes, number, lgpos, Damage::Blank { lgpos })
     }
 
-    /// Puts the shadow behind segment `number` in its place, or gives up with `damage`.
+    /// Puts the shadow after segment `number` in its place, or gives up with `damage`.
     fn shadow_or(
         &mut self,
         bytes: &mut [u8],

@@ -2,7 +2,7 @@
 //!
 //! Reading is one thing, looking at records another: a [`Finder`] reads and checks one log after the other and finds
 //! the records in it, a batch at a time. It works where it is asked, or ahead on a thread of its own; the batches are
-//! the same, and errors stand at the same place among the records.
+//! the same, and errors are at the same place among the records.
 
 use crate::chain::{Ending, Opening, Outline, prove};
 use crate::error::LogError;
@@ -76,7 +76,7 @@ impl LogStream {
 pub struct StreamRecords {
     source: Source,
     batch: Batch,
-    /// The place in the batch behind the present record.
+    /// The place in the batch after the present record.
     next: usize,
     waited: Duration,
     /// Damage that was put right in memory, so far.
@@ -210,7 +210,7 @@ enum Source {
 }
 
 impl Source {
-    /// The next batch. Behind an error or the end there is none.
+    /// The next batch. After an error or the end there is none.
     fn next_batch(&mut self) -> Result<Option<Batch>, LogError> {
         let batch = match self {
             Source::Here(finder) => finder.next_batch(),
@@ -286,7 +286,7 @@ struct Finder {
     /// The log before it.
     previous: Option<Previous>,
     witness: Option<Witness>,
-    /// What stands behind the last batch.
+    /// What is after the last batch.
     problem: Option<LogError>,
 }
 

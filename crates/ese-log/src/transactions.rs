@@ -4,7 +4,7 @@
 //! A session holds one transaction at a time: it begins at level 0, may nest, and ends with the commit to level 0 or the
 //! rollback of its outermost level (`LRBEGIN0`, `LRCOMMIT0`, `LRROLLBACK`, `inc/logapi.hxx`). What a session does before
 //! its first begin at level 0 belongs to a transaction from before the range (`PIB::FAfterFirstBT`,
-//! `ese/_log/logredo.cxx`); its end is counted apart.
+//! `ese/_log/logredo.cxx`); its end is counted separately.
 
 use ese_format::{Lgpos, ProcId, Record, RecordType};
 use serde::Serialize;

@@ -70,7 +70,7 @@ fn a_log_in_order_has_nothing_wrong() {
     }
 }
 
-/// Where the part of a log ends that holds data. Behind it stands the shadow of the last write, which is looked at
+/// Where the part of a log ends that holds data. After it stands the shadow of the last write, which is looked at
 /// only when that write is bad.
 fn end_of_data(log: &[u8]) -> usize {
     let image = LogImage::from_bytes(Path::new("log"), log.to_vec()).unwrap();

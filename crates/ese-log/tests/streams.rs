@@ -139,7 +139,7 @@ fn a_log_of_another_machines_engine_is_called_foreign() {
     let copy = Copy::of(&folder);
     copy.edit("edb00010.log", |log| {
         let header = LogHeader::read(log).unwrap().into_trusted().unwrap();
-        // The system path, then the log path, stand at the start of the parameters.
+        // The system path, then the log path, are at the start of the parameters.
         assert_eq!(header.parameters.system_path, r"C:\SG\crash-p8k\state\");
         set_path(log, 72, r"D:\Lab\");
         set_path(log, 72 + 261, r"D:\Lab\");

@@ -104,7 +104,7 @@ fn a_write_that_never_reached_the_disk_ends_the_log() {
     let records = records_of(&short);
     assert!(!records.is_empty() && records.len() <= whole.len());
     assert_eq!(records, whole[..records.len()]);
-    // Anything else behind it makes it damage.
+    // Anything else after it makes it damage.
     let end = bytes.len();
     bytes[end - 100] ^= 1;
     let damaged = image(&bytes);

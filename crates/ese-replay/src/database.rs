@@ -1,7 +1,7 @@
-//! One database during a replay: its header as it will be, its pages, and the pages that redo owes an explanation.
+//! One database during a replay: its header as it will be, its pages, and the pages that still need an explanation.
 //!
 //! While logs are replayed that the database already contains (its *required range*), a page may be missing because
-//! a later shrink or trim in the same range took it away. Redo then skips the page and writes it down; the shrink or
+//! a later shrink or trim in the same range took it away. Redo then skips the page and notes it; the shrink or
 //! trim strikes it off. What is left on the list when the range ends was really missing
 //! (`CLogRedoMap`, `ErrLGIVerifyRedoMapForIfmp`, `ese/_log/logredo.cxx`).
 
@@ -148,7 +148,7 @@ impl Database {
         });
     }
 
-    /// Writes down a page that misses changes.
+    /// Notes a page that lacks changes.
     pub(crate) fn mark_too_old(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
         let record = self.record;
         self.too_old.entry(pgno).or_insert(Skipped {
@@ -229,7 +229,7 @@ impl Database {
         }
     }
 
-    /// What stands at a page number; a page that a shrink gave up counts as blank.
+    /// What is at a page number; a page that a shrink gave up counts as blank.
     pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
         match self.pages.look(pgno)? {
             Content::Page(Dbtime::SHRUNK) => Ok(Content::Blank),

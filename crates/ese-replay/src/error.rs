@@ -25,8 +25,8 @@ pub struct ReplayError {
 /// What went wrong.
 #[derive(Debug, Error)]
 pub enum Problem {
-    /// The page misses changes that came before this record.
-    #[error("page {pgno} has dbtime {found}, the record expects {before}: it misses changes")]
+    /// The page lacks changes that came before this record.
+    #[error("page {pgno} has dbtime {found}, the record expects {before}: it lacks changes")]
     DbtimeTooOld {
         /// The page.
         pgno: Pgno,
@@ -53,7 +53,7 @@ pub enum Problem {
     },
     /// The page has the change already, though the database says that it cannot.
     #[error(
-        "page {pgno} has dbtime {found} and so this change ({after}), but the database needs no log as late as this"
+        "page {pgno} has dbtime {found} so it has this change ({after}), but the database needs no log as late as this"
     )]
     DbtimeBeyondRequired {
         /// The page.
@@ -93,8 +93,8 @@ pub enum Problem {
         /// The page.
         pgno: Pgno,
     },
-    /// A page that should be in use lies behind the end of the file.
-    #[error("page {pgno} lies behind the last page {last}")]
+    /// A page that should be in use lies beyond the end of the file.
+    #[error("page {pgno} is beyond the last page {last}")]
     BehindEnd {
         /// The page.
         pgno: Pgno,
@@ -136,7 +136,7 @@ pub enum Problem {
     },
     /// A page holds a change of a transaction that is open, and the record of how to undo it is not in the logs.
     #[error(
-        "page {pgno} holds a change ({rceid:#x}) of a transaction that is open at the end of the logs, and they do not tell how to \
+        "page {pgno} holds a change ({rceid:#x}) of a transaction that is open at the end of the logs, and they do not say how to \
          undo it: the end of the last log is missing"
     )]
     NoUndoInfo {
@@ -277,7 +277,7 @@ impl Explain for Problem {
                 "the database is damaged or cut off: use another copy of it with the same logs"
             }
             JetError::CONSISTENT_TIME_MISMATCH => {
-                "this copy is not the one that the logs go on with: use one from before, or the one they name"
+                "this is not the copy that the logs continue: use one from before, or the one they name"
             }
             _ => return None,
         };

@@ -24,7 +24,7 @@ pub trait PageFile: Send {
     fn resize(&mut self, last: Pgno) -> io::Result<()>;
 }
 
-/// What stands at a page number.
+/// What is at a page number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// A page in use, with the time of its last change; it is in the cache.
@@ -48,7 +48,7 @@ struct Slot {
     used: u64,
 }
 
-/// What became of the pages.
+/// What happened to the pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct PageCounts {
     /// Pages read from the file.
@@ -64,7 +64,7 @@ pub struct Pages {
     file: Box<dyn PageFile>,
     size: PageSize,
     last: Pgno,
-    /// Where the file ended before pages were made behind its end: what is blank behind this is not there.
+    /// Where the file ended before pages were made beyond its end: what is blank after this is not there.
     end: Pgno,
     capacity: usize,
     slots: FxHashMap<Pgno, Slot>,
@@ -108,7 +108,7 @@ impl Pages {
         self.last
     }
 
-    /// What became of the pages so far.
+    /// What happened to the pages so far.
     pub fn counts(&self) -> PageCounts {
         self.counts
     }

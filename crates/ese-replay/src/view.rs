@@ -40,7 +40,7 @@ pub enum ViewError {
         problem: OverlayError,
     },
     /// The overlay was made over another database, or over another state of it.
-    #[error("{} was not made over {}", path.display(), database.display())]
+    #[error("{} was not made for {}", path.display(), database.display())]
     Foreign {
         /// The overlay.
         path: PathBuf,

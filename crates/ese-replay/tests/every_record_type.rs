@@ -414,7 +414,7 @@ fn empty_page(writer: &mut Writer, base: &Base) -> Result<u32, String> {
     }
 }
 
-/// The file is cut and grows again: what was behind the cut is gone. Over a database whose header says that it was
+/// The file is cut and grows again: what was after the cut is gone. Over a database whose header says that it was
 /// resized later, nothing is cut.
 fn shrink(base: &Base) -> Result<(), String> {
     for form in [Record::ShrinkDb, Record::ShrinkDb2] {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// The last log.
 const LAST: Generation = Generation(0x83);
-/// Records that change pages; the splits stand in macro operations, whose commit is what is judged.
+/// Records that change pages; the splits are in macro operations, whose commit is what is judged.
 const CHANGES_PAGES: [RecordType; 7] = [
     RecordType::Insert,
     RecordType::FlagInsertAndReplaceData,

@@ -34,7 +34,7 @@ fn every_set_holds_the_committed_rows() {
     );
 }
 
-/// Databases, rows and values compared, and how often uncommitted text stands in the files that were recovered.
+/// Databases, rows and values compared, and how often uncommitted text is in the files that were recovered.
 fn check_set(name: &str) -> [usize; 4] {
     let set = fixtures::engine_set(name);
     let case = case(&set, name);

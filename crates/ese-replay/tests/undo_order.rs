@@ -80,7 +80,7 @@ fn undo_set(name: &str) -> (usize, Vec<String>) {
     (ours.len(), problems)
 }
 
-/// The undo records behind the last record that says that undo begins.
+/// The undo records after the last record that says that undo begins.
 fn engine_steps(set: &Path) -> Vec<Step> {
     let folder = streams::recovered_logs(set);
     let mut records = streams::open(folder.path()).records(Generation(1));

@@ -5,7 +5,7 @@
 //! whatever the size of the file.
 //!
 //! The counts are those of `eseutil /k` (`ProcessESEPages`, `_esefile/checksum.cxx` of the reference): both header
-//! pages count as pages seen, and blank pages are counted apart.
+//! pages count as pages seen, and blank pages are counted separately.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Inputs from the field that stand in `../shared/cases`, made here as `derive.py` makes them there.
+//! Inputs from the field that are in `../shared/cases`, made here as `derive.py` makes them there.
 //!
 //! Each has a README beside the script: what happened, what the programs once said, and what is right.
 

@@ -1,6 +1,6 @@
 //! The damaged variants of one set, as `../shared/fixtures/damage/damage.py` makes them.
 //!
-//! The reference engine's words on each variant stand in `../shared/fixtures/damage/expected/NAME`. Offsets are those
+//! The reference engine's words on each variant are in `../shared/fixtures/damage/expected/NAME`. Offsets are those
 //! of the script, so that both speak of the same bytes. The base is the folder `state` of the set `crash-p8k`.
 
 use crate::fixtures;

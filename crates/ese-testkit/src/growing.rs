@@ -39,7 +39,7 @@ enum Content {
     },
 }
 
-/// Where the list of attached databases stands in the header of a log, and where an entry tells its last attach.
+/// Where the list of attached databases is in the header of a log, and where an entry tells its last attach.
 const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
 const LAST_ATTACH: usize = 20;
 
@@ -181,7 +181,7 @@ impl GrowingStream {
         self.prepare(created, accumulated(&before));
     }
 
-    /// Begins the next generation behind a log that was created and has the sum as given.
+    /// Begins the next generation after a log that was created and has the sum as given.
     fn prepare(&mut self, before: LogTime, sum: u64) {
         let finished = self.generation;
         self.generation += 1;
@@ -225,7 +225,7 @@ fn spread(records: Vec<Vec<u8>>, count: usize) -> Vec<Vec<Vec<u8>>> {
     parts
 }
 
-/// Makes `header` that of a log created `seconds` into 1970, behind one that was created and has the sum as given.
+/// Makes `header` that of a log created `seconds` into 1970, after one that was created and has the sum as given.
 pub(crate) fn continue_header(
     header: &mut [u8],
     generation: u32,

@@ -324,7 +324,7 @@ fn transactions(set: &Path) -> Vec<Transaction> {
 
 /// Joins transactions with commits, in order: which transactions are not in the logs. `None` if they do not fit.
 ///
-/// Transactions behind the last commit are of logs that are not there.
+/// Transactions after the last commit are of logs that are not there.
 fn join<L: std::borrow::Borrow<Logged>>(
     transactions: &[Transaction],
     logged: &[L],

@@ -1,4 +1,4 @@
-//! Numbers of chance that are the same everywhere, so that a failure can be had again from its seed.
+//! Random numbers that are the same everywhere, so that a failure can be repeated from its seed.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@
 //! The order comes first, so that no step of replay begins from then on; the lock of the service comes next, so that none
 //! is under way. Everything is found out before the database is recovered: a refusal, or a recovery that fails, takes the
 //! order back, and the copy is served again. What was found out is written into the state before the recovery begins,
-//! since the database does not tell it afterwards; so the answer is the same whether the activation was killed or not.
+//! since the database does not show it afterwards; so the answer is the same whether the activation was killed or not.
 //!
 //! | killed | what is left | the same command |
 //! |---|---|---|
@@ -20,8 +20,8 @@
 //!
 //! That the recovery is done is not noted anywhere: the database says so. It is the one that was found, clean, and last
 //! consistent at another place in the logs ("Lgpos" in `docs/concepts.md`) than before, unless there was nothing to
-//! replay. From then on it goes its own way, since new work in it is in no log of the source: `scr resume` does not take
-//! the order back after logs were replayed or the file was renamed.
+//! replay. From then on it differs from the source, since new work in it is in no log of the source: `scr resume` does
+//! not take the order back after logs were replayed or the file was renamed.
 
 mod report;
 
@@ -67,7 +67,7 @@ const FINDINGS_KEPT: usize = 100;
 pub struct Wish {
     /// Accept that the source is lost and, with it, what never came here.
     pub force: bool,
-    /// With `force`: take from the source what can be had all the same.
+    /// With `force`: still take from the source what it can give.
     pub try_source: bool,
     /// With `force`: the first generation that is given up though later logs are here.
     pub give_up: Option<Generation>,
@@ -118,7 +118,7 @@ impl Explain for ActivateError {
             ActivateError::NotSeeded(_) => Some(JetError::FILE_NOT_FOUND),
             ActivateError::Replay(error) => error.jet(),
             ActivateError::Proof(error) => error.jet(),
-            // The report of a refusal tells it.
+            // The report of a refusal says it.
             ActivateError::Refused(_) | ActivateError::Interrupted => None,
         }
     }
@@ -151,7 +151,7 @@ struct Basis {
     report: Report,
 }
 
-/// Tells what an activation would come to; nothing is changed. Logs that only the source has are read into a
+/// Says what an activation would do; nothing is changed. Logs that only the source has are read into a
 /// temporary folder.
 pub fn preview(
     configuration: &Configuration,
@@ -233,7 +233,7 @@ fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
 }
 
 /// Takes an order back that was not carried out, so that the copy is served again. Refused when the database has been
-/// recovered: it goes its own way then.
+/// recovered: from then on it differs from the source.
 pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     let state = file.read()?;
     let Some(activation) = &state.activation else {
@@ -243,7 +243,7 @@ pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
             name: name.to_owned(),
-            problem: "was activated: its database goes its own way now",
+            problem: "was activated: its database has changes of its own now",
         });
     }
     file.update(|state| state.activation = None).map(drop)
@@ -361,7 +361,7 @@ fn already(state: &State) -> Option<Report> {
     Some(activation.found.as_ref()?.report.clone())
 }
 
-/// What was found out by an activation that was killed behind its recovery: the database is clean where it was or where
+/// What was found out by an activation that was killed after its recovery: the database is clean where it was or where
 /// it was to go.
 fn recovered(activation: &Activation) -> Option<Report> {
     let found = activation.found.as_ref()?;
@@ -380,7 +380,7 @@ fn recovered(activation: &Activation) -> Option<Report> {
     Some(found.report.clone())
 }
 
-/// Fetches the rest of the logs, and finds out what comes of it.
+/// Fetches the rest of the logs, and finds out what is possible with them.
 fn prepare(
     copy: &mut Copy,
     state: &State,
@@ -623,9 +623,9 @@ fn refusal(
     }
     let problem = look.problem.as_ref().filter(|_| !wish.force)?;
     Some(Refusal {
-        reason: format!("not all logs of the source could be had: {problem}"),
+        reason: format!("not all logs of the source could be fetched: {problem}"),
         jet: None,
-        advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what can be had".to_owned(),
+        advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what it can get".to_owned(),
     })
 }
 
@@ -655,7 +655,7 @@ impl Gap {
     fn words(&self) -> String {
         let (first, newest) = (Generation(self.missing.0 + 1), self.newest);
         format!(
-            "{}; generations {first}-{newest} ({first:#x}-{newest:#x}) are here and of no use only because of it",
+            "{}; generations {first}-{newest} ({first:#x}-{newest:#x}) are here, and this alone makes them useless",
             self.stop
         )
     }
@@ -692,7 +692,7 @@ fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
     )
 }
 
-/// What is lost: everything behind the last log, unless that was the current log of the source.
+/// What is lost: everything after the last log, unless that was the current log of the source.
 fn loss(
     files: &StreamFiles,
     plan: &Plan,
@@ -713,7 +713,7 @@ fn loss(
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(Loss {
         first,
-        // Behind the newest closed log there was a current one.
+        // After the newest closed log there was a current one.
         last_known: look
             .newest_closed
             .map(|closed| closed.next().max(look.current.unwrap_or_default())),

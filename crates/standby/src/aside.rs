@@ -1,7 +1,7 @@
 //! Putting aside what is in the way and may exist only once: it is renamed, never removed.
 //!
 //! Everything goes into `diverged/TIME/` beside where it was, so that it stays in its file system and nothing is copied.
-//! What is called so already is never replaced.
+//! A file that already has the name is never replaced.
 
 use crate::error::{StandbyError, at};
 use crate::state::sync_folder;

@@ -1,4 +1,4 @@
-//! Bringing a database to its place, by `edb-copy` beneath: what seeding and failback have in common.
+//! Bringing a database to its place, with `edb-copy`: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
 use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
@@ -74,19 +74,19 @@ impl Explain for BringError {
             // Its own words name options of `edbcopy`.
             BringError::Copy(error) => advise(match error {
                 CopyError::Read { .. } | CopyError::Source { .. } | CopyError::Target { .. } => {
-                    "what has arrived is kept: the same command goes on when that is mended"
+                    "what has arrived is kept: the same command goes on when that is fixed"
                 }
                 CopyError::BadPages { .. } => {
                     "take another copy of the database while there is one"
                 }
                 CopyError::SourceChanged { .. } => {
-                    "somebody writes to it: dismount it, and run the same command again"
+                    "something writes to it: dismount it, and run the same command again"
                 }
-                _ => "`edbcopy status` tells what lies there",
+                _ => "`edbcopy status` says what is there",
             }),
             BringError::Refused { advice, .. } => Some(advice.clone().into()),
             BringError::NotProved { .. } => advise(
-                "the disk or what is between loses data: do not mount it; the old logs are still there",
+                "the disk, or something on the way to it, loses data: do not mount it; the old logs are still there",
             ),
             BringError::Interrupted => {
                 advise("the same command goes on; until then the copy is not served")

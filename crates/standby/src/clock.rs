@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Mutex;
 
-/// Tells the time.
+/// Gives the time.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -48,7 +48,7 @@ impl Clock for SetClock {
     }
 }
 
-/// How long ago `since` was; nothing if the clock has gone back behind it, so that a wait becomes longer and never
+/// How long ago `since` was; nothing if the clock has gone back before it, so that a wait becomes longer and never
 /// shorter.
 pub fn age(since: Timestamp, now: Timestamp) -> SignedDuration {
     now.duration_since(since).max(SignedDuration::ZERO)

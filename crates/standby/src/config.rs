@@ -7,8 +7,8 @@
 //! poll = "0.00:00:01"               # how often a source is looked at
 //! retry = "0.00:00:10"              # wait before a log or a source is tried again
 //! kept_back = 50                    # newest logs that are never replayed
-//! truncate = "0.00:03:00"           # how often logs that are not needed any more are deleted
-//! remote = { identity = "/etc/scr/key" }   # how addresses are reached, beside what the environment says
+//! truncate = "0.00:03:00"           # how often logs that are no longer needed are deleted
+//! remote = { identity = "/etc/scr/key" }   # how addresses are reached, besides what the environment says
 //!
 //! [[copy]]
 //! name = "First Storage Group"
@@ -65,7 +65,7 @@ pub struct Service {
     pub remote: Remote,
 }
 
-/// How sources behind an address are reached. Passwords and keys are not kept here: they come from the environment.
+/// How sources at an address are reached. Passwords and keys are not kept here: they come from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Remote {
@@ -104,7 +104,7 @@ pub struct CopyConfig {
     /// How much older it must be to be deleted.
     #[serde(default = "no_lag")]
     pub truncation_lag: Lag,
-    /// Whether a log is deleted only when a backup has it, as the headers of the databases tell.
+    /// Whether a log is deleted only when a backup has it, as the headers of the databases show.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait_for_backup: bool,
     /// Rules of the product that it breaks on purpose.
@@ -269,7 +269,7 @@ impl CopyConfig {
             || name.starts_with(['.', ' '])
             || !name.chars().all(plain)
         {
-            return Err(self.wrong("a name is up to 64 letters, digits, spaces, '-', '_' and '.'; its state file is called so"));
+            return Err(self.wrong("a name is up to 64 letters, digits, spaces, '-', '_' and '.'; its state file gets this name"));
         }
         if self.source.base.chars().count() != ese_log::BASE_NAME_LENGTH {
             return Err(self.wrong("the base name of a log stream has three characters, as in E00"));
@@ -294,7 +294,7 @@ impl CopyConfig {
         }
         if source.iter().any(|path| has_password(path)) {
             return Err(self.wrong(
-                "a password does not belong into the configuration: EDBCOPY_PASSWORD holds it",
+                "a password does not belong in the configuration: EDBCOPY_PASSWORD holds it",
             ));
         }
         if self.source.base.eq_ignore_ascii_case(RECOVERY_GROUP) {
@@ -323,7 +323,7 @@ impl CopyConfig {
     }
 }
 
-/// Adds a copy to the configuration at `path`, which is made if there is none; what stands there stays as it is.
+/// Adds a copy to the configuration at `path`, which is made if there is none; what is there stays as it is.
 pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
     let new = table(copy);
     edit(path, |copies| {

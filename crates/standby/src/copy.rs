@@ -1,4 +1,4 @@
-//! One copy and what is done for it in a pass: look at the source, ship what is closed, tell how it stands.
+//! One copy and what is done for it in a pass: look at the source, ship what is closed, report its state.
 //!
 //! ```text
 //! source logs --fetch--> inspector folder --inspect--> sync --rename--> log folder
@@ -280,7 +280,7 @@ impl Copy {
         Ok(view)
     }
 
-    /// Brings what is closed at the source. If the source went another way, the copy goes with it if it may `resync`.
+    /// Brings what is closed at the source. If the source diverged, the copy follows it if it may `resync`.
     fn ship(
         &mut self,
         report: &mut Report,
@@ -450,7 +450,7 @@ impl Copy {
         self.config.target.inspector().join(name)
     }
 
-    /// Brings one generation into the log folder; nothing if it is not closed yet. Tells whether it was written, or was
+    /// Brings one generation into the log folder; nothing if it is not closed yet. Says whether it was written, or was
     /// there.
     fn bring(
         &mut self,
@@ -510,7 +510,7 @@ impl Copy {
             let aside = put_aside(&log, &folder).map_err(|error| not_kept(&error, generation))?;
             warn!(
                 copy = self.config.name,
-                "{}: does not pass any more, put aside",
+                "{}: no longer passes, put aside",
                 aside.display()
             );
         }

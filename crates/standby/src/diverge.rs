@@ -1,14 +1,15 @@
-//! A source that went another way: it lost its newest logs and wrote others under the same generations.
+//! A source that diverged: it lost its newest logs and wrote others under the same generations.
 //!
 //! ```text
 //! copy     ... 24  25 | 26  27  28        the copy has what the source has lost
-//! source   ... 24  25 | 26' 27'           a lossy failover, or a volume put back to an earlier state
+//! source   ... 24  25 | 26' 27'           a lossy failover, or a volume restored to an earlier state
 //!                  ^ last common log
 //! ```
 //!
-//! Found out by links and signatures, and where these do not tell, by the bytes. As long as none of the logs behind the
-//! last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest first, and
-//! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
+//! This is found by links and signatures, and where these do not decide, by the bytes. As long as none of the logs
+//! after the last common one was replayed (that is what the delay of 50 logs is for), they are put aside, the newest
+//! first, and the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a
+//! new seed.
 
 use crate::aside::{folder_of, put_aside};
 use crate::copy::Copy;
@@ -34,11 +35,11 @@ enum Common {
     Foreign(String),
     /// None of the logs here is at the source any more.
     None,
-    /// A log at the source that would tell cannot be read now.
+    /// A log at the source that would decide cannot be read now.
     Unread(PathBuf),
 }
 
-/// Whether the source looks as if it went another way than the log of `link`: it has nothing beyond that, or what it
+/// Whether the source looks as if it had diverged from the log of `link`: it has nothing beyond that, or what it
 /// has does not continue it.
 pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
     let current = listing.current.as_ref().map(|(_, header)| header);
@@ -54,7 +55,7 @@ pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
 }
 
 impl Copy {
-    /// Goes back to the last log that the source has too, if it went another way; `false` if it did not. With `drop`
+    /// Goes back to the last log that the source has too, if it diverged; `false` if it did not. With `drop`
     /// unset nothing is changed and a divergence is an obstacle.
     pub(crate) fn resynchronize(
         &mut self,
@@ -143,7 +144,7 @@ impl Copy {
             copy = self.config.name,
             first = first.0,
             last = newest.0,
-            "the source has lost these logs and wrote others; they were not replayed, lie in {} now, and are fetched again",
+            "the source has lost these logs and wrote others; they were not replayed, are in {} now, and are fetched again",
             folder.display()
         );
         Ok(())
@@ -224,7 +225,7 @@ fn in_the_way(path: &Path, generation: Generation) -> Obstacle {
     Obstacle {
         kind: TroubleKind::Occupied,
         reason: format!(
-            "{}: the source has lost this log and went on with others; the copy did not make it, so that it stays: move it \
+            "{}: the source has lost this log and went on with others; the copy did not make it, so it stays: move it \
              away",
             path.display()
         ),

@@ -1,7 +1,7 @@
-//! Whether a copy may be set up as it is configured: what lies at its target already, and what its source says.
+//! Whether a copy may be set up as it is configured: what is at its target already, and what its source says.
 //!
 //! Asked before anything is written. What is refused would harm somebody's files or could never work; what is only a
-//! remark is told, and may be what a person wants.
+//! remark is reported, and may be what a person wants.
 
 use crate::bring::BringError;
 use crate::config::CopyConfig;
@@ -98,7 +98,7 @@ fn belongs(
     let foreign = |stream: Signature| stream != there.log_signature;
     if stream.is_some_and(foreign) {
         let reason = format!(
-            "{path} is there already, and was worked on with another log stream than that of the source"
+            "{path} is there already, and was used with another log stream than that of the source"
         );
         return refused(reason, JetError::BAD_LOG_SIGNATURE);
     }

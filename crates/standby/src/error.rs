@@ -1,7 +1,7 @@
 //! Why a standby's configuration or state cannot be used.
 //!
-//! What goes wrong with a copy while it is served is no error but its [`Trouble`](crate::state::Trouble): it is kept,
-//! shown and acted on.
+//! What goes wrong with a copy while it is served is not an error but its [`Trouble`](crate::state::Trouble): it is
+//! kept, shown and acted on.
 
 use ese_format::explain::{advice_on, advise, jet_of, said};
 use ese_format::{Class, Explain, JetError};
@@ -107,7 +107,7 @@ impl Explain for StandbyError {
             StandbyError::NoCopy { .. } => "`scr status` lists the copies; `scr enable` adds one",
             StandbyError::Exists { .. } => "choose another name, or disable that copy first",
             StandbyError::State { .. } => {
-                "a later version may have written it; move it away to begin anew, logs and database stay"
+                "a later version may have written it; move it away to start over; logs and database stay"
             }
             StandbyError::Served { .. } => "stop `scr run` first; two cannot work on one copy",
             StandbyError::NotNow { .. } => return None,

@@ -1,12 +1,12 @@
 //! Failback: the database goes back to the first server, and the replication is set up anew.
 //!
 //! ```text
-//! clean database here -> look at what lies there -> copied there -> read back, compared -> old files put aside -> configuration
+//! clean database here -> look at what is there -> copied there -> read back, compared -> old files put aside -> configuration
 //!                        may it be replaced?        resumable       the proof              `diverged/TIME/`
 //! ```
 //!
 //! Nothing at the first server is ever removed. Its old logs are put aside: they may hold what the activation lost. Its old
-//! database is brought up to date by pages that differ only if it is an older state of this one, shut down cleanly, and
+//! database is brought up to date (only pages that differ) if it is an older state of this one, shut down cleanly, and
 //! there is nothing beyond the place in the logs up to which they were replayed here ("Lgpos" in `docs/concepts.md`);
 //! otherwise the new one is copied beside it, and the old one is put aside with the logs. What may be in use or is another
 //! database needs an order that names it.
@@ -21,7 +21,7 @@
 //! | before the new one gets its name | no database of that name; the new one beside it | proves it again, renames it |
 //! | while logs are put aside | the new database; the newest logs still there | finds it equal, puts the rest aside |
 //! | before the configuration changes | everything in its place | finds that out, changes it |
-//! | after that, before the state | the replication turned round | sees that, and lets the copy rest |
+//! | after that, before the state | the replication turned round | sees that, and leaves the copy suspended |
 //!
 //! The configuration changes in one step and after all files, so that no service replicates towards a server whose
 //! database is not proved yet.
@@ -71,13 +71,13 @@ pub struct FailbackOptions {
     pub base: Option<String>,
     /// What at the first server may be put aside though it is dirty or another one: its database, its log folder.
     pub put_aside: Vec<PathBuf>,
-    /// Only tell what would be done.
+    /// Only say what would be done.
     pub dry_run: bool,
     /// How the database is read.
     pub read: ReadPolicy,
 }
 
-/// What came of a failback.
+/// The result of a failback.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The copy.

@@ -1,7 +1,7 @@
-//! What lies at the target of a copy at the moment when its status is asked.
+//! What is at the target of a copy at the moment when its status is asked.
 //!
-//! The state tells what the service has done. Whether the database is there, whether it could be activated, and whether
-//! there is a service at all, only a look tells: files vanish and processes die without a word.
+//! The state says what the service has done. Whether the database is there, whether it could be activated, and whether
+//! there is a service at all, only a look can show: files vanish and processes die silently.
 
 use crate::birth::is_to_be_made;
 use crate::clock::age;

@@ -2,9 +2,9 @@
 //!
 //! A log passes when its header and every segment fit their checksums, every record can be read, it has the size and the
 //! generation that it should have, it is of the stream and continues the log before it. And its neighbours must not speak
-//! against it ([`ese_log::chain::prove`]): that is how a log is found out whose last bytes had not arrived yet, or were lost
-//! when it was copied to where it is now. The log after it tells by its header or, where headers keep no checksum, by its
-//! first records; and so does this log tell of the one before it, if that had no log after it when it came.
+//! against it ([`ese_log::chain::prove`]): this finds a log whose last bytes had not arrived yet, or were lost
+//! when it was copied to where it is now. The log after it shows by its header or, where headers keep no checksum, by
+//! its first records; and so does this log for the one before it, if that had no log after it when it came.
 
 use crate::state::TroubleKind;
 use ese_format::log::{LogHeader, PreviousChecksum};
@@ -31,9 +31,9 @@ pub struct Link {
     pub page_size: u32,
     /// How it ends.
     pub ending: Ending,
-    /// Whether it is all that was written to it, as far as the log after it tells.
+    /// Whether it is all that was written to it, as far as the log after it shows.
     pub proof: Proof,
-    /// The same of the log before it, as far as this one tells; none if that is not known.
+    /// The same for the log before it, as far as this one shows; none if that is not known.
     pub proof_before: Option<Proof>,
 }
 
@@ -53,7 +53,7 @@ pub struct Expected<'a> {
 /// Why a log does not pass.
 #[derive(Debug, Error)]
 pub enum Rejection {
-    /// Nothing of it can be believed.
+    /// Nothing of it can be trusted.
     #[error("{0}")]
     Unreadable(#[from] LogError),
     /// It is cut off, or grew.

@@ -26,11 +26,11 @@ pub struct Lag {
 pub enum LagError {
     /// It is not of the form.
     #[error(
-        "{0:?} is no time: it is written Days.Hours:Minutes:Seconds, as in 1.00:00:00 or 0.06:30:00, or 90s, 30m, 24h, 1d"
+        "{0:?} is not a time: it is written Days.Hours:Minutes:Seconds, as in 1.00:00:00 or 0.06:30:00, or 90s, 30m, 24h, 1d"
     )]
     Form(String),
     /// A part is larger than it can be.
-    #[error("{text:?} is no time: {value} {part} are more than {most}")]
+    #[error("{text:?} is not a time: {value} {part} are more than {most}")]
     Part {
         /// The text.
         text: String,

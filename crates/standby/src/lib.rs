@@ -4,7 +4,7 @@
 //! now and returns; its other half, the [`Replayer`], does the same step by step for what was inspected. All that a pass does is idempotent and its order is such that a process may be killed anywhere: logs
 //! come under their names by one rename, after they are on disk, and the state only says what files already show.
 //!
-//! What the documents of Exchange's Standby Continuous Replication call rules stands in [`rules`], as pure functions.
+//! What the documents of Exchange's Standby Continuous Replication call rules is in [`rules`], as pure functions.
 
 #![forbid(unsafe_code)]
 

@@ -244,7 +244,7 @@ impl Made {
     }
 }
 
-/// What tells one state of a database from another: everything that a mount, a replay or a recovery changes.
+/// What distinguishes one state of a database from another: everything that a mount, a replay or a recovery changes.
 pub(crate) fn mark(header: &DatabaseHeader) -> String {
     format!(
         "{} {} dbtime {} consistent {} attach {} needs {}-{} of {}",

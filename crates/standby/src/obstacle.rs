@@ -1,4 +1,4 @@
-//! What stands in the way of a copy, and what becomes of it: a trouble that is tried again, or that a person must end.
+//! What is in the way of a copy, and what happens to it: a trouble that is tried again, or that a person must end.
 
 use crate::config::{CopyConfig, Service};
 use crate::inspect::Rejection;
@@ -85,7 +85,7 @@ pub(crate) fn empty(folder: &Path, base: &str) -> Obstacle {
     Obstacle {
         kind: TroubleKind::SourceUnreachable,
         reason: format!(
-            "{} has no log of the stream {base}: its volume is not mounted, perhaps",
+            "{} has no log of the stream {base}: perhaps its volume is not mounted",
             folder.display()
         ),
         jet: Some(JetError::FILE_NOT_FOUND),

@@ -41,7 +41,7 @@ pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
 }
 
 impl Report {
-    /// What a log that passed tells of itself and of the one before it.
+    /// What a log that passed says about itself and about the one before it.
     pub(crate) fn prove(&mut self, link: &Link) {
         if let (Some(proof), Some(before)) = (link.proof_before, link.generation.0.checked_sub(1)) {
             self.proofs.push((Generation(before), proof));
@@ -67,7 +67,7 @@ impl Report {
             Ok(true) => {
                 self.obstacle = None;
                 self.more = true;
-                // The state has been told already.
+                // The state has been updated already.
                 (self.copied, self.inspected) = (None, None);
             }
             Err(obstacle) => self.obstacle = Some(obstacle),

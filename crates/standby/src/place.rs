@@ -1,4 +1,4 @@
-//! Where the chain in the log folder of a copy ends, and what lies there.
+//! Where the chain in the log folder of a copy ends, and what is there.
 
 use crate::config::CopyConfig;
 use crate::error::StandbyError;
@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub(crate) next: Option<Generation>,
     /// The log before it.
     pub(crate) link: Option<Link>,
-    /// The signature of the stream, if the database of the copy tells it, or the logs that the copy has written.
+    /// The signature of the stream, if the database of the copy names it, or the logs that the copy has written.
     pub(crate) signature: Option<Signature>,
 }
 
@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-/// How the log begins that continues this generation at the source. One of another stream tells nothing.
+/// How the log begins that continues this generation at the source. One of another stream says nothing.
 pub(crate) fn opening_after(
     source: &dyn LogSource,
     generation: Generation,
@@ -169,7 +169,7 @@ pub(crate) fn listing_of(config: &CopyConfig) -> Result<Listing, StandbyError> {
     })
 }
 
-/// The generation behind the unbroken chain of logs that are here, from the first that the database needs on; none if it
+/// The generation after the unbroken chain of logs that are here, from the first that the database needs on; none if it
 /// is not known which log is the first.
 pub(crate) fn chain_end(header: Option<&DatabaseHeader>, here: &Listing) -> Option<Generation> {
     let mut next = header.map(first_needed).or(here.oldest())?;

@@ -1,8 +1,8 @@
-//! Rules of the product that a configuration may break, and a person may know better about.
+//! Rules of the product that a configuration may break, if a person knows better.
 //!
 //! Each broken rule is a warning with its reason, in `scr enable`, `check` and `run`. Two that the product never allows are
-//! refused when a copy is set up. `allow` in a copy (`scr enable --allow`) says that a rule is broken on purpose: it is told
-//! no more.
+//! refused when a copy is set up. `allow` in a copy (`scr enable --allow`) says that a rule is broken on purpose: it is
+//! reported no more.
 //!
 //! Facts: "Planning for Standby Continuous Replication", "Standby Continuous Replication" (Exchange 2007 SP1).
 
@@ -148,7 +148,7 @@ fn one_machine(copy: &CopyConfig, all: &[CopyConfig]) -> Vec<BrokenRule> {
     let mut broken = vec![BrokenRule {
         rule: ProductRule::TwoMachines,
         reason: format!(
-            "{}: source and standby are one machine, {machine}: its loss takes both",
+            "{}: source and standby are one machine, {machine}: if it is lost, both are",
             copy.name
         ),
         is_refused: false,

@@ -1,7 +1,7 @@
-//! What is known of whether logs were whole when they came, kept in the state of a copy.
+//! What is known about whether logs were complete when they came, kept in the state of a copy.
 //!
-//! A log is held against the one after it when it is inspected, or when that one comes ([`crate::inspect`]). What came of it
-//! is worth keeping: once a log was replayed and deleted, nothing else tells whether its end may have been missing.
+//! A log is held against the one after it when it is inspected, or when that one comes ([`crate::inspect`]). The result
+//! is worth keeping: once a log was replayed and deleted, nothing else shows whether its end may have been missing.
 
 use ese_format::Generation;
 use ese_log::chain::Proof;

@@ -6,11 +6,11 @@
 //!                  redo up to where that one began <-+--> journal --> database, dirty, needs logs from there on
 //! ```
 //!
-//! What a transaction did that is still open is not replayed before it ends: a page on disk does not tell what was there
-//! before, and the logs need not tell it either. So a step counts all logs up to B as replayed, and the header says with
-//! `min_required` from which one the next step has to read again. Pages that have a change already are left alone
-//! ("Required range" in `docs/concepts.md`). The first step on a database that came from elsewhere must reach the last log
-//! that its header requires: its pages may hold changes of all logs up to that one.
+//! What a still open transaction did is not replayed before it ends: a page on disk does not show what was
+//! there before, and the logs need not say it either. So a step counts all logs up to B as replayed, and the header
+//! says with `min_required` from which one the next step has to read again. Pages that have a change already are left
+//! alone ("Required range" in `docs/concepts.md`). The first step on a database that came from elsewhere must reach the
+//! last log that its header requires: its pages may hold changes of all logs up to that one.
 //!
 //! A step first takes up what an earlier one left, then chooses logs by the rules ([`crate::rules`]), redoes them into the
 //! journal of [`InPlace`], lets that bring the database forward, and writes into the state how far it came:
@@ -18,7 +18,7 @@
 //! | killed | what is left | the next step |
 //! |---|---|---|
 //! | before the journal is finished | the database from before | drops the journal and does the same |
-//! | while the database is written | pages of two times, a finished journal | finishes what the journal holds |
+//! | while the database is written | a mix of old and new pages, a finished journal | finishes what the journal holds |
 //! | before the state is written | a header that knows of more logs than the state | redoes them over pages that have them |
 //!
 //! The state is never ahead of the database, so that truncation counts no log as replayed that is not. An order to
@@ -245,7 +245,7 @@ impl Replayer {
             .and_then(|logs| make(&self.config, path, &logs, last, progress));
         Ok(match made {
             Ok(true) => {
-                // Only now: what lies there otherwise is somebody's.
+                // Only now: what is there otherwise is somebody's.
                 self.state.update(|state| state.made.begin_replay(path))?;
                 Outcome::Replayed(last, limit)
             }
@@ -398,7 +398,7 @@ pub enum ReplayFailure {
         /// The error that the engine would end with.
         jet: JetError,
     },
-    /// A record or a file stands in the way.
+    /// A record or a file is in the way.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
     /// The database could not be written.

@@ -9,8 +9,8 @@
 //!   may be replayed          waits for the clock   wait for newer logs
 //! ```
 //!
-//! Both delays hold at once, so that the larger of both decides. A log's age counts from its inspection at the target,
-//! by the target's clock: the one time that is always known.
+//! Both delays hold at once, so that the larger of the two decides. A log's age counts from its inspection at the
+//! target, by the target's clock: the one time that is always known.
 //!
 //! What was replayed may be deleted later, when the database does not need it: the truncation lag begins when a log has
 //! been replayed.

@@ -44,7 +44,8 @@ pub struct Facts {
     pub standby_database: String,
     /// The first server is lost.
     pub source_lost: bool,
-    /// Our programs are run at another machine than the cmdlets: a script shows their lines, and asks what came of them.
+    /// Our programs are run at another machine than the cmdlets: a script shows their lines, and asks for their
+    /// results.
     pub station: bool,
     /// Paths of this machine (what they begin with) and what they are called on the servers.
     pub map: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! Seeding: the database of a copy is brought to its place, by `edb-copy` beneath.
+//! Seeding: the database of a copy is brought to its place, with `edb-copy`.
 //!
 //! ```text
 //! judge the source -> order in the state -> service lets go -> own old files -> logs only there -> database -> served again
@@ -8,12 +8,12 @@
 //! What this copy did not make stays ([`crate::made`]): logs that are not its own are neither removed nor replaced, and a
 //! database that may hold what exists nowhere else is put aside.
 //!
-//! Nothing is changed before the source was found good and its logs obtainable. From the order on, the state says that
+//! Nothing is changed before the source was found good and its logs available. From the order on, the state says that
 //! the copy is being seeded, whatever ends the process; the same call goes on. Every step can be done twice.
 //!
 //! What makes a good source ("Seeding", Exchange 2007 SP1, and the header of the database): one that was shut down
-//! cleanly, or a backup or another copy that needs recovery, whose required logs can be had. The database that the
-//! source's own server works on is neither.
+//! cleanly, or a backup or another copy that needs recovery, whose required logs can be obtained. The database that the
+//! source's own server uses is neither.
 
 mod logs;
 
@@ -71,7 +71,7 @@ fn refused(reason: impl Into<String>, advice: impl Into<String>) -> BringError {
     }
 }
 
-/// What came of a seeding.
+/// The result of a seeding.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The copy.
@@ -282,8 +282,11 @@ fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, 
     let begun = state.seeding.as_ref().map(|seeding| &seeding.from);
     match (&wish.from, begun) {
         (Some(wished), Some(begun)) if wished != begun && !wish.delete_existing => Err(refused(
-            format!("a seeding from {} was begun and did not end", shown(begun)),
-            "the same command as then goes on; --delete-existing-files begins anew",
+            format!(
+                "a seeding from {} was begun and did not finish",
+                shown(begun)
+            ),
+            "the same command as then goes on; --delete-existing-files starts over",
         )),
         (Some(wished), _) => Ok(wished.clone()),
         (None, Some(begun)) => Ok(begun.clone()),
@@ -337,11 +340,11 @@ fn in_use(
     }
     Err(BringError::Refused {
         reason: format!(
-            "{} is in the state {}: its server works on it, or did not shut it down",
+            "{} is in the state {}: its server uses it, or did not shut it down",
             shown(from),
             header.state
         ),
-        advice: "dismount it for the time of the copy, or seed from a backup or a snapshot with --from; if its server is \
+        advice: "dismount it while it is copied, or seed from a backup or a snapshot with --from; if its server is \
                  down, --not-in-use takes it with its logs"
             .into(),
         jet: Some(JetError::DATABASE_DIRTY_SHUTDOWN),
@@ -573,7 +576,7 @@ fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader)
     })
 }
 
-/// Progress that also stands in the state, for `scr status`.
+/// Progress that also is in the state, for `scr status`.
 struct Told<'a> {
     state: &'a StateFile,
     progress: &'a dyn Progress,

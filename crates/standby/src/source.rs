@@ -1,4 +1,4 @@
-//! Where logs come from: the log folder of a storage group, local, mounted, or behind an address. It is only read.
+//! Where logs come from: the log folder of a storage group, local, mounted, or at an address. It is only read.
 
 mod address;
 pub(crate) mod view;
@@ -21,12 +21,12 @@ pub use address::{Variables, is_address, open_file};
 /// Whole segments at the beginning of a log that hold its first records.
 const OPENING_SIZE: usize = 16 * 4096;
 
-/// The logs of a stream, as their names and the header of the current log tell.
+/// The logs of a stream, as their names and the header of the current log show.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// Logs whose names have a generation.
     pub named: BTreeMap<Generation, PathBuf>,
-    /// Where the current log is, and its header, if it can be believed at this moment.
+    /// Where the current log is, and its header, if it can be trusted at this moment.
     pub current: Option<(PathBuf, LogHeader)>,
     /// Where a file lies that is called as the current log is, whatever it holds.
     pub current_file: Option<PathBuf>,
@@ -83,12 +83,12 @@ pub trait LogSource: Send {
     /// The first `most` bytes of the log at `path`, or all of it; none if it cannot be read.
     fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>>;
 
-    /// The header of the log at `path`, if it can be believed.
+    /// The header of the log at `path`, if it can be trusted.
     fn header(&self, path: &Path) -> Option<LogHeader> {
         Some(trusted_header(&self.start(path, HEADER_SIZE)?).ok()?.0)
     }
 
-    /// How the log at `path` begins, as far as it tells of the one before it.
+    /// How the log at `path` begins, as far as it says anything about the one before it.
     fn opening(&self, path: &Path) -> Option<Opening> {
         let header = self.header(path)?;
         if header.version.previous_checksum() == PreviousChecksum::Accumulated {
@@ -203,7 +203,7 @@ fn listing(files: Option<StreamFiles>, header: impl Fn(&Path) -> Option<LogHeade
     listing
 }
 
-/// The header of the log at `path` here, if it can be believed.
+/// The header of the log at `path` here, if it can be trusted.
 pub(crate) fn header_of(path: &Path) -> Option<LogHeader> {
     let start = EvidenceFile::open(path)
         .and_then(|file| file.start(HEADER_SIZE))

@@ -6,8 +6,8 @@
 //! | `NAME.lock` | held while the state is changed, for moments |
 //! | `NAME.service` | held by the process that serves the copy, as long as it runs |
 //!
-//! The state remembers only what files cannot tell: orders of the administrator, trouble, and times. Which logs are
-//! there is told by the log folder, how far the database is by its header. So nothing is wrong when a process dies
+//! The state remembers only what files cannot say: orders of the administrator, trouble, and times. The log folder
+//! shows which logs are there, and the header of the database how far it is. So nothing is wrong when a process dies
 //! between a change of a file and the change of the state: the next pass sees the file.
 
 use crate::activate::Report;
@@ -91,7 +91,7 @@ pub struct State {
     /// What this copy has made at its target.
     #[serde(default)]
     pub made: Made,
-    /// Whether the logs that came were whole, as far as the logs after them told.
+    /// Whether the logs that came were whole, as far as the logs after them showed.
     #[serde(default)]
     pub proofs: Proofs,
 }
@@ -293,7 +293,7 @@ impl State {
 
     /// Notes that logs were replayed.
     pub(crate) fn note_replayed(&mut self, reached: Progress, truncation_lag: Lag) {
-        /// Parts of the lag that are told apart.
+        /// Parts of the lag that are distinguished.
         const PARTS: i32 = 256;
         let times = &mut self.replay_times;
         times.retain(|time| time.generation < reached.generation);

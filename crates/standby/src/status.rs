@@ -127,7 +127,7 @@ pub struct CopyStatus {
     pub is_served: bool,
 }
 
-/// How the copy with this configuration and this state stands, with what lies at its target.
+/// How the copy with this configuration and this state stands, with what is at its target.
 pub fn status(
     config: &CopyConfig,
     state: State,
@@ -135,7 +135,7 @@ pub fn status(
     service: &Service,
     now: Timestamp,
 ) -> CopyStatus {
-    // What was activated is no copy any more: nothing of it waits, and nothing of it fails.
+    // What was activated is not a copy any more: nothing of it waits, and nothing of it fails.
     let is_copy = state.activation.is_none();
     let found = here.trouble(config, &state, now);
     let found = found.filter(|_| is_copy && state.seeding.is_none());
@@ -222,7 +222,7 @@ fn copy_queue(state: &State) -> u32 {
 fn waits(state: &State) -> Option<String> {
     match &state.activation {
         Some(Activation { finished: None, .. }) => {
-            return Some("`scr restore`, which was begun and did not end".to_owned());
+            return Some("`scr restore`, which was begun and did not finish".to_owned());
         }
         Some(_) => return None,
         None => {}

@@ -5,12 +5,12 @@
 //! that is made from this one and has not inspected it; by a backup that is waited for. The newest one is needed by the
 //! inspection of the next, which has to continue it. A log goes when it is needed by none of them.
 //!
-//! Logs go from the oldest on, one by one, so that a kill at any moment leaves a chain without a hole. The state is told
-//! afterwards, and forgets what it knew of them. If it was not told, it knows of logs that are gone, which does no harm:
-//! which logs are there, the folder says. A log that this copy did not write stays. No log goes while replay reads it:
-//! both hold [`LogsInUse`](crate::replay::LogsInUse).
+//! Logs go from the oldest on, one by one, so that a kill at any moment leaves a chain without a hole. The state is
+//! updated afterwards, and forgets what it knew of them. If it was not updated, it knows of logs that are gone, which
+//! does no harm: the folder says which logs are there. A log that this copy did not write stays. No log goes while
+//! replay reads it: both hold [`LogsInUse`](crate::replay::LogsInUse).
 //!
-//! At the source the logs are those of a server that works. There the limit is the source's own checkpoint, in the file
+//! At the source the logs are those of a running server. There the limit is the source's own checkpoint, in the file
 //! beside its logs, and what all copies have inspected, where a copy in trouble counts as having inspected nothing. If the
 //! checkpoint or the current log cannot be read, or the header of the database where a backup is waited for, nothing is
 //! deleted.
@@ -106,7 +106,7 @@ pub(crate) fn target(
             copy = config.name,
             logs = deleted,
             last = last.0,
-            "logs deleted that are not needed any more"
+            "deleted logs that are no longer needed"
         );
     }
     Ok(deleted)
@@ -130,8 +130,8 @@ pub fn inspected_by_all(
     Ok(least)
 }
 
-/// Tells each copy which logs may be deleted at its source; deletes them if `delete`. What keeps them from being deleted
-/// is logged and never makes a copy fail.
+/// Notes for each copy which logs may be deleted at its source; deletes them if `delete`. What keeps them from being
+/// deleted is logged and never makes a copy fail.
 pub fn sources(configuration: &Configuration, delete: bool) -> Result<u32, StandbyError> {
     let mut deleted = 0;
     let mut done: Vec<(&Path, &str)> = Vec::new();
@@ -204,7 +204,7 @@ fn backed_up_at(
     }
     let header = database_header(&source.database).ok_or_else(|| {
         format!(
-            "{} does not tell what a backup has: its header cannot be read",
+            "{} does not say what a backup has: its header cannot be read",
             source.database.display()
         )
     })?;

@@ -176,7 +176,7 @@ fn logs_are_deleted_when_nobody_needs_them_any_more() {
         (1, none, none, DAY, "0", "0", None),
         // Everything is below the checkpoint: the newest log stays all the same.
         (200, none, none, DAY, "0", "0", Some(99)),
-        // Both lags count, one behind the other.
+        // Both lags count, one after the other.
         (60, none, none, DAY + 600, day, "0", Some(10)),
         (60, none, none, 2 * DAY + 600, day, day, Some(10)),
         (60, none, none, 2 * DAY, day, day, None),

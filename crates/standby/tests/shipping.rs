@@ -85,7 +85,7 @@ fn a_restart_goes_on_where_the_files_are() {
     let mut setting = Setting::new(30);
     setting.settle();
     setting.stream.roll_many(5);
-    // Died behind a rename, before the state was written; and with a log half fetched.
+    // Died after a rename, before the state was written; and with a log half fetched.
     let name = "E000000001F.log";
     fs::copy(
         setting.stream.path(31),

@@ -47,7 +47,7 @@ fn a_log_goes_when_it_is_replayed_and_both_lags_are_over() {
     setting.clock.advance(SignedDuration::from_secs(80));
     let status = setting.settle_all();
     let first = oldest(&setting);
-    // Below the checkpoint, which open transactions hold back behind what was replayed.
+    // Below the checkpoint, which open transactions keep before what was replayed.
     assert!((FIRST + 1..=50).contains(&first), "{first}");
     assert_eq!(status.oldest, Some(Generation(first)));
     setting.assert_has(first..=60);

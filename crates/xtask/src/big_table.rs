@@ -78,7 +78,7 @@ fn rows(reader: &TableReader<'_>) -> Result<Vec<Row>, Failed> {
     Ok(found)
 }
 
-/// A page that has its place: the first key that may stand on it, and its number.
+/// A page that has its place: the first key that may be on it, and its number.
 type Child = (Vec<u8>, Pgno);
 
 struct Writer {

@@ -1,4 +1,4 @@
-//! `edbcopy clean`: takes the journals of finished copies away.
+//! `edbcopy clean`: removes the journals of finished copies.
 
 use crate::status::targets_in;
 use crate::words::count;
@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// Copies, or folders of copies
     #[arg(required = true)]
     targets: Vec<PathBuf>,
-    /// Remove also journals whose copies were changed since
+    /// Also remove journals whose copies have changed since
     #[arg(long)]
     force: bool,
     /// Say what would be removed, and remove nothing
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             false => vec![named.clone()],
         };
         if found.is_empty() {
-            let message = format!("{}: no journal is here", named.display());
+            let message = format!("{}: there is no journal here", named.display());
             return Err(
                 Failure::new(Exit::Io, message).advise("name a copy, or a folder of copies")
             );
@@ -92,9 +92,9 @@ impl Display for Stays<'_> {
             Kept::NoJournal => "there is none",
             Kept::Running => "a copy is under way",
             Kept::UnderWay => "the copy is not complete: the same copy command goes on from it",
-            Kept::Unreadable => "it cannot be read: what it is of, nobody can tell",
+            Kept::Unreadable => "it cannot be read: which copy it belongs to is not known",
             Kept::CopyGone => "the copy is gone: this is all that is known of it",
-            Kept::CopyChanged => "the copy was changed since; --force removes the journal",
+            Kept::CopyChanged => "the copy has changed since; --force removes the journal",
         };
         writeln!(f, "{} stays: {why}", self.0.journal.display())
     }

@@ -37,19 +37,20 @@ pub(crate) struct Arguments {
     /// With --delta: the manifest of the source, a file or an address; only what it says has changed is read
     #[arg(long, value_name = "FILE", requires = "delta")]
     source_manifest: Option<PathBuf>,
-    /// With --delta: do not read what the older copy has by its journal, if nobody changed it since
+    /// With --delta: trust the journal of the older copy instead of reading what it lists, if nobody changed the copy
+    /// since
     #[arg(long, requires = "delta", conflicts_with = "manifest")]
     trust_journal: bool,
-    /// Forget what was copied before, and begin anew
+    /// Forget what was copied before, and start over
     #[arg(long)]
     restart: bool,
-    /// Replace what stands at the target
+    /// Replace what is at the target
     #[arg(long)]
     force: bool,
     /// Say what would be copied, overwritten and deleted, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Of a folder: print the report of every file, not only of those with which something is wrong
+    /// For a folder: print the report of every file, not only of those with something wrong
     #[arg(long, short)]
     verbose: bool,
     /// Stop at a damaged page, or copy it as it is and list it
@@ -121,11 +122,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 /// Neither side of a copy can be a stream: both are read and written at any place.
 fn refuse_streams(arguments: &Arguments) -> Result<(), Failure> {
     for (path, what) in [
-        (&arguments.source, "standard input is no source"),
-        (&arguments.target, "a copy does not go to standard output"),
+        (&arguments.source, "standard input cannot be the source"),
+        (&arguments.target, "a copy cannot go to standard output"),
     ] {
         if path.as_os_str() == "-" {
-            let advice = "name a file; one that is called - is ./-";
+            let advice = "name a file; a file called - is written ./-";
             return Err(Failure::new(Exit::Usage, format!("-: {what}")).advise(advice));
         }
     }
@@ -318,7 +319,9 @@ impl Display for Report {
         )?;
         let state = match copy.outcome {
             Outcome::Complete => "complete",
-            Outcome::AlreadyComplete => "complete before; the source is the same, nothing was done",
+            Outcome::AlreadyComplete => {
+                "already complete; the source is the same, nothing was done"
+            }
             Outcome::Interrupted => "INTERRUPTED; the same command goes on",
         };
         writeln!(f, "      State: {state}")?;
@@ -376,7 +379,7 @@ impl Display for Report {
     }
 }
 
-/// A condition behind the kind or the name of a file, and in a line of its own what the file needs.
+/// A condition after the kind or the name of a file, and in a line of its own what the file needs.
 pub(crate) struct Words<'a>(pub(crate) &'a Condition);
 
 impl Display for Words<'_> {

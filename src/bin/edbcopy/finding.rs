@@ -1,4 +1,4 @@
-//! A damaged page as this program tells it.
+//! A damaged page as this program reports it.
 
 use ese_scan::Finding;
 use std::fmt::{self, Display, Formatter};

@@ -42,7 +42,7 @@ pub(crate) fn run(
         return Ok(unread);
     }
     if plan.files.is_empty() {
-        let message = format!("{}: no ESE file is in this folder", from.name());
+        let message = format!("{}: there is no ESE file in this folder", from.name());
         return Err(Failure::new(Exit::NotEse, message));
     }
     for (name, why) in &plan.passed_over {
@@ -171,7 +171,7 @@ fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failur
         place = fs::canonicalize(&place).unwrap_or(place);
     }
     if place.starts_with(&source) {
-        let message = format!("{} lies in the source {}", to.display(), from.name());
+        let message = format!("{} is inside the source {}", to.display(), from.name());
         return Err(Failure::new(Exit::Refused, message)
             .advise("name a folder elsewhere: nothing is written to a source"));
     }
@@ -194,7 +194,7 @@ impl Progress for Part<'_> {
     }
 }
 
-/// What came of the files of a folder.
+/// What happened to the files of a folder.
 #[derive(Default)]
 struct Copied {
     arrivals: Vec<Arrival<'static>>,

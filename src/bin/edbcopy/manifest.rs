@@ -86,7 +86,7 @@ pub(crate) fn refuse_to_overwrite(path: &Path, force: bool) -> Result<(), Failur
     Ok(())
 }
 
-/// A copied file, as it stands in a manifest.
+/// A copied file, as it is in a manifest.
 pub(crate) struct Listed {
     target: PathBuf,
     sha256: Option<String>,
@@ -154,7 +154,7 @@ pub(crate) fn load(path: &Path) -> Result<Manifest, Failure> {
     parse(path, &text)
 }
 
-/// Reads a manifest that may stand beside a remote source.
+/// Reads a manifest that may be beside a remote source.
 pub(crate) fn load_from(
     named: &Path,
     read: &ReadArguments,

@@ -75,7 +75,7 @@ fn apply(path: &Path, text: &str, limit: &RateLimit) {
         Err(why) => {
             let path = path.display();
             complain(&format_args!(
-                "{path}: no rate: {why}; the rate stays as it is"
+                "{path}: not a rate: {why}; the rate stays as it is"
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Sources behind a network: what the command line and the usual places of each service say about them.
+//! Sources on a network: what the command line and the usual places of each service say about them.
 
 use crate::source::UntilInterrupted;
 use console::Failure;

@@ -22,16 +22,16 @@ pub(crate) struct ReadArguments {
     /// Take the rate from this file too, whenever it changes: 50MiB/s, or unlimited
     #[arg(long, value_name = "FILE")]
     rate_file: Option<PathBuf>,
-    /// Try an error that may pass this often again, waiting longer each time
+    /// Retry this often after an error that may pass, waiting longer each time
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<u32>)]
     retries: u32,
-    /// Count a read that gives no answer for so many seconds as an error that may pass; 0 waits for ever
+    /// Treat a read without an answer for this many seconds as an error that may pass; 0 waits forever
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>)]
     timeout: u64,
     #[cfg(feature = "remote")]
     #[command(flatten)]
     remote: crate::remote::RemoteArguments,
-    /// Work on so many chunks at once
+    /// Work on this many chunks at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
     jobs: NonZeroUsize,
 }
@@ -72,7 +72,7 @@ pub(crate) enum Named {
 }
 
 impl Named {
-    /// Looks what is there: on this machine, or behind an address.
+    /// Finds out what is there: on this machine, or at an address.
     pub(crate) fn open(
         named: &Path,
         read: &ReadArguments,
@@ -91,7 +91,8 @@ impl Named {
         let _ = (read, policy);
         if let Some((scheme, _)) = named.to_str().and_then(|text| text.split_once("://")) {
             let known = "sftp, s3, azblob, gcs, webdav, http and their secure forms are";
-            let message = format!("{scheme}:// is no kind of address that is read; {known}");
+            let message =
+                format!("{scheme}:// is not an address of a kind that can be read; {known}");
             return Err(Failure::new(Exit::Usage, message));
         }
         if named.is_dir() {

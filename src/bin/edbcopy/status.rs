@@ -1,4 +1,4 @@
-//! `edbcopy status`: what is there of a copy.
+//! `edbcopy status`: how far a copy is.
 
 use crate::words::count;
 use console::{Exit, Failure, Output};
@@ -12,12 +12,12 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     /// The copy, or a folder of copies
     target: PathBuf,
-    /// Of a folder: show every copy in full, not only a line for those that are not complete
+    /// For a folder: show every copy in full, not only a line for those that are not complete
     #[arg(long, short)]
     verbose: bool,
 }
 
-/// Exit 0 when every copy is finished, 1 when one is not or cannot be told, 3 when there is none.
+/// Exit 0 when every copy is finished, 1 when one is not or its state is not known, 3 when there is none.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let targets = match arguments.target.is_dir() {
         true => targets_in(&arguments.target)?,
@@ -106,7 +106,7 @@ impl Display for Shown<'_> {
         let status = self.0;
         let words = match status.state {
             TargetState::NoJournal => "no copy was begun here",
-            TargetState::Unreadable => "the journal cannot be read; --restart begins anew",
+            TargetState::Unreadable => "the journal cannot be read; --restart starts over",
             TargetState::UnderWay if status.running => "under way",
             TargetState::UnderWay => "interrupted; the same copy command goes on",
             TargetState::Arrived => "all of it has arrived; the same command gives it its name",

@@ -1,4 +1,4 @@
-//! What came of a folder, in one answer.
+//! What happened to a folder, in one answer.
 
 use crate::copy::Words;
 use crate::words::count;
@@ -116,14 +116,14 @@ impl Display for Summary {
         writeln!(f, "Folder: {} -> {}", self.source, self.target.display())?;
         let state = match self.outcome {
             Ended::Complete => "complete",
-            Ended::AlreadyComplete => "complete before; nothing was done",
+            Ended::AlreadyComplete => "already complete; nothing was done",
             Ended::Interrupted => "INTERRUPTED; the same command goes on",
             Ended::Failed => "NOT complete: files failed",
         };
         writeln!(f, "      State: {state}")?;
         writeln!(
             f,
-            "      Files: {} of {} arrived, {} complete before\n             {}, {}",
+            "      Files: {} of {} arrived, {} already complete\n             {}, {}",
             self.arrived,
             self.files,
             self.complete_before,

@@ -107,7 +107,7 @@ pub(crate) fn read_back(
                 target.display()
             ),
         )
-        .advise("the disk or what is between loses data: do not use it")),
+        .advise("the disk, or something on the way to it, loses data: do not use it")),
     }
 }
 

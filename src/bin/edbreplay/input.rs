@@ -22,7 +22,7 @@ pub(crate) struct Input {
     /// Folder with the logs, or one log; may be given several times. The folder of the first database if not given
     #[arg(long, value_name = "PLACE")]
     logs: Vec<PathBuf>,
-    /// Base name of the logs, as in E00; needed only if several streams lie there and no database tells which
+    /// Base name of the logs, as in E00; needed only if there are several streams and no database says which
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
     /// Checkpoint file in place of the one beside the logs
@@ -63,7 +63,7 @@ fn parse_generation(text: &str) -> Result<Generation, String> {
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let said = "is no time with its zone; write it as 2024-05-01T12:00:00Z";
+    let said = "is not a time with a zone; write it as 2024-05-01T12:00:00Z";
     text.parse().map_err(|_| format!("{text:?} {said}"))
 }
 

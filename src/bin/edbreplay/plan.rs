@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// Leave out databases that the logs change and that are not named
     #[arg(long)]
     ignore_missing: bool,
-    /// Read headers and logs only: whether the pages allow it is then not known
+    /// Read headers and logs only; do not try whether the pages allow it
     #[arg(long)]
     quick: bool,
     /// Hold this much of the databases in memory
@@ -108,7 +108,7 @@ impl Survey {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let input = &arguments.input;
-    // It is asked what would come of a recovery: that nothing would is an answer.
+    // The question is what a recovery would do: that it would do nothing is an answer.
     let subjects = input.subjects(true).map_err(Failure::as_finding)?;
     subjects.name_found(output);
     let Subjects {

@@ -60,7 +60,7 @@ pub(crate) struct DatabaseReport {
     pub(crate) max_required: Generation,
     /// Its last page.
     pub(crate) last_page: Pgno,
-    /// What became of its pages.
+    /// What happened to its pages.
     pub(crate) pages: PageCounts,
     /// Whether the logs had anything for it.
     pub(crate) touched: bool,
@@ -172,7 +172,7 @@ impl Report {
 const NEXT: &str = "Next: before the database is mounted, move the old logs, the checkpoint (.chk) and the flush map (.jfm) out of \
                     its folders. Beside them the engine refuses it (-1216).";
 
-/// How many records there were, and what became of them.
+/// How many records there were, and what happened to them.
 pub(crate) fn write_records(f: &mut Formatter<'_>, ran: &Ran, total: &TypeCounts) -> fmt::Result {
     write!(
         f,

@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     subjects.name_found(output);
     if subjects.stream.is_empty() {
         let folder = subjects.stream.folder.display();
-        output.remark(&format!("{folder}: no log is there"));
+        output.remark(&format!("{folder}: there is no log"));
     }
     let bar = output.bar(0, "Reading logs");
     let plan = plan(

@@ -80,7 +80,7 @@ pub(crate) fn targets(
     Ok(Targets { given, created })
 }
 
-/// Names that are taken; case does not tell them apart.
+/// Names that are taken; case does not distinguish them.
 #[derive(Default)]
 struct Names(HashSet<String>);
 

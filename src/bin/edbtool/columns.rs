@@ -1,4 +1,4 @@
-//! Tables in text: columns as narrow as what stands in them, so that a line fits a terminal wherever the data permit.
+//! Tables in text: columns as narrow as what is in them, so that a line fits a terminal wherever the data permit.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -40,7 +40,7 @@ impl Columns {
         self.lines.push(Line::Cells(cells));
     }
 
-    /// Adds text that stands below a line, indented.
+    /// Adds text that is below a line, indented.
     pub(crate) fn below(&mut self, text: &str) {
         self.lines.push(Line::Text(wrapped(text, 4, 6)));
     }

@@ -178,7 +178,7 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
         return Some(problem.to_string());
     };
     Some(format!(
-        "a recovery in place was interrupted while it wrote the database, whose pages are of two times: finish it with \
+        "a recovery in place was interrupted while it wrote the database, so some of its pages are old and some are new: finish it with \
          `edbreplay run --in-place` and the same logs, or look at the result with `--overlay {}`",
         journal.display()
     ))
@@ -194,7 +194,7 @@ fn view_failure(path: &Path, error: &ViewError) -> Failure {
     if let Some(pgno) = problem.and_then(page_of) {
         let path = shell_word(path);
         failure = failure.advise_too(&format!(
-            "`edbtool page {path} {pgno}` tells which table the page is of"
+            "`edbtool page {path} {pgno}` says which table the page belongs to"
         ));
     }
     match failure.exit {

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// says which database a row is of
     #[arg(required = true, value_name = "DATABASE")]
     databases: Vec<PathBuf>,
-    /// Enter folders and everything below them, and export each database there, told by its content
+    /// Enter folders and everything below them, and export each database there, recognised by its content
     #[arg(long, short)]
     recursive: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// one table go to standard output
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// Write although the folder holds something; files of the same name are replaced
+    /// Write even if the folder is not empty; files of the same name are replaced
     #[arg(long)]
     force: bool,
     /// Write long values of more bytes than this to files of their own
@@ -118,7 +118,7 @@ struct Job<'j> {
     source_column: Option<String>,
 }
 
-/// What became of it.
+/// What happened to it.
 enum Outcome {
     Made(Box<Manifest>, Ending),
     /// It ended in an earlier run.

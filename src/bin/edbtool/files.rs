@@ -24,17 +24,17 @@ pub(crate) fn directory_refused(path: &Path) -> Failure {
         .advise("name the files in it, or add --recursive")
 }
 
-/// What lies in a folder.
+/// What is in a folder.
 pub(crate) struct Listing {
-    /// Everything that is no folder, sorted by path: files, links, and what else there is. An error where a folder cannot
-    /// be listed.
+    /// Everything that is not a folder, sorted by path: files, links, and what else there is. An error where a folder
+    /// cannot be listed.
     pub(crate) files: Vec<Result<PathBuf, Failure>>,
     /// Folders that were not entered: those below, unless that was asked for, and links to folders.
     pub(crate) not_entered: Vec<PathBuf>,
 }
 
 impl Listing {
-    /// What lies in `folder`, and with `recursive` in the folders below.
+    /// What is in `folder`, and with `recursive` in the folders below.
     pub(crate) fn of(folder: &Path, recursive: bool) -> Self {
         let mut listing = Listing {
             files: Vec::new(),
@@ -75,7 +75,7 @@ fn is_link_to_folder(entry: &DirEntry) -> bool {
     entry.path_is_symlink() && entry.path().is_dir()
 }
 
-/// A file that is none of ESE's.
+/// A file that is not an ESE file.
 pub(crate) fn not_ese(path: &Path, why: &str) -> Failure {
     unread(path, &format!("not an ESE file: {why}"))
 }
@@ -96,11 +96,11 @@ const SNAPSHOT: &str = "revert snapshots are not read";
 pub(crate) fn why_not_ese(kind: FileKind, start: &[u8]) -> String {
     match kind {
         FileKind::Empty => "the file is empty".into(),
-        FileKind::Blank => "nothing but zeros is at its start, where an ESE file has its header".into(),
+        FileKind::Blank => "there is nothing but zeros at its start, where an ESE file has its header".into(),
         FileKind::RevertSnapshot => SNAPSHOT.into(),
         _ => match looks_like(start) {
             Some(what) => format!("it looks like {what}"),
-            None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would stand".into(),
+            None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would be".into(),
         },
     }
 }

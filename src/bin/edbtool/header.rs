@@ -35,15 +35,15 @@ pub(crate) struct Arguments {
     /// Enter folders and everything below them; files that are not ESE's are passed over
     #[arg(long, short)]
     recursive: bool,
-    /// Print a line for each database: its state, the logs that it needs, how many of them lie beside it, and whose it is; and
-    /// a last line about all. Of other files in folders, those with findings
+    /// Print a line for each database: its state, the logs that it needs, how many of them are beside it, and which
+    /// program it belongs to; and a last line about all. Of other files in folders, those with findings
     #[arg(long)]
     summary: bool,
-    /// Where the logs of the databases lie, as folders or files, so that the names of those that are needed are known
+    /// Folders or files with the logs of the databases, to know the names of those that are needed
     /// (default: the folder of each database)
     #[arg(long, value_name = "PATH")]
     logs: Vec<PathBuf>,
-    /// Base name of the logs: E00. Needed only where several streams lie together, or none
+    /// Base name of the logs: E00. Needed only where there are several streams, or none
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     for path in expand(&arguments.files, arguments.recursive) {
         let read = path.and_then(|path| {
             let read = read(&path, &arguments.places())?;
-            // Of a folder, what is none of ESE's was not asked about.
+            // Of a folder, what is not an ESE file was not asked about.
             match read {
                 Read::Other(why) if arguments.files.contains(&path) => Err(not_ese(&path, &why)),
                 read => Ok(read),
@@ -119,7 +119,7 @@ enum Content {
         cut_off: Option<CutOff>,
         /// Names of the log files of the required range.
         required_logs: Vec<String>,
-        /// Names of the log files up to the committed one, behind the required range.
+        /// Names of the log files up to the committed one, after the required range.
         committed_logs: Vec<String>,
     },
     Log {
@@ -142,7 +142,7 @@ enum Content {
     Unknown,
 }
 
-/// What came of reading a file.
+/// The result of reading a file.
 enum Read {
     /// It is one of ESE's, or its name says that it should be.
     Report(Box<Report>),
@@ -182,7 +182,7 @@ fn read(path: &Path, places: &LogPlaces<'_>) -> Result<Read, Failure> {
     let half_written = problem.is_some();
     if let Some(problem) = problem {
         findings.push(problem);
-        meaning = "Half written: fit for nothing before that is mended.".into();
+        meaning = "Half written: of no use until that is fixed.".into();
     }
     Ok(Read::Report(Box::new(Report {
         path: path.to_owned(),

@@ -1,7 +1,7 @@
 //! What the name of a file says that it is.
 //!
-//! What a file is, its content tells. Where the content tells nothing, a name decides whether that is a loss: a file
-//! called `MBX1.edb` in which no database can be found is a ruin, a file called `notes.txt` is none of ESE's.
+//! The content says what a file is. Where the content says nothing, a name decides whether that is a loss: a file
+//! called `MBX1.edb` in which no database can be found is a loss, a file called `notes.txt` is not an ESE file.
 
 use ese_format::foreign::{ACCESS, APPLE_DOUBLE, looks_like};
 use ese_format::{FileKind, JetError};

@@ -23,7 +23,7 @@ use std::path::Path;
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Subject,
-    /// Number of the page, as in 42 or 0x2A; the first page behind both headers is 1
+    /// Number of the page, as in 42 or 0x2A; the first page after both headers is 1
     #[arg(value_parser = number::<u32>)]
     page: u32,
     /// Write the bytes of the page as they are to standard output
@@ -282,7 +282,7 @@ impl Display for Report {
         )?;
         writeln!(f, "            pgnoPrev {}", self.previous)?;
         writeln!(f, "            pgnoNext {}", self.next)?;
-        let tree = self.tree.as_deref().unwrap_or("no tree of the catalog");
+        let tree = self.tree.as_deref().unwrap_or("not in the catalog");
         writeln!(f, "            objidFDP {} ({tree})", self.objid)?;
         let free = if self.free { ", free there" } else { "" };
         writeln!(f, "               owner {}{free}", text(&self.owner))?;

@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
     /// Only these columns, in this order
     #[arg(long, short, value_name = "A,B", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Only rows whose column has this value, as `--format csv` writes it; nothing after the = stands for no value. May be
-    /// given several times: all have to fit
+    /// Only rows whose column has this value, as `--format csv` writes it; nothing after the = means no value. May be
+    /// given several times: all must match
     #[arg(long = "where", short = 'w', value_name = "COLUMN=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
     /// End after this many rows
@@ -74,8 +74,10 @@ fn condition(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let path = &arguments.database.path;
     let Some(table) = arguments.named.as_ref().or(arguments.table.as_ref()) else {
-        return Err(Failure::new(Exit::Usage, "rows are those of one table")
-            .advise("name it after the database; `edbtool tables --names` lists them"));
+        return Err(
+            Failure::new(Exit::Usage, "rows come from one table at a time")
+                .advise("name it after the database; `edbtool tables --names` lists them"),
+        );
     };
     let opened = arguments.database.open(output)?;
     let selection = Selection {
@@ -139,7 +141,7 @@ pub(crate) fn ending(given: &Given, dirty: bool, output: &Output) -> Exit {
     if given.values_cut > 0 {
         let count = given.values_cut;
         output.remark(&format_args!(
-            "cut to fit: {count} {}; --format jsonl and csv have them whole",
+            "cut to fit: {count} {}; --format jsonl and csv have them in full",
             plural(count)
         ));
     }

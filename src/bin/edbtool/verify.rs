@@ -145,7 +145,7 @@ struct Job<'a> {
     rate: Option<RateLimit>,
 }
 
-/// What came of looking at one file.
+/// The result of looking at one file.
 enum Looked {
     /// It is one of ESE's, or should be.
     At(Box<Report>),
@@ -239,7 +239,7 @@ impl Arguments {
         self.hash.iter().copied().map(DigestKind::from).collect()
     }
 
-    /// Says which options do nothing for a file that is no database.
+    /// Says which options do nothing for a file that is not a database.
     fn without_effect(&self, kind: FileKind) -> Vec<String> {
         let given = [
             ("--pages", self.pages.is_some()),

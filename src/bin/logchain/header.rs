@@ -91,7 +91,8 @@ fn one(path: &Path, base: Option<String>) -> Result<Report, Failure> {
             Ok(report)
         }
         Some(_) => {
-            Err(other("not a transaction log").advise("`edbtool header` tells what an ESE file is"))
+            Err(other("not a transaction log")
+                .advise("`edbtool header` says what kind of file it is"))
         }
         None => Err(other("reserved space, which has no header")),
     }

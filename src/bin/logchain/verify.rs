@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "databases")]
     quick: bool,
     /// End with 0 if every database is ready, whatever else is found, otherwise with 1; ready-with-loss accepts loss,
-    /// proved wants every log that is needed proved complete
+    /// proved requires that every log that is needed is proved complete
     #[arg(long, value_name = "WHAT")]
     require: Option<Require>,
 }

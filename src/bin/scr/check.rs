@@ -1,4 +1,4 @@
-//! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth tells it.
+//! `scr check`: whether all is as it should be, check by check, as Test-ReplicationHealth reports it.
 
 use crate::copies::{load, logs_of, state_of, statuses};
 use console::{Exit, Failure, Output};
@@ -15,7 +15,7 @@ use std::path::Path;
 pub(crate) struct Arguments {
     /// Copies (default: all)
     names: Vec<String>,
-    /// Pass while no more closed logs than this have not arrived yet
+    /// Pass while at most this many closed logs have not arrived yet
     #[arg(long, value_name = "LOGS", default_value_t = 10)]
     copy_queue: u32,
 }

@@ -27,10 +27,10 @@ scr enable --source <MACHINE> --source-logs <FOLDER>
 pub(crate) struct Arguments {
     /// Name of the copy, unique in the configuration
     name: String,
-    /// The storage group that is copied, if it is not called as the copy
+    /// The storage group that is copied, if its name is not that of the copy
     #[arg(long, value_name = "NAME")]
     storage_group: Option<String>,
-    /// The server that is copied, as people call it
+    /// The server that is copied, by the name people use
     #[arg(long, value_name = "MACHINE")]
     source: String,
     /// Folder of its logs: local, mounted, or an address (sftp://, s3://, azblob://, gcs://, webdav://)
@@ -45,10 +45,10 @@ pub(crate) struct Arguments {
     /// Base name of its logs, three characters
     #[arg(long, value_name = "NAME", default_value = "E00")]
     base: String,
-    /// Its engine works with circular logging: no log there waits for a backup
+    /// Its engine uses circular logging: no log there waits for a backup
     #[arg(long)]
     circular: bool,
-    /// The server that holds the copy, as people call it
+    /// The server that holds the copy, by the name people use
     #[arg(long, value_name = "MACHINE")]
     standby: String,
     /// Folder for the copy's logs
@@ -82,7 +82,7 @@ pub(crate) struct Arguments {
     /// Seed from this database: a backup, a snapshot, another copy (default: that of the source)
     #[arg(long, value_name = "FILE", conflicts_with = "seeding_postponed")]
     seed_from: Option<PathBuf>,
-    /// Break this rule of the product on purpose: it is not refused, and warned about no more
+    /// Break this rule of the product on purpose: no refusal and no more warnings
     #[arg(long, value_name = "RULE", value_parser = rule())]
     allow: Vec<ProductRule>,
 }

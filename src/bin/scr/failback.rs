@@ -31,11 +31,11 @@ pub(crate) struct Arguments {
     /// Base name of these logs (default: that of the copy)
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
-    /// What lies at the first server and was not shut down, or is another database or log stream: keep it in `diverged`
-    /// beside it. Names its database or its log folder
+    /// Keep what is at the first server in `diverged` beside it, if it was not shut down, or is another database or
+    /// log stream; PATH is its database or its log folder
     #[arg(long, value_name = "PATH")]
     put_aside: Vec<PathBuf>,
-    /// Only tell what would be done, and what the first server still has
+    /// Only say what would be done, and what the first server still has
     #[arg(long)]
     dry_run: bool,
     /// Do it without asking
@@ -95,8 +95,9 @@ fn ask(foretold: &Report, output: &mut Output) -> Result<(), Failure> {
     let place = foretold.name.clone();
     if !stdin().is_terminal() {
         let message = format!("{place}: a failback replaces files at the first server");
-        return Err(Failure::new(Exit::Refused, message)
-            .advise("--dry-run tells which; --yes says that they may be"));
+        return Err(
+            Failure::new(Exit::Refused, message).advise("--dry-run lists them; --yes allows it")
+        );
     }
     output.remark(&format_args!("{}\nGo on? [y/N] ", Shown(foretold)));
     let mut answer = String::new();

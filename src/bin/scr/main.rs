@@ -18,7 +18,7 @@ use console::{RunOptions, ShellCommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Keep standby copies of ESE log streams: ship closed logs, inspect them, tell how the copies stand
+/// Keep standby copies of ESE log streams: ship closed logs, inspect them, report how the copies stand
 #[derive(Parser)]
 #[command(name = "scr", version, after_help = EXAMPLES)]
 struct Program {

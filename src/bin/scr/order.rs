@@ -1,4 +1,4 @@
-//! `scr suspend` and `scr resume`: orders that stand in the state, whether a service runs or not.
+//! `scr suspend` and `scr resume`: orders that are in the state, whether a service runs or not.
 
 use crate::copies::{load_copy, state_of, statuses};
 use console::{Exit, Failure, Output};
@@ -8,7 +8,7 @@ use standby::config::{Configuration, CopyConfig};
 use standby::state::Suspension;
 use std::path::Path;
 
-/// Let a copy rest (Suspend-StorageGroupCopy): nothing is shipped or replayed until it is resumed
+/// Suspend a copy (Suspend-StorageGroupCopy): nothing is shipped or replayed until it is resumed
 #[derive(Debug, clap::Args)]
 pub(crate) struct Suspend {
     /// Name of the copy
@@ -18,7 +18,7 @@ pub(crate) struct Suspend {
     comment: Option<String>,
 }
 
-/// Let a suspended or failed copy go on (Resume-StorageGroupCopy), or one whose activation did not come to its end
+/// Resume a suspended or failed copy (Resume-StorageGroupCopy), or one whose activation did not finish
 #[derive(Debug, clap::Args)]
 pub(crate) struct Resume {
     /// Name of the copy

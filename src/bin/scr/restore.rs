@@ -7,7 +7,7 @@ use standby::activate::{ActivateError, Wish, activate, preview};
 use standby::clock::SystemClock;
 use std::path::{Path, PathBuf};
 
-/// Activate a copy (Restore-StorageGroupCopy): fetch what its source still has, recover the database, prove it, tell
+/// Activate a copy (Restore-StorageGroupCopy): fetch what its source still has, recover the database, prove it, report
 /// what is lost
 #[derive(Debug, clap::Args)]
 #[command(
@@ -16,16 +16,16 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Arguments {
     /// Name of the copy
     name: String,
-    /// The source is lost: do without it, and accept that what never came here is lost
+    /// The source is lost: do without it, and accept that what never arrived here is lost
     #[arg(long)]
     force: bool,
-    /// With --force: take from the source what can be had all the same
+    /// With --force: still take from the source what it can give
     #[arg(long, requires = "force")]
     try_source: bool,
     /// With --force: give up this generation and the later logs that are here, because it cannot be found
     #[arg(long, value_name = "GENERATION", requires = "force", value_parser = generation)]
     give_up: Option<Generation>,
-    /// Only tell what would come of it
+    /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
     /// Put the database under this name, for another server or storage group (database portability)

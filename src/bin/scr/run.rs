@@ -21,19 +21,19 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  scr run\n  scr run --once")]
 pub(crate) struct Arguments {
-    /// Bring every copy as far as it can be brought now, and end
+    /// Bring every copy as far as possible now, and end
     #[arg(long)]
     once: bool,
     /// Keep a Prometheus text file up to date
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
-    /// Delete logs at the sources that all their copies have inspected and that lie below the source's checkpoint
+    /// Delete logs at the sources that all their copies have inspected and that are below the source's checkpoint
     #[arg(long)]
     truncate_source: bool,
     /// What the service writes to standard error: lines for people, or one JSON document per line
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
-    /// How much of it: error, warn, info, debug
+    /// How much of it to write: error, warn, info, debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 }
@@ -194,7 +194,7 @@ impl Service {
         Ok(more)
     }
 
-    /// How the copies stand, told while this process serves them.
+    /// How the copies stand, reported while this process serves them.
     fn statuses(&self, configuration: &Configuration) -> Vec<CopyStatus> {
         let one = |config: &CopyConfig| {
             let file = state_of(configuration, config);

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     procedure: Procedure,
     /// Name of the copy
     name: String,
-    /// As a page for people, or as a script that waits before every step and may be begun again at any (-From N)
+    /// A page for people, or a script that waits before every step and can be started again at any step (-From N)
     #[arg(long, value_name = "FORM", default_value = "markdown")]
     format: Format,
     /// Failover only: the first server is lost, do without what it still has
@@ -30,17 +30,17 @@ pub(crate) struct Arguments {
     /// Its mailbox database (default: the name of the database file)
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// The storage group that takes the database at the standby (default: the same with PORT behind it)
+    /// The storage group that takes the database at the standby (default: the same with PORT added)
     #[arg(long, value_name = "NAME")]
     standby_storage_group: Option<String>,
-    /// The mailbox database there (default: the same with PORT behind it)
+    /// The mailbox database there (default: the same with PORT added)
     #[arg(long, value_name = "NAME")]
     standby_database: Option<String>,
     /// Put the activated database under this name
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Our programs are run here and the script elsewhere, at the standby's server: it shows their lines and asks what came of
-    /// them
+    /// Our programs are run here and the script elsewhere, at the standby's server: it shows their command lines and
+    /// asks for their exit codes
     #[arg(long)]
     station: bool,
     /// What a path of this machine is called on the servers, as in /mnt/exa=D:\; lines of our own programs keep the path of
@@ -68,9 +68,9 @@ enum Format {
 }
 
 fn parse_map(text: &str) -> Result<(String, String), String> {
-    let (from, to) = text.split_once('=').ok_or("it is written LOCAL=SERVER")?;
+    let (from, to) = text.split_once('=').ok_or("write it as LOCAL=SERVER")?;
     match from.is_empty() || to.is_empty() {
-        true => Err("it is written LOCAL=SERVER".into()),
+        true => Err("write it as LOCAL=SERVER".into()),
         false => Ok((from.to_owned(), to.to_owned())),
     }
 }
@@ -122,11 +122,11 @@ fn without_source(procedure: Procedure) -> Result<(), Failure> {
         Procedure::Failover => return Ok(()),
         Procedure::Failback => (
             "a failback needs the first server: the database goes back to it",
-            "the standby works on until there is one; `scr runbook reverse` lets it stay the primary for good",
+            "the standby goes on working until there is one; `scr runbook reverse` lets it stay the primary for good",
         ),
         Procedure::Reverse => (
             "a reversal needs the first server: it becomes the standby",
-            "rebuild it first, or `scr enable` a copy at another server",
+            "rebuild it first, or set up a copy at another server with `scr enable`",
         ),
         Procedure::Prepare => (
             "a preparation does nothing at the first server",

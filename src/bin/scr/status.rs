@@ -1,4 +1,4 @@
-//! `scr status`: how the copies stand, as Get-StorageGroupCopyStatus tells it.
+//! `scr status`: how the copies stand, as Get-StorageGroupCopyStatus reports it.
 
 use crate::copies::{load, statuses};
 use console::{Exit, Failure, Output, interrupted};
@@ -7,13 +7,13 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Tell how copies stand (Get-StorageGroupCopyStatus): one line each, or all fields of those that are named
+/// Show how copies stand (Get-StorageGroupCopyStatus): one line each, or all fields of those that are named
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  scr status\n  scr status SG1")]
 pub(crate) struct Arguments {
     /// Copies (default: a line for each)
     names: Vec<String>,
-    /// Tell it again whenever something changes, until Ctrl-C
+    /// Print it again whenever something changes, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }

@@ -32,10 +32,10 @@ pub(crate) struct Arguments {
     /// The source's database was not shut down, but its server is down: take it with its logs
     #[arg(long)]
     not_in_use: bool,
-    /// Try an error that may pass this often again, waiting longer each time
+    /// Retry this often after an error that may pass, waiting longer each time
     #[arg(long, value_name = "N", default_value_t = 5)]
     retries: u32,
-    /// Only tell what would be done: what is copied, removed and put aside
+    /// Only say what would be done: what is copied, removed and put aside
     #[arg(long)]
     dry_run: bool,
 }
@@ -82,7 +82,7 @@ pub(crate) fn bring(
     seed(configuration, copy, wish, &SystemClock, &bar)
 }
 
-/// Tells what came of it.
+/// Reports the result.
 pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
     output.answer("edbkit.scr-update/1", report, &Shown(report))?;
     if let Some(owed) = &report.owed {

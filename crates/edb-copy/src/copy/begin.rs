@@ -34,7 +34,7 @@ impl<'d> FileCopy<'d> {
             && !describes(manifest, &begun.state)
         {
             begun.remarks.push(
-                "the manifest is of a source of another size, or in larger chunks: all of the source was read".into(),
+                "the manifest describes a source of another size, or has larger chunks: all of the source was read".into(),
             );
             options.manifest = None;
         }
@@ -158,7 +158,7 @@ fn can_be_written(
             Place::Link if *own == paths.target && options.force && !options.delta => {}
             Place::Link => return Err(refused("a symbolic link")),
             Place::Folder => return Err(refused("a folder")),
-            Place::Other => return Err(refused("no file, but a device or a pipe")),
+            Place::Other => return Err(refused("not a file, but a device or a pipe")),
             Place::File { names, .. } if names > 1 && (options.delta || *own != paths.target) => {
                 return Err(CopyError::SeveralNames {
                     path: own.clone(),
@@ -316,7 +316,7 @@ impl Beginning<'_> {
         Since::finished(self.disk, &self.paths.target, state)
     }
 
-    /// What the journal of the older copy says of its chunks, if that is to be believed and can be.
+    /// What the journal of the older copy says about its chunks, if it should and can be trusted.
     fn older(
         &self,
         file: &dyn DiskFile,
@@ -333,7 +333,7 @@ impl Beginning<'_> {
             .filter(|state| state.complete.is_some());
         let Some(state) = finished else {
             remarks.push(
-                "no journal of a finished copy lies beside the older copy: it was read".into(),
+                "there is no journal of a finished copy beside the older copy: it was read".into(),
             );
             return Ok(None);
         };
@@ -394,17 +394,17 @@ impl Beginning<'_> {
         })
     }
 
-    /// How a copy that begins now gets its bytes, if nothing stands in its way.
+    /// How a copy that begins now gets its bytes, if nothing is in its way.
     fn method_of_new_copy(&self, loaded: &Loaded) -> Result<Method, CopyError> {
         if self.exists(&self.paths.partial)? && !self.options.restart {
             if loaded.dropped > 0 {
                 return Err(self.bad_journal(
-                    "its first entry is damaged, or of another version: what the partial copy is of cannot be told",
+                    "its first entry is damaged, or of another version: which source the partial copy was made from is not known",
                 ));
             }
             return Err(CopyError::TargetExists {
                 path: self.paths.partial.clone(),
-                why: ", and no journal says what it is of",
+                why: ", and no journal says what it is a copy of",
             });
         }
         // A delta that was given up left the older copy, half brought up to date, under the name of the partial one.
@@ -474,7 +474,7 @@ impl Beginning<'_> {
         let partial = self.disk.place(&self.paths.partial).map_err(at)?;
         match (partial, state.arrived.is_some()) {
             (Place::Free, true) if !target => {
-                Err(self.gone("all of it had arrived, and it is gone"))
+                Err(self.gone("all of it had arrived, but it is gone"))
             }
             (Place::Free, true) => Ok(PartialCopy::NotNeeded),
             // Whatever it is, it came there after the copy began, or the same command says --force.
@@ -511,7 +511,7 @@ impl Beginning<'_> {
         if state.hashes.is_empty() || length == state.chunks.length() {
             return Ok(());
         }
-        Err(self.gone("its length is not what it was given: somebody changed it"))
+        Err(self.gone("its length is not the one that it was given: it was changed"))
     }
 
     fn gone(&self, why: &str) -> CopyError {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub enum Action {
     /// It is copied to where nothing stands.
     Copy,
-    /// What stands at the target is replaced.
+    /// What is at the target is replaced.
     Replace,
     /// An older copy is brought up to date.
     Update,
@@ -26,7 +26,7 @@ pub enum Action {
     Nothing,
 }
 
-/// A file that stands at the target.
+/// A file that is at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Existing {
     /// Its path.
@@ -52,7 +52,7 @@ pub struct CopyPlan {
     pub resumed_at: u64,
     /// Bytes still to come. An update may read and write less of them: only what differs is written.
     pub bytes_to_come: u64,
-    /// What stands under the target's name, and will not any more.
+    /// What is under the target's name now, and will be gone.
     pub overwrites: Option<Existing>,
     /// A partial copy that is given up.
     pub deletes: Option<Existing>,

@@ -1,4 +1,4 @@
-//! How a store behind an address is reached: the client of its service, and what of it may be shown.
+//! How a store at an address is reached: the client of its service, and what of it may be shown.
 
 use super::RemoteSettings;
 use opendal::{Operator, services};

@@ -70,7 +70,7 @@ impl Column {
         self.column_type == ColumnType::Deleted
     }
 
-    /// Whether it stands at a fixed place in every record.
+    /// Whether it is at a fixed place in every record.
     pub fn is_fixed(&self) -> bool {
         self.id <= LAST_FIXED
     }

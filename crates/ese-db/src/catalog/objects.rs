@@ -79,7 +79,7 @@ mod id {
     pub(super) const LOCALE_NAME: u16 = 261;
 }
 
-/// All records of one of both catalogs. What is lost goes into `losses`.
+/// All records of one of the two catalogs. What is lost goes into `losses`.
 pub(super) fn read(
     db: &Database,
     (root, objid): (Pgno, ObjId),

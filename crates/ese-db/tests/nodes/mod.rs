@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// What `/mn` prints of a node: page, line, flags, sizes, and the first bytes of the key or the pages of an extent.
 type NodeLine = (u32, usize, String, usize, usize, String);
 
-/// What becomes of the versioned flag of nodes: the engine clears it lazily, without a record.
+/// What happens to the versioned flag of nodes: the engine clears it lazily, without a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Versioned {
     /// The database is the very one that the engine dumped.
@@ -42,7 +42,7 @@ pub(crate) fn compare(
         let (6, Ok(page)) = (parts.len(), parts[0].parse()) else {
             continue;
         };
-        // Nodes of a tree come behind those of its space trees, less indented than these.
+        // Nodes of a tree come after those of its space trees, less indented than these.
         headers.retain(|(at, _)| *at < indent);
         let node = (
             page,

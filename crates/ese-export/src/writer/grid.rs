@@ -1,7 +1,7 @@
 //! A table for a person at a terminal: lines of columns where they fit into its width, else a block for each row.
 //!
-//! Which of both it is, and how wide the columns are, the first rows decide. What does not fit is cut, ends with `...`, and
-//! is counted.
+//! The first rows decide which of the two it is, and how wide the columns are. What does not fit is cut, ends with
+//! `...`, and is counted.
 
 use super::csv::field;
 use crate::cell::Cell;

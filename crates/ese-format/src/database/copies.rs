@@ -10,7 +10,7 @@
 //! therefore found by trying (`ErrUtilReadSpecificShadowedHeader`, `ese/_osu/fileu.cxx`). When both copies are good
 //! but differ, the engine takes the first and calls the second one bad; so do we.
 //!
-//! Where both copies were overwritten, the pages after them still tell that a file is a database, and its page size: a
+//! Where both copies were overwritten, the pages after them still show that a file is a database, and its page size: a
 //! page is whole under one size alone.
 
 use super::DatabaseHeader;
@@ -36,7 +36,7 @@ pub struct HeaderCopy {
     pub computed_checksum: u32,
     /// Why the copy cannot be trusted; `None` when it can.
     pub fault: Option<HeaderFault>,
-    /// The fields, to be believed only without a fault.
+    /// The fields, to be trusted only without a fault.
     pub fields: DatabaseHeader,
 }
 
@@ -96,7 +96,7 @@ pub struct HeaderCopies {
     pub status: HeaderStatus,
     /// The copy at the start of the file.
     pub primary: HeaderCopy,
-    /// The copy in the page behind it.
+    /// The copy in the page after it.
     pub shadow: HeaderCopy,
     /// Ranges of bytes within the header page in which the copies differ.
     pub differences: Vec<std::ops::Range<usize>>,
@@ -146,7 +146,7 @@ impl HeaderCopies {
     }
 }
 
-/// Whether the start of a file is that of a database, even a damaged one: the magic number stands where a copy of
+/// Whether the start of a file is that of a database, even a damaged one: the magic number is where a copy of
 /// the header would have it, or a page after both copies is whole.
 pub fn looks_like_database(start: &[u8]) -> bool {
     let magic_at = |offset: usize| {

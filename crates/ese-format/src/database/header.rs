@@ -1,6 +1,6 @@
 //! The fields of a database header.
 //!
-//! `DBFILEHDR` (`inc/daedef.hxx` of the reference). The rest of the header page behind these fields is zero. Older
+//! `DBFILEHDR` (`inc/daedef.hxx` of the reference). The rest of the header page after these fields is zero. Older
 //! engines wrote only the first fields of the table; what they did not know reads as zero.
 
 use crate::layout::{Reserved, Stored, layout};
@@ -109,7 +109,7 @@ layout! {
 }
 
 impl DatabaseHeader {
-    /// What stands in `magic` (`ulDAEMagic`).
+    /// What is in `magic` (`ulDAEMagic`).
     pub const MAGIC: u32 = 0x89ab_cdef;
     /// Where every kind of ESE file names its type (`le_filetype`).
     pub const FILE_TYPE_OFFSET: usize = 667;
@@ -128,7 +128,7 @@ impl DatabaseHeader {
         }
     }
 
-    /// Whether the engine keeps a second copy of the header in the page behind it.
+    /// Whether the engine keeps a second copy of the header in the page after it.
     pub fn is_shadowed(&self) -> bool {
         self.flags & 1 == 0
     }
@@ -163,7 +163,7 @@ impl DatabaseHeader {
 }
 
 layout! {
-    /// What a header tells of one backup (`BKINFO`).
+    /// What a header says about one backup (`BKINFO`).
     BackupInfo [24] {
         0 mark: Lgpos = "Where the log records the backup.";
         8 time: LogTime = "When that was logged.";

@@ -42,7 +42,7 @@ pub struct Attachment {
     pub database_signature: Signature,
     /// Path of the database on the machine that wrote this; never opened.
     pub path: String,
-    /// Further names behind the path (a streaming file of Exchange 2000 and 2003).
+    /// Further names after the path (a streaming file of Exchange 2000 and 2003).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_names: Vec<String>,
 }
@@ -123,7 +123,7 @@ impl AttachList {
     /// Bytes reserved for the list (`cbAttach`, `inc/log.hxx`).
     pub const SIZE: usize = 2048;
 
-    /// Reads the list in `bytes`, which stands at `offset` of its file.
+    /// Reads the list in `bytes`, which is at `offset` of its file.
     pub fn read(bytes: &[u8], offset: u64) -> Self {
         let mut reader = Reader::at(bytes, offset);
         let mut list = AttachList::default();

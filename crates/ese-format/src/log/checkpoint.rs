@@ -25,7 +25,7 @@ use thiserror::Error;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `CHECKPOINT_FIXED` as stored, without the attach list behind it.
+/// `CHECKPOINT_FIXED` as stored, without the attach list after it.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 #[expect(missing_docs, reason = "Checkpoint describes each field")]

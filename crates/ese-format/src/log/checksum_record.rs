@@ -17,11 +17,11 @@
 //!                               |<-- next ------------------------>|
 //! ```
 //!
-//! *Backwards* reaches to the start of the record's own sector; it is 0 where what stands before is not to be trusted.
+//! *Backwards* reaches to the start of the record's own sector; it is 0 where what is before is not to be trusted.
 //! *Forwards* ends at the end of a sector unless this is the last write. *Next* counts from the end of this record to
 //! the next checksum record; 0 in the last one. The checksum covers both ranges and the three lengths and includes the
-//! generation. A write of more than one sector also has a short checksum of its first sector. Behind a last write of
-//! one sector stands its *shadow*, the same sector with another checksum. Whatever follows is a fixed pattern.
+//! generation. A write of more than one sector also has a short checksum of its first sector. A last write of one
+//! sector is followed by its *shadow*, the same sector with another checksum. Whatever follows is a fixed pattern.
 //!
 //! Facts: `ese/_log/logread_legacy.cxx` (`FValidLRCKRecord`, `UlComputeChecksum`, `UlComputeShortChecksum`,
 //! `UlComputeShadowChecksum`), constants in `inc/daedef.hxx`, the pattern in `ese/_osu/fileu.cxx`.
@@ -40,7 +40,7 @@ const SHORT_CHECKSUM_OFF: u8 = 0xd1;
 pub struct ChecksumRecord {
     /// Bytes covered before this record: back to the start of its sector, or 0.
     pub backwards: u32,
-    /// Bytes covered behind this record.
+    /// Bytes covered after this record.
     pub forwards: u32,
     /// Bytes from the end of this record to the next checksum record; 0 in the last one.
     pub next: u32,

@@ -26,7 +26,7 @@ use std::fmt;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `LGFILEHDR_FIXED` as stored, without the attach list behind it.
+/// `LGFILEHDR_FIXED` as stored, without the attach list after it.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 #[expect(missing_docs, reason = "LogHeader describes each field")]
@@ -96,7 +96,7 @@ impl fmt::Display for LogVersion {
     }
 }
 
-/// How records are laid out behind the header.
+/// How records are laid out after the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
@@ -198,7 +198,7 @@ impl LogFlags {
 #[serde(transparent)]
 pub struct DiskSectorSize(pub u8);
 
-/// As header dumps write it behind the sector size.
+/// As header dumps write it after the sector size.
 impl fmt::Display for DiskSectorSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

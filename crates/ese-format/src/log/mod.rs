@@ -1,7 +1,7 @@
 //! Log files and the checkpoint file: headers, attach lists, segments.
 //!
 //! A log stream is a row of files of equal size, one per *generation*. Each begins with a header of 4096 bytes
-//! ([`LogHeader`]); behind it come log records, in one of two layouts ([`Layout`]). The checkpoint file
+//! ([`LogHeader`]); after it come log records, in one of two layouts ([`Layout`]). The checkpoint file
 //! ([`CheckpointFile`]) says from where in the stream recovery would start. Facts: `inc/log.hxx`, `inc/daedef.hxx`.
 
 mod attach_list;

@@ -10,8 +10,8 @@
 //!   u64        Lgpos   LogTime   12 bytes   u32
 //! ```
 //!
-//! While a segment fills, it is rewritten in place. Before that a copy of it goes to the place behind it, byte by byte
-//! the same, so that one of both is whole whenever the machine stops: the *shadow*. The last segment of a file is
+//! While a segment fills, it is rewritten in place. Before that a copy of it goes to the place after it, byte by byte
+//! the same, so that one of the two is whole whenever the machine stops: the *shadow*. The last segment of a file is
 //! kept free for the shadow of the one before it.
 
 use crate::{FormatError, Lgpos, LogTime, Reader};
@@ -39,7 +39,7 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
-    /// Decodes the header of the segment that `segment` starts with; `offset` is where it stands in its file.
+    /// Decodes the header of the segment that `segment` starts with; `offset` is where it is in its file.
     pub fn read(segment: &[u8], offset: u64) -> Result<Self, FormatError> {
         let mut reader = Reader::at(segment, offset);
         let checksum = reader.u64("segment checksum")?;

@@ -1,6 +1,6 @@
 //! The settings of the engine that wrote a log or checkpoint.
 //!
-//! `DBMS_PARAM` (`inc/daedef.hxx`) takes 567 bytes and stands in log headers, checkpoints and Init records:
+//! `DBMS_PARAM` (`inc/daedef.hxx`) takes 567 bytes and is in log headers, checkpoints and Init records:
 //!
 //! ```text
 //! 0             261          522     523                                   551        567

@@ -1,4 +1,4 @@
-//! A thing read from bytes whose checksum has been computed but not yet believed.
+//! A thing read from bytes whose checksum has been computed but not yet checked.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 /// calls [`trusted`](Unverified::trusted) first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unverified<T> {
-    /// The checksum that stands in the header.
+    /// The checksum that is in the header.
     pub stored_checksum: u32,
     /// The checksum of the bytes that were read.
     pub computed_checksum: u32,

@@ -80,7 +80,7 @@ impl PageHeader {
         self.uncommitted_free.get()
     }
 
-    /// Offset in the data area behind which no node stands.
+    /// Offset in the data area after which no node stands.
     pub fn mic_free(&self) -> u16 {
         self.mic_free.get()
     }
@@ -143,7 +143,7 @@ impl PageHeader {
         self.uncommitted_free.set(bytes);
     }
 
-    /// Sets the offset in the data area behind which no node stands.
+    /// Sets the offset in the data area after which no node stands.
     pub fn set_mic_free(&mut self, offset: u16) {
         self.mic_free.set(offset);
     }
@@ -267,7 +267,7 @@ impl Serialize for PageFlags {
     }
 }
 
-/// The mark that changes with every write of a page, so that a write that the disk lost can be told
+/// The mark that changes with every write of a page, so that a write that the disk lost can be found
 /// (`CPAGE::PageFlushType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

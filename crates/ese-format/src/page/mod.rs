@@ -6,8 +6,8 @@
 //!                  ^ tag offsets count from here     tag n .. tag 1, tag 0
 //! ```
 //!
-//! Pages of 2, 4 and 8 KiB are *small*: their header takes 40 bytes and node flags stand in the tag. Pages of 16 and
-//! 32 KiB are *large*: 80 bytes of header, and node flags stand in the first word of the node, because a tag needs
+//! Pages of 2, 4 and 8 KiB are *small*: their header takes 40 bytes and node flags are in the tag. Pages of 16 and
+//! 32 KiB are *large*: 80 bytes of header, and node flags are in the first word of the node, because a tag needs
 //! all its bits. The first tags are *reserved*: tag 0 is the external header (see [`RootHeader`] and
 //! [`PageView::external_header`]); newer formats may reserve up to seven. The other tags are nodes ("lines"), counted
 //! from 0 after the reserved ones.
@@ -85,7 +85,7 @@ impl PageSize {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PageError {
     /// The bytes given are not one page.
-    #[error("page {pgno}: {found} bytes are no page; a page has 2, 4, 8, 16 or 32 KiB")]
+    #[error("page {pgno}: {found} bytes are not a page; a page has 2, 4, 8, 16 or 32 KiB")]
     Size {
         /// The page.
         pgno: Pgno,
@@ -101,7 +101,7 @@ pub enum PageError {
         tags: u16,
         /// Bytes they take.
         needed: usize,
-        /// Bytes there are behind the header.
+        /// Bytes there are after the header.
         available: usize,
     },
     /// A tag was asked for that the page does not have.
@@ -293,7 +293,7 @@ impl<'a> PageView<'a> {
 
     /// Tag number `itag`, its bounds checked against the data area.
     ///
-    /// A tag of zero length may stand at any offset: the engine never looks at it.
+    /// A tag of zero length may be at any offset: the engine never looks at it.
     pub fn tag(&self, itag: usize) -> Result<Tag, PageError> {
         let area = self.data_area()?;
         let stored = self
@@ -347,7 +347,7 @@ impl<'a> PageView<'a> {
         self.tag_bytes(0)
     }
 
-    /// Node number `line`, counted from 0 behind the reserved tags.
+    /// Node number `line`, counted from 0 after the reserved tags.
     pub fn node(&self, line: usize) -> Result<Node<'a>, PageError> {
         let itag = line.saturating_add(self.reserved_tag_count());
         let tag = self.tag(itag)?;
@@ -355,7 +355,7 @@ impl<'a> PageView<'a> {
         Node::decode(self, itag, bytes, self.node_flags(tag, bytes))
     }
 
-    /// All nodes in order. A damaged node is one error; the ones behind it still come.
+    /// All nodes in order. A damaged node is one error; the ones after it still come.
     pub fn nodes(&self) -> impl Iterator<Item = Result<Node<'a>, PageError>> + use<'a> {
         let page = *self;
         (0..page.node_count()).map(move |line| page.node(line))

@@ -1,6 +1,6 @@
 //! Space: which pages a tree owns, and which of them are free.
 //!
-//! A tree starts with one *single extent*: its root page and up to 32 pages behind it, whose freedom is a bitmap in
+//! A tree starts with one *single extent*: its root page and up to 32 pages after it, whose freedom is a bitmap in
 //! the space header. When that is not enough, two trees of extents are made: *owned* (all that the tree has) and
 //! *available* (what of it is free), on two neighbouring pages. Both keep a *split buffer* of pages for their own
 //! splits, so that finding room never needs room.
@@ -197,7 +197,7 @@ impl Extent {
         })
     }
 
-    /// The first page; the one behind the last when the extent is empty.
+    /// The first page; the one after the last when the extent is empty.
     pub fn first(&self) -> Pgno {
         Pgno(self.last.0.saturating_sub(self.pages).saturating_add(1))
     }

@@ -17,7 +17,7 @@ pub struct Tag {
     pub offset: usize,
     /// Number of bytes.
     pub size: usize,
-    /// The three flag bits of a small page's tag; 0 on large pages, whose flags stand in the node.
+    /// The three flag bits of a small page's tag; 0 on large pages, whose flags are in the node.
     pub(super) flag_bits: u8,
 }
 

@@ -29,7 +29,7 @@ const SAME_LENGTH: u8 = 0x20;
 const INSERT: u8 = 0x40;
 const TWO_BYTE_LENGTHS: u8 = 0x80;
 
-/// A difference as it stands in a record.
+/// A difference as it is in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Diff<'a> {
     /// Whether each step opens with the wide header.

@@ -1,6 +1,6 @@
 //! The types of log records: number, name, and how long a record of the type is.
 //!
-//! A record's length follows from its fixed part alone: the fixed size of its type plus the lengths that stand in it.
+//! A record's length follows from its fixed part alone: the fixed size of its type plus the lengths that are in it.
 //! [`RECORD_TYPES`] holds that as data, so that a reader steps from record to record without decoding them.
 //! Source: `inc/logapi.hxx` (`lrtyp*`), `CbLGFixedSizeOfRec` and `CbLGSizeOfRec` in `ese/_log/logread.cxx`, names in
 //! `ese/logapi.cxx` (`SzLrtyp`).
@@ -257,7 +257,7 @@ record_types! {
     101 ExtentFreed2 "ExtFreed2" 19 [];
 }
 
-/// Why a record's length cannot be told.
+/// Why a record's length cannot be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unsized {
     /// The bytes end before the fixed part does.

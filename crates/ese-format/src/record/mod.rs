@@ -405,7 +405,7 @@ records! {
 impl<'a> Record<'a> {
     /// The record that `bytes` start with, and its size; `bytes` may go on past it.
     ///
-    /// `offset` is where the bytes stand in their file (or buffer), for errors. The layout of ignorable records leaves
+    /// `offset` is where the bytes are in their file (or buffer), for errors. The layout of ignorable records leaves
     /// room to grow: bytes past the fields that are known are part of the record and not looked at, as in the
     /// reference.
     pub fn decode(

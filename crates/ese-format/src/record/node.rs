@@ -368,7 +368,7 @@ pub struct Delta<'a> {
     pub node: NodeOp,
     /// What was added. The number itself is 32 bits wide in a `Delta` and 64 in a `Delta64` record.
     pub delta: i64,
-    /// Where the number stands in the node's data.
+    /// Where the number is in the node's data.
     pub offset: u16,
     /// Key of the node's bookmark.
     #[serde(serialize_with = "hex")]

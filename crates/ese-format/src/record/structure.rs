@@ -145,7 +145,7 @@ fixed_layout! {
         pub objid: ObjId,
         /// How the page was split.
         pub split_type: SplitType,
-        /// The operation that is done along with it; its own record stands in the same macro.
+        /// The operation that is done along with it; its own record is in the same macro.
         pub operation: SplitOperation,
         /// Where on the page that operation was to happen.
         pub iline_operation: u16,

@@ -15,7 +15,7 @@ pub struct Begin {
     pub procid: ProcId,
     /// The level that it stood at before.
     pub level_from: u8,
-    /// How many levels began; the transaction stands at the sum of both.
+    /// How many levels began; the transaction is at the sum of both.
     pub levels: u8,
     /// The transaction's id; only where it began at level 0.
     pub trx: Option<u32>,
@@ -57,7 +57,7 @@ fixed_layout! {
     pub struct Commit: 3 {
         /// The session.
         pub procid: ProcId,
-        /// The level that it stands at after.
+        /// The level that it is at after.
         pub level_to: u8,
     }
 }
@@ -67,7 +67,7 @@ fixed_layout! {
     pub struct Commit0: 7 {
         /// The session.
         pub procid: ProcId,
-        /// The level that it stands at after: 0.
+        /// The level that it is at after: 0.
         pub level_to: u8,
         /// The id that orders this commit among all.
         pub trx: u32,

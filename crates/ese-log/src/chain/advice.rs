@@ -17,7 +17,7 @@ impl Kind {
             Kind::CurrentMissing { .. } => {
                 "what was logged last is lost, unless the file is found; a stream that was shipped elsewhere never has one"
             }
-            Kind::CopyOf { .. } => "recovery stops where it takes it for the log that it is not",
+            Kind::CopyOf { .. } => "recovery stops where it mistakes it for another log",
             Kind::CurrentAlsoNamed { .. } => {
                 "the engine reads the numbered file first, and stops at this one"
             }
@@ -31,7 +31,7 @@ impl Kind {
                 "these logs were not written one after the other; recovery stops between them"
             }
             Kind::AccumulatedChecksum { .. } => {
-                "one of both is not what it was when the other was written; recovery stops between them"
+                "one of the two is not what it was when the other was written; recovery stops between them"
             }
             Kind::Incomplete { .. } => "what stood at its end is lost, and recovery stops here",
             Kind::NotProved {
@@ -48,7 +48,9 @@ impl Kind {
             }
             Kind::FileSize { .. } => "the engine refuses the file; it was cut off or grew",
             Kind::Empty => "nothing in it can be replayed",
-            Kind::Blank => "nothing in it can be replayed; so begins a log that was only prepared",
+            Kind::Blank => {
+                "nothing in it can be replayed; a log that was only prepared begins like this"
+            }
             Kind::Header { .. } | Kind::Unreadable { .. } => "recovery that needs this log fails",
             Kind::AttachList { .. } => "databases attached at this point may be overlooked",
             Kind::Damage {
@@ -129,7 +131,7 @@ impl Kind {
                 Some(format!("take {file} and {after} from the same place"))
             }
             Kind::OutOfPlace { .. } => Some(format!(
-                "{file} is from another life of the stream: find the one that was written between both, {PLACES}"
+                "{file} belongs to another life of the stream: find the one that was written between the two, {PLACES}"
             )),
             Kind::AccumulatedChecksum { next, .. } => Some(format!(
                 "find another {file}: {PLACES}; or take {file} and {next} from the same place"
@@ -154,7 +156,7 @@ impl Kind {
             | Kind::CheckpointMissing
             | Kind::CheckpointUnusable { .. }
             | Kind::CheckpointForeign { .. }
-            | Kind::CheckpointCopy { .. } => Some("nothing need be done".to_owned()),
+            | Kind::CheckpointCopy { .. } => Some("nothing needs to be done".to_owned()),
             Kind::Incomplete { .. }
             | Kind::Empty
             | Kind::Blank
@@ -181,13 +183,13 @@ impl Kind {
 fn of_damage(damage: &Damage, fatal: bool, followed: bool) -> &'static str {
     match (damage, fatal) {
         (Damage::Corrected { .. }, _) => {
-            "one flipped bit, put right by the checksum; recovery does the same"
+            "one flipped bit, corrected by the checksum; recovery does the same"
         }
         (Damage::LastWriteLost { .. }, _) => {
             "recovery ends before it without an error; what was committed by that write alone is lost to it"
         }
         (Damage::Torn { .. }, false) if followed => {
-            "the copy of the write that stands after it stands in for it, as in recovery"
+            "the copy of the write that follows it is used instead, as in recovery"
         }
         (Damage::Torn { .. }, false) => {
             "the last write was torn; recovery puts it right, nothing that was committed is lost"

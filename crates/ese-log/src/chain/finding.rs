@@ -111,7 +111,7 @@ pub enum FindingKind {
     Empty,
     /// The header, or the whole file, is zeroes.
     Blank,
-    /// The header cannot be believed.
+    /// The header cannot be trusted.
     Header {
         problem: String,
         jet: Option<JetError>,
@@ -335,7 +335,7 @@ impl fmt::Display for FindingKind {
             } => {
                 write!(f, "{damage}")?;
                 match records_beyond {
-                    Some(count) => write!(f, "; {count} records stand after it"),
+                    Some(count) => write!(f, "; {count} records come after it"),
                     None => Ok(()),
                 }
             }
@@ -394,7 +394,7 @@ impl fmt::Display for Damage {
                 f.write_str("the segment is blank, but its shadow after it is not")
             }
             Damage::Misplaced { found, .. } => {
-                write!(f, "the segment of position {found} stands here")
+                write!(f, "the segment here is the one of position {found}")
             }
             Damage::Chain { .. } => f.write_str("there is no checksum record here"),
             Damage::Unexpected { .. } => f.write_str("data after the end of the log"),

@@ -1,4 +1,4 @@
-//! What is wrong between the logs of a stream, and with what stands beside them.
+//! What is wrong between the logs of a stream, and with what is beside them.
 
 use super::finding::{Finding, FindingKind};
 use super::ranges::find;

@@ -62,7 +62,7 @@ impl ChainReport {
         found.filter(|finding| finding.severity >= severity).count()
     }
 
-    /// The checkpoint, if it can be believed.
+    /// The checkpoint, if it can be trusted.
     pub fn trusted_checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref()?.current()
     }

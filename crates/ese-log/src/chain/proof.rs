@@ -1,8 +1,8 @@
 //! Whether a closed log is all that was written to it.
 //!
 //! A log that was copied while it was written, or whose end a crash or a copy turned to zeroes, looks like one that ends
-//! early: every checksum fits and every record makes sense. Redo would pass over what is missing in silence. Only the
-//! next log can tell, in one of two ways.
+//! early: every checksum fits and every record makes sense. Redo would silently pass over what is missing. Only the
+//! next log can show, in one of two ways.
 //!
 //! **By its header.** From update minor 13 on it keeps the exclusive or of the checksums of all segments of the log
 //! before it, and recovery compares it (`LOG::ErrLGRedoFill`, `ese/_log/logredo.cxx`). Minor 12 keeps the checksum of
@@ -57,7 +57,7 @@ pub enum Proof {
     Full,
     /// Nothing shows whether the end of it is missing.
     NotProved(Unproved),
-    /// There is no next log that could tell. So it always is with the newest one.
+    /// There is no next log that could show it. This is always so for the newest log.
     None,
     /// The end of it is missing.
     Incomplete {
@@ -202,7 +202,7 @@ impl fmt::Display for Unproved {
                 kind.dump_name()
             ),
             Unproved::TornWrite => f.write_str(
-                "its last write is torn, and the copy that stands in for it may be older",
+                "its last write is torn, and the copy that is used instead may be older",
             ),
         }
     }
@@ -229,7 +229,7 @@ impl fmt::Display for Incomplete {
     }
 }
 
-/// How a log ends: what of it tells whether something is missing.
+/// How a log ends: what in it shows whether something is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     generation: Generation,
@@ -255,7 +255,7 @@ pub struct Ending {
     dbtimes: Vec<(u8, Dbtime)>,
 }
 
-/// How a log begins: what it tells of the one before it.
+/// How a log begins: what it says about the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     generation: Generation,
@@ -298,7 +298,7 @@ impl Outline {
             self.records.push((kind, size));
         }
         self.records_end = cursor.offset();
-        // Where headers keep the accumulated checksum, nobody asks for more.
+        // Where headers keep the accumulated checksum, nothing more is needed.
         if image.header.version.previous_checksum() != PreviousChecksum::Accumulated {
             self.dbtimes(cursor, image);
         }
@@ -403,7 +403,7 @@ impl Opening {
         outline.opening(image)
     }
 
-    /// What the header alone tells, where nothing else of the log can be had.
+    /// What the header alone says, where nothing else of the log can be obtained.
     pub fn of_header(header: &LogHeader) -> Self {
         Opening {
             generation: header.generation,
@@ -430,7 +430,7 @@ impl Opening {
     }
 }
 
-/// Whether a closed log is all that was written to it, as far as the next log can tell.
+/// Whether a closed log is all that was written to it, as far as the next log can show.
 pub fn prove(log: &Ending, next: Option<&Opening>) -> Proof {
     if log.is_damaged {
         return Proof::Damaged;
@@ -463,7 +463,7 @@ pub fn prove(log: &Ending, next: Option<&Opening>) -> Proof {
     }
 }
 
-/// What the first records of the next log tell.
+/// What the first records of the next log show.
 fn by_fill(log: &Ending, next: &Opening) -> Proof {
     let incomplete = |how| Proof::Incomplete {
         how,
@@ -516,7 +516,7 @@ fn by_fill(log: &Ending, next: &Opening) -> Proof {
     }
 }
 
-/// Whether changes of pages are missing between both logs: each takes the next dbtime of its database.
+/// Whether changes of pages are missing between the two logs: each takes the next dbtime of its database.
 fn dbtime_gap(log: &Ending, next: &Opening) -> Option<Incomplete> {
     let mut pairs = next.dbtimes.iter().filter_map(|(dbid, first)| {
         let mut own = log.dbtimes.iter();

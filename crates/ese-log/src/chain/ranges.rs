@@ -1,6 +1,6 @@
 //! Which logs a database needs, and how far recovery would come with those that are there.
 //!
-//! The only place where these rules stand; verdicts and replay plans both ask here. Facts: `ese/_log/logredo.cxx`
+//! The only place for these rules; verdicts and replay plans both ask here. Facts: `ese/_log/logredo.cxx`
 //! (`LOG::ErrLGSoftStart` for where redo starts, `ErrLGRedoFill` for the step from log to log,
 //! `ErrLGCheckDatabaseGens` and `ErrLGEvaluateDestructiveCorrectiveLogOptions` for what is missing).
 //!
@@ -109,9 +109,9 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Where the engine would start redo for a database with this need: at the checkpoint if it can be believed and does not leave
-/// out what the database needs, otherwise at the lowest generation that is there. Replay from an older place does no
-/// harm: pages that have a change already are left alone.
+/// Where the engine would start redo for a database with this need: at the checkpoint if it can be trusted and does not
+/// leave out what the database needs, otherwise at the lowest generation that is there. Replay from an older place does
+/// no harm: pages that have a change already are left alone.
 ///
 /// `None` if no log is there.
 pub(super) fn engine_start(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
@@ -120,7 +120,7 @@ pub(super) fn engine_start(report: &ChainReport, need: Option<LogNeed>) -> Optio
     Some(usable_checkpoint(report, need).unwrap_or_else(|| first_position(report, lowest)))
 }
 
-/// The checkpoint, if it can be believed, is of this stream and does not leave out what the database needs.
+/// The checkpoint, if it can be trusted, is of this stream and does not leave out what the database needs.
 fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpos> {
     let checkpoint = report.trusted_checkpoint()?;
     let mut headers = report.logs.iter().filter_map(LogReport::header);
@@ -134,7 +134,7 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
 /// if that leaves nothing out and the logs go on from there to what is needed; otherwise at the first generation that the
 /// database needs. For a clean database where it was last consistent.
 ///
-/// Always the start of a generation: the list of attached databases stands in its header. `None` without a log, and
+/// Always the start of a generation: the list of attached databases is in its header. `None` without a log, and
 /// for a clean database of another stream.
 pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgpos> {
     let highest = report.logs.iter().filter_map(LogReport::generation).max()?;

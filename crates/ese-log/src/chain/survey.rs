@@ -1,4 +1,4 @@
-//! What one log file is like by itself.
+//! What one log file is like on its own.
 
 use super::finding::{Finding, FindingKind};
 use super::follow::{DatabaseEvent, Steps, TransactionsAt};
@@ -26,10 +26,10 @@ pub struct LogReport {
     pub role: FileRole,
     /// Size in bytes; 0 where it cannot be read.
     pub size: u64,
-    /// What was read; why not, where nothing can be believed.
+    /// What was read; why not, where nothing can be trusted.
     #[serde(serialize_with = "content_or_problem")]
     pub content: Result<LogContent, LogError>,
-    /// Whether it is all that was written to it, as far as the log after it tells.
+    /// Whether it is all that was written to it, as far as the log after it shows.
     pub proof: Proof,
     /// The log after it, by name, if that is there.
     #[serde(skip)]
@@ -47,7 +47,7 @@ pub(super) enum State {
     Later,
 }
 
-/// The content of a log whose header can be believed.
+/// The content of a log whose header can be trusted.
 #[derive(Debug, Serialize)]
 pub struct LogContent {
     /// Its header.
@@ -62,7 +62,7 @@ pub struct LogContent {
     pub accumulated_checksum: u64,
     /// Records up to the first fatal damage.
     pub records: u64,
-    /// Records that can still be read behind fatal damage: recovery would not reach them.
+    /// Records that can still be read after fatal damage: recovery would not reach them.
     pub records_beyond: u64,
     /// Records that were not whole when the log ended.
     pub unfinished: u64,
@@ -197,7 +197,7 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
     }
 }
 
-/// Where the first island behind damage begins.
+/// Where the first island after damage begins.
 fn broken_from(image: &LogImage) -> Option<Lgpos> {
     let mut islands = image.body.islands.iter();
     let broken = islands.find(|island| island.shore == Shore::Damage)?;
@@ -205,7 +205,7 @@ fn broken_from(image: &LogImage) -> Option<Lgpos> {
 }
 
 impl LogReport {
-    /// The header, if it can be believed.
+    /// The header, if it can be trusted.
     pub fn header(&self) -> Option<&LogHeader> {
         self.content.as_ref().ok().map(|content| &content.header)
     }
@@ -315,7 +315,7 @@ impl LogReport {
         found
     }
 
-    /// What the log after it tells of this one; nothing more where it is damaged at `fatal`.
+    /// What the log after it says about this one; nothing more where it is damaged at `fatal`.
     fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<FindingKind> {
         match self.proof {
             Proof::NextHeader | Proof::Full | Proof::None | Proof::Damaged => None,
@@ -330,7 +330,7 @@ impl LogReport {
         }
     }
 
-    /// The finding about a log that nothing can be believed of.
+    /// The finding about a log of which nothing can be trusted.
     pub(super) fn unusable(&self, problem: &LogError) -> FindingKind {
         let jet = problem.jet();
         match problem {

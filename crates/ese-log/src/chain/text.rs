@@ -55,7 +55,7 @@ impl ChainReport {
             ),
             (
                 count(|proof| *proof == Proof::None),
-                "with no next log that could tell",
+                "with no next log that could show it",
             ),
             (count(|proof| !proof.is_sound()), "incomplete or damaged"),
         ];
@@ -72,7 +72,7 @@ impl Display for ChainReport {
         writeln!(f, "Verifying log files...")?;
         writeln!(f, "     Base name: {}\n", self.naming.base)?;
         if self.logs.is_empty() {
-            return writeln!(f, "No log file of this stream is there.");
+            return writeln!(f, "There is no log file of this stream.");
         }
         for log in &self.logs {
             let worst = self.of(log).map(|finding| finding.severity).max();

@@ -185,7 +185,7 @@ impl DatabaseVerdict {
         self.advice.push(match lost.jet == JetError::ATTACHED_DATABASE_MISMATCH {
             true => format!("find {names} undamaged, or use a newer copy of the database"),
             false => format!(
-                "this copy is not the one that the logs go on with: use one that was last consistent at {}, or find {names}",
+                "this is not the copy that the logs continue: use one that was last consistent at {}, or find {names}",
                 lost.consistent
             ),
         });
@@ -297,12 +297,12 @@ impl DatabaseVerdict {
         self.needed_files = Some(files.clone());
         let Some(start) = start else {
             self.refuse(
-                format!("no log is there; the database needs {files}"),
+                format!("there is no log; the database needs {files}"),
                 JetError::REQUIRED_LOG_FILES_MISSING,
             );
             self.advise_on_missing(report, need, None);
             self.advice.push(
-                "edbtool export reads the database as it is, without what stands in the logs"
+                "edbtool export reads the database as it is, without what is in the logs"
                     .to_owned(),
             );
             return;
@@ -505,7 +505,7 @@ impl DatabaseVerdict {
         });
         self.loss = loss(report, reach.last, Some(header));
         self.advice.push(
-            "look for the lost logs first; what eseutil /r ... /a accepts, cannot be undone"
+            "look for the lost logs first; what eseutil /r ... /a accepts cannot be undone"
                 .to_owned(),
         );
         if stop.is_some_and(|stop| stop.is_corruption) {

@@ -1,4 +1,4 @@
-//! What a result is written to, as little of it as is needed: so that a test can take the power away at any point.
+//! What a result is written to, as little of it as is needed: so that a test can cut the power at any point.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

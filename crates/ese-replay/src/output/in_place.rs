@@ -13,14 +13,14 @@
 //! | killed, or power lost | the database | the journal | the next run in place |
 //! |---|---|---|---|
 //! | in step 1 | as it was | begins with zeroes | removes it and recovers anew |
-//! | among the pages of 3 | pages of two times, the old header | finished | does 3 from its start |
+//! | among the pages of 3 | a mix of old and new pages, the old header | finished | does 3 from its start |
 //! | among the headers of 3 | new pages; one copy of the header may be torn | finished | the same |
 //! | in step 4 | recovered | finished, or empty | does 3 again, or removes the journal |
 //!
 //! The pages come before the header, so that the new header never stands over old pages. Step 3 reads nothing of the
 //! database but its headers: a copy that is intact must be the one from before or the new one, else the journal is of
-//! another state and is refused. Who only reads the database asks [`InPlace::refuse_interrupted`] first. The journal is
-//! emptied before its name goes, so that a name which a loss of power brings back stands for nothing.
+//! another state and is refused. Code that only reads the database calls [`InPlace::refuse_interrupted`] first. The
+//! journal is emptied before its name goes, so that a name which a loss of power brings back means nothing.
 
 use super::{Disk, OutputError, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
@@ -142,7 +142,7 @@ impl InPlace {
         let journal_path = self.place.path.clone();
         let io = at(&journal_path);
         let finished = self.journal.lock().finish(header);
-        // Whether it failed before or behind the last write: the next run can tell.
+        // Whether it failed before or after the last write: the next run can tell.
         self.place.finished = true;
         finished.map_err(&io)?;
         sync_folder(&journal_path)?;
@@ -202,7 +202,7 @@ pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Res
     let page_size = journal.page_size();
     check_base(database, &journal, &header)?;
     let end = |last: Pgno| Pgno(last.0.saturating_add(1)).file_offset(page_size);
-    // What stands behind the last page that the database gives is not part of the result.
+    // What is after the last page that the database gives is not part of the result.
     database.set_len(end(journal.base_last()))?;
     database.set_len(end(journal.last()))?;
     let mut page = vec![0; page_size as usize];

@@ -12,7 +12,7 @@ impl PageImage {
         header
     }
 
-    /// Bytes behind the header: nodes, free room and tags.
+    /// Bytes after the header: nodes, free room and tags.
     pub(super) fn data_size(&self) -> usize {
         self.bytes.len() - self.view().size().header_size()
     }
@@ -79,7 +79,7 @@ impl PageImage {
         header.set_uncommitted_free(bytes);
     }
 
-    /// Offset in the data area of the first byte behind all data.
+    /// Offset in the data area of the first byte after all data.
     pub(super) fn data_end(&self) -> usize {
         usize::from(self.view().header().mic_free())
     }

@@ -1,4 +1,4 @@
-//! Lines of a page: the tag array and the data behind it.
+//! Lines of a page: the tag array and the data after it.
 
 use super::node::NewNode;
 use super::{EditError, PageImage};
@@ -91,7 +91,7 @@ impl PageImage {
         EditError::NoRoom { pgno, needed, free }
     }
 
-    /// Makes `needed` contiguous bytes free behind the data (`CPAGE::FreeSpace_`).
+    /// Makes `needed` contiguous bytes free after the data (`CPAGE::FreeSpace_`).
     fn make_room(&mut self, needed: usize) -> Result<(), EditError> {
         let free = self.free();
         if needed > free {
@@ -142,7 +142,7 @@ impl PageImage {
         Ok(())
     }
 
-    /// Puts a line's bytes behind all data and points its tag there.
+    /// Puts a line's bytes after all data and points its tag there.
     fn append(&mut self, itag: usize, parts: &[&[u8]], flags: NodeFlags) -> Result<(), EditError> {
         let size: usize = parts.iter().map(|part| part.len()).sum();
         let offset = self.data_end();
@@ -166,7 +166,7 @@ impl PageImage {
         self.write_flags(itag, flags)
     }
 
-    /// Inserts a line; the line there and all behind it move up (`CPAGE::Insert_`).
+    /// Inserts a line; the line there and all after it move up (`CPAGE::Insert_`).
     pub(super) fn insert_line(
         &mut self,
         line: usize,
@@ -264,7 +264,7 @@ impl PageImage {
         Ok(length)
     }
 
-    /// Removes a node; those behind it move down (`CPAGE::Delete_`).
+    /// Removes a node; those after it move down (`CPAGE::Delete_`).
     pub fn delete_node(&mut self, line: usize) -> Result<(), EditError> {
         let itag = self.itag(line);
         let old = self.checked_tag(itag)?;
@@ -307,7 +307,7 @@ impl PageImage {
         Ok(())
     }
 
-    /// Puts nodes behind the last one, as inserting each of them there would. Looks at the page's counts only once: made
+    /// Puts nodes after the last one, as inserting each of them there would. Looks at the page's counts only once: made
     /// for pages with few nodes or none.
     pub(super) fn append_lines<'a>(
         &mut self,

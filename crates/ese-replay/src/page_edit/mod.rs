@@ -1,6 +1,6 @@
 //! An owned page image that redo and undo change: header fields, tags, nodes.
 //!
-//! What the bytes mean stands in [`ese_format::page`]; this is the writing half. What an operation does to tags, free
+//! What the bytes mean is in [`ese_format::page`]; this is the writing half. What an operation does to tags, free
 //! counts and flags follows `CPAGE` (`ese/cpage.cxx`); the place of data within the page does not matter to the format
 //! and may differ from what the engine chose.
 //!
@@ -72,7 +72,7 @@ pub enum EditError {
         line: usize,
         /// First byte to change.
         start: usize,
-        /// Byte behind the last to change.
+        /// Byte after the last to change.
         end: usize,
         /// Bytes there are.
         size: usize,

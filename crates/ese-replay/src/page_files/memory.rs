@@ -46,7 +46,7 @@ impl PageFile for MemoryFile {
         Ok(())
     }
 
-    /// Pages behind `last` are forgotten for good: when the file grows again, they read as zero.
+    /// Pages after `last` are forgotten for good: when the file grows again, they read as zero.
     fn resize(&mut self, last: Pgno) -> io::Result<()> {
         self.pages.retain(|pgno, _| *pgno <= last);
         self.base_last = self.base_last.min(last);

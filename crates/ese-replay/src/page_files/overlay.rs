@@ -1,6 +1,6 @@
 //! Overlays: the pages in which a database after recovery differs from the file before, in a file of their own.
 //!
-//! The same format serves three ends: to look at a database as recovery leaves it while the file stays as it is, to
+//! The same format serves three purposes: to look at a database as recovery leaves it while the file stays as it is, to
 //! hold pages that do not fit into memory, and as the journal of a recovery in place.
 //!
 //! ```text
@@ -245,7 +245,7 @@ impl Overlay {
         self.last
     }
 
-    /// The last page that may come from the base; pages behind it that the overlay does not hold are blank.
+    /// The last page that may come from the base; pages after it that the overlay does not hold are blank.
     pub fn base_last(&self) -> Pgno {
         self.base_last
     }

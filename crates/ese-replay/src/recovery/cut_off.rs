@@ -1,8 +1,8 @@
 //! Databases whose file was cut off: whether the logs hold all that is missing.
 //!
-//! Redo makes new pages behind the end of a file, and passes over what no record touches. A file that ends before what its
-//! own space trees say is looked at again after redo: a page that a tree uses and that is blank then was lost with the end
-//! of the file.
+//! Redo makes new pages beyond the end of a file, and passes over what no record touches. A file that ends before what
+//! its own space trees say is looked at again after redo: a page that a tree uses and that is blank then was lost with
+//! the end of the file.
 
 use super::source::DatabaseFile;
 use crate::database::Database;
@@ -57,7 +57,7 @@ pub(super) fn lost_end(database: &mut Database, path: PathBuf, cut_off: CutOff) 
     let looked = Arc::new(Looked {
         headers: headers_of(&database.header, page_size),
         page_size,
-        // What the space trees say of the pages behind the end is asked, too.
+        // What the space trees say of the pages beyond the end is asked, too.
         last: last.max(cut_off.owned_to),
         pages: Mutex::new(std::mem::replace(&mut database.pages, nothing)),
     });
@@ -73,7 +73,7 @@ pub(super) fn lost_end(database: &mut Database, path: PathBuf, cut_off: CutOff) 
     })
 }
 
-/// How many pages behind the end of the file are in use and blank.
+/// How many pages beyond the end of the file are in use and blank.
 fn missing(looked: &Arc<Looked>, cut_off: &CutOff) -> u32 {
     let db = ese_db::Database::new(Arc::clone(looked));
     let Ok(catalog) = db.catalog() else {

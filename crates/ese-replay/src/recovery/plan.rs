@@ -12,7 +12,7 @@
 //!    where the oldest of them began: from there on the logs are replayed again together with those that follow.
 //!
 //! What a database needs and how far recovery comes is decided by [`ese_log::chain`], which `logchain verify --db` asks
-//! too. A plan reads logs and headers, and no page; whether the pages allow it, only a [`trial`](super::trial()) tells.
+//! too. A plan reads logs and headers, and no page; whether the pages allow it, only a [`trial`](super::trial()) shows.
 //! Files may change after it: [`recover`](super::recover()) reads the logs again, and ends at one that has become unfit.
 
 use super::{DatabaseFile, RecoveryError};

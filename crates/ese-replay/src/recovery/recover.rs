@@ -6,18 +6,18 @@
 //! ```
 //!
 //! Redo alone proves nothing: it can come to the end of the logs without an error and have passed over what it should
-//! have applied. Each check finds one way in which that happens, and stands here once, whoever asks for the recovery
-//! ("Required range" and "Version and rceid" in `docs/concepts.md` say why such things can be told):
+//! have applied. Each check finds one way in which that happens, and is made here once, whoever asks for the recovery
+//! ("Required range" and "Version and rceid" in `docs/concepts.md` say why they can be found):
 //!
 //! | check | without it |
 //! |---|---|
-//! | every database that the logs leave attached is there | one is left behind without a word |
+//! | every database that the logs leave attached is there | one is silently left behind |
 //! | the database was attached, and no record for it went past before that | an older copy is called recovered |
-//! | redo came to the end of the required range | pages of two times are called consistent |
+//! | redo came to the end of the required range | a mix of old and new pages is called consistent |
 //! | a shrink or trim explains each page that redo skipped as missing or too old | lost writes stay |
-//! | no page is newer than everything that the logs know of | a last log without its end passes for whole |
+//! | no page is newer than everything that the logs know of | a last log without its end passes for complete |
 //! | every change of an open transaction can be undone | uncommitted rows stay |
-//! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost unsaid |
+//! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost without a report |
 //!
 //! With `until_undo` other logs may follow: they may explain a page, and bring the end of the required range. Redo is then
 //! held where the oldest open transaction began ([`Plan::hold_at`]); later records are only noted, for the checks.
@@ -146,7 +146,7 @@ impl RecoveredDatabase {
         self.database.pages.last()
     }
 
-    /// What became of its pages.
+    /// What happened to its pages.
     pub fn page_counts(&self) -> PageCounts {
         self.database.pages.counts()
     }

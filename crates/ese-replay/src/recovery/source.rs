@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A database file, opened for reading, with the header that can be believed.
+/// A database file, opened for reading, with the header that can be trusted.
 #[derive(Debug, Clone)]
 pub struct DatabaseFile {
     file: Arc<EvidenceFile>,
@@ -48,7 +48,7 @@ impl DatabaseFile {
             .ok_or_else(|| unfit("the header names an impossible page size", corrupt))?;
         if header.fields.is_newer_than_known() {
             return Err(unfit(
-                "the database is of a newer format than any that is known; it is not damaged",
+                "the database is of a newer format than any known; it is not damaged",
                 JetError::INVALID_DATABASE_VERSION,
             ));
         }

@@ -1,8 +1,8 @@
 //! A recovery whose result is thrown away: the only way to know that one will succeed.
 //!
 //! A plan reads headers and logs. Whether every page is what the records expect, which databases the logs leave attached,
-//! and up to what moment the result would reach, only redo and undo themselves tell. Changed pages stay in memory, above
-//! a limit in a temporary file without a name.
+//! and up to what moment the result would reach, only redo and undo themselves show. Changed pages stay in memory,
+//! above a limit in a temporary file without a name.
 
 use super::recover::{NewOffer, Offer, RecoverOptions, Recovered, recover};
 use super::{DatabaseFile, Plan, RecoveryError};
@@ -59,7 +59,7 @@ pub struct Tried {
     pub problem: Option<RecoveryError>,
 }
 
-/// Tries `plan` and makes its verdicts say what came of it. A plan that is refused is not tried.
+/// Tries `plan` and makes its verdicts say the result. A plan that is refused is not tried.
 ///
 /// Only an order to stop is an error.
 pub fn try_out(

@@ -6,7 +6,7 @@
 //! | dbtime is the record's or later | in the required range | skip: the page has the change |
 //! | | after it | error: nothing can have written the page that late |
 //! | dbtime before "before" | in the required range | skip, and owe an explanation (see [`Database`]) |
-//! | | after it | error -566: the page misses changes |
+//! | | after it | error -566: the page lacks changes |
 //! | dbtime between "before" and the record's | | error -567: the page has changes the log lacks |
 //!
 //! A page that the record makes anew has no "before": it applies unless the page has the record's dbtime or a later

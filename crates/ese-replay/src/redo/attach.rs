@@ -5,11 +5,11 @@
 //!
 //! | last attach of the header | the log's attach is | |
 //! |---|---|---|
-//! | same place, header dirty | the one the header knows | attach; redo begins behind it |
+//! | same place, header dirty | the one the header knows | attach; redo begins after it |
 //! | same place, header clean | over again | wait for a later one |
 //! | before, header clean at the place that the record names | newer | attach, and the header takes it over |
-//! | before, clean elsewhere | newer | mismatch: this is not the copy that the log goes on with |
-//! | behind | of the past | wait for a later one |
+//! | before, clean elsewhere | newer | mismatch: this is not the copy that the log continues |
+//! | after | of the past | wait for a later one |
 
 use super::{Outcome, Redo};
 use crate::database::Database;
@@ -55,9 +55,9 @@ pub struct LoggedAttach {
     pub attach: Lgpos,
     /// Where it had last been consistent.
     pub consistent: Lgpos,
-    /// The highest dbtime given out by then; 0 if not told.
+    /// The highest dbtime given out by then; 0 if not known.
     pub dbtime: Dbtime,
-    /// The last object id given out by then; 0 if not told.
+    /// The last object id given out by then; 0 if not known.
     pub objid_last: ObjId,
     /// Its name on the writing machine.
     pub name: String,

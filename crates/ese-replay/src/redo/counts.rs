@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What became of a record.
+/// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It changed pages or a database.
@@ -31,8 +31,8 @@ impl From<bool> for Outcome {
     }
 }
 
-/// Records of one type. Each that was read counts once more under what became of it; one of a macro operation counts as
-/// deferred, and the operation as a whole with its commit.
+/// Records of one type. Each that was read counts once more under what happened to it; one of a macro operation counts
+/// as deferred, and the operation as a whole with its commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct TypeCounts {
     /// Read from the log.

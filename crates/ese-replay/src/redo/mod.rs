@@ -82,7 +82,7 @@ pub struct Redo {
     measures_time: bool,
     divergences: Vec<Divergence>,
     lgpos: Lgpos,
-    /// The last mark of a shutdown: where databases are clean if the instance ends behind it.
+    /// The last mark of a shutdown: where databases are clean if the instance ends after it.
     shutdown_mark: Lgpos,
     format: Option<RecordFormat>,
     log_signature: Signature,
@@ -257,7 +257,7 @@ impl Redo {
         Ok(())
     }
 
-    /// The first operation of a transaction that is open, that pages hold, and that nothing tells how to undo.
+    /// The first operation of a transaction that is open, that pages hold, and that nothing says how to undo.
     pub(crate) fn owed_undo_info(&self) -> Result<(), Problem> {
         let mut owed = self.sessions.values().filter_map(Session::owed);
         match owed.next() {

@@ -15,7 +15,7 @@ use ese_format::record::{PageMove, PageMoveFlags, PageOp, Record, Replace};
 use ese_format::{Dbtime, Lgpos, Pgno};
 use std::collections::BTreeMap;
 
-/// Where the root of the owned extents stands in a space header.
+/// Where the root of the owned extents is in a space header.
 const SPACE_HEADER_OWNED: usize = 12;
 
 impl Redo {
@@ -94,7 +94,7 @@ impl Redo {
         });
         let new_owned =
             new_owned.ok_or(Problem::Macro("a moved root without its owned extents"))?;
-        // Both rows of the catalog may stand on one page, which the first of them would make look done.
+        // Both rows of the catalog may be on one page, which the first of them would make look done.
         let mut catalog = BTreeMap::new();
         for record in records {
             if let Record::Replace(Replace { page, .. }) = record {

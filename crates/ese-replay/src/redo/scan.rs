@@ -62,7 +62,7 @@ impl Redo {
             Content::Page(_) => compare(database.pages.get(pgno)?, record),
             Content::Damaged => Some("it fails its checksum"),
             Content::Blank => Some("it is blank here"),
-            Content::BehindEnd => Some("it lies behind the end of the file here"),
+            Content::BehindEnd => Some("it is beyond the end of the file here"),
         };
         match what {
             None => Ok(Outcome::Applied),

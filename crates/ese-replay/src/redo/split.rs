@@ -354,7 +354,7 @@ impl<'a> Level<'a> {
         Ok(())
     }
 
-    /// The pointer behind the new one goes to the new page of the level below (`BTIInsertPgnoNew`).
+    /// The pointer after the new one goes to the new page of the level below (`BTIInsertPgnoNew`).
     fn repoint(&mut self, child: &Child) -> Result<(), Problem> {
         let fields = &self.record.split;
         let at = usize::from(fields.iline_operation) + 1;

@@ -1,8 +1,8 @@
 //! Creation, conversion and emptying of trees, and new pages.
 //!
-//! A tree starts with one extent whose free pages are a bitmap in the root's space header; when that does not do, it is
-//! converted and gets two space trees, whose roots are neighbours. See [`ese_format::page`] for the layouts.
-//! Source: `ErrLGIRedoFDPPage`, `ErrLGRIRedoSpaceRootPage`, `ErrLGRIRedoConvertFDP`, `ErrLGRIRedoFreeEmptyPages`,
+//! A tree starts with one extent whose free pages are a bitmap in the root's space header; when that is not enough, it
+//! is converted and gets two space trees, whose roots are neighbours. See [`ese_format::page`] for the layouts. Source:
+//! `ErrLGIRedoFDPPage`, `ErrLGRIRedoSpaceRootPage`, `ErrLGRIRedoConvertFDP`, `ErrLGRIRedoFreeEmptyPages`,
 //! `ErrLGRIRedoNewPage` (`ese/_log/logredo.cxx`), `SPI*` (`ese/space.cxx`).
 
 use super::access::Verdict;
@@ -255,7 +255,7 @@ impl Redo {
 /// The free pages of a first extent as extents (`SPIConvertCalcExtents`, `ese/space.cxx`).
 ///
 /// Bit n of the bitmap stands for page `root + 1 + n`; pages of an extent that is longer than the bitmap are free
-/// behind it.
+/// after it.
 fn available_extents(root: Pgno, pages: u32, bitmap: u32) -> Vec<(u32, u32)> {
     let mut extents: Vec<(u32, u32)> = Vec::new();
     let mut add = |pgno: u32| match extents.last_mut() {

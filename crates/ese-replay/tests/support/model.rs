@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A row by its tree and its name: the key, with the data behind it where keys are not unique.
+/// A row by its tree and its name: the key, with the data after it where keys are not unique.
 pub(crate) type Row = (usize, Vec<u8>);
 /// The rows of all trees.
 pub(crate) type Rows = BTreeMap<Row, Vec<u8>>;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Where the version stands in the header of a log.
+/// Where the version is in the header of a log.
 const UPDATE_MAJOR: usize = 40;
 const UPDATE_MINOR: usize = 648;
 /// Where both positions of a checkpoint stand.

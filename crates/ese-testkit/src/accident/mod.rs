@@ -5,7 +5,7 @@
 //! | [`scene`] | where they happen: engine-made sets, older and newer copies |
 //! | [`written`] | the same, made up: random work of the testkit's writer |
 //! | [`Accident`] | what happens |
-//! | [`truth`] | what is left, told from the bytes, and what must come of a recovery |
+//! | [`truth`] | what is left, judged by the bytes, and what a recovery must give |
 
 pub mod scene;
 pub mod truth;
@@ -45,7 +45,7 @@ pub enum Accident {
     LogInSubfolder(Generation),
     /// The file ends early.
     LogCut(Generation, usize),
-    /// More bytes stand at its end than belong there.
+    /// More bytes are at its end than belong there.
     LogGrown(Generation),
     /// The file is empty.
     LogEmpty(Generation),
@@ -212,7 +212,7 @@ pub enum Kind {
     LogEmpty,
     LogZeroes,
     TailZeroed,
-    /// All behind the header of a log is zeroed.
+    /// All after the header of a log is zeroed.
     Emptied,
     SegmentZeroed,
     BodyFlipped,

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-/// Where an attach list stands in the header of a log.
+/// Where an attach list is in the header of a log.
 const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
 /// The signature of the stream.
 const SIGNATURE: std::ops::Range<usize> = 44..72;

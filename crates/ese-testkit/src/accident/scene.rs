@@ -79,7 +79,7 @@ impl Given {
     }
 }
 
-/// The header of the database at `path`, if one of its copies can be believed.
+/// The header of the database at `path`, if one of its copies can be trusted.
 pub fn header_of(path: &Path) -> Option<DatabaseHeader> {
     use std::io::Read;
     let mut start = Vec::new();

@@ -1,7 +1,7 @@
 //! What is left of a stream after accidents, told from its bytes alone, and what follows from that.
 //!
 //! The stream is compared with what it was. Nothing here knows which accident happened, or asks the chain: so several
-//! accidents together are judged as one alone. What cannot be told without the engine is left open.
+//! accidents together are judged as one alone. What cannot be known without the engine is left open.
 //!
 //! ```text
 //! generation   4 5 6 7 8 9        needs 5-8
@@ -60,7 +60,7 @@ impl LogFile {
 pub enum Left {
     /// All that it holds.
     Whole,
-    /// What stands before the first byte; from there on it is other than it was. Up to the second byte, an engine may
+    /// What is before the first byte; from there on it is other than it was. Up to the second byte, an engine may
     /// still read it: from the copy of the last block, or where one checksum covers more or less than a block.
     Until(usize, usize),
     /// Nothing: the file that the engine would take for it has not its header or its size.
@@ -74,7 +74,7 @@ pub enum Left {
 pub struct Truth {
     /// What is left of each log that there was.
     pub logs: BTreeMap<Generation, Left>,
-    /// Whether a file stands where an engine would look for the log after the last one, and is not that.
+    /// Whether a file is where an engine would look for the log after the last one, and is not that.
     pub in_the_way: bool,
     /// Logs whose headers say another version; what an engine makes of that is for it to say.
     pub other_versions: BTreeSet<Generation>,
@@ -207,8 +207,8 @@ impl Truth {
         }
         let last = scene.newest().max(header.max_committed);
         let Some(first) = given.first_needed() else {
-            // Clean, and no log goes on with it; but that can be told only of a log that can be read, and not where one is
-            // missing before later ones.
+            // Clean, and no log goes on with it; but that can be known only of a log that can be read, and not where
+            // one is missing before later ones.
             let later = self.logs.range(header.last_consistent.generation..);
             let newest = self.newest();
             let mut damaged = later.filter(|(generation, left)| match left {

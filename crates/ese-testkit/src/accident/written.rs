@@ -1,6 +1,6 @@
 //! Scenes that nobody has seen: random work of the testkit's writer on a clean database of an engine, ended by a crash.
 //!
-//! What is committed comes from the work itself, not from any log. The writer's tree stands in no catalog, so its rows are
+//! What is committed comes from the work itself, not from any log. The writer's tree is in no catalog, so its rows are
 //! read from the pages.
 
 use super::scene::Scene;

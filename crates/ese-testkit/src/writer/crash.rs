@@ -38,7 +38,7 @@ pub struct Base {
 pub enum Tear {
     /// With the last record.
     None,
-    /// The last segment was being rewritten; the copy behind it is whole.
+    /// The last segment was being rewritten; the copy after it is whole.
     LastSegment,
     /// This many segments never reached the disk, and with them the end of a record.
     Segments(usize),
@@ -234,7 +234,7 @@ impl Base {
         logs
     }
 
-    /// Whether the database was consistent behind the last record, so that nothing more may be written to its log: so
+    /// Whether the database was consistent after the last record, so that nothing more may be written to its log: so
     /// says a recovery that does not write logs.
     fn is_consistent_behind_its_log(&self) -> bool {
         let (_, places) = write_segments_and_places(&self.log_header, &self.log_records);
@@ -397,7 +397,7 @@ impl Writer {
             .filter(|(began, ended)| *began < records && *ended > records)
             .map(|(began, _)| *began);
         let mut oldest = unwritten.chain(open).min().unwrap_or(records);
-        // Transactions stand in the order of their begin.
+        // Transactions are in the order of their begin.
         for (began, ended) in self.transactions.iter().rev() {
             if *began < oldest && *ended > oldest {
                 oldest = *began;

@@ -312,7 +312,7 @@ impl Writer {
         self.sessions.entry(session).or_default()
     }
 
-    /// What stands at the head of a change of one page, which gets its dbtime.
+    /// What is at the head of a change of one page, which gets its dbtime.
     fn page_op(&mut self, session: u16, pgno: u32, dbtime: u64, flags: PageOpFlags) -> PageOp {
         let open = &self.sessions[&session];
         PageOp {

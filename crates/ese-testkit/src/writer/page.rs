@@ -24,7 +24,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Key and data in one piece: where the line stands in a tree without unique keys.
+    /// Key and data in one piece: where the line is in a tree without unique keys.
     pub fn whole(&self) -> Vec<u8> {
         [&self.key[..], &self.data].concat()
     }
@@ -120,12 +120,12 @@ impl Page {
         if self.is_root() { &[] } else { &self.header }
     }
 
-    /// A line as it would stand on this page.
+    /// A line as it would be on this page.
     pub fn line(&self, key: &[u8], data: &[u8], deleted: bool) -> Line {
         line_under(self.prefix(), key, data, deleted)
     }
 
-    /// Bytes behind the page's header.
+    /// Bytes after the page's header.
     fn room(&self) -> usize {
         self.size.as_usize() - self.size.header_size()
     }

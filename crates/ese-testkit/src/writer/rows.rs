@@ -80,7 +80,7 @@ impl Writer {
         )
     }
 
-    /// The row as it stands in its tree, deleted or not.
+    /// The row as it is in its tree, deleted or not.
     pub fn row(&self, tree: usize, key: &[u8], data: &[u8]) -> Option<&Line> {
         let (leaf, at) = self.place(tree, key, data);
         at.ok().map(|at| &self.pages[&leaf].lines[at])

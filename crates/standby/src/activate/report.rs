@@ -1,4 +1,4 @@
-//! What an activation came to, or would come to.
+//! The result of an activation, or what it would be.
 
 use crate::state::Jet;
 use ese_format::{Explain, Generation};
@@ -61,11 +61,11 @@ pub struct SourceLook {
     pub asked: bool,
     /// Whether its logs could be listed.
     pub reached: bool,
-    /// What was wrong, if not all of its logs could be had.
+    /// What was wrong, if not all of its logs could be obtained.
     pub problem: Option<String>,
     /// The newest closed log there; where it could not be reached, the newest one that was ever seen there.
     pub newest_closed: Option<Generation>,
-    /// The generation of its current log, if that could be had.
+    /// The generation of its current log, if that could be obtained.
     pub current: Option<Generation>,
 }
 
@@ -88,7 +88,7 @@ pub struct Replayed {
 pub struct LastCommit {
     /// Where its commit stands.
     pub lgpos: String,
-    /// It committed at this time or later, as far as the logs tell.
+    /// It committed at this time or later, as far as the logs show.
     pub from: Option<String>,
     /// And before this time.
     pub until: Option<String>,

@@ -1,12 +1,12 @@
-//! What lies at the first server before a failback: whether it may be replaced, and what it holds that was never
+//! What is at the first server before a failback: whether it may be replaced, and what it holds that was never
 //! replayed here.
 //!
 //! ```text
 //! replayed here:   ... 4  5 |
-//! lies there:      ... 4  5 | 6  7  8  E00.log      beyond: what the activation had to give up
+//! is there:        ... 4  5 | 6  7  8  E00.log      beyond: what the activation had to give up
 //! ```
 //!
-//! Nothing is taken for granted of what the activation reported: the files that lie there decide.
+//! Nothing that the activation reported is taken for granted: the files that are there decide.
 
 use super::FailbackOptions;
 use crate::activate::Report as Activated;
@@ -100,7 +100,7 @@ impl Home {
             home.obstacles.push(Obstacle {
                 path: source.logs.clone(),
                 reason: format!(
-                    "{} and {} more logs there belong to another log stream than the one that was copied: the server worked on",
+                    "{} and {} more logs there belong to another log stream than the one that was copied: the server went on working",
                     first.display(),
                     strangers.len() - 1
                 ),
@@ -152,7 +152,7 @@ impl Home {
         let stream = found.and_then(|found| found.stream.as_deref());
         if stream != Some(&*header.log_signature.to_string()) {
             let reason = format!(
-                "{} was worked on since with another log stream than the one that was copied",
+                "{} has since been used with another log stream than the one that was copied",
                 path.display()
             );
             return needs_order(reason, JetError::BAD_LOG_SIGNATURE);
@@ -186,7 +186,7 @@ impl Home {
         Err(BringError::Refused {
             reason: reason.clone(),
             advice: format!(
-                "nothing was changed: see what it is, and whether a server works on it; --put-aside {} keeps it in `diverged` \
+                "nothing was changed: see what it is, and whether a server uses it; --put-aside {} keeps it in `diverged` \
                  beside it",
                 path.display()
             ),

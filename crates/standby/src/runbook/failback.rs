@@ -11,9 +11,9 @@
 //! from. So the database is mounted once, dismounted, and seeded before users come: only a few pages differ then. No later
 //! step needs it dismounted.
 //!
-//! Two facts outside of the script say how far it came, so that it may begin anew at any time: where the standby's database
-//! points (brought back or not), and the folder of the old logs (seeded or not). Once seeded, what users work on is never
-//! dismounted.
+//! Two facts outside of the script say how far it came, so that it may be started again at any time: where the
+//! standby's database points (brought back or not), and the folder of the old logs (seeded or not). Once seeded, what
+//! users work on is never dismounted.
 
 use super::commands::{if_there, local, logs_in, make_folder, not, remove_file, shell};
 use super::quote::literal;
@@ -129,7 +129,7 @@ fn bring_back(facts: &Facts) -> Step {
 }
 
 impl Facts {
-    /// `scr failback`. If it refuses what lies at the first server, a person may say that it is to be kept aside.
+    /// `scr failback`. If it refuses what is at the first server, a person may say that it is to be kept aside.
     pub(super) fn failback(&self, options: &[&str]) -> Command {
         let database = local(&self.copy.source.database);
         let named = [options, &["--put-aside", &database]].concat();
@@ -212,7 +212,7 @@ fn clear(facts: &Facts) -> Step {
         "Write-Host 'The old logs of the copy go when it is seeded.'",
     ));
     facts.at_target(
-        "Delete what was listed, but for the old logs of the copy",
+        "Delete what was listed, except the old logs of the copy",
         "The database is at the first server, and was mounted there.",
         commands,
     )

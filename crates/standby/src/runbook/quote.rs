@@ -19,7 +19,7 @@ pub fn literal(text: &str) -> String {
 }
 
 /// `text` as an argument of a program. A separator at the end of a path is left out: before the quote that PowerShell
-/// puts behind an argument with spaces, a backslash would escape that quote.
+/// puts after an argument with spaces, a backslash would escape that quote.
 pub(super) fn argument(text: &str) -> String {
     let trimmed = text.trim_end_matches(['/', '\\']);
     let root = trimmed.is_empty() || trimmed.ends_with(':');

@@ -57,7 +57,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         facts
             .at_target(
                 "Point the first server's storage group and database to another folder",
-                "Its old place holds the copy now, which nobody may mount there. At the next failover they take it, as those \
+                "Its old place holds the copy now, which must not be mounted there. At the next failover they take it, as those \
                  of the standby did.",
                 first.point_to(&folder, &folder, &file),
             )

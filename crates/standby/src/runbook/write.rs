@@ -189,7 +189,7 @@ fn in_words(pattern: &str) -> String {
 }
 
 fn ask_refused() -> &'static str {
-    "Read-Host 'Refused, as said above. Enter keeps aside what lies there, Ctrl-C stops' | Out-Null"
+    "Read-Host 'Refused, as said above. Enter puts aside what is there, Ctrl-C stops' | Out-Null"
 }
 
 /// A fence that no command can end.

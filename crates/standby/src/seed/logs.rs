@@ -1,7 +1,8 @@
 //! The logs that a seed needs: where each of them is, and what has to be done to have it.
 //!
-//! Every one must be had before anything is changed. Shipping brings those that are closed at the source; those that lie
-//! only beside the seed are inspected and taken; one that is still the current log of the source stays there, and is owed.
+//! All of them must be available before anything is changed. Shipping brings those that are closed at the source; those
+//! that lie only beside the seed are inspected and taken; one that is still the current log of the source stays there,
+//! and is owed.
 
 use super::{Wish, shown};
 use crate::bring::BringError;
@@ -251,7 +252,8 @@ fn take_log(
     Ok(link)
 }
 
-/// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of both tells.
+/// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of the two
+/// tells.
 fn same_stream(
     config: &CopyConfig,
     header: &DatabaseHeader,

@@ -1,4 +1,4 @@
-//! Sources behind an address: those that `edbcopy` takes, with the same credentials.
+//! Sources at an address: those that `edbcopy` takes, with the same credentials.
 //!
 //! Nothing is kept open between two looks but the client of the store. After an error that may pass the next look makes
 //! a new one.
@@ -89,11 +89,11 @@ pub fn open_file(
 fn without_remote() -> ReadError {
     ReadError::new(
         ReadErrorKind::Permanent,
-        "this program was built without sources behind addresses",
+        "this program was built without sources at addresses",
     )
 }
 
-/// The logs of one stream in a folder behind an address.
+/// The logs of one stream in a folder at an address.
 pub(super) struct AddressSource {
     /// With `/` at its end.
     address: PathBuf,

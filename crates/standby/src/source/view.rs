@@ -1,4 +1,4 @@
-//! What a look at a source comes to: which of its logs are closed, and whether its current log goes on from them.
+//! What a look at a source shows: which of its logs are closed, and whether its current log goes on from them.
 //!
 //! ```text
 //! E0000000001.log ... E0000000009.log  E000000000A.log | E00.log
@@ -7,7 +7,7 @@
 //!
 //! An engine closes a log, gives it its number, and then gives the log that it has prepared the name of the current one
 //! (`ErrLGNewLogFile`, `ese/_log/logstream.cxx`). So a log with a number is complete, whatever lies beside it; and a
-//! listing that was made between both renames shows no current log, or one that is two ahead: it is made again.
+//! listing that was made between the two renames shows no current log, or one that is two ahead: it is made again.
 
 use super::{Listing, LogSource};
 use crate::obstacle::Obstacle;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How often a listing that looks odd is made again before it is believed, and the wait between.
+/// How often a listing that looks odd is made again before it is trusted, and the wait between.
 const LOOKS_AGAIN: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Logs of other streams that are passed over to find the newest one of this stream.
@@ -48,7 +48,7 @@ pub(crate) enum CurrentLog {
     Goes(Generation),
     /// There is none.
     Missing,
-    /// Its header cannot be believed.
+    /// Its header cannot be trusted.
     Unreadable(PathBuf),
     /// It is of a generation that has a number already: a copy of a closed log.
     Repeats(PathBuf, Generation),
@@ -181,7 +181,7 @@ impl View {
         }
     }
 
-    /// What is wrong with the current log, so that the last work of the source cannot be had.
+    /// What is wrong with the current log, so that the last work of the source cannot be obtained.
     pub(crate) fn without_current(&self) -> Option<Obstacle> {
         let generation = self.current_generation();
         let number =

@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     Unreachable,
     /// A log is in use by another program.
     Locked,
-    /// The target has no space behind half a log.
+    /// The target runs out of space after half a log.
     TargetFull,
     /// Only the first half of a log arrives; the rest is blank.
     HalfWritten,

@@ -27,7 +27,7 @@ struct Of<'a> {
     decoded: bool,
 }
 
-/// What became of all of them.
+/// What happened to all of them.
 #[derive(Debug, Default, Serialize)]
 struct Set {
     databases: Vec<Entry>,
@@ -40,7 +40,7 @@ struct Set {
     pages_lost: u64,
 }
 
-/// What became of one database.
+/// What happened to one database.
 #[derive(Debug, Serialize)]
 struct Entry {
     path: PathBuf,

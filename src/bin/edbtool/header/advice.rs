@@ -18,7 +18,7 @@ const NAMES_SHOWN: u32 = 64;
 pub(super) struct LogPlaces<'a> {
     /// Folders and files; none for the folder of the database.
     pub(super) logs: &'a [PathBuf],
-    /// The base name of the stream, if it is told.
+    /// The base name of the stream, if it is given.
     pub(super) base: Option<&'a str>,
 }
 
@@ -64,13 +64,13 @@ pub(super) struct LogNames {
 enum Spelling {
     /// As in the stream that was found.
     Known(Naming),
-    /// A number has five digits or eight, and nothing tells.
+    /// A number has five digits or eight, and nothing shows which.
     Either { base: String },
 }
 
 impl LogNames {
-    /// Names as in the stream of the database. Where no log is found, the base name is unknown, unless it was told, and
-    /// shown as `???`.
+    /// Names as in the stream of the database. Where no log is found, the base name is unknown, unless it was given,
+    /// and shown as `???`.
     pub(super) fn of(
         database: &Path,
         signature: Option<&Signature>,
@@ -120,7 +120,7 @@ impl LogNames {
         self.range(header.min_required.0, header.max_required.0)
     }
 
-    /// File names of the generations behind those, up to the last committed one.
+    /// File names of the generations after those, up to the last committed one.
     pub(super) fn committed(&self, header: &DatabaseHeader) -> Vec<String> {
         self.range(
             header.max_required.0.saturating_add(1),
@@ -273,7 +273,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
             committed_logs,
         } => match copies.good() {
             None => "Neither copy of the header can be trusted: look for another copy of the file; `edbtool verify` \
-                     tells whether its pages are whole, `edbtool export` reads what is on them."
+                     says whether its pages are intact, `edbtool export` reads what is on them."
                 .into(),
             Some(copy) if copy.fields.state == State::CLEAN_SHUTDOWN
                 && (cut_off.is_some() || !size_findings(file_size, copies.page_size).is_empty()) =>
@@ -316,7 +316,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
 fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[String]) -> String {
     match header.state {
         State::CLEAN_SHUTDOWN if header.was_repaired() => {
-            "Clean Shutdown, but by repair: usable, with whatever repair threw away missing.".into()
+            "Clean Shutdown, but by repair: usable, without whatever the repair threw away.".into()
         }
         State::CLEAN_SHUTDOWN if header.log_signature.is_null() => {
             "Clean Shutdown: complete without any log; no log stream belongs to it (zero log signature).".into()
@@ -339,7 +339,7 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
             )
         }
         State::JUST_CREATED if header.is_temporary() => {
-            "Just Created: a temporary database; the engine makes it anew each time it starts, and needs nothing that it \
+            "Just Created: a temporary database; the engine makes it again each time it starts, and needs nothing that it \
              holds."
                 .into()
         }
@@ -353,6 +353,6 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
         State::REVERT_IN_PROGRESS => {
             "Database Revert in Progress: the revert did not finish; run it again or take another copy.".into()
         }
-        other => format!("The state {} is none that the engine writes.", other.0),
+        other => format!("The state {} is not one that the engine writes.", other.0),
     }
 }

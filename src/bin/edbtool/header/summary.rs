@@ -1,5 +1,5 @@
-//! `edbtool header --summary`: a line for each file, and what all of them come to. Made for a tree full of evidence: which
-//! databases are there, whose are they, and which of them need what.
+//! `edbtool header --summary`: a line for each file, and a summary of all. Made for a tree full of evidence: which
+//! databases are there, which programs they belong to, and which of them need what.
 
 use super::advice::LogPlaces;
 use super::{Content, Report, advice, size_findings};
@@ -131,7 +131,7 @@ impl Summary {
             let time = header.repair_time.rfc3339();
             format!(
                 "repaired, {}",
-                time.unwrap_or_else(|| "nobody knows when".into())
+                time.unwrap_or_else(|| "at an unknown time".into())
             )
         });
         let findings = report.findings.iter().map(|finding| match &short {
@@ -265,7 +265,7 @@ struct Totals {
     named: BTreeMap<Condition, Vec<PathBuf>>,
     /// Other files of ESE's by what they are.
     others: BTreeMap<&'static str, u64>,
-    /// Files and folders that could not be read, or are none of ESE's.
+    /// Files and folders that could not be read, or are not ESE files.
     failed: u64,
 }
 

@@ -71,7 +71,7 @@ pub(super) fn verify(
 }
 
 /// Said once of a temporary database.
-const TEMPORARY: &str = "it is a temporary database: the engine makes it anew each time it starts, and needs nothing that it holds";
+const TEMPORARY: &str = "it is a temporary database: the engine makes it again each time it starts, and needs nothing that it holds";
 
 fn only_pages(pages: &RangeInclusive<u32>) -> String {
     format!(
@@ -166,7 +166,7 @@ pub(super) fn verify_view(
     }
     found.counts.pages_seen += blank;
     found.counts.uninitialized_pages += blank;
-    let remark = "these are the pages as recovery will leave them; the file itself was not checked as it is, its \
+    let remark = "these are the pages as recovery will leave them; the file as it is now was not checked, its \
                   headers not at all";
     Ok(Report {
         path: path.to_owned(),
@@ -244,8 +244,8 @@ impl Structure {
     }
 }
 
-/// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is no damage, but
-/// has to be said.
+/// The flush map, if it was asked for and can be used. That one lags behind or goes with another state is not damage,
+/// but has to be said.
 fn flush_map(
     file: &EvidenceFile,
     headers: &HeaderCopies,

@@ -1,4 +1,4 @@
-//! Verifying a folder: every file of ESE's in it, each log stream as a whole, and an account of the rest.
+//! Verifying a folder: every ESE file in it, each log stream as a whole, and an account of the rest.
 
 use super::streams::Streams;
 use super::{Job, Looked, failed, failed_or_refused};
@@ -71,7 +71,7 @@ pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Resul
     Ok(exit)
 }
 
-/// What became of everything in a folder.
+/// What happened to everything in a folder.
 #[derive(Debug, Serialize)]
 struct Account {
     path: PathBuf,
@@ -79,7 +79,7 @@ struct Account {
     checked: u64,
     /// Files whose names say that they are of ESE's, and in which nothing of the kind was found.
     ruins: u64,
-    /// Files that are none of ESE's, by content and by name.
+    /// Files that are not ESE files, by content and by name.
     passed_over: Vec<PassedOver>,
     /// Folders whose files were not looked at.
     not_entered: Vec<PathBuf>,

@@ -14,7 +14,7 @@ use ese_log::{LogImage, MAX_LOG_SIZE};
 use evidence::EvidenceFile;
 use std::path::Path;
 
-/// What was found in a file that is no database.
+/// What was found in a file that is not a database.
 #[derive(Default)]
 pub(super) struct Found {
     /// What was looked at.
@@ -94,7 +94,7 @@ fn ruin(
         (Named::StreamingFile, FileKind::Unknown) => {
             return Err(unread_streaming_file(file.path()));
         }
-        // Old ones do not name their type; their checksums tell.
+        // Old ones do not name their type; their checksums show it.
         (Named::Checkpoint, FileKind::Unknown) => {
             return Ok(Found::new(
                 &[Checked::Checksums],

@@ -91,7 +91,7 @@ impl Place {
             && place.header_checksum == start.header_checksum
             && place.pages == start.pages;
         if !same {
-            let what = "it belongs to another file, to other pages, or the file changed since";
+            let what = "it belongs to another file, to other pages, or the file has changed since";
             return Err(refused(what.into()));
         }
         Ok(place)
