@@ -137,7 +137,8 @@ fn usable_checkpoint(report: &ChainReport, need: Option<LogNeed>) -> Option<Lgpo
 /// Always the start of a generation: the list of attached databases is in its header. `None` without a log, and
 /// for a clean database of another stream.
 pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgpos> {
-    let highest = report.logs.iter().filter_map(LogReport::generation).max()?;
+    let numbers = || report.logs.iter().filter_map(LogReport::generation);
+    let (lowest, highest) = (numbers().min()?, numbers().max()?);
     let generation = match LogNeed::of(header) {
         Some(need) => {
             let checkpoint = usable_checkpoint(report, Some(need));
@@ -155,17 +156,14 @@ pub fn replay_start(report: &ChainReport, header: &DatabaseHeader) -> Option<Lgp
                 let header = log.header();
                 header.is_some_and(|found| found.signature == signature)
             };
-            let own = || {
-                let own = report.logs.iter().filter(is_own);
-                own.filter_map(LogReport::generation)
-            };
-            let (first, last) = (own().min()?, own().max()?);
+            let own = report.logs.iter().filter(is_own);
+            let last = own.filter_map(LogReport::generation).max()?;
             let known = header.last_consistent.generation;
             if known > last && highest > last {
                 // It is newer than its stream here; what has later numbers belongs to another one.
                 return None;
             }
-            known.clamp(first, last)
+            known.min(last).max(lowest)
         }
     };
     Some(first_position(report, generation))
