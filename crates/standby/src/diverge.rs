@@ -11,12 +11,12 @@
 //! the source's are fetched. Otherwise the database holds changes that the source does not know: it needs a new seed.
 
 use crate::aside::{folder_of, put_aside};
-use crate::copy::Copy;
+use crate::copy::StandbyCopy;
 use crate::error::StandbyError;
-use crate::inspect::{Expected, Link, continues, inspect};
+use crate::inspect::{ExpectedLog, LogLink, continues, inspect};
 use crate::obstacle::Obstacle;
 use crate::place::database_header;
-use crate::source::view::View;
+use crate::source::view::SourceView;
 use crate::source::{Listing, LogSource, header_of};
 use crate::state::{Progress, Resync, State, TroubleKind};
 use ese_format::log::PreviousChecksum;
@@ -29,7 +29,7 @@ use tracing::warn;
 /// What looking for the last common log came to.
 enum Common {
     /// This is the last one.
-    Last(Link),
+    Last(LogLink),
     /// The source's stream has another signature.
     Foreign(String),
     /// None of the logs here is at the source any more.
@@ -40,7 +40,7 @@ enum Common {
 
 /// Whether the source looks as if it went another way than the log of `link`: it has nothing beyond that, or what it
 /// has does not continue it.
-pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
+pub(crate) fn is_suspicious(listing: &Listing, link: &LogLink) -> bool {
     let current = listing.current.as_ref().map(|(_, header)| header);
     let named = listing.named.keys().next_back().copied();
     let Some(highest) = named.max(current.map(|header| header.generation)) else {
@@ -53,12 +53,12 @@ pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
     highest <= link.generation || broken
 }
 
-impl Copy {
+impl StandbyCopy {
     /// Goes back to the last log that the source has too, if it went another way; `false` if it did not. With `drop`
     /// unset nothing is changed and a divergence is an obstacle.
     pub(crate) fn resynchronize(
         &mut self,
-        view: &View,
+        view: &SourceView,
         drop: bool,
         now: Timestamp,
     ) -> Result<Result<bool, Obstacle>, StandbyError> {
@@ -114,7 +114,7 @@ impl Copy {
     fn put_aside(
         &mut self,
         here: &Listing,
-        common: &Link,
+        common: &LogLink,
         newest: Generation,
         now: Timestamp,
     ) -> Result<(), StandbyError> {
@@ -163,7 +163,12 @@ fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, no
 }
 
 /// The newest log here that the source has too.
-fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest: &Link) -> Common {
+fn last_common(
+    source: &dyn LogSource,
+    listing: &Listing,
+    here: &Listing,
+    newest: &LogLink,
+) -> Common {
     for (&generation, path) in here.named.range(..=newest.generation).rev() {
         let Some(theirs) = listing.find(generation) else {
             continue;
@@ -171,9 +176,9 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
         let Some(header) = source.header(theirs) else {
             return Common::Unread(theirs.to_owned());
         };
-        let expected = Expected {
+        let expected = ExpectedLog {
             generation,
-            ..Expected::default()
+            ..ExpectedLog::default()
         };
         let Ok(ours) = inspect(path, expected) else {
             continue;
@@ -255,7 +260,7 @@ fn reseed(first: Generation, replayed: Generation) -> Obstacle {
     }
 }
 
-fn nothing_common(newest: &Link) -> Obstacle {
+fn nothing_common(newest: &LogLink) -> Obstacle {
     let last = newest.generation;
     Obstacle {
         kind: TroubleKind::Reseed,
@@ -267,7 +272,7 @@ fn nothing_common(newest: &Link) -> Obstacle {
     }
 }
 
-fn foreign(newest: &Link, found: &str) -> Obstacle {
+fn foreign(newest: &LogLink, found: &str) -> Obstacle {
     Obstacle {
         kind: TroubleKind::Foreign,
         reason: format!(

@@ -1,9 +1,9 @@
 //! What a pass has seen and done, and how it comes into the state.
 
 use crate::config::{CopyConfig, Service};
-use crate::inspect::Link;
+use crate::inspect::LogLink;
 use crate::obstacle::Obstacle;
-use crate::source::view::View;
+use crate::source::view::SourceView;
 use crate::state::{Progress, State, Trouble};
 use ese_format::{Generation, Signature};
 use ese_log::chain::Proof;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 /// What a pass has seen and done, to be written into the state at its end.
 #[derive(Default)]
-pub(crate) struct Report {
+pub(crate) struct PassReport {
     pub(crate) generated: Option<Generation>,
     /// Generations of the closed logs that were at the source.
     pub(crate) closed: Option<Vec<Generation>>,
@@ -40,9 +40,9 @@ pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
     }
 }
 
-impl Report {
+impl PassReport {
     /// What a log that passed tells of itself and of the one before it.
-    pub(crate) fn prove(&mut self, link: &Link) {
+    pub(crate) fn prove(&mut self, link: &LogLink) {
         if let (Some(proof), Some(before)) = (link.proof_before, link.generation.0.checked_sub(1)) {
             self.proofs.push((Generation(before), proof));
         }
@@ -50,7 +50,7 @@ impl Report {
     }
 
     /// What was seen at the source.
-    pub(crate) fn see(&mut self, view: &View, config: &CopyConfig) {
+    pub(crate) fn see(&mut self, view: &SourceView, config: &CopyConfig) {
         self.generated = view.newest_closed;
         self.closed = Some(view.closed());
         let current = view.without_current();

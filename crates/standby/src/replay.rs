@@ -80,7 +80,7 @@ pub struct Replayer {
 
 /// What a step came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct ReplayStep {
     /// The last generation that was replayed now.
     pub replayed: Option<Generation>,
     /// Logs that were deleted.
@@ -98,7 +98,7 @@ enum Outcome {
     /// It was asked to stop.
     Stopped,
     /// It cannot go on.
-    Hindered(Obstacle),
+    Blocked(Obstacle),
 }
 
 impl Replayer {
@@ -138,10 +138,10 @@ impl Replayer {
         clock: &dyn crate::clock::Clock,
         exported: Option<Generation>,
         progress: &dyn Progress,
-    ) -> Result<Step, StandbyError> {
+    ) -> Result<ReplayStep, StandbyError> {
         let now = clock.now();
         let state = self.state.read()?;
-        let mut step = Step::default();
+        let mut step = ReplayStep::default();
         let eager = std::mem::take(&mut self.eager);
         let is_due = match &state.replay_trouble {
             Some(trouble) if eager => !trouble.is_final(),
@@ -188,7 +188,7 @@ impl Replayer {
             .and_then(|_| Ok(DatabaseFile::open(path)?.header));
         let header = match header {
             Ok(header) => header,
-            Err(failure) => return Ok(Outcome::Hindered(failure.obstacle(None))),
+            Err(failure) => return Ok(Outcome::Blocked(failure.obstacle(None))),
         };
         let Some(inspected) = state.inspected.map(|inspected| inspected.generation) else {
             return Ok(Outcome::Waits("the first log".to_owned()));
@@ -216,7 +216,7 @@ impl Replayer {
         Ok(match done {
             Ok(()) => Outcome::Replayed(last, limit),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
-            Err(failure) => Outcome::Hindered(failure.obstacle(Some(from))),
+            Err(failure) => Outcome::Blocked(failure.obstacle(Some(from))),
         })
     }
 
@@ -251,7 +251,7 @@ impl Replayer {
             }
             Ok(false) => Outcome::Waits("a log that creates the database".to_owned()),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
-            Err(failure) => Outcome::Hindered(failure.obstacle(Some(first))),
+            Err(failure) => Outcome::Blocked(failure.obstacle(Some(first))),
         })
     }
 
@@ -260,7 +260,7 @@ impl Replayer {
         outcome: Outcome,
         service: &Service,
         now: Timestamp,
-        step: &mut Step,
+        step: &mut ReplayStep,
     ) -> Result<(), StandbyError> {
         let copy = &self.config.name;
         let database = &self.config.target.database;
@@ -290,7 +290,7 @@ impl Replayer {
                 })?;
                 info!(copy, last = generation.0, "logs replayed");
             }
-            Outcome::Hindered(obstacle) => {
+            Outcome::Blocked(obstacle) => {
                 let message = obstacle.message();
                 self.state.update(|state| {
                     let trouble = obstacle.trouble(state.replay_trouble.as_ref(), service, now);

@@ -10,12 +10,12 @@
 //! there is told by the log folder, how far the database is by its header. So nothing is wrong when a process dies
 //! between a change of a file and the change of the state: the next pass sees the file.
 
-use crate::activate::Report;
+use crate::activate::ActivateReport;
 use crate::clock::age;
 use crate::error::{StandbyError, at};
-use crate::failback::Beyond;
+use crate::failback::UnreplayedWork;
 use crate::lag::Lag;
-use crate::made::Made;
+use crate::own_files::OwnFiles;
 use crate::proofs::Proofs;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ pub struct State {
     pub served_once: bool,
     /// What this copy has made at its target.
     #[serde(default)]
-    pub made: Made,
+    pub made: OwnFiles,
     /// Whether the logs that came were whole, as far as the logs after them told.
     #[serde(default)]
     pub proofs: Proofs,
@@ -156,7 +156,7 @@ pub struct Activation {
     /// Where the activated database is, or will be.
     pub database: PathBuf,
     /// What was found out before the database was changed.
-    pub found: Option<Found>,
+    pub found: Option<ActivationFacts>,
 }
 
 /// A failback under way.
@@ -165,12 +165,12 @@ pub struct Failback {
     /// Since when; what is put aside goes into a folder of this time.
     pub since: Timestamp,
     /// What the first server still had, as it was found when the failback was begun.
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<UnreplayedWork>,
 }
 
 /// What an activation found out before it changed the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct ActivationFacts {
     /// The signature of the database.
     pub signature: String,
     /// The signature of the log stream that was copied.
@@ -179,7 +179,7 @@ pub struct Found {
     /// Where it was last consistent, if it was clean.
     pub clean_at: Option<String>,
     /// The answer, as far as it was known.
-    pub report: Report,
+    pub report: ActivateReport,
 }
 
 /// What keeps a copy from going on.
@@ -357,7 +357,7 @@ impl Default for State {
             replay_waits: None,
             served: None,
             served_once: false,
-            made: Made::default(),
+            made: OwnFiles::default(),
             proofs: Proofs::default(),
         }
     }

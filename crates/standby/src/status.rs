@@ -4,10 +4,10 @@
 //! that it can be asked while the service works.
 
 use crate::config::{CopyConfig, Service};
-use crate::here::Here;
 use crate::lag::Lag;
 use crate::proofs::{Proofs, ProvedRange};
 use crate::state::{Activation, Progress, Resync, Seeding, State, Suspension, Trouble};
+use crate::target_view::TargetView;
 use ese_format::Generation;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -131,7 +131,7 @@ pub struct CopyStatus {
 pub fn status(
     config: &CopyConfig,
     state: State,
-    here: &Here,
+    here: &TargetView,
     service: &Service,
     now: Timestamp,
 ) -> CopyStatus {
@@ -186,7 +186,7 @@ pub fn status(
     }
 }
 
-fn summary(state: &State, here: &Here, failed: bool, is_served: bool) -> Summary {
+fn summary(state: &State, here: &TargetView, failed: bool, is_served: bool) -> Summary {
     if state.activation.is_some() {
         Summary::Disabled
     } else if state.seeding.is_some() {

@@ -3,12 +3,12 @@
 //! Every one must be had before anything is changed. Shipping brings those that are closed at the source; those that lie
 //! only beside the seed are inspected and taken; one that is still the current log of the source stays there, and is owed.
 
-use super::{Wish, shown};
+use super::{SeedOptions, shown};
 use crate::bring::BringError;
 use crate::clock::Clock;
 use crate::config::CopyConfig;
 use crate::error::at;
-use crate::inspect::{Expected, Link, Rejection, inspect};
+use crate::inspect::{ExpectedLog, LogLink, Rejection, inspect};
 use crate::place::listing_of;
 use crate::replay::first_needed;
 use crate::source::view::stream_of;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// A log without which the copy cannot be activated: it was the current one of the source, which shipping leaves there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Owed {
+pub struct OwedLog {
     /// Its generation.
     pub generation: Generation,
     /// Where it lies at the source.
@@ -32,9 +32,9 @@ pub struct Owed {
     pub advice: String,
 }
 
-impl Owed {
-    fn of(config: &CopyConfig, generation: Generation, log: &Path) -> Owed {
-        Owed {
+impl OwedLog {
+    fn of(config: &CopyConfig, generation: Generation, log: &Path) -> OwedLog {
+        OwedLog {
             generation,
             log: log.to_owned(),
             advice: format!(
@@ -47,9 +47,9 @@ impl Owed {
     }
 }
 
-impl Display for Owed {
+impl Display for OwedLog {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Owed {
+        let OwedLog {
             generation,
             log,
             advice,
@@ -64,32 +64,32 @@ impl Display for Owed {
 }
 
 /// Which logs the seed needs, and where they come from.
-pub(super) struct Plan {
+pub(super) struct SeedLogs {
     /// The first log that shipping has to bring.
     pub(super) first: Generation,
     /// Logs that only lie beside the seed.
     beside: Vec<(Generation, PathBuf)>,
     /// The log that only the source has, as its current one.
-    pub(super) owed: Option<Owed>,
+    pub(super) owed: Option<OwedLog>,
     /// The stream that the logs belong to.
     pub(super) stream: Option<Signature>,
 }
 
-impl Plan {
+impl SeedLogs {
     pub(super) fn make(
         config: &CopyConfig,
         from: &Path,
         header: &DatabaseHeader,
         logs: &dyn LogSource,
-        wish: &Wish,
-    ) -> Result<Plan, BringError> {
+        options: &SeedOptions,
+    ) -> Result<SeedLogs, BringError> {
         let listing = logs.list().ok();
         let stream = same_stream(config, header, listing.as_ref(), logs)?;
         let dirty = header.state.needs_recovery();
         let first = first_needed(header);
         // A clean database is continued by the log in which it was shut down.
         let last = if dirty { header.max_required } else { first };
-        let mut plan = Plan {
+        let mut plan = SeedLogs {
             first,
             beside: Vec::new(),
             owed: None,
@@ -99,12 +99,12 @@ impl Plan {
         if !dirty && listing.as_ref().is_none_or(empty) {
             return Ok(plan);
         }
-        let places = Places::look(config, from, listing, wish)?;
+        let places = Places::look(config, from, listing, options)?;
         for generation in (first.0..=last.0).map(Generation) {
             match places.find(generation) {
                 Some(Place::Shipped) => {}
                 Some(Place::Open(log)) if dirty => {
-                    plan.owed = Some(Owed::of(config, generation, log));
+                    plan.owed = Some(OwedLog::of(config, generation, log));
                 }
                 Some(Place::Open(_)) => {}
                 Some(Place::Beside(log)) => plan.beside.push((generation, log.to_owned())),
@@ -126,13 +126,13 @@ impl Plan {
         state: &StateFile,
         clock: &dyn Clock,
     ) -> Result<u32, BringError> {
-        let mut before: Option<Link> = None;
+        let mut before: Option<LogLink> = None;
         for (generation, path) in &self.beside {
-            let follows = |link: &Link| link.generation.next() == *generation;
-            let expected = Expected {
+            let follows = |link: &LogLink| link.generation.next() == *generation;
+            let expected = ExpectedLog {
                 generation: *generation,
                 before: before.as_ref().filter(|link| follows(link)),
-                ..Expected::default()
+                ..ExpectedLog::default()
             };
             before = Some(take_log(config, state, path, expected, clock)?);
         }
@@ -162,9 +162,9 @@ impl Places {
         config: &CopyConfig,
         from: &Path,
         source: Option<Listing>,
-        wish: &Wish,
+        options: &SeedOptions,
     ) -> Result<Places, BringError> {
-        let here = match wish.delete_existing || !config.target.logs.exists() {
+        let here = match options.delete_existing || !config.target.logs.exists() {
             true => None,
             false => Some(listing_of(config)?),
         };
@@ -216,9 +216,9 @@ fn take_log(
     config: &CopyConfig,
     state: &StateFile,
     path: &Path,
-    expected: Expected<'_>,
+    expected: ExpectedLog<'_>,
     clock: &dyn Clock,
-) -> Result<Link, BringError> {
+) -> Result<LogLink, BringError> {
     let rejected = |path: &Path, rejection: &Rejection, advice: &str| BringError::Refused {
         reason: format!("{}: {rejection}", path.display()),
         advice: advice.into(),
