@@ -14,7 +14,7 @@ use ese_log::{HeaderProblem, LogError};
 use ese_replay::Problem;
 use ese_replay::output::OutputError;
 use ese_replay::page_files::OverlayError;
-use ese_replay::recovery::{LostEnd, RecoveryError, Refusal};
+use ese_replay::recovery::{LostEnd, PlanRefusal, RecoveryError};
 use ese_replay::view::ViewError;
 use ese_scan::{Finding, FindingKind, Position, ScanError};
 use evidence::EvidenceError;
@@ -72,7 +72,7 @@ fn bad_page() -> Finding {
 }
 
 fn refusal(is_lossy: bool) -> RecoveryError {
-    RecoveryError::Refused(Box::new(Refusal {
+    RecoveryError::Refused(Box::new(PlanRefusal {
         path: path(),
         reasons: String::new(),
         advice: Vec::new(),

@@ -5,7 +5,7 @@
 //! pages it is given (a new database, an overlay, a journal) is its own affair.
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use ese_checksum::{Page, Verdict, correct, is_blank, seal_page, verify_page};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, Pgno};
@@ -43,7 +43,7 @@ const MIN_CAPACITY: usize = 64;
 const PAGE_OVERHEAD: u64 = 128;
 
 struct Slot {
-    page: PageImage,
+    page: PageBuffer,
     changed: bool,
     used: u64,
 }
@@ -137,7 +137,7 @@ impl Pages {
     }
 
     /// Makes a new page one of this database's format.
-    pub(crate) fn prepare(&self, page: &mut PageImage) {
+    pub(crate) fn prepare(&self, page: &mut PageBuffer) {
         page.count_reserved_tags(self.counts_reserved_tags);
     }
 
@@ -171,20 +171,20 @@ impl Pages {
             _ => return Ok(Content::Damaged),
         }
         let page =
-            PageImage::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
+            PageBuffer::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
         let dbtime = page.dbtime();
         self.keep(page, false)?;
         Ok(Content::Page(dbtime))
     }
 
     /// The page, which must be in use.
-    pub fn get(&mut self, pgno: Pgno) -> Result<&PageImage, Problem> {
+    pub fn get(&mut self, pgno: Pgno) -> Result<&PageBuffer, Problem> {
         self.expect_page(pgno)?;
         Ok(&self.slots[&pgno].page)
     }
 
     /// The page, to be changed; it must be in use.
-    pub fn edit(&mut self, pgno: Pgno) -> Result<&mut PageImage, Problem> {
+    pub fn edit(&mut self, pgno: Pgno) -> Result<&mut PageBuffer, Problem> {
         self.expect_page(pgno)?;
         if let Some(watched) = &mut self.watched {
             watched.push(pgno);
@@ -195,7 +195,7 @@ impl Pages {
     }
 
     /// Takes the page, which must be in use, out of the cache: to be changed and put back, or the replay is over.
-    pub(crate) fn take(&mut self, pgno: Pgno) -> Result<PageImage, Problem> {
+    pub(crate) fn take(&mut self, pgno: Pgno) -> Result<PageBuffer, Problem> {
         self.expect_page(pgno)?;
         let slot = self.slots.remove(&pgno).ok_or(Problem::Blank { pgno })?;
         Ok(slot.page)
@@ -214,7 +214,7 @@ impl Pages {
     }
 
     /// Puts a page in place of what stood there.
-    pub fn put(&mut self, page: PageImage) -> Result<(), Problem> {
+    pub fn put(&mut self, page: PageBuffer) -> Result<(), Problem> {
         if page.pgno() > self.last {
             let end = self.end;
             self.resize(page.pgno())?;
@@ -226,7 +226,7 @@ impl Pages {
         self.keep(page, true)
     }
 
-    fn keep(&mut self, mut page: PageImage, changed: bool) -> Result<(), Problem> {
+    fn keep(&mut self, mut page: PageBuffer, changed: bool) -> Result<(), Problem> {
         if self.slots.len() >= self.capacity {
             self.make_room()?;
         }
@@ -260,7 +260,7 @@ impl Pages {
         Ok(())
     }
 
-    fn write(&mut self, page: PageImage) -> Result<(), Problem> {
+    fn write(&mut self, page: PageBuffer) -> Result<(), Problem> {
         let pgno = page.pgno();
         let mut bytes = page.into_bytes();
         seal_page(&mut bytes, pgno.0);

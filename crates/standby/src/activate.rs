@@ -46,7 +46,8 @@ use ese_log::chain::verify;
 use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
 use ese_replay::output::{InPlace, Output, OutputError, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Offer, Plan, Ran, RecoverOptions, RecoveryError, Until, plan, recover, try_out,
+    DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, RecoveryPlan, ReplaySummary, Until,
+    plan, recover, try_out,
 };
 use ese_scan::{ScanError, ScanOptions, scan};
 use evidence::EvidenceFile;
@@ -149,7 +150,7 @@ impl From<RecoveryError> for ActivateError {
 /// What an activation rests on.
 struct PreparedActivation {
     database: DatabaseFile,
-    plan: Plan,
+    plan: RecoveryPlan,
     report: ActivateReport,
 }
 
@@ -191,8 +192,8 @@ fn try_it(prepared: &mut PreparedActivation, progress: &dyn Progress) -> Result<
     if let Some(problem) = &tried.problem {
         prepared.report.refuse(problem);
     }
-    let ran = tried.recovered.map(|recovered| recovered.ran);
-    prepared.report.replayed.last_commit = ran.as_ref().and_then(LastCommit::of);
+    let summary = tried.recovered.map(|recovered| recovered.summary);
+    prepared.report.replayed.last_commit = summary.as_ref().and_then(LastCommit::of);
     Ok(())
 }
 
@@ -309,7 +310,7 @@ fn carry_out(
             })?;
             let mut report = prepared.report.clone();
             match bring_to_clean(&config, &prepared, options, progress) {
-                Ok(ran) => report.replayed.last_commit = LastCommit::of(&ran),
+                Ok(summary) => report.replayed.last_commit = LastCommit::of(&summary),
                 Err(ActivateError::Replay(ReplayFailure::Recovery(problem))) => {
                     report.refuse(&problem);
                     return Err(ActivateError::Refused(Box::new(report)));
@@ -607,7 +608,7 @@ fn doubts(state: &State, first: Option<Generation>) -> Vec<String> {
 fn refusal(
     config: &CopyConfig,
     header: &DatabaseHeader,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     look: &SourceLook,
     options: &ActivateOptions,
 ) -> Option<ActivateRefusal> {
@@ -641,7 +642,7 @@ struct Gap {
 }
 
 impl Gap {
-    fn of(files: &StreamFiles, plan: &Plan) -> Option<Self> {
+    fn of(files: &StreamFiles, plan: &RecoveryPlan) -> Option<Self> {
         let stop = plan.reach.as_ref()?.stop.as_ref()?;
         let current = files.current.first().and_then(|file| header_of(&file.path));
         let current = current.map(|header| header.generation);
@@ -677,7 +678,7 @@ impl Gap {
 
 /// The log that a seeding left at the source ([`crate::seed::OwedLog`]): the last one that the database requires, if it is
 /// all that is missing and was never seen closed.
-fn owed(header: &DatabaseHeader, plan: &Plan, look: &SourceLook) -> Option<Generation> {
+fn owed(header: &DatabaseHeader, plan: &RecoveryPlan, look: &SourceLook) -> Option<Generation> {
     let required = header.max_required;
     let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());
     let only = stop.is_none_or(|stop| stop.generation == required && !stop.is_corruption);
@@ -698,7 +699,7 @@ fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
 /// What is lost: everything behind the last log, unless that was the current log of the source.
 fn loss(
     files: &StreamFiles,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     header: &DatabaseHeader,
     look: &SourceLook,
     state: &State,
@@ -759,7 +760,7 @@ fn bring_to_clean(
     prepared: &PreparedActivation,
     options: &ActivateOptions,
     progress: &dyn Progress,
-) -> Result<Ran, ActivateError> {
+) -> Result<ReplaySummary, ActivateError> {
     let source = &prepared.database;
     let path = &config.target.database;
     let target = match &options.to {
@@ -778,11 +779,11 @@ fn bring_to_clean(
 fn run(
     source: &DatabaseFile,
     output: Output,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     options: &ActivateOptions,
     progress: &dyn Progress,
-) -> Result<Ran, ActivateError> {
-    let offer = Offer {
+) -> Result<ReplaySummary, ActivateError> {
+    let given = GivenDatabase {
         database: source,
         pages: output.pages(),
     };
@@ -791,11 +792,11 @@ fn run(
         memory: Some(CACHE_BYTES),
         ..RecoverOptions::default()
     };
-    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    let recovered = recover(plan, vec![given], Vec::new(), options, progress)?;
     if let Some(database) = recovered.databases.first() {
         output.commit(database).map_err(ReplayFailure::from)?;
     }
-    Ok(recovered.ran)
+    Ok(recovered.summary)
 }
 
 /// Gives the database its name, and proves it.

@@ -39,7 +39,8 @@ use ese_log::{LogError, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, Output, OutputError, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Offer, Plan, RecoverOptions, RecoveryError, Refusal, Until, plan, recover,
+    DatabaseFile, GivenDatabase, PlanRefusal, RecoverOptions, RecoveryError, RecoveryPlan, Until,
+    plan, recover,
 };
 use evidence::EvidenceError;
 use jiff::Timestamp;
@@ -501,8 +502,8 @@ pub fn replay_to(
 }
 
 /// All logs up to `last` have to be there, whatever the database requires.
-fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
-    if let Some(Refusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
+fn check(plan: &RecoveryPlan, last: Generation) -> Result<(), ReplayFailure> {
+    if let Some(PlanRefusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
         return Err(ReplayFailure::Blocked { reasons, jet });
     }
     if plan.last() >= Some(last) {
@@ -520,10 +521,10 @@ fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
 fn redo(
     source: &DatabaseFile,
     output: Output,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     progress: &dyn Progress,
 ) -> Result<(), ReplayFailure> {
-    let offer = Offer {
+    let given = GivenDatabase {
         database: source,
         pages: output.pages(),
     };
@@ -532,7 +533,7 @@ fn redo(
         memory: Some(CACHE_BYTES),
         ..RecoverOptions::default()
     };
-    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    let recovered = recover(plan, vec![given], Vec::new(), options, progress)?;
     if let Some(database) = recovered.databases.first() {
         output.commit(database)?;
     }

@@ -9,7 +9,7 @@ use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
-use ese_replay::view::{Recovery, View, ViewError};
+use ese_replay::view::{RecoveredView, Recovery, ViewError};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -133,14 +133,19 @@ impl Lens {
         let file = DatabaseFile::open(path).map_err(|error| view_failure(path, &error.into()))?;
         let (view, by) = match &self.overlay {
             Some(overlay) => (
-                View::through_overlay(&file, overlay),
+                RecoveredView::through_overlay(&file, overlay),
                 RecoveredBy::Overlay(overlay.clone()),
             ),
             None => {
                 let stream = self.stream(path, &file)?;
                 let bar = output.bar(0, "Recovering");
-                let recovered =
-                    View::after_recovery(&file, &stream, MEMORY, self.ignore_missing, &bar);
+                let recovered = RecoveredView::after_recovery(
+                    &file,
+                    &stream,
+                    MEMORY,
+                    self.ignore_missing,
+                    &bar,
+                );
                 let (view, recovery) = recovered.map_err(|error| view_failure(path, &error))?;
                 (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }

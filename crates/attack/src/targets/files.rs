@@ -6,7 +6,7 @@ use crate::{script, seeds};
 use edb_copy::{DiskFile, Loaded, Manifest};
 use ese_db::Database;
 use ese_replay::recovery::DatabaseFile;
-use ese_replay::view::View;
+use ese_replay::view::RecoveredView;
 use standby::config::Configuration;
 use standby::state::StateFile;
 use std::fs;
@@ -108,7 +108,7 @@ pub(crate) fn overlay(bytes: &[u8]) {
     let path = folder.path().join("overlay");
     fs::write(&path, units.concat()).expect("the folder is writable");
     let base = DatabaseFile::open(&seeds::stream().join("db.edb")).expect("testdata");
-    if let Ok(view) = View::through_overlay(&base, &path) {
+    if let Ok(view) = RecoveredView::through_overlay(&base, &path) {
         read_everything(&Database::new(view));
     }
 }

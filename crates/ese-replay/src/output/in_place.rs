@@ -22,7 +22,7 @@
 //! another state and is refused. Who only reads the database asks [`InPlace::refuse_interrupted`] first. The journal is
 //! emptied before its name goes, so that a name which a loss of power brings back stands for nothing.
 
-use super::{Disk, OutputError, at, over, sync_folder};
+use super::{OutputError, OutputFile, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Pgno;
@@ -190,7 +190,10 @@ impl InPlace {
 
 /// Brings a database to what a finished journal says, and empties the journal; `false` if the journal was not finished,
 /// so that nothing had been changed.
-pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Result<bool> {
+pub fn apply_journal(
+    database: &mut dyn OutputFile,
+    journal: Box<dyn OutputFile>,
+) -> io::Result<bool> {
     let mut journal = match Overlay::open(journal) {
         Ok(journal) => journal,
         Err(OverlayError::Unfinished) => return Ok(false),
@@ -230,7 +233,7 @@ const FOREIGN: &str =
 
 /// The journal must be of this database.
 fn check_base(
-    database: &mut dyn Disk,
+    database: &mut dyn OutputFile,
     journal: &Overlay,
     header: &DatabaseHeader,
 ) -> io::Result<()> {

@@ -5,13 +5,13 @@
 //! | new file, overlay | is only read | the new name does not exist yet; the file beside it that was begun is removed by the next run (see [`partial`]) |
 //! | in place | is written once all changed pages are in a finished journal | before that nothing has happened; after it, the next run finishes what the journal holds |
 
-mod disk;
+mod file;
 mod in_place;
 mod new_file;
 mod partial;
 
-pub use disk::Disk;
-pub(crate) use disk::{read_at, write_at};
+pub use file::OutputFile;
+pub(crate) use file::{read_at, write_at};
 pub use in_place::{InPlace, apply_journal, journal_path};
 pub use new_file::NewFile;
 
@@ -306,7 +306,7 @@ fn check_written(path: &Path, header: &DatabaseHeader) -> Result<(), OutputError
 }
 
 /// An overlay over `source` in `disk`.
-pub(crate) fn over(source: &DatabaseFile, disk: Box<dyn Disk>) -> io::Result<Overlay> {
+pub(crate) fn over(source: &DatabaseFile, disk: Box<dyn OutputFile>) -> io::Result<Overlay> {
     let mark = BaseMark::of(&source.header);
     let page_size = source.page_size.bytes();
     Overlay::create(disk, Box::new(source.pages()), mark, page_size, source.last)

@@ -1,7 +1,7 @@
 //! A database file as the crash left it; it is only read.
 
 use super::RecoveryError;
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::pages::{PageFile, Pages};
 use ese_checksum::{Page, Verdict, verify_page};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
@@ -112,9 +112,9 @@ impl DatabaseFile {
     }
 
     /// The database for a replay; changed pages go to `pages`, and at most `cache_pages` stay in memory.
-    pub fn database(&self, pages: Box<dyn PageFile>, cache_pages: usize) -> Database {
+    pub fn database(&self, pages: Box<dyn PageFile>, cache_pages: usize) -> ReplayDatabase {
         let pages = Pages::new(pages, self.page_size, self.last, cache_pages);
-        Database::new(self.header.clone(), pages)
+        ReplayDatabase::new(self.header.clone(), pages)
     }
 }
 

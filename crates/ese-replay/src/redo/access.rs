@@ -5,14 +5,14 @@
 //! | dbtime equals the record's "before" | | apply |
 //! | dbtime is the record's or later | in the required range | skip: the page has the change |
 //! | | after it | error: nothing can have written the page that late |
-//! | dbtime before "before" | in the required range | skip, and owe an explanation (see [`Database`]) |
+//! | dbtime before "before" | in the required range | skip, and owe an explanation (see [`ReplayDatabase`]) |
 //! | | after it | error -566: the page misses changes |
 //! | dbtime between "before" and the record's | | error -567: the page has changes the log lacks |
 //!
 //! A page that the record makes anew has no "before": it applies unless the page has the record's dbtime or a later
 //! one. Source: `FLGNeedRedoCheckDbtimeBefore`, `ErrLGIAccessPage`, `ErrLGRIAccessNewPage` (`ese/_log/logredo.cxx`).
 
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::pages::Content;
 use ese_format::{Dbtime, Lgpos, Pgno};
@@ -33,7 +33,7 @@ impl Verdict {
     }
 }
 
-impl Database {
+impl ReplayDatabase {
     /// Whether a record that expects `before` and leaves `after` applies to an existing page.
     pub(crate) fn access(
         &mut self,

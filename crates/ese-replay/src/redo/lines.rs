@@ -4,7 +4,7 @@
 //! for each key and each row would take longer than all the rest.
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use ese_format::page::NodeFlags;
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     /// Puts the line on a page, compressed against the page's prefix.
-    pub(super) fn put(&self, page: &mut PageImage, at: usize) -> Result<(), Problem> {
+    pub(super) fn put(&self, page: &mut PageBuffer, at: usize) -> Result<(), Problem> {
         Ok(page.insert_node_compressed(at, self.key, self.data, self.flags)?)
     }
 }
@@ -40,7 +40,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The lines of a page.
-    pub(super) fn all_of(page: &PageImage) -> Result<Lines, Problem> {
+    pub(super) fn all_of(page: &PageBuffer) -> Result<Lines, Problem> {
         let mut lines = Lines {
             bytes: Vec::with_capacity(2 * page.bytes().len()),
             places: Vec::with_capacity(page.node_count() + 1),

@@ -2,7 +2,7 @@
 
 use crate::state::Jet;
 use ese_format::{Explain, Generation};
-use ese_replay::recovery::{Ran, RecoveryError};
+use ese_replay::recovery::{RecoveryError, ReplaySummary};
 use ese_scan::{Counts, Finding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -96,11 +96,11 @@ pub struct LastCommit {
 
 impl LastCommit {
     /// The last commit of a replay.
-    pub(super) fn of(ran: &Ran) -> Option<Self> {
+    pub(super) fn of(summary: &ReplaySummary) -> Option<Self> {
         Some(LastCommit {
-            lgpos: ran.last_commit?.to_string(),
-            from: ran.committed_at.from.rfc3339(),
-            until: ran.committed_at.until.rfc3339(),
+            lgpos: summary.last_commit?.to_string(),
+            from: summary.committed_at.from.rfc3339(),
+            until: summary.committed_at.until.rfc3339(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use ese_format::Generation;
 use ese_log::StreamFiles;
 use ese_replay::output::Output;
-use ese_replay::recovery::{self as replay, NewOffer, RecoverOptions, Until, plan};
+use ese_replay::recovery::{self as replay, EmptyFile, RecoverOptions, Until, plan};
 use ese_replay::redo::NewDatabase;
 use jiff::Timestamp;
 use standby::activate::{ActivateError, ActivateOptions, ActivateReport, activate};
@@ -37,7 +37,7 @@ fn from_nothing(config: &CopyConfig, last: u32, path: &Path, undo: bool) {
         panic!("the logs create one database");
     };
     let output = Output::create(creation.signature, path, page_size.bytes(), false).unwrap();
-    let created = NewOffer {
+    let created = EmptyFile {
         signature: creation.signature,
         file: NewDatabase {
             file: output.pages(),
