@@ -15,7 +15,7 @@ use crate::{
     Pages, ReadPolicy, Reader, Source, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
-use ese_scan::{Finding, Found, PageChecker};
+use ese_scan::{Finding, PageChecker, PageFindings};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -648,7 +648,7 @@ impl Work<'_> {
         let Some(checker) = &self.checker else {
             return Ok(claim);
         };
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         checker.check(bytes, self.chunks.range(number).start, &mut found);
         self.judge(&found.findings)?;
         claim.findings_omitted = found.findings.len().saturating_sub(FINDINGS_KEPT) as u64;

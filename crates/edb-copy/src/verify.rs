@@ -7,7 +7,7 @@ use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
 use crate::{ChunkHash, Chunks, CopyError, MIN_CHUNK, Pages, ReadPolicy, Reader, Source};
 use ese_format::Progress;
-use ese_scan::{Counts, Finding, Found, PageChecker};
+use ese_scan::{Counts, Finding, PageChecker, PageFindings};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -273,7 +273,7 @@ impl Check<'_> {
         if self.should_stop() {
             return Ok(());
         }
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         if let Some(checker) = &self.checker {
             checker.check(buffer, range.start, &mut found);
         }

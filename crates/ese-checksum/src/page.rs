@@ -21,7 +21,7 @@ const MORE_CHECKSUMS_OFFSET: usize = 40;
 
 /// How a page is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub enum ChecksumScheme {
     /// XOR and page number: the format before ECC.
     Xor,
     /// XOR and ECC over the whole page.
@@ -84,12 +84,12 @@ impl<'a> Page<'a> {
     }
 
     /// How the page is checked, by its size and its flags.
-    pub fn scheme(self) -> Scheme {
+    pub fn scheme(self) -> ChecksumScheme {
         let flags = u32_at(self.0, FLAGS_OFFSET);
         match (flags & ECC_FLAG != 0, self.0.len() > SMALL_PAGE_MAX) {
-            (false, _) => Scheme::Xor,
-            (true, false) => Scheme::Ecc,
-            (true, true) => Scheme::FourBlockEcc,
+            (false, _) => ChecksumScheme::Xor,
+            (true, false) => ChecksumScheme::Ecc,
+            (true, true) => ChecksumScheme::FourBlockEcc,
         }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Page<'a> {
 
     /// The checksum that the page should carry as page `pgno`.
     pub fn computed(self, pgno: u32) -> PageChecksum {
-        if self.scheme() == Scheme::Xor {
+        if self.scheme() == ChecksumScheme::Xor {
             let sum = u64::from(pgno) << 32 | u64::from(header_checksum(self.0));
             return PageChecksum([sum, 0, 0, 0]);
         }
@@ -152,7 +152,7 @@ pub fn is_blank(page: &[u8]) -> bool {
 pub fn verify_page(page: Page<'_>, pgno: u32) -> Verdict {
     let stored = page.stored();
     let computed = page.computed(pgno);
-    if page.scheme() == Scheme::Xor {
+    if page.scheme() == ChecksumScheme::Xor {
         // Large pages of the old format would not carry the sums of further blocks.
         if stored.0[0] == computed.0[0] {
             return Verdict::Good;

@@ -5,7 +5,7 @@ use ese_db::catalog::ColumnFlags;
 use ese_db::record::Field;
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, MemorySource, OverlaySource, TableReader, Value};
-use ese_export::{FileEntry, Format, Manifest, Options, SourceEntry, export};
+use ese_export::{ExportOptions, FileEntry, Format, Manifest, SourceEntry, export};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ fn without_the_flag(bytes: Vec<u8>) -> Database {
 }
 
 fn run(db: &Database, to: &Path, format: Format) -> Manifest {
-    let options = Options {
+    let options = ExportOptions {
         source: String::new(),
         tables: vec!["Items".into()],
         format,

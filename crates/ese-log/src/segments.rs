@@ -9,7 +9,7 @@
 //! - a bad segment is replaced by its shadow if that stands behind it;
 //! - everything else is damage. The last segment of a file is only ever a shadow.
 
-use crate::image::{Body, Damage, Island, Shore, position};
+use crate::image::{Body, Damage, RangeOrigin, TrustedRange, position};
 use ese_checksum::correct;
 use ese_format::Lgpos;
 use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
@@ -164,18 +164,18 @@ impl Survey<'_> {
         }
     }
 
-    /// Adds segment `number` to the last island, or begins one.
+    /// Adds segment `number` to the last range, or begins one.
     fn add(&mut self, number: usize) {
         let start = number * SEGMENT_SIZE;
         let end = start + SEGMENT_SIZE;
-        match self.body.islands.last_mut() {
-            Some(island) if island.bytes.end == start => island.bytes.end = end,
-            _ => self.body.islands.push(Island {
+        match self.body.ranges.last_mut() {
+            Some(range) if range.bytes.end == start => range.bytes.end = end,
+            _ => self.body.ranges.push(TrustedRange {
                 bytes: start..end,
-                shore: if number == 1 {
-                    Shore::Whole
+                origin: if number == 1 {
+                    RangeOrigin::Whole
                 } else {
-                    Shore::Damage
+                    RangeOrigin::Damage
                 },
             }),
         }

@@ -5,7 +5,7 @@ use ese_format::database::HeaderCopies;
 use ese_format::log::LogHeader;
 use ese_log::StreamFiles;
 use ese_log::chain::{ChainReport, FindingKind, Readiness, Severity, verdict, verify};
-use ese_testkit::damage::Copy;
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures;
 use ese_testkit::logs::seal_header;
 use std::collections::BTreeMap;
@@ -136,7 +136,7 @@ fn set_path(header: &mut [u8], offset: usize, text: &str) {
 #[test]
 fn a_log_of_another_machines_engine_is_called_foreign() {
     let folder = fixtures::testdata_set("crash-p8k").join("state");
-    let copy = Copy::of(&folder);
+    let copy = WorkingCopy::of(&folder);
     copy.edit("edb00010.log", |log| {
         let header = LogHeader::read(log).unwrap().into_trusted().unwrap();
         // The system path, then the log path, stand at the start of the parameters.

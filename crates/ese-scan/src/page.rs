@@ -23,7 +23,7 @@ pub struct PageChecker<'a> {
 
 /// What was found in some pages.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct PageFindings {
     /// Pages by what was found.
     pub counts: Counts,
     /// Each page with which something is wrong.
@@ -43,7 +43,7 @@ impl<'a> PageChecker<'a> {
 
     /// Checks the pages in `bytes`, which start at `offset` of the file: the first byte of a page. An incomplete page
     /// at the end is a finding.
-    pub fn check(&self, bytes: &[u8], offset: u64, found: &mut Found) {
+    pub fn check(&self, bytes: &[u8], offset: u64, found: &mut PageFindings) {
         let page_size = self.page_size as usize;
         let mut at = offset;
         for page in bytes.chunks(page_size) {
@@ -70,7 +70,7 @@ impl<'a> PageChecker<'a> {
         }
     }
 
-    fn check_page(&self, page: &[u8], offset: u64, found: &mut Found) {
+    fn check_page(&self, page: &[u8], offset: u64, found: &mut PageFindings) {
         found.counts.pages_seen += 1;
         let position = self.position(offset);
         let blank = is_blank(page);

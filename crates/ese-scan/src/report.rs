@@ -120,9 +120,9 @@ pub enum FindingKind {
     /// The checksum does not fit.
     BadChecksum {
         /// The checksum that the page carries.
-        expected: Checksum,
+        expected: ChecksumText,
         /// The checksum of its bytes.
-        actual: Checksum,
+        actual: ChecksumText,
         /// The page number under which the bytes are a good page: it was written to or read from a wrong place.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         is_page: Option<u32>,
@@ -130,9 +130,9 @@ pub enum FindingKind {
     /// Flipped bits that the checksum allows to correct.
     Correctable {
         /// The checksum that the page carries.
-        expected: Checksum,
+        expected: ChecksumText,
         /// The checksum of its bytes.
-        actual: Checksum,
+        actual: ChecksumText,
         /// Bit offsets from the start of the page.
         bits: Vec<usize>,
     },
@@ -144,9 +144,9 @@ pub enum FindingKind {
     /// The flush map says that the page's last write was another one: that write was lost.
     LostFlush {
         /// Flush type by the map.
-        expected: Flush,
+        expected: FlushTypeName,
         /// Flush type of the page; `unknown` when the page is blank.
-        actual: Flush,
+        actual: FlushTypeName,
     },
     /// A copy of the header that holds nothing but zeros.
     BlankHeader,
@@ -221,15 +221,15 @@ impl fmt::Display for Finding {
 /// A page checksum, written as text in documents because four 64-bit numbers are more than JSON readers take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Checksum(String);
+pub struct ChecksumText(String);
 
-impl From<PageChecksum> for Checksum {
+impl From<PageChecksum> for ChecksumText {
     fn from(checksum: PageChecksum) -> Self {
-        Checksum(checksum.to_string())
+        ChecksumText(checksum.to_string())
     }
 }
 
-impl fmt::Display for Checksum {
+impl fmt::Display for ChecksumText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -238,15 +238,15 @@ impl fmt::Display for Checksum {
 /// A flush type by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Flush(String);
+pub struct FlushTypeName(String);
 
-impl Serialize for Flush {
+impl Serialize for FlushTypeName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl From<FlushType> for Flush {
+impl From<FlushType> for FlushTypeName {
     fn from(flush: FlushType) -> Self {
         let name = match flush {
             FlushType::Unknown => "unknown",
@@ -254,11 +254,11 @@ impl From<FlushType> for Flush {
             FlushType::Paper => "paper",
             FlushType::Scissors => "scissors",
         };
-        Flush(name.into())
+        FlushTypeName(name.into())
     }
 }
 
-impl fmt::Display for Flush {
+impl fmt::Display for FlushTypeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -1,7 +1,7 @@
 //! The scan of a database file.
 
 use crate::digest::Digests;
-use crate::page::{Found, PageChecker, last_page};
+use crate::page::{PageChecker, PageFindings, last_page};
 use crate::pipeline::in_order;
 use crate::{Counts, Digest, DigestKind, Finding, FlushMap, RateLimit};
 use ese_format::database::HeaderCopies;
@@ -77,7 +77,7 @@ pub struct ScanOptions<'a> {
 
 /// What a scan came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ScanOutcome {
     /// Counts of the part that was scanned now.
     pub counts: Counts,
     /// Findings of that part, in file order.
@@ -90,7 +90,7 @@ pub struct Outcome {
     pub interrupted_at: Option<u64>,
 }
 
-impl Outcome {
+impl ScanOutcome {
     fn keep(&mut self, mut findings: Vec<Finding>, most: usize) {
         let room = most.saturating_sub(self.findings.len());
         self.findings_omitted += findings.len().saturating_sub(room) as u64;
@@ -110,7 +110,7 @@ pub fn scan(
     headers: &HeaderCopies,
     options: &ScanOptions<'_>,
     progress: &dyn Progress,
-) -> Result<Outcome, ScanError> {
+) -> Result<ScanOutcome, ScanError> {
     let page_size = headers.page_size;
     let checker = PageChecker::new(headers, file.length(), options.flush_map);
     let bytes = byte_range(file, page_size, options)?;
@@ -123,7 +123,7 @@ pub fn scan(
         bytes.start.saturating_sub(first),
     );
     let chunks = 0..bytes.end.saturating_sub(bytes.start).div_ceil(CHUNK);
-    let mut outcome = Outcome {
+    let mut outcome = ScanOutcome {
         counts: Counts::default(),
         findings: Vec::new(),
         findings_omitted: 0,
@@ -143,7 +143,7 @@ pub fn scan(
         }
         buffer.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
         file.read_exact_at(buffer, range.start)?;
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         checker.check(buffer, range.start, &mut found);
         Ok::<_, EvidenceError>(found)
     };

@@ -213,7 +213,7 @@ fn write(
         memory: Some(arguments.memory),
         read_ahead: output.threads() > 1,
         measure_time: arguments.profile,
-        witness: Some(digests.witness()),
+        observer: Some(digests.observer()),
         ..RecoverOptions::default()
     };
     let recovered = recover(plan, given, created, options, &bar);

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use custody::Custody;
-use ese_export::{Format, INLINE_LIMIT, Manifest, Options, export, finished};
+use ese_export::{ExportOptions, Format, INLINE_LIMIT, Manifest, export, finished};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::{self, Display, Formatter};
@@ -143,7 +143,7 @@ impl Job<'_> {
         let path = self.path;
         let opened = arguments.lens.look_at(path, output)?;
         let db = &opened.database;
-        let options = Options {
+        let options = ExportOptions {
             source: custody::identity(path, &opened)?,
             tables: arguments.tables.clone(),
             format: arguments.format.into(),

@@ -210,14 +210,14 @@ pub(super) fn stream_signature(logs: &[LogReport]) -> Option<Signature> {
 }
 
 /// A log and the next one that is there.
-struct Link<'a> {
+struct LogPair<'a> {
     before: &'a LogReport,
     after: &'a LogReport,
     /// Creation times: what `after` names for `before`, and what `before` has.
     times: (LogTime, LogTime),
 }
 
-impl Link<'_> {
+impl LogPair<'_> {
     fn holds(&self) -> bool {
         self.times.0 == self.times.1
     }
@@ -239,7 +239,7 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
         [(before, earlier), (after, later)]
             if later.generation.0 == earlier.generation.0.wrapping_add(1) =>
         {
-            Some(Link {
+            Some(LogPair {
                 before,
                 after,
                 times: (later.previous_created, earlier.created),
@@ -247,7 +247,7 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
         }
         _ => None,
     });
-    let pairs: Vec<Link<'_>> = pairs.collect();
+    let pairs: Vec<LogPair<'_>> = pairs.collect();
     let mut found = Vec::new();
     for (place, link) in pairs.iter().enumerate() {
         if !link.holds() {
@@ -268,9 +268,9 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
 }
 
 /// The finding about the link at `place`, which does not hold; none where it is said at another link.
-fn culprit(links: &[Link<'_>], place: usize) -> Option<Finding> {
+fn culprit(links: &[LogPair<'_>], place: usize) -> Option<Finding> {
     let link = &links[place];
-    let adjoins = |one: &Link<'_>, other: &Link<'_>| std::ptr::eq(one.after, other.before);
+    let adjoins = |one: &LogPair<'_>, other: &LogPair<'_>| std::ptr::eq(one.after, other.before);
     let (left, right) = links.split_at(place);
     let right = &right[1..];
     let before = left.last().filter(|before| adjoins(before, link));

@@ -5,7 +5,7 @@ use super::follow::{DatabaseEvent, Steps, TransactionsAt};
 use super::proof::{Ending, Opening, Outline, Proof, Unproved};
 use crate::error::{HeaderProblem, LogError};
 use crate::folder::StreamFile;
-use crate::image::{Damage, LogImage, Shore, read_file};
+use crate::image::{Damage, LogImage, RangeOrigin, read_file};
 use crate::limit::Until;
 use crate::name::FileRole;
 use crate::records::{BadRecord, RecordCursor};
@@ -197,10 +197,10 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
     }
 }
 
-/// Where the first island behind damage begins.
+/// Where the first range behind damage begins.
 fn broken_from(image: &LogImage) -> Option<Lgpos> {
-    let mut islands = image.body.islands.iter();
-    let broken = islands.find(|island| island.shore == Shore::Damage)?;
+    let mut ranges = image.body.ranges.iter();
+    let broken = ranges.find(|range| range.origin == RangeOrigin::Damage)?;
     Some(image.lgpos(broken.bytes.start))
 }
 

@@ -37,7 +37,7 @@ use crate::redo::{NewDatabase, PageDivergence, Redo, RedoCounts};
 use crate::undo::UndoneOperation;
 use ese_format::record::CreateDb;
 use ese_format::{DatabaseHeader, JetError, Pgno, Progress, Signature};
-use ese_log::{StreamRecords, Until, Witness};
+use ese_log::{LogObserver, StreamRecords, Until};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ pub struct RecoverOptions<'o> {
     /// Have the time measured that each type of record takes.
     pub measure_time: bool,
     /// Sees every log when it is read.
-    pub witness: Option<Witness>,
+    pub observer: Option<LogObserver>,
     /// Sees the databases as redo leaves them, before anything is rolled back.
     pub after_redo: Option<AfterRedo<'o>>,
 }
@@ -193,7 +193,7 @@ pub fn recover(
     if options.until_undo {
         until.before = [until.before, plan.hold_at()].into_iter().flatten().min();
     }
-    let mut records = records_of(plan, options.witness.take(), options.read_ahead);
+    let mut records = records_of(plan, options.observer.take(), options.read_ahead);
     progress.begin(plan.log_bytes, 0);
     let begun = Instant::now();
     let summary = replay(&mut redo, &mut records, &until, progress);
@@ -266,10 +266,14 @@ pub fn recover(
     })
 }
 
-fn records_of(plan: &RecoveryPlan, witness: Option<Witness>, read_ahead: bool) -> StreamRecords {
+fn records_of(
+    plan: &RecoveryPlan,
+    observer: Option<LogObserver>,
+    read_ahead: bool,
+) -> StreamRecords {
     let mut records = plan.records();
-    if let Some(witness) = witness {
-        records = records.shown_to(witness);
+    if let Some(observer) = observer {
+        records = records.shown_to(observer);
     }
     match read_ahead {
         true => records.ahead(),

@@ -5,7 +5,7 @@ use crate::redo::{LoggedAttach, Redo};
 use ese_format::log::Attachment;
 use ese_format::{Generation, Lgpos, LogTime, Progress};
 use ese_log::chain::attached::{listed_later, lost};
-use ese_log::{LogImage, Step, StreamRecords, Until, time_of};
+use ese_log::{LogImage, StreamRecords, StreamStep, Until, time_of};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ pub fn replay(
     let mut segment = None;
     while let Some(step) = records.advance()? {
         let Some(image) = records.image() else { break };
-        if step == Step::Log {
+        if step == StreamStep::Log {
             let first = image.lgpos(usize::from(image.header.sector_size));
             if until.leaves_out(first.generation) {
                 summary.limited_before = Some(first);

@@ -46,7 +46,7 @@ pub enum Tear {
 
 /// Which pages had been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disk {
+pub enum WrittenPages {
     /// None: the database is the clean one.
     Clean,
     /// Those that were flushed. Recovery may begin this many generations earlier than it has to.
@@ -169,7 +169,7 @@ impl Base {
         records: usize,
         segments: u16,
         tear: Tear,
-        disk: Disk,
+        disk: WrittenPages,
     ) -> Crash {
         let mut logs = self.logs(&writer.records[..records.max(ATTACH + 1)], segments);
         let records = logs.tear(tear);
@@ -179,7 +179,7 @@ impl Base {
         }
         let database = match disk {
             // Nothing is written before the attach is in the log.
-            Disk::Flushed { slack } if records > ATTACH => {
+            WrittenPages::Flushed { slack } if records > ATTACH => {
                 self.flushed(writer, records, &logs, slack)
             }
             _ => self.bytes.clone(),

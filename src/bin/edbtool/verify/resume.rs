@@ -2,7 +2,7 @@
 
 use console::{Exit, Failure, files};
 use ese_format::database::HeaderCopies;
-use ese_scan::{Counts, Finding, Outcome};
+use ese_scan::{Counts, Finding, ScanOutcome};
 use evidence::EvidenceFile;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// The place after one more scan.
-    pub(super) fn advanced(mut self, outcome: &Outcome) -> Self {
+    pub(super) fn advanced(mut self, outcome: &ScanOutcome) -> Self {
         self.counts.add(&outcome.counts);
         self.findings.extend(outcome.findings.iter().cloned());
         self.findings_omitted += outcome.findings_omitted;
