@@ -5,7 +5,7 @@
 //! sync serves several chunks, and no job holds more than the one chunk it waits for: after a crash at most one chunk
 //! for each job is read again.
 
-use crate::journal::{Claim, Entry, Journal, JournalState};
+use crate::journal::{Claim, Journal, JournalEntry, JournalState};
 use crate::{CopyError, DiskFile, TargetPaths};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -146,7 +146,7 @@ impl<'a> Commit<'a> {
             state.totals.add(claim);
             state.sha256_state.clone_from(&claim.sha256_state);
         }
-        let entries: Vec<Entry> = row.into_iter().map(Entry::Chunk).collect();
+        let entries: Vec<JournalEntry> = row.into_iter().map(JournalEntry::Chunk).collect();
         let failed = CopyError::target(&self.paths.journal, "write");
         journal.append(&entries).map_err(failed)
     }

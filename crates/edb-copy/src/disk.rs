@@ -68,7 +68,7 @@ pub(crate) const START_BYTES: usize = 64 << 10;
 
 /// What tells whether a file is still the one that it was.
 #[derive(Debug, Clone)]
-pub struct Glance {
+pub struct FileStamp {
     /// Bytes in it.
     pub length: u64,
     /// When it was last modified, if that is known.
@@ -135,12 +135,12 @@ pub trait Disk: Sync {
     /// Whether there is something under this path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// What tells whether a file is still the one that it was.
-    fn glance(&self, path: &Path) -> io::Result<Glance> {
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
         let file = self.open(path)?;
         let length = file.length()?;
         let mut start = vec![0; START_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
         file.read_exact_at(&mut start, 0)?;
-        Ok(Glance {
+        Ok(FileStamp {
             length,
             modified: None,
             start,
@@ -254,13 +254,13 @@ impl Disk for LocalDisk {
     }
 
     /// Reads only: the copy of a read-only file may be read-only too.
-    fn glance(&self, path: &Path) -> io::Result<Glance> {
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let mut start = Vec::new();
         let most = START_BYTES as u64;
         (&file).take(most).read_to_end(&mut start)?;
-        Ok(Glance {
+        Ok(FileStamp {
             length: metadata.len(),
             modified: metadata.modified().ok(),
             start,

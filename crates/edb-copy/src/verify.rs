@@ -2,10 +2,10 @@
 //!
 //! The copy is read once, by several jobs, and its pages are checked on the way.
 
-use crate::identity::Known;
+use crate::identity::KnownSource;
 use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
-use crate::{ChunkHash, Chunks, CopyError, MIN_CHUNK, Pages, ReadPolicy, Reader, Source};
+use crate::{ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, Reader, Source};
 use ese_format::Progress;
 use ese_scan::{Counts, Finding, PageChecker, PageFindings};
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub struct VerifyReport {
     /// BLAKE3 of the copy, if all of it was read.
     pub blake3: Option<ChunkHash>,
     /// Its pages, if it is a database.
-    pub pages: Option<Pages>,
+    pub pages: Option<CopiedPages>,
     /// Pages with which something is wrong.
     pub findings: Vec<Finding>,
     /// How many more there are.
@@ -130,7 +130,7 @@ fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CopyError> {
     progress.begin(copy.stamp().length, 0);
-    let known = Known::read(copy, policy, &())?;
+    let known = KnownSource::read(copy, policy, &())?;
     let length = copy.stamp().length;
     let own = Chunks::new(length, chunks.size()).unwrap_or(chunks);
     let check = Check {
@@ -198,9 +198,9 @@ impl Results {
             mismatches_omitted: omitted(self.mismatches.len()),
             mismatches: self.mismatches.into_iter().take(FINDINGS_KEPT).collect(),
             blake3: own.file_hash(&hashes),
-            pages: is_database.then_some(Pages {
+            pages: is_database.then_some(CopiedPages {
                 counts: self.counts,
-                ..Pages::default()
+                ..CopiedPages::default()
             }),
             findings_omitted: omitted(self.findings.len()),
             findings: self.findings.into_iter().take(FINDINGS_KEPT).collect(),

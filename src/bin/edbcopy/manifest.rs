@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 /// What was written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenManifest<'a> {
     files: &'a [ManifestFile],
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let lines = manifest.to_sha256sum();
     output.answer(
         "edbkit.manifest-written/1",
-        &Written {
+        &WrittenManifest {
             files: &manifest.files,
         },
         &lines,
@@ -87,14 +87,14 @@ pub(crate) fn refuse_to_overwrite(path: &Path, force: bool) -> Result<(), Failur
 }
 
 /// A copied file, as it stands in a manifest.
-pub(crate) struct Listed {
+pub(crate) struct ListedFile {
     target: PathBuf,
     sha256: Option<String>,
 }
 
-impl Listed {
+impl ListedFile {
     pub(crate) fn new(target: &Path, report: &CopyReport) -> Self {
-        Listed {
+        ListedFile {
             target: target.to_owned(),
             sha256: report.sha256.clone(),
         }
@@ -102,7 +102,7 @@ impl Listed {
 }
 
 /// Writes the manifest of finished copies, from their journals.
-pub(crate) fn write(path: &Path, copies: &[Listed]) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, copies: &[ListedFile]) -> Result<(), Failure> {
     let mut files = Vec::new();
     for copy in copies {
         let hashes = hashes_of(&copy.target).map_err(|error| Failure::of(&error))?;

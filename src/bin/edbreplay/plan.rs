@@ -45,7 +45,7 @@ struct Report<'a> {
     /// Whether the recovery was tried, pages and all.
     tried: bool,
     /// What it did; none if it was not tried or failed.
-    survey: Option<Survey>,
+    survey: Option<TrialSummary>,
     /// What keeps it from being done, where that is about no single database.
     problem: Option<String>,
     /// Which of the databases need nothing.
@@ -75,7 +75,7 @@ impl Names {
 
 /// What a recovery that was tried did.
 #[derive(Debug, Serialize)]
-struct Survey {
+struct TrialSummary {
     /// How far it went.
     #[serde(flatten)]
     summary: ReplaySummary,
@@ -91,10 +91,10 @@ struct Survey {
     counts: RedoCounts,
 }
 
-impl Survey {
+impl TrialSummary {
     fn of(recovered: Recovered) -> Self {
         let transactions = &recovered.counts.transactions;
-        Survey {
+        TrialSummary {
             committed: transactions.committed,
             rolled_back: transactions.rolled_back,
             began_before: transactions.began_before,
@@ -161,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             .map(|database| is_clean(&database.header))
             .collect(),
         tried: is_tried,
-        survey: recovered.map(Survey::of),
+        survey: recovered.map(TrialSummary::of),
         problem: problem.as_ref().and_then(about_all).or(stopped),
         next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
@@ -276,7 +276,7 @@ impl Report<'_> {
     }
 }
 
-impl Display for Survey {
+impl Display for TrialSummary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = &self.summary;
         if summary.logs == 0 {

@@ -1,6 +1,6 @@
 //! `edbtool page`: everything that one page holds.
 
-use crate::database::{Subject, failure};
+use crate::database::{DatabaseArgument, failure};
 use console::values::number;
 use console::{Exit, Failure, Output};
 use ese_checksum::Verdict;
@@ -22,7 +22,7 @@ use std::path::Path;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     /// Number of the page, as in 42 or 0x2A; the first page behind both headers is 1
     #[arg(value_parser = number::<u32>)]
     page: u32,

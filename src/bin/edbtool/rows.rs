@@ -1,6 +1,6 @@
 //! `edbtool rows`: rows of a table, to look at them or to hand them on.
 
-use crate::database::{DIRTY, Subject, is_dirty, stream_failure, tell_losses};
+use crate::database::{DIRTY, DatabaseArgument, is_dirty, stream_failure, tell_losses};
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Bar, Exit, Failure, Output};
@@ -16,7 +16,7 @@ use std::path::Path;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     /// The table. Case does not matter, nor do the braces of a GUID, and what a table is known as (as in "Network Data
     /// Usage") is its name, too
     #[arg(value_name = "TABLE")]

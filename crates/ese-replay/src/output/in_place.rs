@@ -171,7 +171,7 @@ impl InPlace {
             path: journal.clone(),
             problem: problem.to_string(),
         };
-        let (mark, header) = match Overlay::glance(&mut file) {
+        let (mark, header) = match Overlay::read_header(&mut file) {
             Ok(found) => found,
             Err(OverlayError::Unfinished | OverlayError::NotAnOverlay) => return Ok(()),
             Err(error) => return Err(problem(&error)),

@@ -215,7 +215,9 @@ impl Overlay {
     }
 
     /// What a finished overlay lies over, and the header that its database will have; its pages are not looked at.
-    pub fn glance(disk: &mut dyn OutputFile) -> Result<(BaseMark, DatabaseHeader), OverlayError> {
+    pub fn read_header(
+        disk: &mut dyn OutputFile,
+    ) -> Result<(BaseMark, DatabaseHeader), OverlayError> {
         let start = Start::read(disk)?;
         let mut header = vec![0; start.page_size() as usize];
         let header_at = start.index_at() + start.index_size() as u64;

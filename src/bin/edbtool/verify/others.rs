@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// What was found in a file that is no database.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct OtherFileFindings {
     /// What was looked at.
     pub(super) checked: Vec<Checked>,
     /// What is wrong with it.
@@ -25,9 +25,9 @@ pub(super) struct Found {
     pub(super) remarks: Vec<String>,
 }
 
-impl Found {
+impl OtherFileFindings {
     fn new(checked: &[Checked], problems: Vec<String>) -> Self {
-        Found {
+        OtherFileFindings {
             checked: checked.to_vec(),
             problems,
             remarks: Vec::new(),
@@ -36,7 +36,7 @@ impl Found {
 
     fn problem(problem: String, jet: Option<JetError>) -> Self {
         let jet = jet.map_or_else(String::new, |jet| format!(" [JET {jet}]"));
-        Found::new(&[], vec![format!("{problem}{jet}")])
+        OtherFileFindings::new(&[], vec![format!("{problem}{jet}")])
     }
 }
 
@@ -48,12 +48,14 @@ pub(super) fn problems(
     kind: FileKind,
     named: Option<Named>,
     progress: &dyn Progress,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Option<OtherFileFindings>, Failure> {
     use Checked::{Checksums, Headers, Size};
     let mut found = match kind {
-        FileKind::Log => Found::new(&[Headers, Checksums, Size], log_problems(file)?),
-        FileKind::Checkpoint => Found::new(&[Checksums], checkpoint_problems(start)),
-        FileKind::FlushMap => Found::new(&[Headers, Checksums], flush_map_problems(file)?),
+        FileKind::Log => OtherFileFindings::new(&[Headers, Checksums, Size], log_problems(file)?),
+        FileKind::Checkpoint => OtherFileFindings::new(&[Checksums], checkpoint_problems(start)),
+        FileKind::FlushMap => {
+            OtherFileFindings::new(&[Headers, Checksums], flush_map_problems(file)?)
+        }
         FileKind::RevertSnapshot => return Err(snapshot_unread(file.path())),
         FileKind::Database | FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
             return match named {
@@ -83,12 +85,12 @@ fn ruin(
     kind: FileKind,
     named: Named,
     progress: &dyn Progress,
-) -> Result<Found, Failure> {
+) -> Result<OtherFileFindings, Failure> {
     let what = match (named, kind) {
         (Named::Spare, _) => {
-            return Ok(Found {
+            return Ok(OtherFileFindings {
                 remarks: vec![UNNEEDED.to_owned()],
-                ..Found::default()
+                ..OtherFileFindings::default()
             });
         }
         (Named::StreamingFile, FileKind::Unknown) => {
@@ -96,7 +98,7 @@ fn ruin(
         }
         // Old ones do not name their type; their checksums tell.
         (Named::Checkpoint, FileKind::Unknown) => {
-            return Ok(Found::new(
+            return Ok(OtherFileFindings::new(
                 &[Checked::Checksums],
                 checkpoint_problems(start),
             ));
@@ -108,7 +110,7 @@ fn ruin(
         _ => why_not_ese(kind, start),
     };
     let problem = format!("{}{what}", named.promise());
-    Ok(Found::problem(problem, named.jet()))
+    Ok(OtherFileFindings::problem(problem, named.jet()))
 }
 
 /// The file's first bytes that are not all zero, to within what is read at a time; `None` if there are none.
