@@ -7,7 +7,7 @@
 use crate::copy_change::CopyChange;
 use crate::journal::LoadedJournal;
 use crate::status::TargetState;
-use crate::{CopyError, Disk, Place, TargetPaths};
+use crate::{CopyError, Disk, PathKind, TargetPaths};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,9 +65,11 @@ pub fn clean(
         Ok(cleaned)
     };
     match disk.place(journal).map_err(at("look at"))? {
-        Place::Free => return keep(cleaned, KeptReason::NoJournal),
-        Place::File { .. } => {}
-        Place::Folder | Place::Link | Place::Other => return keep(cleaned, KeptReason::Unreadable),
+        PathKind::Free => return keep(cleaned, KeptReason::NoJournal),
+        PathKind::File { .. } => {}
+        PathKind::Folder | PathKind::Link | PathKind::Other => {
+            return keep(cleaned, KeptReason::Unreadable);
+        }
     }
     let opened = match look_only {
         true => disk.look_at_journal(journal),
@@ -89,7 +91,7 @@ pub fn clean(
         return keep(cleaned, KeptReason::UnderWay);
     }
     let there = disk.place(&paths.target);
-    if !matches!(there, Ok(Place::File { .. })) {
+    if !matches!(there, Ok(PathKind::File { .. })) {
         return keep(cleaned, KeptReason::CopyGone);
     }
     if !changed_too && CopyChange::finished(disk, &paths.target, state)? != CopyChange::Unchanged {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The one place where chunks are claimed.
-pub(crate) struct Commit<'a> {
+pub(crate) struct ChunkCommit<'a> {
     paths: &'a TargetPaths,
     data: &'a dyn DiskFile,
     queue: Mutex<Queue<'a>>,
@@ -35,7 +35,7 @@ struct Claiming<'a> {
     state: &'a mut JournalState,
 }
 
-impl<'a> Commit<'a> {
+impl<'a> ChunkCommit<'a> {
     /// Claims go on behind those in `state`.
     pub(crate) fn new(
         paths: &'a TargetPaths,
@@ -44,7 +44,7 @@ impl<'a> Commit<'a> {
         state: &'a mut JournalState,
     ) -> Self {
         let next = state.hashes.len() as u64;
-        Commit {
+        ChunkCommit {
             paths,
             data,
             queue: Mutex::new(Queue {

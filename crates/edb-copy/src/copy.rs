@@ -2,7 +2,7 @@
 //!
 //! Every step can be stopped at any point and done again (`docs/format/copy-journal.md`, "Order of writing").
 
-use crate::commit::Commit;
+use crate::commit::ChunkCommit;
 use crate::delta::{self, Blocks, OlderCopy};
 use crate::digest::{OrderedSha256, Sha256Sum};
 use crate::disk::NewAttributes;
@@ -13,10 +13,10 @@ use crate::journal::{
 };
 use crate::{
     Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, Disk, DiskFile,
-    ManifestFile, ReadPolicy, Reader, Source, SourceCondition, TargetPaths,
+    ManifestFile, ReadPolicy, Source, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
-use ese_scan::{Finding, PageChecker, PageFindings};
+use ese_scan::{PageChecker, PageFinding, PageFindings};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -246,7 +246,7 @@ impl<'d> FileCopy<'d> {
         let method = self.state.begin.method;
         let first = self.state.hashes.len() as u64;
         let digest = sha256.map(|sum| OrderedSha256::new(first, sum));
-        let commit = Commit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
+        let commit = ChunkCommit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
         let work = Work {
             source: &self.source,
             known: &self.known,
@@ -322,7 +322,7 @@ impl<'d> FileCopy<'d> {
 
     /// Makes sure that the source is what it was, and enters that all of it has arrived.
     fn prove(&mut self) -> Result<(), CopyError> {
-        let mut reader = Reader::new(Arc::clone(&self.source), self.options.read.clone());
+        let mut reader = SourceReader::new(Arc::clone(&self.source), self.options.read.clone());
         let now = reader
             .stamp_now(&())?
             .unwrap_or_else(|| self.source.stamp());
@@ -460,7 +460,7 @@ struct Work<'a> {
     older: Option<&'a OlderCopy>,
     digest: Option<&'a OrderedSha256>,
     checker: Option<PageChecker<'a>>,
-    commit: &'a Commit<'a>,
+    commit: &'a ChunkCommit<'a>,
     next: &'a AtomicU64,
     bytes_read: &'a AtomicU64,
     reads_retried: &'a AtomicU64,
@@ -483,14 +483,14 @@ impl Progress for Work<'_> {
 impl Work<'_> {
     /// One job: chunk after chunk.
     fn run(&self) -> Result<(), CopyError> {
-        let mut reader = Reader::new(Arc::clone(self.source), self.options.read.clone());
+        let mut reader = SourceReader::new(Arc::clone(self.source), self.options.read.clone());
         let result = self.chunk_by_chunk(&mut reader);
         self.reads_retried
             .fetch_add(reader.retried(), Ordering::Relaxed);
         result
     }
 
-    fn chunk_by_chunk(&self, reader: &mut Reader) -> Result<(), CopyError> {
+    fn chunk_by_chunk(&self, reader: &mut SourceReader) -> Result<(), CopyError> {
         let mut buffers = Buffers::default();
         while !self.should_stop() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -515,7 +515,7 @@ impl Work<'_> {
     fn bring(
         &self,
         number: u64,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         buffers: &mut Buffers,
     ) -> Result<bool, CopyError> {
         let range = self.chunks.range(number);
@@ -583,7 +583,7 @@ impl Work<'_> {
     fn read(
         &self,
         range: Range<u64>,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         buffer: Vec<u8>,
     ) -> Result<Vec<u8>, CopyError> {
         let buffer = reader.read(range.clone(), buffer, self)?;
@@ -608,7 +608,7 @@ impl Work<'_> {
         &self,
         number: u64,
         manifest: &ManifestFile,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         mut buffer: Vec<u8>,
     ) -> Result<Vec<u8>, CopyError> {
         let range = self.chunks.range(number);
@@ -660,7 +660,7 @@ impl Work<'_> {
     }
 
     /// Whether damaged pages end the copy.
-    fn judge(&self, findings: &[Finding]) -> Result<(), CopyError> {
+    fn judge(&self, findings: &[PageFinding]) -> Result<(), CopyError> {
         if findings.is_empty() || self.options.bad_pages == BadPages::Keep {
             return Ok(());
         }

@@ -79,7 +79,7 @@ pub struct FileStamp {
 
 /// What stands under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PathKind {
     /// Nothing.
     Free,
     /// A file.
@@ -104,13 +104,13 @@ pub trait Disk: Sync {
         self.open_journal(path)
     }
     /// What stands under this path; a link is not followed.
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
         Ok(match self.exists(path)? {
-            true => Place::File {
+            true => PathKind::File {
                 length: None,
                 names: 1,
             },
-            false => Place::Free,
+            false => PathKind::Free,
         })
     }
     /// Whether two paths lead to one file.
@@ -172,24 +172,24 @@ impl Disk for LocalDisk {
         Ok(Box::new(LocalFile(file)))
     }
 
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PathKind::Free),
             Err(error) => return Err(error),
         };
         let kind = metadata.file_type();
         Ok(if kind.is_file() {
-            Place::File {
+            PathKind::File {
                 length: Some(metadata.len()),
                 names: system::names(&metadata),
             }
         } else if kind.is_dir() {
-            Place::Folder
+            PathKind::Folder
         } else if kind.is_symlink() {
-            Place::Link
+            PathKind::Link
         } else {
-            Place::Other
+            PathKind::Other
         })
     }
 

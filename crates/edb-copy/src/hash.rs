@@ -1,7 +1,7 @@
 //! The hashes of a file that is not copied.
 
 use crate::digest::{OrderedSha256, Sha256Sum};
-use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Reader, Source};
+use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Source, SourceReader};
 use ese_format::Progress;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +40,7 @@ pub fn hash_file(
     std::thread::scope(|scope| {
         for _ in 0..jobs.get() {
             scope.spawn(|| {
-                let mut reader = Reader::new(Arc::clone(source), policy.clone());
+                let mut reader = SourceReader::new(Arc::clone(source), policy.clone());
                 let mut buffer = Vec::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

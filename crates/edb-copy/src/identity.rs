@@ -1,8 +1,8 @@
 //! What a source is, so that a copy is only ever continued with the same one.
 
 use crate::disk::START_BYTES;
-use crate::{ChunkHash, CopyError, ReadPolicy, Reader, Source, Stamp};
-use ese_format::database::{HeaderCopies, State};
+use crate::{ChunkHash, CopyError, ReadPolicy, Source, SourceReader, Stamp};
+use ese_format::database::{DatabaseState, HeaderCopies};
 use ese_format::{FileKind, Progress, Signature};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ impl KnownSource {
     ) -> Result<KnownSource, CopyError> {
         let stamp = source.stamp();
         let most = usize::try_from(stamp.length).unwrap_or(usize::MAX);
-        let start = Reader::new(Arc::clone(source), policy.clone()).read(
+        let start = SourceReader::new(Arc::clone(source), policy.clone()).read(
             0..most.min(START_BYTES) as u64,
             Vec::new(),
             progress,
@@ -178,7 +178,7 @@ fn condition(headers: &HeaderCopies) -> SourceCondition {
         return SourceCondition::Unknown;
     };
     let fields = &copy.fields;
-    if fields.state == State::CLEAN_SHUTDOWN {
+    if fields.state == DatabaseState::CLEAN_SHUTDOWN {
         return SourceCondition::Clean;
     }
     let required = (fields.min_required.0, fields.max_required.0);

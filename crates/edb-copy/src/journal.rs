@@ -22,7 +22,7 @@
 //! damage.
 
 use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
-use ese_scan::{Counts, Finding};
+use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -83,7 +83,7 @@ pub struct Claim {
     pub counts: Option<Counts>,
     /// Pages of it with which something is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub findings_omitted: u64,
@@ -151,7 +151,7 @@ pub struct Totals {
     /// Pages by what was found in them.
     pub counts: Option<Counts>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
 }

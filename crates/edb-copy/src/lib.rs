@@ -42,7 +42,7 @@ pub use clean::{Cleaned, KeptReason, clean};
 pub use copy::{
     Action, ArrivedCopy, BadPages, CopyOptions, CopyPlan, ExistingFile, FileCopy, Method,
 };
-pub use disk::{Disk, DiskFile, FileStamp, LocalDisk, NewAttributes, Place};
+pub use disk::{Disk, DiskFile, FileStamp, LocalDisk, NewAttributes, PathKind};
 pub use error::{CopyError, ReadError, ReadErrorKind};
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
 pub use hash::{FileHashes, hash_file};
@@ -55,9 +55,9 @@ pub use journal::{
 };
 pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
-pub use reader::{ReadPolicy, Reader};
+pub use reader::{ReadPolicy, SourceReader};
 #[cfg(feature = "remote")]
-pub use remote::{Remote, RemoteFolder, RemoteSettings, RemoteSource};
+pub use remote::{RemoteFolder, RemotePlace, RemoteSettings, RemoteSource};
 pub use report::{CopiedPages, CopyOutcome, CopyReport};
 pub use source::{FolderEntry, LocalFolder, LocalSource, Source, SourceFolder, Stamp};
 pub use status::{TargetState, TargetStatus, status};

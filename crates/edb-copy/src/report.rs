@@ -1,7 +1,7 @@
 //! What a copy came to.
 
 use crate::{ChunkHash, Method, SourceCondition, SourceIdentity};
-use ese_scan::{Counts, Finding};
+use ese_scan::{Counts, PageFinding};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -47,7 +47,7 @@ pub struct CopyReport {
     /// Its pages, if it is a database.
     pub pages: Option<CopiedPages>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
     /// BLAKE3 of the file, when it is complete.

@@ -5,9 +5,11 @@
 use crate::identity::KnownSource;
 use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
-use crate::{ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, Reader, Source};
+use crate::{
+    ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, Source, SourceReader,
+};
 use ese_format::Progress;
-use ese_scan::{Counts, Finding, PageChecker, PageFindings};
+use ese_scan::{Counts, PageChecker, PageFinding, PageFindings};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -41,7 +43,7 @@ pub struct VerifyReport {
     /// Its pages, if it is a database.
     pub pages: Option<CopiedPages>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
     /// Whether it was interrupted before everything was read.
@@ -170,7 +172,7 @@ struct Results {
     hashes: Vec<(u64, ChunkHash)>,
     mismatches: Vec<Mismatch>,
     counts: Counts,
-    findings: Vec<Finding>,
+    findings: Vec<PageFinding>,
     failure: Option<CopyError>,
 }
 
@@ -236,9 +238,11 @@ impl Progress for Check<'_> {
 
 impl Check<'_> {
     fn run(&self) {
-        let mut copy = Reader::new(Arc::clone(self.copy), self.policy.clone());
+        let mut copy = SourceReader::new(Arc::clone(self.copy), self.policy.clone());
         let mut source = match self.expected {
-            Expected::Source(source) => Some(Reader::new(Arc::clone(source), self.policy.clone())),
+            Expected::Source(source) => {
+                Some(SourceReader::new(Arc::clone(source), self.policy.clone()))
+            }
             Expected::Hashes(_) => None,
         };
         let mut buffers = (Vec::new(), Vec::new());
@@ -258,8 +262,8 @@ impl Check<'_> {
     fn chunk(
         &self,
         number: u64,
-        copy: &mut Reader,
-        source: Option<&mut Reader>,
+        copy: &mut SourceReader,
+        source: Option<&mut SourceReader>,
         (buffer, other): &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), CopyError> {
         let range = self.own_chunks.range(number);

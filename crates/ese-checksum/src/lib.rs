@@ -22,7 +22,8 @@ mod ecc;
 mod page;
 
 pub use page::{
-    ChecksumScheme, Page, PageChecksum, Verdict, correct, is_blank, seal_page, verify_page,
+    ChecksumScheme, ChecksumVerdict, PageBytes, PageChecksum, correct, is_blank, seal_page,
+    verify_page,
 };
 
 /// The seed of the XOR checksum (`ChecksumOldFormat`).

@@ -6,7 +6,7 @@
 use crate::blobs::Blobs;
 use crate::cell::{Cell, CellProblem, KeptBytes, hex};
 use crate::layout::{self, Before, OutColumn};
-use crate::manifest::{ColumnEntry, Manifest, Provenance, TableEntry};
+use crate::manifest::{ColumnEntry, ExportManifest, Provenance, TableEntry};
 use crate::names::FileNames;
 use crate::near::near;
 use crate::row::RowConverter;
@@ -80,7 +80,7 @@ pub fn export(
     provenance: impl FnOnce() -> Result<Provenance, ExportError>,
     options: &ExportOptions,
     progress: &dyn Progress,
-) -> Result<Manifest, ExportError> {
+) -> Result<ExportManifest, ExportError> {
     let catalog = db.catalog()?;
     let tables = chosen(&catalog, &options.tables)?;
     let (unfinished, blobs) = prepare(options)?;
@@ -555,13 +555,13 @@ fn summarise(
     catalog: &Catalog,
     tables: Vec<TableEntry>,
     blobs: &Blobs,
-) -> Manifest {
+) -> ExportManifest {
     let mut all = catalog.losses.clone();
     for table in &tables {
         all.add(&table.losses);
     }
     let (blob_files, blob_bytes) = blobs.totals();
-    Manifest {
+    ExportManifest {
         provenance,
         identity: identity(options),
         format: options.format,
@@ -585,13 +585,13 @@ fn summarise(
 struct Document<'m> {
     schema: &'static str,
     #[serde(flatten)]
-    manifest: &'m Manifest,
+    manifest: &'m ExportManifest,
 }
 
-fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), ExportError> {
+fn write_manifest(folder: &Path, manifest: &ExportManifest) -> Result<(), ExportError> {
     let path = folder.join("manifest.json");
     let document = Document {
-        schema: Manifest::SCHEMA,
+        schema: ExportManifest::SCHEMA,
         manifest,
     };
     let text = serde_json::to_vec_pretty(&document);

@@ -10,7 +10,7 @@
 //! The same call goes on where it was stopped: exports that ended are not made again ([`finished`]).
 
 use crate::names::FileNames;
-use crate::{ExportError, ExportOptions, Manifest};
+use crate::{ExportError, ExportManifest, ExportOptions};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -88,7 +88,7 @@ pub(crate) fn identity(options: &ExportOptions) -> String {
 pub fn finished(options: &ExportOptions) -> Option<Value> {
     let text = fs::read(options.to.join("manifest.json")).ok()?;
     let manifest: Value = serde_json::from_slice(&text).ok()?;
-    let same = manifest.get("schema")?.as_str()? == Manifest::SCHEMA
+    let same = manifest.get("schema")?.as_str()? == ExportManifest::SCHEMA
         && manifest.get("identity")?.as_str()? == identity(options);
     let is_there = |table: &Value| {
         let file = table.get("file").and_then(Value::as_str);

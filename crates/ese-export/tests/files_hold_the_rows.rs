@@ -1,7 +1,9 @@
 //! The files of an export hold the rows that the engine reads, in every format, and the manifest tells the truth.
 
 use ese_db::{Column, ColumnType, Database};
-use ese_export::{ExportOptions, FileEntry, Format, Manifest, SourceEntry, TableEntry, export};
+use ese_export::{
+    ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, TableEntry, export,
+};
 use ese_testkit::fixtures;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -25,7 +27,7 @@ fn options(to: &Path, format: Format) -> ExportOptions {
     }
 }
 
-fn run(database: &Path, options: &ExportOptions) -> Manifest {
+fn run(database: &Path, options: &ExportOptions) -> ExportManifest {
     let db = Database::open(database).unwrap();
     let source = SourceEntry {
         file: FileEntry::new(database.to_owned(), fs::metadata(database).unwrap().len()),

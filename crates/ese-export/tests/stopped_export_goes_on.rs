@@ -1,7 +1,9 @@
 //! An export that was stopped: the same call goes on, reads no table twice, and ends as an undisturbed one.
 
 use ese_db::Database;
-use ese_export::{ExportError, ExportOptions, FileEntry, Format, Manifest, SourceEntry, export};
+use ese_export::{
+    ExportError, ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, export,
+};
 use ese_format::Progress;
 use ese_testkit::fixtures;
 use std::collections::BTreeMap;
@@ -50,7 +52,11 @@ fn options(to: &Path, format: Format) -> ExportOptions {
     }
 }
 
-fn run(db: &Database, options: &ExportOptions, until: &Until) -> Result<Manifest, ExportError> {
+fn run(
+    db: &Database,
+    options: &ExportOptions,
+    until: &Until,
+) -> Result<ExportManifest, ExportError> {
     let source = SourceEntry {
         file: FileEntry::new(PathBuf::from("db.edb"), 0),
         page_size: db.page_size().bytes(),

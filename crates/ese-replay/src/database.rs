@@ -6,7 +6,7 @@
 //! (`CLogRedoMap`, `ErrLGIVerifyRedoMapForIfmp`, `ese/_log/logredo.cxx`).
 
 use crate::error::{Problem, ReplayError};
-use crate::pages::{Content, Pages};
+use crate::pages::{PageContent, Pages};
 use ese_format::database::DatabaseHeader;
 use ese_format::record::{ShrinkDb, ShrinkDbFields, TrimDb};
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
@@ -230,9 +230,9 @@ impl ReplayDatabase {
     }
 
     /// What stands at a page number; a page that a shrink gave up counts as blank.
-    pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
+    pub(crate) fn look(&mut self, pgno: Pgno) -> Result<PageContent, Problem> {
         match self.pages.look(pgno)? {
-            Content::Page(Dbtime::SHRUNK) => Ok(Content::Blank),
+            PageContent::Page(Dbtime::SHRUNK) => Ok(PageContent::Blank),
             other => Ok(other),
         }
     }

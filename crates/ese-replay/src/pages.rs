@@ -6,7 +6,7 @@
 
 use crate::error::Problem;
 use crate::page_edit::PageBuffer;
-use ese_checksum::{Page, Verdict, correct, is_blank, seal_page, verify_page};
+use ese_checksum::{ChecksumVerdict, PageBytes, correct, is_blank, seal_page, verify_page};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, Pgno};
 use rustc_hash::FxHashMap;
@@ -26,7 +26,7 @@ pub trait PageFile: Send {
 
 /// What stands at a page number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum PageContent {
     /// A page in use, with the time of its last change; it is in the cache.
     Page(Dbtime),
     /// Zeroes.
@@ -142,39 +142,39 @@ impl Pages {
     }
 
     /// Looks at a page, reading it if it is not in memory.
-    pub fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
+    pub fn look(&mut self, pgno: Pgno) -> Result<PageContent, Problem> {
         self.clock += 1;
         if let Some(slot) = self.slots.get_mut(&pgno) {
             slot.used = self.clock;
-            return Ok(Content::Page(slot.page.dbtime()));
+            return Ok(PageContent::Page(slot.page.dbtime()));
         }
         if pgno.is_null() || pgno > self.last {
-            return Ok(Content::BehindEnd);
+            return Ok(PageContent::BehindEnd);
         }
         let mut bytes = vec![0; self.size.as_usize()].into_boxed_slice();
         let read = self.file.read_page(pgno, &mut bytes);
         if !read.map_err(|error| io_problem("reading", pgno, error))? || is_blank(&bytes) {
             return Ok(if pgno > self.end {
-                Content::BehindEnd
+                PageContent::BehindEnd
             } else {
-                Content::Blank
+                PageContent::Blank
             });
         }
         self.counts.read += 1;
-        let verdict = Page::new(&bytes).map(|page| verify_page(page, pgno.0));
+        let verdict = PageBytes::new(&bytes).map(|page| verify_page(page, pgno.0));
         match verdict {
-            Some(Verdict::Good) => {}
-            Some(Verdict::Correctable { bits, .. }) => {
+            Some(ChecksumVerdict::Good) => {}
+            Some(ChecksumVerdict::Correctable { bits, .. }) => {
                 correct(&mut bytes, &bits);
                 self.counts.corrected += 1;
             }
-            _ => return Ok(Content::Damaged),
+            _ => return Ok(PageContent::Damaged),
         }
         let page =
             PageBuffer::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
         let dbtime = page.dbtime();
         self.keep(page, false)?;
-        Ok(Content::Page(dbtime))
+        Ok(PageContent::Page(dbtime))
     }
 
     /// The page, which must be in use.
@@ -203,10 +203,10 @@ impl Pages {
 
     fn expect_page(&mut self, pgno: Pgno) -> Result<(), Problem> {
         match self.look(pgno)? {
-            Content::Page(_) => Ok(()),
-            Content::Blank => Err(Problem::Blank { pgno }),
-            Content::Damaged => Err(Problem::BadChecksum { pgno }),
-            Content::BehindEnd => Err(Problem::BehindEnd {
+            PageContent::Page(_) => Ok(()),
+            PageContent::Blank => Err(Problem::Blank { pgno }),
+            PageContent::Damaged => Err(Problem::BadChecksum { pgno }),
+            PageContent::BehindEnd => Err(Problem::BehindEnd {
                 pgno,
                 last: self.last,
             }),

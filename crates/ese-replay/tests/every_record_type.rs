@@ -3,7 +3,7 @@
 
 mod support;
 
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::page::PageFlags;
 use ese_format::record::{
     AttachDb, Begin, ConvertFdp, ConvertFdpFields, DetachDb, DetachDbFlags, ExtentFreed,
@@ -332,7 +332,7 @@ fn detach(base: &Base) -> Result<(), String> {
     }
     let (mut recovered, crash) = replayed(base, &writer)?;
     let header = &recovered.database.header;
-    expect("state", header.state, State::CLEAN_SHUTDOWN)?;
+    expect("state", header.state, DatabaseState::CLEAN_SHUTDOWN)?;
     expect("consistent", header.last_consistent, crash.places[at])?;
     expect("detached", header.last_detach, crash.places[at])?;
     expect(
@@ -586,7 +586,7 @@ fn oldest_start_and_end(base: &Base) -> Result<(), String> {
         writer.log(&ending(end));
         let (recovered, crash) = replayed(base, &writer)?;
         let header = &recovered.database.header;
-        expect("state", header.state, State::CLEAN_SHUTDOWN)?;
+        expect("state", header.state, DatabaseState::CLEAN_SHUTDOWN)?;
         expect("consistent", header.last_consistent, crash.places[mark])?;
 
         let decoded = Record::decode(&start, 0, RecordFormat::NEWEST);

@@ -9,7 +9,7 @@
 
 mod support;
 
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::record::{Record, RecordType};
 use ese_format::{Explain, Generation, JetError, Lgpos, Pgno, Signature};
 use ese_log::LogStream;
@@ -89,7 +89,7 @@ fn run(
             pages.write_page(pgno, &blank).unwrap();
         }
         let mut database = file.database(Box::new(pages), 10_000);
-        database.header.state = State::DIRTY_SHUTDOWN;
+        database.header.state = DatabaseState::DIRTY_SHUTDOWN;
         database.header.last_attach = place;
         database.required_until = LAST;
         database.pages.watch();

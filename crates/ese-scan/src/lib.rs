@@ -21,5 +21,5 @@ pub use digest::{Digest, DigestKind, Digests, digest_file};
 pub use flush_map::{FlushMap, FlushMapError};
 pub use page::{PageChecker, PageFindings};
 pub use rate::RateLimit;
-pub use report::{Counts, Finding, FindingKind, Position};
+pub use report::{Counts, PageFinding, PageFindingKind, Position};
 pub use scan::{ScanError, ScanOptions, ScanOutcome, scan};

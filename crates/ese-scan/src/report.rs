@@ -103,20 +103,20 @@ impl fmt::Display for Position {
 
 /// Something wrong with one page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct PageFinding {
     /// The page.
     pub position: Position,
     /// Byte offset of the page in the file.
     pub offset: u64,
     /// What is wrong.
     #[serde(flatten)]
-    pub kind: FindingKind,
+    pub kind: PageFindingKind,
 }
 
 /// What can be wrong with a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum FindingKind {
+pub enum PageFindingKind {
     /// The checksum does not fit.
     BadChecksum {
         /// The checksum that the page carries.
@@ -157,30 +157,30 @@ pub enum FindingKind {
     },
 }
 
-impl Finding {
+impl PageFinding {
     /// The engine's error for it, where the engine looks.
     pub fn jet(&self) -> Option<JetError> {
         match self.kind {
-            FindingKind::BadChecksum { .. } | FindingKind::BlankHeader => {
+            PageFindingKind::BadChecksum { .. } | PageFindingKind::BlankHeader => {
                 Some(JetError::READ_VERIFY_FAILURE)
             }
-            FindingKind::WrongPageNumber { .. } => Some(JetError::READ_PGNO_VERIFY_FAILURE),
-            FindingKind::LostFlush { .. } => Some(JetError::READ_LOST_FLUSH_VERIFY_FAILURE),
-            FindingKind::Correctable { .. } | FindingKind::Partial { .. } => None,
+            PageFindingKind::WrongPageNumber { .. } => Some(JetError::READ_PGNO_VERIFY_FAILURE),
+            PageFindingKind::LostFlush { .. } => Some(JetError::READ_LOST_FLUSH_VERIFY_FAILURE),
+            PageFindingKind::Correctable { .. } | PageFindingKind::Partial { .. } => None,
         }
     }
 
     /// Whether the page's content is still known: its flipped bits can be flipped back.
     pub fn is_correctable(&self) -> bool {
-        matches!(self.kind, FindingKind::Correctable { .. })
+        matches!(self.kind, PageFindingKind::Correctable { .. })
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for PageFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at offset {:#x}: ", self.position, self.offset)?;
         match &self.kind {
-            FindingKind::BadChecksum {
+            PageFindingKind::BadChecksum {
                 expected,
                 actual,
                 is_page,
@@ -191,7 +191,7 @@ impl fmt::Display for Finding {
                 }
                 Ok(())
             }
-            FindingKind::Correctable {
+            PageFindingKind::Correctable {
                 expected,
                 actual,
                 bits,
@@ -203,15 +203,15 @@ impl fmt::Display for Finding {
                     bits.join(", ")
                 )
             }
-            FindingKind::WrongPageNumber { actual } => {
+            PageFindingKind::WrongPageNumber { actual } => {
                 write!(f, "the page carries the number {actual} ({actual:#x})")
             }
-            FindingKind::LostFlush { expected, actual } => write!(
+            PageFindingKind::LostFlush { expected, actual } => write!(
                 f,
                 "lost flush: the flush map expects {expected}, the page was written as {actual}"
             ),
-            FindingKind::BlankHeader => f.write_str("it holds nothing but zeros"),
-            FindingKind::Partial { available } => {
+            PageFindingKind::BlankHeader => f.write_str("it holds nothing but zeros"),
+            PageFindingKind::Partial { available } => {
                 write!(f, "the file ends after {available} bytes of the page")
             }
         }

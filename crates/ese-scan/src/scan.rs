@@ -3,7 +3,7 @@
 use crate::digest::Digests;
 use crate::page::{PageChecker, PageFindings, last_page};
 use crate::pipeline::in_order;
-use crate::{Counts, Digest, DigestKind, Finding, FlushMap, RateLimit};
+use crate::{Counts, Digest, DigestKind, FlushMap, PageFinding, RateLimit};
 use ese_format::database::HeaderCopies;
 use ese_format::{Class, Explain, JetError, Pgno, Progress};
 use evidence::{EvidenceError, EvidenceFile};
@@ -81,7 +81,7 @@ pub struct ScanOutcome {
     /// Counts of the part that was scanned now.
     pub counts: Counts,
     /// Findings of that part, in file order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// Findings that were counted but not kept.
     pub findings_omitted: u64,
     /// The digests asked for; empty when the scan was interrupted.
@@ -91,7 +91,7 @@ pub struct ScanOutcome {
 }
 
 impl ScanOutcome {
-    fn keep(&mut self, mut findings: Vec<Finding>, most: usize) {
+    fn keep(&mut self, mut findings: Vec<PageFinding>, most: usize) {
         let room = most.saturating_sub(self.findings.len());
         self.findings_omitted += findings.len().saturating_sub(room) as u64;
         findings.truncate(room);

@@ -38,13 +38,13 @@ use crate::place::{database_header, listing_of};
 use crate::proofs::ProvedRange;
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
-use crate::state::{Activation, ActivationFacts, State, StateFile, sync_folder};
+use crate::state::{Activation, ActivationFacts, CopyState, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
-use ese_replay::output::{InPlace, Output, OutputError, Target};
+use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
 use ese_replay::recovery::{
     DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, RecoveryPlan, ReplaySummary, Until,
     plan, recover, try_out,
@@ -223,7 +223,7 @@ pub fn activate(
 }
 
 /// An activation that was begun may have moved the database already; before that it has to be there.
-fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
+fn seeded(config: &CopyConfig, state: &CopyState) -> Result<(), ActivateError> {
     let database = &config.target.database;
     let has_first_log = || {
         let here = listing_of(config).unwrap_or_default();
@@ -349,7 +349,7 @@ fn refuse_taken(options: &ActivateOptions) -> Result<(), ActivateError> {
 
 fn found(prepared: &PreparedActivation) -> ActivationFacts {
     let header = &prepared.database.header;
-    let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
+    let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
     ActivationFacts {
         signature: header.signature.to_string(),
         stream: Some(header.log_signature.to_string()),
@@ -359,7 +359,7 @@ fn found(prepared: &PreparedActivation) -> ActivationFacts {
 }
 
 /// The answer of an activation that is done.
-fn already(state: &State) -> Option<ActivateReport> {
+fn already(state: &CopyState) -> Option<ActivateReport> {
     let activation = state.activation.as_ref()?;
     activation.finished?;
     Some(activation.found.as_ref()?.report.clone())
@@ -374,7 +374,7 @@ fn recovered(activation: &Activation) -> Option<ActivateReport> {
     let is_clean = |path: &PathBuf| {
         let resumed = path.exists() && InPlace::resume(path).is_ok();
         let header = DatabaseFile::open(path).ok().filter(|_| resumed)?.header;
-        let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
+        let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
         let changed = found.clean_at.as_ref() != Some(&header.last_consistent.to_string());
         let is_it = header.signature.to_string() == found.signature;
         (clean && (changed || unchanged) && is_it).then_some(())
@@ -387,7 +387,7 @@ fn recovered(activation: &Activation) -> Option<ActivateReport> {
 /// Fetches the rest of the logs, and finds out what comes of it.
 fn prepare(
     copy: &mut StandbyCopy,
-    state: &State,
+    state: &CopyState,
     options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
@@ -409,7 +409,7 @@ fn prepare(
 /// lies now.
 fn fetch(
     copy: &mut StandbyCopy,
-    state: &State,
+    state: &CopyState,
     options: &ActivateOptions,
     clock: &dyn Clock,
 ) -> Result<(SourceLook, u32, Option<PathBuf>), ActivateError> {
@@ -512,7 +512,7 @@ pub(crate) fn logs_in(folder: &Path, base: &str) -> Result<StreamFiles, LogError
 /// Finds out what a recovery with these logs comes to, and whether it is to be done.
 fn judge(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     files: &StreamFiles,
     look: SourceLook,
     options: &ActivateOptions,
@@ -592,7 +592,7 @@ fn judge(
 }
 
 /// Logs that were replayed before and that nothing proved complete.
-fn doubts(state: &State, first: Option<Generation>) -> Vec<String> {
+fn doubts(state: &CopyState, first: Option<Generation>) -> Vec<String> {
     let replayed = state
         .proofs
         .not_proved()
@@ -702,7 +702,7 @@ fn loss(
     plan: &RecoveryPlan,
     header: &DatabaseHeader,
     look: &SourceLook,
-    state: &State,
+    state: &CopyState,
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<Option<LostLogs>, ActivateError> {
@@ -767,7 +767,8 @@ fn bring_to_clean(
         Some(to) if !on_same_file_system(path, to) => Target::NewFile(to.clone()),
         _ => Target::InPlace,
     };
-    let output = Output::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
+    let output =
+        RecoveryOutput::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
     let recovered = run(source, output, &prepared.plan, options, progress);
     if recovered.is_err() && target == Target::InPlace {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
@@ -778,7 +779,7 @@ fn bring_to_clean(
 
 fn run(
     source: &DatabaseFile,
-    output: Output,
+    output: RecoveryOutput,
     plan: &RecoveryPlan,
     options: &ActivateOptions,
     progress: &dyn Progress,

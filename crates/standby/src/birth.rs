@@ -3,10 +3,10 @@
 
 use crate::config::CopyConfig;
 use crate::replay::{CACHE_BYTES, ReplayFailure};
-use crate::state::State;
+use crate::state::CopyState;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};
-use ese_replay::output::{Output, OutputError};
+use ese_replay::output::{OutputError, RecoveryOutput};
 use ese_replay::recovery::{
     CreatedDatabase, EmptyFile, RecoverOptions, RecoveryPlan, plan, recover,
 };
@@ -17,7 +17,7 @@ use std::path::Path;
 /// Whether the database of a copy is to be made: it is not there, never was, and its logs are here from the first on.
 pub(crate) fn is_to_be_made(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     oldest: Option<Generation>,
 ) -> bool {
     !config.target.database.exists()
@@ -57,7 +57,7 @@ pub(crate) fn make(
             error,
         })?;
     }
-    let output = Output::create(signature, to, page_size.bytes(), false)?;
+    let output = RecoveryOutput::create(signature, to, page_size.bytes(), false)?;
     let given = EmptyFile {
         signature,
         file: NewDatabase {

@@ -27,7 +27,7 @@ use crate::place::{Place, listing_of, oldest_of_chain, opening_after, strangers_
 use crate::replay::{LogsInUse, Replayer};
 use crate::source::view::{CurrentLog, SourceView, look};
 use crate::source::{Listing, LogSource, header_of};
-use crate::state::{ServiceLock, State, StateFile, TroubleKind, sync_folder};
+use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind, sync_folder};
 use crate::target_view::TargetView;
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
@@ -82,7 +82,7 @@ pub struct Pass {
     /// Whether there is more to do at once.
     pub more: bool,
     /// How the copy stands now.
-    pub state: State,
+    pub state: CopyState,
 }
 
 impl StandbyCopy {
@@ -395,7 +395,7 @@ impl StandbyCopy {
     }
 
     /// Writes what a pass came to; the logs that it placed are entered with that.
-    fn record(&mut self, change: impl FnOnce(&mut State)) -> Result<State, StandbyError> {
+    fn record(&mut self, change: impl FnOnce(&mut CopyState)) -> Result<CopyState, StandbyError> {
         self.placing = None;
         self.state.update(change)
     }

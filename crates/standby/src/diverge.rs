@@ -18,7 +18,7 @@ use crate::obstacle::Obstacle;
 use crate::place::database_header;
 use crate::source::view::SourceView;
 use crate::source::{Listing, LogSource, header_of};
-use crate::state::{Progress, Resync, State, TroubleKind};
+use crate::state::{CopyState, ReachedLog, Resync, TroubleKind};
 use ese_format::log::PreviousChecksum;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
@@ -132,7 +132,7 @@ impl StandbyCopy {
         self.place.link = Some(common.clone());
         self.place.next = Some(first);
         self.state.update(|state| {
-            let reached = Progress {
+            let reached = ReachedLog {
                 generation: common.generation,
                 at: now,
             };
@@ -151,7 +151,7 @@ impl StandbyCopy {
 }
 
 /// Notes a resynchronization, or goes on with the one that is noted.
-fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
+fn begin(state: &mut CopyState, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
     let resync = state.resync.get_or_insert_with(|| Resync {
         first,
         last,

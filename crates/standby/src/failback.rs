@@ -38,12 +38,12 @@ use crate::error::{StandbyError, at};
 use crate::own_files::mark;
 use crate::place::database_header;
 use crate::source::is_address;
-use crate::state::{Activation, Failback, State, StateFile, Suspension, sync_folder};
+use crate::state::{Activation, CopyState, Failback, StateFile, Suspension, sync_folder};
 use edb_copy::{
     CopyError, CopyOptions, CopyReport, LocalSource, Mismatch, ReadPolicy, Source, TargetPaths,
     hashes_of, verify_against,
 };
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, State as DatabaseState};
+use ese_format::database::{DatabaseHeader, DatabaseState, HEADERS_MAX, HeaderCopies};
 use ese_format::{JetError, Progress};
 use evidence::EvidenceFile;
 use home::{Home, OldDatabase};
@@ -190,7 +190,7 @@ fn report(
 
 /// Whether this very call was carried out before: the copy rests, its activation is forgotten, and the database that is
 /// named and the one at the other server are the same, shut down.
-fn is_back(config: &CopyConfig, state: &State, options: &FailbackOptions) -> bool {
+fn is_back(config: &CopyConfig, state: &CopyState, options: &FailbackOptions) -> bool {
     let rests = state.activation.is_none() && state.failback.is_none() && state.suspended.is_some();
     let Some(from) = options.from.as_ref().filter(|_| rests) else {
         return false;
@@ -205,7 +205,7 @@ fn is_back(config: &CopyConfig, state: &State, options: &FailbackOptions) -> boo
 }
 
 /// The activation of the copy. Without one the first server's database is the newer one.
-fn activation_of(state: &State) -> Result<&Activation, BringError> {
+fn activation_of(state: &CopyState) -> Result<&Activation, BringError> {
     let activation = state.activation.as_ref();
     activation
         .filter(|activation| activation.finished.is_some())

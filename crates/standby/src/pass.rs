@@ -4,7 +4,7 @@ use crate::config::{CopyConfig, Service};
 use crate::inspect::LogLink;
 use crate::obstacle::Obstacle;
 use crate::source::view::SourceView;
-use crate::state::{Progress, State, Trouble};
+use crate::state::{CopyState, ReachedLog, Trouble};
 use ese_format::{Generation, Signature};
 use ese_log::chain::Proof;
 use jiff::Timestamp;
@@ -32,10 +32,10 @@ pub(crate) struct PassReport {
 }
 
 /// A log that is in the log folder though the state does not know it yet.
-pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
+pub(crate) fn adopt(state: &mut CopyState, generation: Generation, at: Timestamp) {
     for progress in [&mut state.copied, &mut state.inspected] {
         if progress.is_none_or(|known| known.generation != generation) {
-            *progress = Some(Progress { generation, at });
+            *progress = Some(ReachedLog { generation, at });
         }
     }
 }
@@ -76,7 +76,7 @@ impl PassReport {
 
     pub(crate) fn write(
         &self,
-        state: &mut State,
+        state: &mut CopyState,
         service: &Service,
         now: Timestamp,
         retried: bool,
@@ -110,8 +110,8 @@ impl PassReport {
         }
     }
 
-    pub(crate) fn progress(&self, state: &mut State, now: Timestamp) {
-        let reached = |generation: Generation| Progress {
+    pub(crate) fn progress(&self, state: &mut CopyState, now: Timestamp) {
+        let reached = |generation: Generation| ReachedLog {
             generation,
             at: now,
         };

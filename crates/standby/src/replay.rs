@@ -31,13 +31,13 @@ use crate::obstacle::{Obstacle, is_due, is_locked};
 use crate::place::{database_header, listing_of};
 use crate::rules::{Inspected, ReplayLimit, ReplayWait, replay_limit};
 use crate::source::Listing;
-use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
+use crate::state::{CopyState, ReachedLog, ServiceLock, StateFile, TroubleKind};
 use crate::truncate;
 use ese_format::database::DatabaseHeader;
 use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::Problem;
-use ese_replay::output::{InPlace, Output, OutputError, Target};
+use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
 use ese_replay::recovery::{
     DatabaseFile, GivenDatabase, PlanRefusal, RecoverOptions, RecoveryError, RecoveryPlan, Until,
     plan, recover,
@@ -171,7 +171,7 @@ impl Replayer {
 
     fn replay(
         &self,
-        state: &State,
+        state: &CopyState,
         service: &Service,
         now: Timestamp,
         progress: &dyn Progress,
@@ -224,7 +224,7 @@ impl Replayer {
     /// Makes the database of a copy that has the first log of its stream.
     fn make(
         &self,
-        state: &State,
+        state: &CopyState,
         service: &Service,
         now: Timestamp,
         listing: &Listing,
@@ -278,7 +278,7 @@ impl Replayer {
                 step.more = limit.last > Some(generation);
                 let header = database_header(database);
                 self.state.update(|state| {
-                    let reached = Reached {
+                    let reached = ReachedLog {
                         generation,
                         at: now,
                     };
@@ -321,13 +321,13 @@ impl Progress for UntilOrdered<'_> {
     }
 
     fn should_stop(&self) -> bool {
-        let stops = |state: State| state.suspended.is_some() || state.is_out_of_service();
+        let stops = |state: CopyState| state.suspended.is_some() || state.is_out_of_service();
         self.progress.should_stop() || self.state.read().is_ok_and(stops)
     }
 }
 
 /// The first log that a database needs beyond what was replayed onto it.
-fn first_unreplayed(state: &State, header: &DatabaseHeader) -> Generation {
+fn first_unreplayed(state: &CopyState, header: &DatabaseHeader) -> Generation {
     let first = first_needed(header);
     let replayed = state.replayed.map(|replayed| replayed.generation);
     // A database that does not know of those logs came from elsewhere since.
@@ -492,7 +492,7 @@ pub fn replay_to(
     };
     let plan = plan(logs, None, std::slice::from_ref(&source), &until, progress)?;
     check(&plan, last)?;
-    let output = Output::begin(&source, &Target::InPlace, false, progress)?;
+    let output = RecoveryOutput::begin(&source, &Target::InPlace, false, progress)?;
     let redone = redo(&source, output, &plan, progress);
     if redone.is_err() {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
@@ -520,7 +520,7 @@ fn check(plan: &RecoveryPlan, last: Generation) -> Result<(), ReplayFailure> {
 
 fn redo(
     source: &DatabaseFile,
-    output: Output,
+    output: RecoveryOutput,
     plan: &RecoveryPlan,
     progress: &dyn Progress,
 ) -> Result<(), ReplayFailure> {

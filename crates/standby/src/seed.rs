@@ -29,8 +29,8 @@ use crate::own_files::mark;
 use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
 use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
-use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
-use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Reader, Source, TargetPaths};
+use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension, sync_folder};
+use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Source, SourceReader, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress, Signature};
@@ -135,7 +135,7 @@ pub struct SeedPreview {
     /// The database that it would be seeded from.
     pub from: PathBuf,
     /// The state of that database.
-    pub state: ese_format::database::State,
+    pub state: ese_format::database::DatabaseState,
     /// Its bytes; of an older database at the target only pages that differ are written.
     pub length: u64,
     /// Where it would go.
@@ -204,7 +204,7 @@ pub fn preview(
 /// A seeding that may be done.
 struct PreparedSeeding {
     state: StateFile,
-    before: State,
+    before: CopyState,
     from: PathBuf,
     source: Arc<dyn Source>,
     header: DatabaseHeader,
@@ -250,7 +250,7 @@ fn leftovers(database: &Path) -> [PathBuf; 3] {
 }
 
 /// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
-fn own_files(config: &CopyConfig, known: &State) -> Result<Vec<PathBuf>, StandbyError> {
+fn own_files(config: &CopyConfig, known: &CopyState) -> Result<Vec<PathBuf>, StandbyError> {
     if !config.target.logs.exists() {
         return Ok(Vec::new());
     }
@@ -275,7 +275,7 @@ fn own_files(config: &CopyConfig, known: &State) -> Result<Vec<PathBuf>, Standby
 /// What is seeded from: what was wished, or what an interrupted seeding had begun with, or the source's own database.
 fn place_of(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     options: &SeedOptions,
 ) -> Result<PathBuf, BringError> {
     if state.activation.is_some() {
@@ -305,7 +305,7 @@ fn header_of(
     progress: &dyn Progress,
 ) -> Result<DatabaseHeader, BringError> {
     let most = source.stamp().length.min(HEADERS_MAX as u64);
-    let mut reader = Reader::new(Arc::clone(source), options.read.clone());
+    let mut reader = SourceReader::new(Arc::clone(source), options.read.clone());
     let start = reader.read(0..most, Vec::new(), progress)?;
     if progress.should_stop() {
         return Err(BringError::Interrupted);
@@ -334,7 +334,7 @@ fn in_use(
     let own = &config.source.database;
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let same = from == own || (!is_address(own) && canonical(from) == canonical(own));
-    let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
+    let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
     let recoverable = header.state.needs_recovery() && (!same || options.not_in_use);
     if clean || recoverable {
         return Ok(());
@@ -355,7 +355,7 @@ fn in_use(
 /// Refuses what would be replaced though nobody asked for that, and whatever this copy did not make.
 fn nothing_in_the_way(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     stream: Option<Signature>,
     options: &SeedOptions,
 ) -> Result<(), BringError> {
@@ -416,7 +416,7 @@ struct Order {
 impl Order {
     fn give(
         state: &StateFile,
-        before: &State,
+        before: &CopyState,
         from: &Path,
         source: &Arc<dyn Source>,
         options: &SeedOptions,
@@ -490,7 +490,11 @@ impl Order {
     }
 
     /// Removes what this copy has made beside its database.
-    fn remove_own_files(&self, config: &CopyConfig, known: &State) -> Result<u32, StandbyError> {
+    fn remove_own_files(
+        &self,
+        config: &CopyConfig,
+        known: &CopyState,
+    ) -> Result<u32, StandbyError> {
         let mut removed = 0;
         for path in own_files(config, known)? {
             removed += u32::from(remove(&path)?);
@@ -553,7 +557,7 @@ impl Order {
 /// what this copy has put into it, or is the seed itself; otherwise it is put aside.
 fn free_database(
     config: &CopyConfig,
-    known: &State,
+    known: &CopyState,
     seed: &DatabaseHeader,
     clock: &dyn Clock,
 ) -> Result<Option<PathBuf>, StandbyError> {
@@ -569,7 +573,7 @@ fn free_database(
 }
 
 /// Whether the database that is there holds nothing but what this copy has put into it, or is the seed itself.
-fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader) -> bool {
+fn is_known_elsewhere(config: &CopyConfig, known: &CopyState, seed: &DatabaseHeader) -> bool {
     let path = &config.target.database;
     let inspected = known.inspected.map(|inspected| inspected.generation);
     database_header(path).is_some_and(|header| {

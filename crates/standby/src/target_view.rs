@@ -8,7 +8,7 @@ use crate::clock::age;
 use crate::config::{CopyConfig, Service};
 use crate::place::listing_of;
 use crate::source::Listing;
-use crate::state::{State, StateFile, Trouble, TroubleKind};
+use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::{DatabaseHeader, Explain, Generation, JetError};
 use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ impl TargetView {
     }
 
     /// Whether a service looks after the copy: one holds its lock, or `run --once` came by as often as it should.
-    pub(crate) fn is_served(&self, state: &State, service: &Service, now: Timestamp) -> bool {
+    pub(crate) fn is_served(&self, state: &CopyState, service: &Service, now: Timestamp) -> bool {
         let most = service.poll.duration() * 2 + jiff::SignedDuration::from_secs(30);
         let lately = || state.served.is_some_and(|served| age(served, now) <= most);
         self.is_locked || (state.served_once && lately())
@@ -77,7 +77,7 @@ impl TargetView {
     }
 
     /// Whether the database is there with all logs that it requires; if not, why.
-    pub fn seeded(&self, config: &CopyConfig, state: &State) -> Result<(), String> {
+    pub fn seeded(&self, config: &CopyConfig, state: &CopyState) -> Result<(), String> {
         let path = config.target.database.display();
         match (&self.database, self.lacks) {
             (DatabasePresence::Missing, _) if is_to_be_made(config, state, self.oldest) => {
@@ -100,7 +100,7 @@ impl TargetView {
     pub(crate) fn trouble(
         &self,
         config: &CopyConfig,
-        state: &State,
+        state: &CopyState,
         now: Timestamp,
     ) -> Option<Trouble> {
         let reason = self.seeded(config, state).err()?;

@@ -11,7 +11,7 @@ use standby::activate::{
 use standby::config::Configuration;
 use standby::lag::Lag;
 use standby::source::FolderSource;
-use standby::state::{Activation, State};
+use standby::state::{Activation, CopyState};
 use standby::status::Summary;
 use std::collections::BTreeMap;
 use std::fs;
@@ -297,7 +297,7 @@ fn the_database_goes_to_another_file_system() {
     assert!(rows_of(&to) == rows);
     assert!(fs::read(&setting.config.target.database).unwrap() == before);
     // As if it had been killed before it was done.
-    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    let unfinish = |state: &mut CopyState| state.activation.as_mut().unwrap().finished = None;
     setting.state_file().update(unfinish).unwrap();
     assert_eq!(run(&mut setting, &options).unwrap(), report);
 }
@@ -312,7 +312,7 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
         database: setting.config.target.database.clone(),
         found: None,
     };
-    let order = |state: &mut State| state.activation = Some(begun.clone());
+    let order = |state: &mut CopyState| state.activation = Some(begun.clone());
     setting.state_file().update(order).unwrap();
     let status = setting.settle_all();
     assert_eq!(
@@ -325,7 +325,7 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
         Generation(CLOSED)
     );
     run(&mut setting, &ActivateOptions::default()).unwrap();
-    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    let unfinish = |state: &mut CopyState| state.activation.as_mut().unwrap().finished = None;
     setting.state_file().update(unfinish).unwrap();
     assert!(take_back(&setting.state_file(), "SG1").is_err());
     assert!(setting.state_file().read().unwrap().activation.is_some());

@@ -184,7 +184,7 @@ fn file_name(source: &Path) -> Option<OsString> {
         .to_str()
         .filter(|text| crate::remote::is_address(text))
     {
-        return edb_copy::Remote::file_name(address).map(OsString::from);
+        return edb_copy::RemotePlace::file_name(address).map(OsString::from);
     }
     source.file_name().map(OsString::from)
 }

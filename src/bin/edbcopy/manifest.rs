@@ -2,7 +2,9 @@
 
 use crate::source::{ReadArguments, open, parse_block};
 use console::{Exit, Failure, Output, files};
-use edb_copy::{CopyReport, Manifest, ManifestFile, ReadPolicy, Reader, hash_file, hashes_of};
+use edb_copy::{
+    CopyReport, Manifest, ManifestFile, ReadPolicy, SourceReader, hash_file, hashes_of,
+};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
@@ -161,7 +163,7 @@ pub(crate) fn load_from(
     policy: &ReadPolicy,
 ) -> Result<Manifest, Failure> {
     let source = open(named, read, policy)?;
-    let text = Reader::new(Arc::clone(&source), policy.clone())
+    let text = SourceReader::new(Arc::clone(&source), policy.clone())
         .read(0..source.stamp().length, Vec::new(), &())
         .map_err(|error| Failure::of(&error))?;
     parse(named, &text)

@@ -4,7 +4,7 @@ use crate::rate::{ControlFile, Rate, parse_rate};
 use console::values::{bytes, count, number};
 use console::{Exit, Failure, interrupted};
 #[cfg(feature = "remote")]
-use edb_copy::Remote;
+use edb_copy::RemotePlace;
 use edb_copy::{CopyError, LocalFolder, LocalSource, ReadPolicy, Source, SourceFolder};
 use ese_format::Progress;
 use ese_scan::RateLimit;
@@ -84,8 +84,8 @@ impl NamedSource {
             .filter(|text| crate::remote::is_address(text))
         {
             return Ok(match read.remote.open(address, policy)? {
-                Remote::File(file) => NamedSource::File(Arc::new(file)),
-                Remote::Folder(folder) => NamedSource::Folder(Arc::new(folder)),
+                RemotePlace::File(file) => NamedSource::File(Arc::new(file)),
+                RemotePlace::Folder(folder) => NamedSource::Folder(Arc::new(folder)),
             });
         }
         let _ = (read, policy);

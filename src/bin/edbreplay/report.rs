@@ -1,7 +1,7 @@
 //! What `edbreplay run` says at its end.
 
 use crate::profile::{self, Lap};
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::{Generation, Lgpos, Pgno, Signature};
 use ese_replay::pages::PageCounts;
 use ese_replay::recovery::{Interval, RecoveredDatabase, ReplaySummary};
@@ -51,7 +51,7 @@ pub(crate) struct DatabaseReport {
     /// Which database it is.
     pub(crate) signature: Signature,
     /// Its state.
-    pub(crate) state: State,
+    pub(crate) state: DatabaseState,
     /// Where it is consistent.
     pub(crate) last_consistent: Lgpos,
     /// What a later recovery needs, if it is not.
@@ -154,7 +154,7 @@ impl Report {
     fn write_next(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let brought = |database: &&DatabaseReport| database.touched;
         let (clean, dirty): (Vec<_>, Vec<_>) = (self.databases.iter().filter(brought))
-            .partition(|database| database.state == State::CLEAN_SHUTDOWN);
+            .partition(|database| database.state == DatabaseState::CLEAN_SHUTDOWN);
         if !clean.is_empty() {
             writeln!(f, "{NEXT}")?;
         }
@@ -208,7 +208,7 @@ impl Display for DatabaseReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.result.path.display(), self.state)?;
         match self.state {
-            State::CLEAN_SHUTDOWN => write!(f, " as of {}", self.last_consistent)?,
+            DatabaseState::CLEAN_SHUTDOWN => write!(f, " as of {}", self.last_consistent)?,
             _ => write!(
                 f,
                 ", needs generations {}-{} ({0:#x}-{1:#x})",

@@ -8,7 +8,7 @@ use crate::targets::{Targets, is_folder, targets};
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use ese_format::Progress;
-use ese_replay::output::{InPlace, Output as Outcome};
+use ese_replay::output::{InPlace, RecoveryOutput};
 use ese_replay::recovery::{
     DatabaseFile, EmptyFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError, RecoveryPlan,
     plan, recover,
@@ -179,7 +179,7 @@ fn write(
     let mut outputs = Vec::new();
     let mut given = Vec::new();
     for (database, target) in subjects.databases.iter().zip(&targets.given) {
-        let result = Outcome::begin(database, target, arguments.force, &bar);
+        let result = RecoveryOutput::begin(database, target, arguments.force, &bar);
         let result = result.map_err(|error| Failure::of(&error))?;
         let pages = result.pages();
         given.push(GivenDatabase { database, pages });
@@ -191,7 +191,7 @@ fn write(
             break;
         };
         let signature = creation.signature;
-        let result = Outcome::create(signature, path, page_size.bytes(), arguments.force);
+        let result = RecoveryOutput::create(signature, path, page_size.bytes(), arguments.force);
         let result = result.map_err(|error| Failure::of(&error))?;
         created.push(EmptyFile {
             signature,

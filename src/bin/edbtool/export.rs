@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use custody::Custody;
-use ese_export::{ExportOptions, Format, INLINE_LIMIT, Manifest, export, finished};
+use ese_export::{ExportManifest, ExportOptions, Format, INLINE_LIMIT, export, finished};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::{self, Display, Formatter};
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         ExportOutcome::Made(manifest, exit) => (manifest, exit),
         ExportOutcome::Known(_) => return Ok(Exit::Clean),
     };
-    output.answer(Manifest::SCHEMA, &*manifest, &ManifestText(&manifest))?;
+    output.answer(ExportManifest::SCHEMA, &*manifest, &ManifestText(&manifest))?;
     output.flush()?;
     if exit.dirty {
         output.remark(&DIRTY);
@@ -120,7 +120,7 @@ struct Job<'j> {
 
 /// What became of it.
 enum ExportOutcome {
-    Made(Box<Manifest>, ExportEnding),
+    Made(Box<ExportManifest>, ExportEnding),
     /// It ended in an earlier run.
     Known(Value),
 }
@@ -181,7 +181,7 @@ impl Job<'_> {
 }
 
 /// The manifest as text.
-struct ManifestText<'m>(&'m Manifest);
+struct ManifestText<'m>(&'m ExportManifest);
 
 impl Display for ManifestText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::status::{CopyStatus, Table, status};
+use standby::status::{CopyStatus, StatusTable, status};
 use standby::target_view::TargetView;
 use standby::{Replayer, StandbyCopy, StandbyError, metrics};
 use std::collections::BTreeMap;
@@ -269,7 +269,7 @@ fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure>
             .iter()
             .try_for_each(|status| output.document("edbkit.scr-status/1", status))?;
     } else {
-        output.text(&Table(statuses))?;
+        output.text(&StatusTable(statuses))?;
     }
     let troubled = |copy: &CopyStatus| copy.trouble.is_some() || copy.summary.is_finding();
     Ok(if statuses.iter().any(troubled) {

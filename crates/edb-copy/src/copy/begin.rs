@@ -8,7 +8,7 @@ use super::{
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
 use crate::journal::claims;
-use crate::{Chunks, ManifestFile, NewAttributes, Place, SourceCondition};
+use crate::{Chunks, ManifestFile, NewAttributes, PathKind, SourceCondition};
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -154,19 +154,21 @@ fn can_be_written(
         };
         let place = disk.place(own).map_err(CopyError::target(own, "look at"))?;
         match place {
-            Place::Free => {}
+            PathKind::Free => {}
             // A link is replaced as a whole; what it leads to is never written.
-            Place::Link if *own == paths.target && options.force && !options.delta => {}
-            Place::Link => return Err(refused("a symbolic link")),
-            Place::Folder => return Err(refused("a folder")),
-            Place::Other => return Err(refused("no file, but a device or a pipe")),
-            Place::File { names, .. } if names > 1 && (options.delta || *own != paths.target) => {
+            PathKind::Link if *own == paths.target && options.force && !options.delta => {}
+            PathKind::Link => return Err(refused("a symbolic link")),
+            PathKind::Folder => return Err(refused("a folder")),
+            PathKind::Other => return Err(refused("no file, but a device or a pipe")),
+            PathKind::File { names, .. }
+                if names > 1 && (options.delta || *own != paths.target) =>
+            {
                 return Err(CopyError::SeveralNames {
                     path: own.clone(),
                     names,
                 });
             }
-            Place::File { .. } => {}
+            PathKind::File { .. } => {}
         }
     }
     Ok(())
@@ -474,13 +476,13 @@ impl CopyContext<'_> {
         let at = CopyError::target(&self.paths.partial, "look at");
         let partial = self.disk.place(&self.paths.partial).map_err(at)?;
         match (partial, state.arrived.is_some()) {
-            (Place::Free, true) if !target => {
+            (PathKind::Free, true) if !target => {
                 Err(self.gone("all of it had arrived, and it is gone"))
             }
-            (Place::Free, true) => Ok(PartialCopy::NotNeeded),
+            (PathKind::Free, true) => Ok(PartialCopy::NotNeeded),
             // Whatever it is, it came there after the copy began, or the same command says --force.
             (_, arrived)
-                if target && !self.options.force && (arrived || partial != Place::Free) =>
+                if target && !self.options.force && (arrived || partial != PathKind::Free) =>
             {
                 Err(CopyError::TargetExists {
                     path: self.paths.target.clone(),
@@ -488,14 +490,14 @@ impl CopyContext<'_> {
                 })
             }
             (_, true) => Ok(PartialCopy::NotNeeded),
-            (Place::Free, false) if state.hashes.is_empty() => {
+            (PathKind::Free, false) if state.hashes.is_empty() => {
                 Ok(PartialCopy::ToBeMade(state.begin.method))
             }
-            (Place::Free, false) => {
+            (PathKind::Free, false) => {
                 Err(self.gone("the journal says what is in it, but it is gone"))
             }
             (
-                Place::File {
+                PathKind::File {
                     length: Some(length),
                     ..
                 },

@@ -2,7 +2,7 @@
 
 use super::begin::{CopyCandidate, CopyStart, PartialCopy};
 use super::{CopyOptions, JournalState, Method};
-use crate::{CopyError, Disk, Place, Source, SourceCondition, SourceIdentity};
+use crate::{CopyError, Disk, PathKind, Source, SourceCondition, SourceIdentity};
 use ese_format::Progress;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -119,11 +119,13 @@ fn existing(disk: &dyn Disk, path: &Path) -> Result<Option<ExistingFile>, CopyEr
         .map_err(CopyError::target(path, "look at"))?;
     let path = path.to_owned();
     Ok(match place {
-        Place::Free => None,
-        Place::File { length, .. } => Some(ExistingFile {
+        PathKind::Free => None,
+        PathKind::File { length, .. } => Some(ExistingFile {
             path,
             bytes: length,
         }),
-        Place::Folder | Place::Link | Place::Other => Some(ExistingFile { path, bytes: None }),
+        PathKind::Folder | PathKind::Link | PathKind::Other => {
+            Some(ExistingFile { path, bytes: None })
+        }
     })
 }

@@ -12,7 +12,7 @@
 //! ```
 
 use super::advice::PLACES;
-use super::finding::FindingKind;
+use super::finding::ChainFindingKind;
 use super::link::right_name;
 use super::survey::State;
 use super::{ChainReport, LogReport};
@@ -402,7 +402,7 @@ fn unusable(log: &LogReport, generation: Generation) -> Stop {
         return stop;
     };
     match log.unusable(problem) {
-        kind @ FindingKind::NewerVersion { .. } => Stop {
+        kind @ ChainFindingKind::NewerVersion { .. } => Stop {
             reason: kind.to_string(),
             jet: JetError::BAD_LOG_VERSION,
             is_corruption: false,

@@ -1,6 +1,6 @@
 //! What one log file is like by itself.
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{ChainFinding, ChainFindingKind};
 use super::follow::{DatabaseEvent, Steps, TransactionsAt};
 use super::proof::{Ending, Opening, Outline, Proof, Unproved};
 use crate::error::{HeaderProblem, LogError};
@@ -10,7 +10,7 @@ use crate::limit::Until;
 use crate::name::FileRole;
 use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{
-    Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader,
+    Checkpoint, CheckpointCopy, CheckpointFile, CheckpointProblem, Layout, LogHeader,
 };
 use ese_format::{Explain, Generation, Lgpos, LogTime};
 use serde::{Serialize, Serializer};
@@ -266,8 +266,8 @@ impl LogReport {
     }
 
     /// Findings about this file alone.
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        let finding = |kind| Finding::about(self, kind);
+    pub(super) fn findings(&self) -> Vec<ChainFinding> {
+        let finding = |kind| ChainFinding::about(self, kind);
         let content = match &self.content {
             Ok(content) => content,
             Err(problem) => return vec![finding(self.unusable(problem))],
@@ -275,23 +275,23 @@ impl LogReport {
         let mut found = Vec::new();
         let header = &content.header;
         if self.has_wrong_size() {
-            found.push(finding(FindingKind::FileSize {
+            found.push(finding(ChainFindingKind::FileSize {
                 size: self.size,
                 expected: header.file_size(),
             }));
         }
         if header.flags.is_reserve() {
-            found.push(finding(FindingKind::MadeFromReserve));
+            found.push(finding(ChainFindingKind::MadeFromReserve));
         }
         if let Some(problem) = &header.attachments.problem {
             let problem = problem.to_string();
-            found.push(finding(FindingKind::AttachList { problem }));
+            found.push(finding(ChainFindingKind::AttachList { problem }));
         }
         let fatal = self.fatal_damage();
         for damage in &content.damage {
             let beyond = Some(content.records_beyond).filter(|beyond| *beyond > 0);
             let beyond = beyond.filter(|_| fatal == Some(damage.lgpos()));
-            let kind = FindingKind::Damage {
+            let kind = ChainFindingKind::Damage {
                 damage: damage.clone(),
                 fatal: self.is_fatal(content.layout, damage),
                 followed: self.is_followed,
@@ -301,7 +301,7 @@ impl LogReport {
         }
         for bad in &content.bad_records {
             let problem = bad.problem.to_string();
-            found.push(finding(FindingKind::BadRecord { problem }).at(bad.lgpos));
+            found.push(finding(ChainFindingKind::BadRecord { problem }).at(bad.lgpos));
         }
         found.extend(
             self.proof_finding(fatal)
@@ -310,44 +310,46 @@ impl LogReport {
         let passes_over = fatal.is_none() && !matches!(self.proof, Proof::Incomplete { .. });
         if content.unfinished > 0 && passes_over {
             let count = content.unfinished;
-            found.push(finding(FindingKind::UnfinishedRecords { count }).at(content.end));
+            found.push(finding(ChainFindingKind::UnfinishedRecords { count }).at(content.end));
         }
         found
     }
 
     /// What the log after it tells of this one; nothing more where it is damaged at `fatal`.
-    fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<FindingKind> {
+    fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<ChainFindingKind> {
         match self.proof {
             Proof::NextHeader | Proof::Full | Proof::None | Proof::Damaged => None,
             _ if fatal.is_some() => None,
-            Proof::Incomplete { how, checksum } => Some(FindingKind::Incomplete { how, checksum }),
-            Proof::OtherState(mismatch) => Some(FindingKind::AccumulatedChecksum {
+            Proof::Incomplete { how, checksum } => {
+                Some(ChainFindingKind::Incomplete { how, checksum })
+            }
+            Proof::OtherState(mismatch) => Some(ChainFindingKind::AccumulatedChecksum {
                 next: self.next.clone().unwrap_or_default(),
                 found: mismatch.found,
                 expected: mismatch.expected,
             }),
-            Proof::NotProved(why) => Some(FindingKind::NotProved { why }),
+            Proof::NotProved(why) => Some(ChainFindingKind::NotProved { why }),
         }
     }
 
     /// The finding about a log that nothing can be believed of.
-    pub(super) fn unusable(&self, problem: &LogError) -> FindingKind {
+    pub(super) fn unusable(&self, problem: &LogError) -> ChainFindingKind {
         let jet = problem.jet();
         match problem {
-            LogError::Header { .. } if self.size == 0 => FindingKind::Empty,
+            LogError::Header { .. } if self.size == 0 => ChainFindingKind::Empty,
             LogError::Header { problem, .. } if **problem == HeaderProblem::Blank => {
-                FindingKind::Blank
+                ChainFindingKind::Blank
             }
             LogError::Header { problem, .. }
                 if let HeaderProblem::Newer { version } = **problem =>
             {
-                FindingKind::NewerVersion { version }
+                ChainFindingKind::NewerVersion { version }
             }
-            LogError::Header { problem, .. } => FindingKind::Header {
+            LogError::Header { problem, .. } => ChainFindingKind::Header {
                 problem: problem.to_string(),
                 jet,
             },
-            other => FindingKind::Unreadable {
+            other => ChainFindingKind::Unreadable {
                 problem: other.to_string(),
                 jet,
             },
@@ -384,10 +386,10 @@ impl CheckpointReport {
         Some(checkpoint)
     }
 
-    pub(super) fn findings(&self) -> Vec<FindingKind> {
+    pub(super) fn findings(&self) -> Vec<ChainFindingKind> {
         let Some(copies) = &self.copies else {
             let problem = self.problem.clone().unwrap_or_default();
-            return vec![FindingKind::CheckpointUnusable { problem }];
+            return vec![ChainFindingKind::CheckpointUnusable { problem }];
         };
         match copies.current() {
             Err(
@@ -395,13 +397,13 @@ impl CheckpointReport {
                 @ (CheckpointProblem::BothDamaged | CheckpointProblem::WrongFileType { .. }),
             ) => {
                 let problem = problem.to_string();
-                vec![FindingKind::CheckpointUnusable { problem }]
+                vec![ChainFindingKind::CheckpointUnusable { problem }]
             }
-            Ok((_, HeaderCopy::Shadow)) => vec![FindingKind::CheckpointCopy {
-                copy: HeaderCopy::Primary,
+            Ok((_, CheckpointCopy::Shadow)) => vec![ChainFindingKind::CheckpointCopy {
+                copy: CheckpointCopy::Primary,
             }],
-            Ok(_) if !copies.copies_agree => vec![FindingKind::CheckpointCopy {
-                copy: HeaderCopy::Shadow,
+            Ok(_) if !copies.copies_agree => vec![ChainFindingKind::CheckpointCopy {
+                copy: CheckpointCopy::Shadow,
             }],
             Ok(_) => Vec::new(),
         }

@@ -166,7 +166,7 @@ pub enum Target {
 }
 
 /// The result of one database, being written.
-pub struct Output {
+pub struct RecoveryOutput {
     /// The database that it is for.
     signature: Signature,
     place: Place,
@@ -201,7 +201,7 @@ impl OverlayFile {
     }
 }
 
-impl Output {
+impl RecoveryOutput {
     /// Begins the result for `source`. With `force`, a file of that name is replaced at the end.
     pub fn begin(
         source: &DatabaseFile,
@@ -220,7 +220,7 @@ impl Output {
             Target::Overlay(path) => Place::Overlay(OverlayFile::begin(source, path)?),
             Target::InPlace => Place::InPlace(InPlace::begin(source)?),
         };
-        Ok(Output {
+        Ok(RecoveryOutput {
             signature: source.header.signature,
             place,
         })
@@ -238,7 +238,7 @@ impl Output {
                 path: path.to_owned(),
             });
         }
-        Ok(Output {
+        Ok(RecoveryOutput {
             signature,
             place: Place::NewFile(NewFile::create(path, page_size)?),
         })

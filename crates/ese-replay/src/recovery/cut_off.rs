@@ -8,7 +8,7 @@ use super::source::DatabaseFile;
 use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::page_files::MemoryFile;
-use crate::pages::{Content, Pages};
+use crate::pages::{PageContent, Pages};
 use ese_db::space::{CutOff, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{DbError, PageSource};
 use ese_format::database::{DatabaseHeader, HeaderCopies, seal_header};
@@ -95,7 +95,7 @@ fn missing(redone: &Arc<RedoneDatabase>, cut_off: &CutOff) -> u32 {
         let owner = map.owner(*pgno);
         owner.is_some_and(|owner| owner.kind != TreeKind::Database) && !map.is_free(*pgno)
     };
-    let is_blank = |pgno: &Pgno| !matches!(redone.look(*pgno), Ok(Content::Page(_)));
+    let is_blank = |pgno: &Pgno| !matches!(redone.look(*pgno), Ok(PageContent::Page(_)));
     let missing = lost.filter(is_used).filter(is_blank).count();
     u32::try_from(missing).unwrap_or(u32::MAX)
 }
@@ -109,7 +109,7 @@ struct RedoneDatabase {
 }
 
 impl RedoneDatabase {
-    fn look(&self, pgno: Pgno) -> Result<Content, Problem> {
+    fn look(&self, pgno: Pgno) -> Result<PageContent, Problem> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.look(pgno)
     }
@@ -133,12 +133,12 @@ impl PageSource for RedoneDatabase {
         };
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         match pages.look(pgno).map_err(damaged)? {
-            Content::Page(_) => {
+            PageContent::Page(_) => {
                 buffer.copy_from_slice(pages.get(pgno).map_err(damaged)?.bytes());
                 Ok(())
             }
-            Content::Blank | Content::BehindEnd => Ok(()),
-            Content::Damaged => Err(damaged(Problem::BadChecksum { pgno })),
+            PageContent::Blank | PageContent::BehindEnd => Ok(()),
+            PageContent::Damaged => Err(damaged(Problem::BadChecksum { pgno })),
         }
     }
 

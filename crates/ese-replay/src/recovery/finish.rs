@@ -10,7 +10,7 @@ use super::{RecoveryError, ReplaySummary};
 use crate::database::ReplayDatabase;
 use crate::redo::Redo;
 use crate::undo::UndoneOperation;
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::{Generation, LogTime, Signature};
 
 /// Rolls back what is open and makes every attached database clean; what was rolled back, newest first.
@@ -59,7 +59,7 @@ pub(super) fn settle_all(
     summary: &ReplaySummary,
 ) -> Result<(), RecoveryError> {
     for database in databases {
-        if database.touched && database.header.state == State::CLEAN_SHUTDOWN {
+        if database.touched && database.header.state == DatabaseState::CLEAN_SHUTDOWN {
             settle(&mut database.header, summary.time);
         }
         database.pages.flush().map_err(RecoveryError::End)?;

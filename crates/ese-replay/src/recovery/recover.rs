@@ -23,7 +23,7 @@
 //! held where the oldest open transaction began ([`RecoveryPlan::hold_at`]); later records are only noted, for the checks.
 //!
 //! What has passed all of them is a [`RecoveredDatabase`]; no output takes anything else
-//! ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a result that was not proved to
+//! ([`RecoveryOutput::commit`](crate::output::RecoveryOutput::commit)), so that nothing gets the name of a result that was not proved to
 //! be one. A recovery that fails or is killed before that has not changed its source.
 
 use super::cut_off::{LostEnd, cut_off_files, lost_end};

@@ -3,7 +3,7 @@
 use super::RecoveryError;
 use crate::database::ReplayDatabase;
 use crate::pages::{PageFile, Pages};
-use ese_checksum::{Page, Verdict, verify_page};
+use ese_checksum::{ChecksumVerdict, PageBytes, verify_page};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, FileKind, JetError, Pgno};
@@ -89,8 +89,8 @@ impl DatabaseFile {
             for bytes in buffer[..read].chunks_exact(size) {
                 let found = dbtime_of(bytes);
                 if found > highest && found < Dbtime::REVERT {
-                    let verdict = Page::new(bytes).map(|page| verify_page(page, pgno.0));
-                    if verdict == Some(Verdict::Good) {
+                    let verdict = PageBytes::new(bytes).map(|page| verify_page(page, pgno.0));
+                    if verdict == Some(ChecksumVerdict::Good) {
                         return Ok(Some((found, pgno)));
                     }
                 }

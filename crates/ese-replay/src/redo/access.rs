@@ -14,7 +14,7 @@
 
 use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::pages::Content;
+use crate::pages::PageContent;
 use ese_format::{Dbtime, Lgpos, Pgno};
 
 /// What a record does to one page.
@@ -47,10 +47,10 @@ impl ReplayDatabase {
         }
         let in_range = self.in_required_range(lgpos.generation);
         let looked = match self.look(pgno)? {
-            Content::Page(found) => Ok(found),
-            Content::Damaged => return Err(Problem::BadChecksum { pgno }),
-            Content::Blank => Err(Problem::Blank { pgno }),
-            Content::BehindEnd => {
+            PageContent::Page(found) => Ok(found),
+            PageContent::Damaged => return Err(Problem::BadChecksum { pgno }),
+            PageContent::Blank => Err(Problem::Blank { pgno }),
+            PageContent::BehindEnd => {
                 let last = self.pages.last();
                 Err(Problem::BehindEnd { pgno, last })
             }
@@ -108,7 +108,7 @@ impl ReplayDatabase {
             return Ok(Verdict::Skip);
         }
         Ok(match self.look(pgno)? {
-            Content::Page(found) if found >= after => {
+            PageContent::Page(found) if found >= after => {
                 self.note_page(pgno, found);
                 Verdict::Skip
             }

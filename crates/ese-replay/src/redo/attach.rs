@@ -16,7 +16,7 @@ use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::pages::{PageFile, Pages};
 use crate::tree;
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, CreateDb, DetachDb};
 use ese_format::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
@@ -154,7 +154,7 @@ impl Redo {
             return Ok(RedoOutcome::Elsewhere);
         };
         let header = &self.waiting[place].header;
-        let clean = header.state == State::CLEAN_SHUTDOWN;
+        let clean = header.state == DatabaseState::CLEAN_SHUTDOWN;
         let known = header.last_attach == logged.attach && !clean;
         let newer = new && header.last_attach < logged.attach;
         let follows =
@@ -288,7 +288,7 @@ fn created_header(record: &CreateDb<'_>, new: &NewDatabase, lgpos: Lgpos) -> Dat
     header.flags = u32::from(record.grbit & NO_SHADOW != 0);
     header.dbid = record.dbid.into();
     header.signature = record.signature;
-    header.state = State::JUST_CREATED;
+    header.state = DatabaseState::JUST_CREATED;
     header.stored_page_size = new.page_size.bytes();
     header.file_type = 1;
     header.last_attach = lgpos;
@@ -303,7 +303,7 @@ impl ReplayDatabase {
     /// The header takes over an attach (`DBISetHeaderAfterAttach`, `ese/db.cxx`).
     fn attached_at(&mut self, lgpos: Lgpos, dbid: u8) {
         let header = &mut self.header;
-        header.state = State::DIRTY_SHUTDOWN;
+        header.state = DatabaseState::DIRTY_SHUTDOWN;
         header.dbid = dbid.into();
         header.last_attach = lgpos;
         header.last_attach_time = LogTime::default();
@@ -324,11 +324,11 @@ impl ReplayDatabase {
         {
             return Err(skipped.problem);
         }
-        if self.header.state == State::DIRTY_SHUTDOWN {
+        if self.header.state == DatabaseState::DIRTY_SHUTDOWN {
             self.cut_to_owned()?;
         }
         let header = &mut self.header;
-        header.state = State::CLEAN_SHUTDOWN;
+        header.state = DatabaseState::CLEAN_SHUTDOWN;
         header.last_consistent = lgpos;
         header.last_detach = lgpos;
         header.dbtime = header.dbtime.max(self.dbtime);

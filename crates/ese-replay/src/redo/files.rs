@@ -8,8 +8,8 @@ use super::{Redo, RedoOutcome};
 use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::page_edit::PageBuffer;
-use crate::pages::Content;
-use ese_format::database::State;
+use crate::pages::PageContent;
+use ese_format::database::DatabaseState;
 use ese_format::page::PageFlags;
 use ese_format::record::{CreateDbFinish, ExtendDb, ReAttachDb, SetDbVersion, ShrinkDb, TrimDb};
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
@@ -102,10 +102,10 @@ impl Redo {
             self.pass_over(record.dbid);
             return Ok(RedoOutcome::InPlace);
         };
-        if database.header.state != State::JUST_CREATED {
+        if database.header.state != DatabaseState::JUST_CREATED {
             return Ok(RedoOutcome::InPlace);
         }
-        database.header.state = State::DIRTY_SHUTDOWN;
+        database.header.state = DatabaseState::DIRTY_SHUTDOWN;
         database.header.last_objid = database.last_objid;
         Ok(RedoOutcome::Applied)
     }
@@ -140,9 +140,9 @@ fn give_up(
     let mut any = false;
     for pgno in (first.0..=last.0).map(Pgno) {
         let dbtime = match database.pages.look(pgno)? {
-            Content::Page(dbtime) => dbtime,
-            Content::Damaged => return Err(Problem::BadChecksum { pgno }),
-            Content::Blank | Content::BehindEnd => continue,
+            PageContent::Page(dbtime) => dbtime,
+            PageContent::Damaged => return Err(Problem::BadChecksum { pgno }),
+            PageContent::Blank | PageContent::BehindEnd => continue,
         };
         if dbtime == Dbtime(0) || dbtime >= shrunk_at {
             continue;

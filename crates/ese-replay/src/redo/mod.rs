@@ -49,7 +49,7 @@ pub use scan::{PageDivergence, logged_data_checksum};
 
 use crate::database::ReplayDatabase;
 use crate::error::{Problem, ReplayError};
-use crate::pages::Content;
+use crate::pages::PageContent;
 use crate::session::Session;
 use ese_format::record::{FlagDelete, Record, RecordFormat, Replace, ReplaceDelta};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
@@ -238,7 +238,7 @@ impl Redo {
                 let found = database
                     .map(|database| database.look(page.pgno))
                     .transpose()?;
-                if matches!(found, Some(Content::Page(found)) if found >= page.dbtime) {
+                if matches!(found, Some(PageContent::Page(found)) if found >= page.dbtime) {
                     self.owe_undo_info(page, node);
                 }
             }

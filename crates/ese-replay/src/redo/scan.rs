@@ -7,7 +7,7 @@
 use super::{Redo, RedoOutcome};
 use crate::error::Problem;
 use crate::page_edit::PageBuffer;
-use crate::pages::Content;
+use crate::pages::PageContent;
 use ese_format::page::{NodeFlags, PageFlags, PageView};
 use ese_format::record::{ScanCheck, ScanCheck2, ScanCheckFlags};
 use ese_format::{Dbtime, Lgpos, Pgno};
@@ -59,10 +59,10 @@ impl Redo {
         }
         let pgno = record.pgno;
         let what = match database.look(pgno)? {
-            Content::Page(_) => compare(database.pages.get(pgno)?, record),
-            Content::Damaged => Some("it fails its checksum"),
-            Content::Blank => Some("it is blank here"),
-            Content::BehindEnd => Some("it lies behind the end of the file here"),
+            PageContent::Page(_) => compare(database.pages.get(pgno)?, record),
+            PageContent::Damaged => Some("it fails its checksum"),
+            PageContent::Blank => Some("it is blank here"),
+            PageContent::BehindEnd => Some("it lies behind the end of the file here"),
         };
         match what {
             None => Ok(RedoOutcome::Applied),

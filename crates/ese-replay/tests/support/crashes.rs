@@ -7,7 +7,7 @@ use super::steps::one_run;
 use ese_format::page::{PageFlags, PageView};
 use ese_format::{Generation, Pgno};
 use ese_log::StreamFiles;
-use ese_replay::output::{Output, Target};
+use ese_replay::output::{RecoveryOutput, Target};
 use ese_replay::pages::Pages;
 use ese_replay::recovery::{self, DatabaseFile, GivenDatabase, RecoverOptions, Until, plan};
 use ese_replay::redo::{PageDivergence, RedoCounts};
@@ -85,7 +85,7 @@ pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
     let files = StreamFiles::find(logs, None).map_err(text)?;
     let folder = tempfile::tempdir().map_err(text)?;
     let target = Target::Overlay(folder.path().join("overlay"));
-    let output = Output::begin(&database, &target, false, &()).map_err(text)?;
+    let output = RecoveryOutput::begin(&database, &target, false, &()).map_err(text)?;
     let databases = [database];
     let plan = plan(&files, None, &databases, &Until::default(), &()).map_err(text)?;
     let given = GivenDatabase {

@@ -3,7 +3,7 @@
 use super::recover::memory;
 use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::output::{Output, Target};
+use ese_replay::output::{RecoveryOutput, Target};
 use ese_replay::recovery::{
     DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, Until, plan, recover,
 };
@@ -30,7 +30,7 @@ pub(crate) fn one_run(
     let mut outputs = Vec::new();
     for (index, database) in opened.iter().enumerate() {
         let target = Target::NewFile(folder.join(format!("{run}-{index}.edb")));
-        let output = Output::begin(database, &target, false, &()).expect("a new file");
+        let output = RecoveryOutput::begin(database, &target, false, &()).expect("a new file");
         let pages = output.pages();
         given.push(GivenDatabase { database, pages });
         outputs.push(output);
@@ -42,6 +42,7 @@ pub(crate) fn one_run(
     };
     let recovered = recover(&plan, given, Vec::new(), options, &())?;
     let results = outputs.into_iter().zip(&recovered.databases);
-    let commit = |(output, database): (Output, _)| output.commit(database).expect("a new file");
+    let commit =
+        |(output, database): (RecoveryOutput, _)| output.commit(database).expect("a new file");
     Ok(results.map(commit).collect())
 }

@@ -3,7 +3,7 @@
 use crate::state::Jet;
 use ese_format::{Explain, Generation};
 use ese_replay::recovery::{RecoveryError, ReplaySummary};
-use ese_scan::{Counts, Finding};
+use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -143,13 +143,14 @@ pub struct DatabaseProof {
     /// What its pages are like.
     pub pages: Counts,
     /// What is wrong with them; none if they are in order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
 }
 
 impl DatabaseProof {
     /// Whether it is clean and every page is in order.
     pub fn holds(&self) -> bool {
-        self.state == ese_format::database::State::CLEAN_SHUTDOWN.name() && self.pages.is_clean()
+        self.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN.name()
+            && self.pages.is_clean()
     }
 }
 

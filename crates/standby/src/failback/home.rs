@@ -17,7 +17,7 @@ use crate::own_files::mark;
 use crate::place::database_header;
 use crate::source::header_of;
 use crate::state::Activation;
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::{Generation, JetError, Lgpos, Record};
 use ese_log::transactions::Transactions;
 use ese_log::{FileRole, LogImage, RecordCursor, StreamFile, StreamFiles, subject};
@@ -158,7 +158,7 @@ impl Home {
             );
             return needs_order(reason, JetError::BAD_LOG_SIGNATURE);
         }
-        if header.state != State::CLEAN_SHUTDOWN {
+        if header.state != DatabaseState::CLEAN_SHUTDOWN {
             let reason = format!(
                 "{} is in the state {}: it was not shut down, or is mounted",
                 path.display(),

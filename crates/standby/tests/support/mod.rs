@@ -11,7 +11,7 @@ use standby::clock::{Clock, SetClock};
 use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
 use standby::lag::Lag;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
-use standby::state::{State, StateFile};
+use standby::state::{CopyState, StateFile};
 use standby::status::{CopyStatus, Summary, status};
 use standby::target_view::TargetView;
 use standby::{Pass, ReplayStep, Replayer, StandbyCopy};
@@ -243,7 +243,7 @@ impl Setting {
         self.settle()
     }
 
-    pub(crate) fn status(&self, state: State) -> CopyStatus {
+    pub(crate) fn status(&self, state: CopyState) -> CopyStatus {
         let here = TargetView::look(&self.config, &self.state_file());
         status(&self.config, state, &here, &self.service, self.clock.now())
     }

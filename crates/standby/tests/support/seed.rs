@@ -2,7 +2,7 @@
 
 use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::output::Output;
+use ese_replay::output::RecoveryOutput;
 use ese_replay::recovery::{self as replay, EmptyFile, RecoverOptions, Until, plan};
 use ese_replay::redo::NewDatabase;
 use jiff::Timestamp;
@@ -36,7 +36,8 @@ fn from_nothing(config: &CopyConfig, last: u32, path: &Path, undo: bool) {
     let [creation] = plan.created() else {
         panic!("the logs create one database");
     };
-    let output = Output::create(creation.signature, path, page_size.bytes(), false).unwrap();
+    let output =
+        RecoveryOutput::create(creation.signature, path, page_size.bytes(), false).unwrap();
     let created = EmptyFile {
         signature: creation.signature,
         file: NewDatabase {

@@ -4,7 +4,7 @@ use super::{Arguments, ExportOutcome, Job};
 use crate::database::DIRTY;
 use crate::files::{Listing, directory_refused};
 use console::{Exit, Failure, Output};
-use ese_export::{ExportSet, Format, Manifest};
+use ese_export::{ExportManifest, ExportSet, Format};
 use ese_format::FileKind;
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
@@ -110,7 +110,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Ok(ExportOutcome::Made(manifest, ending)) => {
                 dirty += usize::from(ending.dirty);
                 if output.is_json() {
-                    output.document(Manifest::SCHEMA, &*manifest)?;
+                    output.document(ExportManifest::SCHEMA, &*manifest)?;
                 }
                 let value = serde_json::to_value(&*manifest).unwrap_or_default();
                 set.add(&value);
@@ -132,7 +132,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 let entry = DatabaseResult::made(&path, folder, exit, &manifest, true);
                 if let Some(fields) = manifest.as_object_mut().filter(|_| output.is_json()) {
                     fields.remove("schema");
-                    output.document(Manifest::SCHEMA, fields)?;
+                    output.document(ExportManifest::SCHEMA, fields)?;
                 }
                 entry
             }

@@ -11,8 +11,8 @@ use ese_db::space::{CutOff, SpaceMap};
 use ese_format::database::HeaderCopies;
 use ese_format::{FileKind, Pgno, Progress};
 use ese_scan::{
-    Finding, FlushMap, FlushMapError, PageChecker, PageFindings, Position, RateLimit, ScanOptions,
-    ScanOutcome, scan,
+    FlushMap, FlushMapError, PageChecker, PageFinding, PageFindings, Position, RateLimit,
+    ScanOptions, ScanOutcome, scan,
 };
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
@@ -208,7 +208,7 @@ impl Structure {
         &mut self,
         file: &EvidenceFile,
         arguments: &Arguments,
-        findings: &[Finding],
+        findings: &[PageFinding],
         remarks: &mut Vec<String>,
     ) {
         let Ok(database) = Database::open(file.path()) else {

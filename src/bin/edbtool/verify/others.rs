@@ -5,7 +5,9 @@ use crate::files::{snapshot_unread, why_not_ese};
 use crate::header::log_header_findings;
 use crate::names::Named;
 use console::{Exit, Failure};
-use ese_checksum::{Page, Verdict, header_checksum, is_blank, stored_header_checksum, verify_page};
+use ese_checksum::{
+    ChecksumVerdict, PageBytes, header_checksum, is_blank, stored_header_checksum, verify_page,
+};
 use ese_format::database::HeaderCopies;
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::log::CheckpointFile;
@@ -241,13 +243,13 @@ fn header_problem(page: &[u8]) -> Option<String> {
 }
 
 fn data_page_problem(page: &[u8], number: u32) -> Option<String> {
-    match verify_page(Page::new(page)?, number) {
+    match verify_page(PageBytes::new(page)?, number) {
         _ if is_blank(page) => None,
-        Verdict::Good => None,
-        Verdict::Correctable { bits, .. } => Some(format!(
+        ChecksumVerdict::Good => None,
+        ChecksumVerdict::Correctable { bits, .. } => Some(format!(
             "map page {number} failed its checksum, but the corruption (bit {bits:?}) can be corrected"
         )),
-        Verdict::Bad {
+        ChecksumVerdict::Bad {
             stored, computed, ..
         } => Some(format!(
             "map page {number} failed its checksum, expected {stored}, actual {computed}"
