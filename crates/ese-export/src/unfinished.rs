@@ -20,7 +20,7 @@ const SCHEMA: &str = "edbkit.export-unfinished/2";
 
 /// The first line.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+struct ExportHead {
     schema: String,
     /// Everything that the rows of the files depend on.
     of: serde_json::Value,
@@ -63,7 +63,7 @@ impl UnfinishedExport {
         let fail = |error| ExportError::write(&path, error);
         let kept = known.into_iter().filter(|whole| whole.is_there(folder));
         let kept: Vec<FinishedTable> = kept.collect();
-        let head = Head {
+        let head = ExportHead {
             schema: SCHEMA.to_owned(),
             of,
         };
@@ -148,7 +148,7 @@ fn identify(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// What the file in `folder` says; a last line that was cut off counts for nothing.
-fn read(folder: &Path) -> Option<(Head, Vec<FinishedTable>)> {
+fn read(folder: &Path) -> Option<(ExportHead, Vec<FinishedTable>)> {
     let mut lines = BufReader::new(File::open(folder.join(NAME)).ok()?).lines();
     let head = serde_json::from_str(&lines.next()?.ok()?).ok()?;
     let whole = lines.map_while(|line| serde_json::from_str(&line.ok()?).ok());

@@ -22,34 +22,34 @@ impl<'d> FileCopy<'d> {
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
         let started = Instant::now();
-        let looked = CopyCandidate::at(source, disk, target.into(), options, progress)?;
-        let mut begun = looked.context().find()?;
+        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
+        let mut opened = candidate.context().find()?;
         let CopyCandidate {
             source,
             paths,
             known,
             mut options,
             ..
-        } = looked;
+        } = candidate;
         if let Some(manifest) = &options.manifest
-            && !describes(manifest, &begun.state)
+            && !describes(manifest, &opened.state)
         {
-            begun.remarks.push(
+            opened.remarks.push(
                 "the manifest is of a source of another size, or in larger chunks: all of the source was read".into(),
             );
             options.manifest = None;
         }
-        let complete = begun.state.complete.is_some();
+        let complete = opened.state.complete.is_some();
         Ok(FileCopy {
             source,
             disk,
-            resumed_at: begun.state.bytes_claimed(),
-            journal: begun.journal,
-            state: begun.state,
-            partial: begun.partial,
-            take_back: begun.take_back,
-            older: begun.older,
-            remarks: begun.remarks,
+            resumed_at: opened.state.bytes_claimed(),
+            journal: opened.journal,
+            state: opened.state,
+            partial: opened.partial,
+            take_back: opened.take_back,
+            older: opened.older,
+            remarks: opened.remarks,
             paths,
             options,
             known,

@@ -68,9 +68,9 @@ impl CopyPlan {
         options: CopyOptions,
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
-        let looked = CopyCandidate::at(source, disk, target.into(), options, progress)?;
-        let (copy_start, loaded) = looked.context().look()?;
-        let (paths, length) = (looked.paths, looked.known.identity.length);
+        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
+        let (copy_start, loaded) = candidate.context().look()?;
+        let (paths, length) = (candidate.paths, candidate.known.identity.length);
         let overwrites = existing(disk, &paths.target)?;
         let partial = existing(disk, &paths.partial)?;
         let state = loaded.state.as_ref();
@@ -101,8 +101,8 @@ impl CopyPlan {
         };
         Ok(CopyPlan {
             action,
-            source: looked.known.identity,
-            condition: looked.known.condition,
+            source: candidate.known.identity,
+            condition: candidate.known.condition,
             target: paths.target,
             method,
             resumed_at,

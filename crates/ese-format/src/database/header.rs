@@ -236,7 +236,7 @@ impl fmt::Display for DatabaseState {
 impl Serialize for DatabaseState {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("State", 2)?;
+        let mut fields = serializer.serialize_struct("DatabaseState", 2)?;
         fields.serialize_field("name", self.name())?;
         fields.serialize_field("code", &self.0)?;
         fields.end()

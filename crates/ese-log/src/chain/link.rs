@@ -2,7 +2,7 @@
 
 use super::finding::{ChainFinding, ChainFindingKind};
 use super::ranges::find;
-use super::survey::{CheckpointReport, LogReport, State};
+use super::survey::{CheckpointReport, LogReport, LogState};
 use crate::folder::StreamFiles;
 use crate::name::{FileRole, Naming};
 use ese_format::log::{Layout, LogHeader};
@@ -87,9 +87,9 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<ChainFinding> {
     });
     let finding = match (twin, last, current_number) {
         (Some(twin), ..) => match current.state_of(twin) {
-            Some(State::Same) => copy_of(current, twin, true),
-            Some(State::Earlier) => copy_of(current, twin, false),
-            Some(State::Later) => copy_of(twin, current, false),
+            Some(LogState::Same) => copy_of(current, twin, true),
+            Some(LogState::Earlier) => copy_of(current, twin, false),
+            Some(LogState::Later) => copy_of(twin, current, false),
             None => {
                 let other = twin.name.clone();
                 ChainFinding::about(current, ChainFindingKind::CurrentAlsoNamed { other })

@@ -41,7 +41,7 @@ pub struct LogReport {
 
 /// Which state of the same log a copy of it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum LogState {
     Earlier,
     Same,
     Later,
@@ -219,19 +219,19 @@ impl LogReport {
     }
 
     /// Which state of `other` this is; none where both are not the same log.
-    pub(super) fn state_of(&self, other: &LogReport) -> Option<State> {
+    pub(super) fn state_of(&self, other: &LogReport) -> Option<LogState> {
         let (own, theirs) = (self.content.as_ref().ok()?, other.content.as_ref().ok()?);
         let is_same_log = own.header == theirs.header;
         let states = (own.end, own.accumulated_checksum, own.records);
         is_same_log.then(|| match own.end.cmp(&theirs.end) {
-            Ordering::Less => State::Earlier,
-            Ordering::Greater => State::Later,
+            Ordering::Less => LogState::Earlier,
+            Ordering::Greater => LogState::Later,
             Ordering::Equal => {
                 let same = states == (theirs.end, theirs.accumulated_checksum, theirs.records);
                 match (same, own.records < theirs.records) {
-                    (true, _) => State::Same,
-                    (false, true) => State::Earlier,
-                    (false, false) => State::Later,
+                    (true, _) => LogState::Same,
+                    (false, true) => LogState::Earlier,
+                    (false, false) => LogState::Later,
                 }
             }
         })

@@ -38,16 +38,16 @@ pub struct InPlace {
     database: File,
     journal: Shared<Overlay>,
     path: PathBuf,
-    place: Journal,
+    place: PageJournal,
 }
 
 /// The file of a journal. Dropped before the journal is finished, it is gone: nothing has happened to the database.
-struct Journal {
+struct PageJournal {
     path: PathBuf,
     finished: bool,
 }
 
-impl Drop for Journal {
+impl Drop for PageJournal {
     fn drop(&mut self) {
         if !self.finished {
             let _ = std::fs::remove_file(&self.path);
@@ -114,7 +114,7 @@ impl InPlace {
             .create_new(true)
             .open(&journal_path);
         let journal = journal.map_err(at(&journal_path))?;
-        let place = Journal {
+        let place = PageJournal {
             path: journal_path,
             finished: false,
         };

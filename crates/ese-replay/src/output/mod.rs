@@ -169,10 +169,10 @@ pub enum Target {
 pub struct RecoveryOutput {
     /// The database that it is for.
     signature: Signature,
-    place: Place,
+    place: OutputForm,
 }
 
-enum Place {
+enum OutputForm {
     NewFile(NewFile),
     Overlay(OverlayFile),
     InPlace(InPlace),
@@ -216,9 +216,9 @@ impl RecoveryOutput {
             }
         }
         let place = match target {
-            Target::NewFile(path) => Place::NewFile(NewFile::copy(source, path, progress)?),
-            Target::Overlay(path) => Place::Overlay(OverlayFile::begin(source, path)?),
-            Target::InPlace => Place::InPlace(InPlace::begin(source)?),
+            Target::NewFile(path) => OutputForm::NewFile(NewFile::copy(source, path, progress)?),
+            Target::Overlay(path) => OutputForm::Overlay(OverlayFile::begin(source, path)?),
+            Target::InPlace => OutputForm::InPlace(InPlace::begin(source)?),
         };
         Ok(RecoveryOutput {
             signature: source.header.signature,
@@ -240,7 +240,7 @@ impl RecoveryOutput {
         }
         Ok(RecoveryOutput {
             signature,
-            place: Place::NewFile(NewFile::create(path, page_size)?),
+            place: OutputForm::NewFile(NewFile::create(path, page_size)?),
         })
     }
 
@@ -252,9 +252,9 @@ impl RecoveryOutput {
     /// The handle through which a replay reads and writes.
     pub fn pages(&self) -> Box<dyn PageFile> {
         match &self.place {
-            Place::NewFile(file) => Box::new(file.pages()),
-            Place::Overlay(overlay) => Box::new(overlay.pages.clone()),
-            Place::InPlace(journal) => Box::new(journal.pages()),
+            OutputForm::NewFile(file) => Box::new(file.pages()),
+            OutputForm::Overlay(overlay) => Box::new(overlay.pages.clone()),
+            OutputForm::InPlace(journal) => Box::new(journal.pages()),
         }
     }
 
@@ -265,9 +265,9 @@ impl RecoveryOutput {
         let header = recovered.header();
         if header.signature != self.signature {
             let path = match &self.place {
-                Place::NewFile(file) => file.path(),
-                Place::Overlay(overlay) => overlay.place.path(),
-                Place::InPlace(journal) => journal.path(),
+                OutputForm::NewFile(file) => file.path(),
+                OutputForm::Overlay(overlay) => overlay.place.path(),
+                OutputForm::InPlace(journal) => journal.path(),
             };
             return Err(OutputError::OtherDatabase {
                 path: path.to_owned(),
@@ -276,9 +276,9 @@ impl RecoveryOutput {
             });
         }
         let path = match self.place {
-            Place::NewFile(file) => file.commit(header)?,
-            Place::Overlay(overlay) => return overlay.commit(header),
-            Place::InPlace(journal) => journal.commit(header)?,
+            OutputForm::NewFile(file) => file.commit(header)?,
+            OutputForm::Overlay(overlay) => return overlay.commit(header),
+            OutputForm::InPlace(journal) => journal.commit(header)?,
         };
         check_written(&path, header)?;
         Ok(path)

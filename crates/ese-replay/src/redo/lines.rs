@@ -25,7 +25,7 @@ impl Line<'_> {
 
 /// Where the parts of a line are.
 #[derive(Debug, Clone)]
-struct Place {
+struct LineParts {
     key: Range<usize>,
     data: Range<usize>,
     flags: NodeFlags,
@@ -35,7 +35,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    places: Vec<LineParts>,
 }
 
 impl Lines {
@@ -53,7 +53,7 @@ impl Lines {
             let key = start..lines.bytes.len();
             let data = lines.keep(node.data);
             let flags = node.flags - NodeFlags::COMPRESSED;
-            lines.places.push(Place { key, data, flags });
+            lines.places.push(LineParts { key, data, flags });
         }
         Ok(lines)
     }
@@ -75,7 +75,7 @@ impl Lines {
         Some(places.iter().map(|place| self.line(place)))
     }
 
-    fn line(&self, place: &Place) -> Line<'_> {
+    fn line(&self, place: &LineParts) -> Line<'_> {
         let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         Line {
             key: part(&place.key),
@@ -92,7 +92,7 @@ impl Lines {
         let key = self.keep(line.key);
         let data = self.keep(line.data);
         let flags = line.flags;
-        self.places.insert(at, Place { key, data, flags });
+        self.places.insert(at, LineParts { key, data, flags });
         Some(())
     }
 

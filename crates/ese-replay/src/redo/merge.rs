@@ -22,7 +22,7 @@ use ese_format::record::{Merge, MergeFlags, MergeType, Record};
 use ese_format::{Dbtime, Lgpos, Pgno};
 
 /// The pages of a merge that need the record.
-struct Pages<'a> {
+struct MergePages<'a> {
     /// The merged page of each level, from the highest to the leaf.
     levels: Vec<(&'a Merge<'a>, Option<PageBuffer>)>,
     left: Option<PageBuffer>,
@@ -47,13 +47,13 @@ impl Redo {
         else {
             return Ok(RedoOutcome::InPlace);
         };
-        let mut pages = Pages::load(database, lgpos, &merges)?;
+        let mut pages = MergePages::load(database, lgpos, &merges)?;
         pages.perform()?;
         Ok(pages.store(database)?.into())
     }
 }
 
-impl<'a> Pages<'a> {
+impl<'a> MergePages<'a> {
     fn load(
         database: &mut ReplayDatabase,
         lgpos: Lgpos,
@@ -96,7 +96,7 @@ impl<'a> Pages<'a> {
             let size = database.pages.size();
             *source = Some(image::unpack(image, pgno, size, leaf.page.dbtime_before)?);
         }
-        Ok(Pages {
+        Ok(MergePages {
             levels,
             left,
             right,

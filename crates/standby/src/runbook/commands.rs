@@ -53,13 +53,13 @@ fn folder_of(path: &str) -> &str {
 }
 
 /// A database of the directory: the server that holds it, its storage group, and its own name.
-pub(super) struct Place<'a> {
+pub(super) struct DirectoryDatabase<'a> {
     pub(super) machine: &'a str,
     pub(super) storage_group: &'a str,
     pub(super) database: &'a str,
 }
 
-impl Place<'_> {
+impl DirectoryDatabase<'_> {
     fn name(&self) -> String {
         format!("{}\\{}", self.group_name(), self.database)
     }
@@ -180,7 +180,7 @@ impl Place<'_> {
     }
 
     /// Sends the mailboxes to another database: only the directory changes.
-    pub(super) fn send_mailboxes(&self, to: &Place) -> RunbookCommand {
+    pub(super) fn send_mailboxes(&self, to: &DirectoryDatabase) -> RunbookCommand {
         let (users, to) = (self.users(), to.identity());
         shell(format!(
             "{users} | Move-Mailbox -ConfigurationOnly -TargetDatabase {to} -Confirm:$false"
@@ -266,8 +266,8 @@ impl Facts {
     }
 
     /// The database at the first server.
-    pub(super) fn first(&self) -> Place<'_> {
-        Place {
+    pub(super) fn first(&self) -> DirectoryDatabase<'_> {
+        DirectoryDatabase {
             machine: &self.copy.source.machine,
             storage_group: &self.storage_group,
             database: &self.database,
@@ -275,8 +275,8 @@ impl Facts {
     }
 
     /// The database that takes its place at the standby.
-    pub(super) fn standby(&self) -> Place<'_> {
-        Place {
+    pub(super) fn standby(&self) -> DirectoryDatabase<'_> {
+        DirectoryDatabase {
             machine: &self.copy.target.machine,
             storage_group: &self.standby_storage_group,
             database: &self.standby_database,

@@ -99,15 +99,15 @@ impl SeedLogs {
         if !dirty && listing.as_ref().is_none_or(empty) {
             return Ok(plan);
         }
-        let places = Places::look(config, from, listing, options)?;
+        let places = LogLocations::look(config, from, listing, options)?;
         for generation in (first.0..=last.0).map(Generation) {
             match places.find(generation) {
-                Some(Place::Shipped) => {}
-                Some(Place::Open(log)) if dirty => {
+                Some(LogLocation::Shipped) => {}
+                Some(LogLocation::Open(log)) if dirty => {
                     plan.owed = Some(OwedLog::of(config, generation, log));
                 }
-                Some(Place::Open(_)) => {}
-                Some(Place::Beside(log)) => plan.beside.push((generation, log.to_owned())),
+                Some(LogLocation::Open(_)) => {}
+                Some(LogLocation::Beside(log)) => plan.beside.push((generation, log.to_owned())),
                 None => return Err(log_is_gone(from, first, last, generation)),
             }
         }
@@ -141,14 +141,14 @@ impl SeedLogs {
 }
 
 /// Where logs that a seed needs may be.
-struct Places {
+struct LogLocations {
     here: Option<Listing>,
     source: Option<Listing>,
     beside: Option<Listing>,
 }
 
 /// Where one of them is.
-enum Place<'a> {
+enum LogLocation<'a> {
     /// Here, or closed at the source: shipping brings it.
     Shipped,
     /// At the source, which has not closed it.
@@ -157,13 +157,13 @@ enum Place<'a> {
     Beside(&'a Path),
 }
 
-impl Places {
+impl LogLocations {
     fn look(
         config: &CopyConfig,
         from: &Path,
         source: Option<Listing>,
         options: &SeedOptions,
-    ) -> Result<Places, BringError> {
+    ) -> Result<LogLocations, BringError> {
         let here = match options.delete_existing || !config.target.logs.exists() {
             true => None,
             false => Some(listing_of(config)?),
@@ -172,30 +172,30 @@ impl Places {
             (false, Some(folder)) => list(folder, &config.source.base).ok(),
             _ => None,
         };
-        Ok(Places {
+        Ok(LogLocations {
             here,
             source,
             beside,
         })
     }
 
-    fn find(&self, generation: Generation) -> Option<Place<'_>> {
+    fn find(&self, generation: Generation) -> Option<LogLocation<'_>> {
         let here = self.here.as_ref();
         if here.is_some_and(|here| here.find(generation).is_some()) {
-            return Some(Place::Shipped);
+            return Some(LogLocation::Shipped);
         }
         if let Some(source) = &self.source
             && let Some(log) = source.find(generation)
         {
             let closed = source.named.contains_key(&generation);
             return Some(if closed {
-                Place::Shipped
+                LogLocation::Shipped
             } else {
-                Place::Open(log)
+                LogLocation::Open(log)
             });
         }
         let beside = self.beside.as_ref()?.named.get(&generation)?;
-        Some(Place::Beside(beside))
+        Some(LogLocation::Beside(beside))
     }
 }
 
