@@ -2,7 +2,7 @@
 //! opens, makes or changes. And names that are in the files are never opened, and never reach a terminal raw.
 
 use ese_log::{LogImage, StreamFiles};
-use ese_testkit::damage::Copy;
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures::{files_below, testdata_set};
 use ese_testkit::growing::accumulated;
 use ese_testkit::logs::{records_of, write_segments};
@@ -237,7 +237,7 @@ fn no_reading_command_touches_its_source() {
 }
 
 /// A stream whose every path was replaced by `evil`, which has as many characters.
-fn poisoned(evil: &str) -> Copy {
+fn poisoned(evil: &str) -> WorkingCopy {
     const PATH: &str = "C:\\SG\\crash-p8k\\state\\db.edb";
     let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let evil: String = evil.chars().cycle().take(PATH.chars().count()).collect();
@@ -252,7 +252,7 @@ fn poisoned(evil: &str) -> Copy {
         }
         found
     };
-    let copy = Copy::of(&testdata_set("crash-p8k").join("state"));
+    let copy = WorkingCopy::of(&testdata_set("crash-p8k").join("state"));
     let logs = StreamFiles::find(copy.path(), None).unwrap();
     let (mut found, mut sum) = (0, 0);
     for log in logs.in_order() {

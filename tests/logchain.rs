@@ -1,6 +1,6 @@
 //! `logchain` as a user sees it: what it prints, its exit codes, and that it leaves evidence alone.
 
-use ese_testkit::damage::{Copy, VARIANTS};
+use ese_testkit::damage::{VARIANTS, WorkingCopy};
 use ese_testkit::fixtures;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -32,12 +32,12 @@ fn documents(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-fn variant(name: &str) -> Copy {
+fn variant(name: &str) -> WorkingCopy {
     let variant = VARIANTS.iter().find(|variant| variant.name == name);
     variant.expect("there is such a variant").make()
 }
 
-fn verify(copy: &Copy) -> Output {
+fn verify(copy: &WorkingCopy) -> Output {
     let database = copy.path().join("db.edb");
     logchain([
         "verify".as_ref(),
@@ -143,7 +143,7 @@ fn all_findings_are_there_not_only_the_first() {
 #[test]
 fn committed_logs_that_are_missing_are_a_loss_with_a_time() {
     let set = fixtures::engine_set("lossy-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     let output = verify(&copy);
     assert_eq!(exit(&output), 1);
     let ours = text(&output);

@@ -3,7 +3,7 @@
 use ese_format::database::{DatabaseHeader, HeaderCopies};
 use ese_format::{Generation, LogTime};
 use ese_testkit::cases::{self, Case, case};
-use ese_testkit::damage::Copy;
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures;
 use ese_testkit::logs::{keep_no_checksum, repack, seal_header};
 use ese_testkit::random::Random;
@@ -142,7 +142,7 @@ fn nobody_is_told_that_a_torn_log_lost_nothing_when_others_follow() {
 
 /// A copy of a stream in which all of a closed log after its 65th sector is as it was prepared.
 fn tear(stream: &Path, torn: &str) {
-    let copy = Copy::of(stream);
+    let copy = WorkingCopy::of(stream);
     let pattern = ese_format::log::fill_pattern();
     copy.edit(torn, |bytes| {
         for sector in bytes[0x41 * SECTOR..].chunks_exact_mut(SECTOR) {
@@ -217,7 +217,7 @@ fn a_copy_of_the_last_closed_log_is_to_be_taken_away() {
     );
     // A database that needs logs up to that one lacks nothing but that this be done.
     let set = fixtures::engine_set("lossy-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     for last in ["edb0000C.log", "edb0000E.log"] {
         copy.write("edb.log", &copy.read(last));
         let answer = judge(copy.path(), "db.edb", &[]);
@@ -237,7 +237,7 @@ fn a_copy_of_the_last_closed_log_is_to_be_taken_away() {
 #[test]
 fn an_older_state_of_a_log_is_told_from_the_newer_one() {
     let state = fixtures::testdata_set("crash-p8k").join("state");
-    let copy = Copy::of(&state);
+    let copy = WorkingCopy::of(&state);
     // The last log was copied to its number while it was written, and goes on as the current one.
     let mut early = copy.read("edb.log");
     early[5 * SEGMENT..].fill(0);
@@ -260,7 +260,7 @@ fn an_older_state_of_a_log_is_told_from_the_newer_one() {
 #[test]
 fn the_last_log_under_a_wrong_number_is_named_and_not_passed_over() {
     let set = fixtures::engine_set("exchange-standby-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     fs::rename(
         copy.path().join("E00.log"),
         copy.path().join("E0000000020.log"),
@@ -400,7 +400,7 @@ fn what_only_looks_strange_is_ready_and_ends_with_zero() {
 #[test]
 fn remarks_do_not_close_the_gate() {
     let set = fixtures::engine_set("exchange-standby-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     copy.write("E000000000B.log", &copy.read("E00.log"));
     for name in ["E00.log", "E00.chk", "E00tmp.log"] {
         copy.remove(name);
@@ -439,7 +439,7 @@ fn a_script_can_ask_for_more_or_less_than_ready() {
     assert_eq!(ask(&lossy, "proved"), 1);
     // A backup begins a new log, and this version keeps no checksum: whether the end is missing cannot be known.
     let set = fixtures::engine_set("backup-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     for name in fs::read_dir(copy.path()).unwrap() {
         let name = name.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".log") && !name.contains("res") && !name.contains("tmp") {
@@ -488,7 +488,7 @@ fn a_script_can_ask_for_more_or_less_than_ready() {
 fn a_current_log_of_another_group_is_not_missing_but_foreign() {
     let other = fixtures::engine_set("names8-log-p32k");
     let set = fixtures::engine_set("exchange-standby-p8k");
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     copy.write("E00.log", &fs::read(other.join("state/E00.log")).unwrap());
     let answer = judge(copy.path(), "db.edb", &[]);
     assert_eq!(answer.exit, 1);
@@ -501,7 +501,7 @@ fn a_current_log_of_another_group_is_not_missing_but_foreign() {
         answer.field("Advice: ")[0].starts_with("E00.log belongs to another stream: take it away")
     );
     // A foreign log in the middle is named, and the genuine one after it is not.
-    let copy = Copy::of(&set.join("state"));
+    let copy = WorkingCopy::of(&set.join("state"));
     copy.edit("E0000000005.log", |log| {
         log[48] ^= 1;
         seal_header(log);
@@ -516,7 +516,7 @@ fn a_current_log_of_another_group_is_not_missing_but_foreign() {
 
 #[test]
 fn a_log_from_another_life_of_the_stream_is_named_and_its_neighbours_are_not() {
-    let copy = Copy::of(&fixtures::testdata_set("crash-p8k").join("state"));
+    let copy = WorkingCopy::of(&fixtures::testdata_set("crash-p8k").join("state"));
     copy.edit("edb00010.log", |log| {
         for time in [16, 24] {
             log[time] ^= 1;
@@ -535,7 +535,7 @@ fn a_log_from_another_life_of_the_stream_is_named_and_its_neighbours_are_not() {
 
 #[test]
 fn newer_logs_and_databases_are_not_damaged() {
-    let copy = Copy::of(&fixtures::testdata_set("crash-p8k").join("state"));
+    let copy = WorkingCopy::of(&fixtures::testdata_set("crash-p8k").join("state"));
     for name in ["edb00016.log", "edb.log"] {
         copy.edit(name, |log| {
             log[40..44].copy_from_slice(&999u32.to_le_bytes());
@@ -553,7 +553,7 @@ fn newer_logs_and_databases_are_not_damaged() {
         ["NOT READY [JET -514 (JET_errBadLogVersion)]"]
     );
     assert!(!answer.says("undamaged"), "{answer:?}");
-    let copy = Copy::of(&fixtures::testdata_set("crash-p8k").join("state"));
+    let copy = WorkingCopy::of(&fixtures::testdata_set("crash-p8k").join("state"));
     copy.edit("db.edb", |database| {
         edit_header(database, |header| header.update_major = 999);
     });

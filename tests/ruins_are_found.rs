@@ -4,7 +4,7 @@
 mod common;
 
 use common::{edbtool, stdout};
-use ese_testkit::damage::Copy;
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -351,12 +351,12 @@ fn a_folder_of_ruins_is_not_green() {
 #[test]
 fn ruins_among_good_files_of_a_stream_are_found() {
     let set = fixtures::testdata_set("crash-p8k").join("state");
-    let zeroed = Copy::of(&set);
+    let zeroed = WorkingCopy::of(&set);
     zeroed.edit("edb00010.log", |bytes| bytes.fill(0));
     assert_eq!(verify(&[zeroed.path()]).0, 1);
     let alone = zeroed.path().join("edb00010.log");
     assert_eq!(verify(&[&alone]).0, 1);
-    let second = Copy::of(&set);
+    let second = WorkingCopy::of(&set);
     assert_eq!(verify(&[second.path()]).0, 0);
     second.write("edb.jcp", &[0; 8192]);
     assert_eq!(verify(&[second.path()]).0, 1);

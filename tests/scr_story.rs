@@ -11,7 +11,7 @@ mod site;
 use ese_format::page::PageFlags;
 use ese_testkit::fixtures::testdata_set;
 use ese_testkit::rows::{history, rows_of};
-use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
+use ese_testkit::writer::crash::{Base, Crash, Tear, WrittenPages};
 use serde_json::Value;
 use site::{LOG_SIZE, SPREAD_SET, Site, text};
 use std::fs;
@@ -44,7 +44,7 @@ fn work(database: &Path, last: &Path, start: &Path, objid: u32, rows: u32) -> Cr
     }
     let segments = (LOG_SIZE / 4096) as u16;
     let records = writer.records().len();
-    base.crash(&writer, records, segments, Tear::None, Disk::Clean)
+    base.crash(&writer, records, segments, Tear::None, WrittenPages::Clean)
 }
 
 /// Recovers what a crash left, as a mount does; the clean database.

@@ -2,7 +2,7 @@
 
 use crate::programs::{Answer, Class, Question, export};
 use ese_format::Generation;
-use ese_testkit::accident::scene::{Given, Scene, header_of};
+use ese_testkit::accident::scene::{Scene, SceneDatabase, header_of};
 use ese_testkit::accident::truth::{Expected, Truth};
 use ese_testkit::accident::{Accident, Site};
 use ese_testkit::ledger::Ledger;
@@ -150,7 +150,8 @@ impl Trial {
 
     /// Asks all programs about these databases of the site.
     fn ask(&self, site: &Site, which: &[usize], findings: &mut Vec<Finding>) {
-        let given: Vec<&(PathBuf, Given)> = which.iter().map(|at| &site.databases[*at]).collect();
+        let given: Vec<&(PathBuf, SceneDatabase)> =
+            which.iter().map(|at| &site.databases[*at]).collect();
         let out = TempDir::new().expect("a temporary folder can be made");
         let threads = if self.seed.is_multiple_of(2) {
             "1"

@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::powershell::{Call, Host, Value};
 use ese_checksum::header_checksum;
 use ese_format::Lgpos;
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, State};
+use ese_format::database::{DatabaseHeader, DatabaseState, HEADERS_MAX, HeaderCopies};
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_log::LogImage;
 use ese_testkit::growing::accumulated;
@@ -161,7 +161,7 @@ impl Organisation {
             return Ok(());
         }
         let header = header(&file).ok_or("-1206: it is not a database")?;
-        if header.state != State::CLEAN_SHUTDOWN {
+        if header.state != DatabaseState::CLEAN_SHUTDOWN {
             return Err(format!(
                 "-550: {} is in the state {}",
                 database.file, header.state
@@ -188,7 +188,7 @@ impl Organisation {
         }
         let log = fs::read(&current).unwrap();
         change_header(&file, |header| {
-            header[52..56].copy_from_slice(&State::DIRTY_SHUTDOWN.0.to_le_bytes());
+            header[52..56].copy_from_slice(&DatabaseState::DIRTY_SHUTDOWN.0.to_le_bytes());
             header[108..136].copy_from_slice(&log[44..72]);
             header[80..88].copy_from_slice(&place(&log));
             header[296..300].copy_from_slice(&log[4..8]);
@@ -214,10 +214,10 @@ impl Organisation {
         let current = self
             .local(machine, &group.logs)
             .join(format!("{}.log", group.prefix));
-        if header(&file).is_some_and(|header| header.state == State::DIRTY_SHUTDOWN) {
+        if header(&file).is_some_and(|header| header.state == DatabaseState::DIRTY_SHUTDOWN) {
             let log = fs::read(current).unwrap();
             change_header(&file, |header| {
-                header[52..56].copy_from_slice(&State::CLEAN_SHUTDOWN.0.to_le_bytes());
+                header[52..56].copy_from_slice(&DatabaseState::CLEAN_SHUTDOWN.0.to_le_bytes());
                 header[56..64].copy_from_slice(&place(&log));
                 header[96..104].copy_from_slice(&place(&log));
                 header[296..304].fill(0);

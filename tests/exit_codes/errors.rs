@@ -14,9 +14,9 @@ use ese_log::{HeaderProblem, LogError};
 use ese_replay::Problem;
 use ese_replay::output::OutputError;
 use ese_replay::page_files::OverlayError;
-use ese_replay::recovery::{LostEnd, RecoveryError, Refusal};
+use ese_replay::recovery::{LostEnd, PlanRefusal, RecoveryError};
 use ese_replay::view::ViewError;
-use ese_scan::{Finding, FindingKind, Position, ScanError};
+use ese_scan::{PageFinding, PageFindingKind, Position, ScanError};
 use evidence::EvidenceError;
 use standby::activate::ActivateError;
 use standby::replay::ReplayFailure;
@@ -63,16 +63,16 @@ fn format_error() -> FormatError {
     FormatError::invalid("a field", 0, 1, 2)
 }
 
-fn bad_page() -> Finding {
-    Finding {
+fn bad_page() -> PageFinding {
+    PageFinding {
         position: Position::Page(5),
         offset: 0,
-        kind: FindingKind::BlankHeader,
+        kind: PageFindingKind::BlankHeader,
     }
 }
 
 fn refusal(is_lossy: bool) -> RecoveryError {
-    RecoveryError::Refused(Box::new(Refusal {
+    RecoveryError::Refused(Box::new(PlanRefusal {
         path: path(),
         reasons: String::new(),
         advice: Vec::new(),

@@ -10,7 +10,7 @@ use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::{DatabaseHeader, FileKind, Pgno};
 use ese_log::chain::{Severity, verify};
 use ese_log::{LogImage, StreamFiles};
-use ese_scan::{FlushMap, Found, PageChecker};
+use ese_scan::{FlushMap, PageChecker, PageFindings};
 use ese_testkit::fixtures::{either, engine_set, testdata_set};
 use ese_testkit::random::Random;
 use evidence::EvidenceFile;
@@ -167,7 +167,7 @@ impl Victim {
         }
         let headers = HeaderCopies::read(&bytes[..HEADERS_MAX.min(bytes.len())]);
         let checker = PageChecker::new(&headers, bytes.len() as u64, self.map.as_ref());
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         if headers.good().is_some() {
             checker.check(&bytes, 0, &mut found);
         }

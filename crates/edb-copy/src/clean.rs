@@ -4,10 +4,10 @@
 //! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
 //! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
-use crate::journal::Loaded;
-use crate::since::Since;
+use crate::copy_change::CopyChange;
+use crate::journal::LoadedJournal;
 use crate::status::TargetState;
-use crate::{CopyError, Disk, Place, TargetPaths};
+use crate::{CopyError, Disk, PathKind, TargetPaths};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Why a journal stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kept {
+pub enum KeptReason {
     /// There is none.
     NoJournal,
     /// A program is at work on the copy.
@@ -40,7 +40,7 @@ pub struct Cleaned {
     /// Bytes in the journal.
     pub bytes: u64,
     /// Why it stays; `None` if it was removed, or would be.
-    pub kept: Option<Kept>,
+    pub kept: Option<KeptReason>,
 }
 
 /// Removes the journal of the finished copy `target`. With `changed_too`, also of one that was changed since; with
@@ -65,9 +65,11 @@ pub fn clean(
         Ok(cleaned)
     };
     match disk.place(journal).map_err(at("look at"))? {
-        Place::Free => return keep(cleaned, Kept::NoJournal),
-        Place::File { .. } => {}
-        Place::Folder | Place::Link | Place::Other => return keep(cleaned, Kept::Unreadable),
+        PathKind::Free => return keep(cleaned, KeptReason::NoJournal),
+        PathKind::File { .. } => {}
+        PathKind::Folder | PathKind::Link | PathKind::Other => {
+            return keep(cleaned, KeptReason::Unreadable);
+        }
     }
     let opened = match look_only {
         true => disk.look_at_journal(journal),
@@ -76,24 +78,24 @@ pub fn clean(
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            return keep(cleaned, Kept::Running);
+            return keep(cleaned, KeptReason::Running);
         }
         Err(error) => return Err(at("open")(error)),
     };
     cleaned.bytes = file.length().map_err(at("look at"))?;
-    let loaded = Loaded::read(&*file).map_err(at("read"))?;
+    let loaded = LoadedJournal::read(&*file).map_err(at("read"))?;
     let Some(state) = &loaded.state else {
-        return keep(cleaned, Kept::Unreadable);
+        return keep(cleaned, KeptReason::Unreadable);
     };
     if TargetState::of(state) != TargetState::Complete {
-        return keep(cleaned, Kept::UnderWay);
+        return keep(cleaned, KeptReason::UnderWay);
     }
     let there = disk.place(&paths.target);
-    if !matches!(there, Ok(Place::File { .. })) {
-        return keep(cleaned, Kept::CopyGone);
+    if !matches!(there, Ok(PathKind::File { .. })) {
+        return keep(cleaned, KeptReason::CopyGone);
     }
-    if !changed_too && Since::finished(disk, &paths.target, state)? != Since::Unchanged {
-        return keep(cleaned, Kept::CopyChanged);
+    if !changed_too && CopyChange::finished(disk, &paths.target, state)? != CopyChange::Unchanged {
+        return keep(cleaned, KeptReason::CopyChanged);
     }
     if !look_only {
         disk.remove(journal).map_err(at("remove"))?;

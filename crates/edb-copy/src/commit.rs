@@ -5,13 +5,13 @@
 //! sync serves several chunks, and no job holds more than the one chunk it waits for: after a crash at most one chunk
 //! for each job is read again.
 
-use crate::journal::{Claim, Entry, Journal, JournalState};
+use crate::journal::{Claim, Journal, JournalEntry, JournalState};
 use crate::{CopyError, DiskFile, TargetPaths};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The one place where chunks are claimed.
-pub(crate) struct Commit<'a> {
+pub(crate) struct ChunkCommit<'a> {
     paths: &'a TargetPaths,
     data: &'a dyn DiskFile,
     queue: Mutex<Queue<'a>>,
@@ -35,7 +35,7 @@ struct Claiming<'a> {
     state: &'a mut JournalState,
 }
 
-impl<'a> Commit<'a> {
+impl<'a> ChunkCommit<'a> {
     /// Claims go on after those in `state`.
     pub(crate) fn new(
         paths: &'a TargetPaths,
@@ -44,7 +44,7 @@ impl<'a> Commit<'a> {
         state: &'a mut JournalState,
     ) -> Self {
         let next = state.hashes.len() as u64;
-        Commit {
+        ChunkCommit {
             paths,
             data,
             queue: Mutex::new(Queue {
@@ -146,7 +146,7 @@ impl<'a> Commit<'a> {
             state.totals.add(claim);
             state.sha256_state.clone_from(&claim.sha256_state);
         }
-        let entries: Vec<Entry> = row.into_iter().map(Entry::Chunk).collect();
+        let entries: Vec<JournalEntry> = row.into_iter().map(JournalEntry::Chunk).collect();
         let failed = CopyError::target(&self.paths.journal, "write");
         journal.append(&entries).map_err(failed)
     }

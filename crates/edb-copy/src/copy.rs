@@ -2,20 +2,21 @@
 //!
 //! Every step can be stopped at any point and done again (`docs/format/copy-journal.md`, "Order of writing").
 
-use crate::commit::Commit;
-use crate::delta::{self, Blocks, Older};
-use crate::digest::{InTurn, Sha256Sum};
+use crate::commit::ChunkCommit;
+use crate::delta::{self, Blocks, OlderCopy};
+use crate::digest::{OrderedSha256, Sha256Sum};
 use crate::disk::NewAttributes;
-use crate::identity::Known;
+use crate::identity::KnownSource;
 use crate::journal::{
-    Arrived, Begin, Claim, Complete, Entry, FINDINGS_KEPT, FORMAT, Journal, JournalState, Loaded,
+    ArrivedEntry, BeginEntry, Claim, CompleteEntry, FINDINGS_KEPT, FORMAT, Journal, JournalEntry,
+    JournalState, LoadedJournal,
 };
 use crate::{
-    Chunks, Condition, CopyError, CopyReport, DEFAULT_CHUNK, Disk, DiskFile, ManifestFile, Outcome,
-    Pages, ReadPolicy, Reader, Source, TargetPaths,
+    Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, Disk, DiskFile,
+    ManifestFile, ReadPolicy, Source, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
-use ese_scan::{Finding, Found, PageChecker};
+use ese_scan::{PageChecker, PageFinding, PageFindings};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -29,8 +30,8 @@ use std::time::Instant;
 mod begin;
 mod plan;
 
-use begin::WayBack;
-pub use plan::{Action, CopyPlan, Existing};
+use begin::TakeBack;
+pub use plan::{Action, CopyPlan, ExistingFile};
 
 /// How the bytes get to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,19 +107,19 @@ pub struct FileCopy<'d> {
     disk: &'d dyn Disk,
     paths: TargetPaths,
     options: CopyOptions,
-    known: Known,
+    known: KnownSource,
     journal: Journal,
     state: JournalState,
     /// `None` when the copy has its name already.
     partial: Option<Box<dyn DiskFile>>,
     /// How it is taken back as long as nothing has arrived.
-    way_back: Option<WayBack>,
+    take_back: Option<TakeBack>,
     /// What is known of the older copy without reading it.
-    older: Option<Older>,
+    older: Option<OlderCopy>,
     resumed_at: u64,
     bytes_read: AtomicU64,
     reads_retried: AtomicU64,
-    outcome: Outcome,
+    outcome: CopyOutcome,
     remarks: Vec<String>,
     started: Instant,
     /// How long it took, once it is over.
@@ -130,7 +131,7 @@ const PAGE_OF_OTHERS: u32 = 4096;
 
 impl<'d> FileCopy<'d> {
     /// What the source is.
-    pub fn condition(&self) -> &Condition {
+    pub fn condition(&self) -> &SourceCondition {
         &self.known.condition
     }
 
@@ -152,10 +153,10 @@ impl<'d> FileCopy<'d> {
             .as_ref()
             .is_err_and(|error| error.class() == Class::Refused)
             && self.state.hashes.is_empty()
-            && let Some(way_back) = self.way_back.take()
+            && let Some(take_back) = self.take_back.take()
         {
             self.partial = None;
-            way_back.go(self.disk, &self.paths);
+            take_back.go(self.disk, &self.paths);
         }
         ran
     }
@@ -164,7 +165,7 @@ impl<'d> FileCopy<'d> {
         self.transfer(progress)?;
         self.seconds = Some(self.started.elapsed().as_secs_f64());
         if (self.state.hashes.len() as u64) < self.state.chunks.count() {
-            self.outcome = Outcome::Interrupted;
+            self.outcome = CopyOutcome::Interrupted;
             return Ok(false);
         }
         self.prove()?;
@@ -176,7 +177,7 @@ impl<'d> FileCopy<'d> {
         if self.state.complete.is_some() {
             return Ok(());
         }
-        self.outcome = Outcome::Complete;
+        self.outcome = CopyOutcome::Complete;
         // Windows renames no file that is open.
         self.partial = None;
         let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
@@ -193,8 +194,8 @@ impl<'d> FileCopy<'d> {
     }
 
     /// Closes every file of a copy that has arrived, so that thousands of them can wait for their names.
-    pub fn wait_for_name(self) -> Arrival<'d> {
-        Arrival {
+    pub fn wait_for_name(self) -> ArrivedCopy<'d> {
+        ArrivedCopy {
             disk: self.disk,
             paths: self.paths.clone(),
             attributes: NewAttributes::of(self.source.path(), &self.source.stamp()),
@@ -205,7 +206,7 @@ impl<'d> FileCopy<'d> {
     /// What the copy came to.
     pub fn report(self) -> CopyReport {
         let totals = self.state.totals;
-        let pages = self.known.headers.is_some().then(|| Pages {
+        let pages = self.known.headers.is_some().then(|| CopiedPages {
             counts: totals.counts.unwrap_or_default(),
             compared: totals.pages_compared,
             changed: totals.pages_changed,
@@ -244,8 +245,8 @@ impl<'d> FileCopy<'d> {
         let next = AtomicU64::new(self.state.hashes.len() as u64);
         let method = self.state.begin.method;
         let first = self.state.hashes.len() as u64;
-        let digest = sha256.map(|sum| InTurn::new(first, sum));
-        let commit = Commit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
+        let digest = sha256.map(|sum| OrderedSha256::new(first, sum));
+        let commit = ChunkCommit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
         let work = Work {
             source: &self.source,
             known: &self.known,
@@ -281,7 +282,7 @@ impl<'d> FileCopy<'d> {
             }
         });
         if work.older_changed.into_inner() {
-            self.way_back.take_if(|way| *way == WayBack::Rename);
+            self.take_back.take_if(|way| *way == TakeBack::Rename);
         }
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         failure.map_or(Ok(()), Err)
@@ -321,13 +322,13 @@ impl<'d> FileCopy<'d> {
 
     /// Makes sure that the source is what it was, and enters that all of it has arrived.
     fn prove(&mut self) -> Result<(), CopyError> {
-        let mut reader = Reader::new(Arc::clone(&self.source), self.options.read.clone());
+        let mut reader = SourceReader::new(Arc::clone(&self.source), self.options.read.clone());
         let now = reader
             .stamp_now(&())?
             .unwrap_or_else(|| self.source.stamp());
         let mut differences = self.known.identity.stamp_differences(&now);
         if differences.is_empty() {
-            let again = Known::read(&self.source, &self.options.read, &())?;
+            let again = KnownSource::read(&self.source, &self.options.read, &())?;
             differences = self.known.identity.differences(&again.identity);
         }
         if !differences.is_empty() {
@@ -344,12 +345,12 @@ impl<'d> FileCopy<'d> {
         let Some(blake3) = self.state.chunks.file_hash(&self.state.hashes) else {
             return Ok(());
         };
-        let arrived = Arrived {
+        let arrived = ArrivedEntry {
             blake3,
             sha256: sha256.map(Sha256Sum::finish),
         };
         self.journal
-            .append(&[Entry::Arrived(arrived.clone())])
+            .append(&[JournalEntry::Arrived(arrived.clone())])
             .map_err(CopyError::target(&self.paths.journal, "write"))?;
         self.state.arrived = Some(arrived);
         Ok(())
@@ -357,23 +358,23 @@ impl<'d> FileCopy<'d> {
 }
 
 /// A copy that has arrived, and has its name already or waits for it.
-pub struct Arrival<'d> {
+pub struct ArrivedCopy<'d> {
     disk: &'d dyn Disk,
     paths: TargetPaths,
     attributes: NewAttributes,
     report: CopyReport,
 }
 
-impl Arrival<'_> {
+impl ArrivedCopy<'_> {
     /// Gives the copy its name, if it does not have it.
     pub fn finish(&mut self) -> Result<(), CopyError> {
-        if self.report.outcome != Outcome::Interrupted {
+        if self.report.outcome != CopyOutcome::Interrupted {
             return Ok(());
         }
         let journal = &self.paths.journal;
         let opened = self.disk.open_journal(journal);
         let file = opened.map_err(|error| begin::not_opened(journal, error))?;
-        let loaded = Loaded::read(&*file).map_err(CopyError::target(journal, "read"))?;
+        let loaded = LoadedJournal::read(&*file).map_err(CopyError::target(journal, "read"))?;
         let arrived = loaded
             .state
             .as_ref()
@@ -394,7 +395,7 @@ impl Arrival<'_> {
             length,
             &mut journal,
         )?;
-        self.report.outcome = Outcome::Complete;
+        self.report.outcome = CopyOutcome::Complete;
         Ok(())
     }
 
@@ -411,7 +412,7 @@ fn give_name(
     attributes: &NewAttributes,
     length: u64,
     entries: &mut Journal,
-) -> Result<Complete, CopyError> {
+) -> Result<CompleteEntry, CopyError> {
     let TargetPaths {
         partial,
         target,
@@ -427,14 +428,14 @@ fn give_name(
     }
     disk.sync_folder_of(target)
         .map_err(at(target, "sync the folder of"))?;
-    let glance = disk.glance(target).map_err(at(target, "look at"))?;
-    let complete = Complete {
+    let stamp = disk.stamp(target).map_err(at(target, "look at"))?;
+    let complete = CompleteEntry {
         length,
         at: Timestamp::now(),
-        modified: glance.modified.and_then(|time| time.try_into().ok()),
+        modified: stamp.modified.and_then(|time| time.try_into().ok()),
     };
     entries
-        .append(&[Entry::Complete(complete.clone())])
+        .append(&[JournalEntry::Complete(complete.clone())])
         .map_err(at(journal, "write"))?;
     Ok(complete)
 }
@@ -450,16 +451,16 @@ struct Buffers {
 /// What the jobs of a copy share.
 struct Work<'a> {
     source: &'a Arc<dyn Source>,
-    known: &'a Known,
+    known: &'a KnownSource,
     paths: &'a TargetPaths,
     partial: &'a dyn DiskFile,
     options: &'a CopyOptions,
     chunks: Chunks,
     method: Method,
-    older: Option<&'a Older>,
-    digest: Option<&'a InTurn>,
+    older: Option<&'a OlderCopy>,
+    digest: Option<&'a OrderedSha256>,
     checker: Option<PageChecker<'a>>,
-    commit: &'a Commit<'a>,
+    commit: &'a ChunkCommit<'a>,
     next: &'a AtomicU64,
     bytes_read: &'a AtomicU64,
     reads_retried: &'a AtomicU64,
@@ -482,14 +483,14 @@ impl Progress for Work<'_> {
 impl Work<'_> {
     /// One job: chunk after chunk.
     fn run(&self) -> Result<(), CopyError> {
-        let mut reader = Reader::new(Arc::clone(self.source), self.options.read.clone());
+        let mut reader = SourceReader::new(Arc::clone(self.source), self.options.read.clone());
         let result = self.chunk_by_chunk(&mut reader);
         self.reads_retried
             .fetch_add(reader.retried(), Ordering::Relaxed);
         result
     }
 
-    fn chunk_by_chunk(&self, reader: &mut Reader) -> Result<(), CopyError> {
+    fn chunk_by_chunk(&self, reader: &mut SourceReader) -> Result<(), CopyError> {
         let mut buffers = Buffers::default();
         while !self.should_stop() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -514,7 +515,7 @@ impl Work<'_> {
     fn bring(
         &self,
         number: u64,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         buffers: &mut Buffers,
     ) -> Result<bool, CopyError> {
         let range = self.chunks.range(number);
@@ -582,7 +583,7 @@ impl Work<'_> {
     fn read(
         &self,
         range: Range<u64>,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         buffer: Vec<u8>,
     ) -> Result<Vec<u8>, CopyError> {
         let buffer = reader.read(range.clone(), buffer, self)?;
@@ -607,7 +608,7 @@ impl Work<'_> {
         &self,
         number: u64,
         manifest: &ManifestFile,
-        reader: &mut Reader,
+        reader: &mut SourceReader,
         mut buffer: Vec<u8>,
     ) -> Result<Vec<u8>, CopyError> {
         let range = self.chunks.range(number);
@@ -648,7 +649,7 @@ impl Work<'_> {
         let Some(checker) = &self.checker else {
             return Ok(claim);
         };
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         checker.check(bytes, self.chunks.range(number).start, &mut found);
         self.judge(&found.findings)?;
         claim.findings_omitted = found.findings.len().saturating_sub(FINDINGS_KEPT) as u64;
@@ -659,7 +660,7 @@ impl Work<'_> {
     }
 
     /// Whether damaged pages end the copy.
-    fn judge(&self, findings: &[Finding]) -> Result<(), CopyError> {
+    fn judge(&self, findings: &[PageFinding]) -> Result<(), CopyError> {
         if findings.is_empty() || self.options.bad_pages == BadPages::Keep {
             return Ok(());
         }
@@ -676,7 +677,7 @@ impl Work<'_> {
         offset: u64,
         old: &mut Vec<u8>,
     ) -> Result<(), CopyError> {
-        let known = |older: &Older| {
+        let known = |older: &OlderCopy| {
             older
                 .equal(self.chunks, claim.chunk, claim.blake3)
                 .is_some()

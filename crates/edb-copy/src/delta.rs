@@ -15,7 +15,7 @@ use std::ops::Range;
 
 /// What it took.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Changed {
+pub(crate) struct DeltaCounts {
     /// Pages compared.
     pub(crate) compared: u64,
     /// Pages that differed.
@@ -33,12 +33,12 @@ pub(crate) fn update(
     offset: u64,
     page_size: usize,
     old: &mut Vec<u8>,
-) -> io::Result<Changed> {
+) -> io::Result<DeltaCounts> {
     old.resize(new.len(), 0);
     file.read_exact_at(old, offset)?;
-    let mut changed = Changed {
+    let mut changed = DeltaCounts {
         compared: new.len().div_ceil(page_size) as u64,
-        ..Changed::default()
+        ..DeltaCounts::default()
     };
     if old == new {
         return Ok(changed);
@@ -115,15 +115,15 @@ impl Blocks<'_> {
 }
 
 /// The chunks of an older copy, as its journal claims them; nobody changed it since.
-pub(crate) struct Older {
+pub(crate) struct OlderCopy {
     chunks: Chunks,
     claims: Vec<Claim>,
 }
 
-impl Older {
+impl OlderCopy {
     /// The claims of all chunks; `None` if there are others than that.
     pub(crate) fn new(chunks: Chunks, claims: Vec<Claim>) -> Option<Self> {
-        (claims.len() as u64 == chunks.count()).then_some(Older { chunks, claims })
+        (claims.len() as u64 == chunks.count()).then_some(OlderCopy { chunks, claims })
     }
 
     /// Bytes in a chunk.

@@ -33,22 +33,22 @@ impl Sha256Sum {
 }
 
 /// SHA-256 to which jobs add their chunks in the order of the file, each when it is its turn.
-pub(crate) struct InTurn {
-    turn: Mutex<Turn>,
+pub(crate) struct OrderedSha256 {
+    turn: Mutex<OrderedState>,
     changed: Condvar,
 }
 
-struct Turn {
+struct OrderedState {
     next: u64,
     sum: Option<Sha256Sum>,
     ended: bool,
 }
 
-impl InTurn {
+impl OrderedSha256 {
     /// Goes on with chunk `next`.
     pub(crate) fn new(next: u64, sum: Sha256Sum) -> Self {
-        InTurn {
-            turn: Mutex::new(Turn {
+        OrderedSha256 {
+            turn: Mutex::new(OrderedState {
                 next,
                 sum: Some(sum),
                 ended: false,
@@ -95,7 +95,7 @@ impl InTurn {
         turn.sum.map(Sha256Sum::finish)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turn> {
+    fn lock(&self) -> MutexGuard<'_, OrderedState> {
         // Nothing that holds the lock can panic.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

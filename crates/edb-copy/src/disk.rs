@@ -68,7 +68,7 @@ pub(crate) const START_BYTES: usize = 64 << 10;
 
 /// What shows whether a file is still the one that it was.
 #[derive(Debug, Clone)]
-pub struct Glance {
+pub struct FileStamp {
     /// Bytes in it.
     pub length: u64,
     /// When it was last modified, if that is known.
@@ -79,7 +79,7 @@ pub struct Glance {
 
 /// What is under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PathKind {
     /// Nothing.
     Free,
     /// A file.
@@ -104,13 +104,13 @@ pub trait Disk: Sync {
         self.open_journal(path)
     }
     /// What is under this path; a link is not followed.
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
         Ok(match self.exists(path)? {
-            true => Place::File {
+            true => PathKind::File {
                 length: None,
                 names: 1,
             },
-            false => Place::Free,
+            false => PathKind::Free,
         })
     }
     /// Whether two paths lead to one file.
@@ -135,12 +135,12 @@ pub trait Disk: Sync {
     /// Whether there is something under this path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// What shows whether a file is still the one that it was.
-    fn glance(&self, path: &Path) -> io::Result<Glance> {
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
         let file = self.open(path)?;
         let length = file.length()?;
         let mut start = vec![0; START_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
         file.read_exact_at(&mut start, 0)?;
-        Ok(Glance {
+        Ok(FileStamp {
             length,
             modified: None,
             start,
@@ -172,24 +172,24 @@ impl Disk for LocalDisk {
         Ok(Box::new(LocalFile(file)))
     }
 
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PathKind::Free),
             Err(error) => return Err(error),
         };
         let kind = metadata.file_type();
         Ok(if kind.is_file() {
-            Place::File {
+            PathKind::File {
                 length: Some(metadata.len()),
                 names: system::names(&metadata),
             }
         } else if kind.is_dir() {
-            Place::Folder
+            PathKind::Folder
         } else if kind.is_symlink() {
-            Place::Link
+            PathKind::Link
         } else {
-            Place::Other
+            PathKind::Other
         })
     }
 
@@ -254,13 +254,13 @@ impl Disk for LocalDisk {
     }
 
     /// Reads only: the copy of a read-only file may be read-only too.
-    fn glance(&self, path: &Path) -> io::Result<Glance> {
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let mut start = Vec::new();
         let most = START_BYTES as u64;
         (&file).take(most).read_to_end(&mut start)?;
-        Ok(Glance {
+        Ok(FileStamp {
             length: metadata.len(),
             modified: metadata.modified().ok(),
             start,

@@ -2,7 +2,7 @@
 
 use ese_format::explain::{advise, jet_of};
 use ese_format::{Class, Explain, JetError};
-use ese_scan::Finding;
+use ese_scan::PageFinding;
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
@@ -148,7 +148,7 @@ pub enum CopyError {
         /// The source.
         name: String,
         /// The pages of the chunk in which the copy stopped.
-        findings: Vec<Finding>,
+        findings: Vec<PageFinding>,
     },
     /// Another copy to the same target is under way.
     #[error("{} is locked: another copy to the same target is under way", journal.display())]
@@ -258,7 +258,7 @@ impl Explain for CopyError {
         match self {
             CopyError::Read { .. } => Some(JetError::DISK_IO),
             CopyError::Dirty { .. } => Some(JetError::DATABASE_DIRTY_SHUTDOWN),
-            CopyError::BadPages { findings, .. } => findings.first().and_then(Finding::jet),
+            CopyError::BadPages { findings, .. } => findings.first().and_then(PageFinding::jet),
             CopyError::Source { error, .. } => Some(match error.kind {
                 ReadErrorKind::Vanished => JetError::FILE_NOT_FOUND,
                 ReadErrorKind::InUse => JetError::FILE_ACCESS_DENIED,

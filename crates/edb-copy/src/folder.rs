@@ -18,7 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{
-    CopyError, FolderEntry, ReadError, ReadErrorKind, ReadPolicy, Reader, SourceFolder, TargetPaths,
+    CopyError, FolderEntry, ReadError, ReadErrorKind, ReadPolicy, SourceFolder, SourceReader,
+    TargetPaths,
 };
 
 /// What a file is to the set; in the order of copying.
@@ -83,7 +84,7 @@ impl FolderPlan {
             let start = || {
                 let source = folder.open(&entry.name)?;
                 let most = source.stamp().length.min(START_BYTES as u64);
-                let mut reader = Reader::new(Arc::clone(&source), policy.clone());
+                let mut reader = SourceReader::new(Arc::clone(&source), policy.clone());
                 let read = reader.read(0..most, Vec::new(), progress);
                 read.map_err(|error| ReadError::new(ReadErrorKind::Permanent, error.to_string()))
             };

@@ -1,7 +1,7 @@
 //! The hashes of a file that is not copied.
 
-use crate::digest::{InTurn, Sha256Sum};
-use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Reader, Source};
+use crate::digest::{OrderedSha256, Sha256Sum};
+use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Source, SourceReader};
 use ese_format::Progress;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The hashes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashed {
+pub struct FileHashes {
     /// How it was cut.
     pub chunks: Chunks,
     /// The hash of each chunk.
@@ -28,19 +28,19 @@ pub fn hash_file(
     jobs: NonZeroUsize,
     policy: &ReadPolicy,
     progress: &dyn Progress,
-) -> Result<Option<Hashed>, CopyError> {
+) -> Result<Option<FileHashes>, CopyError> {
     let length = source.stamp().length;
     let wrong = || CopyError::ChunkSize { size: block_size };
     let blocks = Chunks::blocks(length, block_size).ok_or_else(wrong)?;
     let chunks = Chunks::new(length, block_size.max(READ)).ok_or_else(wrong)?;
     progress.begin(length, 0);
-    let digest = InTurn::new(0, Sha256Sum::default());
+    let digest = OrderedSha256::new(0, Sha256Sum::default());
     let next = AtomicU64::new(0);
     let results = Mutex::new((Vec::new(), None));
     std::thread::scope(|scope| {
         for _ in 0..jobs.get() {
             scope.spawn(|| {
-                let mut reader = Reader::new(Arc::clone(source), policy.clone());
+                let mut reader = SourceReader::new(Arc::clone(source), policy.clone());
                 let mut buffer = Vec::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +78,7 @@ pub fn hash_file(
     hashes.sort_by_key(|(number, _)| *number);
     let hashes: Vec<ChunkHash> = hashes.into_iter().flat_map(|(_, hashes)| hashes).collect();
     let whole = hashes.len() as u64 == blocks.count();
-    Ok(digest.finish().filter(|_| whole).map(|sha256| Hashed {
+    Ok(digest.finish().filter(|_| whole).map(|sha256| FileHashes {
         chunks: blocks,
         hashes,
         sha256,

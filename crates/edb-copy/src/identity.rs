@@ -1,8 +1,8 @@
 //! What a source is, so that a copy is only ever continued with the same one.
 
 use crate::disk::START_BYTES;
-use crate::{ChunkHash, CopyError, ReadPolicy, Reader, Source, Stamp};
-use ese_format::database::{HeaderCopies, State};
+use crate::{ChunkHash, CopyError, ReadPolicy, Source, SourceReader, Stamp};
+use ese_format::database::{DatabaseState, HeaderCopies};
 use ese_format::{FileKind, Progress, Signature};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ impl Display for StoredSignature {
 /// Whether a source can be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Condition {
+pub enum SourceCondition {
     /// A database that was shut down cleanly.
     Clean,
     /// A database that is in use or was not shut down.
@@ -112,23 +112,23 @@ pub enum Condition {
 }
 
 /// What is known of a source before it is copied.
-pub(crate) struct Known {
+pub(crate) struct KnownSource {
     pub(crate) identity: SourceIdentity,
-    pub(crate) condition: Condition,
+    pub(crate) condition: SourceCondition,
     /// The headers of a database.
     pub(crate) headers: Option<HeaderCopies>,
 }
 
-impl Known {
+impl KnownSource {
     /// Reads the start of `source` and asks what it is.
     pub(crate) fn read(
         source: &Arc<dyn Source>,
         policy: &ReadPolicy,
         progress: &dyn Progress,
-    ) -> Result<Known, CopyError> {
+    ) -> Result<KnownSource, CopyError> {
         let stamp = source.stamp();
         let most = usize::try_from(stamp.length).unwrap_or(usize::MAX);
-        let start = Reader::new(Arc::clone(source), policy.clone()).read(
+        let start = SourceReader::new(Arc::clone(source), policy.clone()).read(
             0..most.min(START_BYTES) as u64,
             Vec::new(),
             progress,
@@ -136,7 +136,7 @@ impl Known {
         Ok(Self::of(source.name(), stamp, &start))
     }
 
-    fn of(name: String, stamp: Stamp, start: &[u8]) -> Known {
+    fn of(name: String, stamp: Stamp, start: &[u8]) -> KnownSource {
         let kind = FileKind::detect(start);
         let headers = (kind == FileKind::Database).then(|| HeaderCopies::read(start));
         let identity = SourceIdentity {
@@ -150,9 +150,11 @@ impl Known {
             ),
             database: headers.as_ref().map(database_identity),
         };
-        Known {
+        KnownSource {
             identity,
-            condition: headers.as_ref().map_or(Condition::NotADatabase, condition),
+            condition: headers
+                .as_ref()
+                .map_or(SourceCondition::NotADatabase, condition),
             headers,
         }
     }
@@ -171,16 +173,16 @@ fn database_identity(headers: &HeaderCopies) -> DatabaseIdentity {
     }
 }
 
-fn condition(headers: &HeaderCopies) -> Condition {
+fn condition(headers: &HeaderCopies) -> SourceCondition {
     let Some(copy) = headers.good() else {
-        return Condition::Unknown;
+        return SourceCondition::Unknown;
     };
     let fields = &copy.fields;
-    if fields.state == State::CLEAN_SHUTDOWN {
-        return Condition::Clean;
+    if fields.state == DatabaseState::CLEAN_SHUTDOWN {
+        return SourceCondition::Clean;
     }
     let required = (fields.min_required.0, fields.max_required.0);
-    Condition::Dirty {
+    SourceCondition::Dirty {
         state: fields.state.to_string(),
         required: (required != (0, 0)).then_some(required),
     }

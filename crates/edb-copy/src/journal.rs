@@ -22,7 +22,7 @@
 //! damage.
 
 use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
-use ese_scan::{Counts, Finding};
+use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -36,20 +36,20 @@ const MAX_LENGTH: u64 = 1 << 30;
 /// An entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
-pub enum Entry {
+pub enum JournalEntry {
     /// What is copied; always the first.
-    Begin(Begin),
+    Begin(BeginEntry),
     /// A chunk is in the partial copy, on the disk.
     Chunk(Claim),
     /// All chunks do, and the source did not change meanwhile.
-    Arrived(Arrived),
+    Arrived(ArrivedEntry),
     /// The partial copy was renamed.
-    Complete(Complete),
+    Complete(CompleteEntry),
 }
 
 /// What is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begin {
+pub struct BeginEntry {
     /// Always `edbkit.copy-journal/2`.
     pub format: String,
     /// How.
@@ -83,7 +83,7 @@ pub struct Claim {
     pub counts: Option<Counts>,
     /// Pages of it with which something is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub findings_omitted: u64,
@@ -99,7 +99,7 @@ fn is_zero(value: &u64) -> bool {
 
 /// That all chunks have arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Arrived {
+pub struct ArrivedEntry {
     /// BLAKE3 of the file.
     pub blake3: ChunkHash,
     /// SHA-256 of the file, if it was asked for.
@@ -108,7 +108,7 @@ pub struct Arrived {
 
 /// That the copy has its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Complete {
+pub struct CompleteEntry {
     /// Its length.
     pub length: u64,
     /// When.
@@ -122,7 +122,7 @@ pub struct Complete {
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalState {
     /// The first entry.
-    pub begin: Begin,
+    pub begin: BeginEntry,
     /// How the source is cut.
     pub chunks: Chunks,
     /// Hashes of the chunks that have arrived, from the first.
@@ -132,9 +132,9 @@ pub struct JournalState {
     /// The state of SHA-256 after the last of them.
     pub sha256_state: Option<String>,
     /// That all have arrived.
-    pub arrived: Option<Arrived>,
+    pub arrived: Option<ArrivedEntry>,
     /// That the copy has its name.
-    pub complete: Option<Complete>,
+    pub complete: Option<CompleteEntry>,
 }
 
 /// Sums over claimed chunks.
@@ -151,7 +151,7 @@ pub struct Totals {
     /// Pages by what was found in them.
     pub counts: Option<Counts>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
 }
@@ -177,7 +177,7 @@ impl Totals {
 
 /// A journal as it was found.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedJournal {
     /// What its entries come to; `None` if there is no first entry that can be trusted.
     pub state: Option<JournalState>,
     /// Bytes after the last entry that can be trusted.
@@ -188,9 +188,9 @@ pub struct Loaded {
     sum: u32,
 }
 
-impl Loaded {
+impl LoadedJournal {
     /// Reads a journal; never fails on what is in it.
-    pub fn read(file: &dyn DiskFile) -> io::Result<Loaded> {
+    pub fn read(file: &dyn DiskFile) -> io::Result<LoadedJournal> {
         let length = file.length()?;
         if length > MAX_LENGTH {
             return Err(io::Error::new(
@@ -203,8 +203,8 @@ impl Loaded {
         Ok(Self::parse(&bytes))
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> Loaded {
-        let mut loaded = Loaded {
+    pub(crate) fn parse(bytes: &[u8]) -> LoadedJournal {
+        let mut loaded = LoadedJournal {
             state: None,
             dropped: 0,
             damaged: false,
@@ -233,9 +233,9 @@ impl Loaded {
         if line[8] != b' ' || sum != continued_sum(self.sum, text) {
             return None;
         }
-        let entry: Entry = serde_json::from_slice(text).ok()?;
+        let entry: JournalEntry = serde_json::from_slice(text).ok()?;
         match (&mut self.state, entry) {
-            (state @ None, Entry::Begin(begin)) if begin.format == FORMAT => {
+            (state @ None, JournalEntry::Begin(begin)) if begin.format == FORMAT => {
                 let chunks = Chunks::new(begin.source.length, begin.chunk_size)?;
                 *state = Some(JournalState::new(begin, chunks));
             }
@@ -248,11 +248,11 @@ impl Loaded {
 }
 
 /// All chunks that a journal claims; none of what is after the last entry that can be trusted.
-pub(crate) fn claims(file: &dyn DiskFile, loaded: &Loaded) -> io::Result<Vec<Claim>> {
+pub(crate) fn claims(file: &dyn DiskFile, loaded: &LoadedJournal) -> io::Result<Vec<Claim>> {
     let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;
     let entry = |line: &[u8]| match serde_json::from_slice(line.get(9..)?).ok()? {
-        Entry::Chunk(claim) => Some(Claim {
+        JournalEntry::Chunk(claim) => Some(Claim {
             sha256_state: None,
             ..claim
         }),
@@ -272,7 +272,7 @@ fn continued_sum(sum: u32, text: &[u8]) -> u32 {
 
 impl JournalState {
     /// Before any chunk has arrived.
-    pub(crate) fn new(begin: Begin, chunks: Chunks) -> Self {
+    pub(crate) fn new(begin: BeginEntry, chunks: Chunks) -> Self {
         JournalState {
             begin,
             chunks,
@@ -289,19 +289,19 @@ impl JournalState {
         self.chunks.bytes_in(self.hashes.len() as u64)
     }
 
-    fn apply(&mut self, entry: Entry) -> Option<()> {
+    fn apply(&mut self, entry: JournalEntry) -> Option<()> {
         let next = self.hashes.len() as u64;
         let all = next == self.chunks.count();
         match entry {
-            Entry::Chunk(claim) if claim.chunk == next && !all => {
+            JournalEntry::Chunk(claim) if claim.chunk == next && !all => {
                 self.hashes.push(claim.blake3);
                 self.totals.add(&claim);
                 self.sha256_state = claim.sha256_state;
             }
-            Entry::Arrived(arrived) if all && self.arrived.is_none() => {
+            JournalEntry::Arrived(arrived) if all && self.arrived.is_none() => {
                 self.arrived = Some(arrived);
             }
-            Entry::Complete(complete) if self.arrived.is_some() => {
+            JournalEntry::Complete(complete) if self.arrived.is_some() => {
                 self.complete = Some(complete);
             }
             _ => return None,
@@ -319,7 +319,7 @@ pub struct Journal {
 
 impl Journal {
     /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
-    pub fn resume(file: Box<dyn DiskFile>, loaded: &Loaded) -> io::Result<Self> {
+    pub fn resume(file: Box<dyn DiskFile>, loaded: &LoadedJournal) -> io::Result<Self> {
         if loaded.dropped > 0 {
             file.truncate(loaded.end)?;
             file.sync_all()?;
@@ -332,7 +332,7 @@ impl Journal {
     }
 
     /// Begins anew: everything in the journal is cut off, on the disk too.
-    pub fn start(file: Box<dyn DiskFile>, begin: Begin) -> io::Result<Self> {
+    pub fn start(file: Box<dyn DiskFile>, begin: BeginEntry) -> io::Result<Self> {
         file.truncate(0)?;
         file.sync_all()?;
         let mut journal = Journal {
@@ -340,12 +340,12 @@ impl Journal {
             end: 0,
             sum: 0,
         };
-        journal.append(&[Entry::Begin(begin)])?;
+        journal.append(&[JournalEntry::Begin(begin)])?;
         Ok(journal)
     }
 
     /// Writes entries and syncs them. What they say must be true on the disk already.
-    pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+    pub fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         use io::Write;
         let mut lines = Vec::new();
         let mut sum = self.sum;

@@ -18,6 +18,7 @@ mod chunk;
 mod clean;
 mod commit;
 mod copy;
+mod copy_change;
 mod delta;
 mod digest;
 mod disk;
@@ -32,28 +33,34 @@ mod reader;
 #[cfg(feature = "remote")]
 mod remote;
 mod report;
-mod since;
 mod source;
 mod status;
 mod verify;
 
 pub use chunk::{ChunkHash, Chunks};
-pub use clean::{Cleaned, Kept, clean};
-pub use copy::{Action, Arrival, BadPages, CopyOptions, CopyPlan, Existing, FileCopy, Method};
-pub use disk::{Disk, DiskFile, Glance, LocalDisk, NewAttributes, Place};
+pub use clean::{Cleaned, KeptReason, clean};
+pub use copy::{
+    Action, ArrivedCopy, BadPages, CopyOptions, CopyPlan, ExistingFile, FileCopy, Method,
+};
+pub use disk::{Disk, DiskFile, FileStamp, LocalDisk, NewAttributes, PathKind};
 pub use error::{CopyError, ReadError, ReadErrorKind};
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
-pub use hash::{Hashed, hash_file};
-pub use identity::{Condition, DatabaseIdentity, SourceIdentity, StoredSignature, StoredTime};
-pub use journal::{Arrived, Begin, Claim, Complete, Entry, Journal, JournalState, Loaded};
+pub use hash::{FileHashes, hash_file};
+pub use identity::{
+    DatabaseIdentity, SourceCondition, SourceIdentity, StoredSignature, StoredTime,
+};
+pub use journal::{
+    ArrivedEntry, BeginEntry, Claim, CompleteEntry, Journal, JournalEntry, JournalState,
+    LoadedJournal,
+};
 pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
-pub use reader::{ReadPolicy, Reader};
+pub use reader::{ReadPolicy, SourceReader};
 #[cfg(feature = "remote")]
-pub use remote::{Remote, RemoteFolder, RemoteSettings, RemoteSource};
-pub use report::{CopyReport, Outcome, Pages};
+pub use remote::{RemoteFolder, RemotePlace, RemoteSettings, RemoteSource};
+pub use report::{CopiedPages, CopyOutcome, CopyReport};
 pub use source::{FolderEntry, LocalFolder, LocalSource, Source, SourceFolder, Stamp};
-pub use status::{Status, TargetState, status};
+pub use status::{TargetState, TargetStatus, status};
 pub use verify::{Mismatch, VerifyReport, hashes_of, verify_against, verify_with_source};
 
 /// Default size of a chunk.

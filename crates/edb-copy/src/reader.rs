@@ -79,7 +79,7 @@ impl ReadPolicy {
 }
 
 /// Reads one source, one request at a time.
-pub struct Reader {
+pub struct SourceReader {
     source: Arc<dyn Source>,
     policy: ReadPolicy,
     helper: Option<Helper>,
@@ -135,10 +135,10 @@ impl Helper {
     }
 }
 
-impl Reader {
+impl SourceReader {
     /// A reader of `source`.
     pub fn new(source: Arc<dyn Source>, policy: ReadPolicy) -> Self {
-        Reader {
+        SourceReader {
             source,
             policy,
             helper: None,

@@ -73,14 +73,14 @@ impl RemoteSettings {
 }
 
 /// What an address names.
-pub enum Remote {
+pub enum RemotePlace {
     /// A file.
     File(RemoteSource),
     /// A folder.
     Folder(RemoteFolder),
 }
 
-impl Remote {
+impl RemotePlace {
     /// Whether `text` is an address that [`Self::open`] takes.
     pub fn is_address(text: &str) -> bool {
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -116,14 +116,14 @@ impl Remote {
         };
         let Some(metadata) = metadata.filter(|found| !found.is_dir()) else {
             let slash = if by_name { "" } else { "/" };
-            return Ok(Remote::Folder(RemoteFolder {
+            return Ok(RemotePlace::Folder(RemoteFolder {
                 store,
                 path: path + slash,
                 name: name + slash,
             }));
         };
         let stamp = stamp_of(&metadata);
-        Ok(Remote::File(RemoteSource {
+        Ok(RemotePlace::File(RemoteSource {
             store,
             path,
             name,
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_file_is_called_as_at_its_store_but_never_leaves_its_folder() {
-        let name = |address| Remote::file_name(address);
+        let name = |address| RemotePlace::file_name(address);
         assert_eq!(name("sftp://h/a%20b/c%20d.edb").as_deref(), Some("c d.edb"));
         for address in [
             "s3://b/x%2F..%2Fy",
@@ -379,10 +379,10 @@ mod tests {
     #[test]
     fn addresses_are_told_from_paths() {
         for address in ["sftp://h/p", "s3://b/k", "https://h/p", "webdavs://h/p"] {
-            assert!(Remote::is_address(address), "{address}");
+            assert!(RemotePlace::is_address(address), "{address}");
         }
         for path in ["/a/b", "C:\\x.edb", "ftp://h/p", "file", "a/s3://b"] {
-            assert!(!Remote::is_address(path), "{path}");
+            assert!(!RemotePlace::is_address(path), "{path}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The result of a copy.
 
-use crate::{ChunkHash, Condition, Method, SourceIdentity};
-use ese_scan::{Counts, Finding};
+use crate::{ChunkHash, Method, SourceCondition, SourceIdentity};
+use ese_scan::{Counts, PageFinding};
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// How a copy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CopyOutcome {
     /// The copy is whole and has its name.
     Complete,
     /// It was whole before, of the same source: nothing was done.
@@ -21,11 +21,11 @@ pub enum Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct CopyReport {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CopyOutcome,
     /// From what.
     pub source: SourceIdentity,
     /// Whether the source can be used as it is.
-    pub condition: Condition,
+    pub condition: SourceCondition,
     /// To where.
     pub target: PathBuf,
     /// How.
@@ -45,9 +45,9 @@ pub struct CopyReport {
     /// Bytes that an older copy has by its journal, of all runs: they were not read there.
     pub bytes_trusted: u64,
     /// Its pages, if it is a database.
-    pub pages: Option<Pages>,
+    pub pages: Option<CopiedPages>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
     /// BLAKE3 of the file, when it is complete.
@@ -62,7 +62,7 @@ pub struct CopyReport {
 
 /// Pages of a copied database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Pages {
+pub struct CopiedPages {
     /// By what was found in them.
     pub counts: Counts,
     /// Compared with an older copy.

@@ -1,6 +1,6 @@
 //! How far a copy is.
 
-use crate::journal::{JournalState, Loaded};
+use crate::journal::{JournalState, LoadedJournal};
 use crate::{CopyError, Method, SourceIdentity, TargetPaths};
 use serde::Serialize;
 use std::fs::{self, File, TryLockError};
@@ -35,7 +35,7 @@ impl TargetState {
 
 /// How far a copy is.
 #[derive(Debug, Clone, Serialize)]
-pub struct Status {
+pub struct TargetStatus {
     /// The copy.
     pub target: PathBuf,
     /// How far it is.
@@ -65,16 +65,16 @@ pub struct Status {
 }
 
 /// Looks at the copy `target`; changes nothing.
-pub fn status(target: &Path) -> Result<Status, CopyError> {
+pub fn status(target: &Path) -> Result<TargetStatus, CopyError> {
     let paths = TargetPaths::new(target);
     let bytes = match fs::read(&paths.journal) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(CopyError::target(&paths.journal, "read")(error)),
     };
-    let loaded = bytes.as_deref().map(Loaded::parse);
+    let loaded = bytes.as_deref().map(LoadedJournal::parse);
     let journal = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
-    Ok(Status {
+    Ok(TargetStatus {
         target: paths.target.clone(),
         state: match (&loaded, journal) {
             (None, _) => TargetState::NoJournal,
@@ -110,7 +110,7 @@ fn is_locked(journal: &Path) -> Result<bool, CopyError> {
 pub(crate) fn journal_of(target: &Path) -> Result<Option<JournalState>, CopyError> {
     let path = TargetPaths::new(target).journal;
     match fs::read(&path) {
-        Ok(bytes) => Ok(Loaded::parse(&bytes).state),
+        Ok(bytes) => Ok(LoadedJournal::parse(&bytes).state),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CopyError::target(path, "read")(error)),
     }

@@ -2,12 +2,14 @@
 //!
 //! The copy is read once, by several jobs, and its pages are checked on the way.
 
-use crate::identity::Known;
+use crate::identity::KnownSource;
 use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
-use crate::{ChunkHash, Chunks, CopyError, MIN_CHUNK, Pages, ReadPolicy, Reader, Source};
+use crate::{
+    ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, Source, SourceReader,
+};
 use ese_format::Progress;
-use ese_scan::{Counts, Finding, Found, PageChecker};
+use ese_scan::{Counts, PageChecker, PageFinding, PageFindings};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -39,9 +41,9 @@ pub struct VerifyReport {
     /// BLAKE3 of the copy, if all of it was read.
     pub blake3: Option<ChunkHash>,
     /// Its pages, if it is a database.
-    pub pages: Option<Pages>,
+    pub pages: Option<CopiedPages>,
     /// Pages with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
     /// Whether it was interrupted before everything was read.
@@ -130,7 +132,7 @@ fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport, CopyError> {
     progress.begin(copy.stamp().length, 0);
-    let known = Known::read(copy, policy, &())?;
+    let known = KnownSource::read(copy, policy, &())?;
     let length = copy.stamp().length;
     let own = Chunks::new(length, chunks.size()).unwrap_or(chunks);
     let check = Check {
@@ -170,7 +172,7 @@ struct Results {
     hashes: Vec<(u64, ChunkHash)>,
     mismatches: Vec<Mismatch>,
     counts: Counts,
-    findings: Vec<Finding>,
+    findings: Vec<PageFinding>,
     failure: Option<CopyError>,
 }
 
@@ -198,9 +200,9 @@ impl Results {
             mismatches_omitted: omitted(self.mismatches.len()),
             mismatches: self.mismatches.into_iter().take(FINDINGS_KEPT).collect(),
             blake3: own.file_hash(&hashes),
-            pages: is_database.then_some(Pages {
+            pages: is_database.then_some(CopiedPages {
                 counts: self.counts,
-                ..Pages::default()
+                ..CopiedPages::default()
             }),
             findings_omitted: omitted(self.findings.len()),
             findings: self.findings.into_iter().take(FINDINGS_KEPT).collect(),
@@ -236,9 +238,11 @@ impl Progress for Check<'_> {
 
 impl Check<'_> {
     fn run(&self) {
-        let mut copy = Reader::new(Arc::clone(self.copy), self.policy.clone());
+        let mut copy = SourceReader::new(Arc::clone(self.copy), self.policy.clone());
         let mut source = match self.expected {
-            Expected::Source(source) => Some(Reader::new(Arc::clone(source), self.policy.clone())),
+            Expected::Source(source) => {
+                Some(SourceReader::new(Arc::clone(source), self.policy.clone()))
+            }
             Expected::Hashes(_) => None,
         };
         let mut buffers = (Vec::new(), Vec::new());
@@ -258,8 +262,8 @@ impl Check<'_> {
     fn chunk(
         &self,
         number: u64,
-        copy: &mut Reader,
-        source: Option<&mut Reader>,
+        copy: &mut SourceReader,
+        source: Option<&mut SourceReader>,
         (buffer, other): &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), CopyError> {
         let range = self.own_chunks.range(number);
@@ -273,7 +277,7 @@ impl Check<'_> {
         if self.should_stop() {
             return Ok(());
         }
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         if let Some(checker) = &self.checker {
             checker.check(buffer, range.start, &mut found);
         }

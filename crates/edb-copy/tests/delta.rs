@@ -4,8 +4,8 @@ mod common;
 
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
-    BadPages, CopyError, CopyOptions, CopyReport, LocalDisk, Manifest, ManifestFile, Method,
-    Outcome, ReadPolicy, Source, hash_file,
+    BadPages, CopyError, CopyOptions, CopyOutcome, CopyReport, LocalDisk, Manifest, ManifestFile,
+    Method, ReadPolicy, Source, hash_file,
 };
 use std::fs;
 use std::num::NonZeroUsize;
@@ -251,7 +251,10 @@ fn a_finished_copy_that_was_changed_is_not_called_complete() {
         let source = MemorySource::sound(&old);
         copy(source, &LocalDisk, &setting.target(), options)
     };
-    assert_eq!(again(chunked()).unwrap().outcome, Outcome::AlreadyComplete);
+    assert_eq!(
+        again(chunked()).unwrap().outcome,
+        CopyOutcome::AlreadyComplete
+    );
     let mut bytes = fs::read(setting.target()).unwrap();
     bytes[700 * PAGE] ^= 1;
     fs::write(setting.target(), bytes).unwrap();
@@ -259,6 +262,6 @@ fn a_finished_copy_that_was_changed_is_not_called_complete() {
         again(chunked()),
         Err(CopyError::TargetExists { .. })
     ));
-    assert_eq!(again(delta()).unwrap().outcome, Outcome::Complete);
+    assert_eq!(again(delta()).unwrap().outcome, CopyOutcome::Complete);
     assert!(fs::read(setting.target()).unwrap() == database(PAGES, 11));
 }

@@ -5,8 +5,8 @@ mod common;
 use common::sim::SimDisk;
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
-    BadPages, CopyError, CopyOptions, Disk, FileCopy, LocalDisk, LocalSource, Outcome, ReadError,
-    ReadErrorKind, ReadPolicy, Source, TargetPaths, verify_with_source,
+    BadPages, CopyError, CopyOptions, CopyOutcome, Disk, FileCopy, LocalDisk, LocalSource,
+    ReadError, ReadErrorKind, ReadPolicy, Source, TargetPaths, verify_with_source,
 };
 use ese_format::Progress;
 use std::fs::{self, OpenOptions};
@@ -175,7 +175,7 @@ fn an_interrupted_copy_goes_on_and_keeps_times_and_permissions() {
     let mut first = FileCopy::open(local(&folder), &LocalDisk, &target, options(), &()).unwrap();
     assert!(!first.run(&Once::stop()).unwrap());
     let report = first.report();
-    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert_eq!(report.outcome, CopyOutcome::Interrupted);
     assert!(report.bytes_arrived > 0 && report.bytes_arrived < bytes.len() as u64);
     assert!(!target.exists());
     let second = copy(local(&folder), &LocalDisk, &target, options()).unwrap();
@@ -188,7 +188,7 @@ fn an_interrupted_copy_goes_on_and_keeps_times_and_permissions() {
     let third = copy(local(&folder), &LocalDisk, &target, options()).unwrap();
     assert_eq!(
         (third.outcome, third.bytes_read),
-        (Outcome::AlreadyComplete, 0)
+        (CopyOutcome::AlreadyComplete, 0)
     );
 }
 

@@ -6,7 +6,9 @@ mod common;
 
 use common::sim::SimDisk;
 use common::{MemorySource, change_page, copy, database, options};
-use edb_copy::{CopyOptions, FileCopy, Loaded, ReadError, ReadErrorKind, Source, TargetPaths};
+use edb_copy::{
+    CopyOptions, FileCopy, LoadedJournal, ReadError, ReadErrorKind, Source, TargetPaths,
+};
 use ese_testkit::random::Random;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ fn claims_hold(disk: &SimDisk, paths: &TargetPaths, bytes: &[u8]) {
     let Ok(file) = edb_copy::Disk::open(disk, &paths.journal) else {
         return;
     };
-    let loaded = Loaded::read(&*file).expect("a journal can be read");
+    let loaded = LoadedJournal::read(&*file).expect("a journal can be read");
     let Some(state) = loaded.state else { return };
     let claimed = state.bytes_claimed() as usize;
     let check = |there: &[u8]| assert!(there.get(..claimed) == Some(&bytes[..claimed]));

@@ -3,7 +3,7 @@
 //! Prints both through criterion and, at the end, their ratio.
 
 use criterion::{Criterion, Throughput};
-use ese_checksum::{Page, header_checksum, seal_page, verify_page};
+use ese_checksum::{PageBytes, header_checksum, seal_page, verify_page};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -21,8 +21,8 @@ fn checked(buffer: &[u8], page_size: usize) -> usize {
         .chunks_exact(page_size)
         .enumerate()
         .filter(|(index, page)| {
-            let page = Page::new(page).expect("a page size");
-            verify_page(page, *index as u32 + 1) != ese_checksum::Verdict::Good
+            let page = PageBytes::new(page).expect("a page size");
+            verify_page(page, *index as u32 + 1) != ese_checksum::ChecksumVerdict::Good
         })
         .count()
 }

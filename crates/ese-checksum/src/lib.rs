@@ -21,7 +21,10 @@
 mod ecc;
 mod page;
 
-pub use page::{Page, PageChecksum, Scheme, Verdict, correct, is_blank, seal_page, verify_page};
+pub use page::{
+    ChecksumScheme, ChecksumVerdict, PageBytes, PageChecksum, correct, is_blank, seal_page,
+    verify_page,
+};
 
 /// The seed of the XOR checksum (`ChecksumOldFormat`).
 const XOR_SEED: u32 = 0x89ab_cdef;

@@ -21,7 +21,7 @@ const MORE_CHECKSUMS_OFFSET: usize = 40;
 
 /// How a page is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub enum ChecksumScheme {
     /// XOR and page number: the format before ECC.
     Xor,
     /// XOR and ECC over the whole page.
@@ -49,7 +49,7 @@ impl std::fmt::Display for PageChecksum {
 
 /// What checking a page says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ChecksumVerdict {
     /// The checksum fits.
     Good,
     /// Single flipped bits explain the difference; [`correct`] flips them back.
@@ -74,22 +74,22 @@ pub enum Verdict {
 
 /// A page image of a size that ESE knows: 2, 4, 8, 16 or 32 KiB.
 #[derive(Debug, Clone, Copy)]
-pub struct Page<'a>(&'a [u8]);
+pub struct PageBytes<'a>(&'a [u8]);
 
-impl<'a> Page<'a> {
+impl<'a> PageBytes<'a> {
     /// Takes `bytes` as a page; `None` if no page has that size.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         (bytes.len().is_power_of_two() && (2048..=32768).contains(&bytes.len()))
-            .then_some(Page(bytes))
+            .then_some(PageBytes(bytes))
     }
 
     /// How the page is checked, by its size and its flags.
-    pub fn scheme(self) -> Scheme {
+    pub fn scheme(self) -> ChecksumScheme {
         let flags = u32_at(self.0, FLAGS_OFFSET);
         match (flags & ECC_FLAG != 0, self.0.len() > SMALL_PAGE_MAX) {
-            (false, _) => Scheme::Xor,
-            (true, false) => Scheme::Ecc,
-            (true, true) => Scheme::FourBlockEcc,
+            (false, _) => ChecksumScheme::Xor,
+            (true, false) => ChecksumScheme::Ecc,
+            (true, true) => ChecksumScheme::FourBlockEcc,
         }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Page<'a> {
 
     /// The checksum that the page should carry as page `pgno`.
     pub fn computed(self, pgno: u32) -> PageChecksum {
-        if self.scheme() == Scheme::Xor {
+        if self.scheme() == ChecksumScheme::Xor {
             let sum = u64::from(pgno) << 32 | u64::from(header_checksum(self.0));
             return PageChecksum([sum, 0, 0, 0]);
         }
@@ -149,31 +149,31 @@ pub fn is_blank(page: &[u8]) -> bool {
 }
 
 /// Checks a page that was read as page `pgno` (0 for what has no number, such as a log segment).
-pub fn verify_page(page: Page<'_>, pgno: u32) -> Verdict {
+pub fn verify_page(page: PageBytes<'_>, pgno: u32) -> ChecksumVerdict {
     let stored = page.stored();
     let computed = page.computed(pgno);
-    if page.scheme() == Scheme::Xor {
+    if page.scheme() == ChecksumScheme::Xor {
         // Large pages of the old format would not carry the sums of further blocks.
         if stored.0[0] == computed.0[0] {
-            return Verdict::Good;
+            return ChecksumVerdict::Good;
         }
         let same_sum = stored.0[0] as u32 == computed.0[0] as u32;
-        return Verdict::Bad {
+        return ChecksumVerdict::Bad {
             stored,
             computed,
             fits_page: same_sum.then_some((stored.0[0] >> 32) as u32),
         };
     }
     if stored == computed {
-        return Verdict::Good;
+        return ChecksumVerdict::Good;
     }
     match flipped_bits(page.0.len(), stored, computed) {
-        Some(bits) => Verdict::Correctable {
+        Some(bits) => ChecksumVerdict::Correctable {
             bits,
             stored,
             computed,
         },
-        None => Verdict::Bad {
+        None => ChecksumVerdict::Bad {
             stored,
             computed,
             fits_page: other_page(page, stored, computed, pgno),
@@ -213,7 +213,7 @@ fn flipped_bits(
 
 /// The page number that would make every block right: the ECC halves all fit and the XOR halves differ alike.
 fn other_page(
-    page: Page<'_>,
+    page: PageBytes<'_>,
     stored: PageChecksum,
     computed: PageChecksum,
     pgno: u32,
@@ -237,7 +237,7 @@ pub fn correct(page: &mut [u8], bits: &[usize]) {
 ///
 /// Returns `false`, and changes nothing, when no page has that size.
 pub fn seal_page(page: &mut [u8], pgno: u32) -> bool {
-    if Page::new(page).is_none() {
+    if PageBytes::new(page).is_none() {
         return false;
     }
     page[FLAGS_OFFSET + 1] |= (ECC_FLAG >> 8) as u8;
@@ -280,8 +280,8 @@ mod tests {
             })
     }
 
-    fn verdict(page: &[u8], pgno: u32) -> Verdict {
-        verify_page(Page::new(page).unwrap(), pgno)
+    fn verdict(page: &[u8], pgno: u32) -> ChecksumVerdict {
+        verify_page(PageBytes::new(page).unwrap(), pgno)
     }
 
     proptest! {
@@ -289,11 +289,11 @@ mod tests {
 
         #[test]
         fn a_sealed_page_is_good_under_its_own_number_only((page, pgno) in sealed_pages(), other in 1..u32::MAX) {
-            prop_assert_eq!(verdict(&page, pgno), Verdict::Good);
+            prop_assert_eq!(verdict(&page, pgno), ChecksumVerdict::Good);
             prop_assume!(other != pgno);
             // A number that differs in one bit looks like a flipped bit to no half of the code.
             match verdict(&page, other) {
-                Verdict::Bad { fits_page, .. } => prop_assert_eq!(fits_page, Some(pgno)),
+                ChecksumVerdict::Bad { fits_page, .. } => prop_assert_eq!(fits_page, Some(pgno)),
                 verdict => prop_assert!(false, "page {pgno} read as {other} is {verdict:?}"),
             }
         }
@@ -304,15 +304,15 @@ mod tests {
             let mut damaged = page.clone();
             correct(&mut damaged, &[bit]);
             match verdict(&damaged, pgno) {
-                Verdict::Correctable { bits, .. } => {
+                ChecksumVerdict::Correctable { bits, .. } => {
                     prop_assert!(bits.contains(&bit));
                     correct(&mut damaged, &bits);
                     prop_assert_eq!(damaged, page);
                 }
                 // The bits of a sum itself, and the flag that chooses the scheme, cannot be distinguished from worse
                 // damage.
-                Verdict::Bad { .. } => prop_assert!(bit < 64 || bit == ECC_FLAG_BIT, "bit {bit}"),
-                Verdict::Good => prop_assert!(false, "bit {bit} went unnoticed"),
+                ChecksumVerdict::Bad { .. } => prop_assert!(bit < 64 || bit == ECC_FLAG_BIT, "bit {bit}"),
+                ChecksumVerdict::Good => prop_assert!(false, "bit {bit} went unnoticed"),
             }
         }
 
@@ -323,7 +323,7 @@ mod tests {
             prop_assume!(a != b);
             let mut damaged = page;
             correct(&mut damaged, &[a, b]);
-            prop_assert_ne!(verdict(&damaged, pgno), Verdict::Good);
+            prop_assert_ne!(verdict(&damaged, pgno), ChecksumVerdict::Good);
         }
     }
 }

@@ -162,7 +162,7 @@ impl Link {
     }
 }
 
-enum State {
+enum WalkState {
     Start,
     Down,
     Tail,
@@ -173,7 +173,7 @@ enum State {
 pub struct Leaves<'d> {
     db: &'d Database,
     tree: Tree,
-    state: State,
+    state: WalkState,
     /// Pages of the upper levels on the way down, each with the next node to follow.
     path: Vec<(Page, usize)>,
     /// Leaves that come next; each was looked at and is read again when its turn comes, so that memory holds numbers.
@@ -194,7 +194,7 @@ impl<'d> Leaves<'d> {
         Leaves {
             db,
             tree,
-            state: State::Start,
+            state: WalkState::Start,
             path: Vec::new(),
             queue: VecDeque::new(),
             visited: Visited::new(db.last_page()),
@@ -227,23 +227,23 @@ impl<'d> Leaves<'d> {
     }
 
     fn start(&mut self) {
-        self.state = State::Tail;
+        self.state = WalkState::Tail;
         let Some(root) = self.visit(self.tree.root) else {
             return;
         };
         if root.view().flags().is_internal() {
             self.path.push((root, 0));
-            self.state = State::Down;
+            self.state = WalkState::Down;
         } else {
             self.queue.push_back(root.pgno());
-            self.state = State::Done;
+            self.state = WalkState::Done;
         }
     }
 
     /// One step on the way down: follows the next node of the lowest page of the path.
     fn step_down(&mut self) {
         let Some((page, line)) = self.path.last_mut() else {
-            self.state = State::Tail;
+            self.state = WalkState::Tail;
             return;
         };
         let page = page.clone();
@@ -343,7 +343,7 @@ impl<'d> Leaves<'d> {
 
     /// After the way down: leaves after the last one, or all leaves by object id when none was found.
     fn tail(&mut self) {
-        self.state = State::Done;
+        self.state = WalkState::Done;
         let off_path = match &self.last {
             Some(last) => self.follow_links(last, Link::Next, None, u32::MAX).0,
             None if self.found == 0 && self.gap && !self.tree.is_space => self.by_objid(),
@@ -401,10 +401,10 @@ impl Iterator for Leaves<'_> {
                 }
             }
             match self.state {
-                State::Start => self.start(),
-                State::Down => self.step_down(),
-                State::Tail => self.tail(),
-                State::Done => return None,
+                WalkState::Start => self.start(),
+                WalkState::Down => self.step_down(),
+                WalkState::Tail => self.tail(),
+                WalkState::Done => return None,
             }
         }
     }

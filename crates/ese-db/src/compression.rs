@@ -17,7 +17,7 @@ use crate::DbError;
 
 /// A compression scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub enum CompressionScheme {
     /// Characters of 7 bits.
     SevenBitAscii,
     /// Characters of 7 bits that were UTF-16.
@@ -34,17 +34,17 @@ pub enum Scheme {
     Lz4,
 }
 
-impl Scheme {
+impl CompressionScheme {
     /// The scheme that the first byte of compressed data names.
-    pub fn of(first: u8) -> Option<Scheme> {
+    pub fn of(first: u8) -> Option<CompressionScheme> {
         Some(match first >> 3 {
-            1 => Scheme::SevenBitAscii,
-            2 => Scheme::SevenBitUnicode,
-            3 => Scheme::Xpress,
-            4 => Scheme::Scrubbed,
-            5 => Scheme::Xpress9,
-            6 => Scheme::Xpress10,
-            7 => Scheme::Lz4,
+            1 => CompressionScheme::SevenBitAscii,
+            2 => CompressionScheme::SevenBitUnicode,
+            3 => CompressionScheme::Xpress,
+            4 => CompressionScheme::Scrubbed,
+            5 => CompressionScheme::Xpress9,
+            6 => CompressionScheme::Xpress10,
+            7 => CompressionScheme::Lz4,
             _ => return None,
         })
     }
@@ -52,13 +52,13 @@ impl Scheme {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
-            Scheme::SevenBitAscii => "7-bit ASCII",
-            Scheme::SevenBitUnicode => "7-bit Unicode",
-            Scheme::Xpress => "XPRESS",
-            Scheme::Scrubbed => "scrubbed",
-            Scheme::Xpress9 => "XPRESS9",
-            Scheme::Xpress10 => "XPRESS10",
-            Scheme::Lz4 => "LZ4",
+            CompressionScheme::SevenBitAscii => "7-bit ASCII",
+            CompressionScheme::SevenBitUnicode => "7-bit Unicode",
+            CompressionScheme::Xpress => "XPRESS",
+            CompressionScheme::Scrubbed => "scrubbed",
+            CompressionScheme::Xpress9 => "XPRESS9",
+            CompressionScheme::Xpress10 => "XPRESS10",
+            CompressionScheme::Lz4 => "LZ4",
         }
     }
 }
@@ -69,31 +69,35 @@ pub fn decompress(data: &[u8]) -> Result<Vec<u8>, DbError> {
     let Some((&first, body)) = data.split_first() else {
         return Err(fail("compressed", "there are no bytes"));
     };
-    let Some(scheme) = Scheme::of(first) else {
+    let Some(scheme) = CompressionScheme::of(first) else {
         return Err(fail(
             "compressed",
             format!("scheme {} is unknown", first >> 3),
         ));
     };
     match scheme {
-        Scheme::SevenBitAscii => Ok(seven_bit(first, body).collect()),
-        Scheme::SevenBitUnicode => Ok(seven_bit(first, body).flat_map(|c| [c, 0]).collect()),
-        Scheme::Xpress => {
+        CompressionScheme::SevenBitAscii => Ok(seven_bit(first, body).collect()),
+        CompressionScheme::SevenBitUnicode => {
+            Ok(seven_bit(first, body).flat_map(|c| [c, 0]).collect())
+        }
+        CompressionScheme::Xpress => {
             let (size, packed) = sized(scheme, body)?;
             xpress(packed, size)
         }
-        Scheme::Lz4 => {
+        CompressionScheme::Lz4 => {
             let (size, packed) = sized(scheme, body)?;
             lz4_flex::block::decompress(packed, size).map_err(|error| fail(scheme.name(), error))
         }
-        Scheme::Scrubbed => Err(fail(scheme.name(), "the value was overwritten on purpose")),
-        Scheme::Xpress9 | Scheme::Xpress10 => {
+        CompressionScheme::Scrubbed => {
+            Err(fail(scheme.name(), "the value was overwritten on purpose"))
+        }
+        CompressionScheme::Xpress9 | CompressionScheme::Xpress10 => {
             Err(fail(scheme.name(), "this scheme is not supported"))
         }
     }
 }
 
-fn sized(scheme: Scheme, body: &[u8]) -> Result<(usize, &[u8]), DbError> {
+fn sized(scheme: CompressionScheme, body: &[u8]) -> Result<(usize, &[u8]), DbError> {
     match body {
         [low, high, packed @ ..] => Ok((usize::from(u16::from_le_bytes([*low, *high])), packed)),
         _ => Err(fail(scheme.name(), "the size is missing")),

@@ -2,7 +2,7 @@
 
 use crate::source::{FileSource, PageSource};
 use crate::{Catalog, DbError};
-use ese_checksum::Verdict;
+use ese_checksum::ChecksumVerdict;
 use ese_format::database::HeaderCopies;
 use ese_format::page::{PageSize, PageView};
 use ese_format::{ObjId, Pgno};
@@ -125,18 +125,19 @@ impl Database {
         if ese_checksum::is_blank(bytes) {
             return Err(DbError::Blank { pgno });
         }
-        let page = ese_checksum::Page::new(bytes).ok_or(ese_format::page::PageError::Size {
-            pgno,
-            found: bytes.len(),
-        })?;
+        let page =
+            ese_checksum::PageBytes::new(bytes).ok_or(ese_format::page::PageError::Size {
+                pgno,
+                found: bytes.len(),
+            })?;
         match ese_checksum::verify_page(page, pgno.0) {
-            Verdict::Good => Ok(()),
-            Verdict::Correctable { bits, .. } => {
+            ChecksumVerdict::Good => Ok(()),
+            ChecksumVerdict::Correctable { bits, .. } => {
                 ese_checksum::correct(bytes, &bits);
                 self.corrected.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Verdict::Bad {
+            ChecksumVerdict::Bad {
                 stored, computed, ..
             } => Err(DbError::Checksum {
                 pgno,

@@ -93,7 +93,7 @@ pub enum Field<'a> {
 
 /// A record, split as far as its header goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
+pub struct DataRecord<'a> {
     bytes: &'a [u8],
     small: bool,
     last_fixed: u16,
@@ -116,7 +116,7 @@ pub struct Tagged<'a> {
     data_offset: usize,
 }
 
-impl<'a> Record<'a> {
+impl<'a> DataRecord<'a> {
     /// Splits `bytes`, a record on a page of `page_size`.
     pub fn parse(bytes: &'a [u8], page_size: PageSize) -> Result<Self, DbError> {
         let &[last_fixed, last_variable, low, high, ..] = bytes else {
@@ -142,7 +142,7 @@ impl<'a> Record<'a> {
                 bytes.len() - fixed_end,
             ));
         }
-        let mut record = Record {
+        let mut record = DataRecord {
             bytes,
             small: page_size.is_small(),
             last_fixed: u16::from(last_fixed),

@@ -3,7 +3,7 @@
 use crate::btree::Leaves;
 use crate::catalog::{Column, ColumnFlags, Table};
 use crate::long_value::{LongValues, Pieces};
-use crate::record::{Field, RawValue, Record, Tagged};
+use crate::record::{DataRecord, Field, RawValue, Tagged};
 use crate::value::{Value, decode};
 use crate::{Database, DbError, Losses, Page, compression};
 use ese_format::page::Node;
@@ -93,7 +93,7 @@ impl<'r> Iterator for Rows<'r> {
             *line += 1;
             match row.node() {
                 Ok(node) if node.is_deleted() && !self.with_deleted => {}
-                Ok(node) if Record::parse(node.data, self.reader.db.page_size()).is_ok() => {
+                Ok(node) if DataRecord::parse(node.data, self.reader.db.page_size()).is_ok() => {
                     return Some(row);
                 }
                 Ok(node) if node.is_deleted() => self.leaves.losses.deleted_without_data += 1,
@@ -125,7 +125,7 @@ impl Row<'_> {
     /// The fields, ready to be read column by column.
     pub fn fields(&self) -> Result<Fields<'_>, DbError> {
         let node = self.node()?;
-        let record = Record::parse(node.data, self.reader.db.page_size())?;
+        let record = DataRecord::parse(node.data, self.reader.db.page_size())?;
         let (mut tagged, problem) = match record.tagged() {
             Ok(tagged) => (tagged, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
@@ -205,7 +205,7 @@ impl<'a> Separated<'a> {
 pub struct Fields<'a> {
     reader: &'a TableReader<'a>,
     node: Node<'a>,
-    record: Record<'a>,
+    record: DataRecord<'a>,
     /// In the order of [`Tagged::name`]: a record can hold thousands of them.
     tagged: Vec<Tagged<'a>>,
     /// Why there are no tagged columns, when they could not be read.

@@ -22,14 +22,14 @@ pub(crate) enum Cell<'a> {
 
 /// A value that could not be read, for `problems.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub kept: Kept,
+pub(crate) struct CellProblem {
+    pub kept: KeptBytes,
     pub reason: String,
 }
 
 /// The bytes of a value that could not be read, or the file that holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum KeptBytes {
     Bytes(Vec<u8>),
     File(String),
     /// Too many bytes where there are no files.
@@ -38,10 +38,10 @@ pub(crate) enum Kept {
 
 impl<'a> Cell<'a> {
     /// The cell for a value; parts that cannot be read become null, and a problem each.
-    pub(crate) fn of(value: &'a Value<'_>, problems: &mut Vec<Problem>) -> Cell<'a> {
+    pub(crate) fn of(value: &'a Value<'_>, problems: &mut Vec<CellProblem>) -> Cell<'a> {
         let mut problem = |bytes: &[u8], reason: &str| {
-            problems.push(Problem {
-                kept: Kept::Bytes(bytes.to_owned()),
+            problems.push(CellProblem {
+                kept: KeptBytes::Bytes(bytes.to_owned()),
                 reason: reason.to_owned(),
             });
             Cell::Null

@@ -4,16 +4,16 @@
 //! of its rows, some at a time ([`Part`]). Parquet takes rows one by one.
 
 use crate::blobs::Blobs;
-use crate::cell::{Cell, Kept, Problem, hex};
+use crate::cell::{Cell, CellProblem, KeptBytes, hex};
 use crate::layout::{self, Before, OutColumn};
-use crate::manifest::{ColumnEntry, Manifest, Provenance, TableEntry};
+use crate::manifest::{ColumnEntry, ExportManifest, Provenance, TableEntry};
 use crate::names::FileNames;
 use crate::near::near;
-use crate::record::Records;
+use crate::row::RowConverter;
 use crate::set::{identity, write_whole};
 use crate::sink::Sink;
-use crate::unfinished::{self, Unfinished};
-use crate::view::Views;
+use crate::unfinished::{self, UnfinishedExport};
+use crate::view::ColumnViews;
 use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
@@ -47,7 +47,7 @@ const PART_BYTES: usize = 256 << 10;
 
 /// What to export, and how.
 #[derive(Debug, Clone, Serialize)]
-pub struct Options {
+pub struct ExportOptions {
     /// What the rows come from, in words that no other source has and that this one keeps: an export that was stopped goes on
     /// where they are the same.
     pub source: String,
@@ -78,15 +78,15 @@ pub struct Options {
 pub fn export(
     db: &Database,
     provenance: impl FnOnce() -> Result<Provenance, ExportError>,
-    options: &Options,
+    options: &ExportOptions,
     progress: &dyn Progress,
-) -> Result<Manifest, ExportError> {
+) -> Result<ExportManifest, ExportError> {
     let catalog = db.catalog()?;
     let tables = chosen(&catalog, &options.tables)?;
     let (unfinished, blobs) = prepare(options)?;
     let views = match options.decoded {
-        true => Views::for_database(db, &catalog),
-        false => Views::none(),
+        true => ColumnViews::for_database(db, &catalog),
+        false => ColumnViews::none(),
     };
     let mut names = FileNames::default();
     let jobs: Vec<(&Table, String)> = tables
@@ -170,12 +170,12 @@ pub fn table_meant<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Table, Ex
 }
 
 /// Makes the folder ready for a new export, or for one that goes on.
-fn prepare(options: &Options) -> Result<(Unfinished, Blobs), ExportError> {
+fn prepare(options: &ExportOptions) -> Result<(UnfinishedExport, Blobs), ExportError> {
     let fail = |error| ExportError::write(&options.to, error);
     fs::create_dir_all(&options.to).map_err(fail)?;
     let of = serde_json::to_value(options).map_err(|error| fail(error.into()))?;
     let mut content = fs::read_dir(&options.to).map_err(fail)?;
-    let known = Unfinished::known(&options.to, &of);
+    let known = UnfinishedExport::known(&options.to, &of);
     let goes_on = known.is_some();
     if content.next().is_some() && !options.force && !goes_on {
         return Err(match options.to.join(unfinished::NAME).exists() {
@@ -194,7 +194,7 @@ fn prepare(options: &Options) -> Result<(Unfinished, Blobs), ExportError> {
             _ => {}
         }
     }
-    let unfinished = Unfinished::begin(&options.to, of, known.unwrap_or_default())?;
+    let unfinished = UnfinishedExport::begin(&options.to, of, known.unwrap_or_default())?;
     Ok((unfinished, Blobs::new(&options.to, goes_on)?))
 }
 
@@ -202,10 +202,10 @@ fn prepare(options: &Options) -> Result<(Unfinished, Blobs), ExportError> {
 struct Shared<'e> {
     db: &'e Database,
     catalog: &'e Catalog,
-    options: &'e Options,
-    views: &'e Views,
+    options: &'e ExportOptions,
+    views: &'e ColumnViews,
     blobs: &'e Blobs,
-    unfinished: &'e Unfinished,
+    unfinished: &'e UnfinishedExport,
     problems: Mutex<Option<Sink>>,
     progress: &'e dyn Progress,
     threads: usize,
@@ -495,7 +495,7 @@ impl Job<'_> {
         write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
     ) -> Result<(), ExportError> {
         let shared = self.shared;
-        let records = Records {
+        let records = RowConverter {
             columns: self.columns,
             blobs: Some(shared.blobs),
             inline_limit: shared.options.inline_limit,
@@ -524,15 +524,15 @@ impl Job<'_> {
         row: &Row<'_>,
         key: &[u8],
         column: &str,
-        problem: &Problem,
+        problem: &CellProblem,
         tally: &mut Tally,
     ) {
         tally.losses.values += 1;
         let (page, line) = row.place();
         let (bytes, file) = match &problem.kept {
-            Kept::Bytes(bytes) => (Some(hex(bytes)), None),
-            Kept::File(name) => (None, Some(name.as_str())),
-            Kept::Nowhere => (None, None),
+            KeptBytes::Bytes(bytes) => (Some(hex(bytes)), None),
+            KeptBytes::File(name) => (None, Some(name.as_str())),
+            KeptBytes::Nowhere => (None, None),
         };
         let line = ProblemLine {
             table: &self.table.name,
@@ -552,17 +552,17 @@ impl Job<'_> {
 
 fn summarise(
     provenance: Provenance,
-    options: &Options,
+    options: &ExportOptions,
     catalog: &Catalog,
     tables: Vec<TableEntry>,
     blobs: &Blobs,
-) -> Manifest {
+) -> ExportManifest {
     let mut all = catalog.losses.clone();
     for table in &tables {
         all.add(&table.losses);
     }
     let (blob_files, blob_bytes) = blobs.totals();
-    Manifest {
+    ExportManifest {
         provenance,
         identity: identity(options),
         format: options.format,
@@ -586,13 +586,13 @@ fn summarise(
 struct Document<'m> {
     schema: &'static str,
     #[serde(flatten)]
-    manifest: &'m Manifest,
+    manifest: &'m ExportManifest,
 }
 
-fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), ExportError> {
+fn write_manifest(folder: &Path, manifest: &ExportManifest) -> Result<(), ExportError> {
     let path = folder.join("manifest.json");
     let document = Document {
-        schema: Manifest::SCHEMA,
+        schema: ExportManifest::SCHEMA,
         manifest,
     };
     let text = serde_json::to_vec_pretty(&document);

@@ -5,7 +5,7 @@
 
 use crate::ExportError;
 use crate::blobs::{Blob, Blobs};
-use crate::cell::{Cell, Kept, Problem};
+use crate::cell::{Cell, CellProblem, KeptBytes};
 use crate::layout::is_long;
 use ese_db::long_value::Pieces;
 use ese_db::rows::{Content, Contents, Separated};
@@ -24,7 +24,7 @@ pub(crate) struct Fetched<'a> {
     /// Name of the file that holds it: a list for several values, null when there is none.
     pub file: Cell<'static>,
     /// What could not be read.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<CellProblem>,
     /// Values that are too long for a row where there are no files to put them in.
     pub left_out: usize,
 }
@@ -92,7 +92,7 @@ impl<'f> Fetcher<'f> {
         &mut self,
         content: Content<'a>,
         column: &Column,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<CellProblem>,
     ) -> Result<(Value<'a>, Cell<'static>), ExportError> {
         let inline = |bytes| {
             let value = decode(bytes, column.column_type, column.code_page);
@@ -116,48 +116,53 @@ impl<'f> Fetcher<'f> {
         };
         let (gathered, problem) = self.separated(long)?;
         let (kept, reason) = match (gathered, problem) {
-            (Kept::Bytes(bytes), None) => return inline(bytes.into()),
-            (Kept::Nowhere, _) => return Ok((Value::Null, Cell::Null)),
-            (Kept::File(name), None) if is_long(column) => {
+            (KeptBytes::Bytes(bytes), None) => return inline(bytes.into()),
+            (KeptBytes::Nowhere, _) => return Ok((Value::Null, Cell::Null)),
+            (KeptBytes::File(name), None) if is_long(column) => {
                 return Ok((Value::Null, Cell::Text(name.into())));
             }
-            (Kept::File(name), problem) => {
+            (KeptBytes::File(name), problem) => {
                 let type_name = column.column_type.name();
                 let too_long = || format!("the value is too long for {type_name}");
-                (Kept::File(name), problem.unwrap_or_else(too_long))
+                (KeptBytes::File(name), problem.unwrap_or_else(too_long))
             }
-            (Kept::Bytes(bytes), Some(reason)) => (Kept::Bytes(bytes), reason),
+            (KeptBytes::Bytes(bytes), Some(reason)) => (KeptBytes::Bytes(bytes), reason),
         };
-        problems.push(Problem { kept, reason });
+        problems.push(CellProblem { kept, reason });
         Ok((Value::Null, Cell::Null))
     }
 
     /// A value that has no place in its column.
-    fn keep(&mut self, content: Content<'_>) -> Result<Problem, ExportError> {
+    fn keep(&mut self, content: Content<'_>) -> Result<CellProblem, ExportError> {
         let (kept, problem) = match content {
-            Content::Bytes(bytes) => (Kept::Bytes(bytes.into_owned()), None),
-            Content::Undecoded(bytes, reason) => (Kept::Bytes(bytes.into_owned()), Some(reason)),
+            Content::Bytes(bytes) => (KeptBytes::Bytes(bytes.into_owned()), None),
+            Content::Undecoded(bytes, reason) => {
+                (KeptBytes::Bytes(bytes.into_owned()), Some(reason))
+            }
             Content::Separated(long) => self.separated(long)?,
         };
         let no_place = || "one of several values in a column that holds one in this format".into();
         let reason = problem.unwrap_or_else(no_place);
-        Ok(Problem { kept, reason })
+        Ok(CellProblem { kept, reason })
     }
 
     /// The bytes of a long value, and what is wrong with them.
-    fn separated(&mut self, long: Separated<'_>) -> Result<(Kept, Option<String>), ExportError> {
+    fn separated(
+        &mut self,
+        long: Separated<'_>,
+    ) -> Result<(KeptBytes, Option<String>), ExportError> {
         let mut pieces = match long.pieces() {
             Ok(pieces) => pieces,
             Err(error) => {
                 let stored = long.reference().to_vec();
-                return Ok((Kept::Bytes(stored), Some(error.to_string())));
+                return Ok((KeptBytes::Bytes(stored), Some(error.to_string())));
             }
         };
         let gathered = self.gather(&mut pieces)?;
         Ok((gathered, pieces.problem()))
     }
 
-    fn gather(&mut self, pieces: &mut Pieces<'_>) -> Result<Kept, ExportError> {
+    fn gather(&mut self, pieces: &mut Pieces<'_>) -> Result<KeptBytes, ExportError> {
         let room = self.limit.min(self.room);
         let mut bytes: Vec<u8> = Vec::new();
         let mut file: Option<Blob<'_>> = None;
@@ -168,7 +173,7 @@ impl<'f> Fetcher<'f> {
                 None => {
                     let Some(blobs) = self.blobs else {
                         self.left_out += 1;
-                        return Ok(Kept::Nowhere);
+                        return Ok(KeptBytes::Nowhere);
                     };
                     let file = file.insert(blobs.create()?);
                     file.write(&bytes)?;
@@ -181,10 +186,10 @@ impl<'f> Fetcher<'f> {
             }
         }
         match file {
-            Some(file) => Ok(Kept::File(file.finish()?)),
+            Some(file) => Ok(KeptBytes::File(file.finish()?)),
             None => {
                 self.room -= bytes.len();
-                Ok(Kept::Bytes(bytes))
+                Ok(KeptBytes::Bytes(bytes))
             }
         }
     }

@@ -9,7 +9,7 @@
 //! before those that are added, so that its own names change only where they have dots.
 
 use crate::names::ColumnNames;
-use crate::view::{View, Views};
+use crate::view::{ColumnView, ColumnViews};
 use ese_db::catalog::ColumnFlags;
 use ese_db::{Column, ColumnType, Table};
 
@@ -41,7 +41,7 @@ pub(crate) enum Origin<'t> {
     Value(&'t Column),
     RawDate,
     File,
-    View(&'t View),
+    View(&'t ColumnView),
 }
 
 /// An output column.
@@ -67,7 +67,7 @@ pub(crate) struct Before<'t> {
 /// The output columns of `table`. Columns that add something to a column follow it directly.
 pub(crate) fn columns<'t>(
     table: &'t Table,
-    views: &'t Views,
+    views: &'t ColumnViews,
     before: Before<'t>,
 ) -> Vec<OutColumn<'t>> {
     let mut out = Vec::new();

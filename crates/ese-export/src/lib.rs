@@ -17,7 +17,7 @@ mod look;
 mod manifest;
 mod names;
 mod near;
-mod record;
+mod row;
 mod set;
 mod sink;
 mod unfinished;
@@ -25,10 +25,11 @@ mod view;
 mod writer;
 
 pub use error::ExportError;
-pub use export::{INLINE_LIMIT, Options, export, table_meant, user_tables};
-pub use look::{Form, Given, Selection, look};
+pub use export::{ExportOptions, INLINE_LIMIT, export, table_meant, user_tables};
+pub use look::{Form, LookSummary, Selection, look};
 pub use manifest::{
-    ColumnEntry, FileEntry, Manifest, Provenance, RecoveryEntry, RunEntry, SourceEntry, TableEntry,
+    ColumnEntry, ExportManifest, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry,
+    TableEntry,
 };
 pub use set::{ExportSet, finished};
 pub use sink::Stream;

@@ -7,9 +7,9 @@ use crate::cell::Cell;
 use crate::export::table_meant;
 use crate::layout::{self, Before, Origin, OutColumn};
 use crate::near::near;
-use crate::record::{Record, Records};
+use crate::row::{ExportRow, RowConverter};
 use crate::sink::{Sink, Stream};
-use crate::view::Views;
+use crate::view::ColumnViews;
 use crate::writer::{Grid, TableWriter, TextTable, field, write_text};
 use crate::{ColumnEntry, ExportError, Format};
 use ese_db::space::CutOff;
@@ -54,7 +54,7 @@ pub enum Form {
 
 /// What was given, and what was not.
 #[derive(Debug, Clone, Serialize)]
-pub struct Given {
+pub struct LookSummary {
     /// The table, by its own name.
     pub table: String,
     /// What people call it, where its own name is a GUID.
@@ -77,7 +77,7 @@ pub struct Given {
     pub losses: Losses,
 }
 
-impl Given {
+impl LookSummary {
     /// Whether everything that was asked for could be given.
     pub fn is_complete(&self) -> bool {
         self.losses.is_empty() && self.values_left_out == 0 && self.cut_off.is_none()
@@ -99,12 +99,12 @@ pub fn look(
     form: Form,
     stream: Stream,
     progress: &dyn Progress,
-) -> Result<Given, ExportError> {
+) -> Result<LookSummary, ExportError> {
     let catalog = db.catalog()?;
     let table = table_meant(&catalog, &selection.table)?;
     let views = match selection.decoded {
-        true => Views::for_database(db, &catalog),
-        false => Views::none(),
+        true => ColumnViews::for_database(db, &catalog),
+        false => ColumnViews::none(),
     };
     let before = Before {
         source: None,
@@ -126,7 +126,7 @@ pub fn look(
     let shown_columns: Vec<OutColumn<'_>> = shown.iter().map(|place| all[*place].clone()).collect();
     let mut writer = Writer::new(form, &table.name, &shown_columns, stream)?;
 
-    let records = Records {
+    let records = RowConverter {
         columns: &needed.columns,
         blobs: None,
         inline_limit: selection.inline_limit,
@@ -134,14 +134,14 @@ pub fn look(
         progress,
     };
     let places: Vec<usize> = shown.iter().map(|column| needed.places[*column]).collect();
-    let fits = |record: &Record<'_>| {
+    let fits = |record: &ExportRow<'_>| {
         conditions.iter().all(|condition| {
             let place = needed.places[condition.column];
             let column = &needed.columns[place];
             has_text(&record.cells[place], column, condition.text)
         })
     };
-    let mut given = Given {
+    let mut summary = LookSummary {
         table: table.name.clone(),
         known_as: catalog.known_as(table),
         columns: shown_columns.iter().map(ColumnEntry::of).collect(),
@@ -161,8 +161,8 @@ pub fn look(
     let page_bytes = u64::from(db.page_size().bytes());
     let mut page = None;
     for row in rows.by_ref() {
-        if selection.limit.is_some_and(|limit| given.rows >= limit) {
-            given.limited = true;
+        if selection.limit.is_some_and(|limit| summary.rows >= limit) {
+            summary.limited = true;
             break;
         }
         if page != Some(row.place().0) {
@@ -177,36 +177,36 @@ pub fn look(
             // Where a condition cannot be judged, the row may be one that was meant.
             let counts = |place: &usize| fits || needed.is_judged(*place, &conditions);
             let problems = record.problems.iter().map(|(place, _)| place);
-            given.losses.values += problems.filter(|place| counts(place)).count() as u64;
+            summary.losses.values += problems.filter(|place| counts(place)).count() as u64;
             let left_out = record.left_out.iter().filter(|place| counts(place));
-            given.values_left_out += left_out.count() as u64;
+            summary.values_left_out += left_out.count() as u64;
             if !fits {
                 return Ok(());
             }
-            given.rows += 1;
-            given.deleted_rows += u64::from(record.is_deleted);
+            summary.rows += 1;
+            summary.deleted_rows += u64::from(record.is_deleted);
             let cells = places
                 .iter()
                 .map(|place| std::mem::replace(&mut record.cells[*place], Cell::Null));
             writer.row(&cells.collect::<Vec<_>>())
         })?;
-        given.losses.rows += u64::from(taken.is_none());
+        summary.losses.rows += u64::from(taken.is_none());
     }
-    given.losses.add(rows.losses());
-    given.values_cut = writer.finish()?;
-    Ok(given)
+    summary.losses.add(rows.losses());
+    summary.values_cut = writer.finish()?;
+    Ok(summary)
 }
 
 /// Where the column of this name stands: as the file calls it, or the database.
 fn place_of(name: &str, all: &[OutColumn<'_>], table: &str) -> Result<usize, ExportError> {
-    let given = |column: &OutColumn<'_>| column.name.eq_ignore_ascii_case(name);
+    let summary = |column: &OutColumn<'_>| column.name.eq_ignore_ascii_case(name);
     let own = |column: &OutColumn<'_>| {
         let source = column
             .of
             .filter(|_| matches!(column.origin, Origin::Value(_)));
         source.is_some_and(|source| source.name.eq_ignore_ascii_case(name))
     };
-    let place = all.iter().position(given);
+    let place = all.iter().position(summary);
     place.or_else(|| all.iter().position(own)).ok_or_else(|| {
         let names = all.iter().map(|column| column.name.as_str());
         ExportError::NoColumn {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The account of an export.
 #[derive(Debug, Serialize)]
-pub struct Manifest {
+pub struct ExportManifest {
     /// Where the rows come from.
     #[serde(flatten)]
     pub provenance: Provenance,
@@ -203,7 +203,7 @@ impl From<SourceEntry> for Provenance {
     }
 }
 
-impl Manifest {
+impl ExportManifest {
     /// The schema of `manifest.json`.
     pub const SCHEMA: &str = "edbkit.export/2";
 

@@ -7,9 +7,9 @@ const LONGEST: usize = 100;
 
 /// Names that were given, in lower case, each with the number that the next of the same name begins with.
 #[derive(Debug, Default)]
-struct Given(HashMap<String, u32>);
+struct UsedNames(HashMap<String, u32>);
 
-impl Given {
+impl UsedNames {
     /// `name` with `ending`, or with the first number between them that makes it a name of its own.
     fn give(&mut self, name: &str, ending: &str) -> String {
         let first = format!("{name}{ending}");
@@ -32,7 +32,7 @@ impl Given {
 
 /// Gives every table a file name of its own, or every database a folder.
 #[derive(Debug, Default)]
-pub(crate) struct FileNames(Given);
+pub(crate) struct FileNames(UsedNames);
 
 impl FileNames {
     /// A name that is safe on every system and was not given before, regardless of case. Without an extension it is one for a
@@ -65,7 +65,7 @@ impl FileNames {
 
 /// Gives every column of a file a name of its own.
 #[derive(Debug, Default)]
-pub(crate) struct ColumnNames(Given);
+pub(crate) struct ColumnNames(UsedNames);
 
 impl ColumnNames {
     /// A name without dots that was not given before, regardless of case.

@@ -10,7 +10,7 @@
 //! The same call goes on where it was stopped: exports that ended are not made again ([`finished`]).
 
 use crate::names::FileNames;
-use crate::{ExportError, Manifest, Options};
+use crate::{ExportError, ExportManifest, ExportOptions};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -79,16 +79,16 @@ pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), ExportError> {
 }
 
 /// What distinguishes an export from any other: everything that its rows depend on.
-pub(crate) fn identity(options: &Options) -> String {
+pub(crate) fn identity(options: &ExportOptions) -> String {
     let text = serde_json::to_vec(options).unwrap_or_default();
     crate::cell::hex(&Sha256::digest(text))
 }
 
 /// The manifest of this very export, if it ended in its folder and its files are there.
-pub fn finished(options: &Options) -> Option<Value> {
+pub fn finished(options: &ExportOptions) -> Option<Value> {
     let text = fs::read(options.to.join("manifest.json")).ok()?;
     let manifest: Value = serde_json::from_slice(&text).ok()?;
-    let same = manifest.get("schema")?.as_str()? == Manifest::SCHEMA
+    let same = manifest.get("schema")?.as_str()? == ExportManifest::SCHEMA
         && manifest.get("identity")?.as_str()? == identity(options);
     let is_there = |table: &Value| {
         let file = table.get("file").and_then(Value::as_str);

@@ -20,7 +20,7 @@ const SCHEMA: &str = "edbkit.export-unfinished/2";
 
 /// The first line.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+struct ExportHead {
     schema: String,
     /// Everything that the rows of the files depend on.
     of: serde_json::Value,
@@ -28,7 +28,7 @@ struct Head {
 
 /// The file of a table that is whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Whole {
+pub(crate) struct FinishedTable {
     name: String,
     file: String,
     pub(crate) bytes: u64,
@@ -40,15 +40,15 @@ pub(crate) struct Whole {
 }
 
 /// An export under way.
-pub(crate) struct Unfinished {
+pub(crate) struct UnfinishedExport {
     path: PathBuf,
     file: Mutex<File>,
-    whole: HashMap<String, Whole>,
+    whole: HashMap<String, FinishedTable>,
 }
 
-impl Unfinished {
+impl UnfinishedExport {
     /// The tables of this very export that are finished in `folder`; none if it was not begun there.
-    pub(crate) fn known(folder: &Path, of: &serde_json::Value) -> Option<Vec<Whole>> {
+    pub(crate) fn known(folder: &Path, of: &serde_json::Value) -> Option<Vec<FinishedTable>> {
         let (head, whole) = read(folder)?;
         (head.schema == SCHEMA && head.of == *of).then_some(whole)
     }
@@ -57,13 +57,13 @@ impl Unfinished {
     pub(crate) fn begin(
         folder: &Path,
         of: serde_json::Value,
-        known: Vec<Whole>,
+        known: Vec<FinishedTable>,
     ) -> Result<Self, ExportError> {
         let path = folder.join(NAME);
         let fail = |error| ExportError::write(&path, error);
         let kept = known.into_iter().filter(|whole| whole.is_there(folder));
-        let kept: Vec<Whole> = kept.collect();
-        let head = Head {
+        let kept: Vec<FinishedTable> = kept.collect();
+        let head = ExportHead {
             schema: SCHEMA.to_owned(),
             of,
         };
@@ -75,7 +75,7 @@ impl Unfinished {
         fs::write(&partial, text).map_err(fail)?;
         fs::rename(&partial, &path).map_err(fail)?;
         let file = File::options().append(true).open(&path).map_err(fail)?;
-        Ok(Unfinished {
+        Ok(UnfinishedExport {
             whole: kept
                 .into_iter()
                 .map(|whole| (whole.name.clone(), whole))
@@ -86,13 +86,13 @@ impl Unfinished {
     }
 
     /// The file of a table, if it is whole already.
-    pub(crate) fn whole(&self, table: &str, file: &str) -> Option<&Whole> {
+    pub(crate) fn whole(&self, table: &str, file: &str) -> Option<&FinishedTable> {
         self.whole.get(table).filter(|whole| whole.file == file)
     }
 
     /// Notes that the file of a table is whole.
     pub(crate) fn note(&self, entry: &TableEntry) -> Result<(), ExportError> {
-        let whole = Whole {
+        let whole = FinishedTable {
             name: entry.name.clone(),
             file: entry.file.clone(),
             bytes: entry.bytes,
@@ -113,7 +113,7 @@ impl Unfinished {
     }
 }
 
-impl Whole {
+impl FinishedTable {
     /// What its reading had to work around; nothing was lost.
     pub(crate) fn losses(&self) -> Losses {
         Losses {
@@ -148,7 +148,7 @@ fn identify(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// What the file in `folder` says; a last line that was cut off counts for nothing.
-fn read(folder: &Path) -> Option<(Head, Vec<Whole>)> {
+fn read(folder: &Path) -> Option<(ExportHead, Vec<FinishedTable>)> {
     let mut lines = BufReader::new(File::open(folder.join(NAME)).ok()?).lines();
     let head = serde_json::from_str(&lines.next()?.ok()?).ok()?;
     let whole = lines.map_while(|line| serde_json::from_str(&line.ok()?).ok());

@@ -23,7 +23,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// How a column is decoded.
 #[derive(Debug)]
-pub(crate) enum View {
+pub(crate) enum ColumnView {
     /// A number that names an entry of a map.
     Names(HashMap<i64, String>),
     /// A GUID that names a role.
@@ -36,19 +36,19 @@ pub(crate) enum View {
     Address,
 }
 
-impl View {
+impl ColumnView {
     /// What the name of the view's column ends with.
     pub(crate) fn suffix(&self) -> &'static str {
         match self {
-            View::Names(_) | View::Roles(_) => "name",
-            View::Filetime | View::FiletimeHighFirst => "time",
-            View::Address => "ip",
+            ColumnView::Names(_) | ColumnView::Roles(_) => "name",
+            ColumnView::Filetime | ColumnView::FiletimeHighFirst => "time",
+            ColumnView::Address => "ip",
         }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            View::Filetime | View::FiletimeHighFirst => Kind::Time,
+            ColumnView::Filetime | ColumnView::FiletimeHighFirst => Kind::Time,
             _ => Kind::Text,
         }
     }
@@ -60,22 +60,24 @@ impl View {
             (_, Value::Multi(values)) => {
                 Cell::List(values.iter().map(|value| self.cell(value)).collect())
             }
-            (View::Names(names), Value::Integer(number)) => names
+            (ColumnView::Names(names), Value::Integer(number)) => names
                 .get(number)
                 .map_or(Cell::Null, |name| Cell::Text(name.into())),
-            (View::Roles(names), Value::Guid(guid)) => names
+            (ColumnView::Roles(names), Value::Guid(guid)) => names
                 .get(guid)
                 .map_or(Cell::Null, |name| Cell::Text(name.into())),
-            (View::Filetime, Value::Integer(number)) => filetime(*number),
-            (View::Filetime, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
+            (ColumnView::Filetime, Value::Integer(number)) => filetime(*number),
+            (ColumnView::Filetime, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
                 Ok(bytes) => filetime(i64::from_le_bytes(bytes)),
                 Err(_) => Cell::Null,
             },
-            (View::FiletimeHighFirst, Value::Binary(bytes)) => match bytes.as_ref().try_into() {
-                Ok(bytes) => filetime(i64::from_be_bytes(bytes)),
-                Err(_) => Cell::Null,
-            },
-            (View::Address, Value::Binary(bytes)) => text(address(bytes)),
+            (ColumnView::FiletimeHighFirst, Value::Binary(bytes)) => {
+                match bytes.as_ref().try_into() {
+                    Ok(bytes) => filetime(i64::from_be_bytes(bytes)),
+                    Err(_) => Cell::Null,
+                }
+            }
+            (ColumnView::Address, Value::Binary(bytes)) => text(address(bytes)),
             _ => Cell::Null,
         }
     }
@@ -101,18 +103,18 @@ fn address(bytes: &[u8]) -> Option<String> {
 
 /// The views that fit one database.
 #[derive(Debug)]
-pub(crate) struct Views {
-    names: Option<View>,
-    roles: Option<View>,
-    filetime: Option<View>,
-    gathered: Option<View>,
-    address: Option<View>,
+pub(crate) struct ColumnViews {
+    names: Option<ColumnView>,
+    roles: Option<ColumnView>,
+    filetime: Option<ColumnView>,
+    gathered: Option<ColumnView>,
+    address: Option<ColumnView>,
 }
 
-impl Views {
+impl ColumnViews {
     /// No views: everything as it is stored.
     pub(crate) fn none() -> Self {
-        Views {
+        ColumnViews {
             names: None,
             roles: None,
             filetime: None,
@@ -127,17 +129,17 @@ impl Views {
         let srum = catalog.table(SRUM_MAP);
         let roles = catalog.table("ROLE_IDS");
         let times = srum.is_some() || has("Containers") || has("SystemIndex_PropertyStore");
-        Views {
-            names: srum.map(|table| View::Names(id_map(db, table))),
-            roles: roles.map(|table| View::Roles(role_map(db, table))),
-            filetime: times.then_some(View::Filetime),
-            gathered: has("SystemIndex_Gthr").then_some(View::FiletimeHighFirst),
-            address: (has("CLIENTS") || roles.is_some()).then_some(View::Address),
+        ColumnViews {
+            names: srum.map(|table| ColumnView::Names(id_map(db, table))),
+            roles: roles.map(|table| ColumnView::Roles(role_map(db, table))),
+            filetime: times.then_some(ColumnView::Filetime),
+            gathered: has("SystemIndex_Gthr").then_some(ColumnView::FiletimeHighFirst),
+            address: (has("CLIENTS") || roles.is_some()).then_some(ColumnView::Address),
         }
     }
 
     /// The view that explains `column` of `table`, if there is one.
-    pub(crate) fn of(&self, table: &Table, column: &Column) -> Option<&View> {
+    pub(crate) fn of(&self, table: &Table, column: &Column) -> Option<&ColumnView> {
         let name = column.name.as_str();
         match column.column_type {
             ColumnType::Long if matches!(name, "AppId" | "UserId") && table.name != SRUM_MAP => {

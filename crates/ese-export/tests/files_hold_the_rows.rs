@@ -1,7 +1,9 @@
 //! The files of an export hold the rows that the engine reads, in every format, and the manifest tells the truth.
 
 use ese_db::{Column, ColumnType, Database};
-use ese_export::{FileEntry, Format, Manifest, Options, SourceEntry, TableEntry, export};
+use ese_export::{
+    ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, TableEntry, export,
+};
 use ese_testkit::fixtures;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -11,8 +13,8 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-fn options(to: &Path, format: Format) -> Options {
-    Options {
+fn options(to: &Path, format: Format) -> ExportOptions {
+    ExportOptions {
         source: String::new(),
         tables: Vec::new(),
         format,
@@ -25,7 +27,7 @@ fn options(to: &Path, format: Format) -> Options {
     }
 }
 
-fn run(database: &Path, options: &Options) -> Manifest {
+fn run(database: &Path, options: &ExportOptions) -> ExportManifest {
     let db = Database::open(database).unwrap();
     let source = SourceEntry {
         file: FileEntry::new(database.to_owned(), fs::metadata(database).unwrap().len()),
@@ -46,7 +48,7 @@ fn any_number_of_threads_writes_the_same_files() {
     let hashes = |threads, format| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = ExportOptions {
             inline_limit: 4096,
             ..options(folder.path(), format)
         };
@@ -227,7 +229,7 @@ fn without_nul(text: &str) -> String {
 /// Compares all rows of an export with the engine's dump of the same database.
 fn compare(database: &Path, dump: &str, format: Format, inline_limit: usize) -> usize {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = ExportOptions {
         inline_limit,
         ..options(folder.path(), format)
     };
@@ -235,7 +237,7 @@ fn compare(database: &Path, dump: &str, format: Format, inline_limit: usize) -> 
     assert!(manifest.is_complete(), "{}", database.display());
     let with_nul = (format == Format::Csv).then(|| {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = ExportOptions {
             format: Format::Jsonl,
             to: folder.path().to_owned(),
             ..options.clone()
@@ -343,7 +345,7 @@ fn real_databases_in_every_format() {
 fn long_values_go_to_files_that_are_named_by_their_hash() {
     let set = fixtures::engine_set(LONG_VALUES);
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = ExportOptions {
         inline_limit: 1000,
         ..options(folder.path(), Format::Jsonl)
     };
@@ -387,7 +389,7 @@ fn deleted_rows_are_those_that_the_engine_marks() {
     ) {
         let set = fixtures::engine_set(name);
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = ExportOptions {
             deleted: true,
             ..options(folder.path(), Format::Jsonl)
         };
@@ -420,7 +422,7 @@ fn deleted_rows_are_those_that_the_engine_marks() {
 fn decoded(place: &str) -> Map<String, Json> {
     let database = fixtures::real().join(place);
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = ExportOptions {
         decoded: true,
         ..options(folder.path(), Format::Jsonl)
     };

@@ -3,7 +3,7 @@
 
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, DbError, MemorySource, PageSource, Table, TableReader};
-use ese_export::{FileEntry, Format, INLINE_LIMIT, Options, SourceEntry, export};
+use ese_export::{ExportOptions, FileEntry, Format, INLINE_LIMIT, SourceEntry, export};
 use ese_format::page::{Key, PageSize};
 use ese_format::{ObjId, Pgno};
 use ese_testkit::fixtures;
@@ -164,7 +164,7 @@ fn a_value_larger_than_memory_may_be_and_one_that_only_claims_to_be() {
     });
 
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = ExportOptions {
         source: String::new(),
         tables: vec!["Items".into()],
         format: Format::Jsonl,

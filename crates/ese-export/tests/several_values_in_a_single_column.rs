@@ -5,7 +5,7 @@ use ese_db::catalog::ColumnFlags;
 use ese_db::record::Field;
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, MemorySource, OverlaySource, TableReader, Value};
-use ese_export::{FileEntry, Format, Manifest, Options, SourceEntry, export};
+use ese_export::{ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, export};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -47,8 +47,8 @@ fn without_the_flag(bytes: Vec<u8>) -> Database {
     Database::new(overlay)
 }
 
-fn run(db: &Database, to: &Path, format: Format) -> Manifest {
-    let options = Options {
+fn run(db: &Database, to: &Path, format: Format) -> ExportManifest {
+    let options = ExportOptions {
         source: String::new(),
         tables: vec!["Items".into()],
         format,

@@ -1,7 +1,9 @@
 //! An export that was stopped: the same call goes on, reads no table twice, and ends as an undisturbed one.
 
 use ese_db::Database;
-use ese_export::{ExportError, FileEntry, Format, Manifest, Options, SourceEntry, export};
+use ese_export::{
+    ExportError, ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, export,
+};
 use ese_format::Progress;
 use ese_testkit::fixtures;
 use std::collections::BTreeMap;
@@ -36,8 +38,8 @@ impl Progress for Until {
     }
 }
 
-fn options(to: &Path, format: Format) -> Options {
-    Options {
+fn options(to: &Path, format: Format) -> ExportOptions {
+    ExportOptions {
         source: "this database".to_owned(),
         tables: Vec::new(),
         format,
@@ -50,7 +52,11 @@ fn options(to: &Path, format: Format) -> Options {
     }
 }
 
-fn run(db: &Database, options: &Options, until: &Until) -> Result<Manifest, ExportError> {
+fn run(
+    db: &Database,
+    options: &ExportOptions,
+    until: &Until,
+) -> Result<ExportManifest, ExportError> {
     let source = SourceEntry {
         file: FileEntry::new(PathBuf::from("db.edb"), 0),
         page_size: db.page_size().bytes(),
@@ -89,7 +95,8 @@ fn wherever_it_was_stopped_it_ends_as_an_undisturbed_one() {
             .num_threads(threads)
             .build()
             .unwrap();
-        let run = |options: &Options, until: &Until| pool.install(|| run(&db, options, until));
+        let run =
+            |options: &ExportOptions, until: &Until| pool.install(|| run(&db, options, until));
         let undisturbed = tempfile::tempdir().unwrap();
         let all = Until::bytes(u64::MAX);
         let manifest = run(&options(undisturbed.path(), format), &all).unwrap();
@@ -134,19 +141,19 @@ fn what_another_export_left_is_not_gone_on_with() {
     assert!(matches!(stopped, Err(ExportError::Stopped)));
     let before = files(to.path());
     for other in [
-        Options {
+        ExportOptions {
             source: "another database".to_owned(),
             ..first.clone()
         },
-        Options {
+        ExportOptions {
             inline_limit: 300,
             ..first.clone()
         },
-        Options {
+        ExportOptions {
             format: Format::Csv,
             ..first.clone()
         },
-        Options {
+        ExportOptions {
             tables: vec!["Items".to_owned()],
             ..first.clone()
         },
@@ -167,7 +174,7 @@ fn a_file_that_changed_is_not_taken_for_whole() {
         .num_threads(1)
         .build()
         .unwrap();
-    let run = |options: &Options, until: &Until| pool.install(|| run(&db, options, until));
+    let run = |options: &ExportOptions, until: &Until| pool.install(|| run(&db, options, until));
     let all = Until::bytes(u64::MAX);
     run(&options(undisturbed.path(), Format::Jsonl), &all).unwrap();
     let to = tempfile::tempdir().unwrap();

@@ -1,7 +1,9 @@
 //! Log headers and checkpoints, line by line as the reference engine prints them.
 
 use ese_format::Lgpos;
-use ese_format::log::{CheckpointFile, HeaderCopy, LogHeader, checkpoint_text, log_header_text};
+use ese_format::log::{
+    CheckpointCopy, CheckpointFile, LogHeader, checkpoint_text, log_header_text,
+};
 use ese_testkit::fixtures;
 use std::fs;
 use std::path::Path;
@@ -124,7 +126,7 @@ fn one_changed_bit_shows_in_either_copy_of_a_checkpoint() {
     let mut bytes = fs::read(real.join("museum/SRUM/Win11/RathbunVM/Dirty/SRU.chk")).unwrap();
     let whole = CheckpointFile::read(&bytes);
     assert!(whole.copies_agree);
-    assert_eq!(whole.current().unwrap().1, HeaderCopy::Primary);
+    assert_eq!(whole.current().unwrap().1, CheckpointCopy::Primary);
     for length in 0..bytes.len() {
         let current = CheckpointFile::read(&bytes[..length]).current().is_ok();
         assert_eq!(current, length >= 4096, "{length}");
@@ -133,7 +135,7 @@ fn one_changed_bit_shows_in_either_copy_of_a_checkpoint() {
     let damaged = CheckpointFile::read(&bytes);
     assert!(!damaged.primary.as_ref().unwrap().is_intact());
     assert!(!damaged.copies_agree);
-    assert_eq!(damaged.current().unwrap().1, HeaderCopy::Shadow);
+    assert_eq!(damaged.current().unwrap().1, CheckpointCopy::Shadow);
     bytes[4096 + 300] ^= 8;
     assert!(CheckpointFile::read(&bytes).current().is_err());
 }

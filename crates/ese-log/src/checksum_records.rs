@@ -13,7 +13,7 @@
 //!
 //! The engine stops at damage. We look for the next write whose checksum fits and go on.
 
-use crate::image::{Body, Damage, Island, Shore, position};
+use crate::image::{Body, Damage, RangeOrigin, TrustedRange, position};
 use ese_format::log::{ChecksumRecord, HEADER_SIZE, LogHeader, is_fill_pattern};
 use ese_format::{Generation, Lgpos};
 
@@ -74,30 +74,30 @@ impl Chain<'_> {
     fn follow(&mut self, bytes: &mut [u8]) {
         let mut at = HEADER_SIZE;
         let mut last = None;
-        let mut shore = Shore::Whole;
+        let mut origin = RangeOrigin::Whole;
         while at + ChecksumRecord::SIZE <= bytes.len() {
             let record = self.plausible(bytes, at);
             let good = record.filter(|record| self.range_fits(*record, bytes, at));
             let Some(record) = good else {
                 match self.judge_break(bytes, at, record, last) {
-                    Break::Shadow(record) => return self.finish(bytes, record, at, shore),
-                    Break::Ends { end } => return self.finish_torn(bytes, at, end, shore),
+                    Break::Shadow(record) => return self.finish(bytes, record, at, origin),
+                    Break::Ends { end } => return self.finish_torn(bytes, at, end, origin),
                     Break::Damaged { damage, behind } => {
                         self.broken = true;
                         self.body.damage.push(damage);
                         let Some(next) = self.find_write(bytes, behind) else {
                             return;
                         };
-                        (at, last, shore) = (next, None, Shore::Damage);
+                        (at, last, origin) = (next, None, RangeOrigin::Damage);
                         continue;
                     }
                 }
             };
             if record.next == 0 {
-                return self.finish(bytes, record, at, shore);
+                return self.finish(bytes, record, at, origin);
             }
-            self.add(record, at, shore);
-            shore = Shore::Whole;
+            self.add(record, at, origin);
+            origin = RangeOrigin::Whole;
             last = Some(at);
             at += ChecksumRecord::SIZE + record.next as usize;
         }
@@ -245,8 +245,8 @@ impl Chain<'_> {
     }
 
     /// The log ends with the good write at `at`. After it may stand its shadow; the rest must be unused.
-    fn finish(&mut self, bytes: &[u8], record: ChecksumRecord, at: usize, shore: Shore) {
-        self.add(record, at, shore);
+    fn finish(&mut self, bytes: &[u8], record: ChecksumRecord, at: usize, origin: RangeOrigin) {
+        self.add(record, at, origin);
         let end = at + ChecksumRecord::SIZE + record.forwards as usize;
         let rest = end.next_multiple_of(self.sector) + self.sector;
         if rest < self.unused_from {
@@ -259,7 +259,7 @@ impl Chain<'_> {
     }
 
     /// The log ends with a torn write: keeps what is before `end`.
-    fn finish_torn(&mut self, bytes: &[u8], at: usize, end: usize, shore: Shore) {
+    fn finish_torn(&mut self, bytes: &[u8], at: usize, end: usize, origin: RangeOrigin) {
         let start = self.sector_start(at);
         self.body.damage.push(Damage::Torn {
             lgpos: self.lgpos(start),
@@ -270,29 +270,29 @@ impl Chain<'_> {
         {
             // The first sector of the torn write counts.
             record.forwards = (end - at - ChecksumRecord::SIZE) as u32;
-            self.add(record, at, shore);
+            self.add(record, at, origin);
         }
     }
 
-    /// Adds the range of a good write to the last island, or begins one.
-    fn add(&mut self, record: ChecksumRecord, at: usize, shore: Shore) {
+    /// Adds the range of a good write to the last range, or begins one.
+    fn add(&mut self, record: ChecksumRecord, at: usize, origin: RangeOrigin) {
         let end = at + ChecksumRecord::SIZE + record.forwards as usize;
         let start = self.sector_start(at);
         let trusted_before = record.backwards as usize == at - start;
-        match self.body.islands.last_mut() {
-            Some(island)
-                if island.bytes.end == start && trusted_before && shore == Shore::Whole =>
+        match self.body.ranges.last_mut() {
+            Some(range)
+                if range.bytes.end == start && trusted_before && origin == RangeOrigin::Whole =>
             {
-                island.bytes.end = end;
+                range.bytes.end = end;
             }
             last => {
-                let shore = match shore {
-                    Shore::Whole if last.is_some() => Shore::Abandoned,
+                let origin = match origin {
+                    RangeOrigin::Whole if last.is_some() => RangeOrigin::Abandoned,
                     other => other,
                 };
-                self.body.islands.push(Island {
+                self.body.ranges.push(TrustedRange {
                     bytes: at..end,
-                    shore,
+                    origin,
                 });
             }
         }

@@ -27,7 +27,7 @@ pub struct Tail {
 
 /// How two copies of a stream compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Divergence {
+pub struct StreamDivergence {
     /// Where the comparison began: the lowest generation that both have.
     pub from: Generation,
     /// Records that are the same.
@@ -40,7 +40,7 @@ pub struct Divergence {
     pub second: Tail,
 }
 
-impl Divergence {
+impl StreamDivergence {
     /// Whether both hold the same records to the end.
     pub fn is_same(&self) -> bool {
         self.first.records == 0
@@ -56,7 +56,10 @@ impl Divergence {
 }
 
 /// Compares two copies record by record, one log of each in memory at a time. `None` if they share no generation.
-pub fn diff(first: &StreamFiles, second: &StreamFiles) -> Result<Option<Divergence>, LogError> {
+pub fn diff(
+    first: &StreamFiles,
+    second: &StreamFiles,
+) -> Result<Option<StreamDivergence>, LogError> {
     let numbers = |files: &StreamFiles| -> Vec<Generation> {
         let images = files.current.iter().filter_map(|file| {
             let image = crate::LogImage::read(&file.path).ok()?;
@@ -73,7 +76,10 @@ pub fn diff(first: &StreamFiles, second: &StreamFiles) -> Result<Option<Divergen
     let Some(from) = shared.min().copied() else {
         return Ok(None);
     };
-    let mut sides = [Side::new(first, from), Side::new(second, from)];
+    let mut sides = [
+        ComparedStream::new(first, from),
+        ComparedStream::new(second, from),
+    ];
     let mut same_records = 0;
     let mut last_same = None;
     loop {
@@ -88,8 +94,8 @@ pub fn diff(first: &StreamFiles, second: &StreamFiles) -> Result<Option<Divergen
             _ => break,
         }
     }
-    let [first, second] = sides.map(Side::finish);
-    Ok(Some(Divergence {
+    let [first, second] = sides.map(ComparedStream::finish);
+    Ok(Some(StreamDivergence {
         from,
         same_records,
         last_same,
@@ -100,22 +106,22 @@ pub fn diff(first: &StreamFiles, second: &StreamFiles) -> Result<Option<Divergen
 
 /// A record by value, to compare.
 #[derive(Debug, PartialEq, Eq)]
-struct Held {
+struct ComparedRecord {
     lgpos: Lgpos,
     kind: RecordType,
     bytes: Vec<u8>,
 }
 
-struct Side {
+struct ComparedStream {
     records: StreamRecords,
-    record: Option<Held>,
+    record: Option<ComparedRecord>,
     stopped: Option<String>,
 }
 
-impl Side {
+impl ComparedStream {
     fn new(files: &StreamFiles, from: Generation) -> Self {
         let stream = crate::LogStream::new(files.clone());
-        Side {
+        ComparedStream {
             records: stream.records(from),
             record: None,
             stopped: None,
@@ -132,7 +138,7 @@ impl Side {
             Ok(Some(raw)) => {
                 buffer.clear();
                 buffer.extend_from_slice(raw.bytes);
-                self.record = Some(Held {
+                self.record = Some(ComparedRecord {
                     lgpos: raw.lgpos,
                     kind: raw.kind,
                     bytes: buffer,

@@ -2,7 +2,7 @@
 //!
 //! A log is read whole (they are at most a few megabytes), its body is checked once, single flipped bits are corrected
 //! and a torn last write is replaced by its shadow, in memory only, as the engine would before it replays. What cannot
-//! be corrected is listed as [`Damage`]. Between damaged places lie [`Island`]s of bytes that hold records.
+//! be corrected is listed as [`Damage`]. Between damaged places lie [`TrustedRange`]s of bytes that hold records.
 
 use crate::error::{HeaderProblem, LogError};
 use crate::{checksum_records, segments};
@@ -111,9 +111,9 @@ impl Damage {
     }
 }
 
-/// Where an island comes from.
+/// Where a trusted range comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shore {
+pub enum RangeOrigin {
     /// It follows what is before it, or is the first.
     Whole,
     /// It follows damage. Its first bytes may be the end of a record that began there.
@@ -124,18 +124,18 @@ pub enum Shore {
 
 /// Bytes of a log that can be trusted and hold records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Island {
+pub struct TrustedRange {
     /// Offsets in the file.
     pub bytes: Range<usize>,
     /// What is before it.
-    pub shore: Shore,
+    pub origin: RangeOrigin,
 }
 
 /// What the body of a log holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Body {
     /// Trusted bytes, in order.
-    pub islands: Vec<Island>,
+    pub ranges: Vec<TrustedRange>,
     /// What is wrong, in order.
     pub damage: Vec<Damage>,
     /// Exclusive or of the checksums of all good segments up to the first bad one; 0 in the older layout, which has

@@ -25,9 +25,9 @@ pub mod transactions;
 
 pub use error::{HeaderProblem, LogError};
 pub use folder::{StreamFile, StreamFiles};
-pub use image::{Body, Damage, Island, LogImage, MAX_LOG_SIZE, Shore, trusted_header};
+pub use image::{Body, Damage, LogImage, MAX_LOG_SIZE, RangeOrigin, TrustedRange, trusted_header};
 pub use limit::{Until, time_of};
 pub use name::{BASE_NAME_LENGTH, FileRole, LogFileName, Naming};
 pub use places::StreamChoice;
 pub use records::{BadRecord, RawRecord, RecordCursor};
-pub use stream::{LogStream, Step, StreamRecords, Witness};
+pub use stream::{LogObserver, LogStream, StreamRecords, StreamStep};

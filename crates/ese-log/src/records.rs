@@ -13,7 +13,7 @@
 //! A record that is not finished when the log ends was being written when the machine stopped. It is not damage, and
 //! the engine silently passes over it; here it is counted.
 
-use crate::image::{Island, LogImage, Shore};
+use crate::image::{LogImage, RangeOrigin, TrustedRange};
 use ese_format::log::{Layout, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::record::measure;
 use ese_format::{FormatError, Lgpos, Reader, Record, RecordError, RecordFormat, RecordType};
@@ -42,7 +42,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// A record that cannot be read, and everything after it in its island.
+/// A record that cannot be read, and everything after it in its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
     /// Where the record begins.
@@ -53,27 +53,27 @@ pub struct BadRecord {
 
 /// A place among the records of one log.
 ///
-/// It goes through the islands of the log. At damage it stops, as the engine does, unless it was made with
+/// It goes through the trusted ranges of the log. At damage it stops, as the engine does, unless it was made with
 /// [`salvage`](Self::salvage).
 #[derive(Debug, Default)]
 pub struct RecordCursor {
     salvage: bool,
-    /// Island being read.
-    island: usize,
+    /// The trusted range being read.
+    range: usize,
     /// Offset at which reading goes on.
     at: usize,
     started: bool,
-    /// The island may begin with the end of a record that began before it.
+    /// The range may begin with the end of a record that began before it.
     skip_partial: bool,
     assembled: Vec<u8>,
-    found: Option<Found>,
-    /// Records that ended with the log, or with an island, before they were whole.
+    found: Option<FoundRecord>,
+    /// Records that ended with the log, or with a range, before they were whole.
     pub unfinished: u64,
 }
 
 /// Where a record was found.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundRecord {
     lgpos: Lgpos,
     kind: RecordType,
     /// Where its bytes are: in the file, or among those that were put together.
@@ -82,7 +82,7 @@ pub(crate) struct Found {
     assembled: bool,
 }
 
-impl Found {
+impl FoundRecord {
     /// The record, in `image` or in the bytes that were put together.
     pub(crate) fn record<'a>(
         &self,
@@ -130,7 +130,7 @@ impl RecordCursor {
 
     /// The next record of `image`; `None` at the end of what can be read.
     ///
-    /// After an error, reading is over; when salvaging, it goes on with the next segment or island.
+    /// After an error, reading is over; when salvaging, it goes on with the next segment or range.
     pub fn next_record<'a>(
         &'a mut self,
         image: &'a LogImage,
@@ -146,10 +146,10 @@ impl RecordCursor {
     pub fn advance(&mut self, image: &LogImage) -> Result<bool, BadRecord> {
         self.found = None;
         while self.enter_island(image) {
-            let island = &image.body.islands[self.island];
+            let range = &image.body.ranges[self.range];
             let found = match image.layout {
-                Layout::Segments => self.in_segments(image, island),
-                Layout::ChecksumRecords => self.in_sectors(image, island),
+                Layout::Segments => self.in_segments(image, range),
+                Layout::ChecksumRecords => self.in_sectors(image, range),
             };
             match found {
                 Ok(Some(found)) => {
@@ -157,13 +157,13 @@ impl RecordCursor {
                     return Ok(true);
                 }
                 Ok(None) => {
-                    self.island += 1;
+                    self.range += 1;
                     self.started = false;
                 }
                 Err(bad) => {
                     self.skip_partial = true;
                     if !self.salvage {
-                        self.island = image.body.islands.len();
+                        self.range = image.body.ranges.len();
                     }
                     return Err(bad);
                 }
@@ -196,7 +196,7 @@ impl RecordCursor {
     }
 
     /// Where [`advance`](Self::advance) went to; the bytes of a record that was put together go after `assembled`.
-    pub(crate) fn take_found(&mut self, assembled: &mut Vec<u8>) -> Option<Found> {
+    pub(crate) fn take_found(&mut self, assembled: &mut Vec<u8>) -> Option<FoundRecord> {
         let mut found = self.found.take()?;
         if found.assembled {
             let start = assembled.len();
@@ -206,17 +206,17 @@ impl RecordCursor {
         Some(found)
     }
 
-    /// Makes sure that there is an island to read; `false` at the end.
+    /// Makes sure that there is a range to read; `false` at the end.
     fn enter_island(&mut self, image: &LogImage) -> bool {
-        let Some(island) = image.body.islands.get(self.island) else {
+        let Some(range) = image.body.ranges.get(self.range) else {
             return false;
         };
         if !self.started {
-            if island.shore == Shore::Damage && !self.salvage {
+            if range.origin == RangeOrigin::Damage && !self.salvage {
                 return false;
             }
             self.started = true;
-            self.at = island.bytes.start;
+            self.at = range.bytes.start;
             self.skip_partial = true;
         }
         true
@@ -225,17 +225,17 @@ impl RecordCursor {
     fn in_sectors(
         &mut self,
         image: &LogImage,
-        island: &Island,
-    ) -> Result<Option<Found>, BadRecord> {
+        range: &TrustedRange,
+    ) -> Result<Option<FoundRecord>, BadRecord> {
         let start = self.at;
-        let rest = &image.bytes[start..island.bytes.end];
+        let rest = &image.bytes[start..range.bytes.end];
         if rest.is_empty() {
             return Ok(None);
         }
         match measure(rest, start as u64) {
             Ok((kind, size)) => {
                 self.at += size;
-                Ok(Some(Found {
+                Ok(Some(FoundRecord {
                     lgpos: image.lgpos(start),
                     kind,
                     bytes: start..start + size,
@@ -247,7 +247,7 @@ impl RecordCursor {
                 Ok(None)
             }
             Err(problem) => {
-                self.at = island.bytes.end;
+                self.at = range.bytes.end;
                 Err(BadRecord {
                     lgpos: image.lgpos(start),
                     problem: Box::new(problem),
@@ -259,14 +259,14 @@ impl RecordCursor {
     fn in_segments(
         &mut self,
         image: &LogImage,
-        island: &Island,
-    ) -> Result<Option<Found>, BadRecord> {
+        range: &TrustedRange,
+    ) -> Result<Option<FoundRecord>, BadRecord> {
         // The record being put together: where it began and how long it will be.
         let mut parts: Option<usize> = None;
         let mut start = self.at;
         let mut at = self.at;
         loop {
-            if at >= island.bytes.end {
+            if at >= range.bytes.end {
                 self.unfinished += u64::from(parts.is_some());
                 self.at = at;
                 return Ok(None);
@@ -319,7 +319,7 @@ impl RecordCursor {
                     if parts == Some(self.assembled.len()) {
                         let kind = check_whole(&self.assembled, start).map_err(bad)?;
                         self.at = at;
-                        return Ok(Some(Found {
+                        return Ok(Some(FoundRecord {
                             lgpos,
                             kind,
                             bytes: 0..self.assembled.len(),
@@ -345,7 +345,7 @@ impl RecordCursor {
                     let (kind, size) = measure(rest, at as u64).map_err(bad)?;
                     self.skip_partial = false;
                     self.at = at + size;
-                    return Ok(Some(Found {
+                    return Ok(Some(FoundRecord {
                         lgpos: image.lgpos(start),
                         kind,
                         bytes: at..at + size,

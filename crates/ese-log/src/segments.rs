@@ -9,13 +9,13 @@
 //! - a bad segment is replaced by its shadow if that is after it;
 //! - everything else is damage. The last segment of a file is only ever a shadow.
 
-use crate::image::{Body, Damage, Island, Shore, position};
+use crate::image::{Body, Damage, RangeOrigin, TrustedRange, position};
 use ese_checksum::correct;
 use ese_format::Lgpos;
 use ese_format::log::{LogHeader, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
 
 /// What is at the place of a segment.
-enum Place {
+enum SegmentState {
     Good { checksum: u64 },
     End,
     Bad(Damage),
@@ -56,7 +56,7 @@ impl Survey<'_> {
     fn visit(&mut self, bytes: &mut [u8], number: usize) {
         let lgpos = position(self.header, number * SEGMENT_SIZE);
         match self.judge(bytes, number, lgpos) {
-            Place::Good { checksum } => {
+            SegmentState::Good { checksum } => {
                 if !self.ends.is_empty() {
                     // What looked like the end was not: the segments there have been lost.
                     self.broken = true;
@@ -71,15 +71,15 @@ impl Survey<'_> {
                     self.body.end = (number + 1) * SEGMENT_SIZE;
                 }
             }
-            Place::End => self.ends.push(lgpos),
-            Place::Bad(damage) => {
+            SegmentState::End => self.ends.push(lgpos),
+            SegmentState::Bad(damage) => {
                 self.broken = true;
                 self.body.damage.push(damage);
             }
         }
     }
 
-    fn judge(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> Place {
+    fn judge(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> SegmentState {
         match check_segment(segment(bytes, number), number as u32) {
             SegmentCheck::Good => {}
             SegmentCheck::Correctable { bit } => {
@@ -91,7 +91,7 @@ impl Survey<'_> {
                 if number > 1
                     && check_segment(segment(bytes, number), number as u32 - 1).is_usable()
                 {
-                    return Place::End;
+                    return SegmentState::End;
                 }
                 let damage = Damage::Checksum {
                     lgpos,
@@ -103,28 +103,28 @@ impl Survey<'_> {
             }
         }
         let Ok(found) = SegmentHeader::read(segment(bytes, number), 0) else {
-            return Place::End;
+            return SegmentState::End;
         };
         if found.lgpos < lgpos {
-            Place::End
+            SegmentState::End
         } else if found.lgpos > lgpos {
             let found = found.lgpos;
-            Place::Bad(Damage::Misplaced { lgpos, found })
+            SegmentState::Bad(Damage::Misplaced { lgpos, found })
         } else {
             let checksum = found.checksum;
-            Place::Good { checksum }
+            SegmentState::Good { checksum }
         }
     }
 
     /// A blank segment: the end, unless its shadow shows that it was written. Where logs are filled with zeroes the
     /// engine does not look at the shadow (`ErrLGCheckReadLastLogRecordFF` with `FLGVersionZeroFilled`,
     /// `ese/_log/logread.cxx`): it is said, but nothing stands in.
-    fn blank(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> Place {
+    fn blank(&mut self, bytes: &mut [u8], number: usize, lgpos: Lgpos) -> SegmentState {
         if self.header.version.fills_with_zeroes() {
             if self.ends.is_empty() && is_shadow(segment(bytes, number + 1), number, lgpos) {
                 self.body.damage.push(Damage::LastWriteLost { lgpos });
             }
-            return Place::End;
+            return SegmentState::End;
         }
         self.shadow_or(bytes, number, lgpos, Damage::Blank { lgpos })
     }
@@ -136,19 +136,19 @@ impl Survey<'_> {
         number: usize,
         lgpos: Lgpos,
         damage: Damage,
-    ) -> Place {
+    ) -> SegmentState {
         let start = number * SEGMENT_SIZE;
         let Some(mut shadow) = bytes
             .get(start + SEGMENT_SIZE..start + 2 * SEGMENT_SIZE)
             .map(<[u8]>::to_vec)
             .filter(|_| self.ends.is_empty())
         else {
-            return Place::Bad(damage);
+            return SegmentState::Bad(damage);
         };
         match check_segment(&shadow, number as u32) {
             SegmentCheck::Good => {}
             SegmentCheck::Correctable { bit } => correct(&mut shadow, &[bit]),
-            SegmentCheck::Blank | SegmentCheck::Bad { .. } => return Place::Bad(damage),
+            SegmentCheck::Blank | SegmentCheck::Bad { .. } => return SegmentState::Bad(damage),
         }
         match SegmentHeader::read(&shadow, 0) {
             Ok(found) if found.lgpos == lgpos => {
@@ -158,24 +158,24 @@ impl Survey<'_> {
                     only_in_current_log: false,
                 });
                 let checksum = found.checksum;
-                Place::Good { checksum }
+                SegmentState::Good { checksum }
             }
-            _ => Place::Bad(damage),
+            _ => SegmentState::Bad(damage),
         }
     }
 
-    /// Adds segment `number` to the last island, or begins one.
+    /// Adds segment `number` to the last range, or begins one.
     fn add(&mut self, number: usize) {
         let start = number * SEGMENT_SIZE;
         let end = start + SEGMENT_SIZE;
-        match self.body.islands.last_mut() {
-            Some(island) if island.bytes.end == start => island.bytes.end = end,
-            _ => self.body.islands.push(Island {
+        match self.body.ranges.last_mut() {
+            Some(range) if range.bytes.end == start => range.bytes.end = end,
+            _ => self.body.ranges.push(TrustedRange {
                 bytes: start..end,
-                shore: if number == 1 {
-                    Shore::Whole
+                origin: if number == 1 {
+                    RangeOrigin::Whole
                 } else {
-                    Shore::Damage
+                    RangeOrigin::Damage
                 },
             }),
         }

@@ -8,7 +8,7 @@ use crate::chain::{Ending, Opening, Outline, prove};
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles};
 use crate::image::{Damage, LogImage, read_file};
-use crate::records::{Found, RawRecord, RecordCursor};
+use crate::records::{FoundRecord, RawRecord, RecordCursor};
 use ese_format::log::LogHeader;
 use ese_format::{Generation, JetError, RecordFormat};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ const BATCH_SIZE: usize = 16384;
 const BATCHES_AHEAD: usize = 2;
 
 /// What sees every log as it is on disk, before it is looked at.
-pub type Witness = Box<dyn FnMut(&Path, &[u8]) + Send>;
+pub type LogObserver = Box<dyn FnMut(&Path, &[u8]) + Send>;
 
 /// A log stream in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +98,10 @@ impl StreamRecords {
         }
     }
 
-    /// Shows the bytes of every log to `witness` when they are read; to be called before anything is.
-    pub fn shown_to(mut self, witness: Witness) -> Self {
+    /// Shows the bytes of every log to `observer` when they are read; to be called before anything is.
+    pub fn shown_to(mut self, observer: LogObserver) -> Self {
         if let Source::Here(finder) = &mut self.source {
-            finder.witness = Some(witness);
+            finder.observer = Some(observer);
         }
         self
     }
@@ -109,7 +109,7 @@ impl StreamRecords {
     /// Reads ahead, on another thread.
     pub fn ahead(mut self) -> Self {
         self.source = match self.source {
-            Source::Here(finder) => Source::Ahead(Ahead::begin(finder)),
+            Source::Here(finder) => Source::Ahead(ReadAhead::begin(finder)),
             other => other,
         };
         self
@@ -138,7 +138,7 @@ impl StreamRecords {
     /// The next record; `None` at the end of the stream.
     pub fn next_record(&mut self) -> Result<Option<RawRecord<'_>>, LogError> {
         while let Some(step) = self.advance()? {
-            if step == Step::Record {
+            if step == StreamStep::Record {
                 return Ok(self.current());
             }
         }
@@ -146,7 +146,7 @@ impl StreamRecords {
     }
 
     /// Goes to the next log or record; `None` at the end of the stream. A log without any record is met as well.
-    pub fn advance(&mut self) -> Result<Option<Step>, LogError> {
+    pub fn advance(&mut self) -> Result<Option<StreamStep>, LogError> {
         while self.next >= self.batch.found.len() {
             let asked = Instant::now();
             let batch = self.source.next_batch();
@@ -159,17 +159,17 @@ impl StreamRecords {
             self.batch = batch;
             self.next = 0;
             if begins_log {
-                return Ok(Some(Step::Log));
+                return Ok(Some(StreamStep::Log));
             }
         }
         self.next += 1;
-        Ok(Some(Step::Record))
+        Ok(Some(StreamStep::Record))
     }
 }
 
 /// What [`StreamRecords::advance`] came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StreamStep {
     /// The next log: [`StreamRecords::image`].
     Log,
     /// The next record: [`StreamRecords::current`].
@@ -181,7 +181,7 @@ pub enum Step {
 struct Batch {
     image: Option<Arc<LogImage>>,
     format: Option<RecordFormat>,
-    found: Vec<Found>,
+    found: Vec<FoundRecord>,
     /// Bytes of the records that were put together.
     assembled: Vec<u8>,
     /// Whether its log begins with it.
@@ -204,7 +204,7 @@ impl Batch {
 #[derive(Debug)]
 enum Source {
     Here(Box<Finder>),
-    Ahead(Ahead),
+    Ahead(ReadAhead),
     /// The stream has ended.
     Ended,
 }
@@ -226,13 +226,13 @@ impl Source {
 
 /// A [`Finder`] on a thread of its own.
 #[derive(Debug)]
-struct Ahead {
+struct ReadAhead {
     /// What the finder gives, its end included. Taken away to end the thread.
     batches: Option<Receiver<Result<Option<Batch>, LogError>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Ahead {
+impl ReadAhead {
     fn begin(mut finder: Box<Finder>) -> Self {
         let (sender, batches) = sync_channel(BATCHES_AHEAD);
         let thread = thread::spawn(move || {
@@ -244,7 +244,7 @@ impl Ahead {
                 }
             }
         });
-        Ahead {
+        ReadAhead {
             batches: Some(batches),
             thread: Some(thread),
         }
@@ -265,7 +265,7 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
@@ -285,7 +285,7 @@ struct Finder {
     outline: Outline,
     /// The log before it.
     previous: Option<Previous>,
-    witness: Option<Witness>,
+    observer: Option<LogObserver>,
     /// What is after the last batch.
     problem: Option<LogError>,
 }
@@ -378,8 +378,8 @@ impl Finder {
     fn enter(&mut self, file: &StreamFile, batch: &mut Batch) -> Result<LogImage, LogError> {
         let mut bytes = Vec::new();
         read_file(&file.path, &mut bytes)?;
-        if let Some(witness) = &mut self.witness {
-            witness(&file.path, &bytes);
+        if let Some(observer) = &mut self.observer {
+            observer(&file.path, &bytes);
         }
         let image = LogImage::from_bytes(&file.path, bytes)?;
         if let Some(previous) = &self.previous {

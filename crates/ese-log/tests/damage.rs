@@ -5,7 +5,8 @@ use ese_format::database::HeaderCopies;
 use ese_format::{DatabaseHeader, Signature};
 use ese_log::StreamFiles;
 use ese_log::chain::{
-    ChainReport, DatabaseVerdict, Finding, FindingKind, Readiness, Severity, verdict, verify,
+    ChainFinding, ChainFindingKind, ChainReport, DatabaseVerdict, Readiness, Severity, verdict,
+    verify,
 };
 use ese_testkit::damage::{VARIANTS, Variant};
 use std::fs;
@@ -40,27 +41,29 @@ fn complaints(text: &str) -> Vec<(String, String)> {
 }
 
 /// Whether one of our findings is what the engine complained about.
-fn is_among(findings: &[Finding], file: &str, complaint: &str) -> bool {
+fn is_among(findings: &[ChainFinding], file: &str, complaint: &str) -> bool {
     findings.iter().any(|finding| {
         let same_file = finding.file.as_deref() == Some(file);
         let found = match &finding.kind {
-            FindingKind::Header { .. } | FindingKind::Blank => {
+            ChainFindingKind::Header { .. } | ChainFindingKind::Blank => {
                 complaint.ends_with("header. Error -501.") && same_file
             }
-            FindingKind::Empty => complaint.ends_with("header. Error -4001.") && same_file,
-            FindingKind::FileSize { .. } => complaint.ends_with("header. Error -541.") && same_file,
+            ChainFindingKind::Empty => complaint.ends_with("header. Error -4001.") && same_file,
+            ChainFindingKind::FileSize { .. } => {
+                complaint.ends_with("header. Error -541.") && same_file
+            }
             // The engine finds the log after a damaged one wrong as well, since that keeps a checksum of it. We name
             // the damaged one alone.
-            FindingKind::Damage { fatal: true, .. } => {
+            ChainFindingKind::Damage { fatal: true, .. } => {
                 complaint.starts_with("Log damaged (unusable)") && same_file
                     || complaint.contains("accumulated segment checksum") && follows(finding, file)
             }
-            FindingKind::NameMismatch { named, found, .. } => {
+            ChainFindingKind::NameMismatch { named, found, .. } => {
                 let missing = format!("is generation {found} ({found:#X})").replace("0X", "0x");
                 let named = format!("Expected generation {named} ");
                 same_file && (complaint.contains(&missing) || complaint.contains(&named))
             }
-            FindingKind::Gap { first, last, .. } => {
+            ChainFindingKind::Gap { first, last, .. } => {
                 let one = format!("edb{first:05X}.log");
                 let several = format!("edb{{{first:05X} - {last:05X}}}.log");
                 let expected = format!("expected generation is {first} ");
@@ -75,7 +78,7 @@ fn is_among(findings: &[Finding], file: &str, complaint: &str) -> bool {
 }
 
 /// Whether `file` is the log after the one that the finding is about.
-fn follows(finding: &Finding, file: &str) -> bool {
+fn follows(finding: &ChainFinding, file: &str) -> bool {
     let next = finding.generation.map(|generation| generation.0 + 1);
     next.is_some_and(|next| file == format!("edb{next:05X}.log"))
 }

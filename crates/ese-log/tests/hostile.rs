@@ -5,7 +5,7 @@
 
 use ese_log::chain::{Severity, verify};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
-use ese_testkit::damage::Copy;
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures;
 use ese_testkit::logs::{repack, seal_segment};
 use ese_testkit::random::Random;
@@ -186,7 +186,7 @@ fn a_damaged_log_is_found_in_its_stream() {
     repack(&set.join("state"), repacked.path());
     for folder in [set.join("state"), repacked.path().to_owned()] {
         for seed in 0..20 {
-            let copy = Copy::of(&folder);
+            let copy = WorkingCopy::of(&folder);
             let mut random = Random(seed);
             copy.edit("edb00012.log", |bytes| {
                 let at = random.below(bytes.len() - 3 * SEGMENT);

@@ -4,8 +4,8 @@
 use ese_format::database::HeaderCopies;
 use ese_format::log::LogHeader;
 use ese_log::StreamFiles;
-use ese_log::chain::{ChainReport, FindingKind, Readiness, Severity, verdict, verify};
-use ese_testkit::damage::Copy;
+use ese_log::chain::{ChainFindingKind, ChainReport, Readiness, Severity, verdict, verify};
+use ese_testkit::damage::WorkingCopy;
 use ese_testkit::fixtures;
 use ese_testkit::logs::seal_header;
 use std::collections::BTreeMap;
@@ -86,7 +86,8 @@ fn the_streams_of_windows_are_in_order() {
             report.folder.display()
         );
         let notes = report.findings.iter();
-        let count = notes.filter(|finding| matches!(finding.kind, FindingKind::Leftover { .. }));
+        let count =
+            notes.filter(|finding| matches!(finding.kind, ChainFindingKind::Leftover { .. }));
         assert_eq!(count.count(), leftovers, "{}", report.folder.display());
     }
     let header = |folder: &str| {
@@ -118,12 +119,13 @@ fn names_with_the_highest_numbers_are_reported_like_any_other() {
         .findings
         .iter()
         .find_map(|finding| match finding.kind {
-            FindingKind::Gap { first, last, .. } => Some((first.0, last.0)),
+            ChainFindingKind::Gap { first, last, .. } => Some((first.0, last.0)),
             _ => None,
         });
     assert_eq!(gap, Some((2, u32::MAX - 1)));
     let kinds = report.findings.iter();
-    let duplicates = kinds.filter(|finding| matches!(finding.kind, FindingKind::Duplicate { .. }));
+    let duplicates =
+        kinds.filter(|finding| matches!(finding.kind, ChainFindingKind::Duplicate { .. }));
     assert_eq!(duplicates.count(), 1);
 }
 
@@ -136,7 +138,7 @@ fn set_path(header: &mut [u8], offset: usize, text: &str) {
 #[test]
 fn a_log_of_another_machines_engine_is_called_foreign() {
     let folder = fixtures::testdata_set("crash-p8k").join("state");
-    let copy = Copy::of(&folder);
+    let copy = WorkingCopy::of(&folder);
     copy.edit("edb00010.log", |log| {
         let header = LogHeader::read(log).unwrap().into_trusted().unwrap();
         // The system path, then the log path, are at the start of the parameters.
@@ -149,7 +151,7 @@ fn a_log_of_another_machines_engine_is_called_foreign() {
     let foreign: Vec<_> = report
         .findings
         .iter()
-        .filter(|finding| matches!(finding.kind, FindingKind::OtherEngine { .. }))
+        .filter(|finding| matches!(finding.kind, ChainFindingKind::OtherEngine { .. }))
         .map(|finding| (finding.file.clone().unwrap(), finding.severity))
         .collect();
     // The log after it is at home again: it is not the one to be looked at.

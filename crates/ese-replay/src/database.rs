@@ -6,7 +6,7 @@
 //! (`CLogRedoMap`, `ErrLGIVerifyRedoMapForIfmp`, `ese/_log/logredo.cxx`).
 
 use crate::error::{Problem, ReplayError};
-use crate::pages::{Content, Pages};
+use crate::pages::{PageContent, Pages};
 use ese_format::database::DatabaseHeader;
 use ese_format::record::{ShrinkDb, ShrinkDbFields, TrimDb};
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
@@ -20,7 +20,7 @@ const LAST_RESIZE_FORMAT: (u32, u32, u32) = (0x620, 110, 240);
 
 /// A page that redo skipped, and why.
 #[derive(Debug)]
-pub struct Skipped {
+pub struct SkippedPage {
     /// The first record that met it.
     pub lgpos: Lgpos,
     /// The type of that record, as log dumps name it.
@@ -29,7 +29,7 @@ pub struct Skipped {
     pub problem: Problem,
 }
 
-impl Skipped {
+impl SkippedPage {
     /// What it comes to if nothing explains it.
     pub(crate) fn into_error(self) -> ReplayError {
         self.problem.at(self.lgpos, self.record)
@@ -37,7 +37,7 @@ impl Skipped {
 }
 
 /// A database that is being replayed.
-pub struct Database {
+pub struct ReplayDatabase {
     /// The header as it stands now.
     pub header: DatabaseHeader,
     /// The pages.
@@ -56,14 +56,14 @@ pub struct Database {
     logged: Dbtime,
     /// The page with the highest dbtime that redo has met; of several, the one with the lowest number.
     newest_page: Option<(Dbtime, Reverse<Pgno>)>,
-    gone: BTreeMap<Pgno, Skipped>,
-    too_old: BTreeMap<Pgno, Skipped>,
+    gone: BTreeMap<Pgno, SkippedPage>,
+    too_old: BTreeMap<Pgno, SkippedPage>,
 }
 
-impl Database {
+impl ReplayDatabase {
     /// A database with this header and these pages.
     pub fn new(header: DatabaseHeader, pages: Pages) -> Self {
-        let mut database = Database {
+        let mut database = ReplayDatabase {
             required_until: header.max_required,
             dbtime: header.dbtime,
             last_objid: header.last_objid,
@@ -141,7 +141,7 @@ impl Database {
     /// Writes down a page that is gone.
     pub(crate) fn mark_gone(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
         let record = self.record;
-        self.gone.entry(pgno).or_insert(Skipped {
+        self.gone.entry(pgno).or_insert(SkippedPage {
             lgpos,
             record,
             problem,
@@ -151,7 +151,7 @@ impl Database {
     /// Notes a page that lacks changes.
     pub(crate) fn mark_too_old(&mut self, pgno: Pgno, lgpos: Lgpos, problem: Problem) {
         let record = self.record;
-        self.too_old.entry(pgno).or_insert(Skipped {
+        self.too_old.entry(pgno).or_insert(SkippedPage {
             lgpos,
             record,
             problem,
@@ -187,8 +187,8 @@ impl Database {
     }
 
     /// The page without explanation that was met first, taken out.
-    pub(crate) fn take_unexplained(&mut self) -> Option<Skipped> {
-        let first = |map: &BTreeMap<Pgno, Skipped>| {
+    pub(crate) fn take_unexplained(&mut self) -> Option<SkippedPage> {
+        let first = |map: &BTreeMap<Pgno, SkippedPage>| {
             let oldest = map.iter().min_by_key(|(_, skipped)| skipped.lgpos);
             oldest.map(|(pgno, _)| *pgno)
         };
@@ -230,9 +230,9 @@ impl Database {
     }
 
     /// What is at a page number; a page that a shrink gave up counts as blank.
-    pub(crate) fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
+    pub(crate) fn look(&mut self, pgno: Pgno) -> Result<PageContent, Problem> {
         match self.pages.look(pgno)? {
-            Content::Page(Dbtime::SHRUNK) => Ok(Content::Blank),
+            PageContent::Page(Dbtime::SHRUNK) => Ok(PageContent::Blank),
             other => Ok(other),
         }
     }

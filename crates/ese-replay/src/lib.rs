@@ -15,6 +15,6 @@ mod tree;
 pub mod undo;
 pub mod view;
 
-pub use database::Database;
+pub use database::ReplayDatabase;
 pub use error::{Problem, ReplayError};
 pub use redo::Redo;

@@ -5,8 +5,8 @@
 //! pages it is given (a new database, an overlay, a journal) is its own affair.
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
-use ese_checksum::{Page, Verdict, correct, is_blank, seal_page, verify_page};
+use crate::page_edit::PageBuffer;
+use ese_checksum::{ChecksumVerdict, PageBytes, correct, is_blank, seal_page, verify_page};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, Pgno};
 use rustc_hash::FxHashMap;
@@ -26,7 +26,7 @@ pub trait PageFile: Send {
 
 /// What is at a page number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum PageContent {
     /// A page in use, with the time of its last change; it is in the cache.
     Page(Dbtime),
     /// Zeroes.
@@ -43,7 +43,7 @@ const MIN_CAPACITY: usize = 64;
 const PAGE_OVERHEAD: u64 = 128;
 
 struct Slot {
-    page: PageImage,
+    page: PageBuffer,
     changed: bool,
     used: u64,
 }
@@ -137,54 +137,54 @@ impl Pages {
     }
 
     /// Makes a new page one of this database's format.
-    pub(crate) fn prepare(&self, page: &mut PageImage) {
+    pub(crate) fn prepare(&self, page: &mut PageBuffer) {
         page.count_reserved_tags(self.counts_reserved_tags);
     }
 
     /// Looks at a page, reading it if it is not in memory.
-    pub fn look(&mut self, pgno: Pgno) -> Result<Content, Problem> {
+    pub fn look(&mut self, pgno: Pgno) -> Result<PageContent, Problem> {
         self.clock += 1;
         if let Some(slot) = self.slots.get_mut(&pgno) {
             slot.used = self.clock;
-            return Ok(Content::Page(slot.page.dbtime()));
+            return Ok(PageContent::Page(slot.page.dbtime()));
         }
         if pgno.is_null() || pgno > self.last {
-            return Ok(Content::BehindEnd);
+            return Ok(PageContent::BehindEnd);
         }
         let mut bytes = vec![0; self.size.as_usize()].into_boxed_slice();
         let read = self.file.read_page(pgno, &mut bytes);
         if !read.map_err(|error| io_problem("reading", pgno, error))? || is_blank(&bytes) {
             return Ok(if pgno > self.end {
-                Content::BehindEnd
+                PageContent::BehindEnd
             } else {
-                Content::Blank
+                PageContent::Blank
             });
         }
         self.counts.read += 1;
-        let verdict = Page::new(&bytes).map(|page| verify_page(page, pgno.0));
+        let verdict = PageBytes::new(&bytes).map(|page| verify_page(page, pgno.0));
         match verdict {
-            Some(Verdict::Good) => {}
-            Some(Verdict::Correctable { bits, .. }) => {
+            Some(ChecksumVerdict::Good) => {}
+            Some(ChecksumVerdict::Correctable { bits, .. }) => {
                 correct(&mut bytes, &bits);
                 self.counts.corrected += 1;
             }
-            _ => return Ok(Content::Damaged),
+            _ => return Ok(PageContent::Damaged),
         }
         let page =
-            PageImage::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
+            PageBuffer::from_bytes(bytes, pgno).map_err(|error| Problem::Edit(error.into()))?;
         let dbtime = page.dbtime();
         self.keep(page, false)?;
-        Ok(Content::Page(dbtime))
+        Ok(PageContent::Page(dbtime))
     }
 
     /// The page, which must be in use.
-    pub fn get(&mut self, pgno: Pgno) -> Result<&PageImage, Problem> {
+    pub fn get(&mut self, pgno: Pgno) -> Result<&PageBuffer, Problem> {
         self.expect_page(pgno)?;
         Ok(&self.slots[&pgno].page)
     }
 
     /// The page, to be changed; it must be in use.
-    pub fn edit(&mut self, pgno: Pgno) -> Result<&mut PageImage, Problem> {
+    pub fn edit(&mut self, pgno: Pgno) -> Result<&mut PageBuffer, Problem> {
         self.expect_page(pgno)?;
         if let Some(watched) = &mut self.watched {
             watched.push(pgno);
@@ -195,7 +195,7 @@ impl Pages {
     }
 
     /// Takes the page, which must be in use, out of the cache: to be changed and put back, or the replay is over.
-    pub(crate) fn take(&mut self, pgno: Pgno) -> Result<PageImage, Problem> {
+    pub(crate) fn take(&mut self, pgno: Pgno) -> Result<PageBuffer, Problem> {
         self.expect_page(pgno)?;
         let slot = self.slots.remove(&pgno).ok_or(Problem::Blank { pgno })?;
         Ok(slot.page)
@@ -203,10 +203,10 @@ impl Pages {
 
     fn expect_page(&mut self, pgno: Pgno) -> Result<(), Problem> {
         match self.look(pgno)? {
-            Content::Page(_) => Ok(()),
-            Content::Blank => Err(Problem::Blank { pgno }),
-            Content::Damaged => Err(Problem::BadChecksum { pgno }),
-            Content::BehindEnd => Err(Problem::BehindEnd {
+            PageContent::Page(_) => Ok(()),
+            PageContent::Blank => Err(Problem::Blank { pgno }),
+            PageContent::Damaged => Err(Problem::BadChecksum { pgno }),
+            PageContent::BehindEnd => Err(Problem::BehindEnd {
                 pgno,
                 last: self.last,
             }),
@@ -214,7 +214,7 @@ impl Pages {
     }
 
     /// Puts a page in place of what stood there.
-    pub fn put(&mut self, page: PageImage) -> Result<(), Problem> {
+    pub fn put(&mut self, page: PageBuffer) -> Result<(), Problem> {
         if page.pgno() > self.last {
             let end = self.end;
             self.resize(page.pgno())?;
@@ -226,7 +226,7 @@ impl Pages {
         self.keep(page, true)
     }
 
-    fn keep(&mut self, mut page: PageImage, changed: bool) -> Result<(), Problem> {
+    fn keep(&mut self, mut page: PageBuffer, changed: bool) -> Result<(), Problem> {
         if self.slots.len() >= self.capacity {
             self.make_room()?;
         }
@@ -260,7 +260,7 @@ impl Pages {
         Ok(())
     }
 
-    fn write(&mut self, page: PageImage) -> Result<(), Problem> {
+    fn write(&mut self, page: PageBuffer) -> Result<(), Problem> {
         let pgno = page.pgno();
         let mut bytes = page.into_bytes();
         seal_page(&mut bytes, pgno.0);

@@ -4,7 +4,7 @@
 //! anything else is an error that names the page.
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use crate::pages::Pages;
 use crate::session::Bookmark;
 use ese_format::page::{Extent, Key, Node};
@@ -43,7 +43,7 @@ fn descend(
     pages: &mut Pages,
     root: Pgno,
     objid: ObjId,
-    choose: impl Fn(&PageImage) -> Result<Option<usize>, Problem>,
+    choose: impl Fn(&PageBuffer) -> Result<Option<usize>, Problem>,
 ) -> Result<Pgno, Problem> {
     let mut pgno = root;
     for _ in 0..MAX_DEPTH {
@@ -70,7 +70,7 @@ fn descend(
 
 /// The line whose pointer leads to the bookmark: a pointer's key lies above all bookmarks below it, and the last one has
 /// none (`IlineNDISeekGEQInternal`, `ese/node.cxx`).
-fn child_for(page: &PageImage, bookmark: &Bookmark) -> Result<Option<usize>, Problem> {
+fn child_for(page: &PageBuffer, bookmark: &Bookmark) -> Result<Option<usize>, Problem> {
     let whole = [bookmark.key.as_slice(), &bookmark.data].concat();
     let last = page.node_count().checked_sub(1);
     let is_right = |node: &Node<'_>| node.key() <= Key::from(whole.as_slice());
@@ -80,7 +80,7 @@ fn child_for(page: &PageImage, bookmark: &Bookmark) -> Result<Option<usize>, Pro
 }
 
 /// The line that holds the bookmark itself.
-fn exact_line(page: &PageImage, bookmark: &Bookmark) -> Result<Option<usize>, Problem> {
+fn exact_line(page: &PageBuffer, bookmark: &Bookmark) -> Result<Option<usize>, Problem> {
     let order = |node: &Node<'_>| {
         let key = node.key().cmp(&Key::from(bookmark.key.as_slice()));
         if bookmark.unique {
@@ -99,7 +99,7 @@ fn exact_line(page: &PageImage, bookmark: &Bookmark) -> Result<Option<usize>, Pr
 /// The first line for which `less` does not hold, by halves; the number of lines if it holds for all, `None` on a page
 /// without any. The last pointer of a level, with its empty key, is never asked.
 fn first_not(
-    page: &PageImage,
+    page: &PageBuffer,
     less: impl Fn(&Node<'_>) -> Result<bool, Problem>,
 ) -> Result<Option<usize>, Problem> {
     let count = page.node_count();

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 /// An operation that was undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Undone {
+pub struct UndoneOperation {
     /// The session that had done it.
     pub procid: ProcId,
     /// The id that the log gave it.
@@ -48,7 +48,7 @@ impl Redo {
     /// Rolls back what is open and gives what was undone, in order.
     ///
     /// Macro operations that did not commit are dropped. No session is left.
-    pub fn roll_back_open(&mut self) -> Result<Vec<Undone>, ReplayError> {
+    pub fn roll_back_open(&mut self) -> Result<Vec<UndoneOperation>, ReplayError> {
         let mut undone = Vec::new();
         for (procid, mut session) in self.take_sessions() {
             while let Some(version) = session.pop() {
@@ -61,7 +61,11 @@ impl Redo {
         Ok(undone)
     }
 
-    fn undo_one(&mut self, procid: ProcId, version: &Version) -> Result<Option<Undone>, Problem> {
+    fn undo_one(
+        &mut self,
+        procid: ProcId,
+        version: &Version,
+    ) -> Result<Option<UndoneOperation>, Problem> {
         let bookmark = &version.bookmark;
         let Some(database) = self.databases_mut().get_mut(&bookmark.dbid) else {
             return Ok(None);
@@ -80,7 +84,7 @@ impl Redo {
         undo_on_page(page, line, version)?;
         page.touch(dbtime);
         database.dbtime = dbtime;
-        Ok(Some(Undone {
+        Ok(Some(UndoneOperation {
             procid,
             rceid: version.rceid,
             operation: version.operation,

@@ -4,12 +4,13 @@
 //! goes to a nameless temporary file above a limit. Everything that reads a database through
 //! [`ese_db::PageSource`] reads this too.
 
-use crate::output::Disk;
+use crate::output::OutputFile;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
 use crate::recovery::headers_of;
 use crate::recovery::{
-    DatabaseFile, Offer, Plan, RecoverOptions, Recovered, RecoveryError, Until, plan, recover,
+    DatabaseFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError, RecoveryPlan, Until,
+    plan, recover,
 };
 use ese_db::{DbError, PageSource};
 use ese_format::database::HeaderCopies;
@@ -98,13 +99,13 @@ impl Explain for ViewError {
 /// The recovery that a view shows.
 pub struct Recovery {
     /// Which logs it used.
-    pub plan: Plan,
+    pub plan: RecoveryPlan,
     /// What it did.
     pub recovered: Recovered,
 }
 
 /// The pages of a database as they will be after recovery.
-pub struct View {
+pub struct RecoveredView {
     overlay: Shared<Overlay>,
     path: PathBuf,
     headers: HeaderCopies,
@@ -114,7 +115,7 @@ pub struct View {
     last_of_base: Pgno,
 }
 
-impl View {
+impl RecoveredView {
     /// Recovers `database` with the logs of `stream`, and tells how. At most `memory` bytes of changed pages, and about as
     /// many of pages in use, stay in memory. `ignore_missing` leaves out other databases that the logs change.
     pub fn after_recovery(
@@ -128,7 +129,7 @@ impl View {
         let plan = plan(stream, None, databases, &Until::default(), progress)?;
         let disk = Box::new(SpooledTempFile::new(memory));
         let overlay = Shared::new(crate::output::over(database, disk)?);
-        let offer = Offer {
+        let given = GivenDatabase {
             database,
             pages: Box::new(overlay.clone()),
         };
@@ -137,12 +138,12 @@ impl View {
             ignore_missing,
             ..RecoverOptions::default()
         };
-        let recovered = recover(&plan, vec![offer], Vec::new(), options, progress)?;
+        let recovered = recover(&plan, vec![given], Vec::new(), options, progress)?;
         let signature = database.header.signature;
         let own = recovered.databases.iter();
         let mut own = own.filter(|other| other.signature() == signature);
         let header = own.next().map_or(&database.header, |own| own.header());
-        let view = View::new(overlay, header, database);
+        let view = RecoveredView::new(overlay, header, database);
         Ok((view, Recovery { plan, recovered }))
     }
 
@@ -169,7 +170,7 @@ impl View {
             return Err(problem(OverlayError::Damaged));
         }
         overlay.lie_over(Box::new(database.pages()));
-        Ok(View::new(Shared::new(overlay), &header, database))
+        Ok(RecoveredView::new(Shared::new(overlay), &header, database))
     }
 
     fn new(overlay: Shared<Overlay>, header: &DatabaseHeader, database: &DatabaseFile) -> Self {
@@ -177,7 +178,7 @@ impl View {
             let overlay = overlay.lock();
             (overlay.last(), overlay.base_last())
         };
-        View {
+        RecoveredView {
             headers: headers_of(header, database.page_size),
             page_size: database.page_size,
             last,
@@ -188,7 +189,7 @@ impl View {
     }
 }
 
-impl PageSource for View {
+impl PageSource for RecoveredView {
     fn page_size(&self) -> PageSize {
         self.page_size
     }
@@ -223,7 +224,7 @@ impl PageSource for View {
 }
 
 /// Memory up to a limit, then a temporary file without a name, which is gone with the process.
-impl Disk for SpooledTempFile {
+impl OutputFile for SpooledTempFile {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         crate::output::read_at(self, buffer, offset)
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::page::PageFlags;
 use ese_format::record::{
     AttachDb, Begin, ConvertFdp, ConvertFdpFields, DetachDb, DetachDbFlags, ExtentFreed,
@@ -15,7 +15,7 @@ use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId};
 use ese_log::StreamFiles;
 use ese_replay::redo::logged_data_checksum;
 use ese_testkit::fixtures;
-use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
+use ese_testkit::writer::crash::{Base, Crash, Tear, WrittenPages};
 use ese_testkit::writer::{DBID, MergeKind, Page, Writer};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -168,13 +168,13 @@ fn work(base: &Base, rows: u32) -> Writer {
     writer
 }
 
-fn crash(base: &Base, writer: &Writer, disk: Disk) -> Crash {
+fn crash(base: &Base, writer: &Writer, disk: WrittenPages) -> Crash {
     base.crash(writer, writer.records().len(), 30, Tear::None, disk)
 }
 
 /// Replays everything over the clean database.
 fn replayed(base: &Base, writer: &Writer) -> Result<(Recovered, Crash), String> {
-    let crash = crash(base, writer, Disk::Clean);
+    let crash = crash(base, writer, WrittenPages::Clean);
     Ok((recover(writer, &crash)?, crash))
 }
 
@@ -332,7 +332,7 @@ fn detach(base: &Base) -> Result<(), String> {
     }
     let (mut recovered, crash) = replayed(base, &writer)?;
     let header = &recovered.database.header;
-    expect("state", header.state, State::CLEAN_SHUTDOWN)?;
+    expect("state", header.state, DatabaseState::CLEAN_SHUTDOWN)?;
     expect("consistent", header.last_consistent, crash.places[at])?;
     expect("detached", header.last_detach, crash.places[at])?;
     expect(
@@ -440,7 +440,7 @@ fn shrink(base: &Base) -> Result<(), String> {
             );
         }
         writer.commit(SESSION);
-        for disk in [Disk::Clean, Disk::Flushed { slack: 0 }] {
+        for disk in [WrittenPages::Clean, WrittenPages::Flushed { slack: 0 }] {
             let pages: Vec<u32> = writer.pages_at(usize::MAX).map(|page| page.pgno).collect();
             pages.into_iter().for_each(|pgno| writer.flush(pgno));
             let crash = crash(base, &writer, disk);
@@ -586,7 +586,7 @@ fn oldest_start_and_end(base: &Base) -> Result<(), String> {
         writer.log(&ending(end));
         let (recovered, crash) = replayed(base, &writer)?;
         let header = &recovered.database.header;
-        expect("state", header.state, State::CLEAN_SHUTDOWN)?;
+        expect("state", header.state, DatabaseState::CLEAN_SHUTDOWN)?;
         expect("consistent", header.last_consistent, crash.places[mark])?;
 
         let decoded = Record::decode(&start, 0, RecordFormat::NEWEST);
@@ -630,13 +630,16 @@ fn oldest_structure(base: &Base) -> Result<(), String> {
         make_older(&mut writer, record_type)?;
         let pages: Vec<u32> = writer.pages_at(usize::MAX).map(|page| page.pgno).collect();
         pages.into_iter().for_each(|pgno| writer.flush(pgno));
-        let mut recovered = recover(&writer, &crash(base, &writer, Disk::Flushed { slack: 9 }))?;
+        let mut recovered = recover(
+            &writer,
+            &crash(base, &writer, WrittenPages::Flushed { slack: 9 }),
+        )?;
         let read = recovered.counts.types[&record_type].read;
         expect("records of the type", read > 0, true)?;
         if record_type != RecordType::ConvertFdp {
             expect("rows", rows(&writer, &mut recovered)?.len() > 5, true)?;
         }
-        let refused = recover(&writer, &crash(base, &writer, Disk::Clean)).err();
+        let refused = recover(&writer, &crash(base, &writer, WrittenPages::Clean)).err();
         let refused = refused.ok_or(format!("{record_type} was applied"))?;
         expect("-514 in the error", refused.contains("-514"), true)?;
     }

@@ -26,7 +26,7 @@ fn recover(set: &Path, logs: &Path) -> Finished {
     let databases = [set.join("state/bk/db.edb")];
     let finished = recover::recover(&databases, logs, page_size_of(set), false, 200);
     let finished = finished.unwrap_or_else(|error| panic!("{error}"));
-    assert!(finished.ran.last >= LAST && finished.counts.total().applied > 0);
+    assert!(finished.summary.last >= LAST && finished.counts.total().applied > 0);
     finished
 }
 

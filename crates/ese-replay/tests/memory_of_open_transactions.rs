@@ -10,7 +10,7 @@ use ese_format::record::{Insert, Macro, PageOp, PageOpFlags, Record};
 use ese_format::{Dbtime, Pgno, ProcId};
 use ese_testkit::fixtures;
 use ese_testkit::writer::DBID;
-use ese_testkit::writer::crash::{Base, Disk, Tear};
+use ese_testkit::writer::crash::{Base, Tear, WrittenPages};
 use std::path::Path;
 use std::process::Command;
 
@@ -51,7 +51,7 @@ fn an_open_transaction_takes_what_it_changed_and_little_more() {
         writer.replace(SESSION, 0, &key(number), &[!number as u8; SIZE]);
     }
     let [without, with] = [committed, writer.records().len()].map(|records| {
-        let crash = base.crash(&writer, records, SEGMENTS, Tear::None, Disk::Clean);
+        let crash = base.crash(&writer, records, SEGMENTS, Tear::None, WrittenPages::Clean);
         peak_of(crash.folder.path())
     });
     let each = (with - without) / u64::from(ROWS);
@@ -96,7 +96,7 @@ fn a_macro_operation_without_end_is_refused() {
         writer.log(&record);
     }
     let count = writer.records().len();
-    let crash = base.crash(&writer, count, SEGMENTS, Tear::None, Disk::Clean);
+    let crash = base.crash(&writer, count, SEGMENTS, Tear::None, WrittenPages::Clean);
     let refused = support::crashes::recover(&writer, &crash).err();
     let refused = refused.expect("it is too much");
     assert!(

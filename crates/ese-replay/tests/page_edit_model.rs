@@ -3,7 +3,7 @@
 
 use ese_format::page::{NodeFlags, PageFlags};
 use ese_format::{ObjId, Pgno};
-use ese_replay::page_edit::{EditError, PageImage};
+use ese_replay::page_edit::{EditError, PageBuffer};
 use proptest::prelude::*;
 
 const TAG: usize = 4;
@@ -62,14 +62,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-fn new_page(size: usize) -> PageImage {
-    let mut page = PageImage::new_preinit(size, Pgno(7), ObjId(3)).unwrap();
+fn new_page(size: usize) -> PageBuffer {
+    let mut page = PageBuffer::new_preinit(size, Pgno(7), ObjId(3)).unwrap();
     page.consume(PageFlags::LEAF);
     page
 }
 
 /// Does one step to page and model; a step without room must change neither.
-fn apply(page: &mut PageImage, model: &mut Vec<Line>, prefix: &mut Vec<u8>, step: &Step) {
+fn apply(page: &mut PageBuffer, model: &mut Vec<Line>, prefix: &mut Vec<u8>, step: &Step) {
     let before = page.clone();
     let result = match step {
         Step::Insert {
@@ -135,7 +135,7 @@ fn node_flags(bits: u8) -> NodeFlags {
     NodeFlags::from_bits_retain(bits)
 }
 
-fn contents(page: &PageImage) -> Vec<Line> {
+fn contents(page: &PageBuffer) -> Vec<Line> {
     (0..page.node_count())
         .map(|line| {
             let node = page.node(line).unwrap();
@@ -174,7 +174,7 @@ proptest! {
         let mut bytes: Vec<u8> = seed.iter().copied().cycle().take(size).collect();
         bytes[28..40].copy_from_slice(&seed[..12]);
         bytes[size - 64..].copy_from_slice(&seed[..64]);
-        let mut page = PageImage::from_bytes(bytes.into_boxed_slice(), Pgno(2)).unwrap();
+        let mut page = PageBuffer::from_bytes(bytes.into_boxed_slice(), Pgno(2)).unwrap();
         for step in steps {
             let _ = match step {
                 Step::Insert { at, key, data, flags } => page.insert_node_compressed(at % 99, &key, &data, node_flags(flags)),

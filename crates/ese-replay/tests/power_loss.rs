@@ -4,9 +4,9 @@
 mod support;
 
 use ese_log::StreamFiles;
-use ese_replay::output::{Disk, apply_journal};
+use ese_replay::output::{OutputFile, apply_journal};
 use ese_replay::page_files::{BaseMark, Overlay, OverlayError, Shared};
-use ese_replay::recovery::{DatabaseFile, Offer, RecoverOptions, Until, plan, recover};
+use ese_replay::recovery::{DatabaseFile, GivenDatabase, RecoverOptions, Until, plan, recover};
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use std::io;
@@ -106,7 +106,7 @@ impl Fragile {
     }
 }
 
-impl Disk for Fragile {
+impl OutputFile for Fragile {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.0.lock().unwrap();
         let rest = state.bytes.get(offset as usize..).unwrap_or_default();
@@ -155,7 +155,7 @@ fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
         source.last,
     );
     let overlay = Shared::new(overlay.map_err(|error| error.to_string())?);
-    let offer = Offer {
+    let given = GivenDatabase {
         database: &source,
         pages: Box::new(overlay.clone()),
     };
@@ -164,7 +164,7 @@ fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
         memory: Some(0),
         ..RecoverOptions::default()
     };
-    let recovered = recover(&plan, vec![offer], Vec::new(), options, &()).map_err(text)?;
+    let recovered = recover(&plan, vec![given], Vec::new(), options, &()).map_err(text)?;
     let header = recovered.databases[0].header();
     overlay
         .lock()

@@ -12,7 +12,7 @@ mod support;
 use ese_format::page::PageFlags;
 use ese_format::record::RecordType;
 use ese_testkit::fixtures;
-use ese_testkit::writer::crash::{Base, Crash, Disk, Tear};
+use ese_testkit::writer::crash::{Base, Crash, Tear, WrittenPages};
 use ese_testkit::writer::{MergeKind, Writer};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -388,10 +388,10 @@ fn tears() -> impl Strategy<Value = Tear> {
     ]
 }
 
-fn disks() -> impl Strategy<Value = Disk> {
+fn disks() -> impl Strategy<Value = WrittenPages> {
     prop_oneof![
-        1 => Just(Disk::Clean),
-        3 => (0u32..3).prop_map(|slack| Disk::Flushed { slack }),
+        1 => Just(WrittenPages::Clean),
+        3 => (0u32..3).prop_map(|slack| WrittenPages::Flushed { slack }),
     ]
 }
 
@@ -442,7 +442,12 @@ fn recovery_leaves_the_committed_rows() {
         let mut work = Work::begin(base);
         steps.iter().for_each(|step| work.step(step));
         let count = work.writer.records().len();
-        let last = (count - 1, Tear::None, Disk::Flushed { slack: 0 }, true);
+        let last = (
+            count - 1,
+            Tear::None,
+            WrittenPages::Flushed { slack: 0 },
+            true,
+        );
         let cuts = cuts
             .iter()
             .map(|(at, tear, disk, in_steps)| (at.index(count), *tear, *disk, *in_steps));

@@ -20,9 +20,9 @@ use support::cases::{Case, case, files_in, page_size_of};
 use support::recover::{recover_with, text, words};
 
 /// Everything that a recovery gives: whether it came to its end, a report, and the databases, byte by byte.
-type Told = (bool, String, Vec<Vec<u8>>);
+type RecoveryResult = (bool, String, Vec<Vec<u8>>);
 
-fn recover(set: &Path, case: &Case, ahead: bool) -> Told {
+fn recover(set: &Path, case: &Case, ahead: bool) -> RecoveryResult {
     match run(set, case, ahead) {
         Ok((report, databases)) => (true, report, databases),
         Err(error) => (false, error, Vec::new()),
@@ -53,9 +53,9 @@ fn run(set: &Path, case: &Case, ahead: bool) -> Result<(String, Vec<Vec<u8>>), S
     let until = Until::default();
     let finished = recover_with(&files, &databases, page_size_of(set), &until, options);
     let finished = finished.map_err(|error| text(&error))?;
-    let told = format!(
+    let result = format!(
         "{:?} {:?} {:?}",
-        finished.ran, finished.counts, finished.undone
+        finished.summary, finished.counts, finished.undone
     );
     let databases = finished.databases.into_iter().map(|database| {
         let (size, last) = (database.pages.size().as_usize(), database.pages.last());
@@ -70,7 +70,7 @@ fn run(set: &Path, case: &Case, ahead: bool) -> Result<(String, Vec<Vec<u8>>), S
         }
         bytes
     });
-    Ok((told, databases.collect()))
+    Ok((result, databases.collect()))
 }
 
 #[test]
@@ -102,13 +102,13 @@ fn replay_all(logs: &Path, page_size: PageSize, ahead: bool) -> (bool, String) {
     let stream = LogStream::open(logs, None).expect("a stream");
     let records = stream.records(Generation(0));
     let mut records = if ahead { records.ahead() } else { records };
-    let ran = replay(&mut redo, &mut records, &Until::default(), &());
-    let told = match &ran {
-        Ok(ran) => format!("{ran:?}"),
+    let summary = replay(&mut redo, &mut records, &Until::default(), &());
+    let result = match &summary {
+        Ok(summary) => format!("{summary:?}"),
         Err(error) => error.to_string(),
     };
-    let told = format!("{told} {:?} {:?}", redo.counts(), redo.lgpos());
-    (ran.is_err(), told)
+    let result = format!("{result} {:?} {:?}", redo.counts(), redo.lgpos());
+    (summary.is_err(), result)
 }
 
 /// The logs of a crash with nine bytes changed, somewhere in one of them: with a checksum that does not fit, so that the

@@ -4,7 +4,7 @@
 mod support;
 
 use ese_format::Pgno;
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_replay::recovery::DatabaseFile;
 use ese_testkit::{dump, fixtures};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ fn the_dirty_srum_recovers_to_the_engine_s_rows() {
     let mut databases = recovered.unwrap().databases;
     let recovered = databases.pop().unwrap();
     assert!(databases.is_empty());
-    assert_eq!(recovered.header.state, State::CLEAN_SHUTDOWN);
+    assert_eq!(recovered.header.state, DatabaseState::CLEAN_SHUTDOWN);
     assert_eq!(recovered.pages.last(), LAST);
 
     let found = dump::dump(&open_recovered(recovered));

@@ -9,14 +9,14 @@
 
 mod support;
 
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::record::{Record, RecordType};
 use ese_format::{Explain, Generation, JetError, Lgpos, Pgno, Signature};
 use ese_log::LogStream;
 use ese_replay::Redo;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::PageFile;
-use ese_replay::recovery::{DatabaseFile, Ran, RecoveryError, Until, replay};
+use ese_replay::recovery::{DatabaseFile, RecoveryError, ReplaySummary, Until, replay};
 use ese_testkit::fixtures;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ fn run(
     folder: &Path,
     attach: Option<(Signature, Lgpos)>,
     blanked: Option<Pgno>,
-) -> (Redo, Result<Ran, RecoveryError>) {
+) -> (Redo, Result<ReplaySummary, RecoveryError>) {
     let stream = support::streams::open(folder);
     let mut records = stream.records(Generation(0));
     records.next_record().unwrap().expect("a record");
@@ -89,7 +89,7 @@ fn run(
             pages.write_page(pgno, &blank).unwrap();
         }
         let mut database = file.database(Box::new(pages), 10_000);
-        database.header.state = State::DIRTY_SHUTDOWN;
+        database.header.state = DatabaseState::DIRTY_SHUTDOWN;
         database.header.last_attach = place;
         database.required_until = LAST;
         database.pages.watch();
@@ -102,8 +102,8 @@ fn run(
             .min(),
         ..Until::default()
     };
-    let ran = replay(&mut redo, &mut stream.records(Generation(0)), &until, &());
-    (redo, ran)
+    let summary = replay(&mut redo, &mut stream.records(Generation(0)), &until, &());
+    (redo, summary)
 }
 
 mod not_shipped {
@@ -121,8 +121,8 @@ mod not_shipped {
         );
         let (mut read, mut pages) = (0, Vec::new());
         for attach in attached {
-            let (mut redo, ran) = run(&folder, attach, None);
-            let ran = ran.unwrap_or_else(|error| panic!("{error}"));
+            let (mut redo, summary) = run(&folder, attach, None);
+            let summary = summary.unwrap_or_else(|error| panic!("{error}"));
             let types = CHANGES_PAGES
                 .iter()
                 .filter_map(|kind| redo.counts().types.get(kind));
@@ -139,7 +139,7 @@ mod not_shipped {
             }
             println!(
                 "attached at {attach:?}: up to {}, {total} records that change pages",
-                ran.end
+                summary.end
             );
         }
         println!("{read} records, none applied; pages looked at: {pages:?}");
@@ -152,8 +152,8 @@ mod not_shipped {
         let folder = folder();
         assert_eq!(born(&support::streams::open(&folder)), BORN);
         for pgno in BORN {
-            let (_, ran) = run(&folder, None, Some(Pgno(pgno)));
-            let error = ran.expect_err("the page cannot be rebuilt");
+            let (_, summary) = run(&folder, None, Some(Pgno(pgno)));
+            let error = summary.expect_err("the page cannot be rebuilt");
             assert_eq!(error.jet(), Some(JetError::BAD_LOG_VERSION), "{error}");
         }
     }

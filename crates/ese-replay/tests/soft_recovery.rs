@@ -3,7 +3,7 @@
 
 mod support;
 
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_testkit::fixtures::either;
 use rayon::prelude::*;
 use std::path::Path;
@@ -173,7 +173,7 @@ fn header_problems(database: &Left, engine: &DatabaseHeader) -> Vec<String> {
     let header = &database.header;
     let ours = serde_json::to_value(header).unwrap();
     let theirs = serde_json::to_value(engine).unwrap();
-    assert_eq!(engine.state, State::CLEAN_SHUTDOWN);
+    assert_eq!(engine.state, DatabaseState::CLEAN_SHUTDOWN);
     let mut problems = Vec::new();
     for (name, value) in ours.as_object().unwrap() {
         if theirs[name] != *value && !RIGHTLY_DIFFERENT.contains(&name.as_str()) {

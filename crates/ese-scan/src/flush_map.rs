@@ -1,6 +1,6 @@
 //! A flush map read whole, ready to be asked about pages.
 
-use ese_checksum::{Page, Verdict, header_checksum, verify_page};
+use ese_checksum::{ChecksumVerdict, PageBytes, header_checksum, verify_page};
 use ese_format::flush_map::{
     FlushMapHeader, MAP_PAGE_SIZE, MapPageHeader, flush_type, map_position,
 };
@@ -134,6 +134,6 @@ fn header_of(page: &[u8]) -> MapPageHeader {
 
 /// A data page carries the checksum that a database page of its own number would.
 fn is_good(page: &[u8], number: u32) -> bool {
-    Page::new(page).is_some_and(|image| verify_page(image, number) == Verdict::Good)
+    PageBytes::new(page).is_some_and(|image| verify_page(image, number) == ChecksumVerdict::Good)
         && header_of(page).number == number
 }

@@ -19,7 +19,7 @@ mod scan;
 
 pub use digest::{Digest, DigestKind, Digests, digest_file};
 pub use flush_map::{FlushMap, FlushMapError};
-pub use page::{Found, PageChecker};
+pub use page::{PageChecker, PageFindings};
 pub use rate::RateLimit;
-pub use report::{Counts, Finding, FindingKind, Position};
-pub use scan::{Outcome, ScanError, ScanOptions, scan};
+pub use report::{Counts, PageFinding, PageFindingKind, Position};
+pub use scan::{ScanError, ScanOptions, ScanOutcome, scan};

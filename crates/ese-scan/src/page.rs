@@ -1,8 +1,10 @@
 //! Checking one page of a database.
 
 use crate::FlushMap;
-use crate::report::{Counts, Finding, FindingKind, Position};
-use ese_checksum::{Page, Verdict, correct, header_checksum, is_blank, stored_header_checksum};
+use crate::report::{Counts, PageFinding, PageFindingKind, Position};
+use ese_checksum::{
+    ChecksumVerdict, PageBytes, correct, header_checksum, is_blank, stored_header_checksum,
+};
 use ese_format::database::HeaderCopies;
 use ese_format::page::{FlushType, PageView};
 use ese_format::{Dbtime, Pgno};
@@ -23,11 +25,11 @@ pub struct PageChecker<'a> {
 
 /// What was found in some pages.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct PageFindings {
     /// Pages by what was found.
     pub counts: Counts,
     /// Each page with which something is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
 }
 
 impl<'a> PageChecker<'a> {
@@ -43,17 +45,17 @@ impl<'a> PageChecker<'a> {
 
     /// Checks the pages in `bytes`, which start at `offset` of the file: the first byte of a page. An incomplete page
     /// at the end is a finding.
-    pub fn check(&self, bytes: &[u8], offset: u64, found: &mut Found) {
+    pub fn check(&self, bytes: &[u8], offset: u64, found: &mut PageFindings) {
         let page_size = self.page_size as usize;
         let mut at = offset;
         for page in bytes.chunks(page_size) {
             if page.len() == page_size {
                 self.check_page(page, at, found);
             } else {
-                found.findings.push(Finding {
+                found.findings.push(PageFinding {
                     position: self.position(at),
                     offset: at,
-                    kind: FindingKind::Partial {
+                    kind: PageFindingKind::Partial {
                         available: page.len() as u64,
                     },
                 });
@@ -70,7 +72,7 @@ impl<'a> PageChecker<'a> {
         }
     }
 
-    fn check_page(&self, page: &[u8], offset: u64, found: &mut Found) {
+    fn check_page(&self, page: &[u8], offset: u64, found: &mut PageFindings) {
         found.counts.pages_seen += 1;
         let position = self.position(offset);
         let blank = is_blank(page);
@@ -81,7 +83,7 @@ impl<'a> PageChecker<'a> {
             Position::Page(_) => false,
         };
         let problem = match position {
-            _ if blank && is_header => Some(FindingKind::BlankHeader),
+            _ if blank && is_header => Some(PageFindingKind::BlankHeader),
             _ if blank => self.lost_flush(position, Dbtime::NIL, FlushType::Unknown),
             Position::ShadowHeader if !self.shadowed => None,
             Position::Header | Position::ShadowHeader => header_problem(page),
@@ -93,15 +95,15 @@ impl<'a> PageChecker<'a> {
         let Some(kind) = problem else { return };
         let counts = &mut found.counts;
         let counter = match kind {
-            FindingKind::BadChecksum { .. }
-            | FindingKind::BlankHeader
-            | FindingKind::Partial { .. } => &mut counts.bad_checksums,
-            FindingKind::Correctable { .. } => &mut counts.correctable_checksums,
-            FindingKind::WrongPageNumber { .. } => &mut counts.wrong_page_numbers,
-            FindingKind::LostFlush { .. } => &mut counts.lost_flushes,
+            PageFindingKind::BadChecksum { .. }
+            | PageFindingKind::BlankHeader
+            | PageFindingKind::Partial { .. } => &mut counts.bad_checksums,
+            PageFindingKind::Correctable { .. } => &mut counts.correctable_checksums,
+            PageFindingKind::WrongPageNumber { .. } => &mut counts.wrong_page_numbers,
+            PageFindingKind::LostFlush { .. } => &mut counts.lost_flushes,
         };
         *counter += 1;
-        found.findings.push(Finding {
+        found.findings.push(PageFinding {
             position,
             offset,
             kind,
@@ -115,29 +117,29 @@ impl<'a> PageChecker<'a> {
         page: &[u8],
         pgno: Pgno,
         counts: &mut Counts,
-    ) -> Option<FindingKind> {
-        let image = Page::new(page)?;
+    ) -> Option<PageFindingKind> {
+        let image = PageBytes::new(page)?;
         let mut page = Cow::Borrowed(page);
         let problem = match ese_checksum::verify_page(image, pgno.0) {
-            Verdict::Good => None,
-            Verdict::Bad {
+            ChecksumVerdict::Good => None,
+            ChecksumVerdict::Bad {
                 stored,
                 computed,
                 fits_page,
             } => {
-                return Some(FindingKind::BadChecksum {
+                return Some(PageFindingKind::BadChecksum {
                     expected: stored.into(),
                     actual: computed.into(),
                     is_page: fits_page,
                 });
             }
-            Verdict::Correctable {
+            ChecksumVerdict::Correctable {
                 bits,
                 stored,
                 computed,
             } => {
                 correct(page.to_mut(), &bits);
-                Some(FindingKind::Correctable {
+                Some(PageFindingKind::Correctable {
                     expected: stored.into(),
                     actual: computed.into(),
                     bits,
@@ -149,7 +151,7 @@ impl<'a> PageChecker<'a> {
         counts.saw_dbtime(header.dbtime(), pgno);
         let wrong_number = || {
             let actual = view.own_pgno().filter(|actual| *actual != pgno)?.0;
-            Some(FindingKind::WrongPageNumber { actual })
+            Some(PageFindingKind::WrongPageNumber { actual })
         };
         problem.or_else(wrong_number).or_else(|| {
             self.lost_flush(Position::Page(pgno.0), header.dbtime(), header.flush_type())
@@ -163,14 +165,14 @@ impl<'a> PageChecker<'a> {
         position: Position,
         dbtime: Dbtime,
         actual: FlushType,
-    ) -> Option<FindingKind> {
+    ) -> Option<PageFindingKind> {
         let Position::Page(pgno) = position else {
             return None;
         };
         let blank = dbtime == Dbtime::NIL;
         let expected = self.flush_map?.expected(Pgno(pgno), dbtime);
         let known = expected != FlushType::Unknown && (blank || actual != FlushType::Unknown);
-        (known && expected != actual).then(|| FindingKind::LostFlush {
+        (known && expected != actual).then(|| PageFindingKind::LostFlush {
             expected: expected.into(),
             actual: actual.into(),
         })
@@ -183,11 +185,11 @@ pub(crate) fn last_page(length: u64, page_size: u32) -> Option<Pgno> {
     u32::try_from(pages.checked_sub(2)?).ok().map(Pgno)
 }
 
-fn header_problem(page: &[u8]) -> Option<FindingKind> {
+fn header_problem(page: &[u8]) -> Option<PageFindingKind> {
     let expected = stored_header_checksum(page);
     let actual = header_checksum(page);
     let sum = |value: u32| ese_checksum::PageChecksum([value.into(), 0, 0, 0]).into();
-    (expected != actual).then(|| FindingKind::BadChecksum {
+    (expected != actual).then(|| PageFindingKind::BadChecksum {
         expected: sum(expected),
         actual: sum(actual),
         is_page: None,

@@ -103,26 +103,26 @@ impl fmt::Display for Position {
 
 /// Something wrong with one page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct PageFinding {
     /// The page.
     pub position: Position,
     /// Byte offset of the page in the file.
     pub offset: u64,
     /// What is wrong.
     #[serde(flatten)]
-    pub kind: FindingKind,
+    pub kind: PageFindingKind,
 }
 
 /// What can be wrong with a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum FindingKind {
+pub enum PageFindingKind {
     /// The checksum does not fit.
     BadChecksum {
         /// The checksum that the page carries.
-        expected: Checksum,
+        expected: ChecksumText,
         /// The checksum of its bytes.
-        actual: Checksum,
+        actual: ChecksumText,
         /// The page number under which the bytes are a good page: it was written to or read from a wrong place.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         is_page: Option<u32>,
@@ -130,9 +130,9 @@ pub enum FindingKind {
     /// Flipped bits that the checksum allows to correct.
     Correctable {
         /// The checksum that the page carries.
-        expected: Checksum,
+        expected: ChecksumText,
         /// The checksum of its bytes.
-        actual: Checksum,
+        actual: ChecksumText,
         /// Bit offsets from the start of the page.
         bits: Vec<usize>,
     },
@@ -144,9 +144,9 @@ pub enum FindingKind {
     /// The flush map says that the page's last write was another one: that write was lost.
     LostFlush {
         /// Flush type by the map.
-        expected: Flush,
+        expected: FlushTypeName,
         /// Flush type of the page; `unknown` when the page is blank.
-        actual: Flush,
+        actual: FlushTypeName,
     },
     /// A copy of the header that holds nothing but zeros.
     BlankHeader,
@@ -157,30 +157,30 @@ pub enum FindingKind {
     },
 }
 
-impl Finding {
+impl PageFinding {
     /// The engine's error for it, where the engine looks.
     pub fn jet(&self) -> Option<JetError> {
         match self.kind {
-            FindingKind::BadChecksum { .. } | FindingKind::BlankHeader => {
+            PageFindingKind::BadChecksum { .. } | PageFindingKind::BlankHeader => {
                 Some(JetError::READ_VERIFY_FAILURE)
             }
-            FindingKind::WrongPageNumber { .. } => Some(JetError::READ_PGNO_VERIFY_FAILURE),
-            FindingKind::LostFlush { .. } => Some(JetError::READ_LOST_FLUSH_VERIFY_FAILURE),
-            FindingKind::Correctable { .. } | FindingKind::Partial { .. } => None,
+            PageFindingKind::WrongPageNumber { .. } => Some(JetError::READ_PGNO_VERIFY_FAILURE),
+            PageFindingKind::LostFlush { .. } => Some(JetError::READ_LOST_FLUSH_VERIFY_FAILURE),
+            PageFindingKind::Correctable { .. } | PageFindingKind::Partial { .. } => None,
         }
     }
 
     /// Whether the page's content is still known: its flipped bits can be flipped back.
     pub fn is_correctable(&self) -> bool {
-        matches!(self.kind, FindingKind::Correctable { .. })
+        matches!(self.kind, PageFindingKind::Correctable { .. })
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for PageFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at offset {:#x}: ", self.position, self.offset)?;
         match &self.kind {
-            FindingKind::BadChecksum {
+            PageFindingKind::BadChecksum {
                 expected,
                 actual,
                 is_page,
@@ -191,7 +191,7 @@ impl fmt::Display for Finding {
                 }
                 Ok(())
             }
-            FindingKind::Correctable {
+            PageFindingKind::Correctable {
                 expected,
                 actual,
                 bits,
@@ -203,15 +203,15 @@ impl fmt::Display for Finding {
                     bits.join(", ")
                 )
             }
-            FindingKind::WrongPageNumber { actual } => {
+            PageFindingKind::WrongPageNumber { actual } => {
                 write!(f, "the page carries the number {actual} ({actual:#x})")
             }
-            FindingKind::LostFlush { expected, actual } => write!(
+            PageFindingKind::LostFlush { expected, actual } => write!(
                 f,
                 "lost flush: the flush map expects {expected}, the page was written as {actual}"
             ),
-            FindingKind::BlankHeader => f.write_str("it holds nothing but zeros"),
-            FindingKind::Partial { available } => {
+            PageFindingKind::BlankHeader => f.write_str("it holds nothing but zeros"),
+            PageFindingKind::Partial { available } => {
                 write!(f, "the file ends after {available} bytes of the page")
             }
         }
@@ -221,15 +221,15 @@ impl fmt::Display for Finding {
 /// A page checksum, written as text in documents because four 64-bit numbers are more than JSON readers take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Checksum(String);
+pub struct ChecksumText(String);
 
-impl From<PageChecksum> for Checksum {
+impl From<PageChecksum> for ChecksumText {
     fn from(checksum: PageChecksum) -> Self {
-        Checksum(checksum.to_string())
+        ChecksumText(checksum.to_string())
     }
 }
 
-impl fmt::Display for Checksum {
+impl fmt::Display for ChecksumText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -238,15 +238,15 @@ impl fmt::Display for Checksum {
 /// A flush type by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Flush(String);
+pub struct FlushTypeName(String);
 
-impl Serialize for Flush {
+impl Serialize for FlushTypeName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl From<FlushType> for Flush {
+impl From<FlushType> for FlushTypeName {
     fn from(flush: FlushType) -> Self {
         let name = match flush {
             FlushType::Unknown => "unknown",
@@ -254,11 +254,11 @@ impl From<FlushType> for Flush {
             FlushType::Paper => "paper",
             FlushType::Scissors => "scissors",
         };
-        Flush(name.into())
+        FlushTypeName(name.into())
     }
 }
 
-impl fmt::Display for Flush {
+impl fmt::Display for FlushTypeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -1,9 +1,9 @@
 //! The scan of a database file.
 
 use crate::digest::Digests;
-use crate::page::{Found, PageChecker, last_page};
+use crate::page::{PageChecker, PageFindings, last_page};
 use crate::pipeline::in_order;
-use crate::{Counts, Digest, DigestKind, Finding, FlushMap, RateLimit};
+use crate::{Counts, Digest, DigestKind, FlushMap, PageFinding, RateLimit};
 use ese_format::database::HeaderCopies;
 use ese_format::{Class, Explain, JetError, Pgno, Progress};
 use evidence::{EvidenceError, EvidenceFile};
@@ -77,11 +77,11 @@ pub struct ScanOptions<'a> {
 
 /// What a scan came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ScanOutcome {
     /// Counts of the part that was scanned now.
     pub counts: Counts,
     /// Findings of that part, in file order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
     /// Findings that were counted but not kept.
     pub findings_omitted: u64,
     /// The digests asked for; empty when the scan was interrupted.
@@ -90,8 +90,8 @@ pub struct Outcome {
     pub interrupted_at: Option<u64>,
 }
 
-impl Outcome {
-    fn keep(&mut self, mut findings: Vec<Finding>, most: usize) {
+impl ScanOutcome {
+    fn keep(&mut self, mut findings: Vec<PageFinding>, most: usize) {
         let room = most.saturating_sub(self.findings.len());
         self.findings_omitted += findings.len().saturating_sub(room) as u64;
         findings.truncate(room);
@@ -110,7 +110,7 @@ pub fn scan(
     headers: &HeaderCopies,
     options: &ScanOptions<'_>,
     progress: &dyn Progress,
-) -> Result<Outcome, ScanError> {
+) -> Result<ScanOutcome, ScanError> {
     let page_size = headers.page_size;
     let checker = PageChecker::new(headers, file.length(), options.flush_map);
     let bytes = byte_range(file, page_size, options)?;
@@ -123,7 +123,7 @@ pub fn scan(
         bytes.start.saturating_sub(first),
     );
     let chunks = 0..bytes.end.saturating_sub(bytes.start).div_ceil(CHUNK);
-    let mut outcome = Outcome {
+    let mut outcome = ScanOutcome {
         counts: Counts::default(),
         findings: Vec::new(),
         findings_omitted: 0,
@@ -143,7 +143,7 @@ pub fn scan(
         }
         buffer.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
         file.read_exact_at(buffer, range.start)?;
-        let mut found = Found::default();
+        let mut found = PageFindings::default();
         checker.check(buffer, range.start, &mut found);
         Ok::<_, EvidenceError>(found)
     };

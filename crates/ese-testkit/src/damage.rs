@@ -15,15 +15,15 @@ const SEGMENT: usize = 4096;
 pub struct Variant {
     /// Name of its folder below `expected`.
     pub name: &'static str,
-    make: fn(&Copy),
+    make: fn(&WorkingCopy),
 }
 
 /// A copy of a state folder that a test may change. It is removed with this value.
-pub struct Copy {
+pub struct WorkingCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl WorkingCopy {
     /// A copy of the files of `folder`.
     pub fn of(folder: &Path) -> Self {
         let copy = TempDir::new().expect("a temporary folder can be made");
@@ -34,7 +34,7 @@ impl Copy {
                 fs::copy(&path, copy.path().join(name)).expect("a fixture can be copied");
             }
         }
-        Copy { folder: copy }
+        WorkingCopy { folder: copy }
     }
 
     /// Where it is.
@@ -255,8 +255,8 @@ pub const VARIANTS: [Variant; 33] = [
 
 impl Variant {
     /// Makes the variant.
-    pub fn make(&self) -> Copy {
-        let copy = Copy::of(&fixtures::engine_set("crash-p8k").join("state"));
+    pub fn make(&self) -> WorkingCopy {
+        let copy = WorkingCopy::of(&fixtures::engine_set("crash-p8k").join("state"));
         (self.make)(&copy);
         copy
     }

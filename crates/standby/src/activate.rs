@@ -25,26 +25,29 @@
 
 mod report;
 
-pub use report::{LastCommit, Loss, Proof, Refusal, Replayed, Report, SourceLook};
+pub use report::{
+    ActivateRefusal, ActivateReport, DatabaseProof, LastCommit, LostLogs, ReplayedLogs, SourceLook,
+};
 
 use crate::birth::{is_to_be_made, make};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
-use crate::copy::Copy;
+use crate::copy::StandbyCopy;
 use crate::error::{StandbyError, at};
 use crate::place::{database_header, listing_of};
 use crate::proofs::ProvedRange;
 use crate::replay::ReplayFailure;
 use crate::source::{LogSource, header_of};
-use crate::state::{Activation, Found, State, StateFile, sync_folder};
+use crate::state::{Activation, ActivationFacts, CopyState, StateFile, sync_folder};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
-use ese_replay::output::{InPlace, Output, OutputError, Target};
+use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Offer, Plan, Ran, RecoverOptions, RecoveryError, Until, plan, recover, try_out,
+    DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, RecoveryPlan, ReplaySummary, Until,
+    plan, recover, try_out,
 };
 use ese_scan::{ScanError, ScanOptions, scan};
 use evidence::EvidenceFile;
@@ -64,7 +67,7 @@ const FINDINGS_KEPT: usize = 100;
 
 /// How a copy is to be activated.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct ActivateOptions {
     /// Accept that the source is lost and, with it, what never came here.
     pub force: bool,
     /// With `force`: still take from the source what it can give.
@@ -86,7 +89,7 @@ pub enum ActivateError {
     /// It would lose what need not be lost, or could not be mounted: the report says which. Nothing was changed but that
     /// logs were fetched.
     #[error("{}", .0.refusal.as_ref().map_or("", |refusal| &refusal.reason))]
-    Refused(Box<Report>),
+    Refused(Box<ActivateReport>),
     /// The copy has no database yet.
     #[error("{} is not there: the copy has not been seeded", .0.display())]
     NotSeeded(PathBuf),
@@ -145,10 +148,10 @@ impl From<RecoveryError> for ActivateError {
 }
 
 /// What an activation rests on.
-struct Basis {
+struct PreparedActivation {
     database: DatabaseFile,
-    plan: Plan,
-    report: Report,
+    plan: RecoveryPlan,
+    report: ActivateReport,
 }
 
 /// Says what an activation would do; nothing is changed. Logs that only the source has are read into a
@@ -157,40 +160,40 @@ pub fn preview(
     configuration: &Configuration,
     config: &CopyConfig,
     source: Box<dyn LogSource>,
-    wish: &Wish,
+    options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, ActivateError> {
+) -> Result<ActivateReport, ActivateError> {
     let state = StateFile::new(&configuration.state, config.file_name()).read()?;
     if let Some(report) = already(&state) {
         return Ok(report);
     }
     seeded(config, &state)?;
     let scratch = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
-    let mut copy = Copy::rehearse(config, &configuration.state, source, scratch.path())?;
-    let mut basis = prepare(&mut copy, &state, wish, clock, progress)?;
-    if basis.report.refusal.is_none() {
-        try_it(&mut basis, progress)?;
+    let mut copy = StandbyCopy::rehearse(config, &configuration.state, source, scratch.path())?;
+    let mut prepared = prepare(&mut copy, &state, options, clock, progress)?;
+    if prepared.report.refusal.is_none() {
+        try_it(&mut prepared, progress)?;
     }
-    basis.report.dry_run = true;
-    basis.report.database = wish
+    prepared.report.dry_run = true;
+    prepared.report.database = options
         .to
         .clone()
         .unwrap_or_else(|| config.target.database.clone());
-    Ok(basis.report)
+    Ok(prepared.report)
 }
 
 /// Carries the recovery out without a result, so that a preview says what the activation itself will say.
-fn try_it(basis: &mut Basis, progress: &dyn Progress) -> Result<(), ActivateError> {
-    let databases = std::slice::from_ref(&basis.database);
+fn try_it(prepared: &mut PreparedActivation, progress: &dyn Progress) -> Result<(), ActivateError> {
+    let databases = std::slice::from_ref(&prepared.database);
     let memory = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
     let options = RecoverOptions::default();
-    let tried = try_out(&mut basis.plan, databases, memory, options, progress)?;
+    let tried = try_out(&mut prepared.plan, databases, memory, options, progress)?;
     if let Some(problem) = &tried.problem {
-        basis.report.refuse(problem);
+        prepared.report.refuse(problem);
     }
-    let ran = tried.recovered.map(|recovered| recovered.ran);
-    basis.report.replayed.last_commit = ran.as_ref().and_then(LastCommit::of);
+    let summary = tried.recovered.map(|recovered| recovered.summary);
+    prepared.report.replayed.last_commit = summary.as_ref().and_then(LastCommit::of);
     Ok(())
 }
 
@@ -199,20 +202,20 @@ pub fn activate(
     configuration: &Configuration,
     config: &CopyConfig,
     source: Box<dyn LogSource>,
-    wish: &Wish,
+    options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, ActivateError> {
+) -> Result<ActivateReport, ActivateError> {
     let file = StateFile::new(&configuration.state, config.file_name());
     let state = file.read()?;
     if let Some(report) = already(&state) {
         return Ok(report);
     }
     seeded(config, &state)?;
-    order(&file, config, wish, clock)?;
+    order(&file, config, options, clock)?;
     let service = file.serve_within(PATIENCE)?;
-    let mut copy = Copy::take(config, &configuration.state, source, service, clock)?;
-    let result = carry_out(&mut copy, &file, wish, clock, progress);
+    let mut copy = StandbyCopy::take(config, &configuration.state, source, service, clock)?;
+    let result = carry_out(&mut copy, &file, options, clock, progress);
     if let Err(ActivateError::Refused(_) | ActivateError::Replay(_)) = &result {
         take_back(&file, &config.name)?;
     }
@@ -220,7 +223,7 @@ pub fn activate(
 }
 
 /// An activation that was begun may have moved the database already; before that it has to be there.
-fn seeded(config: &CopyConfig, state: &State) -> Result<(), ActivateError> {
+fn seeded(config: &CopyConfig, state: &CopyState) -> Result<(), ActivateError> {
     let database = &config.target.database;
     let has_first_log = || {
         let here = listing_of(config).unwrap_or_default();
@@ -239,7 +242,8 @@ pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     let Some(activation) = &state.activation else {
         return Ok(());
     };
-    let is_gone = |report: Report| report.replayed.last.is_some() || !activation.from.exists();
+    let is_gone =
+        |report: ActivateReport| report.replayed.last.is_some() || !activation.from.exists();
     if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
             name: name.to_owned(),
@@ -253,11 +257,11 @@ pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
 fn order(
     file: &StateFile,
     config: &CopyConfig,
-    wish: &Wish,
+    options: &ActivateOptions,
     clock: &dyn Clock,
 ) -> Result<(), StandbyError> {
     let from = config.target.database.clone();
-    let database = wish.to.clone().unwrap_or_else(|| from.clone());
+    let database = options.to.clone().unwrap_or_else(|| from.clone());
     let state = file.read()?;
     let begun = state.activation.as_ref();
     if begun.is_some_and(|begun| begun.database != database && recovered(begun).is_some()) {
@@ -281,32 +285,32 @@ fn order(
 }
 
 fn carry_out(
-    copy: &mut Copy,
+    copy: &mut StandbyCopy,
     file: &StateFile,
-    wish: &Wish,
+    options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, ActivateError> {
+) -> Result<ActivateReport, ActivateError> {
     let config = copy.config().clone();
     let state = file.read()?;
     let report = match state.activation.as_ref().and_then(recovered) {
         Some(report) => report,
         None => {
-            refuse_taken(wish)?;
+            refuse_taken(options)?;
             InPlace::resume(&config.target.database).map_err(ReplayFailure::from)?;
-            let basis = prepare(copy, &state, wish, clock, progress)?;
-            if basis.report.refusal.is_some() {
-                return Err(ActivateError::Refused(Box::new(basis.report)));
+            let prepared = prepare(copy, &state, options, clock, progress)?;
+            if prepared.report.refusal.is_some() {
+                return Err(ActivateError::Refused(Box::new(prepared.report)));
             }
-            let found = found(&basis);
+            let found = found(&prepared);
             file.update(|state| {
                 if let Some(activation) = &mut state.activation {
                     activation.found = Some(found);
                 }
             })?;
-            let mut report = basis.report.clone();
-            match bring_to_clean(&config, &basis, wish, progress) {
-                Ok(ran) => report.replayed.last_commit = LastCommit::of(&ran),
+            let mut report = prepared.report.clone();
+            match bring_to_clean(&config, &prepared, options, progress) {
+                Ok(summary) => report.replayed.last_commit = LastCommit::of(&summary),
                 Err(ActivateError::Replay(ReplayFailure::Recovery(problem))) => {
                     report.refuse(&problem);
                     return Err(ActivateError::Refused(Box::new(report)));
@@ -316,7 +320,7 @@ fn carry_out(
             report
         }
     };
-    let report = finish(&config, report, wish, progress)?;
+    let report = finish(&config, report, options, progress)?;
     if report.mountable {
         let now = clock.now();
         file.update(|state| {
@@ -333,8 +337,8 @@ fn carry_out(
 }
 
 /// The other name must be free: nothing is ever replaced.
-fn refuse_taken(wish: &Wish) -> Result<(), ActivateError> {
-    match &wish.to {
+fn refuse_taken(options: &ActivateOptions) -> Result<(), ActivateError> {
+    match &options.to {
         Some(to) if to.exists() => {
             let error = OutputError::Exists { path: to.clone() };
             Err(ReplayFailure::from(error).into())
@@ -343,19 +347,19 @@ fn refuse_taken(wish: &Wish) -> Result<(), ActivateError> {
     }
 }
 
-fn found(basis: &Basis) -> Found {
-    let header = &basis.database.header;
-    let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
-    Found {
+fn found(prepared: &PreparedActivation) -> ActivationFacts {
+    let header = &prepared.database.header;
+    let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
+    ActivationFacts {
         signature: header.signature.to_string(),
         stream: Some(header.log_signature.to_string()),
         clean_at: clean.then(|| header.last_consistent.to_string()),
-        report: basis.report.clone(),
+        report: prepared.report.clone(),
     }
 }
 
 /// The answer of an activation that is done.
-fn already(state: &State) -> Option<Report> {
+fn already(state: &CopyState) -> Option<ActivateReport> {
     let activation = state.activation.as_ref()?;
     activation.finished?;
     Some(activation.found.as_ref()?.report.clone())
@@ -363,14 +367,14 @@ fn already(state: &State) -> Option<Report> {
 
 /// What was found out by an activation that was killed after its recovery: the database is clean where it was or where
 /// it was to go.
-fn recovered(activation: &Activation) -> Option<Report> {
+fn recovered(activation: &Activation) -> Option<ActivateReport> {
     let found = activation.found.as_ref()?;
     // Without a log to replay it was done before it was begun.
     let unchanged = found.report.replayed.last.is_none();
     let is_clean = |path: &PathBuf| {
         let resumed = path.exists() && InPlace::resume(path).is_ok();
         let header = DatabaseFile::open(path).ok().filter(|_| resumed)?.header;
-        let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
+        let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
         let changed = found.clean_at.as_ref() != Some(&header.last_consistent.to_string());
         let is_it = header.signature.to_string() == found.signature;
         (clean && (changed || unchanged) && is_it).then_some(())
@@ -382,36 +386,36 @@ fn recovered(activation: &Activation) -> Option<Report> {
 
 /// Fetches the rest of the logs, and finds out what is possible with them.
 fn prepare(
-    copy: &mut Copy,
-    state: &State,
-    wish: &Wish,
+    copy: &mut StandbyCopy,
+    state: &CopyState,
+    options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Basis, ActivateError> {
+) -> Result<PreparedActivation, ActivateError> {
     let config = copy.config().clone();
-    let (look, fetched, current) = fetch(copy, state, wish, clock)?;
+    let (look, fetched, current) = fetch(copy, state, options, clock)?;
     let files = stream_of(copy, current)?;
     let database = &config.target.database;
     let all = Generation(u32::MAX);
     if !database.exists() && !make(&config, database, &files, all, progress)? {
         return Err(ActivateError::NotSeeded(database.clone()));
     }
-    let mut basis = judge(&config, state, &files, look, wish, clock, progress)?;
-    basis.report.fetched = fetched;
-    Ok(basis)
+    let mut prepared = judge(&config, state, &files, look, options, clock, progress)?;
+    prepared.report.fetched = fetched;
+    Ok(prepared)
 }
 
 /// Takes what the source still has, if that is wished: what was found there, how many logs came, and where its current log
 /// lies now.
 fn fetch(
-    copy: &mut Copy,
-    state: &State,
-    wish: &Wish,
+    copy: &mut StandbyCopy,
+    state: &CopyState,
+    options: &ActivateOptions,
     clock: &dyn Clock,
 ) -> Result<(SourceLook, u32, Option<PathBuf>), ActivateError> {
     let seen = state.generated.map(|generated| generated.generation);
     let mut look = SourceLook {
-        asked: !wish.force || wish.try_source,
+        asked: !options.force || options.try_source,
         newest_closed: seen,
         ..SourceLook::default()
     };
@@ -450,7 +454,7 @@ fn fetch(
 
 /// The logs of the copy, with the current log that was fetched, or else one that a person put there. Logs of other streams
 /// that lie among them are left out.
-fn stream_of(copy: &Copy, current: Option<PathBuf>) -> Result<StreamFiles, ActivateError> {
+fn stream_of(copy: &StandbyCopy, current: Option<PathBuf>) -> Result<StreamFiles, ActivateError> {
     let config = copy.config();
     let target = &config.target;
     let base = &config.source.base;
@@ -508,13 +512,13 @@ pub(crate) fn logs_in(folder: &Path, base: &str) -> Result<StreamFiles, LogError
 /// Finds out what a recovery with these logs comes to, and whether it is to be done.
 fn judge(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     files: &StreamFiles,
     look: SourceLook,
-    wish: &Wish,
+    options: &ActivateOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Basis, ActivateError> {
+) -> Result<PreparedActivation, ActivateError> {
     let database = DatabaseFile::open(&config.target.database)?;
     let databases = [database];
     let planned = |until: &Until| plan(files, None, &databases, until, progress);
@@ -522,8 +526,8 @@ fn judge(
     let gap = Gap::of(files, &plan);
     // What the database requires cannot be given up.
     let required = databases[0].header.max_required;
-    let gap = gap.filter(|gap| wish.force && gap.missing > required);
-    let is_ordered = |gap: &Gap| wish.give_up == Some(gap.missing);
+    let gap = gap.filter(|gap| options.force && gap.missing > required);
+    let is_ordered = |gap: &Gap| options.give_up == Some(gap.missing);
     if let Some(gap) = gap.as_ref().filter(|gap| is_ordered(gap)) {
         plan = planned(&Until {
             generation: Some(gap.missing.previous()),
@@ -534,11 +538,11 @@ fn judge(
     let rolled_back = plan.open_at_end();
     let refusal = match gap.as_ref().filter(|gap| !is_ordered(gap)) {
         Some(gap) => Some(gap.refusal()),
-        None => refusal(config, &database.header, &plan, &look, wish),
+        None => refusal(config, &database.header, &plan, &look, options),
     };
     let last = plan.last();
     let reach = plan.reach.as_ref();
-    let report = Report {
+    let report = ActivateReport {
         copy: config.name.clone(),
         source: config.source.machine.clone(),
         target: config.target.machine.clone(),
@@ -556,12 +560,12 @@ fn judge(
                 .chain(doubts)
                 .collect()
         },
-        database: wish
+        database: options
             .to
             .clone()
             .unwrap_or_else(|| config.target.database.clone()),
         fetched: 0,
-        replayed: Replayed {
+        replayed: ReplayedLogs {
             first: reach.map(|reach| reach.start.generation),
             last,
             end: reach.and_then(|reach| reach.end).map(|end| end.to_string()),
@@ -580,7 +584,7 @@ fn judge(
         proof: None,
         source_look: look,
     };
-    Ok(Basis {
+    Ok(PreparedActivation {
         database,
         plan,
         report,
@@ -588,7 +592,7 @@ fn judge(
 }
 
 /// Logs that were replayed before and that nothing proved complete.
-fn doubts(state: &State, first: Option<Generation>) -> Vec<String> {
+fn doubts(state: &CopyState, first: Option<Generation>) -> Vec<String> {
     let replayed = state
         .proofs
         .not_proved()
@@ -604,25 +608,25 @@ fn doubts(state: &State, first: Option<Generation>) -> Vec<String> {
 fn refusal(
     config: &CopyConfig,
     header: &DatabaseHeader,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     look: &SourceLook,
-    wish: &Wish,
-) -> Option<Refusal> {
-    if let Some(blocked) = plan.obstacle(wish.force) {
+    options: &ActivateOptions,
+) -> Option<ActivateRefusal> {
+    if let Some(blocked) = plan.obstacle(options.force) {
         let advice = match (!blocked.is_lossy, owed(header, plan, look)) {
             (true, Some(owed)) => advice_on_owed(config, owed),
             (true, None) if !blocked.advice.is_empty() => blocked.advice.join("; "),
             (true, None) => "the database cannot become consistent with these logs: look for those that are missing".to_owned(),
             (false, _) => "look for the lost logs first; --force gives up what they hold".to_owned(),
         };
-        return Some(Refusal {
+        return Some(ActivateRefusal {
             reason: blocked.reasons,
             jet: Some(blocked.jet.into()),
             advice,
         });
     }
-    let problem = look.problem.as_ref().filter(|_| !wish.force)?;
-    Some(Refusal {
+    let problem = look.problem.as_ref().filter(|_| !options.force)?;
+    Some(ActivateRefusal {
         reason: format!("not all logs of the source could be fetched: {problem}"),
         jet: None,
         advice: "bring the source back; if it is lost, --force does without it, and --force --try-source takes what it can get".to_owned(),
@@ -638,7 +642,7 @@ struct Gap {
 }
 
 impl Gap {
-    fn of(files: &StreamFiles, plan: &Plan) -> Option<Self> {
+    fn of(files: &StreamFiles, plan: &RecoveryPlan) -> Option<Self> {
         let stop = plan.reach.as_ref()?.stop.as_ref()?;
         let current = files.current.first().and_then(|file| header_of(&file.path));
         let current = current.map(|header| header.generation);
@@ -660,9 +664,9 @@ impl Gap {
         )
     }
 
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> ActivateRefusal {
         let (missing, newest) = (self.missing, self.newest);
-        Refusal {
+        ActivateRefusal {
             reason: self.words(),
             jet: Some(self.jet.into()),
             advice: format!(
@@ -672,9 +676,9 @@ impl Gap {
     }
 }
 
-/// The log that a seeding left at the source ([`crate::seed::Owed`]): the last one that the database requires, if it is
+/// The log that a seeding left at the source ([`crate::seed::OwedLog`]): the last one that the database requires, if it is
 /// all that is missing and was never seen closed.
-fn owed(header: &DatabaseHeader, plan: &Plan, look: &SourceLook) -> Option<Generation> {
+fn owed(header: &DatabaseHeader, plan: &RecoveryPlan, look: &SourceLook) -> Option<Generation> {
     let required = header.max_required;
     let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());
     let only = stop.is_none_or(|stop| stop.generation == required && !stop.is_corruption);
@@ -695,13 +699,13 @@ fn advice_on_owed(config: &CopyConfig, owed: Generation) -> String {
 /// What is lost: everything after the last log, unless that was the current log of the source.
 fn loss(
     files: &StreamFiles,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     header: &DatabaseHeader,
     look: &SourceLook,
-    state: &State,
+    state: &CopyState,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Option<Loss>, ActivateError> {
+) -> Result<Option<LostLogs>, ActivateError> {
     let last = plan.last();
     if look.current.is_some() && look.current == last {
         return Ok(None);
@@ -711,7 +715,7 @@ fn loss(
     let first = last.map_or(header.last_consistent.generation, Generation::next);
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
-    Ok(Some(Loss {
+    Ok(Some(LostLogs {
         first,
         // After the newest closed log there was a current one.
         last_known: look
@@ -753,18 +757,19 @@ fn last_write(
 /// Brings the database to Clean Shutdown, in its place or, across file systems, at the new one.
 fn bring_to_clean(
     config: &CopyConfig,
-    basis: &Basis,
-    wish: &Wish,
+    prepared: &PreparedActivation,
+    options: &ActivateOptions,
     progress: &dyn Progress,
-) -> Result<Ran, ActivateError> {
-    let source = &basis.database;
+) -> Result<ReplaySummary, ActivateError> {
+    let source = &prepared.database;
     let path = &config.target.database;
-    let target = match &wish.to {
+    let target = match &options.to {
         Some(to) if !on_same_file_system(path, to) => Target::NewFile(to.clone()),
         _ => Target::InPlace,
     };
-    let output = Output::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
-    let recovered = run(source, output, &basis.plan, wish, progress);
+    let output =
+        RecoveryOutput::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
+    let recovered = run(source, output, &prepared.plan, options, progress);
     if recovered.is_err() && target == Target::InPlace {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
         let _ = InPlace::resume(path);
@@ -774,34 +779,34 @@ fn bring_to_clean(
 
 fn run(
     source: &DatabaseFile,
-    output: Output,
-    plan: &Plan,
-    wish: &Wish,
+    output: RecoveryOutput,
+    plan: &RecoveryPlan,
+    options: &ActivateOptions,
     progress: &dyn Progress,
-) -> Result<Ran, ActivateError> {
-    let offer = Offer {
+) -> Result<ReplaySummary, ActivateError> {
+    let given = GivenDatabase {
         database: source,
         pages: output.pages(),
     };
     let options = RecoverOptions {
-        lossy: wish.force,
+        lossy: options.force,
         memory: Some(CACHE_BYTES),
         ..RecoverOptions::default()
     };
-    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    let recovered = recover(plan, vec![given], Vec::new(), options, progress)?;
     if let Some(database) = recovered.databases.first() {
         output.commit(database).map_err(ReplayFailure::from)?;
     }
-    Ok(recovered.ran)
+    Ok(recovered.summary)
 }
 
 /// Gives the database its name, and proves it.
 fn finish(
     config: &CopyConfig,
-    mut report: Report,
-    wish: &Wish,
+    mut report: ActivateReport,
+    options: &ActivateOptions,
     progress: &dyn Progress,
-) -> Result<Report, ActivateError> {
+) -> Result<ActivateReport, ActivateError> {
     let (from, to) = (&config.target.database, &report.database);
     if from != to && from.exists() && on_same_file_system(from, to) {
         if to.symlink_metadata().is_ok() {
@@ -813,7 +818,7 @@ fn finish(
             sync_folder(folder).map_err(at(folder))?;
         }
     }
-    let proof = prove(to, wish, progress)?;
+    let proof = prove(to, options, progress)?;
     report.mountable = proof.holds();
     if !report.mountable {
         report
@@ -824,7 +829,11 @@ fn finish(
     Ok(report)
 }
 
-fn prove(path: &Path, wish: &Wish, progress: &dyn Progress) -> Result<Proof, ActivateError> {
+fn prove(
+    path: &Path,
+    options: &ActivateOptions,
+    progress: &dyn Progress,
+) -> Result<DatabaseProof, ActivateError> {
     let file = EvidenceFile::open(path).map_err(RecoveryError::from)?;
     let start = file.start(HEADERS_MAX).map_err(RecoveryError::from)?;
     let headers = HeaderCopies::read(&start);
@@ -832,7 +841,7 @@ fn prove(path: &Path, wish: &Wish, progress: &dyn Progress) -> Result<Proof, Act
         .good()
         .map_or("Unreadable", |header| header.fields.state.name());
     let options = ScanOptions {
-        threads: wish.threads.max(1),
+        threads: options.threads.max(1),
         keep_findings: FINDINGS_KEPT,
         ..ScanOptions::default()
     };
@@ -840,7 +849,7 @@ fn prove(path: &Path, wish: &Wish, progress: &dyn Progress) -> Result<Proof, Act
     if outcome.interrupted_at.is_some() {
         return Err(ActivateError::Interrupted);
     }
-    Ok(Proof {
+    Ok(DatabaseProof {
         state: state.to_owned(),
         pages: outcome.counts,
         findings: outcome.findings,

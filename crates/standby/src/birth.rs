@@ -3,11 +3,13 @@
 
 use crate::config::CopyConfig;
 use crate::replay::{CACHE_BYTES, ReplayFailure};
-use crate::state::State;
+use crate::state::CopyState;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};
-use ese_replay::output::{Output, OutputError};
-use ese_replay::recovery::{Creation, NewOffer, Plan, RecoverOptions, plan, recover};
+use ese_replay::output::{OutputError, RecoveryOutput};
+use ese_replay::recovery::{
+    CreatedDatabase, EmptyFile, RecoverOptions, RecoveryPlan, plan, recover,
+};
 use ese_replay::redo::NewDatabase;
 use std::fs;
 use std::path::Path;
@@ -15,7 +17,7 @@ use std::path::Path;
 /// Whether the database of a copy is to be made: it is not there, never was, and its logs are here from the first on.
 pub(crate) fn is_to_be_made(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     oldest: Option<Generation>,
 ) -> bool {
     !config.target.database.exists()
@@ -55,8 +57,8 @@ pub(crate) fn make(
             error,
         })?;
     }
-    let output = Output::create(signature, to, page_size.bytes(), false)?;
-    let offer = NewOffer {
+    let output = RecoveryOutput::create(signature, to, page_size.bytes(), false)?;
+    let given = EmptyFile {
         signature,
         file: NewDatabase {
             file: output.pages(),
@@ -69,7 +71,7 @@ pub(crate) fn make(
         memory: Some(CACHE_BYTES),
         ..RecoverOptions::default()
     };
-    let recovered = recover(&plan, Vec::new(), vec![offer], options, progress)?;
+    let recovered = recover(&plan, Vec::new(), vec![given], options, progress)?;
     let Some(database) = recovered.databases.first() else {
         return Ok(false);
     };
@@ -78,11 +80,11 @@ pub(crate) fn make(
 }
 
 /// The database of the source among those that the logs create: by its file's name, or the only one.
-fn own<'p>(config: &CopyConfig, plan: &'p Plan) -> Option<&'p Creation> {
+fn own<'p>(config: &CopyConfig, plan: &'p RecoveryPlan) -> Option<&'p CreatedDatabase> {
     let name = config.source.database.file_name()?.to_string_lossy();
     let left = plan.created().iter().filter(|one| one.attached_at_end);
-    let left: Vec<&Creation> = left.collect();
-    let is_named = |one: &&&Creation| {
+    let left: Vec<&CreatedDatabase> = left.collect();
+    let is_named = |one: &&&CreatedDatabase| {
         let file = one.path.rsplit(['\\', '/']).next();
         file.is_some_and(|file| file.eq_ignore_ascii_case(&name))
     };

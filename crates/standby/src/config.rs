@@ -62,13 +62,13 @@ pub struct Service {
     /// How often logs that are not needed any more are deleted.
     pub truncate: Lag,
     /// How addresses are reached.
-    pub remote: Remote,
+    pub remote: RemoteConfig,
 }
 
 /// How sources at an address are reached. Passwords and keys are not kept here: they come from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Remote {
+pub struct RemoteConfig {
     /// SFTP: the private key to use instead of those of the ssh configuration.
     pub identity: Option<String>,
     /// SFTP: what to do about a host that is not known: `strict`, `add` or `accept`.
@@ -84,7 +84,7 @@ impl Default for Service {
             retry: Lag::from_seconds(10),
             kept_back: KEPT_BACK,
             truncate: Lag::from_seconds(180),
-            remote: Remote::default(),
+            remote: RemoteConfig::default(),
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! The chain in the log folder never has a hole: a log comes in only after its predecessor. A log that lies there
 //! already, because a process died after the rename or because a person put it there, is inspected in its place. A file
-//! that this copy did not write ([`crate::made`]) is never replaced: what has the name of the next log and is not that
+//! that this copy did not write ([`crate::own_files`]) is never replaced: what has the name of the next log and is not that
 //! log makes the copy Failed.
 
 use crate::aside::{folder_of, put_aside};
@@ -17,18 +17,18 @@ use crate::clock::Clock;
 use crate::config::{CopyConfig, Service};
 use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
-use crate::here::Here;
-use crate::inspect::{Expected, Link, inspect, inspect_current};
+use crate::inspect::{ExpectedLog, LogLink, inspect, inspect_current};
 use crate::obstacle::{
     Obstacle, empty, gap, is_due, not_fetched, occupied, rejected, strangers, target_write,
     unreachable,
 };
-use crate::pass::{Report, adopt};
+use crate::pass::{PassReport, adopt};
 use crate::place::{Place, listing_of, oldest_of_chain, opening_after, strangers_here};
 use crate::replay::{LogsInUse, Replayer};
-use crate::source::view::{CurrentLog, View, look};
+use crate::source::view::{CurrentLog, SourceView, look};
 use crate::source::{Listing, LogSource, header_of};
-use crate::state::{ServiceLock, State, StateFile, TroubleKind, sync_folder};
+use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind, sync_folder};
+use crate::target_view::TargetView;
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ use tracing::{info, warn};
 const LOGS_PER_PASS: u32 = 64;
 
 /// A copy that this process serves.
-pub struct Copy {
+pub struct StandbyCopy {
     pub(crate) config: CopyConfig,
     pub(crate) source: Box<dyn LogSource>,
     pub(crate) state: StateFile,
@@ -82,10 +82,10 @@ pub struct Pass {
     /// Whether there is more to do at once.
     pub more: bool,
     /// How the copy stands now.
-    pub state: State,
+    pub state: CopyState,
 }
 
-impl Copy {
+impl StandbyCopy {
     /// Takes the copy for this process, makes its folders, and finds where its chain ends.
     pub fn open(
         config: &CopyConfig,
@@ -166,7 +166,7 @@ impl Copy {
             state.made.settle_in(&config.target.logs);
             state.made.settle_placing(&here);
         })?;
-        Ok(Copy {
+        Ok(StandbyCopy {
             config: config.clone(),
             source,
             state,
@@ -214,9 +214,9 @@ impl Copy {
     pub fn pass(&mut self, service: &Service, clock: &dyn Clock) -> Result<Pass, StandbyError> {
         let now = clock.now();
         let state = self.state.read()?;
-        let mut report = Report {
+        let mut report = PassReport {
             once: self.once,
-            ..Report::default()
+            ..PassReport::default()
         };
         if state.is_out_of_service() {
             return Ok(Pass {
@@ -239,7 +239,7 @@ impl Copy {
         let oldest = oldest_of_chain(&listing, self.place.next);
         let (config, here) = (
             &self.config.clone(),
-            Here::with(&self.config, &listing, true),
+            TargetView::with(&self.config, &listing, true),
         );
         let retried = state.suspended.is_none();
         let state = self.record(|state| {
@@ -274,7 +274,7 @@ impl Copy {
     }
 
     /// Looks at the source.
-    pub(crate) fn view(&mut self) -> Result<View, LogError> {
+    pub(crate) fn view(&mut self) -> Result<SourceView, LogError> {
         let view = look(&*self.source, self.place.signature, self.seen.as_ref())?;
         self.seen = Some(view.current.clone());
         Ok(view)
@@ -283,7 +283,7 @@ impl Copy {
     /// Brings what is closed at the source. If the source diverged, the copy follows it if it may `resync`.
     fn ship(
         &mut self,
-        report: &mut Report,
+        report: &mut PassReport,
         resync: bool,
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
@@ -333,8 +333,8 @@ impl Copy {
     /// Brings logs of the source one after the other, up to what is not closed yet or does not come.
     fn bring_closed(
         &mut self,
-        view: &View,
-        report: &mut Report,
+        view: &SourceView,
+        report: &mut PassReport,
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
         let here = self.here()?;
@@ -384,7 +384,7 @@ impl Copy {
     ) -> Result<(u32, Option<Obstacle>), StandbyError> {
         let mut fetched = 0;
         loop {
-            let mut report = Report::default();
+            let mut report = PassReport::default();
             self.ship(&mut report, false, clock)?;
             fetched += report.shipped;
             self.record(|state| report.progress(state, clock.now()))?;
@@ -395,7 +395,7 @@ impl Copy {
     }
 
     /// Writes what a pass came to; the logs that it placed are entered with that.
-    fn record(&mut self, change: impl FnOnce(&mut State)) -> Result<State, StandbyError> {
+    fn record(&mut self, change: impl FnOnce(&mut CopyState)) -> Result<CopyState, StandbyError> {
         self.placing = None;
         self.state.update(change)
     }
@@ -410,7 +410,7 @@ impl Copy {
             return Err(empty(&self.config.source.logs, &self.config.source.base));
         };
         let generation = self.place.next.unwrap_or(header.generation);
-        let expected = Expected {
+        let expected = ExpectedLog {
             generation,
             before: self.place.link.as_ref(),
             signature: self.place.signature,
@@ -455,13 +455,13 @@ impl Copy {
     fn bring(
         &mut self,
         generation: Generation,
-        view: &View,
+        view: &SourceView,
         here: &Listing,
         now: Timestamp,
-    ) -> Result<Option<(Link, bool)>, Obstacle> {
+    ) -> Result<Option<(LogLink, bool)>, Obstacle> {
         let after = opening_after(&*self.source, generation, view);
         let before = self.place.link.clone();
-        let expected = Expected {
+        let expected = ExpectedLog {
             generation,
             before: before.as_ref(),
             signature: self.place.signature.or(view.stream),
@@ -494,9 +494,9 @@ impl Copy {
     fn fetch(
         &mut self,
         path: &Path,
-        expected: Expected<'_>,
+        expected: ExpectedLog<'_>,
         now: Timestamp,
-    ) -> Result<Link, Obstacle> {
+    ) -> Result<LogLink, Obstacle> {
         let generation = expected.generation;
         let name = path.file_name().unwrap_or_default();
         let (raw, log) = (self.raw(name), self.into.join(name));

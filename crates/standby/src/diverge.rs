@@ -12,14 +12,14 @@
 //! new seed.
 
 use crate::aside::{folder_of, put_aside};
-use crate::copy::Copy;
+use crate::copy::StandbyCopy;
 use crate::error::StandbyError;
-use crate::inspect::{Expected, Link, continues, inspect};
+use crate::inspect::{ExpectedLog, LogLink, continues, inspect};
 use crate::obstacle::Obstacle;
 use crate::place::database_header;
-use crate::source::view::View;
+use crate::source::view::SourceView;
 use crate::source::{Listing, LogSource, header_of};
-use crate::state::{Progress, Resync, State, TroubleKind};
+use crate::state::{CopyState, ReachedLog, Resync, TroubleKind};
 use ese_format::log::PreviousChecksum;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ use tracing::warn;
 /// What looking for the last common log came to.
 enum Common {
     /// This is the last one.
-    Last(Box<Link>),
+    Last(Box<LogLink>),
     /// The source's stream has another signature.
     Foreign(String),
     /// None of the logs here is at the source any more.
@@ -41,7 +41,7 @@ enum Common {
 
 /// Whether the source looks as if it had diverged from the log of `link`: it has nothing beyond that, or what it
 /// has does not continue it.
-pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
+pub(crate) fn is_suspicious(listing: &Listing, link: &LogLink) -> bool {
     let current = listing.current.as_ref().map(|(_, header)| header);
     let named = listing.named.keys().next_back().copied();
     let Some(highest) = named.max(current.map(|header| header.generation)) else {
@@ -54,12 +54,12 @@ pub(crate) fn is_suspicious(listing: &Listing, link: &Link) -> bool {
     highest <= link.generation || broken
 }
 
-impl Copy {
+impl StandbyCopy {
     /// Goes back to the last log that the source has too, if it diverged; `false` if it did not. With `drop`
     /// unset nothing is changed and a divergence is an obstacle.
     pub(crate) fn resynchronize(
         &mut self,
-        view: &View,
+        view: &SourceView,
         drop: bool,
         now: Timestamp,
     ) -> Result<Result<bool, Obstacle>, StandbyError> {
@@ -115,7 +115,7 @@ impl Copy {
     fn put_aside(
         &mut self,
         here: &Listing,
-        common: &Link,
+        common: &LogLink,
         newest: Generation,
         now: Timestamp,
     ) -> Result<(), StandbyError> {
@@ -133,7 +133,7 @@ impl Copy {
         self.place.link = Some(common.clone());
         self.place.next = Some(first);
         self.state.update(|state| {
-            let reached = Progress {
+            let reached = ReachedLog {
                 generation: common.generation,
                 at: now,
             };
@@ -152,7 +152,7 @@ impl Copy {
 }
 
 /// Notes a resynchronization, or goes on with the one that is noted.
-fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
+fn begin(state: &mut CopyState, first: Generation, last: Generation, logs: &Path, now: Timestamp) {
     let resync = state.resync.get_or_insert_with(|| Resync {
         first,
         last,
@@ -164,7 +164,12 @@ fn begin(state: &mut State, first: Generation, last: Generation, logs: &Path, no
 }
 
 /// The newest log here that the source has too.
-fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest: &Link) -> Common {
+fn last_common(
+    source: &dyn LogSource,
+    listing: &Listing,
+    here: &Listing,
+    newest: &LogLink,
+) -> Common {
     for (&generation, path) in here.named.range(..=newest.generation).rev() {
         let Some(theirs) = listing.find(generation) else {
             continue;
@@ -172,9 +177,9 @@ fn last_common(source: &dyn LogSource, listing: &Listing, here: &Listing, newest
         let Some(header) = source.header(theirs) else {
             return Common::Unread(theirs.to_owned());
         };
-        let expected = Expected {
+        let expected = ExpectedLog {
             generation,
-            ..Expected::default()
+            ..ExpectedLog::default()
         };
         let Ok(ours) = inspect(path, expected) else {
             continue;
@@ -256,7 +261,7 @@ fn reseed(first: Generation, replayed: Generation) -> Obstacle {
     }
 }
 
-fn nothing_common(newest: &Link) -> Obstacle {
+fn nothing_common(newest: &LogLink) -> Obstacle {
     let last = newest.generation;
     Obstacle {
         kind: TroubleKind::Reseed,
@@ -268,7 +273,7 @@ fn nothing_common(newest: &Link) -> Obstacle {
     }
 }
 
-fn foreign(newest: &Link, found: &str) -> Obstacle {
+fn foreign(newest: &LogLink, found: &str) -> Obstacle {
     Obstacle {
         kind: TroubleKind::Foreign,
         reason: format!(

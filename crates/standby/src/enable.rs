@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// What was found out about a copy that may be set up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prospect {
+pub struct EnableCheck {
     /// Why nothing can be copied now, if so: the source is not there, or has no log.
     pub source_problem: Option<String>,
     /// Whether the source has the first log of its stream, so that the database can be made from the logs.
@@ -23,11 +23,11 @@ pub struct Prospect {
 }
 
 /// Looks at source and target of a copy that is to be set up with its state in `state_folder`.
-pub fn prospect(
+pub fn check(
     config: &CopyConfig,
     state_folder: &Path,
     source: &dyn LogSource,
-) -> Result<Prospect, BringError> {
+) -> Result<EnableCheck, BringError> {
     let seen = look(source, None, None);
     let own = database_header(&config.source.database);
     let source_problem = match &seen {
@@ -48,7 +48,7 @@ pub fn prospect(
     if let Some(there) = database_header(&config.target.database) {
         belongs(config, &there, own.as_ref(), stream)?;
     }
-    Ok(Prospect {
+    Ok(EnableCheck {
         source_problem,
         begins,
     })

@@ -28,22 +28,22 @@
 
 mod home;
 
-pub use home::Beyond;
+pub use home::UnreplayedWork;
 
 use crate::aside::{folder_of, put_aside};
 use crate::bring::{BringError, PATIENCE, bring, remove};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, replace_copy};
 use crate::error::{StandbyError, at};
-use crate::made::mark;
+use crate::own_files::mark;
 use crate::place::database_header;
 use crate::source::is_address;
-use crate::state::{Activation, Failback, State, StateFile, Suspension, sync_folder};
+use crate::state::{Activation, CopyState, Failback, StateFile, Suspension, sync_folder};
 use edb_copy::{
     CopyError, CopyOptions, CopyReport, LocalSource, Mismatch, ReadPolicy, Source, TargetPaths,
     hashes_of, verify_against,
 };
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, State as DatabaseState};
+use ese_format::database::{DatabaseHeader, DatabaseState, HEADERS_MAX, HeaderCopies};
 use ese_format::{JetError, Progress};
 use evidence::EvidenceFile;
 use home::{Home, OldDatabase};
@@ -79,7 +79,7 @@ pub struct FailbackOptions {
 
 /// The result of a failback.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct FailbackReport {
     /// The copy.
     pub name: String,
     /// Whether this only says what would be done.
@@ -95,7 +95,7 @@ pub struct Report {
     /// How many files were put aside, or will be.
     pub put_aside: u32,
     /// What the first server still had that was never replayed here.
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<UnreplayedWork>,
     /// The replication that is configured now; suspended until `scr resume`.
     pub replication: CopyConfig,
 }
@@ -108,7 +108,7 @@ pub fn failback(
     options: &FailbackOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, BringError> {
+) -> Result<FailbackReport, BringError> {
     let state = StateFile::new(&configuration.state, config.file_name());
     let before = state.read()?;
     if let Some(place) = [&config.source.logs, &config.source.database]
@@ -145,7 +145,7 @@ pub fn failback(
         beyond: home.beyond.clone(),
     });
     let begun = before.failback.is_some();
-    let aside = Aside::plan(&config.source, &home, under_way.since, begun);
+    let aside = PutAside::plan(&config.source, &home, under_way.since, begun);
     let name = config.source.database.file_name().unwrap_or_default();
     report.old_database = aside.database.as_ref().map(|folder| folder.join(name));
     report.old_logs.clone_from(&aside.logs);
@@ -170,8 +170,12 @@ pub fn failback(
     Ok(report)
 }
 
-fn report(config: &CopyConfig, replication: CopyConfig, options: &FailbackOptions) -> Report {
-    Report {
+fn report(
+    config: &CopyConfig,
+    replication: CopyConfig,
+    options: &FailbackOptions,
+) -> FailbackReport {
+    FailbackReport {
         name: config.name.clone(),
         dry_run: options.dry_run,
         database: None,
@@ -186,7 +190,7 @@ fn report(config: &CopyConfig, replication: CopyConfig, options: &FailbackOption
 
 /// Whether this very call was carried out before: the copy rests, its activation is forgotten, and the database that is
 /// named and the one at the other server are the same, shut down.
-fn is_back(config: &CopyConfig, state: &State, options: &FailbackOptions) -> bool {
+fn is_back(config: &CopyConfig, state: &CopyState, options: &FailbackOptions) -> bool {
     let rests = state.activation.is_none() && state.failback.is_none() && state.suspended.is_some();
     let Some(from) = options.from.as_ref().filter(|_| rests) else {
         return false;
@@ -201,7 +205,7 @@ fn is_back(config: &CopyConfig, state: &State, options: &FailbackOptions) -> boo
 }
 
 /// The activation of the copy. Without one the first server's database is the newer one.
-fn activation_of(state: &State) -> Result<&Activation, BringError> {
+fn activation_of(state: &CopyState) -> Result<&Activation, BringError> {
     let activation = state.activation.as_ref();
     activation
         .filter(|activation| activation.finished.is_some())
@@ -319,7 +323,7 @@ fn replication(config: &CopyConfig, database: &Path, options: &FailbackOptions) 
 }
 
 /// Where the old files of the first server go.
-struct Aside {
+struct PutAside {
     /// The folder for its database, if that is not brought up to date.
     database: Option<PathBuf>,
     /// The folder for its logs.
@@ -327,13 +331,13 @@ struct Aside {
     since: Timestamp,
 }
 
-impl Aside {
-    fn plan(source: &SourceConfig, home: &Home, since: Timestamp, begun: bool) -> Aside {
+impl PutAside {
+    fn plan(source: &SourceConfig, home: &Home, since: Timestamp, begun: bool) -> PutAside {
         let folder = source.database.parent().unwrap_or(Path::new("."));
         // A call that was killed may have put the old database aside already.
         let is_coming = begun && coming(&source.database).exists();
         let unknown = home.database == Some(OldDatabase::Unknown) || is_coming;
-        Aside {
+        PutAside {
             database: unknown.then(|| folder_of(folder, since)),
             logs: (!home.logs.is_empty()).then(|| folder_of(&source.logs, since)),
             since,

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 /// What the next log has to fit to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct LogLink {
     /// Its generation.
     pub generation: Generation,
     /// The stream's signature.
@@ -39,11 +39,11 @@ pub struct Link {
 
 /// What a log is expected to be.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Expected<'a> {
+pub struct ExpectedLog<'a> {
     /// Its generation.
     pub generation: Generation,
     /// The log before it.
-    pub before: Option<&'a Link>,
+    pub before: Option<&'a LogLink>,
     /// The stream's signature, if it is known from elsewhere.
     pub signature: Option<Signature>,
     /// How the log after it begins, if that is there.
@@ -158,19 +158,19 @@ impl Rejection {
 }
 
 /// Inspects the closed log at `path`; gives what the next one has to fit to.
-pub fn inspect(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
+pub fn inspect(path: &Path, expected: ExpectedLog<'_>) -> Result<LogLink, Rejection> {
     inspect_as(path, expected, false)
 }
 
 /// Inspects the current log at `path`, whose last write may be torn.
-pub fn inspect_current(path: &Path, expected: Expected<'_>) -> Result<Link, Rejection> {
+pub fn inspect_current(path: &Path, expected: ExpectedLog<'_>) -> Result<LogLink, Rejection> {
     inspect_as(path, expected, true)
 }
 
-fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link, Rejection> {
+fn inspect_as(path: &Path, expected: ExpectedLog<'_>, current: bool) -> Result<LogLink, Rejection> {
     let image = LogImage::read(path)?;
     let ending = Ending::of(&image);
-    let mut link = Link {
+    let mut link = LogLink {
         generation: image.header.generation,
         signature: image.header.signature,
         created: image.header.created,
@@ -210,7 +210,7 @@ fn inspect_as(path: &Path, expected: Expected<'_>, current: bool) -> Result<Link
     Ok(link)
 }
 
-fn belongs(link: &Link, expected: Expected<'_>) -> Result<(), Rejection> {
+fn belongs(link: &LogLink, expected: ExpectedLog<'_>) -> Result<(), Rejection> {
     let signature = expected
         .before
         .map(|before| before.signature)
@@ -269,7 +269,7 @@ fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
 }
 
 /// Whether the log with this header continues the one before it.
-pub(crate) fn continues(header: &LogHeader, before: Option<&Link>) -> Result<(), Rejection> {
+pub(crate) fn continues(header: &LogHeader, before: Option<&LogLink>) -> Result<(), Rejection> {
     let Some(before) = before else { return Ok(()) };
     if header.previous_created != before.created {
         let (found, expected) = (header.previous_created, before.created);

@@ -1,6 +1,6 @@
 //! Continuous replication of ESE log streams: a standby copy of a storage group, kept current by shipping closed logs.
 //!
-//! [`Copy`](struct@Copy) is one copy and the machine that serves it: every [`pass`](Copy::pass) brings it as far as it can be brought
+//! [`StandbyCopy`] is one copy and the machine that serves it: every [`pass`](StandbyCopy::pass) brings it as far as it can be brought
 //! now and returns; its other half, the [`Replayer`], does the same step by step for what was inspected. All that a pass does is idempotent and its order is such that a process may be killed anywhere: logs
 //! come under their names by one rename, after they are on disk, and the state only says what files already show.
 //!
@@ -19,12 +19,11 @@ mod diverge;
 pub mod enable;
 mod error;
 pub mod failback;
-pub mod here;
 pub mod inspect;
 pub mod lag;
-mod made;
 pub mod metrics;
 mod obstacle;
+mod own_files;
 mod pass;
 mod place;
 pub mod product;
@@ -36,9 +35,10 @@ pub mod seed;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod target_view;
 pub mod truncate;
 
 pub use bring::BringError;
-pub use copy::{Copy, Pass};
+pub use copy::{Pass, StandbyCopy};
 pub use error::StandbyError;
-pub use replay::{Replayer, Step};
+pub use replay::{ReplayStep, Replayer};

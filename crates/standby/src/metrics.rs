@@ -3,7 +3,7 @@
 //! Format: "Exposition formats" of the Prometheus documentation, text format 0.0.4.
 
 use crate::error::StandbyError;
-use crate::state::{Progress, replace_file};
+use crate::state::{ReachedLog, replace_file};
 use crate::status::{CopyStatus, Summary};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -77,11 +77,11 @@ const GAUGES: [(&str, &str, Value); 10] = [
     ),
 ];
 
-fn generation(progress: Option<Progress>) -> Option<f64> {
+fn generation(progress: Option<ReachedLog>) -> Option<f64> {
     Some(progress?.generation.0.into())
 }
 
-fn time(progress: Option<Progress>) -> Option<f64> {
+fn time(progress: Option<ReachedLog>) -> Option<f64> {
     Some(progress?.at.as_millisecond() as f64 / 1000.0)
 }
 

@@ -3,7 +3,7 @@
 use crate::config::{CopyConfig, Service};
 use crate::inspect::Rejection;
 use crate::source::FetchError;
-use crate::source::view::View;
+use crate::source::view::SourceView;
 use crate::state::{Trouble, TroubleKind};
 use ese_format::{Explain, Generation, JetError, Signature};
 use ese_log::LogError;
@@ -143,7 +143,7 @@ pub(crate) fn occupied(path: &Path, generation: Generation, rejection: &Rejectio
     }
 }
 
-pub(crate) fn gap(generation: Generation, view: &View) -> Obstacle {
+pub(crate) fn gap(generation: Generation, view: &SourceView) -> Obstacle {
     let naming = view.listing.naming.as_ref();
     let name = naming.map(|naming| naming.generation(generation));
     let newest = view.newest_closed.unwrap_or_default();

@@ -1,17 +1,17 @@
 //! What a pass has seen and done, and how it comes into the state.
 
 use crate::config::{CopyConfig, Service};
-use crate::inspect::Link;
+use crate::inspect::LogLink;
 use crate::obstacle::Obstacle;
-use crate::source::view::View;
-use crate::state::{Progress, State, Trouble};
+use crate::source::view::SourceView;
+use crate::state::{CopyState, ReachedLog, Trouble};
 use ese_format::{Generation, Signature};
 use ese_log::chain::Proof;
 use jiff::Timestamp;
 
 /// What a pass has seen and done, to be written into the state at its end.
 #[derive(Default)]
-pub(crate) struct Report {
+pub(crate) struct PassReport {
     pub(crate) generated: Option<Generation>,
     /// Generations of the closed logs that were at the source.
     pub(crate) closed: Option<Vec<Generation>>,
@@ -32,17 +32,17 @@ pub(crate) struct Report {
 }
 
 /// A log that is in the log folder though the state does not know it yet.
-pub(crate) fn adopt(state: &mut State, generation: Generation, at: Timestamp) {
+pub(crate) fn adopt(state: &mut CopyState, generation: Generation, at: Timestamp) {
     for progress in [&mut state.copied, &mut state.inspected] {
         if progress.is_none_or(|known| known.generation != generation) {
-            *progress = Some(Progress { generation, at });
+            *progress = Some(ReachedLog { generation, at });
         }
     }
 }
 
-impl Report {
+impl PassReport {
     /// What a log that passed says about itself and about the one before it.
-    pub(crate) fn prove(&mut self, link: &Link) {
+    pub(crate) fn prove(&mut self, link: &LogLink) {
         if let (Some(proof), Some(before)) = (link.proof_before, link.generation.0.checked_sub(1)) {
             self.proofs.push((Generation(before), proof));
         }
@@ -50,7 +50,7 @@ impl Report {
     }
 
     /// What was seen at the source.
-    pub(crate) fn see(&mut self, view: &View, config: &CopyConfig) {
+    pub(crate) fn see(&mut self, view: &SourceView, config: &CopyConfig) {
         self.generated = view.newest_closed;
         self.closed = Some(view.closed());
         let current = view.without_current();
@@ -76,7 +76,7 @@ impl Report {
 
     pub(crate) fn write(
         &self,
-        state: &mut State,
+        state: &mut CopyState,
         service: &Service,
         now: Timestamp,
         retried: bool,
@@ -110,8 +110,8 @@ impl Report {
         }
     }
 
-    pub(crate) fn progress(&self, state: &mut State, now: Timestamp) {
-        let reached = |generation: Generation| Progress {
+    pub(crate) fn progress(&self, state: &mut CopyState, now: Timestamp) {
+        let reached = |generation: Generation| ReachedLog {
             generation,
             at: now,
         };

@@ -2,11 +2,11 @@
 
 use crate::config::CopyConfig;
 use crate::error::StandbyError;
-use crate::inspect::{Expected, Link, inspect};
-use crate::made::Made;
+use crate::inspect::{ExpectedLog, LogLink, inspect};
 use crate::obstacle::{Obstacle, another_stream, empty};
+use crate::own_files::OwnFiles;
 use crate::replay::first_needed;
-use crate::source::view::View;
+use crate::source::view::SourceView;
 use crate::source::{Listing, LogSource, header_of, list};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::{Generation, Signature};
@@ -23,7 +23,7 @@ pub(crate) struct Place {
     /// The generation that comes next; none until the first log is known.
     pub(crate) next: Option<Generation>,
     /// The log before it.
-    pub(crate) link: Option<Link>,
+    pub(crate) link: Option<LogLink>,
     /// The signature of the stream, if the database of the copy names it, or the logs that the copy has written.
     pub(crate) signature: Option<Signature>,
 }
@@ -33,7 +33,7 @@ impl Place {
     /// back to the last log that passes inspection.
     pub(crate) fn find(
         config: &CopyConfig,
-        made: &Made,
+        made: &OwnFiles,
         here: &Listing,
     ) -> Result<Place, StandbyError> {
         let header = database_header(&config.target.database);
@@ -56,10 +56,10 @@ impl Place {
                     signature,
                 });
             };
-            let expected = Expected {
+            let expected = ExpectedLog {
                 generation: last,
                 signature,
-                ..Expected::default()
+                ..ExpectedLog::default()
             };
             match inspect(path, expected) {
                 Ok(link) => {
@@ -82,7 +82,7 @@ impl Place {
     }
 
     /// What keeps every log of the source from coming.
-    pub(crate) fn keeps_all_out(&self, config: &CopyConfig, view: &View) -> Option<Obstacle> {
+    pub(crate) fn keeps_all_out(&self, config: &CopyConfig, view: &SourceView) -> Option<Obstacle> {
         if view.is_empty() {
             let source = &config.source;
             return Some(empty(&source.logs, &source.base));
@@ -97,7 +97,7 @@ impl Place {
 pub(crate) fn opening_after(
     source: &dyn LogSource,
     generation: Generation,
-    view: &View,
+    view: &SourceView,
 ) -> Option<Opening> {
     let next = generation.next();
     let current = view.listing.current.as_ref();
@@ -113,7 +113,7 @@ pub(crate) fn opening_after(
 /// Logs in the log folder that belong to another stream and were not made by this copy.
 pub(crate) fn strangers_here(
     config: &CopyConfig,
-    made: &Made,
+    made: &OwnFiles,
     stream: Option<Signature>,
 ) -> Result<Vec<PathBuf>, StandbyError> {
     let Some(stream) = stream else {

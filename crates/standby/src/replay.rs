@@ -31,15 +31,16 @@ use crate::obstacle::{Obstacle, is_due, is_locked};
 use crate::place::{database_header, listing_of};
 use crate::rules::{Inspected, ReplayLimit, ReplayWait, replay_limit};
 use crate::source::Listing;
-use crate::state::{Progress as Reached, ServiceLock, State, StateFile, TroubleKind};
+use crate::state::{CopyState, ReachedLog, ServiceLock, StateFile, TroubleKind};
 use crate::truncate;
 use ese_format::database::DatabaseHeader;
 use ese_format::{Class, Explain, Generation, JetError, Progress};
 use ese_log::{LogError, StreamFiles};
 use ese_replay::Problem;
-use ese_replay::output::{InPlace, Output, OutputError, Target};
+use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Offer, Plan, RecoverOptions, RecoveryError, Refusal, Until, plan, recover,
+    DatabaseFile, GivenDatabase, PlanRefusal, RecoverOptions, RecoveryError, RecoveryPlan, Until,
+    plan, recover,
 };
 use evidence::EvidenceError;
 use jiff::Timestamp;
@@ -80,7 +81,7 @@ pub struct Replayer {
 
 /// What a step came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct ReplayStep {
     /// The last generation that was replayed now.
     pub replayed: Option<Generation>,
     /// Logs that were deleted.
@@ -98,7 +99,7 @@ enum Outcome {
     /// It was asked to stop.
     Stopped,
     /// It cannot go on.
-    Hindered(Obstacle),
+    Blocked(Obstacle),
 }
 
 impl Replayer {
@@ -138,10 +139,10 @@ impl Replayer {
         clock: &dyn crate::clock::Clock,
         exported: Option<Generation>,
         progress: &dyn Progress,
-    ) -> Result<Step, StandbyError> {
+    ) -> Result<ReplayStep, StandbyError> {
         let now = clock.now();
         let state = self.state.read()?;
-        let mut step = Step::default();
+        let mut step = ReplayStep::default();
         let eager = std::mem::take(&mut self.eager);
         let is_due = match &state.replay_trouble {
             Some(trouble) if eager => !trouble.is_final(),
@@ -170,7 +171,7 @@ impl Replayer {
 
     fn replay(
         &self,
-        state: &State,
+        state: &CopyState,
         service: &Service,
         now: Timestamp,
         progress: &dyn Progress,
@@ -188,7 +189,7 @@ impl Replayer {
             .and_then(|_| Ok(DatabaseFile::open(path)?.header));
         let header = match header {
             Ok(header) => header,
-            Err(failure) => return Ok(Outcome::Hindered(failure.obstacle(None))),
+            Err(failure) => return Ok(Outcome::Blocked(failure.obstacle(None))),
         };
         let Some(inspected) = state.inspected.map(|inspected| inspected.generation) else {
             return Ok(Outcome::Waits("the first log".to_owned()));
@@ -216,14 +217,14 @@ impl Replayer {
         Ok(match done {
             Ok(()) => Outcome::Replayed(last, limit),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
-            Err(failure) => Outcome::Hindered(failure.obstacle(Some(from))),
+            Err(failure) => Outcome::Blocked(failure.obstacle(Some(from))),
         })
     }
 
     /// Makes the database of a copy that has the first log of its stream.
     fn make(
         &self,
-        state: &State,
+        state: &CopyState,
         service: &Service,
         now: Timestamp,
         listing: &Listing,
@@ -251,7 +252,7 @@ impl Replayer {
             }
             Ok(false) => Outcome::Waits("a log that creates the database".to_owned()),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
-            Err(failure) => Outcome::Hindered(failure.obstacle(Some(first))),
+            Err(failure) => Outcome::Blocked(failure.obstacle(Some(first))),
         })
     }
 
@@ -260,7 +261,7 @@ impl Replayer {
         outcome: Outcome,
         service: &Service,
         now: Timestamp,
-        step: &mut Step,
+        step: &mut ReplayStep,
     ) -> Result<(), StandbyError> {
         let copy = &self.config.name;
         let database = &self.config.target.database;
@@ -277,7 +278,7 @@ impl Replayer {
                 step.more = limit.last > Some(generation);
                 let header = database_header(database);
                 self.state.update(|state| {
-                    let reached = Reached {
+                    let reached = ReachedLog {
                         generation,
                         at: now,
                     };
@@ -290,7 +291,7 @@ impl Replayer {
                 })?;
                 info!(copy, last = generation.0, "logs replayed");
             }
-            Outcome::Hindered(obstacle) => {
+            Outcome::Blocked(obstacle) => {
                 let message = obstacle.message();
                 self.state.update(|state| {
                     let trouble = obstacle.trouble(state.replay_trouble.as_ref(), service, now);
@@ -320,13 +321,13 @@ impl Progress for UntilOrdered<'_> {
     }
 
     fn should_stop(&self) -> bool {
-        let stops = |state: State| state.suspended.is_some() || state.is_out_of_service();
+        let stops = |state: CopyState| state.suspended.is_some() || state.is_out_of_service();
         self.progress.should_stop() || self.state.read().is_ok_and(stops)
     }
 }
 
 /// The first log that a database needs beyond what was replayed onto it.
-fn first_unreplayed(state: &State, header: &DatabaseHeader) -> Generation {
+fn first_unreplayed(state: &CopyState, header: &DatabaseHeader) -> Generation {
     let first = first_needed(header);
     let replayed = state.replayed.map(|replayed| replayed.generation);
     // A database that does not know of those logs came from elsewhere since.
@@ -491,7 +492,7 @@ pub fn replay_to(
     };
     let plan = plan(logs, None, std::slice::from_ref(&source), &until, progress)?;
     check(&plan, last)?;
-    let output = Output::begin(&source, &Target::InPlace, false, progress)?;
+    let output = RecoveryOutput::begin(&source, &Target::InPlace, false, progress)?;
     let redone = redo(&source, output, &plan, progress);
     if redone.is_err() {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
@@ -501,8 +502,8 @@ pub fn replay_to(
 }
 
 /// All logs up to `last` have to be there, whatever the database requires.
-fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
-    if let Some(Refusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
+fn check(plan: &RecoveryPlan, last: Generation) -> Result<(), ReplayFailure> {
+    if let Some(PlanRefusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
         return Err(ReplayFailure::Blocked { reasons, jet });
     }
     if plan.last() >= Some(last) {
@@ -519,11 +520,11 @@ fn check(plan: &Plan, last: Generation) -> Result<(), ReplayFailure> {
 
 fn redo(
     source: &DatabaseFile,
-    output: Output,
-    plan: &Plan,
+    output: RecoveryOutput,
+    plan: &RecoveryPlan,
     progress: &dyn Progress,
 ) -> Result<(), ReplayFailure> {
-    let offer = Offer {
+    let given = GivenDatabase {
         database: source,
         pages: output.pages(),
     };
@@ -532,7 +533,7 @@ fn redo(
         memory: Some(CACHE_BYTES),
         ..RecoverOptions::default()
     };
-    let recovered = recover(plan, vec![offer], Vec::new(), options, progress)?;
+    let recovered = recover(plan, vec![given], Vec::new(), options, progress)?;
     if let Some(database) = recovered.databases.first() {
         output.commit(database)?;
     }

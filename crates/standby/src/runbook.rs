@@ -4,7 +4,7 @@
 //! for people and as a script for PowerShell; both come from the same steps.
 //!
 //! Every step may be done again, and the whole may be begun again at any time: a step looks before it acts, and a step that
-//! must not be repeated has a condition ([`Step::when`]). Conditions ask what lasts: where a database of the directory points,
+//! must not be repeated has a condition ([`RunbookStep::when`]). Conditions ask what lasts: where a database of the directory points,
 //! and whether a folder is there. All file cmdlets are for the standby's server, where a script is run.
 //!
 //! Facts: "Standby Continuous Replication: Database Portability" and the pages of the cmdlets (Exchange 2007 SP1).
@@ -100,12 +100,12 @@ pub struct Runbook {
     /// What to know before.
     pub notes: Vec<String>,
     /// What to do, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunbookStep>,
 }
 
 /// A step of a procedure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct RunbookStep {
     /// What is done.
     pub title: String,
     /// The machine that it is about.
@@ -116,13 +116,13 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// The commands.
-    pub commands: Vec<Command>,
+    pub commands: Vec<RunbookCommand>,
 }
 
 /// A command of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Command {
+pub enum RunbookCommand {
     /// A line of the Exchange Management Shell.
     Shell {
         /// The line, quoted.
@@ -143,11 +143,11 @@ pub enum Command {
     },
 }
 
-impl Command {
+impl RunbookCommand {
     /// The line as it is typed.
     pub fn line(&self) -> &str {
         match self {
-            Command::Shell { line } | Command::Program { line, .. } => line,
+            RunbookCommand::Shell { line } | RunbookCommand::Program { line, .. } => line,
         }
     }
 }
@@ -184,7 +184,7 @@ fn way(what: &str, facts: &Facts, forth: bool) -> String {
     }
 }
 
-fn runbook(facts: &Facts, title: String, steps: Vec<Step>) -> Runbook {
+fn runbook(facts: &Facts, title: String, steps: Vec<RunbookStep>) -> Runbook {
     Runbook {
         station: facts.station,
         title,

@@ -5,7 +5,7 @@
 //!                     Seeding                                  removed          inspected          resumable
 //! ```
 //!
-//! What this copy did not make stays ([`crate::made`]): logs that are not its own are neither removed nor replaced, and a
+//! What this copy did not make stays ([`crate::own_files`]): logs that are not its own are neither removed nor replaced, and a
 //! database that may hold what exists nowhere else is put aside.
 //!
 //! Nothing is changed before the source was found good and its logs available. From the order on, the state says that
@@ -17,25 +17,25 @@
 
 mod logs;
 
-pub use logs::Owed;
+pub use logs::OwedLog;
 
 use crate::aside::{folder_of, put_aside};
 use crate::bring::{BringError, PATIENCE, bring, remove};
 use crate::clock::Clock;
 use crate::config::{Configuration, CopyConfig};
 use crate::error::{StandbyError, at};
-use crate::made::mark;
 use crate::obstacle::strangers_reason;
+use crate::own_files::mark;
 use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
 use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
-use crate::state::{Seeding, ServiceLock, State, StateFile, Suspension, sync_folder};
-use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Reader, Source, TargetPaths};
+use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension, sync_folder};
+use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Source, SourceReader, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress, Signature};
 use ese_replay::output::journal_path;
-use logs::Plan;
+use logs::SeedLogs;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
 /// What is wished of a seeding.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct SeedOptions {
     /// A path or an address of a database to seed from; the source's own unless it is given.
     pub from: Option<PathBuf>,
     /// Remove the logs that the copy has made, and replace the database at the target.
@@ -73,7 +73,7 @@ fn refused(reason: impl Into<String>, advice: impl Into<String>) -> BringError {
 
 /// The result of a seeding.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct SeedReport {
     /// The copy.
     pub name: String,
     /// The first log that the database needs.
@@ -81,7 +81,7 @@ pub struct Report {
     /// Logs that the source does not have any more, and that were taken from beside the seed.
     pub logs_taken: u32,
     /// The log that the database requires and that shipping does not bring yet.
-    pub owed: Option<Owed>,
+    pub owed: Option<OwedLog>,
     /// Old files of the copy that were removed.
     pub removed: u32,
     /// Where files were put that may hold what exists nowhere else.
@@ -96,24 +96,24 @@ pub struct Report {
 pub fn seed(
     configuration: &Configuration,
     config: &CopyConfig,
-    wish: &Wish,
+    options: &SeedOptions,
     clock: &dyn Clock,
     progress: &dyn Progress,
-) -> Result<Report, BringError> {
-    let Judged {
+) -> Result<SeedReport, BringError> {
+    let PreparedSeeding {
         state,
         before,
         from,
         source,
         header,
         plan,
-    } = judge(configuration, config, wish, progress)?;
-    let order = Order::give(&state, &before, &from, &source, wish, clock)?;
-    let cleared = order.clear(config, &header, wish, clock)?;
+    } = judge(configuration, config, options, progress)?;
+    let order = Order::give(&state, &before, &from, &source, options, clock)?;
+    let cleared = order.clear(config, &header, options, clock)?;
     let logs_taken = plan.take_logs(config, &state, clock)?;
-    let database = order.copy(config, &source, wish, progress)?;
-    let suspended = order.end(&state, config, wish, clock)?;
-    Ok(Report {
+    let database = order.copy(config, &source, options, progress)?;
+    let suspended = order.end(&state, config, options, clock)?;
+    Ok(SeedReport {
         name: config.name.clone(),
         first_needed: plan.first,
         logs_taken,
@@ -127,7 +127,7 @@ pub fn seed(
 
 /// What a seeding would do.
 #[derive(Debug, Serialize)]
-pub struct Foreseen {
+pub struct SeedPreview {
     /// The copy.
     pub name: String,
     /// That nothing was changed.
@@ -135,7 +135,7 @@ pub struct Foreseen {
     /// The database that it would be seeded from.
     pub from: PathBuf,
     /// The state of that database.
-    pub state: ese_format::database::State,
+    pub state: ese_format::database::DatabaseState,
     /// Its bytes; of an older database at the target only pages that differ are written.
     pub length: u64,
     /// Where it would go.
@@ -145,7 +145,7 @@ pub struct Foreseen {
     /// Logs that would be taken from beside the seed.
     pub logs_to_take: Vec<PathBuf>,
     /// The log that the database requires and that shipping does not bring yet.
-    pub owed: Option<Owed>,
+    pub owed: Option<OwedLog>,
     /// Old files of the copy that would be removed.
     pub removes: Vec<PathBuf>,
     /// What would be put aside, because it may exist nowhere else.
@@ -153,20 +153,20 @@ pub struct Foreseen {
 }
 
 /// Says what a seeding of the copy `config` would do. What it would refuse is refused; nothing is changed.
-pub fn foresee(
+pub fn preview(
     configuration: &Configuration,
     config: &CopyConfig,
-    wish: &Wish,
+    options: &SeedOptions,
     progress: &dyn Progress,
-) -> Result<Foreseen, BringError> {
-    let Judged {
+) -> Result<SeedPreview, BringError> {
+    let PreparedSeeding {
         before,
         from,
         source,
         header,
         plan,
         ..
-    } = judge(configuration, config, wish, progress)?;
+    } = judge(configuration, config, options, progress)?;
     let mut known = before;
     known.made.settle_in(&config.target.logs);
     let is_cleared = known
@@ -178,15 +178,15 @@ pub fn foresee(
     if !is_cleared {
         let leftovers = leftovers(database).into_iter();
         removes.extend(leftovers.filter(|path| path.symlink_metadata().is_ok()));
-        if wish.delete_existing {
+        if options.delete_existing {
             removes.extend(own_files(config, &known)?);
         }
     }
-    let is_in_the_way = wish.delete_existing
+    let is_in_the_way = options.delete_existing
         && !is_cleared
         && database.exists()
         && !is_known_elsewhere(config, &known, &header);
-    Ok(Foreseen {
+    Ok(SeedPreview {
         name: config.name.clone(),
         dry_run: true,
         from,
@@ -202,38 +202,38 @@ pub fn foresee(
 }
 
 /// A seeding that may be done.
-struct Judged {
+struct PreparedSeeding {
     state: StateFile,
-    before: State,
+    before: CopyState,
     from: PathBuf,
     source: Arc<dyn Source>,
     header: DatabaseHeader,
-    plan: Plan,
+    plan: SeedLogs,
 }
 
 /// Whether the copy may be seeded from what is wished. Nothing is changed.
 fn judge(
     configuration: &Configuration,
     config: &CopyConfig,
-    wish: &Wish,
+    options: &SeedOptions,
     progress: &dyn Progress,
-) -> Result<Judged, BringError> {
+) -> Result<PreparedSeeding, BringError> {
     let state = StateFile::new(&configuration.state, config.file_name());
     let before = state.read()?;
-    let from = place_of(config, &before, wish)?;
+    let from = place_of(config, &before, options)?;
     let remote = &configuration.service.remote;
-    let open = || open_file(&from, remote, wish.variables);
-    let source = wish.read.persist(progress, open);
+    let open = || open_file(&from, remote, options.variables);
+    let source = options.read.persist(progress, open);
     let source = source.map_err(|error| CopyError::Source {
         name: shown(&from),
         error,
     })?;
-    let header = header_of(&source, wish, progress)?;
-    in_use(config, &from, &header, wish)?;
-    let logs = logs_of(&config.source, remote, wish.variables);
-    let plan = Plan::make(config, &from, &header, &*logs, wish)?;
-    nothing_in_the_way(config, &before, plan.stream, wish)?;
-    Ok(Judged {
+    let header = header_of(&source, options, progress)?;
+    in_use(config, &from, &header, options)?;
+    let logs = logs_of(&config.source, remote, options.variables);
+    let plan = SeedLogs::make(config, &from, &header, &*logs, options)?;
+    nothing_in_the_way(config, &before, plan.stream, options)?;
+    Ok(PreparedSeeding {
         state,
         before,
         from,
@@ -250,7 +250,7 @@ fn leftovers(database: &Path) -> [PathBuf; 3] {
 }
 
 /// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
-fn own_files(config: &CopyConfig, known: &State) -> Result<Vec<PathBuf>, StandbyError> {
+fn own_files(config: &CopyConfig, known: &CopyState) -> Result<Vec<PathBuf>, StandbyError> {
     if !config.target.logs.exists() {
         return Ok(Vec::new());
     }
@@ -273,15 +273,19 @@ fn own_files(config: &CopyConfig, known: &State) -> Result<Vec<PathBuf>, Standby
 }
 
 /// What is seeded from: what was wished, or what an interrupted seeding had begun with, or the source's own database.
-fn place_of(config: &CopyConfig, state: &State, wish: &Wish) -> Result<PathBuf, BringError> {
+fn place_of(
+    config: &CopyConfig,
+    state: &CopyState,
+    options: &SeedOptions,
+) -> Result<PathBuf, BringError> {
     if state.activation.is_some() {
         let problem = "was activated: its database is in use here; `scr failback` turns the replication round";
         let name = config.name.clone();
         return Err(StandbyError::NotNow { name, problem }.into());
     }
     let begun = state.seeding.as_ref().map(|seeding| &seeding.from);
-    match (&wish.from, begun) {
-        (Some(wished), Some(begun)) if wished != begun && !wish.delete_existing => Err(refused(
+    match (&options.from, begun) {
+        (Some(wished), Some(begun)) if wished != begun && !options.delete_existing => Err(refused(
             format!(
                 "a seeding from {} was begun and did not finish",
                 shown(begun)
@@ -300,11 +304,11 @@ fn shown(place: &Path) -> String {
 
 fn header_of(
     source: &Arc<dyn Source>,
-    wish: &Wish,
+    options: &SeedOptions,
     progress: &dyn Progress,
 ) -> Result<DatabaseHeader, BringError> {
     let most = source.stamp().length.min(HEADERS_MAX as u64);
-    let mut reader = Reader::new(Arc::clone(source), wish.read.clone());
+    let mut reader = SourceReader::new(Arc::clone(source), options.read.clone());
     let start = reader.read(0..most, Vec::new(), progress)?;
     if progress.should_stop() {
         return Err(BringError::Interrupted);
@@ -328,13 +332,13 @@ fn in_use(
     config: &CopyConfig,
     from: &Path,
     header: &DatabaseHeader,
-    wish: &Wish,
+    options: &SeedOptions,
 ) -> Result<(), BringError> {
     let own = &config.source.database;
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let same = from == own || (!is_address(own) && canonical(from) == canonical(own));
-    let clean = header.state == ese_format::database::State::CLEAN_SHUTDOWN;
-    let recoverable = header.state.needs_recovery() && (!same || wish.not_in_use);
+    let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
+    let recoverable = header.state.needs_recovery() && (!same || options.not_in_use);
     if clean || recoverable {
         return Ok(());
     }
@@ -354,9 +358,9 @@ fn in_use(
 /// Refuses what would be replaced though nobody asked for that, and whatever this copy did not make.
 fn nothing_in_the_way(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     stream: Option<Signature>,
-    wish: &Wish,
+    options: &SeedOptions,
 ) -> Result<(), BringError> {
     let mut made = state.made.clone();
     made.settle_in(&config.target.logs);
@@ -387,7 +391,7 @@ fn nothing_in_the_way(
             "move it away",
         ));
     }
-    if wish.delete_existing || !database.exists() {
+    if options.delete_existing || !database.exists() {
         return Ok(());
     }
     let state =
@@ -415,19 +419,19 @@ struct Order {
 impl Order {
     fn give(
         state: &StateFile,
-        before: &State,
+        before: &CopyState,
         from: &Path,
         source: &Arc<dyn Source>,
-        wish: &Wish,
+        options: &SeedOptions,
         clock: &dyn Clock,
     ) -> Result<Order, BringError> {
         let goes_on = before.seeding.clone().filter(|seeding| {
-            seeding.from == from && (seeding.delete_existing || !wish.delete_existing)
+            seeding.from == from && (seeding.delete_existing || !options.delete_existing)
         });
         let seeding = goes_on.unwrap_or_else(|| Seeding {
             since: clock.now(),
             from: from.to_owned(),
-            delete_existing: wish.delete_existing,
+            delete_existing: options.delete_existing,
             cleared: false,
             arrived: 0,
             length: source.stamp().length,
@@ -452,7 +456,7 @@ impl Order {
         &self,
         config: &CopyConfig,
         seed: &DatabaseHeader,
-        wish: &Wish,
+        options: &SeedOptions,
         clock: &dyn Clock,
     ) -> Result<Cleared, BringError> {
         for folder in [
@@ -472,7 +476,7 @@ impl Order {
         for own in leftovers(&config.target.database) {
             cleared.removed += u32::from(remove(&own)?);
         }
-        if wish.delete_existing {
+        if options.delete_existing {
             cleared.removed += self.remove_own_files(config, &known)?;
             cleared
                 .put_aside
@@ -489,7 +493,11 @@ impl Order {
     }
 
     /// Removes what this copy has made beside its database.
-    fn remove_own_files(&self, config: &CopyConfig, known: &State) -> Result<u32, StandbyError> {
+    fn remove_own_files(
+        &self,
+        config: &CopyConfig,
+        known: &CopyState,
+    ) -> Result<u32, StandbyError> {
         let mut removed = 0;
         for path in own_files(config, known)? {
             removed += u32::from(remove(&path)?);
@@ -504,18 +512,18 @@ impl Order {
         &self,
         config: &CopyConfig,
         source: &Arc<dyn Source>,
-        wish: &Wish,
+        options: &SeedOptions,
         progress: &dyn Progress,
     ) -> Result<CopyReport, BringError> {
         let options = CopyOptions {
             allow_dirty: true,
-            read: wish.read.clone(),
+            read: options.read.clone(),
             ..CopyOptions::default()
         };
-        let told = Told::new(&self.state, progress);
-        let brought = bring(source, &config.target.database, options, &told);
+        let progress = SeedProgress::new(&self.state, progress);
+        let brought = bring(source, &config.target.database, options, &progress);
         if let Err(BringError::Interrupted) = brought {
-            told.tell();
+            progress.save();
         }
         brought
     }
@@ -525,11 +533,11 @@ impl Order {
         self,
         state: &StateFile,
         config: &CopyConfig,
-        wish: &Wish,
+        options: &SeedOptions,
         clock: &dyn Clock,
     ) -> Result<bool, BringError> {
         remove(&TargetPaths::new(&config.target.database).journal)?;
-        let rest = wish.manual_resume.then(|| Suspension {
+        let rest = options.manual_resume.then(|| Suspension {
             since: clock.now(),
             comment: Some("seeded; waits for `scr resume`".into()),
         });
@@ -552,7 +560,7 @@ impl Order {
 /// what this copy has put into it, or is the seed itself; otherwise it is put aside.
 fn free_database(
     config: &CopyConfig,
-    known: &State,
+    known: &CopyState,
     seed: &DatabaseHeader,
     clock: &dyn Clock,
 ) -> Result<Option<PathBuf>, StandbyError> {
@@ -568,7 +576,7 @@ fn free_database(
 }
 
 /// Whether the database that is there holds nothing but what this copy has put into it, or is the seed itself.
-fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader) -> bool {
+fn is_known_elsewhere(config: &CopyConfig, known: &CopyState, seed: &DatabaseHeader) -> bool {
     let path = &config.target.database;
     let inspected = known.inspected.map(|inspected| inspected.generation);
     database_header(path).is_some_and(|header| {
@@ -577,16 +585,16 @@ fn is_known_elsewhere(config: &CopyConfig, known: &State, seed: &DatabaseHeader)
 }
 
 /// Progress that also is in the state, for `scr status`.
-struct Told<'a> {
+struct SeedProgress<'a> {
     state: &'a StateFile,
     progress: &'a dyn Progress,
     arrived: AtomicU64,
     last: Mutex<Instant>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> SeedProgress<'a> {
     fn new(state: &'a StateFile, progress: &'a dyn Progress) -> Self {
-        Told {
+        SeedProgress {
             state,
             progress,
             arrived: AtomicU64::new(0),
@@ -594,7 +602,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn tell(&self) {
+    fn save(&self) {
         let arrived = self.arrived.load(Ordering::Relaxed);
         // The copy's own journal is what counts; a progress that could not be written harms nobody.
         let _ = self.state.update(|state| {
@@ -605,7 +613,7 @@ impl<'a> Told<'a> {
     }
 }
 
-impl Progress for Told<'_> {
+impl Progress for SeedProgress<'_> {
     fn advance(&self, bytes: u64) {
         self.progress.advance(bytes);
         self.count(bytes);
@@ -621,14 +629,14 @@ impl Progress for Told<'_> {
     }
 }
 
-impl Told<'_> {
+impl SeedProgress<'_> {
     fn count(&self, bytes: u64) {
         self.arrived.fetch_add(bytes, Ordering::Relaxed);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= REPORTED_EVERY {
             *last = Instant::now();
             drop(last);
-            self.tell();
+            self.save();
         }
     }
 }

@@ -3,7 +3,7 @@
 mod address;
 pub(crate) mod view;
 
-use crate::config::{Remote, SourceConfig};
+use crate::config::{RemoteConfig, SourceConfig};
 use address::AddressSource;
 use ese_format::Generation;
 use ese_format::log::{HEADER_SIZE, LogHeader, PreviousChecksum};
@@ -113,7 +113,11 @@ pub trait LogSource: Send {
 }
 
 /// The logs that the copy with this configuration is made of.
-pub fn logs_of(source: &SourceConfig, remote: &Remote, variables: Variables) -> Box<dyn LogSource> {
+pub fn logs_of(
+    source: &SourceConfig,
+    remote: &RemoteConfig,
+    variables: Variables,
+) -> Box<dyn LogSource> {
     if is_address(&source.logs) {
         return Box::new(AddressSource::new(source, remote, variables));
     }

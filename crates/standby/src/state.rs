@@ -10,12 +10,12 @@
 //! shows which logs are there, and the header of the database how far it is. So nothing is wrong when a process dies
 //! between a change of a file and the change of the state: the next pass sees the file.
 
-use crate::activate::Report;
+use crate::activate::ActivateReport;
 use crate::clock::age;
 use crate::error::{StandbyError, at};
-use crate::failback::Beyond;
+use crate::failback::UnreplayedWork;
 use crate::lag::Lag;
-use crate::made::Made;
+use crate::own_files::OwnFiles;
 use crate::proofs::Proofs;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ const SCHEMA: &str = "edbkit.scr-state/1";
 
 /// What is remembered of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct CopyState {
     schema: String,
     /// Since when an administrator wants it to rest, and why.
     pub suspended: Option<Suspension>,
@@ -60,19 +60,19 @@ pub struct State {
     #[serde(default)]
     pub failback: Option<Failback>,
     /// The newest closed log that was seen at the source.
-    pub generated: Option<Progress>,
+    pub generated: Option<ReachedLog>,
     /// Closed logs of this stream that were at the source and not here.
     #[serde(default)]
     pub queued: Option<u32>,
     /// The newest log that was fetched.
-    pub copied: Option<Progress>,
+    pub copied: Option<ReachedLog>,
     /// The newest log of the unbroken chain in the log folder.
-    pub inspected: Option<Progress>,
+    pub inspected: Option<ReachedLog>,
     /// The newest log that was replayed to its end.
-    pub replayed: Option<Progress>,
+    pub replayed: Option<ReachedLog>,
     /// When logs were replayed: up to which one, and the time; as fine as the truncation lag needs it.
     #[serde(default)]
-    replay_times: Vec<Progress>,
+    replay_times: Vec<ReachedLog>,
     /// The oldest log of the chain in the log folder.
     pub oldest: Option<Generation>,
     /// The newest log at the source that all its copies have inspected.
@@ -90,7 +90,7 @@ pub struct State {
     pub served_once: bool,
     /// What this copy has made at its target.
     #[serde(default)]
-    pub made: Made,
+    pub made: OwnFiles,
     /// Whether the logs that came were whole, as far as the logs after them showed.
     #[serde(default)]
     pub proofs: Proofs,
@@ -98,7 +98,7 @@ pub struct State {
 
 /// How far something came, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct ReachedLog {
     /// The generation.
     pub generation: Generation,
     /// When that was.
@@ -156,7 +156,7 @@ pub struct Activation {
     /// Where the activated database is, or will be.
     pub database: PathBuf,
     /// What was found out before the database was changed.
-    pub found: Option<Found>,
+    pub found: Option<ActivationFacts>,
 }
 
 /// A failback under way.
@@ -165,12 +165,12 @@ pub struct Failback {
     /// Since when; what is put aside goes into a folder of this time.
     pub since: Timestamp,
     /// What the first server still had, as it was found when the failback was begun.
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<UnreplayedWork>,
 }
 
 /// What an activation found out before it changed the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct ActivationFacts {
     /// The signature of the database.
     pub signature: String,
     /// The signature of the log stream that was copied.
@@ -179,7 +179,7 @@ pub struct Found {
     /// Where it was last consistent, if it was clean.
     pub clean_at: Option<String>,
     /// The answer, as far as it was known.
-    pub report: Report,
+    pub report: ActivateReport,
 }
 
 /// What keeps a copy from going on.
@@ -275,7 +275,7 @@ impl Trouble {
     }
 }
 
-impl State {
+impl CopyState {
     /// What keeps the copy from going on: the first thing that makes it Failed, or else whatever is tried again.
     pub fn worst_trouble(&self) -> Option<&Trouble> {
         let all = [&self.trouble, &self.replay_trouble, &self.source_trouble];
@@ -284,21 +284,21 @@ impl State {
     }
 
     /// The state of a copy that begins anew: what it has made stays its own.
-    pub(crate) fn anew(&self) -> State {
-        State {
+    pub(crate) fn anew(&self) -> CopyState {
+        CopyState {
             made: self.made.clone(),
-            ..State::default()
+            ..CopyState::default()
         }
     }
 
     /// Notes that logs were replayed.
-    pub(crate) fn note_replayed(&mut self, reached: Progress, truncation_lag: Lag) {
+    pub(crate) fn note_replayed(&mut self, reached: ReachedLog, truncation_lag: Lag) {
         /// Parts of the lag that are distinguished.
         const PARTS: i32 = 256;
         let times = &mut self.replay_times;
         times.retain(|time| time.generation < reached.generation);
         // A time may be taken for a later one: then logs stay longer, never shorter.
-        let over = |time: &Progress| age(time.at, reached.at) >= truncation_lag.duration();
+        let over = |time: &ReachedLog| age(time.at, reached.at) >= truncation_lag.duration();
         let first_young = times.iter().position(|time| !over(time));
         let old = first_young.unwrap_or(times.len()).saturating_sub(1);
         times.drain(..old);
@@ -332,9 +332,9 @@ impl State {
     }
 }
 
-impl Default for State {
+impl Default for CopyState {
     fn default() -> Self {
-        State {
+        CopyState {
             schema: SCHEMA.to_owned(),
             suspended: None,
             trouble: None,
@@ -357,7 +357,7 @@ impl Default for State {
             replay_waits: None,
             served: None,
             served_once: false,
-            made: Made::default(),
+            made: OwnFiles::default(),
             proofs: Proofs::default(),
         }
     }
@@ -395,18 +395,20 @@ impl StateFile {
     }
 
     /// The state as it is; the first one if there is none yet.
-    pub fn read(&self) -> Result<State, StandbyError> {
+    pub fn read(&self) -> Result<CopyState, StandbyError> {
         let path = self.file("json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(CopyState::default());
+            }
             Err(error) => return Err(at(&path)(error)),
         };
         let unknown = |problem: String| StandbyError::State {
             path: path.clone(),
             problem,
         };
-        let state: State =
+        let state: CopyState =
             serde_json::from_slice(&bytes).map_err(|error| unknown(error.to_string()))?;
         if state.schema != SCHEMA {
             return Err(unknown(format!("it is {:?}, not {SCHEMA:?}", state.schema)));
@@ -415,7 +417,7 @@ impl StateFile {
     }
 
     /// Changes the state, alone, and replaces the file if there is a change. Gives the new state.
-    pub fn update(&self, change: impl FnOnce(&mut State)) -> Result<State, StandbyError> {
+    pub fn update(&self, change: impl FnOnce(&mut CopyState)) -> Result<CopyState, StandbyError> {
         fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let path = self.file("lock");
         let lock = open_lock(&path)?;

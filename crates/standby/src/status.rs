@@ -4,10 +4,10 @@
 //! that it can be asked while the service works.
 
 use crate::config::{CopyConfig, Service};
-use crate::here::Here;
 use crate::lag::Lag;
 use crate::proofs::{Proofs, ProvedRange};
-use crate::state::{Activation, Progress, Resync, Seeding, State, Suspension, Trouble};
+use crate::state::{Activation, CopyState, ReachedLog, Resync, Seeding, Suspension, Trouble};
+use crate::target_view::TargetView;
 use ese_format::Generation;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -100,13 +100,13 @@ pub struct CopyStatus {
     /// Inspected logs that were not replayed yet.
     pub replay_queue_length: u32,
     /// The newest closed log at the source.
-    pub generated: Option<Progress>,
+    pub generated: Option<ReachedLog>,
     /// The newest log that was fetched.
-    pub copied: Option<Progress>,
+    pub copied: Option<ReachedLog>,
     /// The newest log that was inspected.
-    pub inspected: Option<Progress>,
+    pub inspected: Option<ReachedLog>,
     /// The newest log that was replayed.
-    pub replayed: Option<Progress>,
+    pub replayed: Option<ReachedLog>,
     /// The oldest log in the log folder of the copy.
     pub oldest: Option<Generation>,
     /// The newest log that may be deleted at the source.
@@ -130,8 +130,8 @@ pub struct CopyStatus {
 /// How the copy with this configuration and this state stands, with what is at its target.
 pub fn status(
     config: &CopyConfig,
-    state: State,
-    here: &Here,
+    state: CopyState,
+    here: &TargetView,
     service: &Service,
     now: Timestamp,
 ) -> CopyStatus {
@@ -149,7 +149,8 @@ pub fn status(
         _ if trouble.is_some() => Summary::Failed,
         other => other,
     };
-    let number = |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
+    let number =
+        |progress: Option<ReachedLog>| progress.map_or(0, |progress| progress.generation.0);
     let oldest = state.oldest.map_or(0, |oldest| oldest.0);
     let inspected = number(state.inspected);
     let unreplayed = match state.replayed {
@@ -186,7 +187,7 @@ pub fn status(
     }
 }
 
-fn summary(state: &State, here: &Here, failed: bool, is_served: bool) -> Summary {
+fn summary(state: &CopyState, here: &TargetView, failed: bool, is_served: bool) -> Summary {
     if state.activation.is_some() {
         Summary::Disabled
     } else if state.seeding.is_some() {
@@ -208,7 +209,7 @@ fn summary(state: &State, here: &Here, failed: bool, is_served: bool) -> Summary
 
 /// Closed logs at the source that are not here. Before the first is here, it is not known which is the first: then one is
 /// missing.
-fn copy_queue(state: &State) -> u32 {
+fn copy_queue(state: &CopyState) -> u32 {
     match (state.generated, state.inspected) {
         (Some(_), None) => state.queued.unwrap_or(1).min(1),
         (Some(generated), Some(inspected)) => state.queued.unwrap_or_else(|| {
@@ -219,7 +220,7 @@ fn copy_queue(state: &State) -> u32 {
     }
 }
 
-fn waits(state: &State) -> Option<String> {
+fn waits(state: &CopyState) -> Option<String> {
     match &state.activation {
         Some(Activation { finished: None, .. }) => {
             return Some("`scr restore`, which was begun and did not finish".to_owned());
@@ -254,11 +255,11 @@ fn waits(state: &State) -> Option<String> {
 impl fmt::Display for CopyStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<29} : {value}");
-        let time = |progress: Option<Progress>| {
+        let time = |progress: Option<ReachedLog>| {
             progress.map_or_else(String::new, |progress| format!("{:.0}", progress.at))
         };
         let generation =
-            |progress: Option<Progress>| progress.map_or(0, |progress| progress.generation.0);
+            |progress: Option<ReachedLog>| progress.map_or(0, |progress| progress.generation.0);
         let trouble = self.trouble.as_ref();
         line(
             "Identity",
@@ -314,9 +315,9 @@ fn flag(value: bool) -> &'static str {
 
 /// One line per copy, in the columns that the cmdlet shows by itself, with its two lines of headings.
 #[derive(Debug, Clone, Copy)]
-pub struct Table<'a>(pub &'a [CopyStatus]);
+pub struct StatusTable<'a>(pub &'a [CopyStatus]);
 
-impl fmt::Display for Table<'_> {
+impl fmt::Display for StatusTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self
             .0

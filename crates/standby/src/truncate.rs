@@ -23,7 +23,7 @@ use crate::rules::{
     Replayed, SourceTruncationFacts, TruncationFacts, source_truncation_limit, truncation_limit,
 };
 use crate::source::{header_of, list};
-use crate::state::{State, StateFile};
+use crate::state::{CopyState, StateFile};
 use ese_format::database::DatabaseHeader;
 use ese_format::{Generation, Signature};
 use ese_log::StreamFiles;
@@ -36,7 +36,7 @@ use tracing::{info, warn};
 /// What is known about the copy that decides on its logs; none as long as it has no database or no log.
 pub(crate) fn facts(
     config: &CopyConfig,
-    state: &State,
+    state: &CopyState,
     exported: Option<Generation>,
 ) -> Option<TruncationFacts> {
     let header = database_header(&config.target.database)?;

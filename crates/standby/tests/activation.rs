@@ -5,11 +5,13 @@ mod support;
 use ese_format::Generation;
 use ese_testkit::rows::{Rows, rows_of};
 use jiff::Timestamp;
-use standby::activate::{ActivateError, Report, Wish, activate, preview, take_back};
+use standby::activate::{
+    ActivateError, ActivateOptions, ActivateReport, activate, preview, take_back,
+};
 use standby::config::Configuration;
 use standby::lag::Lag;
 use standby::source::FolderSource;
-use standby::state::{Activation, State};
+use standby::state::{Activation, CopyState};
 use standby::status::Summary;
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +45,7 @@ fn configuration(setting: &Setting) -> Configuration {
     }
 }
 
-fn run(setting: &mut Setting, wish: &Wish) -> Result<Report, ActivateError> {
+fn run(setting: &mut Setting, options: &ActivateOptions) -> Result<ActivateReport, ActivateError> {
     (setting.copy, setting.replayer) = (None, None);
     let config = &setting.config;
     let source = Box::new(FolderSource::new(&config.source.logs, "E00"));
@@ -51,20 +53,20 @@ fn run(setting: &mut Setting, wish: &Wish) -> Result<Report, ActivateError> {
         &configuration(setting),
         config,
         source,
-        wish,
+        options,
         &setting.clock,
         &(),
     )
 }
 
-fn look(setting: &Setting, wish: &Wish) -> Report {
+fn look(setting: &Setting, options: &ActivateOptions) -> ActivateReport {
     let config = &setting.config;
     let source = Box::new(FolderSource::new(&config.source.logs, "E00"));
     preview(
         &configuration(setting),
         config,
         source,
-        wish,
+        options,
         &setting.clock,
         &(),
     )
@@ -100,10 +102,10 @@ fn gone(folder: &Path) -> PathBuf {
     aside
 }
 
-fn both(wish: &Wish) -> Wish {
-    Wish {
+fn both(options: &ActivateOptions) -> ActivateOptions {
+    ActivateOptions {
         try_source: true,
-        ..wish.clone()
+        ..options.clone()
     }
 }
 
@@ -112,9 +114,9 @@ fn with_its_source_nothing_is_lost() {
     let mut setting = behind();
     let rows = expected(&setting, CLOSED + 1);
     let before = files(&setting);
-    let foretold = look(&setting, &Wish::default());
+    let foretold = look(&setting, &ActivateOptions::default());
     assert!(files(&setting) == before, "a dry run changes nothing");
-    let report = run(&mut setting, &Wish::default()).unwrap();
+    let report = run(&mut setting, &ActivateOptions::default()).unwrap();
     assert_eq!(
         (report.mountable, &report.loss, report.fetched),
         (true, &None, 10)
@@ -132,14 +134,17 @@ fn with_its_source_nothing_is_lost() {
     );
     assert!(rows_of(&report.database) == rows);
     // The dry run told the same, the proof apart.
-    let told = Report {
+    let told = ActivateReport {
         proof: None,
         dry_run: true,
         ..report.clone()
     };
     assert_eq!(foretold, told);
     // It is said once more, and the copy is not served any more.
-    assert_eq!(run(&mut setting, &Wish::default()).unwrap(), report);
+    assert_eq!(
+        run(&mut setting, &ActivateOptions::default()).unwrap(),
+        report
+    );
     let state = setting.state_file().read().unwrap();
     assert_eq!(setting.status(state).summary, Summary::Disabled);
     setting.restart();
@@ -163,7 +168,8 @@ fn without_its_source_it_wants_to_be_forced_and_tells_what_is_lost() {
     let aside = gone(&logs);
     // Refused: the service goes on as if nothing had been.
     for reason in ["cannot be listed", "had"] {
-        let Err(ActivateError::Refused(report)) = run(&mut setting, &Wish::default()) else {
+        let Err(ActivateError::Refused(report)) = run(&mut setting, &ActivateOptions::default())
+        else {
             panic!("it is refused");
         };
         let refusal = report.refusal.unwrap();
@@ -201,12 +207,12 @@ fn force_alone_does_not_touch_the_source_and_with_try_source_takes_what_is_good(
     log[9000..9100].fill(0x55);
     fs::write(setting.stream.path(55), log).unwrap();
     assert!(matches!(
-        run(&mut setting, &Wish::default()),
+        run(&mut setting, &ActivateOptions::default()),
         Err(ActivateError::Refused(_))
     ));
-    let wish = both(&forced());
-    let foretold = look(&setting, &wish);
-    let report = run(&mut setting, &wish).unwrap();
+    let options = both(&forced());
+    let foretold = look(&setting, &options);
+    let report = run(&mut setting, &options).unwrap();
     assert!(report.mountable && rows_of(&report.database) == rows);
     let loss = report.loss.unwrap();
     assert_eq!(
@@ -254,15 +260,15 @@ fn the_database_gets_another_name() {
     let mut setting = behind();
     let to = setting.folder.path().join("target/MBX1PORT.edb");
     let rows = expected(&setting, CLOSED + 1);
-    let wish = Wish {
+    let options = ActivateOptions {
         to: Some(to.clone()),
-        ..Wish::default()
+        ..ActivateOptions::default()
     };
     fs::write(&to, b"somebody's file").unwrap();
-    assert!(run(&mut setting, &wish).is_err());
+    assert!(run(&mut setting, &options).is_err());
     assert_eq!(fs::read(&to).unwrap(), b"somebody's file");
     fs::remove_file(&to).unwrap();
-    let report = run(&mut setting, &wish).unwrap();
+    let report = run(&mut setting, &options).unwrap();
     assert_eq!((report.mountable, &report.database), (true, &to));
     assert!(rows_of(&to) == rows);
     assert!(!setting.config.target.database.exists());
@@ -282,18 +288,18 @@ fn the_database_goes_to_another_file_system() {
     let to = elsewhere.path().join("MBX1PORT.edb");
     let rows = expected(&setting, CLOSED + 1);
     let before = fs::read(&setting.config.target.database).unwrap();
-    let wish = Wish {
+    let options = ActivateOptions {
         to: Some(to.clone()),
-        ..Wish::default()
+        ..ActivateOptions::default()
     };
-    let report = run(&mut setting, &wish).unwrap();
+    let report = run(&mut setting, &options).unwrap();
     assert_eq!((report.mountable, &report.database), (true, &to));
     assert!(rows_of(&to) == rows);
     assert!(fs::read(&setting.config.target.database).unwrap() == before);
     // As if it had been killed before it was done.
-    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    let unfinish = |state: &mut CopyState| state.activation.as_mut().unwrap().finished = None;
     setting.state_file().update(unfinish).unwrap();
-    assert_eq!(run(&mut setting, &wish).unwrap(), report);
+    assert_eq!(run(&mut setting, &options).unwrap(), report);
 }
 
 #[test]
@@ -306,7 +312,7 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
         database: setting.config.target.database.clone(),
         found: None,
     };
-    let order = |state: &mut State| state.activation = Some(begun.clone());
+    let order = |state: &mut CopyState| state.activation = Some(begun.clone());
     setting.state_file().update(order).unwrap();
     let status = setting.settle_all();
     assert_eq!(
@@ -318,8 +324,8 @@ fn an_activation_is_taken_back_only_before_the_database_is_recovered() {
         setting.settle_all().inspected.unwrap().generation,
         Generation(CLOSED)
     );
-    run(&mut setting, &Wish::default()).unwrap();
-    let unfinish = |state: &mut State| state.activation.as_mut().unwrap().finished = None;
+    run(&mut setting, &ActivateOptions::default()).unwrap();
+    let unfinish = |state: &mut CopyState| state.activation.as_mut().unwrap().finished = None;
     setting.state_file().update(unfinish).unwrap();
     assert!(take_back(&setting.state_file(), "SG1").is_err());
     assert!(setting.state_file().read().unwrap().activation.is_some());
@@ -331,7 +337,7 @@ fn a_damaged_page_is_not_mountable() {
     let mut setting = behind();
     // A page in use that this recovery does not read: it comes out as it went in.
     let twin = Twin::of(&setting.config, &setting.state_folder());
-    let recovered = fs::read(twin.activate(&Wish::default()).unwrap().database).unwrap();
+    let recovered = fs::read(twin.activate(&ActivateOptions::default()).unwrap().database).unwrap();
     let path = &setting.config.target.database;
     let mut file = fs::read(path).unwrap();
     let pages = file
@@ -345,7 +351,7 @@ fn a_damaged_page_is_not_mountable() {
     let at = candidates[candidates.len() / 2];
     file[at + 5000..at + 5100].fill(0x55);
     fs::write(path, file).unwrap();
-    let report = run(&mut setting, &Wish::default());
+    let report = run(&mut setting, &ActivateOptions::default());
     match report {
         Ok(report) => {
             assert!(!report.mountable, "{report}");

@@ -8,12 +8,12 @@ use ese_testkit::fixtures;
 use ese_testkit::rows::{committed, rows_of};
 use jiff::Timestamp;
 use rayon::prelude::*;
-use standby::activate::Wish;
+use standby::activate::ActivateOptions;
 use standby::clock::SetClock;
 use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
 use standby::lag::Lag;
 use standby::source::FolderSource;
-use standby::{Copy, Replayer};
+use standby::{Replayer, StandbyCopy};
 use std::fs;
 use std::path::Path;
 use support::seed::{Twin, forced, recover, seed};
@@ -111,10 +111,10 @@ impl Revealed {
         }
     }
 
-    fn open(&self) -> (Copy, Replayer) {
+    fn open(&self) -> (StandbyCopy, Replayer) {
         let source = FolderSource::new(&self.config.source.logs, &self.config.source.base);
         let state = self.folder.path().join("state");
-        let copy = Copy::open(&self.config, &state, Box::new(source), &self.clock).unwrap();
+        let copy = StandbyCopy::open(&self.config, &state, Box::new(source), &self.clock).unwrap();
         let replayer = copy.replayer();
         (copy, replayer)
     }
@@ -133,10 +133,10 @@ fn reveal(name: &str) -> (usize, usize) {
     seed(&revealed.config, revealed.generation(0));
     let (mut copy, mut replayer) = revealed.open();
     let mut activations = 0;
-    let twin = |wish: &Wish| {
+    let twin = |options: &ActivateOptions| {
         let twin = Twin::of(&revealed.config, &revealed.folder.path().join("state"));
         let report = twin
-            .activate(wish)
+            .activate(options)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(report.mountable, "{name}: {report}");
         let rows = rows_of(&report.database);
@@ -169,7 +169,7 @@ fn reveal(name: &str) -> (usize, usize) {
             activations += 1;
         }
     }
-    let (report, rows) = twin(&Wish::default());
+    let (report, rows) = twin(&ActivateOptions::default());
     assert_eq!(report.loss, None, "{name}");
     assert!(
         rows == committed(&set),

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use standby::config::{CopyConfig, SourceConfig, TargetConfig};
 use standby::lag::Lag;
-use standby::runbook::{Command, Facts, Runbook, failback, failover, literal, prepare, reverse};
+use standby::runbook::{
+    Facts, Runbook, RunbookCommand, failback, failover, literal, prepare, reverse,
+};
 
 /// The installation of the product's documents, but for a name with a quote.
 fn facts() -> Facts {
@@ -111,8 +113,8 @@ fn lines_of_programs_keep_local_paths_and_lines_of_cmdlets_have_those_of_the_ser
                 let local = command.line().contains("/mnt/") || command.line().contains("/srv/");
                 let servers = command.line().contains(":\\");
                 match command {
-                    Command::Shell { line } => assert!(!local, "{line}"),
-                    Command::Program { line, .. } => assert!(!servers, "{line}"),
+                    RunbookCommand::Shell { line } => assert!(!local, "{line}"),
+                    RunbookCommand::Program { line, .. } => assert!(!servers, "{line}"),
                 }
             }
             assert!(

@@ -4,7 +4,7 @@ mod support;
 
 use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_log::chain::{FindingKind, verify};
+use ese_log::chain::{ChainFindingKind, verify};
 use jiff::SignedDuration;
 use standby::state::Suspension;
 use standby::status::Summary;
@@ -66,10 +66,10 @@ fn a_stream_that_grows_at_full_speed_arrives_whole() {
     setting.assert_shipped(2000);
     let files = StreamFiles::find(&setting.config.target.logs, None).unwrap();
     let report = verify(&files, None, &()).unwrap().unwrap();
-    let only_current = |kind: &FindingKind| {
+    let only_current = |kind: &ChainFindingKind| {
         matches!(
             kind,
-            FindingKind::CurrentMissing { .. } | FindingKind::CheckpointMissing
+            ChainFindingKind::CurrentMissing { .. } | ChainFindingKind::CheckpointMissing
         )
     };
     let findings: Vec<_> = report

@@ -111,7 +111,7 @@ fn a_suspended_copy_keeps_its_logs() {
         since: jiff::Timestamp::UNIX_EPOCH,
         comment: None,
     };
-    let suspend = |state: &mut standby::state::State| state.suspended = Some(order);
+    let suspend = |state: &mut standby::state::CopyState| state.suspended = Some(order);
     setting.state_file().update(suspend).unwrap();
     setting.clock.advance(SignedDuration::from_secs(7200));
     setting.settle_all();
@@ -136,7 +136,7 @@ fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
     };
     let all = || inspected_by_all(&configuration, &first.config.source.logs, "E00").unwrap();
     assert_eq!(all(), Some(Generation(0)), "the second has nothing yet");
-    let half = standby::state::Progress {
+    let half = standby::state::ReachedLog {
         generation: Generation(20),
         at: jiff::Timestamp::UNIX_EPOCH,
     };
@@ -165,7 +165,7 @@ fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
     first.stream.move_checkpoint(40);
     assert_eq!((sources(&configuration, true).unwrap(), logs()), (5, 21));
     // A copy in trouble may need to fetch logs again.
-    let whole = standby::state::Progress {
+    let whole = standby::state::ReachedLog {
         generation: Generation(40),
         ..half
     };

@@ -11,7 +11,7 @@ use ese_checksum::seal_page;
 use ese_db::{Database, FileSource, Page, TableReader};
 use ese_format::Pgno;
 use ese_format::page::{NodeFlags, PageFlags};
-use ese_replay::page_edit::PageImage;
+use ese_replay::page_edit::PageBuffer;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -91,24 +91,24 @@ struct Writer {
 
 impl Writer {
     /// An empty page of the tree.
-    fn page(&self, kind: PageFlags) -> Result<PageImage, Failed> {
+    fn page(&self, kind: PageFlags) -> Result<PageBuffer, Failed> {
         let view = self.root.view();
         let header = view.header();
-        let mut page = PageImage::new_preinit(view.bytes().len(), self.next, header.objid())?;
+        let mut page = PageBuffer::new_preinit(view.bytes().len(), self.next, header.objid())?;
         let inherited = header.flags() & (PageFlags::NON_UNIQUE_KEYS | PageFlags::FLUSH_TYPE);
         page.consume(kind | inherited);
         page.set_dbtime(header.dbtime());
         Ok(page)
     }
 
-    fn put_leaf(&mut self, mut page: PageImage, first: bool, last: bool) -> Result<(), Failed> {
+    fn put_leaf(&mut self, mut page: PageBuffer, first: bool, last: bool) -> Result<(), Failed> {
         let own = page.pgno().0;
         page.set_previous(Pgno(if first { 0 } else { own - 1 }));
         page.set_next(Pgno(if last { 0 } else { own + 1 }));
         self.put(page)
     }
 
-    fn put(&mut self, page: PageImage) -> Result<(), Failed> {
+    fn put(&mut self, page: PageBuffer) -> Result<(), Failed> {
         let own = page.pgno().0;
         let mut bytes = page.into_bytes();
         seal_page(&mut bytes, own);
@@ -164,22 +164,22 @@ impl Writer {
     }
 
     /// The root with `children` instead of what it had.
-    fn new_root(&self, children: &[Child], kind: PageFlags) -> Result<PageImage, Failed> {
+    fn new_root(&self, children: &[Child], kind: PageFlags) -> Result<PageBuffer, Failed> {
         let view = self.root.view();
         let pgno = self.root.pgno();
-        let mut root = PageImage::from_bytes(view.bytes().into(), pgno)?;
+        let mut root = PageBuffer::from_bytes(view.bytes().into(), pgno)?;
         root.delete_all_nodes()?;
         let level = PageFlags::LEAF | PageFlags::PARENT_OF_LEAF;
         root.set_flags((root.flags() - level) | kind);
         append(&mut root, children, None)?;
         let mut bytes = root.into_bytes();
         seal_page(&mut bytes, pgno.0);
-        Ok(PageImage::from_bytes(bytes, pgno)?)
+        Ok(PageBuffer::from_bytes(bytes, pgno)?)
     }
 }
 
 /// Puts a node for each child: the keys of a child are below the key of its node; the last node of a level has none.
-fn append(page: &mut PageImage, children: &[Child], behind: Option<&Child>) -> Result<(), Failed> {
+fn append(page: &mut PageBuffer, children: &[Child], behind: Option<&Child>) -> Result<(), Failed> {
     let bounds = children[1..].iter().chain(behind).map(|(key, _)| &key[..]);
     let bounds = bounds.chain([&[][..]]);
     for ((_, pgno), bound) in children.iter().zip(bounds) {

@@ -3,7 +3,7 @@
 use crate::status::targets_in;
 use crate::words::count;
 use console::{Exit, Failure, Output};
-use edb_copy::{Cleaned, Kept, LocalDisk, clean};
+use edb_copy::{Cleaned, KeptReason, LocalDisk, clean};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         };
         exit = exit.and(match cleaned.kept {
             None => Exit::Clean,
-            Some(Kept::NoJournal) => Exit::Io,
+            Some(KeptReason::NoJournal) => Exit::Io,
             Some(_) => Exit::Finding,
         });
         match cleaned.kept {
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 }
             }
             Some(why) => {
-                let shown = Stays(&cleaned, why);
+                let shown = KeptJournal(&cleaned, why);
                 output.answer("edbkit.copy-clean/1", &cleaned, &shown)?;
             }
         }
@@ -84,17 +84,19 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 }
 
 /// A journal that is not removed.
-struct Stays<'a>(&'a Cleaned, Kept);
+struct KeptJournal<'a>(&'a Cleaned, KeptReason);
 
-impl Display for Stays<'_> {
+impl Display for KeptJournal<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let why = match self.1 {
-            Kept::NoJournal => "there is none",
-            Kept::Running => "a copy is under way",
-            Kept::UnderWay => "the copy is not complete: the same copy command goes on from it",
-            Kept::Unreadable => "it cannot be read: which copy it belongs to is not known",
-            Kept::CopyGone => "the copy is gone: this is all that is known of it",
-            Kept::CopyChanged => "the copy has changed since; --force removes the journal",
+            KeptReason::NoJournal => "there is none",
+            KeptReason::Running => "a copy is under way",
+            KeptReason::UnderWay => {
+                "the copy is not complete: the same copy command goes on from it"
+            }
+            KeptReason::Unreadable => "it cannot be read: which copy it belongs to is not known",
+            KeptReason::CopyGone => "the copy is gone: this is all that is known of it",
+            KeptReason::CopyChanged => "the copy has changed since; --force removes the journal",
         };
         writeln!(f, "{} stays: {why}", self.0.journal.display())
     }

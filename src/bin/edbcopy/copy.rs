@@ -2,13 +2,13 @@
 
 use crate::finding::WithJet;
 use crate::folder;
-use crate::manifest::{self, Listed};
-use crate::plan::{Foreseen, Line};
-use crate::source::{Named, ReadArguments, UntilInterrupted, parse_chunk};
+use crate::manifest::{self, ListedFile};
+use crate::plan::{Line, PlanTotals};
+use crate::source::{NamedSource, ReadArguments, UntilInterrupted, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
-    BadPages, Condition, CopyOptions, CopyPlan, CopyReport, FileCopy, LocalDisk, Outcome,
-    ReadPolicy, Source,
+    BadPages, CopyOptions, CopyOutcome, CopyPlan, CopyReport, FileCopy, LocalDisk, ReadPolicy,
+    Source, SourceCondition,
 };
 use ese_format::{JetError, Progress};
 use serde::Serialize;
@@ -91,9 +91,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
     let job = Job { arguments, options };
     refuse_streams(arguments)?;
-    let source = match Named::open(&arguments.source, &arguments.read, &policy)? {
-        Named::Folder(folder) => return folder::run(&job, &*folder, output),
-        Named::File(file) => file,
+    let source = match NamedSource::open(&arguments.source, &arguments.read, &policy)? {
+        NamedSource::Folder(folder) => return folder::run(&job, &*folder, output),
+        NamedSource::File(file) => file,
     };
     let target = file_target(&arguments.source, &arguments.target)?;
     if arguments.dry_run {
@@ -112,8 +112,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         job.read_back(&report, &bar)?;
     }
     let report = Report::new(report);
-    if report.copy.outcome != Outcome::Interrupted {
-        job.write_manifest(&[Listed::new(&target, &report.copy)])?;
+    if report.copy.outcome != CopyOutcome::Interrupted {
+        job.write_manifest(&[ListedFile::new(&target, &report.copy)])?;
     }
     output.answer("edbkit.copy/1", &report, &report)?;
     Ok(report.exit())
@@ -141,13 +141,13 @@ fn dry_run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let plan = job.plan(source, target)?;
-    let mut foreseen = Foreseen::default();
-    foreseen.add(&plan);
+    let mut totals = PlanTotals::default();
+    totals.add(&plan);
     let line = Line { plan: &plan };
     output.answer(
         "edbkit.copy-plan/1",
         &plan,
-        &format_args!("{line}\n{foreseen}"),
+        &format_args!("{line}\n{totals}"),
     )?;
     Ok(exit_of(&plan.condition))
 }
@@ -185,7 +185,7 @@ fn file_name(source: &Path) -> Option<OsString> {
         .to_str()
         .filter(|text| crate::remote::is_address(text))
     {
-        return edb_copy::Remote::file_name(address).map(OsString::from);
+        return edb_copy::RemotePlace::file_name(address).map(OsString::from);
     }
     source.file_name().map(OsString::from)
 }
@@ -255,7 +255,7 @@ impl Job<'_> {
 
     /// Whether a copy is to be read back.
     pub(crate) fn reads_back(&self, report: &CopyReport) -> bool {
-        self.arguments.verify && report.outcome != Outcome::Interrupted
+        self.arguments.verify && report.outcome != CopyOutcome::Interrupted
     }
 
     pub(crate) fn read_back(
@@ -266,7 +266,7 @@ impl Job<'_> {
         crate::verify::read_back(&report.target, &self.options, progress)
     }
 
-    pub(crate) fn write_manifest(&self, files: &[Listed]) -> Result<(), Failure> {
+    pub(crate) fn write_manifest(&self, files: &[ListedFile]) -> Result<(), Failure> {
         match &self.arguments.manifest {
             Some(path) => manifest::write(path, files),
             None => Ok(()),
@@ -293,17 +293,19 @@ impl Report {
     /// A dirty database that was allowed is what was asked for; damaged pages are a finding.
     pub(crate) fn exit(&self) -> Exit {
         match self.copy.outcome {
-            Outcome::Interrupted => Exit::Interrupted,
+            CopyOutcome::Interrupted => Exit::Interrupted,
             _ if !self.copy.findings.is_empty() => Exit::Finding,
             _ => exit_of(&self.copy.condition),
         }
     }
 }
 
-pub(crate) fn exit_of(condition: &Condition) -> Exit {
+pub(crate) fn exit_of(condition: &SourceCondition) -> Exit {
     match condition {
-        Condition::Unknown => Exit::Finding,
-        Condition::Clean | Condition::Dirty { .. } | Condition::NotADatabase => Exit::Clean,
+        SourceCondition::Unknown => Exit::Finding,
+        SourceCondition::Clean | SourceCondition::Dirty { .. } | SourceCondition::NotADatabase => {
+            Exit::Clean
+        }
     }
 }
 
@@ -315,14 +317,14 @@ impl Display for Report {
             f,
             "       Kind: {}{}",
             copy.source.kind,
-            Words(&copy.condition)
+            ConditionText(&copy.condition)
         )?;
         let state = match copy.outcome {
-            Outcome::Complete => "complete",
-            Outcome::AlreadyComplete => {
+            CopyOutcome::Complete => "complete",
+            CopyOutcome::AlreadyComplete => {
                 "already complete; the source is the same, nothing was done"
             }
-            Outcome::Interrupted => "INTERRUPTED; the same command goes on",
+            CopyOutcome::Interrupted => "INTERRUPTED; the same command goes on",
         };
         writeln!(f, "      State: {state}")?;
         writeln!(
@@ -380,13 +382,13 @@ impl Display for Report {
 }
 
 /// A condition after the kind or the name of a file, and in a line of its own what the file needs.
-pub(crate) struct Words<'a>(pub(crate) &'a Condition);
+pub(crate) struct ConditionText<'a>(pub(crate) &'a SourceCondition);
 
-impl Display for Words<'_> {
+impl Display for ConditionText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Condition::Clean => f.write_str(", Clean Shutdown"),
-            Condition::Dirty { state, required } => {
+            SourceCondition::Clean => f.write_str(", Clean Shutdown"),
+            SourceCondition::Dirty { state, required } => {
                 write!(f, ", {state}")?;
                 match required {
                     Some((first, last)) => write!(
@@ -396,8 +398,8 @@ impl Display for Words<'_> {
                     None => Ok(()),
                 }
             }
-            Condition::Unknown => f.write_str(", neither copy of its header can be trusted"),
-            Condition::NotADatabase => Ok(()),
+            SourceCondition::Unknown => f.write_str(", neither copy of its header can be trusted"),
+            SourceCondition::NotADatabase => Ok(()),
         }
     }
 }

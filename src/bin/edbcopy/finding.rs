@@ -1,10 +1,10 @@
 //! A damaged page as this program reports it.
 
-use ese_scan::Finding;
+use ese_scan::PageFinding;
 use std::fmt::{self, Display, Formatter};
 
 /// A damaged page with the engine's number, where it has one.
-pub(crate) struct WithJet<'f>(pub(crate) &'f Finding);
+pub(crate) struct WithJet<'f>(pub(crate) &'f PageFinding);
 
 impl Display for WithJet<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,14 @@
 //! Copying a whole folder: databases, logs, checkpoint.
 
 use crate::copy::{Job, Report, exit_of};
-use crate::manifest::Listed;
-use crate::plan::{Foreseen, Line};
+use crate::manifest::ListedFile;
+use crate::plan::{Line, PlanTotals};
 use crate::source::UntilInterrupted;
 use crate::summary::Summary;
 use console::{Bar, Exit, Failure, Output, interrupted};
 use edb_copy::{
-    Arrival, Condition, CopyError, CopyPlan, CopyReport, FolderPlan, Outcome, Source, SourceFolder,
+    ArrivedCopy, CopyError, CopyOutcome, CopyPlan, CopyReport, FolderPlan, Source, SourceCondition,
+    SourceFolder,
 };
 use ese_format::{Generation, Progress};
 use std::ffi::OsStr;
@@ -48,10 +49,10 @@ pub(crate) fn run(
     for (name, why) in &plan.passed_over {
         output.remark(&format!("passed over: {}: {why}", name.display()));
     }
-    let (foreseen, refused) = foresee(job, from, &plan, output)?;
+    let (preview, refused) = preview(job, from, &plan, output)?;
     if job.dry_run() {
-        let exit = refused.unwrap_or_else(|| foresee_missing(&foreseen.plans, &plan, output));
-        output.answer("edbkit.copy-folder-plan/1", &foreseen.sum, &foreseen.sum)?;
+        let exit = refused.unwrap_or_else(|| preview_missing(&preview.plans, &plan, output));
+        output.answer("edbkit.copy-folder-plan/1", &preview.sum, &preview.sum)?;
         return Ok(exit.and(unread));
     }
     if let Some(exit) = refused {
@@ -59,7 +60,7 @@ pub(crate) fn run(
         return Ok(exit);
     }
     let made = MadeFolders::make(to)?;
-    let copied = bring_over(job, from, &plan, &foreseen, output)?;
+    let copied = bring_over(job, from, &plan, &preview, output)?;
     made.remove_empty();
     Ok(report(job, from, &plan, copied, output)?.and(unread))
 }
@@ -74,19 +75,19 @@ fn stop_if_interrupted() -> Result<(), Failure> {
 
 /// What copying the folder would do.
 #[derive(Default)]
-struct FolderForeseen {
+struct FolderPreview {
     plans: Vec<CopyPlan>,
-    sum: Foreseen,
+    sum: PlanTotals,
 }
 
 /// Looks at every file before the first is copied. What is refused is named, and how that ends returned.
-fn foresee(
+fn preview(
     job: &Job<'_>,
     from: &dyn SourceFolder,
     plan: &FolderPlan,
     output: &mut Output,
-) -> Result<(FolderForeseen, Option<Exit>), Failure> {
-    let mut foreseen = FolderForeseen::default();
+) -> Result<(FolderPreview, Option<Exit>), Failure> {
+    let mut preview = FolderPreview::default();
     let mut refused: Option<Exit> = None;
     for file in &plan.files {
         stop_if_interrupted()?;
@@ -94,25 +95,25 @@ fn foresee(
             .and_then(|source| job.plan(source, &job.target().join(&file.name)));
         match looked {
             Ok(one) => {
-                foreseen.sum.add(&one);
+                preview.sum.add(&one);
                 if job.dry_run() {
                     let line = Line { plan: &one };
                     output.answer("edbkit.copy-plan/1", &one, &format_args!("{line}\n"))?;
                 }
-                foreseen.plans.push(one);
+                preview.plans.push(one);
             }
             Err(failure) => {
-                foreseen.sum.refuse();
+                preview.sum.refuse();
                 refused = Some(refused.map_or(failure.exit, |exit| exit.and(failure.exit)));
                 output.failure(&failure)?;
             }
         }
     }
-    Ok((foreseen, refused))
+    Ok((preview, refused))
 }
 
 /// The exit code of a dry run in which nothing is refused; logs that are missing are named.
-fn foresee_missing(plans: &[CopyPlan], folder: &FolderPlan, output: &Output) -> Exit {
+fn preview_missing(plans: &[CopyPlan], folder: &FolderPlan, output: &Output) -> Exit {
     plans.iter().fold(Exit::Clean, |exit, plan| {
         let missing = missing_logs(&plan.condition, folder);
         say_missing(&plan.source.name, &missing, output);
@@ -179,9 +180,9 @@ fn refuse_to_write_into(from: &dyn SourceFolder, to: &Path) -> Result<(), Failur
 }
 
 /// One file of a folder, under the bar of the whole folder.
-struct Part<'b>(&'b Bar);
+struct FileProgress<'b>(&'b Bar);
 
-impl Progress for Part<'_> {
+impl Progress for FileProgress<'_> {
     fn advance(&self, bytes: u64) {
         self.0.advance(bytes);
     }
@@ -196,15 +197,15 @@ impl Progress for Part<'_> {
 
 /// What happened to the files of a folder.
 #[derive(Default)]
-struct Copied {
-    arrivals: Vec<Arrival<'static>>,
+struct CopiedFiles {
+    arrivals: Vec<ArrivedCopy<'static>>,
     /// The one that was interrupted.
     interrupted: Option<CopyReport>,
     /// How the command ends for files that could not be copied; they were named.
     failed: Option<Exit>,
 }
 
-impl Copied {
+impl CopiedFiles {
     fn fail(&mut self, failure: &Failure, output: &mut Output) -> Result<(), Failure> {
         self.failed = Some(
             self.failed
@@ -224,18 +225,18 @@ fn bring_over(
     job: &Job<'_>,
     from: &dyn SourceFolder,
     plan: &FolderPlan,
-    foreseen: &FolderForeseen,
+    preview: &FolderPreview,
     output: &mut Output,
-) -> Result<Copied, Failure> {
-    let mut copied = Copied::default();
+) -> Result<CopiedFiles, Failure> {
+    let mut copied = CopiedFiles::default();
     let bar = output.bar(0, &from.name());
-    let to_come: u64 = foreseen.plans.iter().map(|plan| plan.bytes_to_come).sum();
-    let before: u64 = foreseen.plans.iter().map(|plan| plan.resumed_at).sum();
+    let to_come: u64 = preview.plans.iter().map(|plan| plan.bytes_to_come).sum();
+    let before: u64 = preview.plans.iter().map(|plan| plan.resumed_at).sum();
     bar.begin(before + to_come, before);
     for file in &plan.files {
-        match bring(job, from, &file.name, &Part(&bar)) {
-            Ok(Brought::Arrived(arrival)) => copied.arrivals.push(arrival),
-            Ok(Brought::Interrupted(report)) => {
+        match bring(job, from, &file.name, &FileProgress(&bar)) {
+            Ok(FileResult::Arrived(arrival)) => copied.arrivals.push(arrival),
+            Ok(FileResult::Interrupted(report)) => {
                 copied.interrupted = Some(report);
                 return Ok(copied);
             }
@@ -258,8 +259,8 @@ fn bring_over(
     Ok(copied)
 }
 
-enum Brought {
-    Arrived(Arrival<'static>),
+enum FileResult {
+    Arrived(ArrivedCopy<'static>),
     Interrupted(CopyReport),
 }
 
@@ -268,13 +269,13 @@ fn bring(
     from: &dyn SourceFolder,
     name: &OsStr,
     progress: &dyn Progress,
-) -> Result<Brought, Failure> {
+) -> Result<FileResult, Failure> {
     let source = open(job, from, name)?;
     let mut copy = job.open(source, &job.target().join(name), progress)?;
     let arrived = copy.has_arrived() || copy.run(progress).map_err(|error| Failure::of(&error))?;
     Ok(match arrived {
-        true => Brought::Arrived(copy.wait_for_name()),
-        false => Brought::Interrupted(copy.report()),
+        true => FileResult::Arrived(copy.wait_for_name()),
+        false => FileResult::Interrupted(copy.report()),
     })
 }
 
@@ -284,7 +285,7 @@ fn report(
     job: &Job<'_>,
     from: &dyn SourceFolder,
     plan: &FolderPlan,
-    mut copied: Copied,
+    mut copied: CopiedFiles,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let whole = copied.whole();
@@ -299,7 +300,7 @@ fn report(
     {
         read_back(job, &arrivals, &mut copied, output)?;
     }
-    let reports = arrivals.iter().map(Arrival::report);
+    let reports = arrivals.iter().map(ArrivedCopy::report);
     for copy in reports.chain(&copied.interrupted) {
         let missing = missing_logs(&copy.condition, plan);
         say_missing(&copy.source.name, &missing, output);
@@ -307,13 +308,13 @@ fn report(
             exit = exit.and(Exit::Finding);
         }
         let report = Report::new(copy.clone());
-        let waits = copy.outcome == Outcome::Interrupted && !whole;
+        let waits = copy.outcome == CopyOutcome::Interrupted && !whole;
         if !waits {
             exit = exit.and(report.exit());
         }
         summary.add(copy);
-        if copy.outcome != Outcome::Interrupted {
-            listed.push(Listed::new(&copy.target, copy));
+        if copy.outcome != CopyOutcome::Interrupted {
+            listed.push(ListedFile::new(&copy.target, copy));
         }
         if output.is_json() {
             output.document("edbkit.copy/1", &report)?;
@@ -336,8 +337,8 @@ fn report(
 /// Reads the finished copies back, all under one bar; those that are not what was written are named.
 fn read_back(
     job: &Job<'_>,
-    arrivals: &[Arrival<'_>],
-    copied: &mut Copied,
+    arrivals: &[ArrivedCopy<'_>],
+    copied: &mut CopiedFiles,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let bar = output.bar(0, &format!("reading back {}", job.target().display()));
@@ -346,7 +347,7 @@ fn read_back(
         0,
     );
     for arrival in arrivals {
-        match job.read_back(arrival.report(), &Part(&bar)) {
+        match job.read_back(arrival.report(), &FileProgress(&bar)) {
             Ok(()) => {}
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
             Err(failure) => copied.fail(&failure, output)?,
@@ -356,9 +357,9 @@ fn read_back(
 }
 
 /// Logs that a dirty database needs and the folder does not hold.
-fn missing_logs(condition: &Condition, plan: &FolderPlan) -> Vec<Generation> {
+fn missing_logs(condition: &SourceCondition, plan: &FolderPlan) -> Vec<Generation> {
     match condition {
-        Condition::Dirty {
+        SourceCondition::Dirty {
             required: Some((first, last)),
             ..
         } => plan.missing(*first, *last),

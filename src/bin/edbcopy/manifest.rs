@@ -2,7 +2,9 @@
 
 use crate::source::{ReadArguments, open, parse_block};
 use console::{Exit, Failure, Output, files};
-use edb_copy::{CopyReport, Manifest, ManifestFile, ReadPolicy, Reader, hash_file, hashes_of};
+use edb_copy::{
+    CopyReport, Manifest, ManifestFile, ReadPolicy, SourceReader, hash_file, hashes_of,
+};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
@@ -31,7 +33,7 @@ pub(crate) struct Arguments {
 
 /// What was written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenManifest<'a> {
     files: &'a [ManifestFile],
 }
 
@@ -65,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let lines = manifest.to_sha256sum();
     output.answer(
         "edbkit.manifest-written/1",
-        &Written {
+        &WrittenManifest {
             files: &manifest.files,
         },
         &lines,
@@ -87,14 +89,14 @@ pub(crate) fn refuse_to_overwrite(path: &Path, force: bool) -> Result<(), Failur
 }
 
 /// A copied file, as it is in a manifest.
-pub(crate) struct Listed {
+pub(crate) struct ListedFile {
     target: PathBuf,
     sha256: Option<String>,
 }
 
-impl Listed {
+impl ListedFile {
     pub(crate) fn new(target: &Path, report: &CopyReport) -> Self {
-        Listed {
+        ListedFile {
             target: target.to_owned(),
             sha256: report.sha256.clone(),
         }
@@ -102,7 +104,7 @@ impl Listed {
 }
 
 /// Writes the manifest of finished copies, from their journals.
-pub(crate) fn write(path: &Path, copies: &[Listed]) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, copies: &[ListedFile]) -> Result<(), Failure> {
     let mut files = Vec::new();
     for copy in copies {
         let hashes = hashes_of(&copy.target).map_err(|error| Failure::of(&error))?;
@@ -161,7 +163,7 @@ pub(crate) fn load_from(
     policy: &ReadPolicy,
 ) -> Result<Manifest, Failure> {
     let source = open(named, read, policy)?;
-    let text = Reader::new(Arc::clone(&source), policy.clone())
+    let text = SourceReader::new(Arc::clone(&source), policy.clone())
         .read(0..source.stamp().length, Vec::new(), &())
         .map_err(|error| Failure::of(&error))?;
     parse(named, &text)

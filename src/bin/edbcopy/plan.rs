@@ -37,7 +37,7 @@ impl Display for Line<'_> {
 
 /// What would be done for all of them.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Foreseen {
+pub(crate) struct PlanTotals {
     dry_run: DryRun,
     files: u64,
     bytes: u64,
@@ -62,7 +62,7 @@ impl Serialize for DryRun {
     }
 }
 
-impl Foreseen {
+impl PlanTotals {
     pub(crate) fn add(&mut self, plan: &CopyPlan) {
         self.files += 1;
         self.bytes += plan.source.length;
@@ -87,7 +87,7 @@ impl Foreseen {
     }
 }
 
-impl Display for Foreseen {
+impl Display for PlanTotals {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let most = if self.updates { "at most " } else { "" };
         writeln!(

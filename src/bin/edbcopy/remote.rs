@@ -2,7 +2,7 @@
 
 use crate::source::UntilInterrupted;
 use console::Failure;
-use edb_copy::{CopyError, ReadPolicy, Remote, RemoteSettings};
+use edb_copy::{CopyError, ReadPolicy, RemotePlace, RemoteSettings};
 use std::env;
 
 /// What an address does not say.
@@ -21,15 +21,17 @@ pub(crate) struct RemoteArguments {
 
 /// Whether `text` is an address and not a path.
 pub(crate) fn is_address(text: &str) -> bool {
-    Remote::is_address(text)
+    RemotePlace::is_address(text)
 }
 
 impl RemoteArguments {
     /// Connects; a server that does not answer is tried again.
-    pub(crate) fn open(&self, address: &str, policy: &ReadPolicy) -> Result<Remote, Failure> {
-        let opened = policy.persist(&UntilInterrupted, || Remote::open(address, self.settings()));
+    pub(crate) fn open(&self, address: &str, policy: &ReadPolicy) -> Result<RemotePlace, Failure> {
+        let opened = policy.persist(&UntilInterrupted, || {
+            RemotePlace::open(address, self.settings())
+        });
         opened.map_err(|error| {
-            let name = Remote::shown(address);
+            let name = RemotePlace::shown(address);
             Failure::of(&CopyError::Source { name, error })
         })
     }

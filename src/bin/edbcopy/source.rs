@@ -4,7 +4,7 @@ use crate::rate::{ControlFile, Rate, parse_rate};
 use console::values::{bytes, count, number};
 use console::{Exit, Failure, interrupted};
 #[cfg(feature = "remote")]
-use edb_copy::Remote;
+use edb_copy::RemotePlace;
 use edb_copy::{CopyError, LocalFolder, LocalSource, ReadPolicy, Source, SourceFolder};
 use ese_format::Progress;
 use ese_scan::RateLimit;
@@ -66,12 +66,12 @@ impl ReadArguments {
 }
 
 /// What a command line names.
-pub(crate) enum Named {
+pub(crate) enum NamedSource {
     File(Arc<dyn Source>),
     Folder(Arc<dyn SourceFolder>),
 }
 
-impl Named {
+impl NamedSource {
     /// Finds out what is there: on this machine, or at an address.
     pub(crate) fn open(
         named: &Path,
@@ -84,8 +84,8 @@ impl Named {
             .filter(|text| crate::remote::is_address(text))
         {
             return Ok(match read.remote.open(address, policy)? {
-                Remote::File(file) => Named::File(Arc::new(file)),
-                Remote::Folder(folder) => Named::Folder(Arc::new(folder)),
+                RemotePlace::File(file) => NamedSource::File(Arc::new(file)),
+                RemotePlace::Folder(folder) => NamedSource::Folder(Arc::new(folder)),
             });
         }
         let _ = (read, policy);
@@ -96,9 +96,9 @@ impl Named {
             return Err(Failure::new(Exit::Usage, message));
         }
         if named.is_dir() {
-            return Ok(Named::Folder(Arc::new(LocalFolder(named.to_owned()))));
+            return Ok(NamedSource::Folder(Arc::new(LocalFolder(named.to_owned()))));
         }
-        open_local(named).map(Named::File)
+        open_local(named).map(NamedSource::File)
     }
 }
 
@@ -108,9 +108,9 @@ pub(crate) fn open(
     read: &ReadArguments,
     policy: &ReadPolicy,
 ) -> Result<Arc<dyn Source>, Failure> {
-    match Named::open(named, read, policy)? {
-        Named::File(file) => Ok(file),
-        Named::Folder(folder) => Err(Failure::new(
+    match NamedSource::open(named, read, policy)? {
+        NamedSource::File(file) => Ok(file),
+        NamedSource::Folder(folder) => Err(Failure::new(
             Exit::Io,
             format!("{} is a directory", folder.name()),
         )

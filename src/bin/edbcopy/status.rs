@@ -2,7 +2,7 @@
 
 use crate::words::count;
 use console::{Exit, Failure, Output};
-use edb_copy::{Status, TargetState, status};
+use edb_copy::{TargetState, TargetStatus, status};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 }
 
 /// A copy that is not complete, in one line.
-struct Line<'a>(&'a Status);
+struct Line<'a>(&'a TargetStatus);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -77,7 +77,7 @@ impl Display for Line<'_> {
     }
 }
 
-fn percent(status: &Status) -> f64 {
+fn percent(status: &TargetStatus) -> f64 {
     match status.length {
         0 => 100.0,
         length => status.bytes_arrived as f64 * 100.0 / length as f64,
@@ -99,7 +99,7 @@ pub(crate) fn targets_in(folder: &std::path::Path) -> Result<Vec<PathBuf>, Failu
     Ok(targets)
 }
 
-struct Shown<'a>(&'a Status);
+struct Shown<'a>(&'a TargetStatus);
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

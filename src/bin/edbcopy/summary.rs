@@ -1,8 +1,8 @@
 //! What happened to a folder, in one answer.
 
-use crate::copy::Words;
+use crate::copy::ConditionText;
 use crate::words::count;
-use edb_copy::{Condition, CopyReport, FolderPlan, FolderRole, Outcome, SourceFolder};
+use edb_copy::{CopyOutcome, CopyReport, FolderPlan, FolderRole, SourceCondition, SourceFolder};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// How the copy of a folder ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Ended {
+enum FolderOutcome {
     /// All files have their names.
     Complete,
     /// They had them before.
@@ -24,7 +24,7 @@ enum Ended {
 /// The sum over the files of a folder.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
-    outcome: Ended,
+    outcome: FolderOutcome,
     source: String,
     target: PathBuf,
     /// Files to be copied.
@@ -47,7 +47,7 @@ pub(crate) struct Summary {
     bad_pages: u64,
     seconds: f64,
     #[serde(skip)]
-    conditions: Vec<(String, Condition)>,
+    conditions: Vec<(String, SourceCondition)>,
     #[serde(skip)]
     bytes: u64,
 }
@@ -58,7 +58,7 @@ impl Summary {
             plan.files.iter().filter(|file| wanted(&file.role)).count() as u64
         };
         Summary {
-            outcome: Ended::Complete,
+            outcome: FolderOutcome::Complete,
             source: from.name(),
             target: to.to_owned(),
             files: plan.files.len() as u64,
@@ -82,8 +82,8 @@ impl Summary {
     }
 
     pub(crate) fn add(&mut self, copy: &CopyReport) {
-        self.complete += u64::from(copy.outcome != Outcome::Interrupted);
-        self.complete_before += u64::from(copy.outcome == Outcome::AlreadyComplete);
+        self.complete += u64::from(copy.outcome != CopyOutcome::Interrupted);
+        self.complete_before += u64::from(copy.outcome == CopyOutcome::AlreadyComplete);
         self.arrived += u64::from(copy.bytes_arrived == copy.source.length);
         self.bytes_arrived += copy.bytes_arrived;
         self.bytes += copy.source.length;
@@ -93,7 +93,7 @@ impl Summary {
         self.reads_retried += copy.reads_retried;
         self.bad_pages += copy.findings.len() as u64 + copy.findings_omitted;
         self.seconds += copy.seconds;
-        if copy.condition != Condition::NotADatabase {
+        if copy.condition != SourceCondition::NotADatabase {
             let name = copy.target.file_name().unwrap_or_default();
             let name = name.to_string_lossy().into_owned();
             self.conditions.push((name, copy.condition.clone()));
@@ -103,10 +103,10 @@ impl Summary {
     /// Says how it ended.
     pub(crate) fn end(&mut self, whole: bool, interrupted: bool) {
         self.outcome = match (whole, interrupted) {
-            (true, _) if self.complete_before == self.files => Ended::AlreadyComplete,
-            (true, _) => Ended::Complete,
-            (false, true) => Ended::Interrupted,
-            (false, false) => Ended::Failed,
+            (true, _) if self.complete_before == self.files => FolderOutcome::AlreadyComplete,
+            (true, _) => FolderOutcome::Complete,
+            (false, true) => FolderOutcome::Interrupted,
+            (false, false) => FolderOutcome::Failed,
         };
     }
 }
@@ -115,10 +115,10 @@ impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Folder: {} -> {}", self.source, self.target.display())?;
         let state = match self.outcome {
-            Ended::Complete => "complete",
-            Ended::AlreadyComplete => "already complete; nothing was done",
-            Ended::Interrupted => "INTERRUPTED; the same command goes on",
-            Ended::Failed => "NOT complete: files failed",
+            FolderOutcome::Complete => "complete",
+            FolderOutcome::AlreadyComplete => "already complete; nothing was done",
+            FolderOutcome::Interrupted => "INTERRUPTED; the same command goes on",
+            FolderOutcome::Failed => "NOT complete: files failed",
         };
         writeln!(f, "      State: {state}")?;
         writeln!(
@@ -131,7 +131,7 @@ impl Display for Summary {
             count(self.logs, "log", "logs"),
         )?;
         for (name, condition) in &self.conditions {
-            writeln!(f, "   Database: {name}{}", Words(condition))?;
+            writeln!(f, "   Database: {name}{}", ConditionText(condition))?;
         }
         if self.passed_over > 0 {
             writeln!(

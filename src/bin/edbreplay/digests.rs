@@ -6,7 +6,7 @@
 use crate::report::FileDigest;
 use console::{Exit, Failure};
 use ese_format::Progress;
-use ese_log::Witness;
+use ese_log::LogObserver;
 use ese_scan::{Digest, DigestKind, Digests, digest_file};
 use evidence::EvidenceFile;
 use rayon::prelude::*;
@@ -30,7 +30,7 @@ impl FileDigests {
     }
 
     /// Digests every log that is shown to it.
-    pub(crate) fn witness(&self) -> Witness {
+    pub(crate) fn observer(&self) -> LogObserver {
         let (kinds, known) = (self.kinds, Arc::clone(&self.known));
         Box::new(move |path, bytes| {
             let mut digests = Digests::new(kinds);

@@ -12,8 +12,8 @@ use ese_format::database::DatabaseHeader;
 use ese_log::chain::Readiness;
 use ese_log::transactions::OpenTransaction;
 use ese_replay::recovery::{
-    Creation, DatabasePlan, Needed, Plan, Ran, RecoverOptions, Recovered, RecoveryError, Tried,
-    plan, try_out,
+    CreatedDatabase, DatabasePlan, NeededDatabase, RecoverOptions, Recovered, RecoveryError,
+    RecoveryPlan, ReplaySummary, TrialResult, plan, try_out,
 };
 use ese_replay::redo::RedoCounts;
 use serde::Serialize;
@@ -41,11 +41,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
-    plan: &'a Plan,
+    plan: &'a RecoveryPlan,
     /// Whether the recovery was tried, pages and all.
     tried: bool,
     /// What it did; none if it was not tried or failed.
-    survey: Option<Survey>,
+    survey: Option<TrialSummary>,
     /// What keeps it from being done, where that is about no single database.
     problem: Option<String>,
     /// Which of the databases need nothing.
@@ -60,12 +60,12 @@ struct Report<'a> {
 /// The databases that logs create, and those that they need.
 #[derive(Debug, Serialize)]
 struct Names {
-    created: Vec<Creation>,
-    needed: Vec<Needed>,
+    created: Vec<CreatedDatabase>,
+    needed: Vec<NeededDatabase>,
 }
 
 impl Names {
-    fn of(plan: &Plan) -> Self {
+    fn of(plan: &RecoveryPlan) -> Self {
         Names {
             created: plan.created().to_vec(),
             needed: plan.needed().to_vec(),
@@ -75,10 +75,10 @@ impl Names {
 
 /// What a recovery that was tried did.
 #[derive(Debug, Serialize)]
-struct Survey {
+struct TrialSummary {
     /// How far it went.
     #[serde(flatten)]
-    ran: Ran,
+    summary: ReplaySummary,
     /// Transactions that committed.
     committed: u64,
     /// Transactions that the engine rolled back itself.
@@ -91,15 +91,15 @@ struct Survey {
     counts: RedoCounts,
 }
 
-impl Survey {
+impl TrialSummary {
     fn of(recovered: Recovered) -> Self {
         let transactions = &recovered.counts.transactions;
-        Survey {
+        TrialSummary {
             committed: transactions.committed,
             rolled_back: transactions.rolled_back,
             began_before: transactions.began_before,
             open: transactions.open().copied().collect(),
-            ran: recovered.ran,
+            summary: recovered.summary,
             counts: recovered.counts,
         }
     }
@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     drop(bar);
     let is_tried = tried.is_some();
-    let Tried { recovered, problem } = tried.unwrap_or(Tried {
+    let TrialResult { recovered, problem } = tried.unwrap_or(TrialResult {
         recovered: None,
         problem: None,
     });
@@ -161,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             .map(|database| is_clean(&database.header))
             .collect(),
         tried: is_tried,
-        survey: recovered.map(Survey::of),
+        survey: recovered.map(TrialSummary::of),
         problem: problem.as_ref().and_then(about_all).or(stopped),
         next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
@@ -186,7 +186,7 @@ fn about_all(error: &RecoveryError) -> Option<String> {
 }
 
 /// The command that carries the plan out.
-fn next(arguments: &Arguments, subjects: &Subjects, plan: &Plan) -> Option<String> {
+fn next(arguments: &Arguments, subjects: &Subjects, plan: &RecoveryPlan) -> Option<String> {
     let replays = |plan: &DatabasePlan| plan.verdict.reach.is_some();
     if !plan.databases.iter().any(replays) && !plan.databases.is_empty() {
         return None;
@@ -276,18 +276,18 @@ impl Report<'_> {
     }
 }
 
-impl Display for Survey {
+impl Display for TrialSummary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let ran = &self.ran;
-        if ran.logs == 0 {
+        let summary = &self.summary;
+        if summary.logs == 0 {
             return writeln!(f, "No logs are to be replayed.");
         }
         writeln!(
             f,
             "Logs: generations {}-{} ({0:#x}-{1:#x}), {} files, {} bytes, up to {}",
-            ran.first, ran.last, ran.logs, ran.log_bytes, ran.end
+            summary.first, summary.last, summary.logs, summary.log_bytes, summary.end
         )?;
-        write_records(f, ran, &self.counts.total())?;
+        write_records(f, summary, &self.counts.total())?;
         write!(
             f,
             "Transactions: {} committed, {} rolled back in the logs",
@@ -305,8 +305,8 @@ impl Display for Survey {
                 open.procid, open.trx, open.began
             )?;
         }
-        write_last_commit(f, ran)?;
-        match ran.limited_before {
+        write_last_commit(f, summary)?;
+        match summary.limited_before {
             Some(limit) => writeln!(f, "The limit leaves out what comes from {limit} on."),
             None => Ok(()),
         }

@@ -1,12 +1,12 @@
 //! What `edbreplay run` says at its end.
 
 use crate::profile::{self, Lap};
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::{Generation, Lgpos, Pgno, Signature};
 use ese_replay::pages::PageCounts;
-use ese_replay::recovery::{Interval, Ran, RecoveredDatabase};
-use ese_replay::redo::{Divergence, RedoCounts, TypeCounts};
-use ese_replay::undo::Undone;
+use ese_replay::recovery::{Interval, RecoveredDatabase, ReplaySummary};
+use ese_replay::redo::{PageDivergence, RedoCounts, TypeCounts};
+use ese_replay::undo::UndoneOperation;
 use ese_scan::Digest;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -17,15 +17,15 @@ use std::path::PathBuf;
 pub(crate) struct Report {
     /// How far it went.
     #[serde(flatten)]
-    pub(crate) ran: Ran,
+    pub(crate) summary: ReplaySummary,
     /// Records by type, and what was done with them.
     pub(crate) redo: RedoCounts,
     /// Transactions that were rolled back at the end.
     pub(crate) transactions_undone: usize,
     /// Their operations, newest first.
-    pub(crate) undone: Vec<Undone>,
+    pub(crate) undone: Vec<UndoneOperation>,
     /// Pages that are not what the writing machine saw when it scanned them.
-    pub(crate) divergences: Vec<Divergence>,
+    pub(crate) divergences: Vec<PageDivergence>,
     /// The results.
     pub(crate) databases: Vec<DatabaseReport>,
     /// The logs that were read.
@@ -51,7 +51,7 @@ pub(crate) struct DatabaseReport {
     /// Which database it is.
     pub(crate) signature: Signature,
     /// Its state.
-    pub(crate) state: State,
+    pub(crate) state: DatabaseState,
     /// Where it is consistent.
     pub(crate) last_consistent: Lgpos,
     /// What a later recovery needs, if it is not.
@@ -103,19 +103,19 @@ pub(crate) struct FileDigest {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (ran, redo) = (&self.ran, &self.redo);
-        if ran.logs > 0 {
+        let (summary, redo) = (&self.summary, &self.redo);
+        if summary.logs > 0 {
             let total = redo.total();
             writeln!(
                 f,
                 "Replayed generations {}-{} ({0:#x}-{1:#x}): {} bytes in {:.2} s, {:.0} MB/s",
-                ran.first,
-                ran.last,
-                ran.log_bytes,
+                summary.first,
+                summary.last,
+                summary.log_bytes,
                 self.seconds,
                 self.log_bytes_per_second / 1e6
             )?;
-            write_records(f, ran, &total)?;
+            write_records(f, summary, &total)?;
             writeln!(
                 f,
                 "Transactions: {} committed, {} rolled back in the logs, {} rolled back now ({} operations)",
@@ -124,9 +124,9 @@ impl Display for Report {
                 self.transactions_undone,
                 self.undone.len()
             )?;
-            write_last_commit(f, ran)?;
+            write_last_commit(f, summary)?;
         }
-        if let Some(limit) = ran.limited_before {
+        if let Some(limit) = summary.limited_before {
             writeln!(f, "Left out: everything from {limit} on")?;
         }
         for loss in &self.losses {
@@ -154,7 +154,7 @@ impl Report {
     fn write_next(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let brought = |database: &&DatabaseReport| database.touched;
         let (clean, dirty): (Vec<_>, Vec<_>) = (self.databases.iter().filter(brought))
-            .partition(|database| database.state == State::CLEAN_SHUTDOWN);
+            .partition(|database| database.state == DatabaseState::CLEAN_SHUTDOWN);
         if !clean.is_empty() {
             writeln!(f, "{NEXT}")?;
         }
@@ -173,11 +173,15 @@ const NEXT: &str = "Next: before the database is mounted, move the old logs, the
                     its folders. Beside them the engine refuses it (-1216).";
 
 /// How many records there were, and what happened to them.
-pub(crate) fn write_records(f: &mut Formatter<'_>, ran: &Ran, total: &TypeCounts) -> fmt::Result {
+pub(crate) fn write_records(
+    f: &mut Formatter<'_>,
+    summary: &ReplaySummary,
+    total: &TypeCounts,
+) -> fmt::Result {
     write!(
         f,
         "Records: {} read: {} applied, {} already in the pages, {} not for these databases, {} that change no page",
-        ran.records, total.applied, total.in_pages, total.elsewhere, total.no_page
+        summary.records, total.applied, total.in_pages, total.elsewhere, total.no_page
     )?;
     match total.deferred {
         0 => writeln!(f),
@@ -186,11 +190,11 @@ pub(crate) fn write_records(f: &mut Formatter<'_>, ran: &Ran, total: &TypeCounts
 }
 
 /// Up to what moment the result reaches.
-pub(crate) fn write_last_commit(f: &mut Formatter<'_>, ran: &Ran) -> fmt::Result {
-    let Some(lgpos) = ran.last_commit else {
+pub(crate) fn write_last_commit(f: &mut Formatter<'_>, summary: &ReplaySummary) -> fmt::Result {
+    let Some(lgpos) = summary.last_commit else {
         return writeln!(f, "Last commit: none in these logs");
     };
-    let Interval { from, until } = ran.committed_at;
+    let Interval { from, until } = summary.committed_at;
     match (from.rfc3339(), until.rfc3339()) {
         (Some(from), Some(until)) => {
             writeln!(f, "Last commit: {lgpos}, between {from} and {until}")
@@ -204,7 +208,7 @@ impl Display for DatabaseReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.result.path.display(), self.state)?;
         match self.state {
-            State::CLEAN_SHUTDOWN => write!(f, " as of {}", self.last_consistent)?,
+            DatabaseState::CLEAN_SHUTDOWN => write!(f, " as of {}", self.last_consistent)?,
             _ => write!(
                 f,
                 ", needs generations {}-{} ({0:#x}-{1:#x})",

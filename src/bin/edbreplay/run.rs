@@ -8,9 +8,10 @@ use crate::targets::{Targets, is_folder, targets};
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use ese_format::Progress;
-use ese_replay::output::{InPlace, Output as Outcome};
+use ese_replay::output::{InPlace, RecoveryOutput};
 use ese_replay::recovery::{
-    DatabaseFile, NewOffer, Offer, Plan, RecoverOptions, Recovered, RecoveryError, plan, recover,
+    DatabaseFile, EmptyFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError, RecoveryPlan,
+    plan, recover,
 };
 use ese_replay::redo::NewDatabase;
 use std::fs;
@@ -169,19 +170,19 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
 fn write(
     arguments: &Arguments,
     subjects: &Subjects,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     targets: &Targets,
     output: &mut Output,
     watch: &mut Stopwatch,
 ) -> Result<Report, Failure> {
     let bar = output.bar(plan.log_bytes, "Recovering");
     let mut outputs = Vec::new();
-    let mut offers = Vec::new();
+    let mut given = Vec::new();
     for (database, target) in subjects.databases.iter().zip(&targets.given) {
-        let result = Outcome::begin(database, target, arguments.force, &bar);
+        let result = RecoveryOutput::begin(database, target, arguments.force, &bar);
         let result = result.map_err(|error| Failure::of(&error))?;
         let pages = result.pages();
-        offers.push(Offer { database, pages });
+        given.push(GivenDatabase { database, pages });
         outputs.push(result);
     }
     let mut created = Vec::new();
@@ -190,9 +191,9 @@ fn write(
             break;
         };
         let signature = creation.signature;
-        let result = Outcome::create(signature, path, page_size.bytes(), arguments.force);
+        let result = RecoveryOutput::create(signature, path, page_size.bytes(), arguments.force);
         let result = result.map_err(|error| Failure::of(&error))?;
-        created.push(NewOffer {
+        created.push(EmptyFile {
             signature,
             file: NewDatabase {
                 file: result.pages(),
@@ -212,10 +213,10 @@ fn write(
         memory: Some(arguments.memory),
         read_ahead: output.threads() > 1,
         measure_time: arguments.profile,
-        witness: Some(digests.witness()),
+        observer: Some(digests.observer()),
         ..RecoverOptions::default()
     };
-    let recovered = recover(plan, offers, created, options, &bar);
+    let recovered = recover(plan, given, created, options, &bar);
     let recovered = recovered.map_err(|error| Failure::of(&error))?;
     watch.recovered(recovered.timing);
     let mut results = Vec::new();
@@ -250,7 +251,7 @@ fn write(
 }
 
 /// What is given up, in words.
-fn losses(plan: &Plan, arguments: &Arguments) -> Vec<String> {
+fn losses(plan: &RecoveryPlan, arguments: &Arguments) -> Vec<String> {
     let refused = match arguments.until_undo {
         true => plan.obstacle_to_redo(false),
         false => plan.obstacle(false),
@@ -278,7 +279,7 @@ fn losses(plan: &Plan, arguments: &Arguments) -> Vec<String> {
 
 fn report(
     given: &[DatabaseFile],
-    plan: &Plan,
+    plan: &RecoveryPlan,
     losses: Vec<String>,
     recovered: Recovered,
     results: &[PathBuf],
@@ -307,7 +308,7 @@ fn report(
     let timing = recovered.timing;
     let seconds = (timing.logs + timing.redo + timing.finish).as_secs_f64();
     Ok(Report {
-        log_bytes_per_second: recovered.ran.log_bytes as f64 / seconds.max(1e-9),
+        log_bytes_per_second: recovered.summary.log_bytes as f64 / seconds.max(1e-9),
         redo: recovered.counts,
         transactions_undone: recovered.transactions_undone,
         undone: recovered.undone,
@@ -317,6 +318,6 @@ fn report(
         losses,
         seconds,
         profile: None,
-        ran: recovered.ran,
+        summary: recovered.summary,
     })
 }

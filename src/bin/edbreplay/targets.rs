@@ -5,7 +5,7 @@ use crate::run::Arguments;
 use console::{Exit, Failure};
 use ese_format::Signature;
 use ese_replay::output::Target;
-use ese_replay::recovery::{Creation, DatabaseFile, Plan};
+use ese_replay::recovery::{CreatedDatabase, DatabaseFile, RecoveryPlan};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf, is_separator};
@@ -15,7 +15,7 @@ pub(crate) struct Targets {
     /// One for each database that is given, in their order.
     pub(crate) given: Vec<Target>,
     /// Databases that the logs create and that are to be made.
-    pub(crate) created: Vec<(Creation, PathBuf)>,
+    pub(crate) created: Vec<(CreatedDatabase, PathBuf)>,
 }
 
 /// Whether `--to` means a folder: one that is there, or one that is to be made.
@@ -32,7 +32,7 @@ pub(crate) fn targets(
     arguments: &Arguments,
     databases: &[DatabaseFile],
     found: bool,
-    plan: &Plan,
+    plan: &RecoveryPlan,
 ) -> Result<Targets, Failure> {
     let folder = arguments.to.as_deref();
     let named = arguments.input.databases.len();
@@ -114,7 +114,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name::<&OsStr>(&name)
 }
 
-fn one_name_for_two(path: &Path, creation: &Creation) -> Failure {
+fn one_name_for_two(path: &Path, creation: &CreatedDatabase) -> Failure {
     let message = format!(
         "the logs create several databases that would be written to {}; {} is the second",
         path.display(),
@@ -125,7 +125,11 @@ fn one_name_for_two(path: &Path, creation: &Creation) -> Failure {
 }
 
 /// Where a database goes that the log creates. Where databases are named, only `--map` asks for others.
-fn place_for(arguments: &Arguments, creation: &Creation, folder: Option<&Path>) -> Option<PathBuf> {
+fn place_for(
+    arguments: &Arguments,
+    creation: &CreatedDatabase,
+    folder: Option<&Path>,
+) -> Option<PathBuf> {
     if let Some(mapped) = mapped(&arguments.map, &creation.path) {
         return Some(mapped);
     }

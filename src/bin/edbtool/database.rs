@@ -9,29 +9,29 @@ use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
-use ese_replay::view::{Recovery, View, ViewError};
+use ese_replay::view::{RecoveredView, Recovery, ViewError};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 /// A database, as its file holds it or as recovery will leave it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Subject {
+pub(crate) struct DatabaseArgument {
     /// The database
     #[arg(value_name = "DATABASE")]
     pub(crate) path: PathBuf,
     #[command(flatten)]
-    lens: Lens,
+    view: ViewArguments,
 }
 
-impl Subject {
+impl DatabaseArgument {
     /// Opens the database, and says what is wrong with its file.
-    pub(crate) fn open(&self, output: &Output) -> Result<Opened, Failure> {
-        self.lens.look_at(&self.path, output)
+    pub(crate) fn open(&self, output: &Output) -> Result<OpenedDatabase, Failure> {
+        self.view.look_at(&self.path, output)
     }
 }
 
 /// A database that was opened for reading.
-pub(crate) struct Opened {
+pub(crate) struct OpenedDatabase {
     /// The database, as it is read.
     pub(crate) database: Database,
     /// The exit code that follows from the state in which its file was found.
@@ -39,11 +39,11 @@ pub(crate) struct Opened {
     /// What the file does not hold.
     pub(crate) cut_off: Option<CutOff>,
     /// How it is read, where that is not as its file is.
-    pub(crate) through: Option<Through>,
+    pub(crate) recovered: Option<RecoveredInput>,
 }
 
 /// What makes a database readable as recovery leaves it.
-pub(crate) struct Through {
+pub(crate) struct RecoveredInput {
     /// The header of the file, as it is.
     pub(crate) file_header: DatabaseHeader,
     /// The last page of the file.
@@ -62,7 +62,7 @@ pub(crate) enum RecoveredBy {
 
 /// What a database is looked at through.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Lens {
+pub(crate) struct ViewArguments {
     /// Read the database as it will be after recovery with the logs of this folder, or with this log; nothing is written. May
     /// be given several times
     #[arg(long, value_name = "PLACE", conflicts_with = "overlay")]
@@ -81,14 +81,14 @@ pub(crate) struct Lens {
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
 const MEMORY: usize = 128 << 20;
 
-impl Lens {
+impl ViewArguments {
     /// Whether the file is read as it is.
     pub(crate) fn is_plain(&self) -> bool {
         self.with_logs.is_empty() && self.overlay.is_none()
     }
 
     /// Opens the database at `path`, and says what is wrong with its file.
-    pub(crate) fn look_at(&self, path: &Path, output: &Output) -> Result<Opened, Failure> {
+    pub(crate) fn look_at(&self, path: &Path, output: &Output) -> Result<OpenedDatabase, Failure> {
         let mut opened = self.open(path, output)?;
         opened.cut_off = CutOff::of(&opened.database);
         let mut problems = Vec::new();
@@ -112,7 +112,7 @@ impl Lens {
     }
 
     /// Opens the database at `path`.
-    pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<Opened, Failure> {
+    pub(crate) fn open(&self, path: &Path, output: &Output) -> Result<OpenedDatabase, Failure> {
         let journal = self.overlay.as_ref() == Some(&journal_path(path));
         if !self.is_plain()
             && !journal
@@ -120,11 +120,11 @@ impl Lens {
         {
             return Err(Failure::new(Exit::Refused, problem));
         }
-        let opened = |database, through| Opened {
+        let opened = |database, recovered| OpenedDatabase {
             database,
             found: Exit::Clean,
             cut_off: None,
-            through,
+            recovered,
         };
         if self.is_plain() {
             let database = Database::open(path).map_err(|error| failure(path, &error))?;
@@ -133,29 +133,34 @@ impl Lens {
         let file = DatabaseFile::open(path).map_err(|error| view_failure(path, &error.into()))?;
         let (view, by) = match &self.overlay {
             Some(overlay) => (
-                View::through_overlay(&file, overlay),
+                RecoveredView::through_overlay(&file, overlay),
                 RecoveredBy::Overlay(overlay.clone()),
             ),
             None => {
                 let stream = self.stream(path, &file)?;
                 let bar = output.bar(0, "Recovering");
-                let recovered =
-                    View::after_recovery(&file, &stream, MEMORY, self.ignore_missing, &bar);
+                let recovered = RecoveredView::after_recovery(
+                    &file,
+                    &stream,
+                    MEMORY,
+                    self.ignore_missing,
+                    &bar,
+                );
                 let (view, recovery) = recovered.map_err(|error| view_failure(path, &error))?;
                 (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }
         };
         let view = view.map_err(|error| view_failure(path, &error))?;
-        let through = Through {
+        let recovered = RecoveredInput {
             file_header: file.header.clone(),
             file_last_page: file.last,
             by,
         };
-        Ok(opened(Database::new(view), Some(through)))
+        Ok(opened(Database::new(view), Some(recovered)))
     }
 }
 
-impl Lens {
+impl ViewArguments {
     /// The logs of the database; none, so that what is missing is said, where no log is there.
     fn stream(&self, path: &Path, file: &DatabaseFile) -> Result<StreamFiles, Failure> {
         let choice = StreamChoice {
@@ -241,9 +246,9 @@ pub(crate) const DIRTY: &str = "the database is dirty: this is what its pages ho
 pub(crate) const UNCOUNTED: &str = "what lost pages hold is not counted";
 
 /// What was lost, one line per page.
-struct Lost<'l>(&'l Losses);
+struct LossLines<'l>(&'l Losses);
 
-impl Display for Lost<'_> {
+impl Display for LossLines<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for lost in self.0.pages.values() {
             write!(f, "lost: {}", lost.reason)?;
@@ -268,7 +273,7 @@ impl Display for Lost<'_> {
 /// Says what was lost, if anything was.
 pub(crate) fn tell_losses(losses: &Losses, output: &Output) {
     if !losses.is_empty() {
-        output.remark(&Lost(losses).to_string().trim_end());
+        output.remark(&LossLines(losses).to_string().trim_end());
     }
 }
 

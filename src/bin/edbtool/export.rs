@@ -1,11 +1,11 @@
 //! `edbtool export`: rows as CSV, JSON Lines or Parquet.
 
-use crate::database::{DIRTY, Lens, UNCOUNTED, export_failure, is_dirty};
+use crate::database::{DIRTY, UNCOUNTED, ViewArguments, export_failure, is_dirty};
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use custody::Custody;
-use ese_export::{Format, INLINE_LIMIT, Manifest, Options, export, finished};
+use ese_export::{ExportManifest, ExportOptions, Format, INLINE_LIMIT, export, finished};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::{self, Display, Formatter};
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     recursive: bool,
     #[command(flatten)]
-    lens: Lens,
+    view: ViewArguments,
     /// A table to export; may be given several times (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
@@ -100,10 +100,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         source_column: None,
     };
     let (manifest, exit) = match job.run(arguments, false, output)? {
-        Outcome::Made(manifest, exit) => (manifest, exit),
-        Outcome::Known(_) => return Ok(Exit::Clean),
+        ExportOutcome::Made(manifest, exit) => (manifest, exit),
+        ExportOutcome::Known(_) => return Ok(Exit::Clean),
     };
-    output.answer(Manifest::SCHEMA, &*manifest, &Answer(&manifest))?;
+    output.answer(ExportManifest::SCHEMA, &*manifest, &ManifestText(&manifest))?;
     output.flush()?;
     if exit.dirty {
         output.remark(&DIRTY);
@@ -119,14 +119,14 @@ struct Job<'j> {
 }
 
 /// What happened to it.
-enum Outcome {
-    Made(Box<Manifest>, Ending),
+enum ExportOutcome {
+    Made(Box<ExportManifest>, ExportEnding),
     /// It ended in an earlier run.
     Known(Value),
 }
 
 /// How it ended.
-struct Ending {
+struct ExportEnding {
     exit: Exit,
     dirty: bool,
 }
@@ -138,12 +138,12 @@ impl Job<'_> {
         arguments: &Arguments,
         goes_on: bool,
         output: &Output,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ExportOutcome, Failure> {
         let started = Timestamp::now();
         let path = self.path;
-        let opened = arguments.lens.look_at(path, output)?;
+        let opened = arguments.view.look_at(path, output)?;
         let db = &opened.database;
-        let options = Options {
+        let options = ExportOptions {
             source: custody::identity(path, &opened)?,
             tables: arguments.tables.clone(),
             format: arguments.format.into(),
@@ -155,7 +155,7 @@ impl Job<'_> {
             source_column: self.source_column,
         };
         if let Some(manifest) = goes_on.then(|| finished(&options)).flatten() {
-            return Ok(Outcome::Known(manifest));
+            return Ok(ExportOutcome::Known(manifest));
         }
         let custody = Custody {
             path,
@@ -173,14 +173,17 @@ impl Job<'_> {
             true => opened.found,
             false => Exit::Finding,
         };
-        Ok(Outcome::Made(Box::new(manifest), Ending { exit, dirty }))
+        Ok(ExportOutcome::Made(
+            Box::new(manifest),
+            ExportEnding { exit, dirty },
+        ))
     }
 }
 
 /// The manifest as text.
-struct Answer<'m>(&'m Manifest);
+struct ManifestText<'m>(&'m ExportManifest);
 
-impl Display for Answer<'_> {
+impl Display for ManifestText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for table in &self.0.tables {
             write!(f, "{:>10} rows  {}", table.rows, table.file)?;

@@ -11,7 +11,7 @@ use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
 use ese_format::log::{
-    CheckpointFile, HeaderCopy, LogHeader, Unverified, checkpoint_text, log_header_text,
+    CheckpointCopy, CheckpointFile, LogHeader, Unverified, checkpoint_text, log_header_text,
 };
 use ese_format::{FileKind, FormatError, JetError, Lgpos};
 use evidence::EvidenceFile;
@@ -379,8 +379,8 @@ impl Display for Report {
             Content::Checkpoint { copies } => {
                 writeln!(f, "      Checkpoint file: {}\n", self.path.display())?;
                 for (which, copy) in [
-                    (HeaderCopy::Primary, &copies.primary),
-                    (HeaderCopy::Shadow, &copies.shadow),
+                    (CheckpointCopy::Primary, &copies.primary),
+                    (CheckpointCopy::Shadow, &copies.shadow),
                 ] {
                     let used = copies.current().is_ok_and(|(_, current)| current == which);
                     if let Ok(copy) = copy

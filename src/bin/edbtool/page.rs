@@ -1,9 +1,9 @@
 //! `edbtool page`: everything that one page holds.
 
-use crate::database::{Subject, failure};
+use crate::database::{DatabaseArgument, failure};
 use console::values::number;
 use console::{Exit, Failure, Output};
-use ese_checksum::Verdict;
+use ese_checksum::ChecksumVerdict;
 use ese_db::space::{SpaceMap, trees};
 use ese_db::{Catalog, Database, DbError};
 use ese_format::page::{
@@ -22,7 +22,7 @@ use std::path::Path;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     /// Number of the page, as in 42 or 0x2A; the first page after both headers is 1
     #[arg(value_parser = number::<u32>)]
     page: u32,
@@ -226,19 +226,19 @@ impl NodeReport {
 }
 
 fn checksum(view: &PageView<'_>, problems: &mut Vec<String>) -> String {
-    let Some(page) = ese_checksum::Page::new(view.bytes()) else {
+    let Some(page) = ese_checksum::PageBytes::new(view.bytes()) else {
         return "none".into();
     };
     if view.is_blank() {
         return "none: the page is blank".into();
     }
     match ese_checksum::verify_page(page, view.pgno().0) {
-        Verdict::Good => "good".into(),
-        Verdict::Correctable { bits, .. } => {
+        ChecksumVerdict::Good => "good".into(),
+        ChecksumVerdict::Correctable { bits, .. } => {
             problems.push(format!("flipped bits at {bits:?} (they can be corrected)"));
             "correctable".into()
         }
-        Verdict::Bad {
+        ChecksumVerdict::Bad {
             stored, computed, ..
         } => {
             problems.push(format!(

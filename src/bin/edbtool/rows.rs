@@ -1,10 +1,10 @@
 //! `edbtool rows`: rows of a table, to look at them or to hand them on.
 
-use crate::database::{DIRTY, Subject, is_dirty, stream_failure, tell_losses};
+use crate::database::{DIRTY, DatabaseArgument, is_dirty, stream_failure, tell_losses};
 use clap::ValueEnum;
 use console::values::bytes;
 use console::{Bar, Exit, Failure, Output};
-use ese_export::{Form, Format, Given, INLINE_LIMIT, Selection, look};
+use ese_export::{Form, Format, INLINE_LIMIT, LookSummary, Selection, look};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::path::Path;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     /// The table. Case does not matter, nor do the braces of a GUID, and what a table is known as (as in "Network Data
     /// Usage") is its name, too
     #[arg(value_name = "TABLE")]
@@ -97,19 +97,19 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let bar = bar(output);
     let stream = Box::new(output.stream()?);
-    let given = look(&opened.database, &selection, form, stream, &bar)
+    let summary = look(&opened.database, &selection, form, stream, &bar)
         .map_err(|error| stream_failure(path, &error))?;
     drop(bar);
     if output.is_json() {
         let report = Report {
             path,
-            given: &given,
+            summary: &summary,
         };
         output.document("edbkit.rows/1", &report)?;
     }
     output.flush()?;
     let dirty = is_dirty(&opened.database);
-    Ok(ending(&given, dirty, output).and(opened.found))
+    Ok(ending(&summary, dirty, output).and(opened.found))
 }
 
 /// Progress, unless rows appear on the same screen.
@@ -124,22 +124,22 @@ pub(crate) fn bar(output: &Output) -> Bar {
 struct Report<'g> {
     path: &'g Path,
     #[serde(flatten)]
-    given: &'g Given,
+    summary: &'g LookSummary,
 }
 
 /// Says on standard error what was not given; the exit code that follows.
-pub(crate) fn ending(given: &Given, dirty: bool, output: &Output) -> Exit {
-    tell_losses(&given.losses, output);
+pub(crate) fn ending(summary: &LookSummary, dirty: bool, output: &Output) -> Exit {
+    tell_losses(&summary.losses, output);
     let plural = |count: u64| if count == 1 { "value" } else { "values" };
-    if given.values_left_out > 0 {
-        let count = given.values_left_out;
+    if summary.values_left_out > 0 {
+        let count = summary.values_left_out;
         output.remark(&format_args!(
             "left out: {count} {} of more bytes than --inline-limit; `edbtool export --to FOLDER` writes such values to files",
             plural(count)
         ));
     }
-    if given.values_cut > 0 {
-        let count = given.values_cut;
+    if summary.values_cut > 0 {
+        let count = summary.values_cut;
         output.remark(&format_args!(
             "cut to fit: {count} {}; --format jsonl and csv have them in full",
             plural(count)
@@ -148,7 +148,7 @@ pub(crate) fn ending(given: &Given, dirty: bool, output: &Output) -> Exit {
     if dirty {
         output.remark(&DIRTY);
     }
-    match given.is_complete() && !dirty {
+    match summary.is_complete() && !dirty {
         true => Exit::Clean,
         false => Exit::Finding,
     }

@@ -2,7 +2,7 @@
 
 use crate::choice::TableChoice;
 use crate::columns::wrapped;
-use crate::database::{Subject, catalog, exit_of, tell_losses};
+use crate::database::{DatabaseArgument, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
@@ -15,7 +15,7 @@ use std::fmt::{self, Display, Formatter, Write};
 #[command(after_help = "Example:\n  edbtool schema SRUDB.dat SruDbIdMapTable")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     #[command(flatten)]
     tables: TableChoice,
 }

@@ -2,7 +2,7 @@
 
 use crate::choice::TableChoice;
 use crate::columns::Columns;
-use crate::database::{Subject, catalog, exit_of, tell_losses};
+use crate::database::{DatabaseArgument, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::space::{CutOff, TreeSpace};
 use ese_db::{Catalog, Database, Losses, Table, TableReader};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Subject,
+    database: DatabaseArgument,
     #[command(flatten)]
     tables: TableChoice,
     /// Count the rows of every table (reads all of them)

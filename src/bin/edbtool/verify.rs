@@ -1,6 +1,6 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
-use crate::database::Lens;
+use crate::database::ViewArguments;
 use crate::files::{not_ese, why_not_ese};
 use crate::names::Named;
 use console::values::{number, rate};
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["with_logs", "overlay"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
-    lens: Lens,
+    view: ViewArguments,
     /// Say which table, index or long-value tree each damaged page belongs to
     #[arg(long, conflicts_with_all = ["with_logs", "overlay"])]
     owners: bool,
@@ -103,14 +103,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     if let Some(path) = &arguments.resume {
         resume::can_be_kept(path)?;
     }
-    if !arguments.lens.is_plain() {
+    if !arguments.view.is_plain() {
         let [path] = arguments.files.as_slice() else {
             return Err(Failure::new(
                 Exit::Usage,
                 "--with-logs and --overlay are for exactly one database",
             ));
         };
-        let database = arguments.lens.open(path, output)?.database;
+        let database = arguments.view.open(path, output)?.database;
         let report = database::verify_view(path, &database, arguments)?;
         output.answer("edbkit.verify/1", &report, &report)?;
         return Ok(report.exit());
@@ -146,7 +146,7 @@ struct Job<'a> {
 }
 
 /// The result of looking at one file.
-enum Looked {
+enum FileCheck {
     /// It is one of ESE's, or should be.
     At(Box<Report>),
     /// Neither its content nor its name is one of ESE's: why it is passed over.
@@ -157,14 +157,14 @@ impl Job<'_> {
     /// Verifies one file that was named.
     fn file(&self, path: &Path, output: &mut Output) -> Result<Exit, Failure> {
         match self.look(path, output) {
-            Ok(Looked::At(report)) => report.print(output),
-            Ok(Looked::Past(why)) => failed(&not_ese(path, &why), output),
+            Ok(FileCheck::At(report)) => report.print(output),
+            Ok(FileCheck::Past(why)) => failed(&not_ese(path, &why), output),
             Err(failure) => failed_or_refused(failure, output),
         }
     }
 
     /// Looks at one file, whatever it is.
-    fn look(&self, path: &Path, output: &Output) -> Result<Looked, Failure> {
+    fn look(&self, path: &Path, output: &Output) -> Result<FileCheck, Failure> {
         let arguments = self.arguments;
         let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
         let start = file
@@ -185,14 +185,14 @@ impl Job<'_> {
                 &bar,
             )?;
             report.problems.extend(others::misnamed(kind, named));
-            return Ok(Looked::At(Box::new(report)));
+            return Ok(FileCheck::At(Box::new(report)));
         }
         let Some(found) = others::problems(&file, &start, kind, named, &bar)? else {
-            return Ok(Looked::Past(why_not_ese(kind, &start)));
+            return Ok(FileCheck::Past(why_not_ese(kind, &start)));
         };
         let mut remarks = arguments.without_effect(kind);
         remarks.extend(found.remarks);
-        Ok(Looked::At(Box::new(Report {
+        Ok(FileCheck::At(Box::new(Report {
             path: path.to_owned(),
             kind,
             file_size: file.length(),

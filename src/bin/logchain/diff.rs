@@ -3,7 +3,7 @@
 use console::{Exit, Failure, Output};
 use ese_format::LogTime;
 use ese_log::StreamFiles;
-use ese_log::diff::{Divergence, Tail, diff};
+use ese_log::diff::{StreamDivergence, Tail, diff};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
@@ -55,12 +55,12 @@ struct Report {
     /// Both have records of their own.
     fork: bool,
     #[serde(flatten)]
-    divergence: Divergence,
+    divergence: StreamDivergence,
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Divergence {
+        let StreamDivergence {
             from,
             same_records,
             last_same,

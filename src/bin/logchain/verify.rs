@@ -4,7 +4,7 @@ use crate::stream::StreamArguments;
 use console::{Exit, Failure, Output};
 use ese_format::{Explain, JetError, Progress};
 use ese_log::chain::{
-    self, ChainReport, DatabaseVerdict, Finding, FindingKind, Proof, Readiness, Severity,
+    self, ChainFinding, ChainFindingKind, ChainReport, DatabaseVerdict, Proof, Readiness, Severity,
 };
 use ese_log::{LogError, StreamFiles};
 use ese_replay::output::{InPlace, OutputError};
@@ -327,7 +327,8 @@ impl Report {
             true => Exit::Finding,
             false => Exit::Clean,
         };
-        let newer = |finding: &Finding| matches!(finding.kind, FindingKind::NewerVersion { .. });
+        let newer =
+            |finding: &ChainFinding| matches!(finding.kind, ChainFindingKind::NewerVersion { .. });
         let chain = match self.chain.findings.iter().any(newer) {
             true if lowest.is_some() => Exit::NotEse,
             _ => chain,

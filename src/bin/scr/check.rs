@@ -4,9 +4,9 @@ use crate::copies::{load, logs_of, state_of, statuses};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
 use standby::config::{Configuration, CopyConfig};
-use standby::here::Here;
 use standby::state::Trouble;
 use standby::status::CopyStatus;
+use standby::target_view::TargetView;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
@@ -139,7 +139,7 @@ fn queue(status: &CopyStatus, most: u32) -> Result<(), String> {
 fn seeded(configuration: &Configuration, copy: &CopyConfig) -> Result<(), String> {
     let file = state_of(configuration, copy);
     let state = file.read().map_err(|error| error.to_string())?;
-    Here::look(copy, &file).seeded(copy, &state)
+    TargetView::look(copy, &file).seeded(copy, &state)
 }
 
 impl Display for Health {

@@ -4,10 +4,10 @@ use console::{Exit, Failure};
 use jiff::Timestamp;
 use standby::StandbyError;
 use standby::config::{Configuration, CopyConfig};
-use standby::here::Here;
 use standby::source::{self, LogSource};
 use standby::state::StateFile;
 use standby::status::{CopyStatus, status};
+use standby::target_view::TargetView;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -62,7 +62,7 @@ pub(crate) fn statuses(
         Ok(status(
             copy,
             file.read()?,
-            &Here::look(copy, &file),
+            &TargetView::look(copy, &file),
             &configuration.service,
             Timestamp::now(),
         ))

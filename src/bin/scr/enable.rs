@@ -8,10 +8,10 @@ use edb_copy::ReadPolicy;
 use serde::Serialize;
 use standby::BringError;
 use standby::config::{Configuration, CopyConfig, SourceConfig, TargetConfig, add_copy, with_copy};
-use standby::enable::prospect;
+use standby::enable::check;
 use standby::lag::Lag;
 use standby::product::{ProductRule, broken_rules};
-use standby::seed::Wish;
+use standby::seed::SeedOptions;
 use standby::source::is_address;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -160,14 +160,14 @@ pub(crate) fn run(
     let planned = with_copy(config, &copy).map_err(|error| Failure::of(&error))?;
     refuse_what_the_product_forbids(&planned, &copy)?;
     let source = logs_of(&planned, &copy);
-    let found = prospect(&copy, &planned.state, &*source).map_err(|error| Failure::of(&error))?;
+    let found = check(&copy, &planned.state, &*source).map_err(|error| Failure::of(&error))?;
     add_copy(config, &copy).map_err(|error| Failure::of(&error))?;
     let configuration = load(config)?;
     let known = state_of(&configuration, &copy).update(|_| ());
     known.map_err(|error| Failure::of(&error))?;
     let there = copy.target.database.exists();
     let seeded = (!arguments.seeding_postponed && !there).then(|| {
-        let wish = Wish {
+        let options = SeedOptions {
             from: arguments.seed_from,
             delete_existing: false,
             manual_resume: false,
@@ -175,7 +175,7 @@ pub(crate) fn run(
             read: ReadPolicy::default(),
             variables: variable,
         };
-        bring(&configuration, &copy, &wish, output)
+        bring(&configuration, &copy, &options, output)
     });
     let mut enabled = Enabled {
         copy,

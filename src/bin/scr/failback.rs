@@ -5,7 +5,7 @@ use console::{Exit, Failure, Output};
 use standby::BringError;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::failback::{Beyond, FailbackOptions, Report, failback};
+use standby::failback::{FailbackOptions, FailbackReport, UnreplayedWork, failback};
 use std::fmt::{self, Display, Formatter};
 use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
@@ -85,13 +85,13 @@ fn bring(
     copy: &CopyConfig,
     options: &FailbackOptions,
     output: &Output,
-) -> Result<Report, BringError> {
+) -> Result<FailbackReport, BringError> {
     let bar = output.bar(0, &format!("Failing back {}", copy.name));
     failback(path, configuration, copy, options, &SystemClock, &bar)
 }
 
 /// Goes on only if a person says so.
-fn ask(foretold: &Report, output: &mut Output) -> Result<(), Failure> {
+fn ask(foretold: &FailbackReport, output: &mut Output) -> Result<(), Failure> {
     let place = foretold.name.clone();
     if !stdin().is_terminal() {
         let message = format!("{place}: a failback replaces files at the first server");
@@ -108,7 +108,7 @@ fn ask(foretold: &Report, output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-struct Shown<'a>(&'a Report);
+struct Shown<'a>(&'a FailbackReport);
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -158,7 +158,7 @@ impl Display for Shown<'_> {
 }
 
 /// What the first server still had, and how it is got out.
-fn rescue(f: &mut Formatter<'_>, beyond: &Beyond, report: &Report) -> fmt::Result {
+fn rescue(f: &mut Formatter<'_>, beyond: &UnreplayedWork, report: &FailbackReport) -> fmt::Result {
     let (first, last) = (beyond.first, beyond.last);
     writeln!(
         f,

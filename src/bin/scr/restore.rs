@@ -3,7 +3,7 @@
 use crate::copies::{load_copy, logs_of};
 use console::{Exit, Failure, Output};
 use ese_format::Generation;
-use standby::activate::{ActivateError, Wish, activate, preview};
+use standby::activate::{ActivateError, ActivateOptions, activate, preview};
 use standby::clock::SystemClock;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
-    let wish = Wish {
+    let options = ActivateOptions {
         force: arguments.force,
         try_source: arguments.try_source,
         give_up: arguments.give_up,
@@ -54,8 +54,8 @@ pub(crate) fn run(
     let source = logs_of(&configuration, &copy);
     let bar = output.bar(0, &format!("Activating {}", copy.name));
     let result = match arguments.dry_run {
-        true => preview(&configuration, &copy, source, &wish, &SystemClock, &bar),
-        false => activate(&configuration, &copy, source, &wish, &SystemClock, &bar),
+        true => preview(&configuration, &copy, source, &options, &SystemClock, &bar),
+        false => activate(&configuration, &copy, source, &options, &SystemClock, &bar),
     };
     drop(bar);
     let report = match result {

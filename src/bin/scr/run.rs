@@ -6,9 +6,9 @@ use console::{Exit, Failure, Output, interrupted};
 use jiff::Timestamp;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::here::Here;
-use standby::status::{CopyStatus, Table, status};
-use standby::{Copy, Replayer, StandbyError, metrics};
+use standby::status::{CopyStatus, StatusTable, status};
+use standby::target_view::TargetView;
+use standby::{Replayer, StandbyCopy, StandbyError, metrics};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -166,12 +166,12 @@ fn rest(time: Duration) {
 /// The copies that this process serves, by name.
 #[derive(Default)]
 struct Service {
-    copies: BTreeMap<String, Served>,
+    copies: BTreeMap<String, ServedCopy>,
 }
 
 /// Both halves of a copy.
-struct Served {
-    copy: Copy,
+struct ServedCopy {
+    copy: StandbyCopy,
     replayer: Arc<Mutex<Replayer>>,
 }
 
@@ -198,7 +198,10 @@ impl Service {
     fn statuses(&self, configuration: &Configuration) -> Vec<CopyStatus> {
         let one = |config: &CopyConfig| {
             let file = state_of(configuration, config);
-            let (state, here) = (file.read().unwrap_or_default(), Here::look(config, &file));
+            let (state, here) = (
+                file.read().unwrap_or_default(),
+                TargetView::look(config, &file),
+            );
             status(
                 config,
                 state,
@@ -251,13 +254,13 @@ fn open(
     configuration: &Configuration,
     config: &CopyConfig,
     once: bool,
-) -> Result<Served, StandbyError> {
+) -> Result<ServedCopy, StandbyError> {
     let source = logs_of(configuration, config);
-    let copy = Copy::open(config, &configuration.state, source, &SystemClock)?;
+    let copy = StandbyCopy::open(config, &configuration.state, source, &SystemClock)?;
     let copy = if once { copy.once() } else { copy };
     info!(copy = config.name, source = %config.source.logs.display(), "served");
     let replayer = Arc::new(Mutex::new(copy.replayer()));
-    Ok(Served { copy, replayer })
+    Ok(ServedCopy { copy, replayer })
 }
 
 fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure> {
@@ -266,7 +269,7 @@ fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure>
             .iter()
             .try_for_each(|status| output.document("edbkit.scr-status/1", status))?;
     } else {
-        output.text(&Table(statuses))?;
+        output.text(&StatusTable(statuses))?;
     }
     let troubled = |copy: &CopyStatus| copy.trouble.is_some() || copy.summary.is_finding();
     Ok(if statuses.iter().any(troubled) {

@@ -2,7 +2,7 @@
 
 use crate::copies::{load, statuses};
 use console::{Exit, Failure, Output, interrupted};
-use standby::status::{CopyStatus, Table};
+use standby::status::{CopyStatus, StatusTable};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn show(
             .try_for_each(|status| output.document("edbkit.scr-status/1", status));
     }
     if arguments.names.is_empty() {
-        return output.text(&Table(statuses));
+        return output.text(&StatusTable(statuses));
     }
     statuses
         .iter()

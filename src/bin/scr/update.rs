@@ -6,7 +6,7 @@ use edb_copy::ReadPolicy;
 use standby::BringError;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
-use standby::seed::{Foreseen, Report, Wish, foresee, seed};
+use standby::seed::{SeedOptions, SeedPreview, SeedReport, preview, seed};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
-    let wish = Wish {
+    let options = SeedOptions {
         from: arguments.from.clone(),
         delete_existing: arguments.delete_existing_files,
         manual_resume: arguments.manual_resume,
@@ -60,14 +60,14 @@ pub(crate) fn run(
     };
     if arguments.dry_run {
         let bar = output.bar(0, &format!("Looking at {}", copy.name));
-        let foreseen = foresee(&configuration, &copy, &wish, &bar);
+        let preview = preview(&configuration, &copy, &options, &bar);
         drop(bar);
-        let foreseen = foreseen.map_err(|error| Failure::of(&error))?;
-        output.answer("edbkit.scr-update-plan/1", &foreseen, &Outlook(&foreseen))?;
+        let preview = preview.map_err(|error| Failure::of(&error))?;
+        output.answer("edbkit.scr-update-plan/1", &preview, &PreviewText(&preview))?;
         return Ok(Exit::Clean);
     }
     let report =
-        bring(&configuration, &copy, &wish, output).map_err(|error| Failure::of(&error))?;
+        bring(&configuration, &copy, &options, output).map_err(|error| Failure::of(&error))?;
     answer(&report, output)
 }
 
@@ -75,15 +75,15 @@ pub(crate) fn run(
 pub(crate) fn bring(
     configuration: &Configuration,
     copy: &CopyConfig,
-    wish: &Wish,
+    options: &SeedOptions,
     output: &Output,
-) -> Result<Report, BringError> {
+) -> Result<SeedReport, BringError> {
     let bar = output.bar(0, &format!("Seeding {}", copy.name));
-    seed(configuration, copy, wish, &SystemClock, &bar)
+    seed(configuration, copy, options, &SystemClock, &bar)
 }
 
 /// Reports the result.
-pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) fn answer(report: &SeedReport, output: &mut Output) -> Result<Exit, Failure> {
     output.answer("edbkit.scr-update/1", report, &Shown(report))?;
     if let Some(owed) = &report.owed {
         output.remark(&format_args!("NOTE: {owed}"));
@@ -91,43 +91,43 @@ pub(crate) fn answer(report: &Report, output: &mut Output) -> Result<Exit, Failu
     Ok(Exit::Clean)
 }
 
-struct Outlook<'a>(&'a Foreseen);
+struct PreviewText<'a>(&'a SeedPreview);
 
-impl Display for Outlook<'_> {
+impl Display for PreviewText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let foreseen = self.0;
+        let preview = self.0;
         writeln!(
             f,
             "{}: would be seeded from {} ({}): {}, up to {} bytes",
-            foreseen.name,
-            foreseen.from.display(),
-            foreseen.state,
-            foreseen.database.display(),
-            foreseen.length
+            preview.name,
+            preview.from.display(),
+            preview.state,
+            preview.database.display(),
+            preview.length
         )?;
-        let first = foreseen.first_needed;
+        let first = preview.first_needed;
         writeln!(f, "First log needed: {first} ({first:#x})")?;
         let mut files = |what: &str, paths: &[PathBuf]| {
             paths
                 .iter()
                 .try_for_each(|path| writeln!(f, "{what}: {}", path.display()))
         };
-        files("Would take", &foreseen.logs_to_take)?;
-        files("Would remove", &foreseen.removes)?;
-        files("Would put aside", foreseen.puts_aside.as_slice())?;
-        if let Some(owed) = &foreseen.owed {
+        files("Would take", &preview.logs_to_take)?;
+        files("Would remove", &preview.removes)?;
+        files("Would put aside", preview.puts_aside.as_slice())?;
+        if let Some(owed) = &preview.owed {
             writeln!(f, "NOTE: {owed}")?;
         }
         f.write_str("Nothing was changed.\n")
     }
 }
 
-struct Shown<'a>(&'a Report);
+struct Shown<'a>(&'a SeedReport);
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let Report {
+        let SeedReport {
             name,
             first_needed,
             logs_taken,

@@ -3,10 +3,10 @@
 use super::choice;
 use super::database::read_everything;
 use crate::{script, seeds};
-use edb_copy::{DiskFile, Loaded, Manifest};
+use edb_copy::{DiskFile, LoadedJournal, Manifest};
 use ese_db::Database;
 use ese_replay::recovery::DatabaseFile;
-use ese_replay::view::View;
+use ese_replay::view::RecoveredView;
 use standby::config::Configuration;
 use standby::state::StateFile;
 use std::fs;
@@ -66,7 +66,7 @@ fn sealed(journal: &[u8]) -> Vec<u8> {
 /// The journal of a copy, and a manifest.
 pub(crate) fn copy_journal(bytes: &[u8]) {
     for journal in [bytes, &sealed(bytes)] {
-        let _ = Loaded::read(&Bytes(journal));
+        let _ = LoadedJournal::read(&Bytes(journal));
     }
     if let Ok(manifest) = Manifest::parse(bytes) {
         let _ = (manifest.to_sha256sum(), manifest.to_json());
@@ -108,7 +108,7 @@ pub(crate) fn overlay(bytes: &[u8]) {
     let path = folder.path().join("overlay");
     fs::write(&path, units.concat()).expect("the folder is writable");
     let base = DatabaseFile::open(&seeds::stream().join("db.edb")).expect("testdata");
-    if let Ok(view) = View::through_overlay(&base, &path) {
+    if let Ok(view) = RecoveredView::through_overlay(&base, &path) {
         read_everything(&Database::new(view));
     }
 }

@@ -3,7 +3,7 @@
 use super::choice;
 use ese_db::ColumnType;
 use ese_db::compression;
-use ese_db::record::{Record, TaggedFlags};
+use ese_db::record::{DataRecord, TaggedFlags};
 use ese_db::value::decode;
 use ese_format::Pgno;
 use ese_format::page::{Extent, PageSize, PageView};
@@ -37,7 +37,7 @@ pub(crate) fn page(bytes: &[u8]) {
 pub(crate) fn row(bytes: &[u8]) {
     let (choice, bytes) = choice(bytes);
     let size = PageSize::new(SIZES[usize::from(choice) % SIZES.len()]).expect("a page size");
-    let Ok(record) = Record::parse(bytes, size) else {
+    let Ok(record) = DataRecord::parse(bytes, size) else {
         return;
     };
     for id in 0..=256 {

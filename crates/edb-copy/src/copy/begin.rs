@@ -1,13 +1,14 @@
 //! Beginning a copy, or finding out where it goes on.
 
 use super::{
-    Arc, Begin, CopyError, CopyOptions, Disk, DiskFile, FORMAT, FileCopy, Instant, Journal,
-    JournalState, Known, Loaded, Method, Outcome, Path, PathBuf, Progress, Source, TargetPaths, io,
+    Arc, BeginEntry, CopyError, CopyOptions, CopyOutcome, Disk, DiskFile, FORMAT, FileCopy,
+    Instant, Journal, JournalState, KnownSource, LoadedJournal, Method, Path, PathBuf, Progress,
+    Source, TargetPaths, io,
 };
-use crate::delta::Older;
+use crate::copy_change::CopyChange;
+use crate::delta::OlderCopy;
 use crate::journal::claims;
-use crate::since::Since;
-use crate::{Chunks, Condition, ManifestFile, NewAttributes, Place};
+use crate::{Chunks, ManifestFile, NewAttributes, PathKind, SourceCondition};
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
@@ -21,43 +22,43 @@ impl<'d> FileCopy<'d> {
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
         let started = Instant::now();
-        let looked = Looked::at(source, disk, target.into(), options, progress)?;
-        let mut begun = looked.beginning().find()?;
-        let Looked {
+        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
+        let mut opened = candidate.context().find()?;
+        let CopyCandidate {
             source,
             paths,
             known,
             mut options,
             ..
-        } = looked;
+        } = candidate;
         if let Some(manifest) = &options.manifest
-            && !describes(manifest, &begun.state)
+            && !describes(manifest, &opened.state)
         {
-            begun.remarks.push(
+            opened.remarks.push(
                 "the manifest describes a source of another size, or has larger chunks: all of the source was read".into(),
             );
             options.manifest = None;
         }
-        let complete = begun.state.complete.is_some();
+        let complete = opened.state.complete.is_some();
         Ok(FileCopy {
             source,
             disk,
-            resumed_at: begun.state.bytes_claimed(),
-            journal: begun.journal,
-            state: begun.state,
-            partial: begun.partial,
-            way_back: begun.way_back,
-            older: begun.older,
-            remarks: begun.remarks,
+            resumed_at: opened.state.bytes_claimed(),
+            journal: opened.journal,
+            state: opened.state,
+            partial: opened.partial,
+            take_back: opened.take_back,
+            older: opened.older,
+            remarks: opened.remarks,
             paths,
             options,
             known,
             bytes_read: AtomicU64::new(0),
             reads_retried: AtomicU64::new(0),
             outcome: if complete {
-                Outcome::AlreadyComplete
+                CopyOutcome::AlreadyComplete
             } else {
-                Outcome::Interrupted
+                CopyOutcome::Interrupted
             },
             started,
             seconds: None,
@@ -66,15 +67,15 @@ impl<'d> FileCopy<'d> {
 }
 
 /// A source and a target that can be one copy, by what can be seen without changing anything.
-pub(super) struct Looked<'d> {
+pub(super) struct CopyCandidate<'d> {
     source: Arc<dyn Source>,
     disk: &'d dyn Disk,
     pub(super) paths: TargetPaths,
-    pub(super) known: Known,
+    pub(super) known: KnownSource,
     pub(super) options: CopyOptions,
 }
 
-impl<'d> Looked<'d> {
+impl<'d> CopyCandidate<'d> {
     pub(super) fn at(
         source: Arc<dyn Source>,
         disk: &'d dyn Disk,
@@ -85,11 +86,11 @@ impl<'d> Looked<'d> {
         let paths = TargetPaths::new(target);
         not_the_source(&*source, disk, &paths)?;
         can_be_written(disk, &paths, &options)?;
-        let known = Known::read(&source, &options.read, progress)?;
-        if let (Condition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
+        let known = KnownSource::read(&source, &options.read, progress)?;
+        if let (SourceCondition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
             return Err(dirty(&*source, &known.condition));
         }
-        Ok(Looked {
+        Ok(CopyCandidate {
             source,
             disk,
             paths,
@@ -98,8 +99,8 @@ impl<'d> Looked<'d> {
         })
     }
 
-    pub(super) fn beginning(&self) -> Beginning<'_> {
-        Beginning {
+    pub(super) fn context(&self) -> CopyContext<'_> {
+        CopyContext {
             source: &*self.source,
             disk: self.disk,
             paths: &self.paths,
@@ -153,27 +154,29 @@ fn can_be_written(
         };
         let place = disk.place(own).map_err(CopyError::target(own, "look at"))?;
         match place {
-            Place::Free => {}
+            PathKind::Free => {}
             // A link is replaced as a whole; what it leads to is never written.
-            Place::Link if *own == paths.target && options.force && !options.delta => {}
-            Place::Link => return Err(refused("a symbolic link")),
-            Place::Folder => return Err(refused("a folder")),
-            Place::Other => return Err(refused("not a file, but a device or a pipe")),
-            Place::File { names, .. } if names > 1 && (options.delta || *own != paths.target) => {
+            PathKind::Link if *own == paths.target && options.force && !options.delta => {}
+            PathKind::Link => return Err(refused("a symbolic link")),
+            PathKind::Folder => return Err(refused("a folder")),
+            PathKind::Other => return Err(refused("not a file, but a device or a pipe")),
+            PathKind::File { names, .. }
+                if names > 1 && (options.delta || *own != paths.target) =>
+            {
                 return Err(CopyError::SeveralNames {
                     path: own.clone(),
                     names,
                 });
             }
-            Place::File { .. } => {}
+            PathKind::File { .. } => {}
         }
     }
     Ok(())
 }
 
-fn dirty(source: &dyn Source, condition: &Condition) -> CopyError {
+fn dirty(source: &dyn Source, condition: &SourceCondition) -> CopyError {
     let (state, required) = match condition {
-        Condition::Dirty { state, required } => (state.clone(), *required),
+        SourceCondition::Dirty { state, required } => (state.clone(), *required),
         _ => (String::new(), None),
     };
     CopyError::Dirty {
@@ -186,25 +189,25 @@ fn dirty(source: &dyn Source, condition: &Condition) -> CopyError {
 }
 
 /// What is needed to find out.
-pub(super) struct Beginning<'a> {
+pub(super) struct CopyContext<'a> {
     source: &'a dyn Source,
     disk: &'a dyn Disk,
     paths: &'a TargetPaths,
-    known: &'a Known,
+    known: &'a KnownSource,
     options: &'a CopyOptions,
 }
 
-struct Begun {
+struct OpenedCopy {
     journal: Journal,
     state: JournalState,
     partial: Option<Box<dyn DiskFile>>,
-    way_back: Option<WayBack>,
-    older: Option<Older>,
+    take_back: Option<TakeBack>,
+    older: Option<OlderCopy>,
     remarks: Vec<String>,
 }
 
 /// What opening a copy does; found out by looking only.
-pub(super) enum Course {
+pub(super) enum CopyStart {
     /// It goes on where the journal ends, or is finished.
     GoOn(PartialCopy),
     /// It begins, and what the journal held is given up.
@@ -224,22 +227,22 @@ pub(super) enum PartialCopy {
 
 /// How a copy of which nothing has arrived is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WayBack {
+pub(super) enum TakeBack {
     /// The partial copy is of this run.
     Remove,
     /// The partial copy is the older copy, unchanged, and gets its name back.
     Rename,
 }
 
-impl WayBack {
+impl TakeBack {
     /// Leaves the target as it was. What cannot be taken back stays; the same command goes on from there.
     pub(super) fn go(self, disk: &dyn Disk, paths: &TargetPaths) {
         let given_back = match self {
-            WayBack::Remove => match disk.exists(&paths.partial) {
+            TakeBack::Remove => match disk.exists(&paths.partial) {
                 Ok(true) => disk.remove(&paths.partial),
                 looked => looked.map(drop),
             },
-            WayBack::Rename => disk.rename(&paths.partial, &paths.target),
+            TakeBack::Rename => disk.rename(&paths.partial, &paths.target),
         };
         if given_back.is_ok() && disk.remove(&paths.journal).is_ok() {
             // What a crash brings back of this is what the same command goes on from.
@@ -248,16 +251,16 @@ impl WayBack {
     }
 }
 
-impl Beginning<'_> {
-    fn find(&self) -> Result<Begun, CopyError> {
+impl CopyContext<'_> {
+    fn find(&self) -> Result<OpenedCopy, CopyError> {
         let journal_is_new = !self.exists(&self.paths.journal)?;
         let file = self.open_journal()?;
-        let looked = Loaded::read(&*file)
+        let looked = LoadedJournal::read(&*file)
             .map_err(self.journal_error("read"))
-            .and_then(|loaded| Ok((self.course(&loaded)?, loaded)));
+            .and_then(|loaded| Ok((self.copy_start(&loaded)?, loaded)));
         match looked {
-            Ok((Course::Begin(method), loaded)) => self.begin(file, &loaded, method),
-            Ok((Course::GoOn(partial), loaded)) => self.go_on(file, &loaded, partial),
+            Ok((CopyStart::Begin(method), loaded)) => self.begin(file, &loaded, method),
+            Ok((CopyStart::GoOn(partial), loaded)) => self.go_on(file, &loaded, partial),
             Err(error) => {
                 drop(file);
                 if journal_is_new {
@@ -270,29 +273,29 @@ impl Beginning<'_> {
     }
 
     /// What opening the copy would do; nothing is changed.
-    pub(super) fn look(&self) -> Result<(Course, Loaded), CopyError> {
+    pub(super) fn look(&self) -> Result<(CopyStart, LoadedJournal), CopyError> {
         let journal = &self.paths.journal;
         let loaded = match self.exists(journal)? {
-            false => Loaded::parse(&[]),
+            false => LoadedJournal::parse(&[]),
             true => {
                 let opened = self.disk.look_at_journal(journal);
                 let file = opened.map_err(|error| not_opened(journal, error))?;
-                Loaded::read(&*file).map_err(self.journal_error("read"))?
+                LoadedJournal::read(&*file).map_err(self.journal_error("read"))?
             }
         };
-        Ok((self.course(&loaded)?, loaded))
+        Ok((self.copy_start(&loaded)?, loaded))
     }
 
-    fn course(&self, loaded: &Loaded) -> Result<Course, CopyError> {
+    fn copy_start(&self, loaded: &LoadedJournal) -> Result<CopyStart, CopyError> {
         match &loaded.state {
             Some(state) if !self.begins_anew(state)? => {
                 let differences = self.differences(state);
                 if !differences.is_empty() {
                     return Err(state.begin.source.refuse(&self.known.identity, differences));
                 }
-                self.partial_copy(state).map(Course::GoOn)
+                self.partial_copy(state).map(CopyStart::GoOn)
             }
-            _ => self.method_of_new_copy(loaded).map(Course::Begin),
+            _ => self.method_of_new_copy(loaded).map(CopyStart::Begin),
         }
     }
 
@@ -305,24 +308,24 @@ impl Beginning<'_> {
         if state.complete.is_none() {
             return Ok(false);
         }
-        if !self.exists(&self.paths.target)? || self.since_finished(state)? == Since::Changed {
+        if !self.exists(&self.paths.target)? || self.since_finished(state)? == CopyChange::Changed {
             return Ok(true);
         }
         let changed = !self.differences(state).is_empty();
         Ok((self.options.delta && changed) || self.options.force)
     }
 
-    fn since_finished(&self, state: &JournalState) -> Result<Since, CopyError> {
-        Since::finished(self.disk, &self.paths.target, state)
+    fn since_finished(&self, state: &JournalState) -> Result<CopyChange, CopyError> {
+        CopyChange::finished(self.disk, &self.paths.target, state)
     }
 
     /// What the journal of the older copy says about its chunks, if it should and can be trusted.
     fn older(
         &self,
         file: &dyn DiskFile,
-        loaded: &Loaded,
+        loaded: &LoadedJournal,
         remarks: &mut Vec<String>,
-    ) -> Result<Option<Older>, CopyError> {
+    ) -> Result<Option<OlderCopy>, CopyError> {
         let wanted = self.options.delta && self.options.trust_journal && !self.options.sha256;
         if !wanted || !self.exists(&self.paths.target)? {
             return Ok(None);
@@ -337,14 +340,14 @@ impl Beginning<'_> {
             );
             return Ok(None);
         };
-        if self.since_finished(state)? != Since::Unchanged {
+        if self.since_finished(state)? != CopyChange::Unchanged {
             remarks.push(
                 "the older copy was changed since its journal was written: it was read".into(),
             );
             return Ok(None);
         }
         let claims = claims(file, loaded).map_err(self.journal_error("read"))?;
-        Ok(Older::new(state.chunks, claims))
+        Ok(OlderCopy::new(state.chunks, claims))
     }
 
     fn differences(&self, state: &JournalState) -> Vec<String> {
@@ -354,14 +357,14 @@ impl Beginning<'_> {
     fn begin(
         &self,
         file: Box<dyn DiskFile>,
-        loaded: &Loaded,
+        loaded: &LoadedJournal,
         method: Method,
-    ) -> Result<Begun, CopyError> {
+    ) -> Result<OpenedCopy, CopyError> {
         let mut remarks = Vec::new();
         let older = self.older(&*file, loaded, &mut remarks)?;
         let size = older
             .as_ref()
-            .map_or(self.options.chunk_size, Older::chunk_size);
+            .map_or(self.options.chunk_size, OlderCopy::chunk_size);
         let length = self.known.identity.length;
         let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
         let half_done = self.exists(&self.paths.partial)?;
@@ -371,7 +374,7 @@ impl Beginning<'_> {
                 .map_err(CopyError::target(&self.paths.partial, "remove"))?;
             self.sync_folder()?;
         }
-        let begin = Begin {
+        let begin = BeginEntry {
             format: FORMAT.into(),
             method,
             chunk_size: size,
@@ -379,23 +382,23 @@ impl Beginning<'_> {
         };
         let journal = Journal::start(file, begin.clone()).map_err(self.journal_error("write"))?;
         self.sync_folder()?;
-        let (partial, way_back) = self.make_partial(method)?;
+        let (partial, take_back) = self.make_partial(method)?;
         if self.options.delta && method != Method::Delta {
             remarks
                 .push("there is no older copy to bring up to date: everything was copied".into());
         }
-        Ok(Begun {
+        Ok(OpenedCopy {
             journal,
             state: JournalState::new(begin, chunks),
             partial: Some(partial),
-            way_back,
+            take_back,
             older,
             remarks,
         })
     }
 
     /// How a copy that begins now gets its bytes, if nothing is in its way.
-    fn method_of_new_copy(&self, loaded: &Loaded) -> Result<Method, CopyError> {
+    fn method_of_new_copy(&self, loaded: &LoadedJournal) -> Result<Method, CopyError> {
         if self.exists(&self.paths.partial)? && !self.options.restart {
             if loaded.dropped > 0 {
                 return Err(self.bad_journal(
@@ -429,9 +432,9 @@ impl Beginning<'_> {
     fn go_on(
         &self,
         file: Box<dyn DiskFile>,
-        loaded: &Loaded,
+        loaded: &LoadedJournal,
         partial: PartialCopy,
-    ) -> Result<Begun, CopyError> {
+    ) -> Result<OpenedCopy, CopyError> {
         let Some(state) = &loaded.state else {
             return Err(self.bad_journal("its first entry is damaged"));
         };
@@ -448,20 +451,20 @@ impl Beginning<'_> {
                 state.chunks.size()
             ));
         }
-        let (partial, way_back) = match partial {
+        let (partial, take_back) = match partial {
             PartialCopy::NotNeeded => (None, None),
             PartialCopy::ToBeMade(method) => {
-                let (partial, way_back) = self.make_partial(method)?;
-                (Some(partial), way_back)
+                let (partial, take_back) = self.make_partial(method)?;
+                (Some(partial), take_back)
             }
             PartialCopy::There => (Some(self.open_partial(state)?), None),
         };
         let journal = Journal::resume(file, loaded).map_err(self.journal_error("write"))?;
-        Ok(Begun {
+        Ok(OpenedCopy {
             journal,
             state: state.clone(),
             partial,
-            way_back,
+            take_back,
             older: None,
             remarks,
         })
@@ -473,13 +476,13 @@ impl Beginning<'_> {
         let at = CopyError::target(&self.paths.partial, "look at");
         let partial = self.disk.place(&self.paths.partial).map_err(at)?;
         match (partial, state.arrived.is_some()) {
-            (Place::Free, true) if !target => {
+            (PathKind::Free, true) if !target => {
                 Err(self.gone("all of it had arrived, but it is gone"))
             }
-            (Place::Free, true) => Ok(PartialCopy::NotNeeded),
+            (PathKind::Free, true) => Ok(PartialCopy::NotNeeded),
             // Whatever it is, it came there after the copy began, or the same command says --force.
             (_, arrived)
-                if target && !self.options.force && (arrived || partial != Place::Free) =>
+                if target && !self.options.force && (arrived || partial != PathKind::Free) =>
             {
                 Err(CopyError::TargetExists {
                     path: self.paths.target.clone(),
@@ -487,14 +490,14 @@ impl Beginning<'_> {
                 })
             }
             (_, true) => Ok(PartialCopy::NotNeeded),
-            (Place::Free, false) if state.hashes.is_empty() => {
+            (PathKind::Free, false) if state.hashes.is_empty() => {
                 Ok(PartialCopy::ToBeMade(state.begin.method))
             }
-            (Place::Free, false) => {
+            (PathKind::Free, false) => {
                 Err(self.gone("the journal says what is in it, but it is gone"))
             }
             (
-                Place::File {
+                PathKind::File {
                     length: Some(length),
                     ..
                 },
@@ -537,13 +540,13 @@ impl Beginning<'_> {
     fn make_partial(
         &self,
         method: Method,
-    ) -> Result<(Box<dyn DiskFile>, Option<WayBack>), CopyError> {
-        let mut way_back = None;
-        match self.try_to_make_partial(method, &mut way_back) {
-            Ok(file) => Ok((file, way_back)),
+    ) -> Result<(Box<dyn DiskFile>, Option<TakeBack>), CopyError> {
+        let mut take_back = None;
+        match self.try_to_make_partial(method, &mut take_back) {
+            Ok(file) => Ok((file, take_back)),
             Err(error) => {
-                if let Some(way_back) = way_back {
-                    way_back.go(self.disk, self.paths);
+                if let Some(take_back) = take_back {
+                    take_back.go(self.disk, self.paths);
                 }
                 Err(error)
             }
@@ -553,14 +556,14 @@ impl Beginning<'_> {
     fn try_to_make_partial(
         &self,
         method: Method,
-        way_back: &mut Option<WayBack>,
+        take_back: &mut Option<TakeBack>,
     ) -> Result<Box<dyn DiskFile>, CopyError> {
         let TargetPaths {
             target, partial, ..
         } = self.paths;
         let at = |action| CopyError::target(partial, action);
         if method != Method::Delta {
-            *way_back = Some(WayBack::Remove);
+            *take_back = Some(TakeBack::Remove);
         }
         if let (Method::Shared, Some(source)) = (method, self.source.path()) {
             // A kind of file system that can, made without: everything will differ, and be written.
@@ -581,13 +584,13 @@ impl Beginning<'_> {
                 let renamed = self.exists(target)?;
                 if renamed {
                     self.disk.rename(target, partial).map_err(at("rename to"))?;
-                    *way_back = Some(WayBack::Rename);
+                    *take_back = Some(TakeBack::Rename);
                     self.sync_folder()?;
                 }
                 let file = self.disk.open(partial).map_err(at("open"))?;
                 if renamed && file.length().map_err(at("look at"))? != self.known.identity.length {
                     // It is about to become longer or shorter: no older copy any more.
-                    *way_back = None;
+                    *take_back = None;
                 }
                 file
             }

@@ -1,8 +1,8 @@
 //! What a copy would do, found out without changing anything.
 
-use super::begin::{Course, Looked, PartialCopy};
+use super::begin::{CopyCandidate, CopyStart, PartialCopy};
 use super::{CopyOptions, JournalState, Method};
-use crate::{Condition, CopyError, Disk, Place, Source, SourceIdentity};
+use crate::{CopyError, Disk, PathKind, Source, SourceCondition, SourceIdentity};
 use ese_format::Progress;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub enum Action {
 
 /// A file that is at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Existing {
+pub struct ExistingFile {
     /// Its path.
     pub path: PathBuf,
     /// Bytes in it, if that is known.
@@ -43,7 +43,7 @@ pub struct CopyPlan {
     /// From what.
     pub source: SourceIdentity,
     /// Whether the source can be used as it is.
-    pub condition: Condition,
+    pub condition: SourceCondition,
     /// To where.
     pub target: PathBuf,
     /// How.
@@ -53,9 +53,9 @@ pub struct CopyPlan {
     /// Bytes still to come. An update may read and write less of them: only what differs is written.
     pub bytes_to_come: u64,
     /// What is under the target's name now, and will be gone.
-    pub overwrites: Option<Existing>,
+    pub overwrites: Option<ExistingFile>,
     /// A partial copy that is given up.
-    pub deletes: Option<Existing>,
+    pub deletes: Option<ExistingFile>,
 }
 
 impl CopyPlan {
@@ -68,14 +68,14 @@ impl CopyPlan {
         options: CopyOptions,
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
-        let looked = Looked::at(source, disk, target.into(), options, progress)?;
-        let (course, loaded) = looked.beginning().look()?;
-        let (paths, length) = (looked.paths, looked.known.identity.length);
+        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
+        let (copy_start, loaded) = candidate.context().look()?;
+        let (paths, length) = (candidate.paths, candidate.known.identity.length);
         let overwrites = existing(disk, &paths.target)?;
         let partial = existing(disk, &paths.partial)?;
         let state = loaded.state.as_ref();
-        let (action, method, resumed_at) = match course {
-            Course::Begin(method) => {
+        let (action, method, resumed_at) = match copy_start {
+            CopyStart::Begin(method) => {
                 let action = match (method, &overwrites) {
                     (Method::Delta, _) => Action::Update,
                     (_, Some(_)) => Action::Replace,
@@ -83,7 +83,7 @@ impl CopyPlan {
                 };
                 (action, method, 0)
             }
-            Course::GoOn(there) => {
+            CopyStart::GoOn(there) => {
                 let complete = state.is_some_and(|state| state.complete.is_some());
                 let action = match there {
                     PartialCopy::NotNeeded if complete => Action::Nothing,
@@ -101,8 +101,8 @@ impl CopyPlan {
         };
         Ok(CopyPlan {
             action,
-            source: looked.known.identity,
-            condition: looked.known.condition,
+            source: candidate.known.identity,
+            condition: candidate.known.condition,
             target: paths.target,
             method,
             resumed_at,
@@ -113,17 +113,19 @@ impl CopyPlan {
     }
 }
 
-fn existing(disk: &dyn Disk, path: &Path) -> Result<Option<Existing>, CopyError> {
+fn existing(disk: &dyn Disk, path: &Path) -> Result<Option<ExistingFile>, CopyError> {
     let place = disk
         .place(path)
         .map_err(CopyError::target(path, "look at"))?;
     let path = path.to_owned();
     Ok(match place {
-        Place::Free => None,
-        Place::File { length, .. } => Some(Existing {
+        PathKind::Free => None,
+        PathKind::File { length, .. } => Some(ExistingFile {
             path,
             bytes: length,
         }),
-        Place::Folder | Place::Link | Place::Other => Some(Existing { path, bytes: None }),
+        PathKind::Folder | PathKind::Link | PathKind::Other => {
+            Some(ExistingFile { path, bytes: None })
+        }
     })
 }

@@ -5,7 +5,7 @@ use super::{
     TupleLimits,
 };
 use crate::btree::Tree;
-use crate::record::{Field, RawValue, Record};
+use crate::record::{DataRecord, Field, RawValue};
 use crate::{Database, DbError, Losses, compression};
 use ese_format::page::{Node, PageSize};
 use ese_format::{ObjId, Pgno};
@@ -108,7 +108,7 @@ pub(super) fn read(
 
 impl Object {
     fn read(node: &Node<'_>, page_size: PageSize) -> Result<(Key, Object), DbError> {
-        let record = Record::parse(node.data, page_size)?;
+        let record = DataRecord::parse(node.data, page_size)?;
         let kind = match number(&record, fixed::KIND, 2)? {
             Some(1) => Kind::Table,
             Some(2) => Kind::Column,
@@ -263,7 +263,7 @@ fn tuple_limits(bytes: &[u8]) -> Option<TupleLimits> {
 
 /// A fixed column as a number, or `None` when it is null or not there.
 fn number(
-    record: &Record<'_>,
+    record: &DataRecord<'_>,
     (id, offset): (u16, usize),
     size: usize,
 ) -> Result<Option<u64>, DbError> {
@@ -277,7 +277,7 @@ fn number(
     })
 }
 
-fn variable(record: &Record<'_>, id: u16) -> Result<Option<Vec<u8>>, DbError> {
+fn variable(record: &DataRecord<'_>, id: u16) -> Result<Option<Vec<u8>>, DbError> {
     Ok(match record.variable(id)? {
         Field::Single(value) => Some(value.bytes.to_vec()),
         _ => None,
@@ -294,7 +294,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The locale name, UTF-16, of an index.
-fn locale_name(record: &Record<'_>) -> Result<Option<String>, DbError> {
+fn locale_name(record: &DataRecord<'_>) -> Result<Option<String>, DbError> {
     let tagged = record.tagged()?;
     let Some(column) = tagged.iter().find(|column| column.id == id::LOCALE_NAME) else {
         return Ok(None);

@@ -16,7 +16,9 @@
 use super::DatabaseHeader;
 use crate::page::PageView;
 use crate::{ObjId, Pgno};
-use ese_checksum::{Page, Verdict, header_checksum, is_blank, stored_header_checksum, verify_page};
+use ese_checksum::{
+    ChecksumVerdict, PageBytes, header_checksum, is_blank, stored_header_checksum, verify_page,
+};
 use serde::Serialize;
 
 /// Every page size a database can have.
@@ -172,9 +174,9 @@ fn page_size_by_pages(start: &[u8]) -> Option<u32> {
 /// Whether `bytes` are page `pgno` of a database: a page of a tree, with a checksum that fits. (A page of a flush map has the
 /// checksum of a database page, and belongs to no tree.)
 fn is_whole(bytes: &[u8], pgno: Pgno) -> bool {
-    let good = |page| verify_page(page, pgno.0) == Verdict::Good;
+    let good = |page| verify_page(page, pgno.0) == ChecksumVerdict::Good;
     !is_blank(bytes)
-        && Page::new(bytes).is_some_and(good)
+        && PageBytes::new(bytes).is_some_and(good)
         && PageView::new(pgno, bytes).is_ok_and(|page| page.header().objid() != ObjId(0))
 }
 

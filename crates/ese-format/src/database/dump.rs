@@ -2,7 +2,7 @@
 //!
 //! The labels are those that `DUMPIHeader` and its helpers print (`ese/dbdump.cxx`): people's scripts look for them.
 
-use super::{BackupInfo, BackupType, DatabaseHeader, HeaderCopy};
+use super::{BackupInfo, DatabaseHeader, HeaderBackupType, HeaderCopy};
 use crate::{Generation, Lgpos, LogTime};
 use std::fmt::{self, Display, Formatter};
 
@@ -152,7 +152,7 @@ fn write_history(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result 
 }
 
 fn write_backups(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result {
-    let normal = BackupType(0);
+    let normal = HeaderBackupType(0);
     let backups = [
         (
             "Previous Full Backup",

@@ -17,7 +17,7 @@ layout! {
         12 attributes: u32 = "0 for a database, 1 for a (long obsolete) streaming file.";
         16 dbtime: Dbtime = "The database's dbtime when the header was written: the next to be given out.";
         24 signature: Signature = "Identity of the database.";
-        52 state: State = "Whether the database can be used as it is.";
+        52 state: DatabaseState = "Whether the database can be used as it is.";
         56 last_consistent: Lgpos = "Where the log stood when the database last became clean.";
         64 last_consistent_time: LogTime = "When the database last became clean.";
         72 last_attach_time: LogTime = "When the database was last attached.";
@@ -51,8 +51,8 @@ layout! {
         340 created_version: u32 = "Format version of the engine that created the database.";
         344 created_update: u32 = "Format revision of the engine that created the database.";
         348 max_committed_created: LogTime = "Creation time of the log generation `max_committed`.";
-        356 previous_full_type: BackupType = "How the last full backup was made.";
-        360 previous_incremental_type: BackupType = "How the last incremental backup was made.";
+        356 previous_full_type: HeaderBackupType = "How the last full backup was made.";
+        360 previous_incremental_type: HeaderBackupType = "How the last incremental backup was made.";
         364 old_repair_count: u32 = "Repairs before the last offline defragmentation.";
         368 ecc_fixed: u32 = "Flipped bits that were corrected.";
         372 ecc_fixed_time: LogTime = "When a flipped bit was last corrected.";
@@ -66,8 +66,8 @@ layout! {
         416 max_committed: Generation = "Highest log generation with records for this database.";
         420 previous_copy_backup: BackupInfo = "The last copy backup.";
         444 previous_differential_backup: BackupInfo = "The last differential backup.";
-        468 previous_copy_type: BackupType = "How the last copy backup was made.";
-        472 previous_differential_type: BackupType = "How the last differential backup was made.";
+        468 previous_copy_type: HeaderBackupType = "How the last copy backup was made.";
+        472 previous_differential_type: HeaderBackupType = "How the last differential backup was made.";
         476 reseed_count: u32 = "Incremental reseeds.";
         480 reseed_time: LogTime = "When the last incremental reseed began.";
         488 old_reseed_count: u32 = "Incremental reseeds before the last defragmentation.";
@@ -141,7 +141,8 @@ impl DatabaseHeader {
     /// Whether this is a temporary database, which the engine makes anew each time it starts: nothing in it is needed. Older
     /// engines do not name the type: it is number 0 of its stream (`dbidTemp`), has no shadow, and stays as it was created.
     pub fn is_temporary(&self) -> bool {
-        let as_created = self.state == State::JUST_CREATED && !self.is_shadowed() && self.dbid == 0;
+        let as_created =
+            self.state == DatabaseState::JUST_CREATED && !self.is_shadowed() && self.dbid == 0;
         self.file_type == Self::FILE_TYPE_TEMPORARY || as_created
     }
 
@@ -184,23 +185,23 @@ impl Stored for BackupInfo {
 
 /// The state of a database (`JET_dbstate*`, `published/inc/jethdr.w`), with its number kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State(pub u32);
+pub struct DatabaseState(pub u32);
 
-impl State {
+impl DatabaseState {
     /// Being created; unusable.
-    pub const JUST_CREATED: State = State(1);
+    pub const JUST_CREATED: DatabaseState = DatabaseState(1);
     /// Needs its logs replayed.
-    pub const DIRTY_SHUTDOWN: State = State(2);
+    pub const DIRTY_SHUTDOWN: DatabaseState = DatabaseState(2);
     /// Complete without any log.
-    pub const CLEAN_SHUTDOWN: State = State(3);
+    pub const CLEAN_SHUTDOWN: DatabaseState = DatabaseState(3);
     /// Being converted from an older format.
-    pub const BEING_CONVERTED: State = State(4);
+    pub const BEING_CONVERTED: DatabaseState = DatabaseState(4);
     /// Pages were rolled back for an incremental reseed that did not finish.
-    pub const INCREMENTAL_RESEED: State = State(6);
+    pub const INCREMENTAL_RESEED: DatabaseState = DatabaseState(6);
     /// Pages were patched; needs its logs replayed.
-    pub const DIRTY_AND_PATCHED: State = State(7);
+    pub const DIRTY_AND_PATCHED: DatabaseState = DatabaseState(7);
     /// A revert to a snapshot did not finish.
-    pub const REVERT_IN_PROGRESS: State = State(8);
+    pub const REVERT_IN_PROGRESS: DatabaseState = DatabaseState(8);
 
     /// The state in the words of header dumps.
     pub fn name(self) -> &'static str {
@@ -218,31 +219,34 @@ impl State {
 
     /// Whether replaying logs is what the database needs.
     pub fn needs_recovery(self) -> bool {
-        matches!(self, State::DIRTY_SHUTDOWN | State::DIRTY_AND_PATCHED)
+        matches!(
+            self,
+            DatabaseState::DIRTY_SHUTDOWN | DatabaseState::DIRTY_AND_PATCHED
+        )
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for DatabaseState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 /// `{"name", "code"}`.
-impl Serialize for State {
+impl Serialize for DatabaseState {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("State", 2)?;
+        let mut fields = serializer.serialize_struct("DatabaseState", 2)?;
         fields.serialize_field("name", self.name())?;
         fields.serialize_field("code", &self.0)?;
         fields.end()
     }
 }
 
-impl Stored for State {
+impl Stored for DatabaseState {
     const SIZE: usize = 4;
     fn load(bytes: &[u8]) -> Self {
-        State(u32::load(bytes))
+        DatabaseState(u32::load(bytes))
     }
     fn store(&self, bytes: &mut [u8]) {
         self.0.store(bytes);
@@ -252,9 +256,9 @@ impl Stored for State {
 /// How a backup was made (`BKINFOTYPE`), with its number kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct BackupType(pub u32);
+pub struct HeaderBackupType(pub u32);
 
-impl BackupType {
+impl HeaderBackupType {
     /// What header dumps append to the generations of the backup.
     pub fn suffix(self) -> &'static str {
         match self.0 {
@@ -266,10 +270,10 @@ impl BackupType {
     }
 }
 
-impl Stored for BackupType {
+impl Stored for HeaderBackupType {
     const SIZE: usize = 4;
     fn load(bytes: &[u8]) -> Self {
-        BackupType(u32::load(bytes))
+        HeaderBackupType(u32::load(bytes))
     }
     fn store(&self, bytes: &mut [u8]) {
         self.0.store(bytes);

@@ -9,4 +9,4 @@ pub use copies::{
     looks_like_database, seal_header,
 };
 pub use dump::HeaderDump;
-pub use header::{BackupInfo, BackupType, DatabaseHeader, State};
+pub use header::{BackupInfo, DatabaseHeader, DatabaseState, HeaderBackupType};

@@ -123,7 +123,7 @@ impl Checkpoint {
 /// Which of two copies of a header is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum HeaderCopy {
+pub enum CheckpointCopy {
     /// The first copy.
     Primary,
     /// The second copy.
@@ -184,14 +184,14 @@ impl CheckpointFile {
 
     /// The copy the engine would use, and which one it is: the first if it is intact, otherwise the second
     /// (`ErrUtilReadSpecificShadowedHeader`, `ese/_osu/fileu.cxx`).
-    pub fn current(&self) -> Result<(&Checkpoint, HeaderCopy), CheckpointProblem> {
+    pub fn current(&self) -> Result<(&Checkpoint, CheckpointCopy), CheckpointProblem> {
         let intact = |copy: &'_ Result<Unverified<Checkpoint>, FormatError>| {
             copy.as_ref().ok().is_some_and(Unverified::is_intact)
         };
         let (copy, which) = if intact(&self.primary) {
-            (&self.primary, HeaderCopy::Primary)
+            (&self.primary, CheckpointCopy::Primary)
         } else {
-            (&self.shadow, HeaderCopy::Shadow)
+            (&self.shadow, CheckpointCopy::Shadow)
         };
         let checkpoint = copy.as_ref().ok().and_then(Unverified::trusted);
         let checkpoint = checkpoint.ok_or(CheckpointProblem::BothDamaged)?;

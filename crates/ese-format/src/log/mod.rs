@@ -14,7 +14,9 @@ mod system_parameters;
 mod unverified;
 
 pub use attach_list::{AttachList, Attachment};
-pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, RawCheckpoint};
+pub use checkpoint::{
+    Checkpoint, CheckpointCopy, CheckpointFile, CheckpointProblem, RawCheckpoint,
+};
 pub use checksum_record::{ChecksumRecord, fill_pattern, is_fill_pattern};
 pub use dump::{checkpoint_text, log_header_text};
 pub use header::{

@@ -15,7 +15,7 @@
 //! kept free for the shadow of the one before it.
 
 use crate::{FormatError, Lgpos, LogTime, Reader};
-use ese_checksum::{Page, Verdict, is_blank, verify_page};
+use ese_checksum::{ChecksumVerdict, PageBytes, is_blank, verify_page};
 use serde::Serialize;
 use zerocopy::FromBytes;
 
@@ -87,7 +87,7 @@ impl SegmentCheck {
 /// Checks the 4096 bytes of `segment` as the segment of this number (`ChecksumAndPossiblyFixPage` for `logfilePage`).
 /// A shadow checks as the segment it is a copy of. Bytes of another number are [`SegmentCheck::Bad`].
 pub fn check_segment(segment: &[u8], number: u32) -> SegmentCheck {
-    let page = match Page::new(segment) {
+    let page = match PageBytes::new(segment) {
         Some(page) if segment.len() == SEGMENT_SIZE => page,
         _ => {
             return SegmentCheck::Bad {
@@ -97,14 +97,14 @@ pub fn check_segment(segment: &[u8], number: u32) -> SegmentCheck {
         }
     };
     match verify_page(page, number) {
-        Verdict::Good => SegmentCheck::Good,
-        Verdict::Correctable { bits, .. } if bits.len() == 1 => {
+        ChecksumVerdict::Good => SegmentCheck::Good,
+        ChecksumVerdict::Correctable { bits, .. } if bits.len() == 1 => {
             SegmentCheck::Correctable { bit: bits[0] }
         }
-        Verdict::Correctable {
+        ChecksumVerdict::Correctable {
             stored, computed, ..
         }
-        | Verdict::Bad {
+        | ChecksumVerdict::Bad {
             stored, computed, ..
         } => {
             if is_blank(segment) {

@@ -1,6 +1,6 @@
 //! What follows from a finding, and what to do about it.
 
-use super::finding::{Finding, FindingKind as Kind, Severity};
+use super::finding::{ChainFinding, ChainFindingKind as Kind, Severity};
 use super::proof::Unproved;
 use crate::image::Damage;
 use crate::name::FileRole;
@@ -206,7 +206,7 @@ pub(super) fn nearby(paths: &[PathBuf]) -> Option<String> {
     (!paths.is_empty()).then(|| format!("{} may be what is looked for", paths.join(", ")))
 }
 
-impl Finding {
+impl ChainFinding {
     /// What to do about it, where something is to be done.
     pub fn advice(&self) -> Option<String> {
         let file = self.file.as_deref().unwrap_or_default();

@@ -10,7 +10,7 @@
 //! after the copy's: a shutdown that goes over the end of a log, or a copy that is newer than the logs.
 
 use super::LogReport;
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::log::Attachment;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Signature};
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for LostAttach {
 
 /// The place after which the database with this header has to be attached again.
 pub fn known_place(header: &DatabaseHeader) -> Lgpos {
-    match header.state == State::CLEAN_SHUTDOWN {
+    match header.state == DatabaseState::CLEAN_SHUTDOWN {
         true => header.last_consistent,
         false => header.last_attach,
     }

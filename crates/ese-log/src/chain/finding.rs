@@ -3,7 +3,7 @@
 use super::proof::{ChecksumMismatch, Incomplete, Unproved};
 use super::survey::LogReport;
 use crate::image::Damage;
-use ese_format::log::{HeaderCopy, LogVersion, NEWEST_LOG_VERSION};
+use ese_format::log::{CheckpointCopy, LogVersion, NEWEST_LOG_VERSION};
 use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -26,7 +26,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each finding prints itself as a sentence")]
-pub enum FindingKind {
+pub enum ChainFindingKind {
     /// Generations are missing between others.
     Gap {
         first: Generation,
@@ -147,7 +147,7 @@ pub enum FindingKind {
     /// The checkpoint cannot be used.
     CheckpointUnusable { problem: String },
     /// One copy of the checkpoint is damaged, or differs from the other.
-    CheckpointCopy { copy: HeaderCopy },
+    CheckpointCopy { copy: CheckpointCopy },
     /// The checkpoint belongs to another stream.
     CheckpointForeign {
         found: Signature,
@@ -157,9 +157,9 @@ pub enum FindingKind {
     CheckpointLogMissing { checkpoint: Lgpos, file: String },
 }
 
-use FindingKind as Kind;
+use ChainFindingKind as Kind;
 
-impl FindingKind {
+impl ChainFindingKind {
     /// How bad this is.
     pub fn severity(&self) -> Severity {
         match self {
@@ -219,7 +219,7 @@ impl FindingKind {
     }
 }
 
-impl fmt::Display for FindingKind {
+impl fmt::Display for ChainFindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Gap { first, last, files } if first == last => {
@@ -351,8 +351,8 @@ impl fmt::Display for FindingKind {
             }
             Kind::CheckpointCopy { copy } => {
                 let name = match copy {
-                    HeaderCopy::Primary => "first",
-                    HeaderCopy::Shadow => "second",
+                    CheckpointCopy::Primary => "first",
+                    CheckpointCopy::Shadow => "second",
                 };
                 write!(
                     f,
@@ -405,9 +405,9 @@ impl fmt::Display for Damage {
 
 /// Something found in a stream, and where.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub struct ChainFinding {
     /// What it is.
-    pub kind: FindingKind,
+    pub kind: ChainFindingKind,
     /// How bad it is.
     pub severity: Severity,
     /// File name, if it is about one.
@@ -420,10 +420,10 @@ pub struct Finding {
     pub nearby: Vec<PathBuf>,
 }
 
-impl Finding {
+impl ChainFinding {
     /// A finding about the stream as a whole.
-    pub(super) fn general(kind: FindingKind) -> Self {
-        Finding {
+    pub(super) fn general(kind: ChainFindingKind) -> Self {
+        ChainFinding {
             severity: kind.severity(),
             kind,
             file: None,
@@ -434,8 +434,8 @@ impl Finding {
     }
 
     /// A finding about one log.
-    pub(super) fn about(log: &LogReport, kind: FindingKind) -> Self {
-        Finding {
+    pub(super) fn about(log: &LogReport, kind: ChainFindingKind) -> Self {
+        ChainFinding {
             file: Some(log.name.clone()),
             generation: log.generation(),
             ..Self::general(kind)
@@ -443,8 +443,8 @@ impl Finding {
     }
 
     /// A finding about a file that is no log of the chain.
-    pub(super) fn in_file(file: String, kind: FindingKind) -> Self {
-        Finding {
+    pub(super) fn in_file(file: String, kind: ChainFindingKind) -> Self {
+        ChainFinding {
             file: Some(file),
             ..Self::general(kind)
         }
@@ -452,7 +452,7 @@ impl Finding {
 
     /// The same at a generation.
     pub(super) fn of(self, generation: Generation) -> Self {
-        Finding {
+        ChainFinding {
             generation: Some(generation),
             ..self
         }
@@ -460,7 +460,7 @@ impl Finding {
 
     /// The same at a position.
     pub(super) fn at(self, lgpos: Lgpos) -> Self {
-        Finding {
+        ChainFinding {
             lgpos: Some(lgpos),
             ..self
         }
@@ -477,7 +477,7 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for ChainFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{file}: ")?;
@@ -494,7 +494,7 @@ impl fmt::Display for Finding {
 }
 
 /// All fields, and the sentences that text output prints.
-impl Serialize for Finding {
+impl Serialize for ChainFinding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Finding", 9)?;
         fields.serialize_field("severity", &self.severity)?;

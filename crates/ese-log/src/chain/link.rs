@@ -1,8 +1,8 @@
 //! What is wrong between the logs of a stream, and with what is beside them.
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{ChainFinding, ChainFindingKind};
 use super::ranges::find;
-use super::survey::{CheckpointReport, LogReport, State};
+use super::survey::{CheckpointReport, LogReport, LogState};
 use crate::folder::StreamFiles;
 use crate::name::{FileRole, Naming};
 use ese_format::log::{Layout, LogHeader};
@@ -15,7 +15,7 @@ pub(super) fn compare(
     files: &StreamFiles,
     logs: &[LogReport],
     checkpoint: Option<&CheckpointReport>,
-) -> Vec<Finding> {
+) -> Vec<ChainFinding> {
     let naming = &files.naming;
     let mut found = presence(naming, logs);
     found.extend(misnamed(naming, logs));
@@ -38,7 +38,7 @@ fn number(naming: &Naming, logs: &[LogReport], log: &LogReport) -> Generation {
 }
 
 /// Gaps, duplicates and the current log.
-fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
+fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<ChainFinding> {
     let mut found = Vec::new();
     let named = logs.iter().filter(|log| !log.is_current());
     let mut numbers: Vec<Generation> = named.map(|log| number(naming, logs, log)).collect();
@@ -57,7 +57,9 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
         {
             let (first, last) = (Generation(before.0 + 1), Generation(after.0 - 1));
             let files = naming.range(first, last);
-            found.push(Finding::general(FindingKind::Gap { first, last, files }).of(first));
+            found.push(
+                ChainFinding::general(ChainFindingKind::Gap { first, last, files }).of(first),
+            );
         }
     }
     for pair in logs.windows(2) {
@@ -65,12 +67,17 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
             && same_place(one, another)
         {
             let other = one.name.clone();
-            found.push(Finding::about(another, FindingKind::Duplicate { other }));
+            found.push(ChainFinding::about(
+                another,
+                ChainFindingKind::Duplicate { other },
+            ));
         }
     }
     let Some(current) = current else {
         let file = naming.current();
-        found.push(Finding::general(FindingKind::CurrentMissing { file }));
+        found.push(ChainFinding::general(ChainFindingKind::CurrentMissing {
+            file,
+        }));
         return found;
     };
     let twin = logs.iter().find(|log| {
@@ -80,16 +87,16 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
     });
     let finding = match (twin, last, current_number) {
         (Some(twin), ..) => match current.state_of(twin) {
-            Some(State::Same) => copy_of(current, twin, true),
-            Some(State::Earlier) => copy_of(current, twin, false),
-            Some(State::Later) => copy_of(twin, current, false),
+            Some(LogState::Same) => copy_of(current, twin, true),
+            Some(LogState::Earlier) => copy_of(current, twin, false),
+            Some(LogState::Later) => copy_of(twin, current, false),
             None => {
                 let other = twin.name.clone();
-                Finding::about(current, FindingKind::CurrentAlsoNamed { other })
+                ChainFinding::about(current, ChainFindingKind::CurrentAlsoNamed { other })
             }
         },
         (None, Some(last), Some(number)) if number < last => {
-            Finding::about(current, FindingKind::CurrentBehind { last })
+            ChainFinding::about(current, ChainFindingKind::CurrentBehind { last })
         }
         _ => return found,
     };
@@ -97,13 +104,13 @@ fn presence(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
     found
 }
 
-fn copy_of(log: &LogReport, other: &LogReport, same: bool) -> Finding {
+fn copy_of(log: &LogReport, other: &LogReport, same: bool) -> ChainFinding {
     let other = other.name.clone();
-    Finding::about(log, FindingKind::CopyOf { other, same })
+    ChainFinding::about(log, ChainFindingKind::CopyOf { other, same })
 }
 
 /// Logs whose header has another generation than their name.
-fn misnamed(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
+fn misnamed(naming: &Naming, logs: &[LogReport]) -> Vec<ChainFinding> {
     let found = logs.iter().filter_map(|log| {
         let found = log.header()?.generation;
         let named = log.generation().filter(|named| *named != found)?;
@@ -111,13 +118,13 @@ fn misnamed(naming: &Naming, logs: &[LogReport]) -> Vec<Finding> {
         let mut others = logs.iter().filter(|other| !other.is_current());
         let holder =
             others.find(|other| other.header().map(|header| header.generation) == Some(named));
-        let kind = FindingKind::NameMismatch {
+        let kind = ChainFindingKind::NameMismatch {
             named,
             found,
             rename,
             holder: holder.map(|holder| holder.name.clone()),
         };
-        Some(Finding::about(log, kind))
+        Some(ChainFinding::about(log, kind))
     });
     found.collect()
 }
@@ -162,18 +169,18 @@ fn majority<T: Eq + Hash + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Logs that differ from most others in what all logs of a stream share.
-fn against_majority(logs: &[LogReport]) -> Vec<Finding> {
+fn against_majority(logs: &[LogReport]) -> Vec<ChainFinding> {
     let headers = || logs.iter().filter_map(LogReport::header);
     let mut found = Vec::new();
     if let Some(expected) = stream_signature(logs) {
         for log in logs {
             let signature = log.header().map(|header| header.signature);
             if let Some(signature) = signature.filter(|found| *found != expected) {
-                let kind = FindingKind::ForeignSignature {
+                let kind = ChainFindingKind::ForeignSignature {
                     found: signature,
                     expected,
                 };
-                found.push(Finding::about(log, kind));
+                found.push(ChainFinding::about(log, kind));
             }
         }
     }
@@ -184,12 +191,12 @@ fn against_majority(logs: &[LogReport]) -> Vec<Finding> {
         for log in logs {
             let value = log.header().and_then(value);
             if let Some(value) = value.filter(|value| *value != expected) {
-                let kind = FindingKind::GeometryDiffers {
+                let kind = ChainFindingKind::GeometryDiffers {
                     what,
                     found: value,
                     expected,
                 };
-                found.push(Finding::about(log, kind));
+                found.push(ChainFinding::about(log, kind));
             }
         }
     };
@@ -210,14 +217,14 @@ pub(super) fn stream_signature(logs: &[LogReport]) -> Option<Signature> {
 }
 
 /// A log and the next one that is there.
-struct Link<'a> {
+struct LogPair<'a> {
     before: &'a LogReport,
     after: &'a LogReport,
     /// Creation times: what `after` names for `before`, and what `before` has.
     times: (LogTime, LogTime),
 }
 
-impl Link<'_> {
+impl LogPair<'_> {
     fn holds(&self) -> bool {
         self.times.0 == self.times.1
     }
@@ -225,7 +232,7 @@ impl Link<'_> {
 
 /// What is wrong between logs that follow each other by number. Of two that do not belong together, the one is named
 /// that fewer others go with.
-fn links(logs: &[LogReport]) -> Vec<Finding> {
+fn links(logs: &[LogReport]) -> Vec<ChainFinding> {
     let own = stream_signature(logs);
     let mut genuine: Vec<(&LogReport, &LogHeader)> = (logs.iter())
         .filter_map(|log| Some((log, log.header()?)))
@@ -239,7 +246,7 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
         [(before, earlier), (after, later)]
             if later.generation.0 == earlier.generation.0.wrapping_add(1) =>
         {
-            Some(Link {
+            Some(LogPair {
                 before,
                 after,
                 times: (later.previous_created, earlier.created),
@@ -247,7 +254,7 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
         }
         _ => None,
     });
-    let pairs: Vec<Link<'_>> = pairs.collect();
+    let pairs: Vec<LogPair<'_>> = pairs.collect();
     let mut found = Vec::new();
     for (place, link) in pairs.iter().enumerate() {
         if !link.holds() {
@@ -257,30 +264,30 @@ fn links(logs: &[LogReport]) -> Vec<Finding> {
             continue;
         };
         if later.version.is_behind(earlier.version) {
-            let kind = FindingKind::VersionBackwards {
+            let kind = ChainFindingKind::VersionBackwards {
                 found: later.version,
                 before: earlier.version,
             };
-            found.push(Finding::about(link.after, kind));
+            found.push(ChainFinding::about(link.after, kind));
         }
     }
     found
 }
 
 /// The finding about the link at `place`, which does not hold; none where it is said at another link.
-fn culprit(links: &[Link<'_>], place: usize) -> Option<Finding> {
+fn culprit(links: &[LogPair<'_>], place: usize) -> Option<ChainFinding> {
     let link = &links[place];
-    let adjoins = |one: &Link<'_>, other: &Link<'_>| std::ptr::eq(one.after, other.before);
+    let adjoins = |one: &LogPair<'_>, other: &LogPair<'_>| std::ptr::eq(one.after, other.before);
     let (left, right) = links.split_at(place);
     let right = &right[1..];
     let before = left.last().filter(|before| adjoins(before, link));
     let after = right.first().filter(|after| adjoins(link, after));
     if let Some(after) = after.filter(|after| !after.holds()) {
-        let kind = FindingKind::OutOfPlace {
+        let kind = ChainFindingKind::OutOfPlace {
             before: link.before.name.clone(),
             after: after.after.name.clone(),
         };
-        return Some(Finding::about(link.after, kind));
+        return Some(ChainFinding::about(link.after, kind));
     }
     if before.is_some_and(|before| !before.holds()) {
         return None;
@@ -301,26 +308,26 @@ fn culprit(links: &[Link<'_>], place: usize) -> Option<Finding> {
     let (found, expected) = link.times;
     Some(if left < right.count() {
         let after = link.after.name.clone();
-        let kind = FindingKind::NotContinued {
+        let kind = ChainFindingKind::NotContinued {
             after,
             found,
             expected,
         };
-        Finding::about(link.before, kind)
+        ChainFinding::about(link.before, kind)
     } else {
         let before = link.before.name.clone();
-        let kind = FindingKind::PreviousCreated {
+        let kind = ChainFindingKind::PreviousCreated {
             before,
             found,
             expected,
         };
-        Finding::about(link.after, kind)
+        ChainFinding::about(link.after, kind)
     })
 }
 
 /// Logs that another installation of the engine wrote than those before them. Those that go on with it are not named
 /// again, nor is the first one that it is at home again.
-fn other_engines(logs: &[LogReport]) -> Vec<Finding> {
+fn other_engines(logs: &[LogReport]) -> Vec<ChainFinding> {
     let own = stream_signature(logs);
     let mut headers = logs.iter().filter_map(|log| {
         let header = log.header()?;
@@ -335,7 +342,7 @@ fn other_engines(logs: &[LogReport]) -> Vec<Finding> {
         if let Some(kind) = other_engine(home, header) {
             let before = guest.replace(header);
             if before.is_none_or(|before| other_engine(before, header).is_some()) {
-                found.push(Finding::about(log, kind));
+                found.push(ChainFinding::about(log, kind));
             }
         } else {
             (home, guest) = (header, None);
@@ -345,7 +352,7 @@ fn other_engines(logs: &[LogReport]) -> Vec<Finding> {
 }
 
 /// Signs that another installation of the engine wrote the later log.
-fn other_engine(earlier: &LogHeader, later: &LogHeader) -> Option<FindingKind> {
+fn other_engine(earlier: &LogHeader, later: &LogHeader) -> Option<ChainFindingKind> {
     let mut differences = Vec::new();
     let paths = [
         (
@@ -374,25 +381,25 @@ fn other_engine(earlier: &LogHeader, later: &LogHeader) -> Option<FindingKind> {
             later.version, earlier.version
         ));
     }
-    (!differences.is_empty()).then_some(FindingKind::OtherEngine { differences })
+    (!differences.is_empty()).then_some(ChainFindingKind::OtherEngine { differences })
 }
 
-fn circular(logs: &[LogReport]) -> Option<Finding> {
+fn circular(logs: &[LogReport]) -> Option<ChainFinding> {
     let last = logs.iter().rev().find(|log| log.header().is_some())?;
     let flags = last.header()?.flags;
     let now = flags.circular_logging();
-    let kind = FindingKind::CircularLogging { now };
-    (now || flags.circular_logging_before()).then(|| Finding::general(kind))
+    let kind = ChainFindingKind::CircularLogging { now };
+    (now || flags.circular_logging_before()).then(|| ChainFinding::general(kind))
 }
 
-fn leftovers(files: &StreamFiles) -> Vec<Finding> {
+fn leftovers(files: &StreamFiles) -> Vec<ChainFinding> {
     let describe = |role| match role {
         FileRole::Temporary => "temporary log, prepared to become the current one",
         _ => "reserve log, space for a full disk",
     };
     let notes = files.leftovers.iter().map(|file| {
         let what = describe(file.role);
-        Finding::in_file(file.name(), FindingKind::Leftover { what })
+        ChainFinding::in_file(file.name(), ChainFindingKind::Leftover { what })
     });
     notes.collect()
 }
@@ -401,22 +408,22 @@ fn checkpoint_findings(
     files: &StreamFiles,
     logs: &[LogReport],
     checkpoint: Option<&CheckpointReport>,
-) -> Vec<Finding> {
+) -> Vec<ChainFinding> {
     let Some(report) = checkpoint else {
-        return vec![Finding::general(FindingKind::CheckpointMissing)];
+        return vec![ChainFinding::general(ChainFindingKind::CheckpointMissing)];
     };
     let mut kinds = report.findings();
     if let Some(checkpoint) = report.current() {
         let expected = stream_signature(logs);
         if let Some(expected) = expected.filter(|found| *found != checkpoint.log_signature) {
-            kinds.push(FindingKind::CheckpointForeign {
+            kinds.push(ChainFindingKind::CheckpointForeign {
                 found: checkpoint.log_signature,
                 expected,
             });
         }
         let generation = checkpoint.checkpoint.generation;
         if !logs.iter().any(|log| log.generation() == Some(generation)) {
-            kinds.push(FindingKind::CheckpointLogMissing {
+            kinds.push(ChainFindingKind::CheckpointLogMissing {
                 checkpoint: checkpoint.checkpoint,
                 file: files.naming.generation(generation),
             });
@@ -426,6 +433,6 @@ fn checkpoint_findings(
     let name = name.to_string_lossy().into_owned();
     let findings = kinds.into_iter();
     findings
-        .map(|kind| Finding::in_file(name.clone(), kind))
+        .map(|kind| ChainFinding::in_file(name.clone(), kind))
         .collect()
 }

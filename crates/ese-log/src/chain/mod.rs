@@ -1,6 +1,6 @@
 //! The chain of logs: is it complete, genuine and undamaged, and is it what a database needs?
 //!
-//! [`verify`] reads every log of a stream once and returns *all* [`Finding`]s, where the reference's own check
+//! [`verify`] reads every log of a stream once and returns *all* [`ChainFinding`]s, where the reference's own check
 //! (`eseutil /ml`) reports the first problem of each log. [`verdict`] then says, for one database, whether recovery
 //! would succeed. What a database needs and how far recovery would come is decided in [`ranges`] alone; whether a closed
 //! log is complete, in [`prove`] alone.
@@ -17,7 +17,7 @@ mod survey;
 mod text;
 mod verdict;
 
-pub use finding::{Finding, FindingKind, Severity};
+pub use finding::{ChainFinding, ChainFindingKind, Severity};
 pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
 pub(crate) use proof::Outline;
 pub use proof::{ChecksumMismatch, Ending, Incomplete, Opening, Proof, Unproved, prove};
@@ -49,7 +49,7 @@ pub struct ChainReport {
     /// The checkpoint, if one was found or named.
     pub checkpoint: Option<CheckpointReport>,
     /// Everything that was found, in the order of generation, file and position.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ChainFinding>,
     /// Logs by names of this stream in folders within the folder: not read, but they may be those that are missing.
     #[serde(skip)]
     pub nearby: Vec<StreamFile>,

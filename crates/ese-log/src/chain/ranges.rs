@@ -12,9 +12,9 @@
 //! ```
 
 use super::advice::PLACES;
-use super::finding::FindingKind;
+use super::finding::ChainFindingKind;
 use super::link::right_name;
-use super::survey::State;
+use super::survey::LogState;
 use super::{ChainReport, LogReport};
 use crate::folder::{StreamFile, StreamFiles};
 use crate::name::FileRole;
@@ -328,7 +328,7 @@ fn missing(
     };
     let mismatch = JetError::INVALID_LOG_SEQUENCE;
     Some(match current.state_of(before) {
-        Some(State::Earlier | State::Same) => Stop {
+        Some(LogState::Earlier | LogState::Same) => Stop {
             file: Some(file.clone()),
             is_mendable: true,
             advice: Some(format!("{file} is a copy of {}: take it away", before.name)),
@@ -400,7 +400,7 @@ fn unusable(log: &LogReport, generation: Generation) -> Stop {
         return stop;
     };
     match log.unusable(problem) {
-        kind @ FindingKind::NewerVersion { .. } => Stop {
+        kind @ ChainFindingKind::NewerVersion { .. } => Stop {
             reason: kind.to_string(),
             jet: JetError::BAD_LOG_VERSION,
             is_corruption: false,
@@ -470,7 +470,7 @@ fn obstacle(
         return Some(broken(reason, jet));
     }
     let mut current = report.logs.iter().filter(|log| log.is_current());
-    let later = current.find(|current| current.state_of(log) == Some(State::Later));
+    let later = current.find(|current| current.state_of(log) == Some(LogState::Later));
     let later = later.filter(|current| !std::ptr::eq(*current, log))?;
     let reason = format!("it is an earlier state of {}", later.name);
     let advice = format!("{file} is an earlier state of {}: take it away", later.name);

@@ -1,16 +1,16 @@
 //! What one log file is like on its own.
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{ChainFinding, ChainFindingKind};
 use super::follow::{DatabaseEvent, Steps, TransactionsAt};
 use super::proof::{Ending, Opening, Outline, Proof, Unproved};
 use crate::error::{HeaderProblem, LogError};
 use crate::folder::StreamFile;
-use crate::image::{Damage, LogImage, Shore, read_file};
+use crate::image::{Damage, LogImage, RangeOrigin, read_file};
 use crate::limit::Until;
 use crate::name::FileRole;
 use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{
-    Checkpoint, CheckpointFile, CheckpointProblem, HeaderCopy, Layout, LogHeader,
+    Checkpoint, CheckpointCopy, CheckpointFile, CheckpointProblem, Layout, LogHeader,
 };
 use ese_format::{Explain, Generation, Lgpos, LogTime};
 use serde::{Serialize, Serializer};
@@ -41,7 +41,7 @@ pub struct LogReport {
 
 /// Which state of the same log a copy of it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum LogState {
     Earlier,
     Same,
     Later,
@@ -197,10 +197,10 @@ fn content(image: &LogImage, until: &Until) -> LogContent {
     }
 }
 
-/// Where the first island after damage begins.
+/// Where the first range after damage begins.
 fn broken_from(image: &LogImage) -> Option<Lgpos> {
-    let mut islands = image.body.islands.iter();
-    let broken = islands.find(|island| island.shore == Shore::Damage)?;
+    let mut ranges = image.body.ranges.iter();
+    let broken = ranges.find(|range| range.origin == RangeOrigin::Damage)?;
     Some(image.lgpos(broken.bytes.start))
 }
 
@@ -219,19 +219,19 @@ impl LogReport {
     }
 
     /// Which state of `other` this is; none where both are not the same log.
-    pub(super) fn state_of(&self, other: &LogReport) -> Option<State> {
+    pub(super) fn state_of(&self, other: &LogReport) -> Option<LogState> {
         let (own, theirs) = (self.content.as_ref().ok()?, other.content.as_ref().ok()?);
         let is_same_log = own.header == theirs.header;
         let states = (own.end, own.accumulated_checksum, own.records);
         is_same_log.then(|| match own.end.cmp(&theirs.end) {
-            Ordering::Less => State::Earlier,
-            Ordering::Greater => State::Later,
+            Ordering::Less => LogState::Earlier,
+            Ordering::Greater => LogState::Later,
             Ordering::Equal => {
                 let same = states == (theirs.end, theirs.accumulated_checksum, theirs.records);
                 match (same, own.records < theirs.records) {
-                    (true, _) => State::Same,
-                    (false, true) => State::Earlier,
-                    (false, false) => State::Later,
+                    (true, _) => LogState::Same,
+                    (false, true) => LogState::Earlier,
+                    (false, false) => LogState::Later,
                 }
             }
         })
@@ -266,8 +266,8 @@ impl LogReport {
     }
 
     /// Findings about this file alone.
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        let finding = |kind| Finding::about(self, kind);
+    pub(super) fn findings(&self) -> Vec<ChainFinding> {
+        let finding = |kind| ChainFinding::about(self, kind);
         let content = match &self.content {
             Ok(content) => content,
             Err(problem) => return vec![finding(self.unusable(problem))],
@@ -275,23 +275,23 @@ impl LogReport {
         let mut found = Vec::new();
         let header = &content.header;
         if self.has_wrong_size() {
-            found.push(finding(FindingKind::FileSize {
+            found.push(finding(ChainFindingKind::FileSize {
                 size: self.size,
                 expected: header.file_size(),
             }));
         }
         if header.flags.is_reserve() {
-            found.push(finding(FindingKind::MadeFromReserve));
+            found.push(finding(ChainFindingKind::MadeFromReserve));
         }
         if let Some(problem) = &header.attachments.problem {
             let problem = problem.to_string();
-            found.push(finding(FindingKind::AttachList { problem }));
+            found.push(finding(ChainFindingKind::AttachList { problem }));
         }
         let fatal = self.fatal_damage();
         for damage in &content.damage {
             let beyond = Some(content.records_beyond).filter(|beyond| *beyond > 0);
             let beyond = beyond.filter(|_| fatal == Some(damage.lgpos()));
-            let kind = FindingKind::Damage {
+            let kind = ChainFindingKind::Damage {
                 damage: damage.clone(),
                 fatal: self.is_fatal(content.layout, damage),
                 followed: self.is_followed,
@@ -301,7 +301,7 @@ impl LogReport {
         }
         for bad in &content.bad_records {
             let problem = bad.problem.to_string();
-            found.push(finding(FindingKind::BadRecord { problem }).at(bad.lgpos));
+            found.push(finding(ChainFindingKind::BadRecord { problem }).at(bad.lgpos));
         }
         found.extend(
             self.proof_finding(fatal)
@@ -310,44 +310,46 @@ impl LogReport {
         let passes_over = fatal.is_none() && !matches!(self.proof, Proof::Incomplete { .. });
         if content.unfinished > 0 && passes_over {
             let count = content.unfinished;
-            found.push(finding(FindingKind::UnfinishedRecords { count }).at(content.end));
+            found.push(finding(ChainFindingKind::UnfinishedRecords { count }).at(content.end));
         }
         found
     }
 
     /// What the log after it says about this one; nothing more where it is damaged at `fatal`.
-    fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<FindingKind> {
+    fn proof_finding(&self, fatal: Option<Lgpos>) -> Option<ChainFindingKind> {
         match self.proof {
             Proof::NextHeader | Proof::Full | Proof::None | Proof::Damaged => None,
             _ if fatal.is_some() => None,
-            Proof::Incomplete { how, checksum } => Some(FindingKind::Incomplete { how, checksum }),
-            Proof::OtherState(mismatch) => Some(FindingKind::AccumulatedChecksum {
+            Proof::Incomplete { how, checksum } => {
+                Some(ChainFindingKind::Incomplete { how, checksum })
+            }
+            Proof::OtherState(mismatch) => Some(ChainFindingKind::AccumulatedChecksum {
                 next: self.next.clone().unwrap_or_default(),
                 found: mismatch.found,
                 expected: mismatch.expected,
             }),
-            Proof::NotProved(why) => Some(FindingKind::NotProved { why }),
+            Proof::NotProved(why) => Some(ChainFindingKind::NotProved { why }),
         }
     }
 
     /// The finding about a log of which nothing can be trusted.
-    pub(super) fn unusable(&self, problem: &LogError) -> FindingKind {
+    pub(super) fn unusable(&self, problem: &LogError) -> ChainFindingKind {
         let jet = problem.jet();
         match problem {
-            LogError::Header { .. } if self.size == 0 => FindingKind::Empty,
+            LogError::Header { .. } if self.size == 0 => ChainFindingKind::Empty,
             LogError::Header { problem, .. } if **problem == HeaderProblem::Blank => {
-                FindingKind::Blank
+                ChainFindingKind::Blank
             }
             LogError::Header { problem, .. }
                 if let HeaderProblem::Newer { version } = **problem =>
             {
-                FindingKind::NewerVersion { version }
+                ChainFindingKind::NewerVersion { version }
             }
-            LogError::Header { problem, .. } => FindingKind::Header {
+            LogError::Header { problem, .. } => ChainFindingKind::Header {
                 problem: problem.to_string(),
                 jet,
             },
-            other => FindingKind::Unreadable {
+            other => ChainFindingKind::Unreadable {
                 problem: other.to_string(),
                 jet,
             },
@@ -384,10 +386,10 @@ impl CheckpointReport {
         Some(checkpoint)
     }
 
-    pub(super) fn findings(&self) -> Vec<FindingKind> {
+    pub(super) fn findings(&self) -> Vec<ChainFindingKind> {
         let Some(copies) = &self.copies else {
             let problem = self.problem.clone().unwrap_or_default();
-            return vec![FindingKind::CheckpointUnusable { problem }];
+            return vec![ChainFindingKind::CheckpointUnusable { problem }];
         };
         match copies.current() {
             Err(
@@ -395,13 +397,13 @@ impl CheckpointReport {
                 @ (CheckpointProblem::BothDamaged | CheckpointProblem::WrongFileType { .. }),
             ) => {
                 let problem = problem.to_string();
-                vec![FindingKind::CheckpointUnusable { problem }]
+                vec![ChainFindingKind::CheckpointUnusable { problem }]
             }
-            Ok((_, HeaderCopy::Shadow)) => vec![FindingKind::CheckpointCopy {
-                copy: HeaderCopy::Primary,
+            Ok((_, CheckpointCopy::Shadow)) => vec![ChainFindingKind::CheckpointCopy {
+                copy: CheckpointCopy::Primary,
             }],
-            Ok(_) if !copies.copies_agree => vec![FindingKind::CheckpointCopy {
-                copy: HeaderCopy::Shadow,
+            Ok(_) if !copies.copies_agree => vec![ChainFindingKind::CheckpointCopy {
+                copy: CheckpointCopy::Shadow,
             }],
             Ok(_) => Vec::new(),
         }

@@ -1,10 +1,10 @@
 //! A chain report as text, with the labels of `eseutil /ml`.
 
-use super::{ChainReport, Finding, FindingKind, LogReport, Proof, Severity};
+use super::{ChainFinding, ChainFindingKind, ChainReport, LogReport, Proof, Severity};
 use std::fmt::{self, Display, Formatter};
 
 impl ChainReport {
-    fn of(&self, log: &LogReport) -> impl Iterator<Item = &Finding> {
+    fn of(&self, log: &LogReport) -> impl Iterator<Item = &ChainFinding> {
         let findings = self.findings.iter();
         findings.filter(|finding| finding.file.as_deref() == Some(&log.name))
     }
@@ -17,16 +17,15 @@ impl ChainReport {
             .of(log)
             .filter(|finding| finding.severity == Severity::Error);
         let words = errors.map(|finding| match finding.kind {
-            FindingKind::ForeignSignature { .. } | FindingKind::GeometryDiffers { .. } => {
-                "OF ANOTHER STREAM"
-            }
-            FindingKind::NameMismatch { .. } => "WRONG NAME",
-            FindingKind::CopyOf { .. } => "COPY",
-            FindingKind::NewerVersion { .. } => "TOO NEW",
-            FindingKind::PreviousCreated { .. }
-            | FindingKind::NotContinued { .. }
-            | FindingKind::OutOfPlace { .. }
-            | FindingKind::CurrentAlsoNamed { .. } => "OUT OF SEQUENCE",
+            ChainFindingKind::ForeignSignature { .. }
+            | ChainFindingKind::GeometryDiffers { .. } => "OF ANOTHER STREAM",
+            ChainFindingKind::NameMismatch { .. } => "WRONG NAME",
+            ChainFindingKind::CopyOf { .. } => "COPY",
+            ChainFindingKind::NewerVersion { .. } => "TOO NEW",
+            ChainFindingKind::PreviousCreated { .. }
+            | ChainFindingKind::NotContinued { .. }
+            | ChainFindingKind::OutOfPlace { .. }
+            | ChainFindingKind::CurrentAlsoNamed { .. } => "OUT OF SEQUENCE",
             _ => "DAMAGED",
         });
         let words: Vec<&str> = words.collect();
@@ -114,7 +113,7 @@ impl Display for ChainReport {
     }
 }
 
-fn write_finding(f: &mut Formatter<'_>, finding: &Finding, indent: &str) -> fmt::Result {
+fn write_finding(f: &mut Formatter<'_>, finding: &ChainFinding, indent: &str) -> fmt::Result {
     let label = match finding.severity {
         Severity::Note => "note",
         Severity::Warning => "WARNING",

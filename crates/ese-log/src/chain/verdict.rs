@@ -9,7 +9,7 @@ use super::ranges::{
 use super::{ChainReport, LogReport};
 use crate::limit::Until;
 use crate::name::FileRole;
-use ese_format::database::State;
+use ese_format::database::DatabaseState;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime};
 use serde::Serialize;
 use std::fmt;
@@ -105,7 +105,7 @@ pub fn verdict_until(
     };
     verdict.explain_repair(header);
     let start = replay_start(report, header);
-    match (header.state == State::CLEAN_SHUTDOWN, verdict.need) {
+    match (header.state == DatabaseState::CLEAN_SHUTDOWN, verdict.need) {
         (true, _) => verdict.clean(report, header, start, until),
         (false, Some(need)) => verdict.dirty(report, header, need, start, until),
         (false, None) => {

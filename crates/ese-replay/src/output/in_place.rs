@@ -22,7 +22,7 @@
 //! another state and is refused. Code that only reads the database calls [`InPlace::refuse_interrupted`] first. The
 //! journal is emptied before its name goes, so that a name which a loss of power brings back means nothing.
 
-use super::{Disk, OutputError, at, over, sync_folder};
+use super::{OutputError, OutputFile, at, over, sync_folder};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Pgno;
@@ -38,16 +38,16 @@ pub struct InPlace {
     database: File,
     journal: Shared<Overlay>,
     path: PathBuf,
-    place: Journal,
+    place: PageJournal,
 }
 
 /// The file of a journal. Dropped before the journal is finished, it is gone: nothing has happened to the database.
-struct Journal {
+struct PageJournal {
     path: PathBuf,
     finished: bool,
 }
 
-impl Drop for Journal {
+impl Drop for PageJournal {
     fn drop(&mut self) {
         if !self.finished {
             let _ = std::fs::remove_file(&self.path);
@@ -114,7 +114,7 @@ impl InPlace {
             .create_new(true)
             .open(&journal_path);
         let journal = journal.map_err(at(&journal_path))?;
-        let place = Journal {
+        let place = PageJournal {
             path: journal_path,
             finished: false,
         };
@@ -171,7 +171,7 @@ impl InPlace {
             path: journal.clone(),
             problem: problem.to_string(),
         };
-        let (mark, header) = match Overlay::glance(&mut file) {
+        let (mark, header) = match Overlay::read_header(&mut file) {
             Ok(found) => found,
             Err(OverlayError::Unfinished | OverlayError::NotAnOverlay) => return Ok(()),
             Err(error) => return Err(problem(&error)),
@@ -190,7 +190,10 @@ impl InPlace {
 
 /// Brings a database to what a finished journal says, and empties the journal; `false` if the journal was not finished,
 /// so that nothing had been changed.
-pub fn apply_journal(database: &mut dyn Disk, journal: Box<dyn Disk>) -> io::Result<bool> {
+pub fn apply_journal(
+    database: &mut dyn OutputFile,
+    journal: Box<dyn OutputFile>,
+) -> io::Result<bool> {
     let mut journal = match Overlay::open(journal) {
         Ok(journal) => journal,
         Err(OverlayError::Unfinished) => return Ok(false),
@@ -230,7 +233,7 @@ const FOREIGN: &str =
 
 /// The journal must be of this database.
 fn check_base(
-    database: &mut dyn Disk,
+    database: &mut dyn OutputFile,
     journal: &Overlay,
     header: &DatabaseHeader,
 ) -> io::Result<()> {

@@ -5,13 +5,13 @@
 //! | new file, overlay | is only read | the new name does not exist yet; the file beside it that was begun is removed by the next run (see [`partial`]) |
 //! | in place | is written once all changed pages are in a finished journal | before that nothing has happened; after it, the next run finishes what the journal holds |
 
-mod disk;
+mod file;
 mod in_place;
 mod new_file;
 mod partial;
 
-pub use disk::Disk;
-pub(crate) use disk::{read_at, write_at};
+pub use file::OutputFile;
+pub(crate) use file::{read_at, write_at};
 pub use in_place::{InPlace, apply_journal, journal_path};
 pub use new_file::NewFile;
 
@@ -166,13 +166,13 @@ pub enum Target {
 }
 
 /// The result of one database, being written.
-pub struct Output {
+pub struct RecoveryOutput {
     /// The database that it is for.
     signature: Signature,
-    place: Place,
+    place: OutputForm,
 }
 
-enum Place {
+enum OutputForm {
     NewFile(NewFile),
     Overlay(OverlayFile),
     InPlace(InPlace),
@@ -201,7 +201,7 @@ impl OverlayFile {
     }
 }
 
-impl Output {
+impl RecoveryOutput {
     /// Begins the result for `source`. With `force`, a file of that name is replaced at the end.
     pub fn begin(
         source: &DatabaseFile,
@@ -216,11 +216,11 @@ impl Output {
             }
         }
         let place = match target {
-            Target::NewFile(path) => Place::NewFile(NewFile::copy(source, path, progress)?),
-            Target::Overlay(path) => Place::Overlay(OverlayFile::begin(source, path)?),
-            Target::InPlace => Place::InPlace(InPlace::begin(source)?),
+            Target::NewFile(path) => OutputForm::NewFile(NewFile::copy(source, path, progress)?),
+            Target::Overlay(path) => OutputForm::Overlay(OverlayFile::begin(source, path)?),
+            Target::InPlace => OutputForm::InPlace(InPlace::begin(source)?),
         };
-        Ok(Output {
+        Ok(RecoveryOutput {
             signature: source.header.signature,
             place,
         })
@@ -238,9 +238,9 @@ impl Output {
                 path: path.to_owned(),
             });
         }
-        Ok(Output {
+        Ok(RecoveryOutput {
             signature,
-            place: Place::NewFile(NewFile::create(path, page_size)?),
+            place: OutputForm::NewFile(NewFile::create(path, page_size)?),
         })
     }
 
@@ -252,9 +252,9 @@ impl Output {
     /// The handle through which a replay reads and writes.
     pub fn pages(&self) -> Box<dyn PageFile> {
         match &self.place {
-            Place::NewFile(file) => Box::new(file.pages()),
-            Place::Overlay(overlay) => Box::new(overlay.pages.clone()),
-            Place::InPlace(journal) => Box::new(journal.pages()),
+            OutputForm::NewFile(file) => Box::new(file.pages()),
+            OutputForm::Overlay(overlay) => Box::new(overlay.pages.clone()),
+            OutputForm::InPlace(journal) => Box::new(journal.pages()),
         }
     }
 
@@ -265,9 +265,9 @@ impl Output {
         let header = recovered.header();
         if header.signature != self.signature {
             let path = match &self.place {
-                Place::NewFile(file) => file.path(),
-                Place::Overlay(overlay) => overlay.place.path(),
-                Place::InPlace(journal) => journal.path(),
+                OutputForm::NewFile(file) => file.path(),
+                OutputForm::Overlay(overlay) => overlay.place.path(),
+                OutputForm::InPlace(journal) => journal.path(),
             };
             return Err(OutputError::OtherDatabase {
                 path: path.to_owned(),
@@ -276,9 +276,9 @@ impl Output {
             });
         }
         let path = match self.place {
-            Place::NewFile(file) => file.commit(header)?,
-            Place::Overlay(overlay) => return overlay.commit(header),
-            Place::InPlace(journal) => journal.commit(header)?,
+            OutputForm::NewFile(file) => file.commit(header)?,
+            OutputForm::Overlay(overlay) => return overlay.commit(header),
+            OutputForm::InPlace(journal) => journal.commit(header)?,
         };
         check_written(&path, header)?;
         Ok(path)
@@ -306,7 +306,7 @@ fn check_written(path: &Path, header: &DatabaseHeader) -> Result<(), OutputError
 }
 
 /// An overlay over `source` in `disk`.
-pub(crate) fn over(source: &DatabaseFile, disk: Box<dyn Disk>) -> io::Result<Overlay> {
+pub(crate) fn over(source: &DatabaseFile, disk: Box<dyn OutputFile>) -> io::Result<Overlay> {
     let mark = BaseMark::of(&source.header);
     let page_size = source.page_size.bytes();
     Overlay::create(disk, Box::new(source.pages()), mark, page_size, source.last)

@@ -1,11 +1,11 @@
 //! Header fields, read and written by their meaning.
 
-use super::PageImage;
+use super::PageBuffer;
 use ese_format::page::{LargePageExtension, PageFlags, PageHeader, Tag};
 use ese_format::{Dbtime, ObjId, Pgno};
 use zerocopy::FromBytes;
 
-impl PageImage {
+impl PageBuffer {
     pub(super) fn header_mut(&mut self) -> &mut PageHeader {
         let (header, _) = PageHeader::mut_from_prefix(&mut self.bytes)
             .expect("every page size has room for the header");

@@ -1,13 +1,13 @@
 //! Lines of a page: the tag array and the data after it.
 
 use super::node::NewNode;
-use super::{EditError, PageImage};
+use super::{EditError, PageBuffer};
 use ese_format::page::{NodeFlags, PageFlags, PageView, SpaceHeader, Tag};
 
 const FLAG_SHIFT: u32 = 13;
 const FLAG_MASK: u16 = 0xe000;
 
-impl PageImage {
+impl PageBuffer {
     fn tag_place(&self, itag: usize) -> usize {
         self.bytes.len().saturating_sub((itag + 1) * Tag::SIZE)
     }

@@ -92,19 +92,19 @@ impl EditError {
 
 /// A page of a database, held and changed in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageImage {
+pub struct PageBuffer {
     bytes: Box<[u8]>,
     pgno: Pgno,
     counts_reserved_tags: bool,
 }
 
-impl PageImage {
+impl PageBuffer {
     /// Takes over the bytes of page `pgno` as a database file holds them.
     ///
     /// Nothing but the size is checked here; a page whose header lies is met with errors by the operations.
     pub fn from_bytes(bytes: Box<[u8]>, pgno: Pgno) -> Result<Self, PageError> {
         PageView::new(pgno, &bytes)?;
-        Ok(PageImage {
+        Ok(PageBuffer {
             bytes,
             pgno,
             counts_reserved_tags: false,
@@ -158,7 +158,7 @@ impl PageImage {
     }
 
     /// Becomes a copy of `source` under the own page number (`CPAGE::CopyPage`).
-    pub fn copy_from(&mut self, source: &PageImage) {
+    pub fn copy_from(&mut self, source: &PageBuffer) {
         self.bytes.clone_from(&source.bytes);
         self.set_own_pgno();
     }

@@ -4,7 +4,7 @@
 //! (`cbPrefixOverhead`, `inc/daeconst.hxx`). Roots have no prefix.
 
 use super::lines::prefix_of;
-use super::{EditError, PageImage};
+use super::{EditError, PageBuffer};
 use ese_format::Pgno;
 use ese_format::page::{Node, NodeFlags};
 
@@ -93,7 +93,7 @@ impl<'a> NewNode<'a> {
     }
 }
 
-impl PageImage {
+impl PageBuffer {
     /// The prefix that this page's compressed nodes share; empty on roots.
     pub fn prefix(&self) -> Result<&[u8], EditError> {
         prefix_of(self.view())

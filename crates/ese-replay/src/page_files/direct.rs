@@ -1,24 +1,24 @@
 //! A database file that is written in place: a new one, which nobody uses before it is finished.
 
-use crate::output::Disk;
+use crate::output::OutputFile;
 use crate::pages::PageFile;
 use ese_format::Pgno;
 use std::io;
 
 /// Pages at their own places in a file.
 pub struct DirectFile {
-    disk: Box<dyn Disk>,
+    disk: Box<dyn OutputFile>,
     page_size: u32,
 }
 
 impl DirectFile {
     /// The pages of the database in `disk`.
-    pub fn new(disk: Box<dyn Disk>, page_size: u32) -> Self {
+    pub fn new(disk: Box<dyn OutputFile>, page_size: u32) -> Self {
         DirectFile { disk, page_size }
     }
 
     /// The file itself.
-    pub fn disk(&mut self) -> &mut dyn Disk {
+    pub fn disk(&mut self) -> &mut dyn OutputFile {
         &mut *self.disk
     }
 }

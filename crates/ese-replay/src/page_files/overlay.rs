@@ -18,7 +18,7 @@
 //! The first 4096 bytes are written last, after everything else has reached the disk: an overlay that was not finished
 //! begins with zeroes.
 
-use crate::output::Disk;
+use crate::output::OutputFile;
 use crate::pages::PageFile;
 use ese_format::database::{DatabaseHeader, seal_header};
 use ese_format::{Pgno, Signature};
@@ -91,7 +91,7 @@ impl BaseMark {
 struct Start([u8; HASH_AT + HASH_SIZE]);
 
 impl Start {
-    fn read(disk: &mut dyn Disk) -> Result<Self, OverlayError> {
+    fn read(disk: &mut dyn OutputFile) -> Result<Self, OverlayError> {
         let mut start = Start([0; HASH_AT + HASH_SIZE]);
         let read = disk.read_at(&mut start.0, 0)?;
         if read < start.0.len() || start.0.iter().all(|byte| *byte == 0) {
@@ -150,7 +150,7 @@ fn header_in(page: &[u8]) -> Result<DatabaseHeader, OverlayError> {
 
 /// Changed pages over a base.
 pub struct Overlay {
-    disk: Box<dyn Disk>,
+    disk: Box<dyn OutputFile>,
     base: Option<Box<dyn PageFile>>,
     mark: BaseMark,
     page_size: u32,
@@ -164,7 +164,7 @@ pub struct Overlay {
 impl Overlay {
     /// An empty overlay in `disk`, over `base`, whose last page is `last`.
     pub fn create(
-        mut disk: Box<dyn Disk>,
+        mut disk: Box<dyn OutputFile>,
         base: Box<dyn PageFile>,
         mark: BaseMark,
         page_size: u32,
@@ -186,7 +186,7 @@ impl Overlay {
     }
 
     /// A finished overlay.
-    pub fn open(mut disk: Box<dyn Disk>) -> Result<Self, OverlayError> {
+    pub fn open(mut disk: Box<dyn OutputFile>) -> Result<Self, OverlayError> {
         let start = Start::read(&mut *disk)?;
         let mut rest = vec![0; start.index_size() + start.page_size() as usize];
         if disk.read_at(&mut rest, start.index_at())? < rest.len() {
@@ -215,7 +215,9 @@ impl Overlay {
     }
 
     /// What a finished overlay lies over, and the header that its database will have; its pages are not looked at.
-    pub fn glance(disk: &mut dyn Disk) -> Result<(BaseMark, DatabaseHeader), OverlayError> {
+    pub fn read_header(
+        disk: &mut dyn OutputFile,
+    ) -> Result<(BaseMark, DatabaseHeader), OverlayError> {
         let start = Start::read(disk)?;
         let mut header = vec![0; start.page_size() as usize];
         let header_at = start.index_at() + start.index_size() as u64;
@@ -303,7 +305,7 @@ impl Overlay {
     }
 
     /// The file itself.
-    pub fn disk(&mut self) -> &mut dyn Disk {
+    pub fn disk(&mut self) -> &mut dyn OutputFile {
         &mut *self.disk
     }
 

@@ -5,10 +5,10 @@
 //! the end of the file.
 
 use super::source::DatabaseFile;
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::page_files::MemoryFile;
-use crate::pages::{Content, Pages};
+use crate::pages::{PageContent, Pages};
 use ese_db::space::{CutOff, SpaceMap, TreeKind, TreeSpace};
 use ese_db::{DbError, PageSource};
 use ese_format::database::{DatabaseHeader, HeaderCopies, seal_header};
@@ -51,19 +51,23 @@ pub(super) fn cut_off_files(sources: &[&DatabaseFile]) -> Vec<(Signature, PathBu
 }
 
 /// What of the lost end is still missing after redo. The changed pages of the database have all been written.
-pub(super) fn lost_end(database: &mut Database, path: PathBuf, cut_off: CutOff) -> Option<LostEnd> {
+pub(super) fn lost_end(
+    database: &mut ReplayDatabase,
+    path: PathBuf,
+    cut_off: CutOff,
+) -> Option<LostEnd> {
     let (page_size, last) = (database.pages.size(), database.pages.last());
     let nothing = Pages::new(Box::new(MemoryFile::default()), page_size, Pgno::NULL, 0);
-    let looked = Arc::new(Looked {
+    let redone = Arc::new(RedoneDatabase {
         headers: headers_of(&database.header, page_size),
         page_size,
         // What the space trees say of the pages beyond the end is asked, too.
         last: last.max(cut_off.owned_to),
         pages: Mutex::new(std::mem::replace(&mut database.pages, nothing)),
     });
-    let missing = missing(&looked, &cut_off);
-    if let Some(looked) = Arc::into_inner(looked) {
-        let pages = looked.pages.into_inner();
+    let missing = missing(&redone, &cut_off);
+    if let Some(redone) = Arc::into_inner(redone) {
+        let pages = redone.pages.into_inner();
         database.pages = pages.unwrap_or_else(PoisonError::into_inner);
     }
     (missing > 0).then_some(LostEnd {
@@ -74,8 +78,8 @@ pub(super) fn lost_end(database: &mut Database, path: PathBuf, cut_off: CutOff) 
 }
 
 /// How many pages beyond the end of the file are in use and blank.
-fn missing(looked: &Arc<Looked>, cut_off: &CutOff) -> u32 {
-    let db = ese_db::Database::new(Arc::clone(looked));
+fn missing(redone: &Arc<RedoneDatabase>, cut_off: &CutOff) -> u32 {
+    let db = ese_db::Database::new(Arc::clone(redone));
     let Ok(catalog) = db.catalog() else {
         return cut_off.missing();
     };
@@ -91,27 +95,27 @@ fn missing(looked: &Arc<Looked>, cut_off: &CutOff) -> u32 {
         let owner = map.owner(*pgno);
         owner.is_some_and(|owner| owner.kind != TreeKind::Database) && !map.is_free(*pgno)
     };
-    let is_blank = |pgno: &Pgno| !matches!(looked.look(*pgno), Ok(Content::Page(_)));
+    let is_blank = |pgno: &Pgno| !matches!(redone.look(*pgno), Ok(PageContent::Page(_)));
     let missing = lost.filter(is_used).filter(is_blank).count();
     u32::try_from(missing).unwrap_or(u32::MAX)
 }
 
 /// A database as redo left it, to be looked at.
-struct Looked {
+struct RedoneDatabase {
     headers: HeaderCopies,
     page_size: PageSize,
     last: Pgno,
     pages: Mutex<Pages>,
 }
 
-impl Looked {
-    fn look(&self, pgno: Pgno) -> Result<Content, Problem> {
+impl RedoneDatabase {
+    fn look(&self, pgno: Pgno) -> Result<PageContent, Problem> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.look(pgno)
     }
 }
 
-impl PageSource for Looked {
+impl PageSource for RedoneDatabase {
     fn page_size(&self) -> PageSize {
         self.page_size
     }
@@ -129,12 +133,12 @@ impl PageSource for Looked {
         };
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         match pages.look(pgno).map_err(damaged)? {
-            Content::Page(_) => {
+            PageContent::Page(_) => {
                 buffer.copy_from_slice(pages.get(pgno).map_err(damaged)?.bytes());
                 Ok(())
             }
-            Content::Blank | Content::BehindEnd => Ok(()),
-            Content::Damaged => Err(damaged(Problem::BadChecksum { pgno })),
+            PageContent::Blank | PageContent::BehindEnd => Ok(()),
+            PageContent::Damaged => Err(damaged(Problem::BadChecksum { pgno })),
         }
     }
 

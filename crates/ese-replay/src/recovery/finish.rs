@@ -6,17 +6,20 @@
 //! result of a recovery is the same whenever and wherever it is made. And the signatures that tie the header to a flush
 //! map are blank, so that the engine takes no old map for this database's and makes a new one.
 
-use super::{Ran, RecoveryError};
-use crate::database::Database;
+use super::{RecoveryError, ReplaySummary};
+use crate::database::ReplayDatabase;
 use crate::redo::Redo;
-use crate::undo::Undone;
-use ese_format::database::{DatabaseHeader, State};
+use crate::undo::UndoneOperation;
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::{Generation, LogTime, Signature};
 
 /// Rolls back what is open and makes every attached database clean; what was rolled back, newest first.
-pub(super) fn finish_clean(redo: &mut Redo, ran: &Ran) -> Result<Vec<Undone>, RecoveryError> {
+pub(super) fn finish_clean(
+    redo: &mut Redo,
+    summary: &ReplaySummary,
+) -> Result<Vec<UndoneOperation>, RecoveryError> {
     let undone = redo.roll_back_open()?;
-    redo.detach_rest(ran.end).map_err(RecoveryError::End)?;
+    redo.detach_rest(summary.end).map_err(RecoveryError::End)?;
     Ok(undone)
 }
 
@@ -24,12 +27,12 @@ pub(super) fn finish_clean(redo: &mut Redo, ran: &Ran) -> Result<Vec<Undone>, Re
 ///
 /// What this replay did holds no trace of what was there before a change that is not committed yet. It must therefore
 /// have ended where no transaction was open that is open at the end of the range; `range_end` is that end.
-pub(super) fn finish_dirty(redo: &mut Redo, ran: &Ran, range_end: Generation) {
+pub(super) fn finish_dirty(redo: &mut Redo, summary: &ReplaySummary, range_end: Generation) {
     let open = redo.sessions().values();
     let open = open
         .filter(|session| session.level > 0)
         .map(|session| session.began.generation);
-    let from = open.chain([ran.last]).min().unwrap_or(ran.last);
+    let from = open.chain([summary.last]).min().unwrap_or(summary.last);
     for database in redo.databases_mut().values_mut() {
         // What is still to be explained must be met again by the next run.
         let owed = database.oldest_unexplained();
@@ -51,10 +54,13 @@ pub(super) fn finish_dirty(redo: &mut Redo, ran: &Ran, range_end: Generation) {
 }
 
 /// Writes all changed pages, and gives each database that became clean the rest of its header.
-pub(super) fn settle_all(databases: &mut [Database], ran: &Ran) -> Result<(), RecoveryError> {
+pub(super) fn settle_all(
+    databases: &mut [ReplayDatabase],
+    summary: &ReplaySummary,
+) -> Result<(), RecoveryError> {
     for database in databases {
-        if database.touched && database.header.state == State::CLEAN_SHUTDOWN {
-            settle(&mut database.header, ran.time);
+        if database.touched && database.header.state == DatabaseState::CLEAN_SHUTDOWN {
+            settle(&mut database.header, summary.time);
         }
         database.pages.flush().map_err(RecoveryError::End)?;
     }

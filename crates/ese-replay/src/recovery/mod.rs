@@ -21,13 +21,16 @@ mod trial;
 pub use cut_off::LostEnd;
 pub(crate) use cut_off::headers_of;
 pub use ese_log::Until;
-pub use plan::{Creation, DatabasePlan, Needed, Plan, Refusal, plan, plan_of};
-pub use recover::{
-    AfterRedo, NewOffer, Offer, RecoverOptions, Recovered, RecoveredDatabase, Timing, recover,
+pub use plan::{
+    CreatedDatabase, DatabasePlan, NeededDatabase, PlanRefusal, RecoveryPlan, plan, plan_of,
 };
-pub use replay::{Interval, Ran, replay};
+pub use recover::{
+    AfterRedo, EmptyFile, GivenDatabase, RecoverOptions, Recovered, RecoveredDatabase, Timing,
+    recover,
+};
+pub use replay::{Interval, ReplaySummary, replay};
 pub use source::{DatabaseFile, SourcePages};
-pub use trial::{Tried, trial, try_out};
+pub use trial::{TrialResult, trial, try_out};
 
 use crate::error::{Problem, ReplayError};
 use ese_format::explain::{advice_on, advise, jet_of};
@@ -67,7 +70,7 @@ pub enum RecoveryError {
     },
     /// The logs do not allow it, or not without loss.
     #[error("{}: {}", .0.path.display(), .0.reasons)]
-    Refused(Box<Refusal>),
+    Refused(Box<PlanRefusal>),
     /// A record that attached the database again is not in the logs.
     #[error("{}: {lost}", path.display())]
     LostAttach {

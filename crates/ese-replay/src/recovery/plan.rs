@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 /// What a recovery will do.
 #[derive(Debug, Serialize)]
-pub struct Plan {
+pub struct RecoveryPlan {
     /// Where it starts, and how far the logs go; none if there is nothing to replay.
     pub reach: Option<Reach>,
     /// Bytes of the logs that are read.
@@ -42,9 +42,9 @@ pub struct Plan {
     /// One for each database, in the order given.
     pub databases: Vec<DatabasePlan>,
     /// Databases that the logs create in the range and that were not given.
-    created: Vec<Creation>,
+    created: Vec<CreatedDatabase>,
     /// Databases that the logs change, and that were neither given nor created in the range.
-    needed: Vec<Needed>,
+    needed: Vec<NeededDatabase>,
     /// Transactions as they stand where the replay ends.
     #[serde(skip)]
     transactions: TransactionsAt,
@@ -71,7 +71,7 @@ pub struct DatabasePlan {
 
 /// A database that the logs create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Creation {
+pub struct CreatedDatabase {
     /// Its signature.
     pub signature: Signature,
     /// Its path on the machine that wrote the logs.
@@ -86,7 +86,7 @@ pub struct Creation {
 
 /// A database that the logs change, and that has to be there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Needed {
+pub struct NeededDatabase {
     /// Its signature.
     pub signature: Signature,
     /// Its path on the machine that wrote the logs.
@@ -97,7 +97,7 @@ pub struct Needed {
 
 /// Why a plan is not carried out.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct PlanRefusal {
     /// The database.
     pub path: PathBuf,
     /// Why, in one line.
@@ -110,11 +110,11 @@ pub struct Refusal {
     pub is_lossy: bool,
 }
 
-impl Refusal {
+impl PlanRefusal {
     /// Why the plan for this database is not carried out.
     pub(super) fn of(plan: &DatabasePlan) -> Self {
         let verdict = &plan.verdict;
-        Refusal {
+        PlanRefusal {
             path: plan.path.clone(),
             reasons: verdict.reasons.join("; "),
             advice: verdict.advice.clone(),
@@ -136,7 +136,7 @@ impl DatabasePlan {
     }
 }
 
-impl Plan {
+impl RecoveryPlan {
     /// The records that are to be replayed.
     pub fn records(&self) -> StreamRecords {
         StreamRecords::new(self.files.iter().cloned())
@@ -163,12 +163,12 @@ impl Plan {
     }
 
     /// Databases that the logs create in the range and that were not given, in the order of their creation.
-    pub fn created(&self) -> &[Creation] {
+    pub fn created(&self) -> &[CreatedDatabase] {
         &self.created
     }
 
     /// Databases that the logs change, and that were neither given nor created in the range.
-    pub fn needed(&self) -> &[Needed] {
+    pub fn needed(&self) -> &[NeededDatabase] {
         &self.needed
     }
 
@@ -239,7 +239,7 @@ pub fn plan(
     databases: &[DatabaseFile],
     until: &Until,
     progress: &dyn Progress,
-) -> Result<Plan, RecoveryError> {
+) -> Result<RecoveryPlan, RecoveryError> {
     let needed = needed_files(files, checkpoint, databases, until);
     // Transactions are followed from where the replay starts, which names and headers of databases tell.
     let from = first_generation(files, checkpoint, databases);
@@ -254,7 +254,7 @@ pub fn plan_of(
     files: &StreamFiles,
     databases: &[DatabaseFile],
     until: &Until,
-) -> Plan {
+) -> RecoveryPlan {
     let lowest = || {
         let generations = report.logs.iter().filter_map(LogReport::generation);
         generations
@@ -279,7 +279,7 @@ pub fn plan_of(
     let attachments = Attachments::of(contents(), databases);
     let stop = reach.as_ref().and_then(|reach| reach.stop.as_ref());
     let stop = stop.filter(|stop| !until.leaves_out(stop.generation));
-    Plan {
+    RecoveryPlan {
         databases: databases
             .iter()
             .map(|database| {
@@ -331,8 +331,8 @@ fn common_start(report: &ChainReport, databases: &[DatabaseFile]) -> Option<Lgpo
 /// What logs do to databases as a whole.
 #[derive(Default)]
 struct Attachments {
-    created: Vec<Creation>,
-    needed: Vec<Needed>,
+    created: Vec<CreatedDatabase>,
+    needed: Vec<NeededDatabase>,
     /// Databases that are attached, by the number that the logs give them.
     attached: BTreeMap<u8, Signature>,
 }
@@ -381,7 +381,7 @@ impl Attachments {
                 for earlier in &mut self.created {
                     earlier.replaced |= earlier.path.eq_ignore_ascii_case(path);
                 }
-                self.created.push(Creation {
+                self.created.push(CreatedDatabase {
                     signature: *signature,
                     path: path.clone(),
                     lgpos: event.lgpos,
@@ -411,7 +411,7 @@ impl Attachments {
                 .iter()
                 .any(|known| known.signature == signature);
         if !is_known {
-            self.needed.push(Needed {
+            self.needed.push(NeededDatabase {
                 signature,
                 path: path.to_owned(),
                 attached_at_end: false,

@@ -20,29 +20,29 @@
 //! | the file has the pages that the database owns, or the logs hold them | what was cut off is lost without a report |
 //!
 //! With `until_undo` other logs may follow: they may explain a page, and bring the end of the required range. Redo is then
-//! held where the oldest open transaction began ([`Plan::hold_at`]); later records are only noted, for the checks.
+//! held where the oldest open transaction began ([`RecoveryPlan::hold_at`]); later records are only noted, for the checks.
 //!
 //! What has passed all of them is a [`RecoveredDatabase`]; no output takes anything else
-//! ([`Output::commit`](crate::output::Output::commit)), so that nothing gets the name of a result that was not proved to
+//! ([`RecoveryOutput::commit`](crate::output::RecoveryOutput::commit)), so that nothing gets the name of a result that was not proved to
 //! be one. A recovery that fails or is killed before that has not changed its source.
 
 use super::cut_off::{LostEnd, cut_off_files, lost_end};
 use super::finish::{finish_clean, finish_dirty, settle_all};
 use super::replay::replay;
-use super::{DatabaseFile, DatabasePlan, Plan, Ran, RecoveryError, Refusal};
-use crate::database::Database;
+use super::{DatabaseFile, DatabasePlan, PlanRefusal, RecoveryError, RecoveryPlan, ReplaySummary};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::pages::{PageCounts, PageFile, Pages};
-use crate::redo::{Divergence, NewDatabase, Redo, RedoCounts};
-use crate::undo::Undone;
+use crate::redo::{NewDatabase, PageDivergence, Redo, RedoCounts};
+use crate::undo::UndoneOperation;
 use ese_format::record::CreateDb;
 use ese_format::{DatabaseHeader, JetError, Pgno, Progress, Signature};
-use ese_log::{StreamRecords, Until, Witness};
+use ese_log::{LogObserver, StreamRecords, Until};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A database that is given, and where its changed pages go.
-pub struct Offer<'d> {
+pub struct GivenDatabase<'d> {
     /// The database; it is only read.
     pub database: &'d DatabaseFile,
     /// Through which its pages are read and written.
@@ -50,7 +50,7 @@ pub struct Offer<'d> {
 }
 
 /// An empty file for a database that the logs create.
-pub struct NewOffer {
+pub struct EmptyFile {
     /// The database's signature.
     pub signature: Signature,
     /// The file.
@@ -75,13 +75,13 @@ pub struct RecoverOptions<'o> {
     /// Have the time measured that each type of record takes.
     pub measure_time: bool,
     /// Sees every log when it is read.
-    pub witness: Option<Witness>,
+    pub observer: Option<LogObserver>,
     /// Sees the databases as redo leaves them, before anything is rolled back.
     pub after_redo: Option<AfterRedo<'o>>,
 }
 
 /// See [`RecoverOptions::after_redo`].
-pub type AfterRedo<'o> = Box<dyn FnMut(&mut BTreeMap<u8, Database>) + 'o>;
+pub type AfterRedo<'o> = Box<dyn FnMut(&mut BTreeMap<u8, ReplayDatabase>) + 'o>;
 
 /// How long the steps took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -97,15 +97,15 @@ pub struct Timing {
 /// A recovery that passed all its checks.
 pub struct Recovered {
     /// How far it went.
-    pub ran: Ran,
+    pub summary: ReplaySummary,
     /// Records by type, and what was done with them.
     pub counts: RedoCounts,
     /// Pages that are not what the writing machine saw when it scanned them.
-    pub divergences: Vec<Divergence>,
+    pub divergences: Vec<PageDivergence>,
     /// Transactions that were rolled back at the end.
     pub transactions_undone: usize,
     /// Their operations, newest first.
-    pub undone: Vec<Undone>,
+    pub undone: Vec<UndoneOperation>,
     /// Databases that lost pages with the end of their files.
     pub lost_ends: Vec<LostEnd>,
     /// How long it took.
@@ -116,7 +116,7 @@ pub struct Recovered {
 
 /// A database as a recovery left it: all its changed pages are written, its header is not.
 pub struct RecoveredDatabase {
-    database: Database,
+    database: ReplayDatabase,
     created: bool,
 }
 
@@ -159,12 +159,12 @@ impl RecoveredDatabase {
 
 /// Carries out a plan.
 ///
-/// `offers` are the databases that the plan was made for; `created` are files for those that the logs create, any of
-/// [`Plan::created`]. Those that are not there are left out, and missing if they are attached at the end.
+/// `given` are the databases that the plan was made for; `created` are files for those that the logs create, any of
+/// [`RecoveryPlan::created`]. Those that are not there are left out, and missing if they are attached at the end.
 pub fn recover(
-    plan: &Plan,
-    offers: Vec<Offer<'_>>,
-    created: Vec<NewOffer>,
+    plan: &RecoveryPlan,
+    given: Vec<GivenDatabase<'_>>,
+    created: Vec<EmptyFile>,
     mut options: RecoverOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Recovered, RecoveryError> {
@@ -175,16 +175,16 @@ pub fn recover(
     if let Some(refusal) = refusal {
         return Err(RecoveryError::Refused(Box::new(refusal)));
     }
-    let sources: Vec<&DatabaseFile> = offers.iter().map(|offer| offer.database).collect();
+    let sources: Vec<&DatabaseFile> = given.iter().map(|given| given.database).collect();
     let cut_off = cut_off_files(&sources);
     let mut redo = Redo::new();
     if let Some(memory) = options.memory {
         redo.share_memory(memory);
     }
-    for offer in offers {
-        redo.offer(offer.database.database(offer.pages, usize::MAX));
+    for one in given {
+        redo.offer(one.database.database(one.pages, usize::MAX));
     }
-    let made: Vec<Signature> = created.iter().map(|offer| offer.signature).collect();
+    let made: Vec<Signature> = created.iter().map(|given| given.signature).collect();
     redo.create_with(creator(created));
     if options.measure_time {
         redo.measure_time();
@@ -193,11 +193,11 @@ pub fn recover(
     if options.until_undo {
         until.before = [until.before, plan.hold_at()].into_iter().flatten().min();
     }
-    let mut records = records_of(plan, options.witness.take(), options.read_ahead);
+    let mut records = records_of(plan, options.observer.take(), options.read_ahead);
     progress.begin(plan.log_bytes, 0);
     let begun = Instant::now();
-    let ran = replay(&mut redo, &mut records, &until, progress);
-    let ran = ran.map_err(|error| with_path(error, &sources))?;
+    let summary = replay(&mut redo, &mut records, &until, progress);
+    let summary = summary.map_err(|error| with_path(error, &sources))?;
     let (total, logs) = (begun.elapsed(), records.waited());
     let mut owed = redo.owed_undo_info();
     if options.until_undo {
@@ -212,8 +212,8 @@ pub fn recover(
         }
     }
     drop(records);
-    check(&redo, &ran, &sources, &until, &options)?;
-    refuse_unexplained(&mut redo, &ran, plan, options.until_undo)?;
+    check(&redo, &summary, &sources, &until, &options)?;
+    refuse_unexplained(&mut redo, &summary, plan, options.until_undo)?;
     refuse_newer_pages(&redo, plan, &sources)?;
     let required = sources.iter().map(|source| source.header.max_required);
     if required
@@ -229,18 +229,19 @@ pub fn recover(
     let open = redo.sessions().values();
     let open = open.filter(|session| session.level > 0).count();
     let (undone, transactions_undone) = if options.until_undo {
-        finish_dirty(&mut redo, &ran, plan.range_end());
+        finish_dirty(&mut redo, &summary, plan.range_end());
         (Vec::new(), 0)
     } else {
-        (finish_clean(&mut redo, &ran)?, open)
+        (finish_clean(&mut redo, &summary)?, open)
     };
     let mut databases = redo.take_databases();
-    settle_all(&mut databases, &ran)?;
+    settle_all(&mut databases, &summary)?;
     let mut lost_ends = Vec::new();
     for (signature, path, cut_off) in cut_off {
         let mut own = databases.iter_mut();
         // What redo is to do later may bring them.
-        let is_done = |own: &&mut Database| !options.until_undo || ran.covers(own.required_until);
+        let is_done =
+            |own: &&mut ReplayDatabase| !options.until_undo || summary.covers(own.required_until);
         let own = own.find(|own| own.header.signature == signature);
         if let Some(own) = own.filter(is_done) {
             lost_ends.extend(lost_end(own, path, cut_off));
@@ -261,14 +262,18 @@ pub fn recover(
             redo: total.saturating_sub(logs),
             finish: begun.elapsed(),
         },
-        ran,
+        summary,
     })
 }
 
-fn records_of(plan: &Plan, witness: Option<Witness>, read_ahead: bool) -> StreamRecords {
+fn records_of(
+    plan: &RecoveryPlan,
+    observer: Option<LogObserver>,
+    read_ahead: bool,
+) -> StreamRecords {
     let mut records = plan.records();
-    if let Some(witness) = witness {
-        records = records.shown_to(witness);
+    if let Some(observer) = observer {
+        records = records.shown_to(observer);
     }
     match read_ahead {
         true => records.ahead(),
@@ -299,17 +304,17 @@ fn note_rest(
 }
 
 /// Gives each database that the log creates the file that was made for it.
-fn creator(mut offers: Vec<NewOffer>) -> crate::redo::Creator {
+fn creator(mut given: Vec<EmptyFile>) -> crate::redo::Creator {
     Box::new(move |record: &CreateDb<'_>| {
-        let place = (offers.iter()).position(|offer| offer.signature == record.signature)?;
-        Some(offers.swap_remove(place).file)
+        let place = (given.iter()).position(|given| given.signature == record.signature)?;
+        Some(given.swap_remove(place).file)
     })
 }
 
 /// Whether what was replayed makes the databases consistent, and nothing of them was passed over.
 fn check(
     redo: &Redo,
-    ran: &Ran,
+    summary: &ReplaySummary,
     sources: &[&DatabaseFile],
     until: &Until,
     options: &RecoverOptions<'_>,
@@ -339,7 +344,7 @@ fn check(
         if !header.state.needs_recovery() {
             continue;
         }
-        if !options.until_undo && !ran.covers(header.max_required) {
+        if !options.until_undo && !summary.covers(header.max_required) {
             let needed = header.max_required;
             return Err(match until.is_limited() {
                 true => RecoveryError::LimitTooEarly {
@@ -348,12 +353,12 @@ fn check(
                 },
                 false => RecoveryError::TooShort {
                     path: path(),
-                    last: ran.last,
+                    last: summary.last,
                     needed,
                 },
             });
         }
-        if ran.logs == 0 {
+        if summary.logs == 0 {
             // A limit before the first log that it needs: it stays as it is.
             continue;
         }
@@ -362,7 +367,7 @@ fn check(
         if waiting.any(|waiting| !waiting.touched) {
             return Err(RecoveryError::NeverAttached {
                 path: path(),
-                from: ran.first,
+                from: summary.first,
             });
         }
     }
@@ -374,13 +379,13 @@ fn check(
 /// rest of them was read all the same.
 fn refuse_unexplained(
     redo: &mut Redo,
-    ran: &Ran,
-    plan: &Plan,
+    summary: &ReplaySummary,
+    plan: &RecoveryPlan,
     until_undo: bool,
 ) -> Result<(), RecoveryError> {
     for database in redo.databases_mut().values_mut() {
         let required = database.required_until;
-        if (!until_undo || ran.covers(required) || plan.reads_all_of(required))
+        if (!until_undo || summary.covers(required) || plan.reads_all_of(required))
             && let Some(skipped) = database.take_unexplained()
         {
             return Err(skipped.into_error().into());
@@ -396,11 +401,11 @@ fn refuse_unexplained(
 /// the file may be newer than everything that the logs know of: what made it so was lost.
 fn refuse_newer_pages(
     redo: &Redo,
-    plan: &Plan,
+    plan: &RecoveryPlan,
     sources: &[&DatabaseFile],
 ) -> Result<(), RecoveryError> {
     // A limit before what a database requires leaves out what its newest pages hold.
-    let all_of_it = |database: &&Database| database.required_until <= plan.range_end();
+    let all_of_it = |database: &&ReplayDatabase| database.required_until <= plan.range_end();
     for database in redo.databases().values().filter(all_of_it) {
         database.refuse_newer_page().map_err(RecoveryError::End)?;
     }
@@ -413,7 +418,7 @@ fn refuse_newer_pages(
         }
         let attached = redo.databases().values().chain(redo.waiting());
         let mut own = attached.filter(|own| own.header.signature == header.signature);
-        let Some(highest) = own.next().map(Database::highest_logged) else {
+        let Some(highest) = own.next().map(ReplayDatabase::highest_logged) else {
             continue;
         };
         if let Some((found, pgno)) = source.newest_page_above(highest)? {
@@ -448,7 +453,7 @@ fn with_path(error: RecoveryError, sources: &[&DatabaseFile]) -> RecoveryError {
 }
 
 fn in_order(
-    databases: Vec<Database>,
+    databases: Vec<ReplayDatabase>,
     sources: &[&DatabaseFile],
     made: &[Signature],
 ) -> Vec<RecoveredDatabase> {
@@ -472,15 +477,15 @@ fn in_order(
 }
 
 /// What keeps a plan from being carried out.
-impl Plan {
+impl RecoveryPlan {
     /// The first database that cannot become consistent, or, unless `lossy`, would lose committed work. Without a
     /// database, what keeps the logs from being replayed to their end.
-    pub fn obstacle(&self, lossy: bool) -> Option<Refusal> {
+    pub fn obstacle(&self, lossy: bool) -> Option<PlanRefusal> {
         self.obstacle_among(self.databases.iter(), lossy)
     }
 
     /// The same for redo alone: logs that are only not there yet can still come.
-    pub fn obstacle_to_redo(&self, lossy: bool) -> Option<Refusal> {
+    pub fn obstacle_to_redo(&self, lossy: bool) -> Option<PlanRefusal> {
         let can_come = |plan: &&DatabasePlan| {
             let reach = plan.verdict.reach.as_ref();
             plan.is_lossy() && reach.is_some_and(|reach| reach.stop.is_none())
@@ -492,22 +497,22 @@ impl Plan {
         &self,
         plans: impl Iterator<Item = &'a DatabasePlan>,
         lossy: bool,
-    ) -> Option<Refusal> {
+    ) -> Option<PlanRefusal> {
         let plans: Vec<&DatabasePlan> = plans.collect();
         let blocked = plans.iter().find(|plan| plan.is_blocked());
         let giving_up = plans.iter().find(|plan| plan.is_lossy() && !lossy);
-        let blocked = blocked.or(giving_up).map(|plan| Refusal::of(plan));
+        let blocked = blocked.or(giving_up).map(|plan| PlanRefusal::of(plan));
         blocked.or_else(|| self.stop_of_logs(lossy))
     }
 
     /// Logs that create no database need one.
-    fn nothing_to_replay_into(&self) -> Refusal {
+    fn nothing_to_replay_into(&self) -> PlanRefusal {
         let needed: Vec<&str> = self.needed().iter().map(|one| one.path.as_str()).collect();
         let needed = match needed.is_empty() {
             true => String::new(),
             false => format!("; they need {}", needed.join(", ")),
         };
-        Refusal {
+        PlanRefusal {
             path: self.folder().to_owned(),
             reasons: format!("no database is given, and these logs create none{needed}"),
             advice: vec!["name the database, or add the logs from its creation on".to_owned()],
@@ -517,7 +522,7 @@ impl Plan {
     }
 
     /// What logs alone, without a database, cannot be replayed past.
-    fn stop_of_logs(&self, lossy: bool) -> Option<Refusal> {
+    fn stop_of_logs(&self, lossy: bool) -> Option<PlanRefusal> {
         let reach = self.reach.as_ref().filter(|_| self.databases.is_empty())?;
         if self.created().is_empty() {
             return Some(self.nothing_to_replay_into());
@@ -527,7 +532,7 @@ impl Plan {
         if self.until().leaves_out(stop.generation) || (lossy && is_lossy) {
             return None;
         }
-        Some(Refusal {
+        Some(PlanRefusal {
             path: self.folder().to_owned(),
             reasons: stop.to_string(),
             advice: stop.advice.clone().into_iter().collect(),

@@ -5,7 +5,7 @@ use crate::redo::{LoggedAttach, Redo};
 use ese_format::log::Attachment;
 use ese_format::{Generation, Lgpos, LogTime, Progress};
 use ese_log::chain::attached::{listed_later, lost};
-use ese_log::{LogImage, Step, StreamRecords, Until, time_of};
+use ese_log::{LogImage, StreamRecords, StreamStep, Until, time_of};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub struct Interval {
 
 /// How far a replay came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Ran {
+pub struct ReplaySummary {
     /// Records read.
     pub records: u64,
     /// Logs read, whole or in part.
@@ -46,7 +46,7 @@ pub struct Ran {
     pub time: LogTime,
 }
 
-impl Ran {
+impl ReplaySummary {
     /// Whether a database that needs the logs up to the end of `needed` got all of them.
     pub fn covers(&self, needed: Generation) -> bool {
         self.last >= needed
@@ -71,21 +71,21 @@ pub fn replay(
     records: &mut StreamRecords,
     until: &Until,
     progress: &dyn Progress,
-) -> Result<Ran, RecoveryError> {
-    let mut ran = Ran::default();
+) -> Result<ReplaySummary, RecoveryError> {
+    let mut summary = ReplaySummary::default();
     let mut segment = None;
     while let Some(step) = records.advance()? {
         let Some(image) = records.image() else { break };
-        if step == Step::Log {
+        if step == StreamStep::Log {
             let first = image.lgpos(usize::from(image.header.sector_size));
             if until.leaves_out(first.generation) {
-                ran.limited_before = Some(first);
+                summary.limited_before = Some(first);
                 break;
             }
             if progress.should_stop() {
                 return Err(RecoveryError::Interrupted);
             }
-            enter(redo, image, &mut ran)?;
+            enter(redo, image, &mut summary)?;
             segment = None;
             progress.advance(image.bytes.len() as u64);
             continue;
@@ -93,45 +93,49 @@ pub fn replay(
         let Some(raw) = records.current() else { break };
         let lgpos = raw.lgpos;
         if until.is_past(lgpos) || until.is_late(image, lgpos) {
-            ran.limited_before = Some(lgpos);
+            summary.limited_before = Some(lgpos);
             break;
         }
         if segment != Some(lgpos.segment) {
             segment = Some(lgpos.segment);
-            ran.segment_begins(time_of(image, lgpos));
+            summary.segment_begins(time_of(image, lgpos));
         }
         let committed = redo.counts().transactions.committed;
         redo.apply(&raw)?;
         if redo.counts().transactions.committed > committed {
-            ran.last_commit = Some(lgpos);
-            ran.committed_at = Interval {
-                from: ran.time,
+            summary.last_commit = Some(lgpos);
+            summary.committed_at = Interval {
+                from: summary.time,
                 until: LogTime::default(),
             };
         }
-        ran.records += 1;
-        ran.last_record = lgpos;
+        summary.records += 1;
+        summary.last_record = lgpos;
         let end = usize::from(lgpos.byte) + raw.bytes.len();
-        ran.end = Lgpos {
+        summary.end = Lgpos {
             byte: u16::try_from(end).unwrap_or(u16::MAX),
             ..lgpos
         };
     }
-    if ran.limited_before.is_none()
+    if summary.limited_before.is_none()
         && let Some(image) = records.image()
     {
-        ran.end = ran.end.max(image.end());
+        summary.end = summary.end.max(image.end());
     }
-    Ok(ran)
+    Ok(summary)
 }
 
 /// A log begins: the first one tells what is attached, later ones end the range of what is in the databases already.
-fn enter(redo: &mut Redo, image: &LogImage, ran: &mut Ran) -> Result<(), RecoveryError> {
+fn enter(
+    redo: &mut Redo,
+    image: &LogImage,
+    summary: &mut ReplaySummary,
+) -> Result<(), RecoveryError> {
     let generation = image.header.generation;
     let attached = &image.header.attachments.databases;
-    if ran.logs == 0 {
-        ran.first = generation;
-        ran.time = image.header.created;
+    if summary.logs == 0 {
+        summary.first = generation;
+        summary.time = image.header.created;
         redo.set_stream(image.header.signature, image.header.engine_version);
         for attachment in attached {
             let begun = redo.begin_attached(logged(attachment));
@@ -149,9 +153,9 @@ fn enter(redo: &mut Redo, image: &LogImage, ran: &mut Ran) -> Result<(), Recover
             });
         }
     }
-    ran.last = generation;
-    ran.logs += 1;
-    ran.log_bytes += image.bytes.len() as u64;
+    summary.last = generation;
+    summary.logs += 1;
+    summary.log_bytes += image.bytes.len() as u64;
     explained(redo, generation)
 }
 

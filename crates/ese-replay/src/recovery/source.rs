@@ -1,9 +1,9 @@
 //! A database file as the crash left it; it is only read.
 
 use super::RecoveryError;
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::pages::{PageFile, Pages};
-use ese_checksum::{Page, Verdict, verify_page};
+use ese_checksum::{ChecksumVerdict, PageBytes, verify_page};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, FileKind, JetError, Pgno};
@@ -89,8 +89,8 @@ impl DatabaseFile {
             for bytes in buffer[..read].chunks_exact(size) {
                 let found = dbtime_of(bytes);
                 if found > highest && found < Dbtime::REVERT {
-                    let verdict = Page::new(bytes).map(|page| verify_page(page, pgno.0));
-                    if verdict == Some(Verdict::Good) {
+                    let verdict = PageBytes::new(bytes).map(|page| verify_page(page, pgno.0));
+                    if verdict == Some(ChecksumVerdict::Good) {
                         return Ok(Some((found, pgno)));
                     }
                 }
@@ -112,9 +112,9 @@ impl DatabaseFile {
     }
 
     /// The database for a replay; changed pages go to `pages`, and at most `cache_pages` stay in memory.
-    pub fn database(&self, pages: Box<dyn PageFile>, cache_pages: usize) -> Database {
+    pub fn database(&self, pages: Box<dyn PageFile>, cache_pages: usize) -> ReplayDatabase {
         let pages = Pages::new(pages, self.page_size, self.last, cache_pages);
-        Database::new(self.header.clone(), pages)
+        ReplayDatabase::new(self.header.clone(), pages)
     }
 }
 

@@ -4,8 +4,8 @@
 //! and up to what moment the result would reach, only redo and undo themselves show. Changed pages stay in memory,
 //! above a limit in a temporary file without a name.
 
-use super::recover::{NewOffer, Offer, RecoverOptions, Recovered, recover};
-use super::{DatabaseFile, Plan, RecoveryError};
+use super::recover::{EmptyFile, GivenDatabase, RecoverOptions, Recovered, recover};
+use super::{DatabaseFile, RecoveryError, RecoveryPlan};
 use crate::output::over;
 use crate::page_files::{DirectFile, Shared};
 use crate::redo::NewDatabase;
@@ -16,17 +16,17 @@ use tempfile::SpooledTempFile;
 /// Carries out `plan` for `databases` without a result. At most `memory` bytes of changed pages, and about as many of
 /// pages in use, stay in memory.
 pub fn trial(
-    plan: &Plan,
+    plan: &RecoveryPlan,
     databases: &[DatabaseFile],
     memory: usize,
     mut options: RecoverOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Recovered, RecoveryError> {
-    let mut offers = Vec::new();
+    let mut given = Vec::new();
     for database in databases {
         let disk = Box::new(SpooledTempFile::new(memory));
         let overlay = over(database, disk).map_err(RecoveryError::Temporary)?;
-        offers.push(Offer {
+        given.push(GivenDatabase {
             database,
             pages: Box::new(Shared::new(overlay)),
         });
@@ -38,7 +38,7 @@ pub fn trial(
             break;
         };
         let disk = Box::new(SpooledTempFile::new(memory));
-        created.push(NewOffer {
+        created.push(EmptyFile {
             signature: creation.signature,
             file: NewDatabase {
                 file: Box::new(DirectFile::new(disk, page_size.bytes())),
@@ -48,11 +48,11 @@ pub fn trial(
         });
     }
     options.memory.get_or_insert(memory as u64);
-    recover(plan, offers, created, options, progress)
+    recover(plan, given, created, options, progress)
 }
 
 /// What a plan comes to when it is tried.
-pub struct Tried {
+pub struct TrialResult {
     /// The recovery, if it passed; its databases are let go.
     pub recovered: Option<Recovered>,
     /// Why it did not.
@@ -63,12 +63,12 @@ pub struct Tried {
 ///
 /// Only an order to stop is an error.
 pub fn try_out(
-    plan: &mut Plan,
+    plan: &mut RecoveryPlan,
     databases: &[DatabaseFile],
     memory: usize,
     options: RecoverOptions<'_>,
     progress: &dyn Progress,
-) -> Result<Tried, RecoveryError> {
+) -> Result<TrialResult, RecoveryError> {
     let options = RecoverOptions {
         lossy: true,
         ..options
@@ -76,13 +76,13 @@ pub fn try_out(
     let tried = match trial(plan, databases, memory, options, progress) {
         Ok(mut recovered) => {
             recovered.databases.clear();
-            Tried {
+            TrialResult {
                 recovered: Some(recovered),
                 problem: None,
             }
         }
         Err(RecoveryError::Interrupted) => return Err(RecoveryError::Interrupted),
-        Err(problem) => Tried {
+        Err(problem) => TrialResult {
             recovered: None,
             problem: Some(problem),
         },
@@ -95,7 +95,7 @@ pub fn try_out(
     Ok(tried)
 }
 
-impl Plan {
+impl RecoveryPlan {
     /// Makes the verdicts say that the recovery fails. What concerns one database keeps all from being recovered.
     pub(super) fn refuse(&mut self, problem: &RecoveryError) {
         let advice = problem.advice();

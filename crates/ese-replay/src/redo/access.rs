@@ -5,16 +5,16 @@
 //! | dbtime equals the record's "before" | | apply |
 //! | dbtime is the record's or later | in the required range | skip: the page has the change |
 //! | | after it | error: nothing can have written the page that late |
-//! | dbtime before "before" | in the required range | skip, and owe an explanation (see [`Database`]) |
+//! | dbtime before "before" | in the required range | skip, and owe an explanation (see [`ReplayDatabase`]) |
 //! | | after it | error -566: the page lacks changes |
 //! | dbtime between "before" and the record's | | error -567: the page has changes the log lacks |
 //!
 //! A page that the record makes anew has no "before": it applies unless the page has the record's dbtime or a later
 //! one. Source: `FLGNeedRedoCheckDbtimeBefore`, `ErrLGIAccessPage`, `ErrLGRIAccessNewPage` (`ese/_log/logredo.cxx`).
 
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::pages::Content;
+use crate::pages::PageContent;
 use ese_format::{Dbtime, Lgpos, Pgno};
 
 /// What a record does to one page.
@@ -33,7 +33,7 @@ impl Verdict {
     }
 }
 
-impl Database {
+impl ReplayDatabase {
     /// Whether a record that expects `before` and leaves `after` applies to an existing page.
     pub(crate) fn access(
         &mut self,
@@ -47,10 +47,10 @@ impl Database {
         }
         let in_range = self.in_required_range(lgpos.generation);
         let looked = match self.look(pgno)? {
-            Content::Page(found) => Ok(found),
-            Content::Damaged => return Err(Problem::BadChecksum { pgno }),
-            Content::Blank => Err(Problem::Blank { pgno }),
-            Content::BehindEnd => {
+            PageContent::Page(found) => Ok(found),
+            PageContent::Damaged => return Err(Problem::BadChecksum { pgno }),
+            PageContent::Blank => Err(Problem::Blank { pgno }),
+            PageContent::BehindEnd => {
                 let last = self.pages.last();
                 Err(Problem::BehindEnd { pgno, last })
             }
@@ -108,7 +108,7 @@ impl Database {
             return Ok(Verdict::Skip);
         }
         Ok(match self.look(pgno)? {
-            Content::Page(found) if found >= after => {
+            PageContent::Page(found) if found >= after => {
                 self.note_page(pgno, found);
                 Verdict::Skip
             }

@@ -11,12 +11,12 @@
 //! | before, clean elsewhere | newer | mismatch: this is not the copy that the log continues |
 //! | after | of the past | wait for a later one |
 
-use super::{Outcome, Redo};
-use crate::database::Database;
+use super::{Redo, RedoOutcome};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::pages::{PageFile, Pages};
 use crate::tree;
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, CreateDb, DetachDb};
 use ese_format::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
@@ -65,14 +65,14 @@ pub struct LoggedAttach {
 
 /// A database that the log changes and nobody offered.
 #[derive(Debug, Clone)]
-pub struct Missing {
+pub struct MissingDatabase {
     /// What the log says of it.
     pub logged: LoggedAttach,
 }
 
 /// A database that was offered, while the log has it attached otherwise than its header knows.
 #[derive(Debug, Clone)]
-pub struct PassedOver {
+pub struct PassedOverDatabase {
     /// The database.
     pub signature: Signature,
     /// The place up to which it holds everything.
@@ -85,7 +85,7 @@ pub struct PassedOver {
 
 impl Redo {
     /// Offers a database; it takes part from the record on that attaches it.
-    pub fn offer(&mut self, database: Database) {
+    pub fn offer(&mut self, database: ReplayDatabase) {
         self.waiting.push(database);
         self.share_out();
     }
@@ -96,12 +96,12 @@ impl Redo {
     }
 
     /// Databases that were offered and are not attached now.
-    pub fn waiting(&self) -> &[Database] {
+    pub fn waiting(&self) -> &[ReplayDatabase] {
         &self.waiting
     }
 
     /// Offered databases that records after their place went past, because nothing had attached them.
-    pub fn lost_records(&self) -> impl Iterator<Item = &PassedOver> {
+    pub fn lost_records(&self) -> impl Iterator<Item = &PassedOverDatabase> {
         let now = self.passed_over.values();
         let all = self.lost_records.iter().chain(now);
         all.filter(|passed| passed.records > 0)
@@ -129,13 +129,13 @@ impl Redo {
     }
 
     /// Takes all databases out, attached or not.
-    pub fn take_databases(&mut self) -> Vec<Database> {
+    pub fn take_databases(&mut self) -> Vec<ReplayDatabase> {
         let attached = std::mem::take(&mut self.databases).into_values();
         attached.chain(std::mem::take(&mut self.waiting)).collect()
     }
 
     /// Databases that the log changes and nobody offered, as of now.
-    pub fn missing(&self) -> impl Iterator<Item = &Missing> {
+    pub fn missing(&self) -> impl Iterator<Item = &MissingDatabase> {
         self.missing.values()
     }
 
@@ -145,16 +145,16 @@ impl Redo {
     }
 
     /// Attaches the offered database that the log means, if there is one; `new` is an attach record.
-    fn attach(&mut self, logged: LoggedAttach, new: bool) -> Result<Outcome, Problem> {
+    fn attach(&mut self, logged: LoggedAttach, new: bool) -> Result<RedoOutcome, Problem> {
         let place = (self.waiting.iter())
             .position(|database| database.header.signature == logged.signature);
         self.end_passing(logged.dbid);
         let Some(place) = place else {
-            self.missing.insert(logged.dbid, Missing { logged });
-            return Ok(Outcome::Elsewhere);
+            self.missing.insert(logged.dbid, MissingDatabase { logged });
+            return Ok(RedoOutcome::Elsewhere);
         };
         let header = &self.waiting[place].header;
-        let clean = header.state == State::CLEAN_SHUTDOWN;
+        let clean = header.state == DatabaseState::CLEAN_SHUTDOWN;
         let known = header.last_attach == logged.attach && !clean;
         let newer = new && header.last_attach < logged.attach;
         let follows =
@@ -162,14 +162,14 @@ impl Redo {
         let attached = self.databases.len();
         let is_past = newer && !follows && header.last_consistent > logged.attach;
         if (!known && !newer) || is_past {
-            let passed = PassedOver {
+            let passed = PassedOverDatabase {
                 signature: logged.signature,
                 known: known_place(header),
                 first: Lgpos::NULL,
                 records: 0,
             };
             self.passed_over.insert(logged.dbid, passed);
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         if newer && !follows {
             return Err(Problem::ConsistentTimeMismatch {
@@ -188,7 +188,7 @@ impl Redo {
         Ok((self.databases.len() > attached).into())
     }
 
-    pub(super) fn attach_db(&mut self, record: &AttachDb<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn attach_db(&mut self, record: &AttachDb<'_>) -> Result<RedoOutcome, Problem> {
         let attach = self.lgpos;
         // A place in the future is of another log stream.
         let consistent = Some(record.lgpos_consistent).filter(|consistent| *consistent < attach);
@@ -204,7 +204,7 @@ impl Redo {
         self.attach(logged, true)
     }
 
-    pub(super) fn create_db(&mut self, record: &CreateDb<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn create_db(&mut self, record: &CreateDb<'_>) -> Result<RedoOutcome, Problem> {
         let logged = LoggedAttach {
             dbid: record.dbid,
             signature: record.signature,
@@ -224,8 +224,8 @@ impl Redo {
         self.end_passing(record.dbid);
         let made = self.creator.as_mut().and_then(|creator| creator(record));
         let Some(new) = made else {
-            self.missing.insert(record.dbid, Missing { logged });
-            return Ok(Outcome::Elsewhere);
+            self.missing.insert(record.dbid, MissingDatabase { logged });
+            return Ok(RedoOutcome::Elsewhere);
         };
         let version = record.version.map_or(0, |version| version.version);
         if version != LOGGED_CREATION {
@@ -235,23 +235,23 @@ impl Redo {
         header.log_signature = self.log_signature;
         header.engine_version = self.engine_version;
         let pages = Pages::new(new.file, new.page_size, Pgno::NULL, new.cache_pages);
-        let mut database = Database::new(header, pages);
+        let mut database = ReplayDatabase::new(header, pages);
         database.required_until = Generation(0);
         database.touched = true;
         self.databases.insert(record.dbid, database);
         self.share_out();
-        Ok(Outcome::Applied)
+        Ok(RedoOutcome::Applied)
     }
 
-    pub(super) fn detach_db(&mut self, record: &DetachDb<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn detach_db(&mut self, record: &DetachDb<'_>) -> Result<RedoOutcome, Problem> {
         self.missing.remove(&record.dbid);
         self.end_passing(record.dbid);
         let Some(mut database) = self.databases.remove(&record.dbid) else {
-            return Ok(Outcome::Elsewhere);
+            return Ok(RedoOutcome::Elsewhere);
         };
         database.detached_at(self.lgpos)?;
         self.waiting.push(database);
-        Ok(Outcome::Applied)
+        Ok(RedoOutcome::Applied)
     }
 
     /// Makes the databases that are still attached clean as of `end`, as the end of a recovery does.
@@ -264,7 +264,7 @@ impl Redo {
     }
 
     /// An engine instance ended, or a recovery did: all databases are clean as of the mark of its shutdown.
-    pub(super) fn detach_all(&mut self) -> Result<Outcome, Problem> {
+    pub(super) fn detach_all(&mut self) -> Result<RedoOutcome, Problem> {
         self.missing.clear();
         let passed: Vec<u8> = self.passed_over.keys().copied().collect();
         passed.into_iter().for_each(|dbid| self.end_passing(dbid));
@@ -276,7 +276,7 @@ impl Redo {
             self.waiting.push(database);
         }
         let ended = self.end_sessions()?;
-        Ok(if any { Outcome::Applied } else { ended })
+        Ok(if any { RedoOutcome::Applied } else { ended })
     }
 }
 
@@ -288,7 +288,7 @@ fn created_header(record: &CreateDb<'_>, new: &NewDatabase, lgpos: Lgpos) -> Dat
     header.flags = u32::from(record.grbit & NO_SHADOW != 0);
     header.dbid = record.dbid.into();
     header.signature = record.signature;
-    header.state = State::JUST_CREATED;
+    header.state = DatabaseState::JUST_CREATED;
     header.stored_page_size = new.page_size.bytes();
     header.file_type = 1;
     header.last_attach = lgpos;
@@ -299,11 +299,11 @@ fn created_header(record: &CreateDb<'_>, new: &NewDatabase, lgpos: Lgpos) -> Dat
     header
 }
 
-impl Database {
+impl ReplayDatabase {
     /// The header takes over an attach (`DBISetHeaderAfterAttach`, `ese/db.cxx`).
     fn attached_at(&mut self, lgpos: Lgpos, dbid: u8) {
         let header = &mut self.header;
-        header.state = State::DIRTY_SHUTDOWN;
+        header.state = DatabaseState::DIRTY_SHUTDOWN;
         header.dbid = dbid.into();
         header.last_attach = lgpos;
         header.last_attach_time = LogTime::default();
@@ -324,11 +324,11 @@ impl Database {
         {
             return Err(skipped.problem);
         }
-        if self.header.state == State::DIRTY_SHUTDOWN {
+        if self.header.state == DatabaseState::DIRTY_SHUTDOWN {
             self.cut_to_owned()?;
         }
         let header = &mut self.header;
-        header.state = State::CLEAN_SHUTDOWN;
+        header.state = DatabaseState::CLEAN_SHUTDOWN;
         header.last_consistent = lgpos;
         header.last_detach = lgpos;
         header.dbtime = header.dbtime.max(self.dbtime);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RedoOutcome {
     /// It changed pages or a database.
     Applied,
     /// The pages, or the whole database, had the change already.
@@ -21,12 +21,12 @@ pub enum Outcome {
     NoPage,
 }
 
-impl From<bool> for Outcome {
+impl From<bool> for RedoOutcome {
     fn from(applied: bool) -> Self {
         if applied {
-            Outcome::Applied
+            RedoOutcome::Applied
         } else {
-            Outcome::InPlace
+            RedoOutcome::InPlace
         }
     }
 }
@@ -68,7 +68,7 @@ impl RedoCounts {
     pub(crate) fn add(
         &mut self,
         record_type: RecordType,
-        outcome: Outcome,
+        outcome: RedoOutcome,
         time: Option<Duration>,
     ) {
         let counts = self.types.entry(record_type).or_default();
@@ -77,11 +77,11 @@ impl RedoCounts {
             *counts.time.get_or_insert_default() += time;
         }
         match outcome {
-            Outcome::Applied => counts.applied += 1,
-            Outcome::InPlace => counts.in_pages += 1,
-            Outcome::Elsewhere => counts.elsewhere += 1,
-            Outcome::Deferred => counts.deferred += 1,
-            Outcome::NoPage => counts.no_page += 1,
+            RedoOutcome::Applied => counts.applied += 1,
+            RedoOutcome::InPlace => counts.in_pages += 1,
+            RedoOutcome::Elsewhere => counts.elsewhere += 1,
+            RedoOutcome::Deferred => counts.deferred += 1,
+            RedoOutcome::NoPage => counts.no_page += 1,
         }
     }
 

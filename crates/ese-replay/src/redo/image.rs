@@ -6,7 +6,7 @@
 //! `CPAGE::RehydratePage`) and compressed with Xpress (`ErrLGIDecompressPreimage`, `ese/_log/logredo.cxx`).
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use ese_format::page::{PageSize, PageView, Tag};
 use ese_format::record::{self, PageImageFlags};
 use ese_format::{Dbtime, Pgno};
@@ -17,7 +17,7 @@ pub(super) fn unpack(
     pgno: Pgno,
     size: PageSize,
     before: Dbtime,
-) -> Result<PageImage, Problem> {
+) -> Result<PageBuffer, Problem> {
     let problem = |what| Problem::PageImage { pgno, what };
     if image.bytes.is_empty() {
         return Err(Problem::NoPageImage { pgno });
@@ -43,15 +43,15 @@ pub(super) fn join(
     pgno: Pgno,
     size: PageSize,
     before: Dbtime,
-) -> Result<PageImage, Problem> {
+) -> Result<PageBuffer, Problem> {
     let gap = size.as_usize().checked_sub(header.len() + trailer.len());
     let what = "it is longer than a page";
     let gap = gap.ok_or(Problem::PageImage { pgno, what })?;
     restore([header, &vec![0; gap], trailer].concat(), pgno, before)
 }
 
-fn restore(bytes: Vec<u8>, pgno: Pgno, before: Dbtime) -> Result<PageImage, Problem> {
-    let page = PageImage::from_bytes(bytes.into_boxed_slice(), pgno);
+fn restore(bytes: Vec<u8>, pgno: Pgno, before: Dbtime) -> Result<PageBuffer, Problem> {
+    let page = PageBuffer::from_bytes(bytes.into_boxed_slice(), pgno);
     let mut page = page.map_err(|error| Problem::Edit(error.into()))?;
     page.set_dbtime(before);
     Ok(page)
@@ -72,7 +72,7 @@ fn rehydrate(bytes: &[u8], size: PageSize) -> Option<Vec<u8>> {
     page.copy_within(start..bytes.len(), size.as_usize() - tags);
     let gap = page.get_mut(start..size.as_usize() - tags)?;
     gap.fill(0);
-    let mut image = PageImage::from_bytes(page.into_boxed_slice(), Pgno::NULL).ok()?;
+    let mut image = PageBuffer::from_bytes(page.into_boxed_slice(), Pgno::NULL).ok()?;
     image.set_free(free);
     Some(image.into_bytes().into_vec())
 }

@@ -4,7 +4,7 @@
 //! for each key and each row would take longer than all the rest.
 
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use ese_format::page::NodeFlags;
 use std::ops::Range;
 
@@ -18,14 +18,14 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     /// Puts the line on a page, compressed against the page's prefix.
-    pub(super) fn put(&self, page: &mut PageImage, at: usize) -> Result<(), Problem> {
+    pub(super) fn put(&self, page: &mut PageBuffer, at: usize) -> Result<(), Problem> {
         Ok(page.insert_node_compressed(at, self.key, self.data, self.flags)?)
     }
 }
 
 /// Where the parts of a line are.
 #[derive(Debug, Clone)]
-struct Place {
+struct LineParts {
     key: Range<usize>,
     data: Range<usize>,
     flags: NodeFlags,
@@ -35,12 +35,12 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    places: Vec<LineParts>,
 }
 
 impl Lines {
     /// The lines of a page.
-    pub(super) fn all_of(page: &PageImage) -> Result<Lines, Problem> {
+    pub(super) fn all_of(page: &PageBuffer) -> Result<Lines, Problem> {
         let mut lines = Lines {
             bytes: Vec::with_capacity(2 * page.bytes().len()),
             places: Vec::with_capacity(page.node_count() + 1),
@@ -53,7 +53,7 @@ impl Lines {
             let key = start..lines.bytes.len();
             let data = lines.keep(node.data);
             let flags = node.flags - NodeFlags::COMPRESSED;
-            lines.places.push(Place { key, data, flags });
+            lines.places.push(LineParts { key, data, flags });
         }
         Ok(lines)
     }
@@ -75,7 +75,7 @@ impl Lines {
         Some(places.iter().map(|place| self.line(place)))
     }
 
-    fn line(&self, place: &Place) -> Line<'_> {
+    fn line(&self, place: &LineParts) -> Line<'_> {
         let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         Line {
             key: part(&place.key),
@@ -92,7 +92,7 @@ impl Lines {
         let key = self.keep(line.key);
         let data = self.keep(line.data);
         let flags = line.flags;
-        self.places.insert(at, Place { key, data, flags });
+        self.places.insert(at, LineParts { key, data, flags });
         Some(())
     }
 

@@ -13,24 +13,24 @@
 //! | partial left | up to `iline_merge` | the one before it gets a new key |
 
 use super::lines::Lines;
-use super::{Outcome, Redo, image};
-use crate::database::Database;
+use super::{Redo, RedoOutcome, image};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use ese_format::page::NodeFlags;
 use ese_format::record::{Merge, MergeFlags, MergeType, Record};
 use ese_format::{Dbtime, Lgpos, Pgno};
 
 /// The pages of a merge that need the record.
-struct Pages<'a> {
+struct MergePages<'a> {
     /// The merged page of each level, from the highest to the leaf.
-    levels: Vec<(&'a Merge<'a>, Option<PageImage>)>,
-    left: Option<PageImage>,
-    right: Option<PageImage>,
+    levels: Vec<(&'a Merge<'a>, Option<PageBuffer>)>,
+    left: Option<PageBuffer>,
+    right: Option<PageBuffer>,
 }
 
 impl Redo {
-    pub(super) fn merge(&mut self, records: &[Record<'_>]) -> Result<Outcome, Problem> {
+    pub(super) fn merge(&mut self, records: &[Record<'_>]) -> Result<RedoOutcome, Problem> {
         let merges: Vec<&Merge<'_>> = records
             .iter()
             .filter_map(|record| match record {
@@ -45,17 +45,17 @@ impl Redo {
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, leaf.merge.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
-        let mut pages = Pages::load(database, lgpos, &merges)?;
+        let mut pages = MergePages::load(database, lgpos, &merges)?;
         pages.perform()?;
         Ok(pages.store(database)?.into())
     }
 }
 
-impl<'a> Pages<'a> {
+impl<'a> MergePages<'a> {
     fn load(
-        database: &mut Database,
+        database: &mut ReplayDatabase,
         lgpos: Lgpos,
         merges: &[&'a Merge<'a>],
     ) -> Result<Self, Problem> {
@@ -63,7 +63,7 @@ impl<'a> Pages<'a> {
             .last()
             .ok_or(Problem::Macro("a merge without a merge record"))?;
         let fields = &leaf.merge;
-        let mut take = |pgno: Pgno, before: Dbtime| -> Result<Option<PageImage>, Problem> {
+        let mut take = |pgno: Pgno, before: Dbtime| -> Result<Option<PageBuffer>, Problem> {
             if pgno.is_null()
                 || !database
                     .access(lgpos, pgno, before, leaf.page.dbtime)?
@@ -96,7 +96,7 @@ impl<'a> Pages<'a> {
             let size = database.pages.size();
             *source = Some(image::unpack(image, pgno, size, leaf.page.dbtime_before)?);
         }
-        Ok(Pages {
+        Ok(MergePages {
             levels,
             left,
             right,
@@ -155,7 +155,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Puts the changed pages back; whether there were any.
-    fn store(self, database: &mut Database) -> Result<bool, Problem> {
+    fn store(self, database: &mut ReplayDatabase) -> Result<bool, Problem> {
         let pages = self.levels.into_iter().filter_map(|(_, page)| page);
         let mut any = false;
         for page in pages.chain(self.left).chain(self.right) {
@@ -183,8 +183,8 @@ fn direction(merge_type: MergeType) -> Option<Direction> {
 
 /// Copies the lines that are not deleted to the sibling (`BTIMergeMoveNodes`).
 fn move_lines(
-    source: Option<&PageImage>,
-    receiver: Option<&mut PageImage>,
+    source: Option<&PageBuffer>,
+    receiver: Option<&mut PageBuffer>,
     leaf: &Merge<'_>,
     direction: Direction,
 ) -> Result<(), Problem> {
@@ -213,7 +213,7 @@ fn move_lines(
 
 /// Deletes the lines that a partial merge moved (`BTIMergeDeleteFlagDeletedNodes`); after a full one the page is
 /// emptied as a whole.
-fn delete_moved(source: &mut PageImage, leaf: &Merge<'_>) -> Result<(), Problem> {
+fn delete_moved(source: &mut PageBuffer, leaf: &Merge<'_>) -> Result<(), Problem> {
     let at = usize::from(leaf.merge.iline_merge);
     let moved = |line: usize| match leaf.merge.merge_type {
         MergeType::PartialRight => line >= at,
@@ -228,7 +228,7 @@ fn delete_moved(source: &mut PageImage, leaf: &Merge<'_>) -> Result<(), Problem>
 
 /// A level above the leaf (`BTIPerformOneMerge`).
 fn change_parent(
-    page: &mut PageImage,
+    page: &mut PageBuffer,
     record: &Merge<'_>,
     leaf: &Merge<'_>,
 ) -> Result<(), Problem> {
@@ -263,7 +263,7 @@ fn change_parent(
 }
 
 /// Gives a page pointer another key (`BTIChangeKeyOfPagePointer`).
-fn change_key(page: &mut PageImage, line: usize, key: &[u8]) -> Result<(), Problem> {
+fn change_key(page: &mut PageBuffer, line: usize, key: &[u8]) -> Result<(), Problem> {
     let pointer = page.node(line)?.data.to_vec();
     page.delete_node(line)?;
     page.insert_node_compressed(line, key, &pointer, NodeFlags::empty())?;

@@ -42,14 +42,14 @@ mod split;
 mod transactions;
 mod trees;
 
-pub use attach::{Creator, LoggedAttach, Missing, NewDatabase, PassedOver};
-pub use counts::{Outcome, RedoCounts, TypeCounts};
+pub use attach::{Creator, LoggedAttach, MissingDatabase, NewDatabase, PassedOverDatabase};
+pub use counts::{RedoCounts, RedoOutcome, TypeCounts};
 pub(crate) use nodes::undo_on_page;
-pub use scan::{Divergence, logged_data_checksum};
+pub use scan::{PageDivergence, logged_data_checksum};
 
-use crate::database::Database;
+use crate::database::ReplayDatabase;
 use crate::error::{Problem, ReplayError};
-use crate::pages::Content;
+use crate::pages::PageContent;
 use crate::session::Session;
 use ese_format::record::{FlagDelete, Record, RecordFormat, Replace, ReplaceDelta};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
@@ -61,14 +61,14 @@ use std::time::Instant;
 #[derive(Default)]
 pub struct Redo {
     /// Databases attached at this point of the log, by the number the log gives them.
-    databases: BTreeMap<u8, Database>,
+    databases: BTreeMap<u8, ReplayDatabase>,
     /// Databases that wait for the record that attaches them.
-    waiting: Vec<Database>,
-    missing: BTreeMap<u8, Missing>,
+    waiting: Vec<ReplayDatabase>,
+    missing: BTreeMap<u8, MissingDatabase>,
     /// Databases that were offered, and whose attachment at this point of the log is not theirs.
-    passed_over: BTreeMap<u8, PassedOver>,
+    passed_over: BTreeMap<u8, PassedOverDatabase>,
     /// Records after the place of an offered database that went past it because it was not attached.
-    lost_records: Vec<PassedOver>,
+    lost_records: Vec<PassedOverDatabase>,
     /// Whether the record at hand is about a database that is not replayed.
     elsewhere: bool,
     record: &'static str,
@@ -80,7 +80,7 @@ pub struct Redo {
     macro_bytes: usize,
     counts: RedoCounts,
     measures_time: bool,
-    divergences: Vec<Divergence>,
+    divergences: Vec<PageDivergence>,
     lgpos: Lgpos,
     /// The last mark of a shutdown: where databases are clean if the instance ends after it.
     shutdown_mark: Lgpos,
@@ -96,12 +96,12 @@ impl Redo {
     }
 
     /// The attached databases.
-    pub fn databases(&self) -> &BTreeMap<u8, Database> {
+    pub fn databases(&self) -> &BTreeMap<u8, ReplayDatabase> {
         &self.databases
     }
 
     /// The attached databases, to be changed.
-    pub fn databases_mut(&mut self) -> &mut BTreeMap<u8, Database> {
+    pub fn databases_mut(&mut self) -> &mut BTreeMap<u8, ReplayDatabase> {
         &mut self.databases
     }
 
@@ -141,7 +141,7 @@ impl Redo {
     }
 
     /// Pages that differ from what a scan of the writing machine saw.
-    pub fn divergences(&self) -> &[Divergence] {
+    pub fn divergences(&self) -> &[PageDivergence] {
         &self.divergences
     }
 
@@ -157,7 +157,7 @@ impl Redo {
     }
 
     /// Applies the next record of the log.
-    pub fn apply(&mut self, raw: &RawRecord<'_>) -> Result<Outcome, ReplayError> {
+    pub fn apply(&mut self, raw: &RawRecord<'_>) -> Result<RedoOutcome, ReplayError> {
         let begun = self.measures_time.then(Instant::now);
         self.lgpos = raw.lgpos;
         self.format = Some(raw.format);
@@ -170,7 +170,7 @@ impl Redo {
         });
         let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, self.record))?;
         let outcome = match outcome {
-            Outcome::InPlace if self.elsewhere => Outcome::Elsewhere,
+            RedoOutcome::InPlace if self.elsewhere => RedoOutcome::Elsewhere,
             other => other,
         };
         let time = begun.map(|begun| begun.elapsed());
@@ -238,7 +238,7 @@ impl Redo {
                 let found = database
                     .map(|database| database.look(page.pgno))
                     .transpose()?;
-                if matches!(found, Some(Content::Page(found)) if found >= page.dbtime) {
+                if matches!(found, Some(PageContent::Page(found)) if found >= page.dbtime) {
                     self.owe_undo_info(page, node);
                 }
             }
@@ -284,7 +284,7 @@ impl Redo {
         }
     }
 
-    fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Problem> {
+    fn dispatch(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<RedoOutcome, Problem> {
         if let Some(outcome) = self.defer_to_macro(record, bytes)? {
             return Ok(outcome);
         }
@@ -330,7 +330,7 @@ impl Redo {
             Record::ScanCheck2(record) => self.scan_check(record),
             Record::ShutDownMark => {
                 self.shutdown_mark = self.lgpos;
-                Ok(Outcome::NoPage)
+                Ok(RedoOutcome::NoPage)
             }
             Record::CreateDb(record) => self.create_db(record),
             Record::AttachDb(record) => self.attach_db(record),
@@ -343,7 +343,7 @@ impl Redo {
                 self.end_sessions()
             }
             Record::ConvertFdp(record) => self.obsolete_convert(record),
-            _ => Ok(Outcome::NoPage),
+            _ => Ok(RedoOutcome::NoPage),
         }
     }
 
@@ -357,7 +357,7 @@ impl Redo {
         dbid: u8,
         dbtime: Dbtime,
         objid: ObjId,
-    ) -> Option<&mut Database> {
+    ) -> Option<&mut ReplayDatabase> {
         let begun = self.sessions.entry(procid).or_default().seen_begin;
         let lgpos = self.lgpos;
         if !self.databases.contains_key(&dbid) {

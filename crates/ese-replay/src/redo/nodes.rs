@@ -6,9 +6,9 @@
 //! has the change already, it was written before its transaction ended, and then the before image was logged first, as
 //! undo-info.
 
-use super::{Outcome, Redo};
+use super::{Redo, RedoOutcome};
 use crate::error::Problem;
-use crate::page_edit::{EditError, PageImage};
+use crate::page_edit::{EditError, PageBuffer};
 use crate::session::{Before, Bookmark, Version};
 use ese_format::page::{NodeFlags, PageFlags};
 use ese_format::record::{
@@ -52,7 +52,7 @@ impl Redo {
     fn change<T>(
         &mut self,
         page: &PageOp,
-        change: impl FnOnce(&mut PageImage) -> Result<T, EditError>,
+        change: impl FnOnce(&mut PageBuffer) -> Result<T, EditError>,
     ) -> Result<T, Problem> {
         let database = self.databases.get_mut(&page.dbid);
         let database = database.ok_or(Problem::Blank { pgno: page.pgno })?;
@@ -85,7 +85,7 @@ impl Redo {
         });
     }
 
-    pub(super) fn insert(&mut self, record: &Insert<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn insert(&mut self, record: &Insert<'_>) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         if record.page.is_versioned() {
             let key = [record.key_prefix, record.key_suffix].concat();
@@ -108,7 +108,7 @@ impl Redo {
         Ok(applies.into())
     }
 
-    pub(super) fn flag_insert(&mut self, record: &FlagInsert<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn flag_insert(&mut self, record: &FlagInsert<'_>) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         if record.page.is_versioned() {
             let bookmark = bookmark(&record.page, &record.node, record.key.to_vec(), record.data);
@@ -132,7 +132,7 @@ impl Redo {
     pub(super) fn flag_insert_and_replace_data(
         &mut self,
         record: &FlagInsertAndReplaceData<'_>,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         let bookmark = bookmark(&record.page, &record.node, record.key.to_vec(), record.data);
         if record.page.is_versioned() {
@@ -167,12 +167,15 @@ impl Redo {
         Ok(applies.into())
     }
 
-    pub(super) fn replace(&mut self, record: &Replace<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn replace(&mut self, record: &Replace<'_>) -> Result<RedoOutcome, Problem> {
         let data = record.data;
         self.replace_with(&record.page, &record.node, |_| Ok(Cow::Borrowed(data)))
     }
 
-    pub(super) fn replace_delta(&mut self, record: &ReplaceDelta<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn replace_delta(
+        &mut self,
+        record: &ReplaceDelta<'_>,
+    ) -> Result<RedoOutcome, Problem> {
         self.replace_with(&record.page, &record.node, |page| {
             let line = usize::from(record.page.iline);
             let old = page.node(line)?.data;
@@ -184,11 +187,11 @@ impl Redo {
         &mut self,
         page: &PageOp,
         node: &NodeOp,
-        new_data: impl FnOnce(&PageImage) -> Result<Cow<'a, [u8]>, Problem>,
-    ) -> Result<Outcome, Problem> {
+        new_data: impl FnOnce(&PageBuffer) -> Result<Cow<'a, [u8]>, Problem>,
+    ) -> Result<RedoOutcome, Problem> {
         if !self.applies(page, node)? {
             self.owe_undo_info(page, node);
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         let database = self.databases.get_mut(&page.dbid);
         let image = database
@@ -208,13 +211,13 @@ impl Redo {
         if let Some((bookmark, before)) = row {
             self.remember(page, node.rceid, Operation::Replace, bookmark, before);
         }
-        Ok(Outcome::Applied)
+        Ok(RedoOutcome::Applied)
     }
 
-    pub(super) fn flag_delete(&mut self, record: &FlagDelete) -> Result<Outcome, Problem> {
+    pub(super) fn flag_delete(&mut self, record: &FlagDelete) -> Result<RedoOutcome, Problem> {
         if !self.applies(&record.page, &record.node)? {
             self.owe_undo_info(&record.page, &record.node);
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         let (line, set) = (usize::from(record.page.iline), versioned(&record.page));
         let row = self.change(&record.page, |page| {
@@ -236,10 +239,10 @@ impl Redo {
                 Before::Nothing,
             );
         }
-        Ok(Outcome::Applied)
+        Ok(RedoOutcome::Applied)
     }
 
-    pub(super) fn delete(&mut self, record: &Delete) -> Result<Outcome, Problem> {
+    pub(super) fn delete(&mut self, record: &Delete) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         if applies {
             let line = usize::from(record.page.iline);
@@ -248,11 +251,11 @@ impl Redo {
         Ok(applies.into())
     }
 
-    pub(super) fn delta(&mut self, record: &Delta<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn delta(&mut self, record: &Delta<'_>) -> Result<RedoOutcome, Problem> {
         self.add(record, Operation::Delta, Width::Bits32)
     }
 
-    pub(super) fn delta64(&mut self, record: &Delta<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn delta64(&mut self, record: &Delta<'_>) -> Result<RedoOutcome, Problem> {
         self.add(record, Operation::Delta64, Width::Bits64)
     }
 
@@ -261,7 +264,7 @@ impl Redo {
         record: &Delta<'_>,
         operation: Operation,
         width: Width,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         let (delta, offset) = (record.delta, record.offset);
         if record.page.is_versioned() {
@@ -282,13 +285,13 @@ impl Redo {
 
     /// Remembers an operation whose page was written before its transaction ended. No page changes, and no page is
     /// looked at.
-    pub(super) fn undo_info(&mut self, record: &UndoInfo<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn undo_info(&mut self, record: &UndoInfo<'_>) -> Result<RedoOutcome, Problem> {
         let page = &record.page;
         if self
             .database_for(page.procid, page.dbid, page.dbtime, record.node.objid)
             .is_none()
         {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         let key = record.bookmark_key.to_vec();
         let bookmark = bookmark(page, &record.node, key, record.bookmark_data);
@@ -297,12 +300,12 @@ impl Redo {
             _ => Before::Nothing,
         };
         self.remember(page, record.node.rceid, record.operation, bookmark, before);
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
     /// A rollback that the log did itself: the page is changed as the record of the operation's version says
     /// (`VERRedoPhysicalUndo`, `ese/ver.cxx`).
-    pub(super) fn undo(&mut self, record: &Undo<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn undo(&mut self, record: &Undo<'_>) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         let rceid = record.node.rceid;
         let version = self.session(record.page.procid).take(rceid);
@@ -317,7 +320,7 @@ impl Redo {
     pub(super) fn set_external_header(
         &mut self,
         record: &SetExternalHeader<'_>,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         if applies {
             self.change(&record.page, |page| page.set_external_header(record.data))?;
@@ -326,7 +329,7 @@ impl Redo {
     }
 
     /// Overwrites deleted data (`NDScrubOneUsedPage`, `NDScrubOneUnusedPage`, `ese/node.cxx`).
-    pub(super) fn scrub(&mut self, record: &Scrub<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn scrub(&mut self, record: &Scrub<'_>) -> Result<RedoOutcome, Problem> {
         let applies = self.applies(&record.page, &record.node)?;
         if applies {
             self.change(&record.page, |page| {
@@ -368,7 +371,7 @@ fn bookmark(page: &PageOp, node: &NodeOp, key: Vec<u8>, data: &[u8]) -> Bookmark
 
 /// Undoes an operation on the node at `line`.
 pub(crate) fn undo_on_page(
-    page: &mut PageImage,
+    page: &mut PageBuffer,
     line: usize,
     version: &Version,
 ) -> Result<(), EditError> {
@@ -394,7 +397,7 @@ pub(crate) fn undo_on_page(
 
 /// Adds to the number at `offset` of a node's data, wrapping around (`ErrNDDelta`, `ese/node.cxx`).
 fn add_to_node(
-    page: &mut PageImage,
+    page: &mut PageBuffer,
     line: usize,
     offset: u16,
     delta: i64,
@@ -434,7 +437,7 @@ const UNUSED_PAGE_FILL: u8 = b'U';
 /// The first byte of a long-value chunk that says "scrubbed" to the decompression (`COMPRESS_SCRUB`).
 const SCRUBBED_CHUNK: u8 = 4 << 3;
 
-fn scrub_used_page(page: &mut PageImage, operations: &[u8]) -> Result<(), EditError> {
+fn scrub_used_page(page: &mut PageBuffer, operations: &[u8]) -> Result<(), EditError> {
     for (line, operation) in operations.iter().enumerate() {
         let size = page.node(line)?.data.len();
         let fill = match *operation {
@@ -454,7 +457,7 @@ fn scrub_used_page(page: &mut PageImage, operations: &[u8]) -> Result<(), EditEr
     page.overwrite_unused(USED_PAGE_FILL)
 }
 
-fn scrub_unused_page(page: &mut PageImage) -> Result<(), EditError> {
+fn scrub_unused_page(page: &mut PageBuffer) -> Result<(), EditError> {
     page.delete_all_nodes()?;
     page.overwrite_unused(UNUSED_PAGE_FILL)
 }

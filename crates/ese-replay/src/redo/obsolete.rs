@@ -5,14 +5,14 @@
 //! database that holds it. One that would have to be applied is refused.
 
 use super::access::Verdict;
-use super::{Outcome, Redo};
-use crate::database::Database;
+use super::{Redo, RedoOutcome};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use ese_format::record::{ConvertFdp, Merge, PageOp, Record, Split};
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
 
 /// The pages of one record: those that were there, with the dbtime that they had, and those that it makes.
-struct Touched {
+struct TouchedPages {
     record: &'static str,
     page: PageOp,
     objid: ObjId,
@@ -20,10 +20,10 @@ struct Touched {
     made: Vec<Pgno>,
 }
 
-impl Touched {
+impl TouchedPages {
     fn of_split(record: &Split<'_>) -> Self {
         let (page, fields) = (record.page, record.split);
-        Touched {
+        TouchedPages {
             record: "Split",
             page,
             objid: fields.objid,
@@ -37,7 +37,7 @@ impl Touched {
 
     fn of_merge(record: &Merge<'_>) -> Self {
         let (page, fields) = (record.page, record.merge);
-        Touched {
+        TouchedPages {
             record: "Merge",
             page,
             objid: fields.objid,
@@ -51,7 +51,7 @@ impl Touched {
     }
 
     /// Whether a page still needs the record.
-    fn is_needed(&self, database: &mut Database, lgpos: Lgpos) -> Result<bool, Problem> {
+    fn is_needed(&self, database: &mut ReplayDatabase, lgpos: Lgpos) -> Result<bool, Problem> {
         let after = self.page.dbtime;
         for &(pgno, before) in self.changed.iter().filter(|(pgno, _)| !pgno.is_null()) {
             if database.access(lgpos, pgno, before, after)?.applies() {
@@ -68,33 +68,36 @@ impl Touched {
 }
 
 impl Redo {
-    fn judge(&mut self, touched: &Touched) -> Result<Outcome, Problem> {
+    fn judge(&mut self, touched: &TouchedPages) -> Result<RedoOutcome, Problem> {
         let (lgpos, page) = (self.lgpos, touched.page);
         let database = self.database_for(page.procid, page.dbid, page.dbtime, touched.objid);
         let Some(database) = database else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         match touched.is_needed(database, lgpos)? {
             true => Err(Problem::Obsolete(touched.record)),
-            false => Ok(Outcome::InPlace),
+            false => Ok(RedoOutcome::InPlace),
         }
     }
 
     /// A macro operation of splits or merges.
-    pub(super) fn obsolete_macro(&mut self, records: &[Record<'_>]) -> Result<Outcome, Problem> {
+    pub(super) fn obsolete_macro(
+        &mut self,
+        records: &[Record<'_>],
+    ) -> Result<RedoOutcome, Problem> {
         for record in records {
             match record {
-                Record::Split(record) => self.judge(&Touched::of_split(record))?,
-                Record::Merge(record) => self.judge(&Touched::of_merge(record))?,
-                _ => Outcome::InPlace,
+                Record::Split(record) => self.judge(&TouchedPages::of_split(record))?,
+                Record::Merge(record) => self.judge(&TouchedPages::of_merge(record))?,
+                _ => RedoOutcome::InPlace,
             };
         }
-        Ok(Outcome::InPlace)
+        Ok(RedoOutcome::InPlace)
     }
 
-    pub(super) fn obsolete_convert(&mut self, record: &ConvertFdp) -> Result<Outcome, Problem> {
+    pub(super) fn obsolete_convert(&mut self, record: &ConvertFdp) -> Result<RedoOutcome, Problem> {
         let (page, fields) = (record.page, record.convert);
-        self.judge(&Touched {
+        self.judge(&TouchedPages {
             record: "Convert",
             page,
             objid: fields.objid,

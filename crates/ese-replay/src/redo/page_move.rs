@@ -6,10 +6,10 @@
 //! macro operation: three page moves, the space headers of its child trees, and the rows of the catalog and its shadow
 //! that name the root.
 
-use super::{Outcome, Redo, image};
-use crate::database::Database;
+use super::{Redo, RedoOutcome, image};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::page_edit::{EditError, PageImage};
+use crate::page_edit::{EditError, PageBuffer};
 use ese_format::page::PageFlags;
 use ese_format::record::{PageMove, PageMoveFlags, PageOp, Record, Replace};
 use ese_format::{Dbtime, Lgpos, Pgno};
@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 const SPACE_HEADER_OWNED: usize = 12;
 
 impl Redo {
-    pub(super) fn page_move(&mut self, record: &PageMove<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn page_move(&mut self, record: &PageMove<'_>) -> Result<RedoOutcome, Problem> {
         let (lgpos, page, fields) = (self.lgpos, record.page, record.moved);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, fields.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let parent = take(
             database,
@@ -71,7 +71,10 @@ impl Redo {
         Ok(applied.into())
     }
 
-    pub(super) fn root_page_move(&mut self, records: &[Record<'_>]) -> Result<Outcome, Problem> {
+    pub(super) fn root_page_move(
+        &mut self,
+        records: &[Record<'_>],
+    ) -> Result<RedoOutcome, Problem> {
         let Some(Record::RootPageMove(root_move)) = records.first() else {
             return Err(Problem::Macro("a moved root without its record"));
         };
@@ -82,7 +85,7 @@ impl Redo {
             root_move.dbtime,
             root_move.objid,
         ) else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let new_owned = records.iter().find_map(|record| match record {
             Record::PageMove(record)
@@ -133,12 +136,12 @@ impl Redo {
 
 /// The page, if the record applies to it.
 fn take(
-    database: &mut Database,
+    database: &mut ReplayDatabase,
     lgpos: Lgpos,
     pgno: Pgno,
     before: Dbtime,
     after: Dbtime,
-) -> Result<Option<PageImage>, Problem> {
+) -> Result<Option<PageBuffer>, Problem> {
     if pgno.is_null() || !database.access(lgpos, pgno, before, after)?.applies() {
         return Ok(None);
     }
@@ -147,11 +150,11 @@ fn take(
 
 /// Copies the page to its new number and empties the old one, each where it needs it.
 fn move_content(
-    database: &mut Database,
+    database: &mut ReplayDatabase,
     lgpos: Lgpos,
     record: &PageMove<'_>,
-    source: Option<PageImage>,
-) -> Result<(Option<PageImage>, Option<PageImage>), Problem> {
+    source: Option<PageBuffer>,
+) -> Result<(Option<PageBuffer>, Option<PageBuffer>), Problem> {
     let (page, dest_pgno) = (&record.page, record.moved.pgno_dest);
     let dest = database.access_new(lgpos, dest_pgno, page.dbtime)?;
     let size = database.pages.size();
@@ -170,7 +173,7 @@ fn move_content(
     };
     let mut moved = None;
     if let Some(source) = source.as_ref().filter(|_| dest.applies()) {
-        let new = PageImage::new_preinit(size.as_usize(), dest_pgno, source.objid());
+        let new = PageBuffer::new_preinit(size.as_usize(), dest_pgno, source.objid());
         let mut new = new.map_err(|error| Problem::Edit(error.into()))?;
         new.copy_from(source);
         moved = Some(new);
@@ -183,7 +186,7 @@ fn move_content(
 
 /// One of the three roots of a moved tree.
 fn move_root(
-    database: &mut Database,
+    database: &mut ReplayDatabase,
     lgpos: Lgpos,
     record: &PageMove<'_>,
     new_owned: Pgno,
@@ -201,7 +204,7 @@ fn move_root(
             size,
             page.dbtime_before,
         )?;
-        let new = PageImage::new_preinit(size.as_usize(), fields.pgno_dest, fields.objid);
+        let new = PageBuffer::new_preinit(size.as_usize(), fields.pgno_dest, fields.objid);
         let mut new = new.map_err(|error| Problem::Edit(error.into()))?;
         new.copy_from(&image);
         if fields.move_flags.contains(PageMoveFlags::ROOT_FDP) {
@@ -225,7 +228,7 @@ fn move_root(
 }
 
 /// Puts the new root of the owned extents into the space header of a moved root.
-fn point_to_owned(root: &mut PageImage, owned: Pgno) -> Result<(), Problem> {
+fn point_to_owned(root: &mut PageBuffer, owned: Pgno) -> Result<(), Problem> {
     let what = "its root has no space header";
     let pgno = root.pgno();
     let header = root.space_header()?;
@@ -235,9 +238,9 @@ fn point_to_owned(root: &mut PageImage, owned: Pgno) -> Result<(), Problem> {
 }
 
 fn change(
-    database: &mut Database,
+    database: &mut ReplayDatabase,
     page: &PageOp,
-    change: impl FnOnce(&mut PageImage) -> Result<(), EditError>,
+    change: impl FnOnce(&mut PageBuffer) -> Result<(), EditError>,
 ) -> Result<bool, Problem> {
     let image = database.pages.edit(page.pgno)?;
     change(image)?;

@@ -4,10 +4,10 @@
 //! that a shrink met ends recovery, as in the engine; one that the database scan met is reported
 //! (`ErrLGRIRedoScanCheck`, `ese/_log/logredo.cxx`).
 
-use super::{Outcome, Redo};
+use super::{Redo, RedoOutcome};
 use crate::error::Problem;
-use crate::page_edit::PageImage;
-use crate::pages::Content;
+use crate::page_edit::PageBuffer;
+use crate::pages::PageContent;
 use ese_format::page::{NodeFlags, PageFlags, PageView};
 use ese_format::record::{ScanCheck, ScanCheck2, ScanCheckFlags};
 use ese_format::{Dbtime, Lgpos, Pgno};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// A page that is not what a scan of the writing machine saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Divergence {
+pub struct PageDivergence {
     /// The database.
     pub dbid: u8,
     /// The page.
@@ -41,11 +41,11 @@ pub(super) fn widen(record: &ScanCheck) -> ScanCheck2 {
 const SOURCE_SHRINK: u8 = 2;
 
 impl Redo {
-    pub(super) fn scan_check(&mut self, record: &ScanCheck2) -> Result<Outcome, Problem> {
+    pub(super) fn scan_check(&mut self, record: &ScanCheck2) -> Result<RedoOutcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) = self.databases.get_mut(&record.dbid) else {
             self.pass_over(record.dbid);
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let never = [Dbtime(0), Dbtime::SHRUNK, Dbtime::REVERT];
         let before_attach = lgpos <= database.header.last_attach;
@@ -55,35 +55,35 @@ impl Redo {
             || never.contains(&record.dbtime_page)
             || database.header.trim_count > 0
         {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         let pgno = record.pgno;
         let what = match database.look(pgno)? {
-            Content::Page(_) => compare(database.pages.get(pgno)?, record),
-            Content::Damaged => Some("it fails its checksum"),
-            Content::Blank => Some("it is blank here"),
-            Content::BehindEnd => Some("it is beyond the end of the file here"),
+            PageContent::Page(_) => compare(database.pages.get(pgno)?, record),
+            PageContent::Damaged => Some("it fails its checksum"),
+            PageContent::Blank => Some("it is blank here"),
+            PageContent::BehindEnd => Some("it is beyond the end of the file here"),
         };
         match what {
-            None => Ok(Outcome::Applied),
+            None => Ok(RedoOutcome::Applied),
             Some(what) if record.source() == SOURCE_SHRINK => {
                 Err(Problem::Divergence { pgno, what })
             }
             Some(what) => {
                 let dbid = record.dbid;
-                self.divergences.push(Divergence {
+                self.divergences.push(PageDivergence {
                     dbid,
                     pgno,
                     lgpos,
                     what,
                 });
-                Ok(Outcome::Applied)
+                Ok(RedoOutcome::Applied)
             }
         }
     }
 }
 
-fn compare(page: &PageImage, record: &ScanCheck2) -> Option<&'static str> {
+fn compare(page: &PageBuffer, record: &ScanCheck2) -> Option<&'static str> {
     if page.dbtime() < record.dbtime_page {
         return Some("it is older here");
     }

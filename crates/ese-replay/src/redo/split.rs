@@ -14,10 +14,10 @@
 
 use super::access::Verdict;
 use super::lines::{Line, Lines};
-use super::{Outcome, Redo, image};
-use crate::database::Database;
+use super::{Redo, RedoOutcome, image};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::page_edit::PageImage;
+use crate::page_edit::PageBuffer;
 use crate::session::{Before, Bookmark, Version};
 use ese_format::page::{Key, NodeFlags, PageFlags};
 use ese_format::record::{
@@ -76,9 +76,9 @@ impl<'a> LeafOperation<'a> {
 /// One level of a split, its pages as they were and which of them need the record.
 struct Level<'a> {
     record: &'a Split<'a>,
-    split: Option<PageImage>,
-    new: Option<PageImage>,
-    right: Option<PageImage>,
+    split: Option<PageBuffer>,
+    new: Option<PageBuffer>,
+    right: Option<PageBuffer>,
 }
 
 /// What the level above needs to know of the one below.
@@ -90,7 +90,7 @@ struct Child {
 }
 
 impl Redo {
-    pub(super) fn split(&mut self, records: &[Record<'_>]) -> Result<Outcome, Problem> {
+    pub(super) fn split(&mut self, records: &[Record<'_>]) -> Result<RedoOutcome, Problem> {
         let splits: Vec<&Split<'_>> = records
             .iter()
             .filter_map(|record| match record {
@@ -113,7 +113,7 @@ impl Redo {
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, leaf.split.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let mut levels = Vec::with_capacity(splits.len());
         for record in &splits {
@@ -152,9 +152,13 @@ impl Redo {
 
 impl<'a> Level<'a> {
     /// Takes the pages that need the record.
-    fn load(database: &mut Database, lgpos: Lgpos, record: &'a Split<'a>) -> Result<Self, Problem> {
+    fn load(
+        database: &mut ReplayDatabase,
+        lgpos: Lgpos,
+        record: &'a Split<'a>,
+    ) -> Result<Self, Problem> {
         let (page, fields) = (&record.page, &record.split);
-        let mut take = |pgno: Pgno, before: Dbtime| -> Result<Option<PageImage>, Problem> {
+        let mut take = |pgno: Pgno, before: Dbtime| -> Result<Option<PageBuffer>, Problem> {
             if pgno.is_null() || !database.access(lgpos, pgno, before, page.dbtime)?.applies() {
                 return Ok(None);
             }
@@ -174,7 +178,7 @@ impl<'a> Level<'a> {
             split = Some(image::unpack(image, page.pgno, size, page.dbtime_before)?);
         }
         let new = new.applies().then(|| {
-            let new = PageImage::new_preinit(size.as_usize(), fields.pgno_new, fields.objid);
+            let new = PageBuffer::new_preinit(size.as_usize(), fields.pgno_new, fields.objid);
             new.map_err(|error| Problem::Edit(error.into()))
         });
         let mut level = Level {
@@ -388,7 +392,7 @@ impl<'a> Level<'a> {
     }
 
     /// Puts the changed pages back; whether there were any.
-    fn store(&mut self, database: &mut Database) -> Result<bool, Problem> {
+    fn store(&mut self, database: &mut ReplayDatabase) -> Result<bool, Problem> {
         let mut any = false;
         for page in [self.split.take(), self.new.take(), self.right.take()]
             .into_iter()

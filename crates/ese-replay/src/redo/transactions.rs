@@ -19,7 +19,7 @@
 //! Of transactions, redo keeps what undo needs: where each session's began, its level, and its versions until the commit
 //! to level 0 or the rollback ([`session`](crate::session)).
 
-use super::{Outcome, Redo};
+use super::{Redo, RedoOutcome};
 use crate::error::Problem;
 use crate::session::MacroRecords;
 use ese_format::record::{Begin, Macro, Record, RecordFormat, Refresh, Rollback};
@@ -32,38 +32,38 @@ const MACRO_BYTES_MOST: usize = 64 << 20;
 const MACRO_BYTES: usize = 64;
 
 impl Redo {
-    pub(super) fn begin(&mut self, record: &Begin) -> Result<Outcome, Problem> {
+    pub(super) fn begin(&mut self, record: &Begin) -> Result<RedoOutcome, Problem> {
         let lgpos = self.lgpos;
         self.session(record.procid)
             .begin(record.level_from, record.levels, lgpos);
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
-    pub(super) fn refresh(&mut self, record: &Refresh) -> Result<Outcome, Problem> {
+    pub(super) fn refresh(&mut self, record: &Refresh) -> Result<RedoOutcome, Problem> {
         let session = self.session(record.procid);
         if session.seen_begin {
             session.level = 1;
         }
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
-    pub(super) fn commit(&mut self, procid: ProcId, level: u8) -> Result<Outcome, Problem> {
+    pub(super) fn commit(&mut self, procid: ProcId, level: u8) -> Result<RedoOutcome, Problem> {
         self.session(procid).commit(level);
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
-    pub(super) fn rollback(&mut self, record: &Rollback) -> Result<Outcome, Problem> {
+    pub(super) fn rollback(&mut self, record: &Rollback) -> Result<RedoOutcome, Problem> {
         self.session(record.procid).rolled_back(record.levels);
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
-    pub(super) fn macro_begin(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+    pub(super) fn macro_begin(&mut self, record: &Macro) -> Result<RedoOutcome, Problem> {
         let session = self.session(record.procid);
         if session.macro_records(record.dbtime).is_none() {
             session.begin_macro(record.dbtime);
             self.hold_for_macro(MACRO_BYTES)?;
         }
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
     /// Takes out what a macro operation holds, if it is under way.
@@ -82,15 +82,15 @@ impl Redo {
         }
     }
 
-    pub(super) fn macro_abort(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+    pub(super) fn macro_abort(&mut self, record: &Macro) -> Result<RedoOutcome, Problem> {
         self.take_macro(record);
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 
-    pub(super) fn macro_commit(&mut self, record: &Macro) -> Result<Outcome, Problem> {
+    pub(super) fn macro_commit(&mut self, record: &Macro) -> Result<RedoOutcome, Problem> {
         let begun = self.session(record.procid).seen_begin;
         let Some(stored) = self.take_macro(record).filter(|_| begun) else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let format = self.format.unwrap_or(RecordFormat::NEWEST);
         let mut records = Vec::with_capacity(stored.len());
@@ -115,7 +115,7 @@ impl Redo {
         &mut self,
         record: &Record<'_>,
         bytes: &[u8],
-    ) -> Result<Option<Outcome>, Problem> {
+    ) -> Result<Option<RedoOutcome>, Problem> {
         let (procid, dbid, dbtime, objid) = match record {
             Record::UndoInfo(_) | Record::Undo(_) => return Ok(None),
             Record::NewPage(record) => (record.procid, record.dbid, record.dbtime, record.objid),
@@ -161,7 +161,7 @@ impl Redo {
         {
             records.push(bytes.to_vec());
             self.hold_for_macro(bytes.len())?;
-            return Ok(Some(Outcome::Deferred));
+            return Ok(Some(RedoOutcome::Deferred));
         }
         if !only_in_macros {
             return Ok(None);
@@ -170,7 +170,7 @@ impl Redo {
         if let Some(database) = self.databases.get_mut(&dbid) {
             database.note(dbtime, objid);
         }
-        Ok(Some(Outcome::InPlace))
+        Ok(Some(RedoOutcome::InPlace))
     }
 
     /// Keeps a record for the commit of the macro operation that it belongs to; whether it belongs to one.
@@ -191,10 +191,10 @@ impl Redo {
     }
 
     /// An engine instance began or ended: no session goes on beyond it.
-    pub(super) fn end_sessions(&mut self) -> Result<Outcome, Problem> {
+    pub(super) fn end_sessions(&mut self) -> Result<RedoOutcome, Problem> {
         self.sessions.clear();
         self.macro_bytes = 0;
-        Ok(Outcome::NoPage)
+        Ok(RedoOutcome::NoPage)
     }
 }
 

@@ -6,10 +6,10 @@
 //! `ErrLGRIRedoNewPage` (`ese/_log/logredo.cxx`), `SPI*` (`ese/space.cxx`).
 
 use super::access::Verdict;
-use super::{Outcome, Redo};
-use crate::database::Database;
+use super::{Redo, RedoOutcome};
+use crate::database::ReplayDatabase;
 use crate::error::Problem;
-use crate::page_edit::{EditError, PageImage};
+use crate::page_edit::{EditError, PageBuffer};
 use ese_format::page::{NodeFlags, PageFlags, SpaceHeader, SplitBuffer};
 use ese_format::record::{
     ConvertFdp, CreateMultipleExtentFdp, CreateSingleExtentFdp, EmptyTree, NewPage, PageOp,
@@ -33,14 +33,14 @@ impl NewTreePage {
     /// Makes the page if it is not in the database yet, and lets `fill` put something on it.
     fn make(
         self,
-        database: &mut Database,
+        database: &mut ReplayDatabase,
         lgpos: Lgpos,
-        fill: impl FnOnce(&mut PageImage) -> Result<(), EditError>,
+        fill: impl FnOnce(&mut PageBuffer) -> Result<(), EditError>,
     ) -> Result<bool, Problem> {
         if database.access_new(lgpos, self.pgno, self.dbtime)? == Verdict::Skip {
             return Ok(false);
         }
-        let page = PageImage::new_preinit(database.pages.size().as_usize(), self.pgno, self.objid);
+        let page = PageBuffer::new_preinit(database.pages.size().as_usize(), self.pgno, self.objid);
         let mut page = page.map_err(|error| Problem::Edit(error.into()))?;
         database.pages.prepare(&mut page);
         page.consume(self.flags);
@@ -67,7 +67,7 @@ fn unique_flag(page: &PageOp) -> u32 {
 }
 
 /// Gives the root of a space tree its split buffer and these extents, each a last page and a number of pages.
-fn fill_space_root(page: &mut PageImage, extents: &[(u32, u32)]) -> Result<(), EditError> {
+fn fill_space_root(page: &mut PageBuffer, extents: &[(u32, u32)]) -> Result<(), EditError> {
     page.set_external_header(&[0; SplitBuffer::SIZE])?;
     let mut extents: Vec<(u32, u32)> = extents.to_vec();
     extents.sort_unstable();
@@ -87,10 +87,10 @@ impl Redo {
     pub(super) fn create_multiple_extent_fdp(
         &mut self,
         record: &CreateMultipleExtentFdp,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<RedoOutcome, Problem> {
         let (lgpos, page, objid) = (self.lgpos, record.page, record.objid);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, objid) else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let flags =
             PageFlags::from_bits_retain(record.page_flags) | PageFlags::ROOT | PageFlags::LEAF;
@@ -126,11 +126,11 @@ impl Redo {
     pub(super) fn create_single_extent_fdp(
         &mut self,
         record: &CreateSingleExtentFdp,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<RedoOutcome, Problem> {
         let (lgpos, page) = (self.lgpos, record.page);
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, record.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let pages = record.page_count;
         let available = match pages {
@@ -152,12 +152,12 @@ impl Redo {
             .into())
     }
 
-    pub(super) fn convert_fdp(&mut self, record: &ConvertFdp) -> Result<Outcome, Problem> {
+    pub(super) fn convert_fdp(&mut self, record: &ConvertFdp) -> Result<RedoOutcome, Problem> {
         let (lgpos, page, fields) = (self.lgpos, record.page, record.convert);
         let extra = record.extra.ok_or(Problem::Obsolete("Convert"))?;
         let Some(database) = self.database_for(page.procid, page.dbid, page.dbtime, fields.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let root = database.access(lgpos, page.pgno, page.dbtime_before, page.dbtime)?;
         let space = PageFlags::from_bits_retain(extra.page_flags)
@@ -203,12 +203,12 @@ impl Redo {
     }
 
     /// All pages but the root are given back; the root is a leaf without nodes (`NDSetEmptyTree`, `inc/node.hxx`).
-    pub(super) fn empty_tree(&mut self, record: &EmptyTree<'_>) -> Result<Outcome, Problem> {
+    pub(super) fn empty_tree(&mut self, record: &EmptyTree<'_>) -> Result<RedoOutcome, Problem> {
         let (lgpos, page) = (self.lgpos, record.page);
         let Some(database) =
             self.database_for(page.procid, page.dbid, page.dbtime, record.node.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         let root = database.access(lgpos, page.pgno, page.dbtime_before, page.dbtime)?;
         let mut applied = root.applies();
@@ -233,22 +233,22 @@ impl Redo {
     }
 
     /// A page is taken out of the available space; what it is used for, later records say.
-    pub(super) fn new_page(&mut self, record: &NewPage) -> Result<Outcome, Problem> {
+    pub(super) fn new_page(&mut self, record: &NewPage) -> Result<RedoOutcome, Problem> {
         let lgpos = self.lgpos;
         let Some(database) =
             self.database_for(record.procid, record.dbid, record.dbtime, record.objid)
         else {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         };
         if database.access_new(lgpos, record.pgno, record.dbtime)? == Verdict::Skip {
-            return Ok(Outcome::InPlace);
+            return Ok(RedoOutcome::InPlace);
         }
         let page =
-            PageImage::new_preinit(database.pages.size().as_usize(), record.pgno, record.objid);
+            PageBuffer::new_preinit(database.pages.size().as_usize(), record.pgno, record.objid);
         let mut page = page.map_err(|error| Problem::Edit(error.into()))?;
         page.set_dbtime(record.dbtime);
         database.pages.put(page)?;
-        Ok(Outcome::Applied)
+        Ok(RedoOutcome::Applied)
     }
 }
 

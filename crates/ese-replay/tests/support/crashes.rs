@@ -7,10 +7,10 @@ use super::steps::one_run;
 use ese_format::page::{PageFlags, PageView};
 use ese_format::{Generation, Pgno};
 use ese_log::StreamFiles;
-use ese_replay::output::{Output, Target};
+use ese_replay::output::{RecoveryOutput, Target};
 use ese_replay::pages::Pages;
-use ese_replay::recovery::{self, DatabaseFile, Offer, RecoverOptions, Until, plan};
-use ese_replay::redo::{Divergence, RedoCounts};
+use ese_replay::recovery::{self, DatabaseFile, GivenDatabase, RecoverOptions, Until, plan};
+use ese_replay::redo::{PageDivergence, RedoCounts};
 use ese_testkit::writer::crash::Crash;
 use ese_testkit::writer::{Tree, Writer};
 use std::fmt::Display;
@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) struct Recovered {
     pub(crate) database: Left,
     pub(crate) counts: RedoCounts,
-    pub(crate) divergences: Vec<Divergence>,
+    pub(crate) divergences: Vec<PageDivergence>,
     /// Operations rolled back.
     pub(crate) undone: usize,
     /// Pages compared with the writer's.
@@ -85,10 +85,10 @@ pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
     let files = StreamFiles::find(logs, None).map_err(text)?;
     let folder = tempfile::tempdir().map_err(text)?;
     let target = Target::Overlay(folder.path().join("overlay"));
-    let output = Output::begin(&database, &target, false, &()).map_err(text)?;
+    let output = RecoveryOutput::begin(&database, &target, false, &()).map_err(text)?;
     let databases = [database];
     let plan = plan(&files, None, &databases, &Until::default(), &()).map_err(text)?;
-    let offer = Offer {
+    let given = GivenDatabase {
         database: &databases[0],
         pages: output.pages(),
     };
@@ -96,7 +96,7 @@ pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
         memory: memory(databases[0].page_size, 256),
         ..RecoverOptions::default()
     };
-    let recovered = recovery::recover(&plan, vec![offer], Vec::new(), options, &());
+    let recovered = recovery::recover(&plan, vec![given], Vec::new(), options, &());
     let recovered = recovered.map_err(text)?;
     output.commit(&recovered.databases[0]).map_err(text)?;
     Ok(())

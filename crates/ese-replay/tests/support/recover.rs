@@ -8,20 +8,21 @@ use ese_log::StreamFiles;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::{PageFile, Pages};
 use ese_replay::recovery::{
-    self, DatabaseFile, NewOffer, Offer, Plan, RecoverOptions, Recovered, RecoveryError, Until,
+    self, DatabaseFile, EmptyFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError,
+    RecoveryPlan, Until,
 };
-use ese_replay::redo::{Divergence, NewDatabase, RedoCounts};
-use ese_replay::undo::Undone;
+use ese_replay::redo::{NewDatabase, PageDivergence, RedoCounts};
+use ese_replay::undo::UndoneOperation;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// What a recovery left.
 pub(crate) struct Finished {
     pub(crate) databases: Vec<Left>,
-    pub(crate) undone: Vec<Undone>,
+    pub(crate) undone: Vec<UndoneOperation>,
     pub(crate) counts: RedoCounts,
-    pub(crate) ran: recovery::Ran,
-    pub(crate) divergences: Vec<Divergence>,
+    pub(crate) summary: recovery::ReplaySummary,
+    pub(crate) divergences: Vec<PageDivergence>,
 }
 
 /// A database that it left.
@@ -40,23 +41,23 @@ impl From<Recovered> for Finished {
             databases: databases.collect(),
             undone: recovered.undone,
             counts: recovered.counts,
-            ran: recovered.ran,
+            summary: recovered.summary,
             divergences: recovered.divergences,
         }
     }
 }
 
 /// Files in memory for what is replayed.
-pub(crate) fn in_memory(database: &DatabaseFile) -> Offer<'_> {
-    Offer {
+pub(crate) fn in_memory(database: &DatabaseFile) -> GivenDatabase<'_> {
+    GivenDatabase {
         database,
         pages: Box::new(MemoryFile::over(Box::new(database.pages()), database.last)),
     }
 }
 
 /// Files in memory for everything that a plan creates.
-pub(crate) fn created_in_memory(plan: &Plan, page_size: PageSize) -> Vec<NewOffer> {
-    let offer = |signature: Signature| NewOffer {
+pub(crate) fn created_in_memory(plan: &RecoveryPlan, page_size: PageSize) -> Vec<EmptyFile> {
+    let given = |signature: Signature| EmptyFile {
         signature,
         file: NewDatabase {
             file: Box::new(MemoryFile::new()),
@@ -65,7 +66,7 @@ pub(crate) fn created_in_memory(plan: &Plan, page_size: PageSize) -> Vec<NewOffe
         },
     };
     let created = plan.created().iter();
-    created.map(|creation| offer(creation.signature)).collect()
+    created.map(|creation| given(creation.signature)).collect()
 }
 
 /// Memory for this many pages.
@@ -103,9 +104,9 @@ pub(crate) fn recover_with(
     options: RecoverOptions<'_>,
 ) -> Result<Finished, RecoveryError> {
     let plan = recovery::plan(files, None, databases, until, &())?;
-    let offers = databases.iter().map(in_memory).collect();
+    let given = databases.iter().map(in_memory).collect();
     let created = created_in_memory(&plan, page_size);
-    recovery::recover(&plan, offers, created, options, &()).map(Finished::from)
+    recovery::recover(&plan, given, created, options, &()).map(Finished::from)
 }
 
 /// An error with the engine's number.

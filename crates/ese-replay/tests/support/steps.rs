@@ -3,9 +3,9 @@
 use super::recover::memory;
 use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::output::{Output, Target};
+use ese_replay::output::{RecoveryOutput, Target};
 use ese_replay::recovery::{
-    DatabaseFile, Offer, RecoverOptions, RecoveryError, Until, plan, recover,
+    DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, Until, plan, recover,
 };
 use std::path::{Path, PathBuf};
 
@@ -26,13 +26,13 @@ pub(crate) fn one_run(
         ..Until::default()
     };
     let plan = plan(files, None, &opened, &until, &())?;
-    let mut offers = Vec::new();
+    let mut given = Vec::new();
     let mut outputs = Vec::new();
     for (index, database) in opened.iter().enumerate() {
         let target = Target::NewFile(folder.join(format!("{run}-{index}.edb")));
-        let output = Output::begin(database, &target, false, &()).expect("a new file");
+        let output = RecoveryOutput::begin(database, &target, false, &()).expect("a new file");
         let pages = output.pages();
-        offers.push(Offer { database, pages });
+        given.push(GivenDatabase { database, pages });
         outputs.push(output);
     }
     let options = RecoverOptions {
@@ -40,8 +40,9 @@ pub(crate) fn one_run(
         memory: memory(opened[0].page_size, 100 * opened.len()),
         ..RecoverOptions::default()
     };
-    let recovered = recover(&plan, offers, Vec::new(), options, &())?;
+    let recovered = recover(&plan, given, Vec::new(), options, &())?;
     let results = outputs.into_iter().zip(&recovered.databases);
-    let commit = |(output, database): (Output, _)| output.commit(database).expect("a new file");
+    let commit =
+        |(output, database): (RecoveryOutput, _)| output.commit(database).expect("a new file");
     Ok(results.map(commit).collect())
 }

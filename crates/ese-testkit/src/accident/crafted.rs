@@ -2,7 +2,7 @@
 //! that was deleted and created again under the same path.
 
 use super::relay::{Form, Relay};
-use super::scene::{Made, Scene, files_in};
+use super::scene::{Scene, SceneCreation, files_in};
 use crate::fixtures::{self, build_folder};
 use crate::ledger::Ledger;
 use ese_log::{FileRole, LogFileName};
@@ -181,7 +181,7 @@ fn again(name: &str, set: &Path, dead_name: &str, dead: &Path, database: &str) -
     let mut nothing = scene("nothing", Vec::new());
     nothing.made = living
         .iter()
-        .filter_map(|(path, name, ledger)| Made::of(path, name, ledger))
+        .filter_map(|(path, name, ledger)| SceneCreation::of(path, name, ledger))
         .collect();
     vec![
         scene("living", living.clone()),

@@ -17,7 +17,7 @@ mod relay;
 
 use crate::random::Random;
 use ese_format::Generation;
-use scene::{Given, Scene};
+use scene::{Scene, SceneDatabase};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -115,7 +115,7 @@ pub struct Site {
     /// The base name of the stream.
     pub base: String,
     /// The databases that are given to the programs, with where they come from.
-    pub databases: Vec<(PathBuf, Given)>,
+    pub databases: Vec<(PathBuf, SceneDatabase)>,
 }
 
 impl Site {

@@ -23,9 +23,9 @@ pub struct Scene {
     /// The folder with the logs; it is only read.
     pub logs: PathBuf,
     /// The databases.
-    pub databases: Vec<Given>,
+    pub databases: Vec<SceneDatabase>,
     /// Databases that the logs create, and that are not given: their names, and what was committed.
-    pub made: Vec<Made>,
+    pub made: Vec<SceneCreation>,
     /// How the stream spells its names.
     pub naming: Naming,
     /// The logs by generation.
@@ -38,7 +38,7 @@ pub struct Scene {
 
 /// A database of a scene.
 #[derive(Clone)]
-pub struct Given {
+pub struct SceneDatabase {
     /// Where it is; it is only read.
     pub path: PathBuf,
     /// The name under which the ledger knows it.
@@ -51,7 +51,7 @@ pub struct Given {
     pub ledger: Arc<Ledger>,
 }
 
-impl Given {
+impl SceneDatabase {
     fn read(
         path: PathBuf,
         name: &str,
@@ -60,7 +60,7 @@ impl Given {
     ) -> Self {
         let header = header_of(&path).expect("a set's database has an intact header");
         let attached_at = attaches(files, &header);
-        Given {
+        SceneDatabase {
             path,
             name: name.to_owned(),
             header,
@@ -111,7 +111,7 @@ fn attaches(files: &BTreeMap<Generation, LogFile>, header: &DatabaseHeader) -> V
 
 /// A database that the logs of a scene create and keep.
 #[derive(Clone)]
-pub struct Made {
+pub struct SceneCreation {
     /// The name of its file.
     pub name: String,
     /// Its signature; others of the name were deleted before.
@@ -120,10 +120,10 @@ pub struct Made {
     pub ledger: Arc<Ledger>,
 }
 
-impl Made {
+impl SceneCreation {
     /// The database that lies at `path`.
     pub fn of(path: &Path, name: &str, ledger: &Arc<Ledger>) -> Option<Self> {
-        Some(Made {
+        Some(SceneCreation {
             name: name.to_owned(),
             signature: header_of(path)?.signature,
             ledger: Arc::clone(ledger),
@@ -149,7 +149,7 @@ impl Scene {
         let current = current.map(|file| LogFile::read(&file.path).generation);
         let databases = databases.into_iter();
         let databases =
-            databases.map(|(path, name, ledger)| Given::read(path, &name, ledger, &files));
+            databases.map(|(path, name, ledger)| SceneDatabase::read(path, &name, ledger, &files));
         Scene {
             name,
             kind,
@@ -175,7 +175,10 @@ impl Scene {
 
     /// The first generation that any of its databases needs.
     pub fn first_needed(&self) -> Option<Generation> {
-        let firsts = self.databases.iter().filter_map(Given::first_needed);
+        let firsts = self
+            .databases
+            .iter()
+            .filter_map(SceneDatabase::first_needed);
         firsts.min()
     }
 
@@ -332,7 +335,7 @@ pub fn scenes_of(name: &str, set: &Path) -> Vec<Scene> {
         let mut nothing = scene("nothing", "made from the logs", &state, Vec::new());
         nothing.made = state_databases
             .iter()
-            .filter_map(|(path, name)| Made::of(path, name, &ledger))
+            .filter_map(|(path, name)| SceneCreation::of(path, name, &ledger))
             .collect();
         scenes.push(nothing);
     }

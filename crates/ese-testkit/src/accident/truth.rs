@@ -9,7 +9,7 @@
 //!                  ^ recovery cannot come further
 //! ```
 
-use super::scene::{Given, Scene, files_in};
+use super::scene::{Scene, SceneDatabase, files_in};
 use crate::ledger::{Commit, Ledger};
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_format::{Generation, Lgpos};
@@ -57,7 +57,7 @@ impl LogFile {
 
 /// What is left of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum LogRemains {
     /// All that it holds.
     Whole,
     /// What is before the first byte; from there on it is other than it was. Up to the second byte, an engine may
@@ -73,7 +73,7 @@ pub enum Left {
 #[derive(Debug)]
 pub struct Truth {
     /// What is left of each log that there was.
-    pub logs: BTreeMap<Generation, Left>,
+    pub logs: BTreeMap<Generation, LogRemains>,
     /// Whether a file is where an engine would look for the log after the last one, and is not that.
     pub in_the_way: bool,
     /// Logs whose headers say another version; what an engine makes of that is for it to say.
@@ -100,7 +100,7 @@ impl Truth {
         let mut other_versions = BTreeSet::new();
         let logs = scene.files.iter().map(|(generation, log)| {
             let found = files.logs.get(generation);
-            let left = found.map_or(Left::Gone, |path| {
+            let left = found.map_or(LogRemains::Gone, |path| {
                 let (left, other_version) = left(log, path);
                 if other_version {
                     other_versions.insert(*generation);
@@ -109,7 +109,7 @@ impl Truth {
             });
             (*generation, left)
         });
-        let logs: BTreeMap<Generation, Left> = logs.collect();
+        let logs: BTreeMap<Generation, LogRemains> = logs.collect();
         let beyond = Generation(scene.newest().0 + 1)..;
         Truth {
             in_the_way: files.current_is_odd || files.logs.range(beyond).next().is_some(),
@@ -119,7 +119,7 @@ impl Truth {
     }
 
     fn whole(&self, generation: Generation) -> bool {
-        self.logs.get(&generation) == Some(&Left::Whole)
+        self.logs.get(&generation) == Some(&LogRemains::Whole)
             && !self.other_versions.contains(&generation)
     }
 
@@ -136,13 +136,13 @@ impl Truth {
     /// The newest log of which anything is left.
     pub fn newest(&self) -> Option<Generation> {
         let mut left = self.logs.iter().rev();
-        let newest = left.find(|(_, left)| !matches!(left, Left::Nothing | Left::Gone));
+        let newest = left.find(|(_, left)| !matches!(left, LogRemains::Nothing | LogRemains::Gone));
         newest.map(|(generation, _)| *generation)
     }
 
     /// How many transactions have to be in the database after a recovery that says that nothing is missing: at least and
     /// at most.
-    pub fn committed(&self, given: &Given) -> (usize, usize) {
+    pub fn committed(&self, given: &SceneDatabase) -> (usize, usize) {
         let told = given.header.max_committed.max(given.header.max_required);
         // A clean database holds what was committed before.
         self.committed_after(&given.ledger, told, given.header.last_consistent)
@@ -156,7 +156,7 @@ impl Truth {
     fn committed_after(&self, ledger: &Ledger, told: Generation, own: Lgpos) -> (usize, usize) {
         let newest = self.newest().unwrap_or_default();
         let (least, most) = match self.logs.get(&newest) {
-            Some(Left::Until(least, most)) if newest >= told => (*least, *most),
+            Some(LogRemains::Until(least, most)) if newest >= told => (*least, *most),
             _ => (usize::MAX, usize::MAX),
         };
         let last = newest.max(told);
@@ -191,7 +191,10 @@ impl Truth {
                 false => Expected::Ready,
             };
         };
-        let mendable = matches!(self.logs.get(&broken), Some(Left::Until(_, usize::MAX)));
+        let mendable = matches!(
+            self.logs.get(&broken),
+            Some(LogRemains::Until(_, usize::MAX))
+        );
         let in_the_middle = self.newest().is_some_and(|newest| broken < newest);
         match in_the_middle && !mendable && !self.other_versions.contains(&broken) {
             true => Expected::NotWhole,
@@ -200,7 +203,7 @@ impl Truth {
     }
 
     /// What a recovery of this database must come to.
-    pub fn expected(&self, scene: &Scene, given: &Given) -> Expected {
+    pub fn expected(&self, scene: &Scene, given: &SceneDatabase) -> Expected {
         let header = &given.header;
         if header.log_signature.is_null() {
             return Expected::Open;
@@ -212,8 +215,8 @@ impl Truth {
             let later = self.logs.range(header.last_consistent.generation..);
             let newest = self.newest();
             let mut damaged = later.filter(|(generation, left)| match left {
-                Left::Whole => false,
-                Left::Gone => newest.is_some_and(|newest| **generation < newest),
+                LogRemains::Whole => false,
+                LogRemains::Gone => newest.is_some_and(|newest| **generation < newest),
                 _ => true,
             });
             let other_version = !self.other_versions.is_empty();
@@ -224,7 +227,7 @@ impl Truth {
         };
         // A clean copy is looked for in the log in which it became clean, needed or not.
         let own = header.last_consistent.generation;
-        let is_there = !matches!(self.logs.get(&own), None | Some(Left::Gone));
+        let is_there = !matches!(self.logs.get(&own), None | Some(LogRemains::Gone));
         if own < first && is_there && !self.whole(own) {
             return Expected::Open;
         }
@@ -239,12 +242,12 @@ impl Truth {
             return Expected::Open;
         }
         // What stands in for its last block may be as good.
-        if let Some(Left::Until(_, usize::MAX)) = self.logs.get(&broken) {
+        if let Some(LogRemains::Until(_, usize::MAX)) = self.logs.get(&broken) {
             return Expected::Open;
         }
         let in_the_middle = self.newest().is_some_and(|newest| broken < newest);
         let left = self.logs.get(&broken);
-        let gone = left.is_none_or(|left| matches!(left, Left::Nothing | Left::Gone));
+        let gone = left.is_none_or(|left| matches!(left, LogRemains::Nothing | LogRemains::Gone));
         if !header.state.needs_recovery() {
             return match in_the_middle {
                 true => Expected::NotWhole,
@@ -304,16 +307,16 @@ impl Candidates {
 }
 
 /// What is left of a log, and whether its header says another version.
-fn left(log: &LogFile, path: &Path) -> (Left, bool) {
+fn left(log: &LogFile, path: &Path) -> (LogRemains, bool) {
     let was = fs::read(&log.path).expect("a fixture can be read");
     let is = fs::read(path).unwrap_or_default();
     if was.len() != is.len() {
-        return (Left::Nothing, false);
+        return (LogRemains::Nothing, false);
     }
     let is_version = |at: &usize| VERSION.iter().any(|place| place.contains(at));
     let other: Vec<usize> = (0..HEADER_SIZE).filter(|at| was[*at] != is[*at]).collect();
     if !other.iter().all(is_version) {
-        return (Left::Nothing, false);
+        return (LogRemains::Nothing, false);
     }
     let other_version = !other.is_empty();
     // In the older layout, what fills the rest tells nothing.
@@ -331,8 +334,8 @@ fn left(log: &LogFile, path: &Path) -> (Left, bool) {
     let Some((block, _)) = other.next().filter(|(block, _)| *block < log.used) else {
         // What fills the rest of an older log shows whether it ended there.
         let left = match was[written..] == is[written..] {
-            true => Left::Whole,
-            false => Left::Until(written, usize::MAX),
+            true => LogRemains::Whole,
+            false => LogRemains::Until(written, usize::MAX),
         };
         return (left, other_version);
     };
@@ -341,9 +344,9 @@ fn left(log: &LogFile, path: &Path) -> (Left, bool) {
     let has_copy = copy.end <= was.len() && was[copy.clone()] == is[copy];
     let start = block * BLOCK;
     let left = match log.corrects_bits {
-        true if block + 1 == log.used && has_copy => Left::Until(start, usize::MAX),
-        true => Left::Until(start, start),
-        false => Left::Until(start.saturating_sub(WRITE_MOST), start + BLOCK),
+        true if block + 1 == log.used && has_copy => LogRemains::Until(start, usize::MAX),
+        true => LogRemains::Until(start, start),
+        false => LogRemains::Until(start.saturating_sub(WRITE_MOST), start + BLOCK),
     };
     (left, other_version)
 }

@@ -9,7 +9,7 @@ use crate::ledger::{Change, Commit, Ledger};
 use crate::random::Random;
 use crate::rows::Rows;
 use crate::writer::Writer;
-use crate::writer::crash::{Base, Disk, Tear};
+use crate::writer::crash::{Base, Tear, WrittenPages};
 use ese_format::Pgno;
 use ese_format::page::{PageFlags, PageView};
 use serde_json::Value;
@@ -175,8 +175,8 @@ pub fn scene(random: &mut Random) -> Scene {
     let count = work.writer.records().len();
     let cut = count - random.below(count / 4);
     let disk = match random.below(3) {
-        0 => Disk::Clean,
-        _ => Disk::Flushed {
+        0 => WrittenPages::Clean,
+        _ => WrittenPages::Flushed {
             slack: random.below(2) as u32,
         },
     };
@@ -200,8 +200,8 @@ pub fn scene(random: &mut Random) -> Scene {
     let reader = move |path: &Path| read_tree(path, size, tree.root, tree.objid);
     let ledger = Ledger::of_work(DATABASE, changes, commits, Box::new(reader));
     let kind = match disk {
-        Disk::Clean => "written at random, clean copy",
-        Disk::Flushed { .. } => "written at random, dirty",
+        WrittenPages::Clean => "written at random, clean copy",
+        WrittenPages::Flushed { .. } => "written at random, dirty",
     };
     let folder = crash.folder.path().to_owned();
     let databases = vec![(crash.database(), DATABASE.to_owned(), Arc::new(ledger))];

@@ -4,7 +4,7 @@ use super::{DBID, OWNED, Page, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments_and_places};
-use ese_format::database::{DatabaseHeader, HeaderCopies, State, seal_header};
+use ese_format::database::{DatabaseHeader, DatabaseState, HeaderCopies, seal_header};
 use ese_format::log::{LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::page::PageSize;
 use ese_format::record::{AttachDb, AttachDbFlags, FileNames, Record, RecordType};
@@ -46,7 +46,7 @@ pub enum Tear {
 
 /// Which pages had been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disk {
+pub enum WrittenPages {
     /// None: the database is the clean one.
     Clean,
     /// Those that were flushed. Recovery may begin this many generations earlier than it has to.
@@ -100,7 +100,7 @@ impl Base {
         let bytes = fs::read(state.join("db.edb")).expect("a clean database");
         let copies = HeaderCopies::read(&bytes);
         let header = copies.good().expect("an intact header").fields.clone();
-        assert_eq!(header.state, State::CLEAN_SHUTDOWN);
+        assert_eq!(header.state, DatabaseState::CLEAN_SHUTDOWN);
         let last = LogImage::read(&state.join("edb.log")).expect("the last log");
         let logs = files_below(state).into_iter();
         let mut logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log"));
@@ -169,7 +169,7 @@ impl Base {
         records: usize,
         segments: u16,
         tear: Tear,
-        disk: Disk,
+        disk: WrittenPages,
     ) -> Crash {
         let mut logs = self.logs(&writer.records[..records.max(ATTACH + 1)], segments);
         let records = logs.tear(tear);
@@ -179,7 +179,7 @@ impl Base {
         }
         let database = match disk {
             // Nothing is written before the attach is in the log.
-            Disk::Flushed { slack } if records > ATTACH => {
+            WrittenPages::Flushed { slack } if records > ATTACH => {
                 self.flushed(writer, records, &logs, slack)
             }
             _ => self.bytes.clone(),
@@ -300,7 +300,7 @@ impl Base {
         let oldest = place(writer.oldest_needed(records).clamp(ATTACH, records - 1)).generation;
         let attach = place(ATTACH);
         let mut header = self.header.clone();
-        header.state = State::DIRTY_SHUTDOWN;
+        header.state = DatabaseState::DIRTY_SHUTDOWN;
         header.dbid = DBID.into();
         header.last_attach = attach;
         header.last_detach = Lgpos::NULL;

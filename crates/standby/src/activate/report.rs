@@ -2,8 +2,8 @@
 
 use crate::state::Jet;
 use ese_format::{Explain, Generation};
-use ese_replay::recovery::{Ran, RecoveryError};
-use ese_scan::{Counts, Finding};
+use ese_replay::recovery::{RecoveryError, ReplaySummary};
+use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The answer of `scr restore`: `edbkit.scr-restore/1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct ActivateReport {
     /// Name of the copy.
     pub copy: String,
     /// The server that was copied.
@@ -24,7 +24,7 @@ pub struct Report {
     /// Whether the database can be mounted; in a dry run, whether it could be.
     pub mountable: bool,
     /// Why it is not done, if it is not.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<ActivateRefusal>,
     /// What is remarkable about logs and database, one sentence each.
     pub reasons: Vec<String>,
     /// Where the database is, or will be.
@@ -34,18 +34,18 @@ pub struct Report {
     /// Logs that were fetched now; in a dry run, those that would be.
     pub fetched: u32,
     /// The logs that were replayed.
-    pub replayed: Replayed,
+    pub replayed: ReplayedLogs,
     /// What is lost; none if nothing is.
-    pub loss: Option<Loss>,
+    pub loss: Option<LostLogs>,
     /// Transactions that were open at the end of the logs and were rolled back.
     pub rolled_back: usize,
     /// The database as it was read again from disk afterwards.
-    pub proof: Option<Proof>,
+    pub proof: Option<DatabaseProof>,
 }
 
 /// Why an activation is not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ActivateRefusal {
     /// Why.
     pub reason: String,
     /// The error that the engine would end with.
@@ -71,7 +71,7 @@ pub struct SourceLook {
 
 /// The logs that bring the database to its last state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replayed {
+pub struct ReplayedLogs {
     /// The first one.
     pub first: Option<Generation>,
     /// The last one.
@@ -96,20 +96,20 @@ pub struct LastCommit {
 
 impl LastCommit {
     /// The last commit of a replay.
-    pub(super) fn of(ran: &Ran) -> Option<Self> {
+    pub(super) fn of(summary: &ReplaySummary) -> Option<Self> {
         Some(LastCommit {
-            lgpos: ran.last_commit?.to_string(),
-            from: ran.committed_at.from.rfc3339(),
-            until: ran.committed_at.until.rfc3339(),
+            lgpos: summary.last_commit?.to_string(),
+            from: summary.committed_at.from.rfc3339(),
+            until: summary.committed_at.until.rfc3339(),
         })
     }
 }
 
-impl Report {
+impl ActivateReport {
     /// Says that the recovery failed, or would fail.
     pub(super) fn refuse(&mut self, problem: &RecoveryError) {
         self.mountable = false;
-        self.refusal = Some(Refusal {
+        self.refusal = Some(ActivateRefusal {
             reason: problem.to_string(),
             jet: problem.jet().map(Into::into),
             advice: problem.advice().map_or_else(
@@ -122,7 +122,7 @@ impl Report {
 
 /// What is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
+pub struct LostLogs {
     /// The first generation that is lost.
     pub first: Generation,
     /// The newest generation that is known to have been at the source, closed or not.
@@ -137,23 +137,24 @@ pub struct Loss {
 
 /// The database, read from disk from its header to its last page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
+pub struct DatabaseProof {
     /// The state in its header.
     pub state: String,
     /// What its pages are like.
     pub pages: Counts,
     /// What is wrong with them; none if they are in order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<PageFinding>,
 }
 
-impl Proof {
+impl DatabaseProof {
     /// Whether it is clean and every page is in order.
     pub fn holds(&self) -> bool {
-        self.state == ese_format::database::State::CLEAN_SHUTDOWN.name() && self.pages.is_clean()
+        self.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN.name()
+            && self.pages.is_clean()
     }
 }
 
-impl Display for Report {
+impl Display for ActivateReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut line = |label: &str, value: &dyn Display| writeln!(f, "{label:<29} : {value}");
         line("Identity", &format!("{}\\{}", self.source, self.copy))?;
@@ -193,7 +194,7 @@ impl Display for Report {
     }
 }
 
-impl Display for Refusal {
+impl Display for ActivateRefusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)?;
         match &self.jet {
@@ -203,7 +204,7 @@ impl Display for Refusal {
     }
 }
 
-impl Loss {
+impl LostLogs {
     fn lines(&self, line: &mut dyn FnMut(&str, &dyn Display) -> fmt::Result) -> fmt::Result {
         let first = self.first;
         line("FirstLostGeneration", &format!("{first} ({first:#x})"))?;
@@ -249,7 +250,7 @@ impl Display for LastCommit {
     }
 }
 
-impl Display for Replayed {
+impl Display for ReplayedLogs {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return f.write_str("none");

@@ -9,15 +9,15 @@
 //! Nothing that the activation reported is taken for granted: the files that are there decide.
 
 use super::FailbackOptions;
-use crate::activate::Report as Activated;
+use crate::activate::ActivateReport;
 use crate::bring::BringError;
 use crate::config::SourceConfig;
 use crate::error::{StandbyError, at};
-use crate::made::mark;
+use crate::own_files::mark;
 use crate::place::database_header;
 use crate::source::header_of;
 use crate::state::Activation;
-use ese_format::database::{DatabaseHeader, State};
+use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::{Generation, JetError, Lgpos, Record};
 use ese_log::transactions::Transactions;
 use ese_log::{FileRole, LogImage, RecordCursor, StreamFile, StreamFiles, subject};
@@ -34,9 +34,9 @@ pub(super) struct Home {
     /// Checkpoint and flush map.
     pub(super) others: Vec<PathBuf>,
     /// What was never replayed here.
-    pub(super) beyond: Option<Beyond>,
+    pub(super) beyond: Option<UnreplayedWork>,
     /// Why an order is needed that names what is replaced.
-    obstacles: Vec<Obstacle>,
+    obstacles: Vec<ReplacementObstacle>,
 }
 
 /// What the old database is.
@@ -51,7 +51,7 @@ pub(super) enum OldDatabase {
 }
 
 /// What needs an order.
-struct Obstacle {
+struct ReplacementObstacle {
     path: PathBuf,
     reason: String,
     jet: JetError,
@@ -59,7 +59,7 @@ struct Obstacle {
 
 /// Work of the first server that was never replayed here: what the activation lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beyond {
+pub struct UnreplayedWork {
     /// The first generation that holds some of it.
     pub first: Generation,
     /// The last one.
@@ -97,7 +97,7 @@ impl Home {
         };
         let strangers = strangers(&files, stream.as_deref());
         if let Some(first) = strangers.first() {
-            home.obstacles.push(Obstacle {
+            home.obstacles.push(ReplacementObstacle {
                 path: source.logs.clone(),
                 reason: format!(
                     "{} and {} more logs there belong to another log stream than the one that was copied: the server went on working",
@@ -128,7 +128,8 @@ impl Home {
         path.symlink_metadata().ok()?;
         let mut needs_order = |reason: String, jet: JetError| {
             let path = path.clone();
-            self.obstacles.push(Obstacle { path, reason, jet });
+            self.obstacles
+                .push(ReplacementObstacle { path, reason, jet });
             Some(OldDatabase::Unknown)
         };
         let Some(header) = database_header(path) else {
@@ -157,7 +158,7 @@ impl Home {
             );
             return needs_order(reason, JetError::BAD_LOG_SIGNATURE);
         }
-        if header.state != State::CLEAN_SHUTDOWN {
+        if header.state != DatabaseState::CLEAN_SHUTDOWN {
             let reason = format!(
                 "{} is in the state {}: it was not shut down, or is mounted",
                 path.display(),
@@ -174,13 +175,13 @@ impl Home {
     }
 
     /// Refuses what would be replaced and needs an order that names it.
-    pub(super) fn refuse_unnamed(&self, wish: &FailbackOptions) -> Result<(), BringError> {
-        let is_named = |path: &Path| wish.put_aside.iter().any(|named| same(named, path));
+    pub(super) fn refuse_unnamed(&self, options: &FailbackOptions) -> Result<(), BringError> {
+        let is_named = |path: &Path| options.put_aside.iter().any(|named| same(named, path));
         let obstacle = self
             .obstacles
             .iter()
             .find(|obstacle| !is_named(&obstacle.path));
-        let Some(Obstacle { path, reason, jet }) = obstacle else {
+        let Some(ReplacementObstacle { path, reason, jet }) = obstacle else {
             return Ok(());
         };
         Err(BringError::Refused {
@@ -237,13 +238,17 @@ fn strangers(files: &StreamFiles, stream: Option<&str>) -> Vec<PathBuf> {
 }
 
 /// Where the logs ended that were replayed.
-fn end_of(report: &Activated) -> Option<Lgpos> {
+fn end_of(report: &ActivateReport) -> Option<Lgpos> {
     let end = report.replayed.end.as_ref()?;
     end.parse().ok()
 }
 
 /// What the logs there hold after the end of what was replayed.
-fn beyond(files: &StreamFiles, report: &Activated, stream: Option<&str>) -> Option<Beyond> {
+fn beyond(
+    files: &StreamFiles,
+    report: &ActivateReport,
+    stream: Option<&str>,
+) -> Option<UnreplayedWork> {
     let end = end_of(report);
     let last_replayed = report.replayed.last;
     let mut logs: Vec<(Generation, &StreamFile)> = Vec::new();
@@ -263,7 +268,7 @@ fn beyond(files: &StreamFiles, report: &Activated, stream: Option<&str>) -> Opti
     }
     logs.sort_by_key(|(generation, _)| *generation);
     logs.dedup_by_key(|(generation, _)| *generation);
-    let mut found: Option<Beyond> = None;
+    let mut found: Option<UnreplayedWork> = None;
     let mut transactions = Transactions::default();
     for (generation, file) in logs {
         let after = end.filter(|_| Some(generation) == last_replayed);
@@ -271,7 +276,7 @@ fn beyond(files: &StreamFiles, report: &Activated, stream: Option<&str>) -> Opti
         if changes == 0 && stopped.is_none() {
             continue;
         }
-        let found = found.get_or_insert(Beyond {
+        let found = found.get_or_insert(UnreplayedWork {
             first: generation,
             last: generation,
             logs: 0,

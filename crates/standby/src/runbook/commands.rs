@@ -3,7 +3,7 @@
 //! Paths on lines of our own programs are those of this machine; paths on lines of cmdlets are the servers'.
 
 use super::quote::{argument, literal};
-use super::{Command, Facts, Step};
+use super::{Facts, RunbookCommand, RunbookStep};
 use std::path::Path;
 
 /// Mailboxes that belong to the server and stay with it.
@@ -11,13 +11,13 @@ const SYSTEM_MAILBOXES: &str = "(SystemAttendantMailbox|ExOleDbSystemMailbox)";
 /// What an engine leaves in a log folder: logs, checkpoint, reserve logs.
 const LOG_FILES: &str = "-not $_.PSIsContainer -and '.log', '.chk', '.jrs' -contains $_.Extension";
 
-pub(super) fn shell(line: impl Into<String>) -> Command {
-    Command::Shell { line: line.into() }
+pub(super) fn shell(line: impl Into<String>) -> RunbookCommand {
+    RunbookCommand::Shell { line: line.into() }
 }
 
 /// A program of this toolkit that has to end without a finding.
-pub(super) fn program(line: String) -> Command {
-    Command::Program {
+pub(super) fn program(line: String) -> RunbookCommand {
+    RunbookCommand::Program {
         line,
         accept: 0,
         says: None,
@@ -53,13 +53,13 @@ fn folder_of(path: &str) -> &str {
 }
 
 /// A database of the directory: the server that holds it, its storage group, and its own name.
-pub(super) struct Place<'a> {
+pub(super) struct DirectoryDatabase<'a> {
     pub(super) machine: &'a str,
     pub(super) storage_group: &'a str,
     pub(super) database: &'a str,
 }
 
-impl Place<'_> {
+impl DirectoryDatabase<'_> {
     fn name(&self) -> String {
         format!("{}\\{}", self.group_name(), self.database)
     }
@@ -95,7 +95,7 @@ impl Place<'_> {
     }
 
     /// Stops unless the database has one of two files: before the procedure the first, after it the second.
-    pub(super) fn must_have(&self, before: &str, after: &str) -> Vec<Command> {
+    pub(super) fn must_have(&self, before: &str, after: &str) -> Vec<RunbookCommand> {
         let neither = literal(&format!(
             "{} has neither the file {before} nor {after}: this script is for another installation",
             self.name()
@@ -113,7 +113,7 @@ impl Place<'_> {
     }
 
     /// Dismounts it if it is mounted, and makes sure that it is not.
-    pub(super) fn dismount(&self) -> Vec<Command> {
+    pub(super) fn dismount(&self) -> Vec<RunbookCommand> {
         let (identity, mounted) = (self.identity(), self.mounted());
         let still = literal(&format!("{} is still mounted", self.name()));
         vec![
@@ -125,7 +125,7 @@ impl Place<'_> {
     }
 
     /// Mounts it if it is not mounted, and makes sure that it is.
-    pub(super) fn mount(&self) -> Vec<Command> {
+    pub(super) fn mount(&self) -> Vec<RunbookCommand> {
         let (identity, mounted) = (self.identity(), self.mounted());
         vec![
             shell(format!(
@@ -137,7 +137,7 @@ impl Place<'_> {
     }
 
     /// Stops if it is not mounted.
-    pub(super) fn must_be_mounted(&self) -> Command {
+    pub(super) fn must_be_mounted(&self) -> RunbookCommand {
         let mounted = self.mounted();
         let not = literal(&format!("{} is not mounted", self.name()));
         shell(format!("if (-not {mounted}) {{ throw {not} }}"))
@@ -145,7 +145,7 @@ impl Place<'_> {
 
     /// Points group and database to other files; no file is moved. The database comes last: where it points says
     /// whether this was done.
-    pub(super) fn point_to(&self, logs: &str, system: &str, file: &str) -> Vec<Command> {
+    pub(super) fn point_to(&self, logs: &str, system: &str, file: &str) -> Vec<RunbookCommand> {
         let group = self.group();
         let (logs, system) = (literal(logs), literal(system));
         vec![
@@ -163,7 +163,7 @@ impl Place<'_> {
     }
 
     /// Keeps the first letters of the names of its logs in `$prefix`.
-    pub(super) fn prefix(&self) -> Command {
+    pub(super) fn prefix(&self) -> RunbookCommand {
         let group = self.group();
         shell(format!(
             "$prefix = (Get-StorageGroup -Identity {group}).LogFilePrefix; Write-Host $prefix"
@@ -180,7 +180,7 @@ impl Place<'_> {
     }
 
     /// Sends the mailboxes to another database: only the directory changes.
-    pub(super) fn send_mailboxes(&self, to: &Place) -> Command {
+    pub(super) fn send_mailboxes(&self, to: &DirectoryDatabase) -> RunbookCommand {
         let (users, to) = (self.users(), to.identity());
         shell(format!(
             "{users} | Move-Mailbox -ConfigurationOnly -TargetDatabase {to} -Confirm:$false"
@@ -189,7 +189,7 @@ impl Place<'_> {
 }
 
 /// Makes a folder if it is missing.
-pub(super) fn make_folder(folder: &str) -> Command {
+pub(super) fn make_folder(folder: &str) -> RunbookCommand {
     let folder = literal(folder);
     shell(format!(
         "if (-not (Test-Path -LiteralPath {folder})) {{ New-Item -ItemType Directory -Path {folder} | Out-Null }}"
@@ -205,21 +205,26 @@ pub(super) fn logs_in(folder: &str, prefix: &str) -> String {
 }
 
 /// Does something with a path if it is there.
-pub(super) fn if_there(path: &str, what: &str) -> Command {
+pub(super) fn if_there(path: &str, what: &str) -> RunbookCommand {
     let path = literal(path);
     shell(format!("if (Test-Path -LiteralPath {path}) {{ {what} }}"))
 }
 
 /// Removes a file if it is there.
-pub(super) fn remove_file(path: &str) -> Command {
+pub(super) fn remove_file(path: &str) -> RunbookCommand {
     if_there(
         path,
         &format!("Remove-Item -LiteralPath {} -Confirm:$false", literal(path)),
     )
 }
 
-pub(super) fn step(machine: &str, title: &str, text: &str, commands: Vec<Command>) -> Step {
-    Step {
+pub(super) fn step(
+    machine: &str,
+    title: &str,
+    text: &str,
+    commands: Vec<RunbookCommand>,
+) -> RunbookStep {
+    RunbookStep {
         title: title.to_owned(),
         machine: machine.to_owned(),
         text: text.to_owned(),
@@ -228,9 +233,9 @@ pub(super) fn step(machine: &str, title: &str, text: &str, commands: Vec<Command
     }
 }
 
-impl Step {
+impl RunbookStep {
     /// The step is done only if this holds.
-    pub(super) fn when(mut self, condition: impl Into<String>) -> Step {
+    pub(super) fn when(mut self, condition: impl Into<String>) -> RunbookStep {
         self.when = Some(condition.into());
         self
     }
@@ -238,8 +243,8 @@ impl Step {
 
 impl Facts {
     /// `scr` for this configuration; what follows the subcommand are options and the name of the copy.
-    pub(super) fn scr(&self, accept: u8, subcommand: &str, options: &[&str]) -> Command {
-        Command::Program {
+    pub(super) fn scr(&self, accept: u8, subcommand: &str, options: &[&str]) -> RunbookCommand {
+        RunbookCommand::Program {
             line: self.scr_line(subcommand, options),
             accept,
             says: None,
@@ -261,8 +266,8 @@ impl Facts {
     }
 
     /// The database at the first server.
-    pub(super) fn first(&self) -> Place<'_> {
-        Place {
+    pub(super) fn first(&self) -> DirectoryDatabase<'_> {
+        DirectoryDatabase {
             machine: &self.copy.source.machine,
             storage_group: &self.storage_group,
             database: &self.database,
@@ -270,19 +275,29 @@ impl Facts {
     }
 
     /// The database that takes its place at the standby.
-    pub(super) fn standby(&self) -> Place<'_> {
-        Place {
+    pub(super) fn standby(&self) -> DirectoryDatabase<'_> {
+        DirectoryDatabase {
             machine: &self.copy.target.machine,
             storage_group: &self.standby_storage_group,
             database: &self.standby_database,
         }
     }
 
-    pub(super) fn at_source(&self, title: &str, text: &str, commands: Vec<Command>) -> Step {
+    pub(super) fn at_source(
+        &self,
+        title: &str,
+        text: &str,
+        commands: Vec<RunbookCommand>,
+    ) -> RunbookStep {
         step(&self.copy.source.machine, title, text, commands)
     }
 
-    pub(super) fn at_target(&self, title: &str, text: &str, commands: Vec<Command>) -> Step {
+    pub(super) fn at_target(
+        &self,
+        title: &str,
+        text: &str,
+        commands: Vec<RunbookCommand>,
+    ) -> RunbookStep {
         step(&self.copy.target.machine, title, text, commands)
     }
 
@@ -349,7 +364,7 @@ impl Facts {
     }
 
     /// Makes group and database at the standby, each only if it is missing.
-    pub(super) fn make_placeholders(&self) -> Vec<Command> {
+    pub(super) fn make_placeholders(&self) -> Vec<RunbookCommand> {
         let standby = self.standby();
         let (group, database) = (standby.group(), standby.identity());
         let server = literal(&self.copy.target.machine);
@@ -372,7 +387,7 @@ impl Facts {
     }
 
     /// Whether a database is what it must be before it is mounted.
-    pub(super) fn proof(&self, database: &Path) -> Vec<Command> {
+    pub(super) fn proof(&self, database: &Path) -> Vec<RunbookCommand> {
         let database = local(database);
         vec![
             program(format!("edbtool header --summary {database}")),

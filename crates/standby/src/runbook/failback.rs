@@ -17,9 +17,9 @@
 
 use super::commands::{if_there, local, logs_in, make_folder, not, remove_file, shell};
 use super::quote::literal;
-use super::{Command, Facts, Step};
+use super::{Facts, RunbookCommand, RunbookStep};
 
-pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+pub(super) fn steps(facts: &Facts) -> Vec<RunbookStep> {
     let (first, standby) = (facts.first(), facts.standby());
     let in_force = facts.in_force();
     let brought = facts.at_rest();
@@ -29,7 +29,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     );
     let mut both = standby.dismount();
     both.extend(first.dismount());
-    let once: Vec<Command> = first.mount().into_iter().chain(first.dismount()).collect();
+    let once: Vec<RunbookCommand> = first.mount().into_iter().chain(first.dismount()).collect();
     vec![
         facts.at_target(
             "See where the standby's database points",
@@ -106,7 +106,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
 }
 
 /// What the first server did after the copy had its last log from it.
-fn what_is_there(facts: &Facts) -> Step {
+fn what_is_there(facts: &Facts) -> RunbookStep {
     let from = local(&facts.activated);
     let options = ["--home", "--from", &from, "--dry-run"];
     facts.at_target(
@@ -118,7 +118,7 @@ fn what_is_there(facts: &Facts) -> Step {
     )
 }
 
-fn bring_back(facts: &Facts) -> Step {
+fn bring_back(facts: &Facts) -> RunbookStep {
     let from = local(&facts.activated);
     facts.at_target(
         "Bring the database back",
@@ -130,10 +130,10 @@ fn bring_back(facts: &Facts) -> Step {
 
 impl Facts {
     /// `scr failback`. If it refuses what is at the first server, a person may say that it is to be kept aside.
-    pub(super) fn failback(&self, options: &[&str]) -> Command {
+    pub(super) fn failback(&self, options: &[&str]) -> RunbookCommand {
         let database = local(&self.copy.source.database);
         let named = [options, &["--put-aside", &database]].concat();
-        Command::Program {
+        RunbookCommand::Program {
             line: self.scr_line("failback", options),
             accept: 1,
             // A copy that was not proved ends with 1, too.
@@ -143,7 +143,7 @@ impl Facts {
     }
 }
 
-fn point_back(facts: &Facts) -> Step {
+fn point_back(facts: &Facts) -> RunbookStep {
     let own = facts.own_folder();
     let mut commands = vec![make_folder(&facts.aside()), make_folder(&own)];
     commands.extend(facts.standby().point_to(&own, &own, &facts.own_file()));
@@ -170,7 +170,7 @@ fn databases(facts: &Facts) -> Vec<String> {
     files
 }
 
-fn list(facts: &Facts) -> Step {
+fn list(facts: &Facts) -> RunbookStep {
     let mut commands = vec![facts.standby().prefix()];
     for folder in folders(facts) {
         let logs = logs_in(&folder, "\"$prefix*\"");
@@ -198,7 +198,7 @@ fn list(facts: &Facts) -> Step {
     )
 }
 
-fn clear(facts: &Facts) -> Step {
+fn clear(facts: &Facts) -> RunbookStep {
     let mut commands = vec![facts.standby().prefix()];
     for folder in folders(facts) {
         let logs = logs_in(&folder, "\"$prefix*\"");

@@ -10,9 +10,9 @@
 
 use super::commands::{if_there, local, logs_in, make_folder, not, program, shell};
 use super::quote::literal;
-use super::{Command, Facts, Step};
+use super::{Facts, RunbookCommand, RunbookStep};
 
-pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+pub(super) fn steps(facts: &Facts) -> Vec<RunbookStep> {
     let not_yet = not(&facts.in_force());
     let standby = facts.standby();
     let mut steps = vec![look(facts).when(&not_yet)];
@@ -89,7 +89,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
 }
 
 /// What an activation would lose is for a person to judge.
-fn look(facts: &Facts) -> Step {
+fn look(facts: &Facts) -> RunbookStep {
     let mut dry = vec!["--dry-run"];
     if facts.source_lost {
         dry.extend(["--force", "--try-source"]);
@@ -102,7 +102,7 @@ fn look(facts: &Facts) -> Step {
 }
 
 /// With the first server lost, the logs that are here must do.
-fn check(facts: &Facts) -> Step {
+fn check(facts: &Facts) -> RunbookStep {
     let target = &facts.copy.target;
     let (logs, database) = (local(&target.logs), local(&target.database));
     facts.at_target(
@@ -114,7 +114,7 @@ fn check(facts: &Facts) -> Step {
     )
 }
 
-fn end_own_replication(facts: &Facts) -> Step {
+fn end_own_replication(facts: &Facts) -> RunbookStep {
     let force = if facts.source_lost { " -Force" } else { "" };
     facts.at_target(
         "End the product's own replication, if it is enabled for this storage group",
@@ -128,7 +128,7 @@ fn end_own_replication(facts: &Facts) -> Step {
     )
 }
 
-fn activate(facts: &Facts) -> Step {
+fn activate(facts: &Facts) -> RunbookStep {
     let mut options = Vec::new();
     let to = local(&facts.activated);
     if facts.source_lost {
@@ -141,7 +141,7 @@ fn activate(facts: &Facts) -> Step {
         "Activate the copy",
         "Fetches what the source still has, recovers the database, proves it, and prints the loss report: keep it. Exit code 1 \
          says that something is lost, and what. The last line has to say that the database is mountable.",
-        vec![Command::Program {
+        vec![RunbookCommand::Program {
             line: facts.scr_line("restore", &options),
             accept: 1,
             says: Some("Mountable +: Yes".to_owned()),
@@ -150,7 +150,7 @@ fn activate(facts: &Facts) -> Step {
     )
 }
 
-fn old_logs_aside(facts: &Facts) -> Step {
+fn old_logs_aside(facts: &Facts) -> RunbookStep {
     let aside = facts.aside();
     let prefix = literal(&format!("{}*", facts.copy.source.base));
     let mut commands = vec![make_folder(&aside)];

@@ -2,9 +2,9 @@
 
 use super::commands::{if_there, logs_in, make_folder, not, remove_file, shell};
 use super::quote::literal;
-use super::{Facts, Step};
+use super::{Facts, RunbookStep};
 
-pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+pub(super) fn steps(facts: &Facts) -> Vec<RunbookStep> {
     let standby = facts.standby();
     let at_home = not(&facts.in_force());
     let mut folders = facts.log_folders();

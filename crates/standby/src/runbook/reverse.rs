@@ -3,9 +3,9 @@
 //! Where the first server's database points says how far it came: to its own files, until they have become the copy.
 
 use super::commands::local;
-use super::{Facts, Step};
+use super::{Facts, RunbookStep};
 
-pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+pub(super) fn steps(facts: &Facts) -> Vec<RunbookStep> {
     let (first, standby) = (facts.first(), facts.standby());
     let source = &facts.copy.source;
     let due = first.has_file(&facts.on_server(&source.database));

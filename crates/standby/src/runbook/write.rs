@@ -1,7 +1,7 @@
 //! Both forms of a runbook.
 
 use super::quote::{literal, markdown, one_line};
-use super::{Command, Runbook, Step};
+use super::{Runbook, RunbookCommand, RunbookStep};
 use std::fmt::Write;
 
 impl Runbook {
@@ -26,7 +26,7 @@ impl Runbook {
             }
             for command in &step.commands {
                 let _ = writeln!(text, "{}", command.line());
-                if let Command::Program {
+                if let RunbookCommand::Program {
                     refused: Some(line),
                     ..
                 } = command
@@ -61,7 +61,7 @@ impl Runbook {
     }
 }
 
-fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
+fn write_step(text: &mut String, number: usize, step: &RunbookStep, station: bool) {
     let title = format!("{number}. {} ({})", step.title, step.machine);
     let _ = writeln!(text, "\nif ($From -le {number}) {{");
     let _ = writeln!(text, "    Write-Host {}", literal(&one_line(&title)));
@@ -78,7 +78,7 @@ fn write_step(text: &mut String, number: usize, step: &Step, station: bool) {
     );
     for command in &step.commands {
         match command {
-            Command::Shell { line } => {
+            RunbookCommand::Shell { line } => {
                 let _ = writeln!(text, "{indent}{line}");
             }
             program if station => show_program(text, indent, number, program),
@@ -99,8 +99,8 @@ const READ_RIGHTLY: &str =
     "if ('\u{e9}' -cne [char]233) { throw 'Save this script as UTF-8 with a byte order mark' }\n";
 
 /// A program that the script itself runs.
-fn run_program(text: &mut String, indent: &str, number: usize, command: &Command) {
-    let Command::Program {
+fn run_program(text: &mut String, indent: &str, number: usize, command: &RunbookCommand) {
+    let RunbookCommand::Program {
         line,
         accept,
         says,
@@ -144,8 +144,8 @@ fn run_program(text: &mut String, indent: &str, number: usize, command: &Command
 }
 
 /// A program that a person runs at the station. An answer that is not one of those that may pass stops the script.
-fn show_program(text: &mut String, indent: &str, number: usize, command: &Command) {
-    let Command::Program {
+fn show_program(text: &mut String, indent: &str, number: usize, command: &RunbookCommand) {
+    let RunbookCommand::Program {
         line,
         accept,
         says,
@@ -193,11 +193,11 @@ fn ask_refused() -> &'static str {
 }
 
 /// A fence that no command can end.
-fn fence(step: &Step) -> String {
+fn fence(step: &RunbookStep) -> String {
     let lines = step
         .commands
         .iter()
-        .map(Command::line)
+        .map(RunbookCommand::line)
         .chain(step.when.as_deref());
     let longest = lines.flat_map(|line| line.split(|char| char != '`').map(str::len));
     "`".repeat(longest.max().unwrap_or_default().max(2) + 1)

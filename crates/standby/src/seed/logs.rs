@@ -4,12 +4,12 @@
 //! that lie only beside the seed are inspected and taken; one that is still the current log of the source stays there,
 //! and is owed.
 
-use super::{Wish, shown};
+use super::{SeedOptions, shown};
 use crate::bring::BringError;
 use crate::clock::Clock;
 use crate::config::CopyConfig;
 use crate::error::at;
-use crate::inspect::{Expected, Link, Rejection, inspect};
+use crate::inspect::{ExpectedLog, LogLink, Rejection, inspect};
 use crate::place::listing_of;
 use crate::replay::first_needed;
 use crate::source::view::stream_of;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// A log without which the copy cannot be activated: it was the current one of the source, which shipping leaves there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Owed {
+pub struct OwedLog {
     /// Its generation.
     pub generation: Generation,
     /// Where it lies at the source.
@@ -33,9 +33,9 @@ pub struct Owed {
     pub advice: String,
 }
 
-impl Owed {
-    fn of(config: &CopyConfig, generation: Generation, log: &Path) -> Owed {
-        Owed {
+impl OwedLog {
+    fn of(config: &CopyConfig, generation: Generation, log: &Path) -> OwedLog {
+        OwedLog {
             generation,
             log: log.to_owned(),
             advice: format!(
@@ -48,9 +48,9 @@ impl Owed {
     }
 }
 
-impl Display for Owed {
+impl Display for OwedLog {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Owed {
+        let OwedLog {
             generation,
             log,
             advice,
@@ -65,32 +65,32 @@ impl Display for Owed {
 }
 
 /// Which logs the seed needs, and where they come from.
-pub(super) struct Plan {
+pub(super) struct SeedLogs {
     /// The first log that shipping has to bring.
     pub(super) first: Generation,
     /// Logs that only lie beside the seed.
     beside: Vec<(Generation, PathBuf)>,
     /// The log that only the source has, as its current one.
-    pub(super) owed: Option<Owed>,
+    pub(super) owed: Option<OwedLog>,
     /// The stream that the logs belong to.
     pub(super) stream: Option<Signature>,
 }
 
-impl Plan {
+impl SeedLogs {
     pub(super) fn make(
         config: &CopyConfig,
         from: &Path,
         header: &DatabaseHeader,
         logs: &dyn LogSource,
-        wish: &Wish,
-    ) -> Result<Plan, BringError> {
+        options: &SeedOptions,
+    ) -> Result<SeedLogs, BringError> {
         let listing = logs.list().ok();
         let stream = same_stream(config, header, listing.as_ref(), logs)?;
         let dirty = header.state.needs_recovery();
         let first = first_needed(header);
         // A clean database is continued by the log in which it was shut down.
         let last = if dirty { header.max_required } else { first };
-        let mut plan = Plan {
+        let mut plan = SeedLogs {
             first,
             beside: Vec::new(),
             owed: None,
@@ -100,15 +100,15 @@ impl Plan {
         if !dirty && listing.as_ref().is_none_or(empty) {
             return Ok(plan);
         }
-        let places = Places::look(config, from, listing, wish)?;
+        let places = LogLocations::look(config, from, listing, options)?;
         for generation in (first.0..=last.0).map(Generation) {
             match places.find(generation) {
-                Some(Place::Shipped) => {}
-                Some(Place::Open(log)) if dirty => {
-                    plan.owed = Some(Owed::of(config, generation, log));
+                Some(LogLocation::Shipped) => {}
+                Some(LogLocation::Open(log)) if dirty => {
+                    plan.owed = Some(OwedLog::of(config, generation, log));
                 }
-                Some(Place::Open(_)) => {}
-                Some(Place::Beside(log)) => plan.beside.push((generation, log.to_owned())),
+                Some(LogLocation::Open(_)) => {}
+                Some(LogLocation::Beside(log)) => plan.beside.push((generation, log.to_owned())),
                 None => return Err(log_is_gone(from, first, last, generation)),
             }
         }
@@ -127,13 +127,13 @@ impl Plan {
         state: &StateFile,
         clock: &dyn Clock,
     ) -> Result<u32, BringError> {
-        let mut before: Option<Link> = None;
+        let mut before: Option<LogLink> = None;
         for (generation, path) in &self.beside {
-            let follows = |link: &Link| link.generation.next() == *generation;
-            let expected = Expected {
+            let follows = |link: &LogLink| link.generation.next() == *generation;
+            let expected = ExpectedLog {
                 generation: *generation,
                 before: before.as_ref().filter(|link| follows(link)),
-                ..Expected::default()
+                ..ExpectedLog::default()
             };
             before = Some(take_log(config, state, path, expected, clock)?);
         }
@@ -142,14 +142,14 @@ impl Plan {
 }
 
 /// Where logs that a seed needs may be.
-struct Places {
+struct LogLocations {
     here: Option<Listing>,
     source: Option<Listing>,
     beside: Option<Listing>,
 }
 
 /// Where one of them is.
-enum Place<'a> {
+enum LogLocation<'a> {
     /// Here, or closed at the source: shipping brings it.
     Shipped,
     /// At the source, which has not closed it.
@@ -158,14 +158,14 @@ enum Place<'a> {
     Beside(&'a Path),
 }
 
-impl Places {
+impl LogLocations {
     fn look(
         config: &CopyConfig,
         from: &Path,
         source: Option<Listing>,
-        wish: &Wish,
-    ) -> Result<Places, BringError> {
-        let here = match wish.delete_existing || !config.target.logs.exists() {
+        options: &SeedOptions,
+    ) -> Result<LogLocations, BringError> {
+        let here = match options.delete_existing || !config.target.logs.exists() {
             true => None,
             false => Some(listing_of(config)?),
         };
@@ -173,30 +173,30 @@ impl Places {
             (false, Some(folder)) => list(folder, &config.source.base).ok(),
             _ => None,
         };
-        Ok(Places {
+        Ok(LogLocations {
             here,
             source,
             beside,
         })
     }
 
-    fn find(&self, generation: Generation) -> Option<Place<'_>> {
+    fn find(&self, generation: Generation) -> Option<LogLocation<'_>> {
         let here = self.here.as_ref();
         if here.is_some_and(|here| here.find(generation).is_some()) {
-            return Some(Place::Shipped);
+            return Some(LogLocation::Shipped);
         }
         if let Some(source) = &self.source
             && let Some(log) = source.find(generation)
         {
             let closed = source.named.contains_key(&generation);
             return Some(if closed {
-                Place::Shipped
+                LogLocation::Shipped
             } else {
-                Place::Open(log)
+                LogLocation::Open(log)
             });
         }
         let beside = self.beside.as_ref()?.named.get(&generation)?;
-        Some(Place::Beside(beside))
+        Some(LogLocation::Beside(beside))
     }
 }
 
@@ -217,9 +217,9 @@ fn take_log(
     config: &CopyConfig,
     state: &StateFile,
     path: &Path,
-    expected: Expected<'_>,
+    expected: ExpectedLog<'_>,
     clock: &dyn Clock,
-) -> Result<Link, BringError> {
+) -> Result<LogLink, BringError> {
     let rejected = |path: &Path, rejection: &Rejection, advice: &str| BringError::Refused {
         reason: format!("{}: {rejection}", path.display()),
         advice: advice.into(),

@@ -4,8 +4,10 @@
 //! a new one.
 
 use super::{FetchError, Listing, LogSource, listing};
-use crate::config::{Remote, SourceConfig};
-use edb_copy::{LocalSource, ReadError, ReadErrorKind, ReadPolicy, Reader, Source, SourceFolder};
+use crate::config::{RemoteConfig, SourceConfig};
+use edb_copy::{
+    LocalSource, ReadError, ReadErrorKind, ReadPolicy, Source, SourceFolder, SourceReader,
+};
 
 use ese_log::{LogError, MAX_LOG_SIZE, StreamFiles};
 use evidence::EvidenceError;
@@ -49,7 +51,7 @@ fn policy() -> ReadPolicy {
 }
 
 #[cfg(feature = "remote")]
-fn settings(remote: &Remote, variables: Variables) -> edb_copy::RemoteSettings {
+fn settings(remote: &RemoteConfig, variables: Variables) -> edb_copy::RemoteSettings {
     edb_copy::RemoteSettings {
         identity: remote.identity.clone(),
         known_hosts: remote.known_hosts.clone(),
@@ -61,7 +63,7 @@ fn settings(remote: &Remote, variables: Variables) -> edb_copy::RemoteSettings {
 /// Opens the file at a path or an address for reading.
 pub fn open_file(
     place: &Path,
-    remote: &Remote,
+    remote: &RemoteConfig,
     variables: Variables,
 ) -> Result<Arc<dyn Source>, ReadError> {
     if !is_address(place) {
@@ -70,9 +72,9 @@ pub fn open_file(
     #[cfg(feature = "remote")]
     {
         let address = place.to_string_lossy();
-        match edb_copy::Remote::open(&address, settings(remote, variables))? {
-            edb_copy::Remote::File(file) => Ok(Arc::new(file)),
-            edb_copy::Remote::Folder(_) => Err(ReadError::new(
+        match edb_copy::RemotePlace::open(&address, settings(remote, variables))? {
+            edb_copy::RemotePlace::File(file) => Ok(Arc::new(file)),
+            edb_copy::RemotePlace::Folder(_) => Err(ReadError::new(
                 ReadErrorKind::Permanent,
                 "it is a folder, not a file",
             )),
@@ -98,13 +100,13 @@ pub(super) struct AddressSource {
     /// With `/` at its end.
     address: PathBuf,
     base: String,
-    remote: Remote,
+    remote: RemoteConfig,
     variables: Variables,
     folder: Mutex<Option<Arc<dyn SourceFolder>>>,
 }
 
 impl AddressSource {
-    pub(super) fn new(source: &SourceConfig, remote: &Remote, variables: Variables) -> Self {
+    pub(super) fn new(source: &SourceConfig, remote: &RemoteConfig, variables: Variables) -> Self {
         let mut address = source.logs.to_string_lossy().into_owned();
         if !address.ends_with('/') {
             address.push('/');
@@ -141,9 +143,9 @@ impl AddressSource {
     #[cfg(feature = "remote")]
     fn connect(&self) -> Result<Arc<dyn SourceFolder>, ReadError> {
         let settings = settings(&self.remote, self.variables);
-        match edb_copy::Remote::open(&self.address.to_string_lossy(), settings)? {
-            edb_copy::Remote::Folder(folder) => Ok(Arc::new(folder)),
-            edb_copy::Remote::File(_) => Err(ReadError::new(
+        match edb_copy::RemotePlace::open(&self.address.to_string_lossy(), settings)? {
+            edb_copy::RemotePlace::Folder(folder) => Ok(Arc::new(folder)),
+            edb_copy::RemotePlace::File(_) => Err(ReadError::new(
                 ReadErrorKind::Permanent,
                 "it is a file, not a folder",
             )),
@@ -162,7 +164,7 @@ impl AddressSource {
         self.with(|folder| {
             let source = folder.open(name)?;
             let length = source.stamp().length;
-            Reader::new(source, policy())
+            SourceReader::new(source, policy())
                 .read(0..length.min(most), Vec::new(), &())
                 .map_err(|error| match error {
                     edb_copy::CopyError::Read { error, .. }
@@ -220,7 +222,7 @@ impl LogSource for AddressSource {
 /// The address as it may be shown: without anything secret.
 #[cfg(feature = "remote")]
 fn shown(address: &Path) -> PathBuf {
-    edb_copy::Remote::shown(&address.to_string_lossy()).into()
+    edb_copy::RemotePlace::shown(&address.to_string_lossy()).into()
 }
 
 #[cfg(not(feature = "remote"))]

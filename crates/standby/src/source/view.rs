@@ -27,7 +27,7 @@ const MOST_STRANGERS: usize = 64;
 
 /// A source as it was seen.
 #[derive(Debug, Clone)]
-pub(crate) struct View {
+pub(crate) struct SourceView {
     pub(crate) listing: Listing,
     /// The stream that it is about.
     pub(crate) stream: Option<Signature>,
@@ -63,7 +63,7 @@ pub(crate) fn look(
     source: &dyn LogSource,
     stream: Option<Signature>,
     seen_before: Option<&CurrentLog>,
-) -> Result<View, LogError> {
+) -> Result<SourceView, LogError> {
     let mut view = look_once(source, stream)?;
     let first = view.newest_closed;
     for _ in 0..LOOKS_AGAIN {
@@ -77,7 +77,7 @@ pub(crate) fn look(
     Ok(view)
 }
 
-fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<View, LogError> {
+fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<SourceView, LogError> {
     let listing = source.list()?;
     let stream = stream.or_else(|| stream_of(source, &listing));
     let mut strangers = Vec::new();
@@ -98,7 +98,7 @@ fn look_once(source: &dyn LogSource, stream: Option<Signature>) -> Result<View, 
         CurrentLog::Goes(generation) => Some(generation.previous()),
         _ => None,
     };
-    Ok(View {
+    Ok(SourceView {
         newest_closed: highest.max(before_current.filter(|before| before.0 > 0)),
         listing,
         stream,
@@ -151,7 +151,7 @@ fn current_of(
     }
 }
 
-impl View {
+impl SourceView {
     /// Whether it may be of the moment between two renames.
     fn is_odd(&self) -> bool {
         let CurrentLog::Goes(generation) = self.current else {

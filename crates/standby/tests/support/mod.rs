@@ -9,12 +9,12 @@ use evidence::EvidenceError;
 use jiff::{SignedDuration, Timestamp};
 use standby::clock::{Clock, SetClock};
 use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
-use standby::here::Here;
 use standby::lag::Lag;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
-use standby::state::{State, StateFile};
+use standby::state::{CopyState, StateFile};
 use standby::status::{CopyStatus, Summary, status};
-use standby::{Copy, Pass, Replayer, Step};
+use standby::target_view::TargetView;
+use standby::{Pass, ReplayStep, Replayer, StandbyCopy};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -106,7 +106,7 @@ pub(crate) struct Setting {
     pub(crate) service: Service,
     pub(crate) clock: SetClock,
     pub(crate) fault: Switch,
-    pub(crate) copy: Option<Copy>,
+    pub(crate) copy: Option<StandbyCopy>,
     pub(crate) replayer: Option<Replayer>,
 }
 
@@ -181,7 +181,7 @@ impl Setting {
             inner: FolderSource::new(&self.config.source.logs, &self.config.source.base),
             fault: Arc::clone(&self.fault),
         };
-        let copy = Copy::open(
+        let copy = StandbyCopy::open(
             &self.config,
             &self.state_folder(),
             Box::new(source),
@@ -193,7 +193,7 @@ impl Setting {
     }
 
     /// One step of replay.
-    pub(crate) fn step(&mut self) -> Step {
+    pub(crate) fn step(&mut self) -> ReplayStep {
         let replayer = self.replayer.as_mut().unwrap();
         replayer
             .step(&self.service, &self.clock, None, &())
@@ -243,8 +243,8 @@ impl Setting {
         self.settle()
     }
 
-    pub(crate) fn status(&self, state: State) -> CopyStatus {
-        let here = Here::look(&self.config, &self.state_file());
+    pub(crate) fn status(&self, state: CopyState) -> CopyStatus {
+        let here = TargetView::look(&self.config, &self.state_file());
         status(&self.config, state, &here, &self.service, self.clock.now())
     }
 

@@ -2,11 +2,11 @@
 
 use ese_format::Generation;
 use ese_log::StreamFiles;
-use ese_replay::output::Output;
-use ese_replay::recovery::{self as replay, NewOffer, RecoverOptions, Until, plan};
+use ese_replay::output::RecoveryOutput;
+use ese_replay::recovery::{self as replay, EmptyFile, RecoverOptions, Until, plan};
 use ese_replay::redo::NewDatabase;
 use jiff::Timestamp;
-use standby::activate::{ActivateError, Report, Wish, activate};
+use standby::activate::{ActivateError, ActivateOptions, ActivateReport, activate};
 use standby::clock::SetClock;
 use standby::config::{Configuration, CopyConfig, Service};
 use standby::source::FolderSource;
@@ -36,8 +36,9 @@ fn from_nothing(config: &CopyConfig, last: u32, path: &Path, undo: bool) {
     let [creation] = plan.created() else {
         panic!("the logs create one database");
     };
-    let output = Output::create(creation.signature, path, page_size.bytes(), false).unwrap();
-    let created = NewOffer {
+    let output =
+        RecoveryOutput::create(creation.signature, path, page_size.bytes(), false).unwrap();
+    let created = EmptyFile {
         signature: creation.signature,
         file: NewDatabase {
             file: output.pages(),
@@ -90,7 +91,10 @@ impl Twin {
         }
     }
 
-    pub(crate) fn activate(&self, wish: &Wish) -> Result<Report, ActivateError> {
+    pub(crate) fn activate(
+        &self,
+        options: &ActivateOptions,
+    ) -> Result<ActivateReport, ActivateError> {
         let config = &self.configuration.copies[0];
         let source = FolderSource::new(&config.source.logs, &config.source.base);
         let clock = SetClock::new(Timestamp::from_second(1_900_000_000).unwrap());
@@ -98,7 +102,7 @@ impl Twin {
             &self.configuration,
             config,
             Box::new(source),
-            wish,
+            options,
             &clock,
             &(),
         )
@@ -106,10 +110,10 @@ impl Twin {
 }
 
 /// What accepts that the source is lost.
-pub(crate) fn forced() -> Wish {
-    Wish {
+pub(crate) fn forced() -> ActivateOptions {
+    ActivateOptions {
         force: true,
         threads: 1,
-        ..Wish::default()
+        ..ActivateOptions::default()
     }
 }

@@ -1,6 +1,6 @@
 //! The chain of custody of an export: what was read, as of when, and by which command.
 
-use crate::database::{Opened, RecoveredBy, Through, is_dirty};
+use crate::database::{OpenedDatabase, RecoveredBy, RecoveredInput, is_dirty};
 use console::{Failure, Output};
 use ese_export::{ExportError, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry};
 use ese_format::Progress;
@@ -14,7 +14,7 @@ pub(super) struct Custody<'a> {
     /// The database.
     pub(super) path: &'a Path,
     /// How it is read.
-    pub(super) opened: &'a Opened,
+    pub(super) opened: &'a OpenedDatabase,
     /// Whether files are digested.
     pub(super) hash: bool,
     /// When the command was started.
@@ -23,9 +23,9 @@ pub(super) struct Custody<'a> {
 
 /// What the rows come from, so that no other source has the same words: the files with their sizes, times and checksums of
 /// their headers, and the program.
-pub(super) fn identity(path: &Path, opened: &Opened) -> Result<String, Failure> {
+pub(super) fn identity(path: &Path, opened: &OpenedDatabase) -> Result<String, Failure> {
     let mut paths = vec![path];
-    match opened.through.as_ref().map(|through| &through.by) {
+    match opened.recovered.as_ref().map(|recovered| &recovered.by) {
         Some(RecoveredBy::Logs(recovery)) => {
             paths.extend(recovery.plan.logs.iter().map(PathBuf::as_path));
         }
@@ -52,9 +52,9 @@ impl Custody<'_> {
     /// Identifies every file that was read, with digests where they are wanted: so all of them are read once more.
     pub(super) fn provenance(&self, output: &Output) -> Result<Provenance, ExportError> {
         let db = &self.opened.database;
-        let through = self.opened.through.as_ref();
-        let header = match through {
-            Some(through) => Some(through.file_header.clone()),
+        let recovered = self.opened.recovered.as_ref();
+        let header = match recovered {
+            Some(recovered) => Some(recovered.file_header.clone()),
             None => db
                 .headers()
                 .and_then(|headers| headers.good())
@@ -63,13 +63,13 @@ impl Custody<'_> {
         let source = SourceEntry {
             file: self.file(self.path, output)?,
             page_size: db.page_size().bytes(),
-            last_page: through.map_or(db.last_page(), |through| through.file_last_page),
-            dirty: through.map_or(is_dirty(db), |through| {
-                through.file_header.state.needs_recovery()
+            last_page: recovered.map_or(db.last_page(), |recovered| recovered.file_last_page),
+            dirty: recovered.map_or(is_dirty(db), |recovered| {
+                recovered.file_header.state.needs_recovery()
             }),
             header,
         };
-        let recovery = through.map(|through| self.recovery(through, output));
+        let recovery = recovered.map(|recovered| self.recovery(recovered, output));
         Ok(Provenance {
             source,
             recovery: recovery.transpose()?,
@@ -85,11 +85,15 @@ impl Custody<'_> {
     }
 
     /// What brought the database forward, and how far: as its recovered header says.
-    fn recovery(&self, through: &Through, output: &Output) -> Result<RecoveryEntry, ExportError> {
+    fn recovery(
+        &self,
+        recovered: &RecoveredInput,
+        output: &Output,
+    ) -> Result<RecoveryEntry, ExportError> {
         let db = &self.opened.database;
         let header = db.headers().and_then(|headers| headers.good());
         let header = header.map(|copy| copy.fields.clone());
-        let (logs, overlay) = match &through.by {
+        let (logs, overlay) = match &recovered.by {
             RecoveredBy::Logs(recovery) => (&*recovery.plan.logs, None),
             RecoveredBy::Overlay(path) => (&[][..], Some(path)),
         };

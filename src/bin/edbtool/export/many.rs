@@ -1,10 +1,10 @@
 //! Several databases in one run: each into a folder of its own, and one account of all.
 
-use super::{Arguments, Job, Outcome};
+use super::{Arguments, ExportOutcome, Job};
 use crate::database::DIRTY;
 use crate::files::{Listing, directory_refused};
 use console::{Exit, Failure, Output};
-use ese_export::{ExportSet, Format, Manifest};
+use ese_export::{ExportManifest, ExportSet, Format};
 use ese_format::FileKind;
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// What the folder of a set that goes on has to be of.
 #[derive(Serialize)]
-struct Of<'a> {
+struct SetIdentity<'a> {
     schema: &'static str,
     databases: &'a [PathBuf],
     recursive: bool,
@@ -29,8 +29,8 @@ struct Of<'a> {
 
 /// What happened to all of them.
 #[derive(Debug, Default, Serialize)]
-struct Set {
-    databases: Vec<Entry>,
+struct SetReport {
+    databases: Vec<DatabaseResult>,
     exported: usize,
     failed: usize,
     tables: u64,
@@ -42,7 +42,7 @@ struct Set {
 
 /// What happened to one database.
 #[derive(Debug, Serialize)]
-struct Entry {
+struct DatabaseResult {
     path: PathBuf,
     /// Its folder, below that of the set; none where it was not even begun.
     folder: Option<String>,
@@ -61,12 +61,12 @@ const SCHEMA: &str = "edbkit.export-set/1";
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    if arguments.lens.is_of_one() {
+    if arguments.view.is_of_one() {
         let message = "--overlay belongs to one database";
         return Err(Failure::new(Exit::Usage, message).advise("export that one alone"));
     }
     let mut exit = Exit::Clean;
-    let (mut found, mut set) = (Vec::new(), Set::default());
+    let (mut found, mut set) = (Vec::new(), SetReport::default());
     for place in &arguments.databases {
         for database in databases_of(place, arguments) {
             match database {
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 Err((path, failure)) => {
                     exit = exit.and(failure.exit);
                     output.failure(&failure)?;
-                    set.fail(Entry::failed(&path, None, failure));
+                    set.fail(DatabaseResult::failed(&path, None, failure));
                 }
             }
         }
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             exit => Ok(exit),
         };
     }
-    let of = Of {
+    let of = SetIdentity {
         schema: "edbkit.export-set-unfinished/1",
         databases: &arguments.databases,
         recursive: arguments.recursive,
@@ -107,16 +107,16 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             path: &path,
         };
         let entry = match job.run(arguments, !arguments.force, output) {
-            Ok(Outcome::Made(manifest, ending)) => {
+            Ok(ExportOutcome::Made(manifest, ending)) => {
                 dirty += usize::from(ending.dirty);
                 if output.is_json() {
-                    output.document(Manifest::SCHEMA, &*manifest)?;
+                    output.document(ExportManifest::SCHEMA, &*manifest)?;
                 }
                 let value = serde_json::to_value(&*manifest).unwrap_or_default();
                 set.add(&value);
-                Entry::made(&path, folder, ending.exit, &value, false)
+                DatabaseResult::made(&path, folder, ending.exit, &value, false)
             }
-            Ok(Outcome::Known(mut manifest)) => {
+            Ok(ExportOutcome::Known(mut manifest)) => {
                 set.add(&manifest);
                 let is_dirty =
                     manifest["source"]["dirty"] == true && manifest["recovery"].is_null();
@@ -129,10 +129,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 } else {
                     Exit::Clean
                 };
-                let entry = Entry::made(&path, folder, exit, &manifest, true);
+                let entry = DatabaseResult::made(&path, folder, exit, &manifest, true);
                 if let Some(fields) = manifest.as_object_mut().filter(|_| output.is_json()) {
                     fields.remove("schema");
-                    output.document(Manifest::SCHEMA, fields)?;
+                    output.document(ExportManifest::SCHEMA, fields)?;
                 }
                 entry
             }
@@ -140,7 +140,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             Err(failure) => {
                 output.failure(&failure)?;
                 exit = exit.and(failure.exit);
-                set.fail(Entry::failed(&path, Some(folder), failure));
+                set.fail(DatabaseResult::failed(&path, Some(folder), failure));
                 continue;
             }
         };
@@ -155,7 +155,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     struct Document<'s> {
         schema: &'static str,
         #[serde(flatten)]
-        set: &'s Set,
+        set: &'s SetReport,
     }
     let document = Document {
         schema: SCHEMA,
@@ -173,10 +173,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 }
 
 /// A database with the name of its folder, or what cannot be read, and why.
-type Found = Result<(PathBuf, String), (PathBuf, Failure)>;
+type FoundDatabase = Result<(PathBuf, String), (PathBuf, Failure)>;
 
 /// The databases that a path stands for.
-fn databases_of(place: &Path, arguments: &Arguments) -> Vec<Found> {
+fn databases_of(place: &Path, arguments: &Arguments) -> Vec<FoundDatabase> {
     let failed = |failure| vec![Err((place.to_owned(), failure))];
     if let Err(error) = place.metadata() {
         let failure = Failure::io(place, &error);
@@ -248,7 +248,7 @@ fn tables(manifest: &Value) -> u64 {
     manifest["tables"].as_array().map_or(0, Vec::len) as u64
 }
 
-impl Set {
+impl SetReport {
     fn add(&mut self, manifest: &Value) {
         self.exported += 1;
         self.tables += tables(manifest);
@@ -258,15 +258,15 @@ impl Set {
         self.pages_lost += pages_lost(manifest);
     }
 
-    fn fail(&mut self, entry: Entry) {
+    fn fail(&mut self, entry: DatabaseResult) {
         self.failed += 1;
         self.databases.push(entry);
     }
 }
 
-impl Entry {
+impl DatabaseResult {
     fn made(path: &Path, folder: String, exit: Exit, manifest: &Value, from_before: bool) -> Self {
-        Entry {
+        DatabaseResult {
             path: path.to_owned(),
             folder: Some(folder),
             exit,
@@ -278,7 +278,7 @@ impl Entry {
     }
 
     fn failed(path: &Path, folder: Option<String>, failure: Failure) -> Self {
-        Entry {
+        DatabaseResult {
             path: path.to_owned(),
             folder,
             exit: failure.exit,
@@ -290,7 +290,7 @@ impl Entry {
     }
 }
 
-impl Display for Entry {
+impl Display for DatabaseResult {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (tables, rows) = (self.tables.unwrap_or(0), self.rows.unwrap_or(0));
         let folder = self.folder.as_deref().unwrap_or_default();
@@ -307,7 +307,7 @@ impl Display for Entry {
     }
 }
 
-impl Display for Set {
+impl Display for SetReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,

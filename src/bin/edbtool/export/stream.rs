@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             "redirect it to a file, or choose another --format",
         );
     }
-    let opened = arguments.lens.look_at(path, output)?;
+    let opened = arguments.view.look_at(path, output)?;
     let db = &opened.database;
     let table = match arguments.tables.as_slice() {
         [table] => table.clone(),

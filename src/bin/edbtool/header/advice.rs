@@ -2,7 +2,7 @@
 
 use super::{Content, size_findings};
 use crate::names::Named;
-use ese_format::database::{HeaderCopies, HeaderStatus, State};
+use ese_format::database::{DatabaseState, HeaderCopies, HeaderStatus};
 use ese_format::log::{CheckpointFile, HEADER_SIZE, LogHeader};
 use ese_format::{DatabaseHeader, Generation, Lgpos, Signature};
 use ese_log::{BASE_NAME_LENGTH, FileRole, Naming, StreamFiles};
@@ -199,7 +199,7 @@ fn generation_of(log: &Path) -> Option<Generation> {
 
 /// Whether a database with this header can be attached as it is.
 pub(super) fn is_usable(header: &DatabaseHeader) -> bool {
-    header.state == State::CLEAN_SHUTDOWN
+    header.state == DatabaseState::CLEAN_SHUTDOWN
 }
 
 /// What is said of a database that was repaired.
@@ -275,7 +275,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
             None => "Neither copy of the header can be trusted: look for another copy of the file; `edbtool verify` \
                      says whether its pages are intact, `edbtool export` reads what is on them."
                 .into(),
-            Some(copy) if copy.fields.state == State::CLEAN_SHUTDOWN
+            Some(copy) if copy.fields.state == DatabaseState::CLEAN_SHUTDOWN
                 && (cut_off.is_some() || !size_findings(file_size, copies.page_size).is_empty()) =>
             {
                 "Clean Shutdown by its header, but the file is not whole: look for another copy of it; `edbtool export` \
@@ -315,14 +315,14 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
 
 fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[String]) -> String {
     match header.state {
-        State::CLEAN_SHUTDOWN if header.was_repaired() => {
+        DatabaseState::CLEAN_SHUTDOWN if header.was_repaired() => {
             "Clean Shutdown, but by repair: usable, without whatever the repair threw away.".into()
         }
-        State::CLEAN_SHUTDOWN if header.log_signature.is_null() => {
+        DatabaseState::CLEAN_SHUTDOWN if header.log_signature.is_null() => {
             "Clean Shutdown: complete without any log; no log stream belongs to it (zero log signature).".into()
         }
-        State::CLEAN_SHUTDOWN => "Clean Shutdown: complete without any log.".into(),
-        State::DIRTY_SHUTDOWN | State::DIRTY_AND_PATCHED => {
+        DatabaseState::CLEAN_SHUTDOWN => "Clean Shutdown: complete without any log.".into(),
+        DatabaseState::DIRTY_SHUTDOWN | DatabaseState::DIRTY_AND_PATCHED => {
             let needs = match required {
                 [] => "its log files".into(),
                 [only] => only.clone(),
@@ -338,19 +338,19 @@ fn database_meaning(header: &DatabaseHeader, required: &[String], committed: &[S
                 header.state
             )
         }
-        State::JUST_CREATED if header.is_temporary() => {
+        DatabaseState::JUST_CREATED if header.is_temporary() => {
             "Just Created: a temporary database; the engine makes it again each time it starts, and needs nothing that it \
              holds."
                 .into()
         }
-        State::JUST_CREATED => "Just Created: a database that was never completed, or a temporary one.".into(),
-        State::BEING_CONVERTED => "Being Converted: the conversion did not finish; go back to a backup.".into(),
-        State::INCREMENTAL_RESEED => {
+        DatabaseState::JUST_CREATED => "Just Created: a database that was never completed, or a temporary one.".into(),
+        DatabaseState::BEING_CONVERTED => "Being Converted: the conversion did not finish; go back to a backup.".into(),
+        DatabaseState::INCREMENTAL_RESEED => {
             "Incremental Reseed In Progress: pages were rolled back and not yet patched; finish the reseed or take \
              another copy."
                 .into()
         }
-        State::REVERT_IN_PROGRESS => {
+        DatabaseState::REVERT_IN_PROGRESS => {
             "Database Revert in Progress: the revert did not finish; run it again or take another copy.".into()
         }
         other => format!("The state {} is not one that the engine writes.", other.0),

@@ -7,7 +7,7 @@ use crate::columns::{Columns, WIDTH, widest};
 use crate::names::Named;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
-use ese_format::database::{HeaderStatus, State};
+use ese_format::database::{DatabaseState, HeaderStatus};
 use ese_format::{DatabaseHeader, Generation};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -241,9 +241,9 @@ fn condition(report: &Report) -> Condition {
     }
     match header.state {
         _ if header.is_temporary() => Condition::Temporary,
-        State::CLEAN_SHUTDOWN if header.was_repaired() => Condition::Repaired,
-        State::CLEAN_SHUTDOWN => Condition::Clean,
-        State::DIRTY_SHUTDOWN | State::DIRTY_AND_PATCHED => Condition::Dirty,
+        DatabaseState::CLEAN_SHUTDOWN if header.was_repaired() => Condition::Repaired,
+        DatabaseState::CLEAN_SHUTDOWN => Condition::Clean,
+        DatabaseState::DIRTY_SHUTDOWN | DatabaseState::DIRTY_AND_PATCHED => Condition::Dirty,
         _ => Condition::Unfinished,
     }
 }

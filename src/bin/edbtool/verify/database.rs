@@ -11,8 +11,8 @@ use ese_db::space::{CutOff, SpaceMap};
 use ese_format::database::HeaderCopies;
 use ese_format::{FileKind, Pgno, Progress};
 use ese_scan::{
-    Finding, FlushMap, FlushMapError, Found, Outcome, PageChecker, Position, RateLimit,
-    ScanOptions, scan,
+    FlushMap, FlushMapError, PageChecker, PageFinding, PageFindings, Position, RateLimit,
+    ScanOptions, ScanOutcome, scan,
 };
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn report(
     headers: &HeaderCopies,
     structure: Structure,
     place: Place,
-    outcome: Outcome,
+    outcome: ScanOutcome,
     remarks: Vec<String>,
 ) -> Report {
     let mut problems = Vec::new();
@@ -151,7 +151,7 @@ pub(super) fn verify_view(
         .ok_or_else(|| Failure::new(Exit::NotEse, format!("{}: no header", path.display())))?;
     let checker = PageChecker::new(headers, length, None);
     let pages = arguments.pages.clone().unwrap_or(1..=last.0);
-    let mut found = Found::default();
+    let mut found = PageFindings::default();
     let mut blank =
         (u64::from(*pages.end().min(&last.0)) + 1).saturating_sub((*pages.start()).into());
     for pgno in database
@@ -208,7 +208,7 @@ impl Structure {
         &mut self,
         file: &EvidenceFile,
         arguments: &Arguments,
-        findings: &[Finding],
+        findings: &[PageFinding],
         remarks: &mut Vec<String>,
     ) {
         let Ok(database) = Database::open(file.path()) else {

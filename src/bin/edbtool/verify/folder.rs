@@ -1,7 +1,7 @@
 //! Verifying a folder: every ESE file in it, each log stream as a whole, and an account of the rest.
 
 use super::streams::Streams;
-use super::{Job, Looked, failed, failed_or_refused};
+use super::{FileCheck, Job, failed, failed_or_refused};
 use crate::files::Listing;
 use crate::names::Named;
 use console::{Exit, Failure, Output};
@@ -15,7 +15,7 @@ const NAMES_SHOWN: usize = 20;
 /// Verifies what is in `folder`.
 pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Result<Exit, Failure> {
     let listing = Listing::of(folder, job.arguments.recursive);
-    let mut account = Account {
+    let mut account = FolderSummary {
         path: folder.to_owned(),
         checked: 0,
         ruins: 0,
@@ -44,11 +44,11 @@ pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Resul
             continue;
         }
         let ended = match job.look(&path, output) {
-            Ok(Looked::Past(why)) => {
+            Ok(FileCheck::Past(why)) => {
                 account.pass_over(path, &why);
                 continue;
             }
-            Ok(Looked::At(report)) => {
+            Ok(FileCheck::At(report)) => {
                 let counted = streams.covers(&path) || report.is_unneeded();
                 let count = match report.checked.is_empty() {
                     true => &mut account.ruins,
@@ -73,7 +73,7 @@ pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Resul
 
 /// What happened to everything in a folder.
 #[derive(Debug, Serialize)]
-struct Account {
+struct FolderSummary {
     path: PathBuf,
     /// Files that were checked, each alone or with its stream.
     checked: u64,
@@ -91,7 +91,7 @@ struct PassedOver {
     reason: String,
 }
 
-impl Account {
+impl FolderSummary {
     fn pass_over(&mut self, path: PathBuf, reason: &str) {
         let reason = reason.to_owned();
         self.passed_over.push(PassedOver { path, reason });
@@ -128,7 +128,7 @@ impl Account {
     }
 }
 
-impl Display for Account {
+impl Display for FolderSummary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Folder: {}\n", self.path.display())?;
         writeln!(f, "Files checked: {}", self.checked)?;

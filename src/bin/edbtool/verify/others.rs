@@ -5,7 +5,9 @@ use crate::files::{snapshot_unread, why_not_ese};
 use crate::header::log_header_findings;
 use crate::names::Named;
 use console::{Exit, Failure};
-use ese_checksum::{Page, Verdict, header_checksum, is_blank, stored_header_checksum, verify_page};
+use ese_checksum::{
+    ChecksumVerdict, PageBytes, header_checksum, is_blank, stored_header_checksum, verify_page,
+};
 use ese_format::database::HeaderCopies;
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::log::CheckpointFile;
@@ -16,7 +18,7 @@ use std::path::Path;
 
 /// What was found in a file that is not a database.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct OtherFileFindings {
     /// What was looked at.
     pub(super) checked: Vec<Checked>,
     /// What is wrong with it.
@@ -25,9 +27,9 @@ pub(super) struct Found {
     pub(super) remarks: Vec<String>,
 }
 
-impl Found {
+impl OtherFileFindings {
     fn new(checked: &[Checked], problems: Vec<String>) -> Self {
-        Found {
+        OtherFileFindings {
             checked: checked.to_vec(),
             problems,
             remarks: Vec::new(),
@@ -36,7 +38,7 @@ impl Found {
 
     fn problem(problem: String, jet: Option<JetError>) -> Self {
         let jet = jet.map_or_else(String::new, |jet| format!(" [JET {jet}]"));
-        Found::new(&[], vec![format!("{problem}{jet}")])
+        OtherFileFindings::new(&[], vec![format!("{problem}{jet}")])
     }
 }
 
@@ -48,12 +50,14 @@ pub(super) fn problems(
     kind: FileKind,
     named: Option<Named>,
     progress: &dyn Progress,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Option<OtherFileFindings>, Failure> {
     use Checked::{Checksums, Headers, Size};
     let mut found = match kind {
-        FileKind::Log => Found::new(&[Headers, Checksums, Size], log_problems(file)?),
-        FileKind::Checkpoint => Found::new(&[Checksums], checkpoint_problems(start)),
-        FileKind::FlushMap => Found::new(&[Headers, Checksums], flush_map_problems(file)?),
+        FileKind::Log => OtherFileFindings::new(&[Headers, Checksums, Size], log_problems(file)?),
+        FileKind::Checkpoint => OtherFileFindings::new(&[Checksums], checkpoint_problems(start)),
+        FileKind::FlushMap => {
+            OtherFileFindings::new(&[Headers, Checksums], flush_map_problems(file)?)
+        }
         FileKind::RevertSnapshot => return Err(snapshot_unread(file.path())),
         FileKind::Database | FileKind::Blank | FileKind::Empty | FileKind::Unknown => {
             return match named {
@@ -83,12 +87,12 @@ fn ruin(
     kind: FileKind,
     named: Named,
     progress: &dyn Progress,
-) -> Result<Found, Failure> {
+) -> Result<OtherFileFindings, Failure> {
     let what = match (named, kind) {
         (Named::Spare, _) => {
-            return Ok(Found {
+            return Ok(OtherFileFindings {
                 remarks: vec![UNNEEDED.to_owned()],
-                ..Found::default()
+                ..OtherFileFindings::default()
             });
         }
         (Named::StreamingFile, FileKind::Unknown) => {
@@ -96,7 +100,7 @@ fn ruin(
         }
         // Old ones do not name their type; their checksums show it.
         (Named::Checkpoint, FileKind::Unknown) => {
-            return Ok(Found::new(
+            return Ok(OtherFileFindings::new(
                 &[Checked::Checksums],
                 checkpoint_problems(start),
             ));
@@ -108,7 +112,7 @@ fn ruin(
         _ => why_not_ese(kind, start),
     };
     let problem = format!("{}{what}", named.promise());
-    Ok(Found::problem(problem, named.jet()))
+    Ok(OtherFileFindings::problem(problem, named.jet()))
 }
 
 /// The file's first bytes that are not all zero, to within what is read at a time; `None` if there are none.
@@ -239,13 +243,13 @@ fn header_problem(page: &[u8]) -> Option<String> {
 }
 
 fn data_page_problem(page: &[u8], number: u32) -> Option<String> {
-    match verify_page(Page::new(page)?, number) {
+    match verify_page(PageBytes::new(page)?, number) {
         _ if is_blank(page) => None,
-        Verdict::Good => None,
-        Verdict::Correctable { bits, .. } => Some(format!(
+        ChecksumVerdict::Good => None,
+        ChecksumVerdict::Correctable { bits, .. } => Some(format!(
             "map page {number} failed its checksum, but the corruption (bit {bits:?}) can be corrected"
         )),
-        Verdict::Bad {
+        ChecksumVerdict::Bad {
             stored, computed, ..
         } => Some(format!(
             "map page {number} failed its checksum, expected {stored}, actual {computed}"

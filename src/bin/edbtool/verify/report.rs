@@ -2,7 +2,7 @@
 
 use console::{Exit, Failure, Output};
 use ese_format::FileKind;
-use ese_scan::{Counts, Digest, Finding, Position};
+use ese_scan::{Counts, Digest, PageFinding, Position};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -43,7 +43,7 @@ pub(super) struct Report {
     /// What is wrong with the file as a whole.
     pub(super) problems: Vec<String>,
     /// What is wrong with single pages.
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<PageFinding>,
     /// With --owners: the trees that damaged pages belong to, by page number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) owners: BTreeMap<u32, String>,

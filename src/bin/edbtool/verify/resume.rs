@@ -2,7 +2,7 @@
 
 use console::{Exit, Failure, files};
 use ese_format::database::HeaderCopies;
-use ese_scan::{Counts, Finding, Outcome};
+use ese_scan::{Counts, PageFinding, ScanOutcome};
 use evidence::EvidenceFile;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -24,7 +24,7 @@ pub(super) struct Place {
     /// Everything before this byte offset is done.
     pub(super) next_offset: u64,
     pub(super) counts: Counts,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<PageFinding>,
     pub(super) findings_omitted: u64,
 }
 
@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// The place after one more scan.
-    pub(super) fn advanced(mut self, outcome: &Outcome) -> Self {
+    pub(super) fn advanced(mut self, outcome: &ScanOutcome) -> Self {
         self.counts.add(&outcome.counts);
         self.findings.extend(outcome.findings.iter().cloned());
         self.findings_omitted += outcome.findings_omitted;

@@ -2,7 +2,7 @@
 
 use crate::ExportError;
 use crate::blobs::Blobs;
-use crate::cell::{Cell, Problem};
+use crate::cell::{Cell, CellProblem};
 use crate::fetch::{Fetched, Fetcher};
 use crate::layout::{Origin, OutColumn};
 use ese_db::rows::Fields;
@@ -10,7 +10,7 @@ use ese_db::{Row, Value};
 use ese_format::Progress;
 
 /// Makes cells of the rows of one table.
-pub(crate) struct Records<'r> {
+pub(crate) struct RowConverter<'r> {
     /// The columns, each after the one that it adds to.
     pub columns: &'r [OutColumn<'r>],
     /// Where values go that are too long for a row; without it they are left out.
@@ -23,29 +23,29 @@ pub(crate) struct Records<'r> {
 }
 
 /// What was made of one row.
-pub(crate) struct Record<'c> {
+pub(crate) struct ExportRow<'c> {
     /// A cell for each column.
     pub cells: Vec<Cell<'c>>,
     pub key: Vec<u8>,
     pub is_deleted: bool,
     /// What could not be read, each with the place of its column.
-    pub problems: Vec<(usize, Problem)>,
+    pub problems: Vec<(usize, CellProblem)>,
     /// Places of the columns whose values were too long and are nowhere, once for each value.
     pub left_out: Vec<usize>,
 }
 
-impl Records<'_> {
+impl RowConverter<'_> {
     /// Gives what a row comes to to `take`; nothing where its record does not decode.
     pub(crate) fn take<T>(
         &self,
         row: &Row<'_>,
-        take: impl FnOnce(Record<'_>) -> Result<T, ExportError>,
+        take: impl FnOnce(ExportRow<'_>) -> Result<T, ExportError>,
     ) -> Result<Option<T>, ExportError> {
         let Ok(fields) = row.fields() else {
             return Ok(None);
         };
         let fetched = self.fetch(&fields)?;
-        let mut record = Record {
+        let mut record = ExportRow {
             cells: Vec::with_capacity(self.columns.len()),
             key: fields.key(),
             is_deleted: fields.is_deleted(),

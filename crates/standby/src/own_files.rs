@@ -18,21 +18,21 @@ use std::path::{Path, PathBuf};
 
 /// What a copy has made in its target's folders.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct OwnFiles {
     /// The folder of the logs that this is about; with another one it is forgotten.
     logs: PathBuf,
     /// Ends the names of files under way, so that they are nobody else's.
     tag: String,
     /// The logs that were written there, by stream. More than one stream as long as logs of an older one are there.
-    streams: Vec<MadeLogs>,
+    streams: Vec<OwnLogs>,
     /// The generations that are getting their names now.
     placing: Option<Placing>,
     /// The current log of the source that an activation has put there.
     #[serde(default)]
-    current: Option<MadeLog>,
+    current: Option<OwnLog>,
     /// The database.
     #[serde(default)]
-    database: Option<MadeDatabase>,
+    database: Option<OwnDatabase>,
     /// The database onto which logs are replayed.
     #[serde(default)]
     replays: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct Made {
 
 /// Logs of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MadeLogs {
+struct OwnLogs {
     stream: String,
     /// First and last generation, in ascending order, with gaps between.
     ranges: Vec<(Generation, Generation)>,
@@ -56,27 +56,27 @@ struct Placing {
 
 /// One log of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MadeLog {
+struct OwnLog {
     stream: String,
     generation: Generation,
 }
 
 /// A state of a database that this copy knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MadeDatabase {
+struct OwnDatabase {
     path: PathBuf,
     mark: String,
     signature: String,
     stream: String,
 }
 
-impl Made {
+impl OwnFiles {
     /// Makes the record be about this folder; what was known of another one is not true here.
     pub(crate) fn settle_in(&mut self, logs: &Path) {
         if self.logs != logs {
-            *self = Made {
+            *self = OwnFiles {
                 logs: logs.to_owned(),
-                ..Made::default()
+                ..OwnFiles::default()
             };
         }
         if self.tag.is_empty() {
@@ -178,7 +178,7 @@ impl Made {
 
     /// Notes the current log that an activation puts there.
     pub(crate) fn set_current(&mut self, header: &LogHeader) {
-        self.current = Some(MadeLog {
+        self.current = Some(OwnLog {
             stream: header.signature.to_string(),
             generation: header.generation,
         });
@@ -194,7 +194,7 @@ impl Made {
 
     /// Notes the state in which this copy leaves a database.
     pub(crate) fn set_database(&mut self, path: &Path, header: &DatabaseHeader) {
-        self.database = Some(MadeDatabase {
+        self.database = Some(OwnDatabase {
             path: path.to_owned(),
             mark: mark(header),
             signature: header.signature.to_string(),
@@ -231,10 +231,10 @@ impl Made {
         self.replays.as_deref() == Some(path)
     }
 
-    fn logs_of(&mut self, stream: &str) -> &mut MadeLogs {
+    fn logs_of(&mut self, stream: &str) -> &mut OwnLogs {
         let known = self.streams.iter().position(|logs| logs.stream == stream);
         let place = known.unwrap_or_else(|| {
-            self.streams.push(MadeLogs {
+            self.streams.push(OwnLogs {
                 stream: stream.to_owned(),
                 ranges: Vec::new(),
             });
@@ -259,7 +259,7 @@ pub(crate) fn mark(header: &DatabaseHeader) -> String {
     )
 }
 
-impl MadeLogs {
+impl OwnLogs {
     fn has(&self, generation: Generation) -> bool {
         let mut ranges = self.ranges.iter();
         ranges.any(|(first, last)| (*first..=*last).contains(&generation))

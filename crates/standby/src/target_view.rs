@@ -8,15 +8,15 @@ use crate::clock::age;
 use crate::config::{CopyConfig, Service};
 use crate::place::listing_of;
 use crate::source::Listing;
-use crate::state::{State, StateFile, Trouble, TroubleKind};
+use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::{DatabaseHeader, Explain, Generation, JetError};
 use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
 
 /// What was found at the target.
 #[derive(Debug)]
-pub struct Here {
-    database: Database,
+pub struct TargetView {
+    database: DatabasePresence,
     /// The first log that the database requires and that is not here.
     lacks: Option<Generation>,
     /// The oldest log that is here.
@@ -26,7 +26,7 @@ pub struct Here {
 }
 
 #[derive(Debug)]
-enum Database {
+enum DatabasePresence {
     /// It is not there.
     Missing,
     /// It cannot be read, or is none.
@@ -35,25 +35,28 @@ enum Database {
     There,
 }
 
-impl Here {
+impl TargetView {
     /// Looks.
     pub fn look(config: &CopyConfig, state: &StateFile) -> Self {
         let listing = match config.target.logs.is_dir() {
             true => listing_of(config).unwrap_or_default(),
             false => Listing::default(),
         };
-        Here::with(config, &listing, state.is_locked())
+        TargetView::with(config, &listing, state.is_locked())
     }
 
     /// The same with the logs that are here known, by the one who serves the copy or by another.
     pub(crate) fn with(config: &CopyConfig, logs: &Listing, is_locked: bool) -> Self {
         let path = &config.target.database;
         let (database, lacks) = match path.exists().then(|| DatabaseFile::open(path)) {
-            None => (Database::Missing, None),
-            Some(Ok(file)) => (Database::There, lacks(&file.header, logs)),
-            Some(Err(error)) => (Database::Unusable(error.to_string(), error.jet()), None),
+            None => (DatabasePresence::Missing, None),
+            Some(Ok(file)) => (DatabasePresence::There, lacks(&file.header, logs)),
+            Some(Err(error)) => (
+                DatabasePresence::Unusable(error.to_string(), error.jet()),
+                None,
+            ),
         };
-        Here {
+        TargetView {
             database,
             lacks,
             oldest: logs.oldest(),
@@ -62,7 +65,7 @@ impl Here {
     }
 
     /// Whether a service looks after the copy: one holds its lock, or `run --once` came by as often as it should.
-    pub(crate) fn is_served(&self, state: &State, service: &Service, now: Timestamp) -> bool {
+    pub(crate) fn is_served(&self, state: &CopyState, service: &Service, now: Timestamp) -> bool {
         let most = service.poll.duration() * 2 + jiff::SignedDuration::from_secs(30);
         let lately = || state.served.is_some_and(|served| age(served, now) <= most);
         self.is_locked || (state.served_once && lately())
@@ -74,20 +77,22 @@ impl Here {
     }
 
     /// Whether the database is there with all logs that it requires; if not, why.
-    pub fn seeded(&self, config: &CopyConfig, state: &State) -> Result<(), String> {
+    pub fn seeded(&self, config: &CopyConfig, state: &CopyState) -> Result<(), String> {
         let path = config.target.database.display();
         match (&self.database, self.lacks) {
-            (Database::Missing, _) if is_to_be_made(config, state, self.oldest) => Err(format!(
-                "{path} is not there yet: it will be made from the logs, which begin with the first of the stream"
-            )),
-            (Database::Missing, _) => Err(format!(
+            (DatabasePresence::Missing, _) if is_to_be_made(config, state, self.oldest) => {
+                Err(format!(
+                    "{path} is not there yet: it will be made from the logs, which begin with the first of the stream"
+                ))
+            }
+            (DatabasePresence::Missing, _) => Err(format!(
                 "{path} is not there: the copy has no database (`scr update` seeds it)"
             )),
-            (Database::Unusable(problem, _), _) => Err(problem.clone()),
-            (Database::There, Some(lacks)) => Err(format!(
+            (DatabasePresence::Unusable(problem, _), _) => Err(problem.clone()),
+            (DatabasePresence::There, Some(lacks)) => Err(format!(
                 "the copy could not be activated: its database needs generation {lacks} ({lacks:#x}), which is not here"
             )),
-            (Database::There, None) => Ok(()),
+            (DatabasePresence::There, None) => Ok(()),
         }
     }
 
@@ -95,23 +100,23 @@ impl Here {
     pub(crate) fn trouble(
         &self,
         config: &CopyConfig,
-        state: &State,
+        state: &CopyState,
         now: Timestamp,
     ) -> Option<Trouble> {
         let reason = self.seeded(config, state).err()?;
         let is_tried = state.served.is_some();
         let jet = match (&self.database, self.lacks) {
             // It will be made; and the first log of a new stream may still be open.
-            (Database::Missing, _)
+            (DatabasePresence::Missing, _)
                 if !is_tried
                     || state.generated.is_none()
                     || is_to_be_made(config, state, self.oldest) =>
             {
                 return None;
             }
-            (Database::Missing, _) => Some(JetError::FILE_NOT_FOUND),
-            (Database::Unusable(_, jet), _) => *jet,
-            (Database::There, lacks) => {
+            (DatabasePresence::Missing, _) => Some(JetError::FILE_NOT_FOUND),
+            (DatabasePresence::Unusable(_, jet), _) => *jet,
+            (DatabasePresence::There, lacks) => {
                 // One that is closed at the source is on its way.
                 let closed = state.generated.map(|generated| generated.generation);
                 if !is_tried || (closed >= lacks && state.trouble.is_none()) {

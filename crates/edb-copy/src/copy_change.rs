@@ -1,13 +1,13 @@
 //! Whether a finished copy is still what its journal says.
 
 use crate::journal::JournalState;
-use crate::{ChunkHash, CopyError, Disk, Glance};
+use crate::{ChunkHash, CopyError, Disk, FileStamp};
 use jiff::Timestamp;
 use std::path::Path;
 
 /// Whether somebody changed a finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Since {
+pub(crate) enum CopyChange {
     /// Length, modification time and start are as they were left.
     Unchanged,
     /// One of them is another.
@@ -16,31 +16,31 @@ pub(crate) enum Since {
     Unknown,
 }
 
-impl Since {
+impl CopyChange {
     /// Looks at the copy `target`, of which the journal tells.
     pub(crate) fn finished(
         disk: &dyn Disk,
         target: &Path,
         state: &JournalState,
-    ) -> Result<Since, CopyError> {
+    ) -> Result<CopyChange, CopyError> {
         let Some(complete) = &state.complete else {
-            return Ok(Since::Unknown);
+            return Ok(CopyChange::Unknown);
         };
-        let glance = disk.glance(target);
-        let Glance {
+        let stamp = disk.stamp(target);
+        let FileStamp {
             length,
             modified,
             start,
-        } = glance.map_err(CopyError::target(target, "look at"))?;
+        } = stamp.map_err(CopyError::target(target, "look at"))?;
         let start = ChunkHash(*blake3::hash(&start).as_bytes());
         if (length, start) != (complete.length, state.begin.source.start_blake3) {
-            return Ok(Since::Changed);
+            return Ok(CopyChange::Changed);
         }
         let modified: Option<Timestamp> = modified.and_then(|time| time.try_into().ok());
         Ok(match (modified, complete.modified) {
-            (Some(now), Some(then)) if now == then => Since::Unchanged,
-            (Some(_), Some(_)) => Since::Changed,
-            _ => Since::Unknown,
+            (Some(now), Some(then)) if now == then => CopyChange::Unchanged,
+            (Some(_), Some(_)) => CopyChange::Changed,
+            _ => CopyChange::Unknown,
         })
     }
 }

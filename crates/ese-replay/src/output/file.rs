@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// A file, or what a test puts in its place.
-pub trait Disk: Send {
+pub trait OutputFile: Send {
     /// Reads at `offset`; fewer bytes than asked for only at the end of the file.
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
@@ -26,7 +26,7 @@ pub trait Disk: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// [`Disk::read_at`] for what can seek and read.
+/// [`OutputFile::read_at`] for what can seek and read.
 pub(crate) fn read_at(
     file: &mut (impl Read + Seek),
     buffer: &mut [u8],
@@ -45,7 +45,7 @@ pub(crate) fn read_at(
     Ok(done)
 }
 
-/// [`Disk::write_at`] for what can seek and write.
+/// [`OutputFile::write_at`] for what can seek and write.
 pub(crate) fn write_at(
     file: &mut (impl Write + Seek),
     bytes: &[u8],
@@ -55,7 +55,7 @@ pub(crate) fn write_at(
     file.write_all(bytes)
 }
 
-impl Disk for File {
+impl OutputFile for File {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         read_at(self, buffer, offset)
     }
