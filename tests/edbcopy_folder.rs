@@ -481,3 +481,25 @@ fn a_copy_has_the_mode_of_its_source() {
     let partial = fs::metadata(place.path().join("stopped.edb.partial")).unwrap();
     assert_eq!(partial.permissions().mode() & 0o777, 0o600);
 }
+
+/// What cannot be read may be a log that recovery needs: the others are copied, and the exit code says that it is missing.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_shows_in_the_exit_code() {
+    let folder = TempDir::new().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fs::create_dir(&from).unwrap();
+    fs::write(from.join("db.edb"), database(4)).unwrap();
+    std::os::unix::fs::symlink("gone", from.join("edb00001.log")).unwrap();
+    for dry_run in [true, false] {
+        let more: &[&str] = if dry_run { &["--dry-run"] } else { &[] };
+        let output = copy(&from, &to, more);
+        exits(&output, 3);
+        assert!(
+            stderr(&output).contains("edb00001.log"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(to.join("db.edb").exists(), !dry_run);
+    }
+}

@@ -563,4 +563,38 @@ fn more_copies_than_advised_are_warned_about() {
             "exb holds 51 copies: more than 50 are not supported on one machine (--allow few-copies)"
         ]
     );
+
+    // One more is refused, until somebody allows it.
+    let (source, copy) = (site.path("exa"), site.path("more"));
+    let enable = |exit: i32, more: &[&str]| {
+        let paths = [
+            source.to_str().unwrap().to_owned(),
+            format!("{}/a.edb", source.display()),
+            copy.to_str().unwrap().to_owned(),
+            format!("{}/a.edb", copy.display()),
+        ];
+        let fixed = [
+            "enable",
+            "SG51",
+            "--source",
+            "EXA",
+            "--source-logs",
+            &paths[0],
+            "--source-database",
+            &paths[1],
+            "--standby",
+            "EXB",
+            "--logs",
+            &paths[2],
+            "--database",
+            &paths[3],
+            "--base",
+            "edb",
+            "--seeding-postponed",
+        ];
+        site.run(exit, &[&fixed[..], more].concat())
+    };
+    let (_, said) = enable(5, &[]);
+    assert!(said.contains("--allow few-copies"), "{said}");
+    enable(0, &["--allow", "few-copies"]);
 }

@@ -17,7 +17,6 @@ const VERDICTS: &[(&str, Style)] = &[
     ("READY WITH LOSS", WARNING),
     ("READY", GOOD),
     ("NOT READY", BAD),
-    ("Clean Shutdown", GOOD),
     ("Dirty and Patched Shutdown", WARNING),
     ("Dirty Shutdown", WARNING),
     ("DAMAGED", BAD),
@@ -73,7 +72,7 @@ fn verdict(line: &str) -> Option<(usize, &'static str, Style)> {
         let text = &line[at..];
         let (word, style) = VERDICTS.iter().find(|(word, _)| text.starts_with(word))?;
         let after = &text[word.len()..];
-        let marks = ["\n", " (", ",", ":", ".", " [", " as of ", " was found"];
+        let marks = ["\n", " (", ",", ":", ".", " [", " was found"];
         let ends = after.is_empty() || marks.iter().any(|mark| after.starts_with(mark));
         ends.then_some((at, *word, *style))
     })
@@ -110,9 +109,10 @@ mod tests {
                 "       Verdict: READY WITH LOSS\n",
                 "       Verdict: <warning READY WITH LOSS>\n",
             ),
+            // A header says so, of a database that may be cut off or damaged.
             (
-                "new.edb: Clean Shutdown as of 1\n",
-                "new.edb: <good Clean Shutdown> as of 1\n",
+                "            State: Clean Shutdown\n",
+                "            State: Clean Shutdown\n",
             ),
             (
                 "            State: Dirty Shutdown\n",
@@ -126,10 +126,6 @@ mod tests {
             ("error: a: b\n  check it", "<bad error:> a: b\n  check it"),
             ("  WARNING: x\n", "  <warning WARNING:> x\n"),
             ("Database: READYMADE.edb\n", "Database: READYMADE.edb\n"),
-            (
-                "Clean Shutdown by its header\n",
-                "Clean Shutdown by its header\n",
-            ),
             (
                 "It has to say READY, or not\n",
                 "It has to say READY, or not\n",

@@ -10,7 +10,7 @@ use crate::state::TroubleKind;
 use ese_format::log::{LogHeader, PreviousChecksum};
 use ese_format::{Explain, Generation, JetError, Lgpos, LogTime, Signature};
 use ese_log::chain::{Ending, Opening, Proof, prove};
-use ese_log::{LogError, LogImage, RecordCursor};
+use ese_log::{BadRecord, LogError, LogImage};
 use std::path::Path;
 use thiserror::Error;
 
@@ -169,7 +169,7 @@ pub fn inspect_current(path: &Path, expected: ExpectedLog<'_>) -> Result<LogLink
 
 fn inspect_as(path: &Path, expected: ExpectedLog<'_>, current: bool) -> Result<LogLink, Rejection> {
     let image = LogImage::read(path)?;
-    let ending = Ending::of(&image);
+    let (ending, bad_record) = Ending::with_first_bad_record(&image);
     let mut link = LogLink {
         generation: image.header.generation,
         signature: image.header.signature,
@@ -194,7 +194,7 @@ fn inspect_as(path: &Path, expected: ExpectedLog<'_>, current: bool) -> Result<L
         });
     }
     belongs(&link, expected)?;
-    undamaged(&image, current)?;
+    undamaged(&image, bad_record, current)?;
     continues(&image.header, expected.before)?;
     // What an activation needs of the log before the current one is judged with the chain.
     if let Some(before) = expected.before.filter(|_| !current) {
@@ -245,7 +245,11 @@ fn belongs(link: &LogLink, expected: ExpectedLog<'_>) -> Result<(), Rejection> {
     }
 }
 
-fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
+fn undamaged(
+    image: &LogImage,
+    bad_record: Option<BadRecord>,
+    current: bool,
+) -> Result<(), Rejection> {
     if let Some(damage) = image
         .body
         .damage
@@ -255,17 +259,10 @@ fn undamaged(image: &LogImage, current: bool) -> Result<(), Rejection> {
         let (lgpos, what) = (damage.lgpos(), damage.to_string());
         return Err(Rejection::Damaged { lgpos, what });
     }
-    let mut records = RecordCursor::new();
-    loop {
-        match records.advance(image) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(bad) => {
-                let (lgpos, what) = (bad.lgpos, bad.problem.to_string());
-                return Err(Rejection::Damaged { lgpos, what });
-            }
-        }
-    }
+    bad_record.map_or(Ok(()), |bad| {
+        let (lgpos, what) = (bad.lgpos, bad.problem.to_string());
+        Err(Rejection::Damaged { lgpos, what })
+    })
 }
 
 /// Whether the log with this header continues the one before it.

@@ -103,11 +103,12 @@ pub(crate) fn opening_after(
     let current = view.listing.current.as_ref();
     let current = current.filter(|(_, header)| header.generation == next);
     let places = [view.listing.named.get(&next), current.map(|(path, _)| path)];
-    let is_of_it = |path: &&PathBuf| {
-        let header = source.header(path);
-        header.is_some_and(|header| view.stream.is_none_or(|stream| stream == header.signature))
-    };
-    source.opening(places.into_iter().flatten().find(is_of_it)?)
+    let places = places.into_iter().flatten();
+    let mut openings = places.filter_map(|path| source.opening(path));
+    openings.find(|opening| {
+        view.stream
+            .is_none_or(|stream| stream == opening.signature())
+    })
 }
 
 /// Logs in the log folder that belong to another stream and were not made by this copy.

@@ -33,7 +33,7 @@
 //! layout, the logs of Windows XP show it.
 
 use crate::image::{Damage, LogImage};
-use crate::records::RecordCursor;
+use crate::records::{BadRecord, RecordCursor};
 use ese_format::log::{Layout, LogHeader, PreviousChecksum, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::{Dbtime, Generation, JetError, LogTime, RecordType, Signature};
 use serde::{Serialize, Serializer};
@@ -377,17 +377,26 @@ fn keep(
 impl Ending {
     /// How this log ends.
     pub fn of(image: &LogImage) -> Self {
+        Self::with_first_bad_record(image).0
+    }
+
+    /// The same, and the first record that cannot be read.
+    pub fn with_first_bad_record(image: &LogImage) -> (Self, Option<BadRecord>) {
         let mut cursor = RecordCursor::new();
         let mut outline = Outline::default();
+        let mut first_bad = None;
         loop {
             outline.before(&cursor);
             match cursor.advance(image) {
                 Ok(true) => outline.record(&cursor, image),
                 Ok(false) => break,
-                Err(_) => outline.bad_record(),
+                Err(bad) => {
+                    outline.bad_record();
+                    first_bad.get_or_insert(bad);
+                }
             }
         }
-        outline.ending(image, &cursor)
+        (outline.ending(image, &cursor), first_bad)
     }
 }
 
@@ -420,6 +429,11 @@ impl Opening {
     /// covers.
     pub fn has_records(&self) -> bool {
         !self.records.is_empty()
+    }
+
+    /// The signature of its stream.
+    pub fn signature(&self) -> Signature {
+        self.signature
     }
 
     /// Whether the log is the one that was begun after the one with this ending.

@@ -100,11 +100,16 @@ pub(super) fn judge(
 
 /// Logs that were replayed before and that nothing proved complete.
 fn doubts(state: &CopyState, first: Option<Generation>) -> Vec<String> {
-    let replayed = state
-        .proofs
-        .not_proved()
-        .filter(|range| first.is_none_or(|first| range.last < first));
-    let words = |range: &ProvedRange| {
+    let replayed = state.proofs.not_proved().filter_map(|range| {
+        // Of those that are replayed now, the verdict says it.
+        let last = first.map_or(range.last, |first| range.last.min(first.previous()));
+        let range = ProvedRange {
+            last,
+            ..range.clone()
+        };
+        (range.first <= last).then_some(range)
+    });
+    let words = |range: ProvedRange| {
         let because = range.because.as_deref().unwrap_or_default();
         format!("replayed before: generation {}: {because}", range.span())
     };

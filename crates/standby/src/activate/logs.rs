@@ -89,9 +89,9 @@ pub(super) fn stream_of(
         return Ok(files);
     }
     // An earlier attempt may have left a current log that has been closed since.
-    let after = newest(&files).map(|newest| newest.0.saturating_add(1));
+    let after = newest(&files).map(Generation::next);
     files.current.retain(|file| {
-        let generation = header_of(&file.path).map(|header| header.generation.0);
+        let generation = header_of(&file.path).map(|header| header.generation);
         is_of_it(file) && (after.is_none() || generation == after)
     });
     Ok(files)
@@ -104,18 +104,7 @@ pub(crate) fn logs_in(folder: &Path, base: &str) -> Result<StreamFiles, LogError
         Err(LogError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
         files => return files,
     }
-    Ok(StreamFiles {
-        folder: folder.to_owned(),
-        naming: Naming {
-            base: base.to_owned(),
-            digits: 8,
-            extension: ".log".to_owned(),
-        },
-        logs: Vec::new(),
-        current: Vec::new(),
-        leftovers: Vec::new(),
-        checkpoints: Vec::new(),
-    })
+    Ok(StreamFiles::none(folder, Some(base)))
 }
 
 pub(super) fn newest(files: &StreamFiles) -> Option<Generation> {
