@@ -1,10 +1,10 @@
 //! Manual pages: one for a program, one for each of its commands, made from what clap knows of them.
 
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, files};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -50,14 +50,11 @@ pub(crate) fn write(
     }
     fs::create_dir_all(folder).map_err(told(folder))?;
     for (path, page) in paths.iter().zip(&pages) {
-        let mut options = OpenOptions::new();
-        match replace {
-            true => options.write(true).create(true).truncate(true),
-            false => options.write(true).create_new(true),
+        let written = match replace {
+            // A link of that name is replaced; what it leads to is not written.
+            true => files::replace(path, &page.roff),
+            false => File::create_new(path).and_then(|mut file| file.write_all(&page.roff)),
         };
-        let written = options
-            .open(path)
-            .and_then(|mut file| file.write_all(&page.roff));
         written.map_err(told(path))?;
     }
     Ok(paths)

@@ -7,7 +7,7 @@ use crate::place::database_header;
 use crate::source::header_of;
 use crate::state::CopyState;
 use ese_format::Generation;
-use ese_log::{FileRole, LogError, Naming, StreamFile, StreamFiles};
+use ese_log::{FileRole, LogError, StreamFile, StreamFiles};
 use ese_replay::recovery::RecoveryError;
 use std::path::{Path, PathBuf};
 
