@@ -55,6 +55,7 @@ impl Served {
     /// Copies both: the group in one go, the database over a link that is cut.
     fn copy_both(&self, [group, database]: [&str; 2], link: &Link, reach: Reach<'_>) {
         copy_the_group(group, self, reach);
+        read_the_group_where_it_is(group, self, reach);
         cut_and_resume(database, self, link, reach);
     }
 }
@@ -93,10 +94,69 @@ fn copy_the_group(address: &str, served: &Served, reach: Reach<'_>) {
     fs::remove_dir_all(to).unwrap();
 }
 
+/// The programs that read say the same of the storage group at `address` as of the one in a folder here.
+fn read_the_group_where_it_is(address: &str, served: &Served, reach: Reach<'_>) {
+    let here = served.path("served/group").display().to_string();
+    let there = address.trim_end_matches('/').replace(":hunter2@", "@");
+    let programs = [
+        (
+            env!("CARGO_BIN_EXE_logchain"),
+            "verify GROUP --db GROUP/db.edb",
+        ),
+        (env!("CARGO_BIN_EXE_logchain"), "stat GROUP"),
+        (env!("CARGO_BIN_EXE_logchain"), "header GROUP/edb0000D.log"),
+        (env!("CARGO_BIN_EXE_edbreplay"), "plan --logs GROUP"),
+        (env!("CARGO_BIN_EXE_edbtool"), "header GROUP/db.edb"),
+        (env!("CARGO_BIN_EXE_edbtool"), "verify GROUP/db.edb"),
+        (
+            env!("CARGO_BIN_EXE_edbtool"),
+            "tables GROUP/db.edb --with-logs --logs GROUP",
+        ),
+    ];
+    for (program, arguments) in programs {
+        let run = |place: &str| {
+            let place = place.trim_end_matches('/');
+            let words = arguments
+                .split(' ')
+                .map(|word| word.replace("GROUP", place));
+            let mut command = Command::new(program);
+            with_credentials(&mut command).args(words).arg("--json");
+            for option in reach.options {
+                let (name, value) = option.trim_start_matches("--").split_once('=').unwrap();
+                let name = name.to_uppercase().replace('-', "_");
+                command.env(format!("EDBCOPY_{name}"), value);
+            }
+            command
+                .envs(reach.variables.iter().copied())
+                .output()
+                .unwrap()
+        };
+        let (local, remote) = (run(&here), run(address));
+        let message = String::from_utf8_lossy(&remote.stderr);
+        assert_eq!(
+            remote.status.code(),
+            local.status.code(),
+            "{program} {arguments}: {message}"
+        );
+        nothing_secret(message.as_bytes(), reach);
+        nothing_secret(&remote.stdout, reach);
+        let as_there = stdout(&local).replace(&here, &there);
+        assert_eq!(
+            stdout(&remote),
+            as_there,
+            "{program} {arguments}: {message}"
+        );
+    }
+}
+
 fn edbcopy(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edbcopy"));
+    with_credentials(&mut command).args(arguments);
     command
-        .args(arguments)
+}
+
+fn with_credentials(command: &mut Command) -> &mut Command {
+    command
         .env("AWS_ACCESS_KEY_ID", "anna")
         .env("AWS_SECRET_ACCESS_KEY", "hunter2")
         .env("AWS_REGION", "us-east-1")
@@ -105,8 +165,7 @@ fn edbcopy(arguments: &[&str]) -> Command {
         .env("EDBCOPY_PASSWORD", "hunter2")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+        .stderr(Stdio::piped())
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! One of each error that a library can end with.
 
-use edb_copy::{CopyError, Mismatch, ReadError, ReadErrorKind};
+use edb_copy::{CopyError, Mismatch};
 use ese_db::DbError;
 use ese_db::space::CutOff;
 use ese_export::ExportError;
@@ -18,6 +18,7 @@ use ese_replay::recovery::{LostEnd, PlanRefusal, RecoveryError};
 use ese_replay::view::ViewError;
 use ese_scan::{PageFinding, PageFindingKind, Position, ScanError};
 use evidence::EvidenceError;
+use evidence::{ReadError, ReadErrorKind};
 use standby::activate::ActivateError;
 use standby::replay::ReplayFailure;
 use standby::{BringError, StandbyError};

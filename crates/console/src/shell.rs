@@ -158,6 +158,30 @@ fn ending(command: Command, text: &str) -> Command {
     command.after_help(end)
 }
 
+/// An argument without the password of an address, which is kept for the connection: what a program names in an answer or
+/// a message is what stands on its command line.
+fn without_password(argument: OsString) -> OsString {
+    #[cfg(feature = "remote")]
+    if let Some(plain) = argument
+        .to_str()
+        .and_then(evidence_remote::keyring::without_password)
+    {
+        return plain.into();
+    }
+    argument
+}
+
+/// Makes addresses of stores known, with the credentials that the usual tools of each service use.
+fn mount_network() {
+    #[cfg(feature = "remote")]
+    {
+        use evidence_remote::{RemoteSettings, RemoteVolume};
+        let settings = RemoteSettings::from_variables(|name| std::env::var(name).ok());
+        let volume = RemoteVolume::new(settings, crate::interrupted);
+        evidence::mount(std::sync::Arc::new(volume));
+    }
+}
+
 /// Runs a program: parses the command line, calls `work`, and turns its result into an exit code.
 ///
 /// `options` picks the common options out of the parsed command line. A failure is reported as [`Output::failure`]
@@ -166,7 +190,7 @@ pub fn run<P: Parser>(
     options: impl FnOnce(&P) -> RunOptions,
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments: Vec<OsString> = std::env::args_os().map(without_password).collect();
     let json = usage::asks_for_json(&arguments);
     let mut command = described::<P>();
     let parsed = command
@@ -179,6 +203,7 @@ pub fn run<P: Parser>(
         Err(error) => return usage::report(&answered(error, &command, &arguments), json),
     };
     watch_interrupts();
+    mount_network();
     let options = options(&program);
     if options.json {
         colour::forbid();

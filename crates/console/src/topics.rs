@@ -36,6 +36,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "eseutil": "docs/coming-from-eseutil.md", "each switch of eseutil, and what to type here";
     "exit-codes": "docs/exit-codes.md", "what a program ends with, in every situation";
     "json": "docs/json/README.md", "the documents that --json prints";
+    "addresses": "docs/addresses.md", "sources on a network";
     "recovery": "docs/recovery.md", "how logs are replayed, and what is refused";
     "exported-files": "docs/export.md", "the files that edbtool export writes";
     "edbcopy": "docs/edbcopy.md", "copies that go on, over links that fail";

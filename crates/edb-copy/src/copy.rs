@@ -13,10 +13,11 @@ use crate::journal::{
 };
 use crate::{
     Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, Disk, DiskFile,
-    ManifestFile, ReadPolicy, Source, SourceCondition, SourceReader, TargetPaths,
+    ManifestFile, ReadPolicy, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
 use ese_scan::{PageChecker, PageFinding, PageFindings};
+use evidence::SourceFile;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -103,7 +104,7 @@ impl Default for CopyOptions {
 
 /// A copy of one file under way. Its journal is locked as long as this exists.
 pub struct FileCopy<'d> {
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     disk: &'d dyn Disk,
     paths: TargetPaths,
     options: CopyOptions,
@@ -450,7 +451,7 @@ struct Buffers {
 
 /// What the jobs of a copy share.
 struct Work<'a> {
-    source: &'a Arc<dyn Source>,
+    source: &'a Arc<dyn SourceFile>,
     known: &'a KnownSource,
     paths: &'a TargetPaths,
     partial: &'a dyn DiskFile,

@@ -3,7 +3,7 @@
 //! Everything that a copy writes goes through these two traits, so that a test can stand in for a disk that is full,
 //! fails, or loses what was not synced. What differs between operating systems is in this module only.
 
-use crate::Stamp;
+use evidence::Stamp;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::Path;

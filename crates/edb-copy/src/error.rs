@@ -3,81 +3,11 @@
 use ese_format::explain::{advise, jet_of};
 use ese_format::{Class, Explain, JetError};
 use ese_scan::PageFinding;
+use evidence::{ReadError, ReadErrorKind};
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
-
-/// Whether a read that failed may succeed later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadErrorKind {
-    /// It may: a broken link, a busy server, a disk that did not answer.
-    Passing,
-    /// It will not: no such file, no permission.
-    Permanent,
-    /// The source is another one than before.
-    Changed,
-    /// The source is gone.
-    Vanished,
-    /// Another program has opened it and lets nobody read it.
-    InUse,
-}
-
-/// A read of a source that failed.
-#[derive(Debug, Error)]
-#[error("{message}")]
-pub struct ReadError {
-    /// Whether it may succeed later.
-    pub kind: ReadErrorKind,
-    /// What happened.
-    pub message: String,
-}
-
-impl ReadError {
-    /// A failed read.
-    pub fn new(kind: ReadErrorKind, message: impl Into<String>) -> Self {
-        ReadError {
-            kind,
-            message: message.into(),
-        }
-    }
-
-    /// What the operating system says, and whether that passes. An input/output error of a disk may come from a
-    /// network underneath, so it is tried again.
-    pub fn from_io(error: &io::Error) -> Self {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
-            Interrupted, NetworkDown, NetworkUnreachable, NotConnected, NotFound, ResourceBusy,
-            StaleNetworkFileHandle, TimedOut, WouldBlock,
-        };
-        const EIO: i32 = 5;
-        const SHARING_VIOLATION: i32 = 32;
-        const LOCK_VIOLATION: i32 = 33;
-        let raw = error.raw_os_error();
-        let kind = match error.kind() {
-            NotFound => ReadErrorKind::Vanished,
-            BrokenPipe
-            | ConnectionAborted
-            | ConnectionRefused
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | NotConnected
-            | ResourceBusy
-            | StaleNetworkFileHandle
-            | TimedOut
-            | WouldBlock => ReadErrorKind::Passing,
-            _ if cfg!(windows) && matches!(raw, Some(SHARING_VIOLATION | LOCK_VIOLATION)) => {
-                ReadErrorKind::InUse
-            }
-            _ if cfg!(unix) && raw == Some(EIO) => ReadErrorKind::Passing,
-            _ => ReadErrorKind::Permanent,
-        };
-        ReadError::new(kind, error.to_string())
-    }
-}
 
 /// Why a copy cannot be made, or not go on.
 #[derive(Debug, Error)]

@@ -17,10 +17,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{
-    CopyError, FolderEntry, ReadError, ReadErrorKind, ReadPolicy, SourceFolder, SourceReader,
-    TargetPaths,
-};
+use crate::{CopyError, ReadPolicy, SourceReader, TargetPaths};
+use evidence::{FolderEntry, ReadError, ReadErrorKind, SourceFolder};
 
 /// What a file is to the set; in the order of copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -161,7 +159,7 @@ fn list(
     progress: &dyn Progress,
 ) -> Result<Vec<FolderEntry>, CopyError> {
     policy
-        .persist(progress, || folder.entries())
+        .persist(progress, || folder.entries().map_err(ReadError::from))
         .map_err(|error| CopyError::Source {
             name: folder.name(),
             error,

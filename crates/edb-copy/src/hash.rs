@@ -1,8 +1,9 @@
 //! The hashes of a file that is not copied.
 
 use crate::digest::{OrderedSha256, Sha256Sum};
-use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, Source, SourceReader};
+use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, SourceReader};
 use ese_format::Progress;
+use evidence::SourceFile;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +24,7 @@ const READ: u64 = 1 << 20;
 
 /// Reads all of `source` and hashes it in blocks of `block_size`; `None` when `progress` said to stop before the end.
 pub fn hash_file(
-    source: &Arc<dyn Source>,
+    source: &Arc<dyn SourceFile>,
     block_size: u64,
     jobs: NonZeroUsize,
     policy: &ReadPolicy,

@@ -1,9 +1,10 @@
 //! What a source is, so that a copy is only ever continued with the same one.
 
 use crate::disk::START_BYTES;
-use crate::{ChunkHash, CopyError, ReadPolicy, Source, SourceReader, Stamp};
+use crate::{ChunkHash, CopyError, ReadPolicy, SourceReader};
 use ese_format::database::{DatabaseState, HeaderCopies};
 use ese_format::{FileKind, Progress, Signature};
+use evidence::{SourceFile, Stamp};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
@@ -122,7 +123,7 @@ pub(crate) struct KnownSource {
 impl KnownSource {
     /// Reads the start of `source` and asks what it is.
     pub(crate) fn read(
-        source: &Arc<dyn Source>,
+        source: &Arc<dyn SourceFile>,
         policy: &ReadPolicy,
         progress: &dyn Progress,
     ) -> Result<KnownSource, CopyError> {

@@ -5,11 +5,11 @@
 //! (`docs/format/copy-journal.md`): whatever ends a copy, the same call goes on where the journal ends.
 //!
 //! ```text
-//! Source -> Reader -> check pages, hash -> DiskFile -> Commit -> Journal
-//!           retries     one chunk a job                 sync, in order
+//! SourceFile -> Reader -> check pages, hash -> DiskFile -> Commit -> Journal
+//!               retries     one chunk a job                 sync, in order
 //! ```
 //!
-//! Where bytes come from is a [`Source`], where they go is a [`Disk`]; tests put in others that fail, hang or lose
+//! Where bytes come from is an [`evidence::SourceFile`], where they go is a [`Disk`]; tests put in others that fail, hang or lose
 //! what was not synced.
 
 #![forbid(unsafe_code)]
@@ -30,10 +30,7 @@ mod journal;
 mod manifest;
 mod paths;
 mod reader;
-#[cfg(feature = "remote")]
-mod remote;
 mod report;
-mod source;
 mod status;
 mod verify;
 
@@ -43,7 +40,7 @@ pub use copy::{
     Action, ArrivedCopy, BadPages, CopyOptions, CopyPlan, ExistingFile, FileCopy, Method,
 };
 pub use disk::{Disk, DiskFile, FileStamp, LocalDisk, NewAttributes, PathKind};
-pub use error::{CopyError, ReadError, ReadErrorKind};
+pub use error::CopyError;
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
 pub use hash::{FileHashes, hash_file};
 pub use identity::{
@@ -56,10 +53,7 @@ pub use journal::{
 pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use paths::TargetPaths;
 pub use reader::{ReadPolicy, SourceReader};
-#[cfg(feature = "remote")]
-pub use remote::{RemoteFolder, RemotePlace, RemoteSettings, RemoteSource};
 pub use report::{CopiedPages, CopyOutcome, CopyReport};
-pub use source::{FolderEntry, LocalFolder, LocalSource, Source, SourceFolder, Stamp};
 pub use status::{TargetState, TargetStatus, status};
 pub use verify::{Mismatch, VerifyReport, hashes_of, verify_against, verify_with_source};
 

@@ -3,28 +3,23 @@
 //! Reads are made by a helper thread, in pieces. One that does not answer in time is left alone with its buffer, and
 //! another takes its place; an error that may pass is tried again after a while.
 
-use crate::{CopyError, ReadError, ReadErrorKind, Source, Stamp};
+use crate::CopyError;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ese_format::Progress;
 use ese_scan::RateLimit;
+use evidence::{ReadError, ReadErrorKind, Retry, SourceFile, Stamp};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Longest wait between two tries.
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// Longest sleep before Ctrl-C is looked at again.
-const NAP: Duration = Duration::from_millis(100);
 /// What is looked for when a larger read failed: the smallest unit that disks fail in.
 const SECTOR: u64 = 4096;
 
 /// How a source is read.
 #[derive(Debug, Clone)]
 pub struct ReadPolicy {
-    /// How often an error that may pass is tried again.
-    pub retries: u32,
-    /// Wait before the first of these tries; it doubles from one to the next, up to half a minute.
-    pub backoff: Duration,
+    /// How an error that may pass is tried again.
+    pub retry: Retry,
     /// How long to wait for an answer; for ever if `None`.
     pub timeout: Option<Duration>,
     /// How fast to read at most.
@@ -34,8 +29,7 @@ pub struct ReadPolicy {
 impl Default for ReadPolicy {
     fn default() -> Self {
         ReadPolicy {
-            retries: 5,
-            backoff: Duration::from_millis(500),
+            retry: Retry::default(),
             timeout: Some(Duration::from_secs(60)),
             rate: Arc::new(RateLimit::unlimited()),
         }
@@ -47,40 +41,20 @@ impl ReadPolicy {
     pub fn persist<T>(
         &self,
         progress: &dyn Progress,
-        mut attempt: impl FnMut() -> Result<T, ReadError>,
+        attempt: impl FnMut() -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let mut failures = 0;
-        loop {
-            let error = match attempt() {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            failures += 1;
-            let again = error.kind == ReadErrorKind::Passing && failures <= self.retries;
-            if !again || progress.should_stop() {
-                return Err(error);
-            }
-            self.back_off(failures, progress);
-        }
+        self.retry.persist(&|| progress.should_stop(), attempt)
     }
 
     /// Waits after so many failures in a row.
     fn back_off(&self, failures: u32, progress: &dyn Progress) {
-        let doubled = self.backoff.saturating_mul(1 << (failures - 1).min(16));
-        let until = Instant::now() + doubled.min(MAX_BACKOFF);
-        while !progress.should_stop() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(NAP));
-        }
+        self.retry.back_off(failures, &|| progress.should_stop());
     }
 }
 
 /// Reads one source, one request at a time.
 pub struct SourceReader {
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     policy: ReadPolicy,
     helper: Option<Helper>,
     retried: u64,
@@ -109,19 +83,24 @@ enum Answer {
 }
 
 impl Helper {
-    fn start(source: Arc<dyn Source>) -> Self {
+    fn start(source: Arc<dyn SourceFile>) -> Self {
         let (requests, take) = bounded::<Request>(1);
         let (give, answers) = bounded(1);
         std::thread::spawn(move || {
             for request in take {
                 let answer = match request {
-                    Request::Stamp => Answer::Stamp(source.stamp_now()),
+                    Request::Stamp => Answer::Stamp(
+                        source
+                            .stamp_now()
+                            .map_err(|error| ReadError::from_io(&error)),
+                    ),
                     Request::Read {
                         mut buffer,
                         place,
                         offset,
                     } => {
                         let result = source.read_exact_at(&mut buffer[place], offset);
+                        let result = result.map_err(|error| ReadError::from_io(&error));
                         Answer::Read { buffer, result }
                     }
                 };
@@ -137,7 +116,7 @@ impl Helper {
 
 impl SourceReader {
     /// A reader of `source`.
-    pub fn new(source: Arc<dyn Source>, policy: ReadPolicy) -> Self {
+    pub fn new(source: Arc<dyn SourceFile>, policy: ReadPolicy) -> Self {
         SourceReader {
             source,
             policy,
@@ -187,7 +166,8 @@ impl SourceReader {
                 }
                 Err(error) => {
                     failures += 1;
-                    if error.kind != ReadErrorKind::Passing || failures > self.policy.retries {
+                    if error.kind != ReadErrorKind::Passing || failures > self.policy.retry.retries
+                    {
                         return Err(self.give_up(error, offset, place.len() as u64, failures));
                     }
                     self.retried += 1;
@@ -212,7 +192,7 @@ impl SourceReader {
                 Err(error) => error,
             };
             failures += 1;
-            if error.kind != ReadErrorKind::Passing || failures > self.policy.retries {
+            if error.kind != ReadErrorKind::Passing || failures > self.policy.retry.retries {
                 let name = self.source.name();
                 return Err(CopyError::Source { name, error });
             }

@@ -5,11 +5,10 @@
 use crate::identity::KnownSource;
 use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
-use crate::{
-    ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, Source, SourceReader,
-};
+use crate::{ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, SourceReader};
 use ese_format::Progress;
 use ese_scan::{Counts, PageChecker, PageFinding, PageFindings};
+use evidence::SourceFile;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -62,12 +61,12 @@ impl VerifyReport {
 /// What a copy should be.
 enum Expected {
     Hashes(Vec<ChunkHash>),
-    Source(Arc<dyn Source>),
+    Source(Arc<dyn SourceFile>),
 }
 
 /// Verifies `copy` against chunk hashes.
 pub fn verify_against(
-    copy: &Arc<dyn Source>,
+    copy: &Arc<dyn SourceFile>,
     chunks: Chunks,
     hashes: Vec<ChunkHash>,
     jobs: NonZeroUsize,
@@ -99,8 +98,8 @@ fn whole_pages(blocks: Chunks, hashes: Vec<ChunkHash>) -> (Chunks, Vec<ChunkHash
 
 /// Verifies `copy` against its source, byte by byte.
 pub fn verify_with_source(
-    copy: &Arc<dyn Source>,
-    source: Arc<dyn Source>,
+    copy: &Arc<dyn SourceFile>,
+    source: Arc<dyn SourceFile>,
     jobs: NonZeroUsize,
     policy: &ReadPolicy,
     progress: &dyn Progress,
@@ -124,7 +123,7 @@ pub fn hashes_of(target: &Path) -> Result<Option<(Chunks, Vec<ChunkHash>)>, Copy
 }
 
 fn verify(
-    copy: &Arc<dyn Source>,
+    copy: &Arc<dyn SourceFile>,
     chunks: Chunks,
     expected: &Expected,
     jobs: NonZeroUsize,
@@ -179,7 +178,7 @@ struct Results {
 impl Results {
     fn report(
         mut self,
-        copy: &Arc<dyn Source>,
+        copy: &Arc<dyn SourceFile>,
         own: Chunks,
         expected_length: u64,
         is_database: bool,
@@ -213,7 +212,7 @@ impl Results {
 }
 
 struct Check<'a> {
-    copy: &'a Arc<dyn Source>,
+    copy: &'a Arc<dyn SourceFile>,
     expected_chunks: Chunks,
     own_chunks: Chunks,
     expected: &'a Expected,

@@ -5,8 +5,9 @@ mod common;
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
     BadPages, CopyError, CopyOptions, CopyOutcome, CopyReport, LocalDisk, Manifest, ManifestFile,
-    Method, ReadPolicy, Source, hash_file,
+    Method, ReadPolicy, hash_file,
 };
+use evidence::SourceFile;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ impl Setting {
     }
 
     fn manifest(&self, block: u64) -> Option<Arc<ManifestFile>> {
-        let source: Arc<dyn Source> = MemorySource::sound(&self.new);
+        let source: Arc<dyn SourceFile> = MemorySource::sound(&self.new);
         let jobs = NonZeroUsize::MIN;
         let policy = ReadPolicy::default();
         let hashed = hash_file(&source, block, jobs, &policy, &())

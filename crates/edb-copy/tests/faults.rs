@@ -5,10 +5,11 @@ mod common;
 use common::sim::SimDisk;
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
-    BadPages, CopyError, CopyOptions, CopyOutcome, Disk, FileCopy, LocalDisk, LocalSource,
-    ReadError, ReadErrorKind, ReadPolicy, Source, TargetPaths, verify_with_source,
+    BadPages, CopyError, CopyOptions, CopyOutcome, Disk, FileCopy, LocalDisk, ReadPolicy,
+    TargetPaths, verify_with_source,
 };
 use ese_format::Progress;
+use evidence::{LocalFile, ReadError, ReadErrorKind, SourceFile};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -67,8 +68,8 @@ fn folder_with_source() -> (TempDir, Vec<u8>) {
     (folder, bytes)
 }
 
-fn local(folder: &TempDir) -> Arc<dyn Source> {
-    Arc::new(LocalSource::open(folder.path().join("source.edb")).unwrap())
+fn local(folder: &TempDir) -> Arc<dyn SourceFile> {
+    Arc::new(LocalFile::open(folder.path().join("source.edb")).unwrap())
 }
 
 /// Copies while `harm` is done to the source after the first chunk.
@@ -359,7 +360,7 @@ fn a_full_disk_is_said_to_be_full_and_the_copy_goes_on_when_there_is_room() {
 #[test]
 fn a_rate_is_kept_and_can_be_changed_meanwhile() {
     let bytes = Arc::new(database(256, 12));
-    let source: Arc<dyn Source> = MemorySource::sound(&bytes);
+    let source: Arc<dyn SourceFile> = MemorySource::sound(&bytes);
     let options = options();
     // At this rate, the copy would take a quarter of an hour.
     options.read.rate.set(std::num::NonZeroU64::new(1 << 10));
@@ -416,7 +417,7 @@ fn a_copy_that_changed_is_told_from_its_source() {
     let mut other = bytes.clone();
     change_page(&mut other, 300, 1);
     let verify = |copy: Vec<u8>| {
-        let copy: Arc<dyn Source> = MemorySource::sound(&Arc::new(copy));
+        let copy: Arc<dyn SourceFile> = MemorySource::sound(&Arc::new(copy));
         let source = MemorySource::sound(&Arc::new(bytes.clone()));
         let jobs = NonZeroUsize::new(3).unwrap();
         verify_with_source(&copy, source, jobs, &ReadPolicy::default(), &()).unwrap()
@@ -549,7 +550,7 @@ fn a_copy_shares_blocks_where_it_can() {
     let source = mounted.join("source.edb");
     fs::write(&source, &bytes).unwrap();
     let target = mounted.join("copy.edb");
-    let opened: Arc<dyn Source> = Arc::new(LocalSource::open(&source).unwrap());
+    let opened: Arc<dyn SourceFile> = Arc::new(LocalFile::open(&source).unwrap());
     let report = copy(opened, &LocalDisk, &target, options());
     let same = fs::read(&target).is_ok_and(|copied| copied == bytes);
     assert!(run("umount", &[&mounted]));

@@ -6,10 +6,9 @@ mod common;
 
 use common::sim::SimDisk;
 use common::{MemorySource, change_page, copy, database, options};
-use edb_copy::{
-    CopyOptions, FileCopy, LoadedJournal, ReadError, ReadErrorKind, Source, TargetPaths,
-};
+use edb_copy::{CopyOptions, FileCopy, LoadedJournal, TargetPaths};
 use ese_testkit::random::Random;
+use evidence::{ReadError, ReadErrorKind, SourceFile};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,7 +90,7 @@ fn one_run(
         }),
     );
     let mut copy = FileCopy::open(
-        Arc::clone(&source) as Arc<dyn Source>,
+        Arc::clone(&source) as Arc<dyn SourceFile>,
         disk,
         target,
         options.clone(),

@@ -96,6 +96,11 @@ impl FileSource {
     pub fn file(&self) -> &EvidenceFile {
         &self.file
     }
+
+    /// Both copies of the header.
+    pub fn copies(&self) -> &HeaderCopies {
+        &self.headers
+    }
 }
 
 impl PageSource for FileSource {

@@ -147,9 +147,12 @@ fn break_of(expected: Generation, found: Generation) -> String {
 }
 
 impl LogError {
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> LogError {
-        let path = path.into();
-        move |source| LogError::Io { path, source }
+    /// A folder that cannot be opened or listed.
+    pub(crate) fn unlisted(error: EvidenceError) -> LogError {
+        match error {
+            EvidenceError::Io { path, source } => LogError::Io { path, source },
+            other => LogError::File(other),
+        }
     }
 }
 

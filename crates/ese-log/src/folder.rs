@@ -4,9 +4,8 @@ use crate::error::LogError;
 use crate::name::{FileRole, LogFileName, Naming};
 use ese_format::log::{FILE_TYPE_LOG, HEADER_SIZE, LogHeader};
 use ese_format::{Generation, Signature};
-use evidence::EvidenceFile;
+use evidence::{EvidenceFile, SourceFolder};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -119,17 +118,17 @@ impl StreamFiles {
         Ok(streams)
     }
 
-    /// The stream `base` among files with these names, which are in `folder`, wherever that is: nothing is read. Case
-    /// does not matter.
-    pub fn of_names(
-        folder: &Path,
-        names: impl IntoIterator<Item = OsString>,
+    /// The stream `base` of a folder that is at `path`, wherever that is: only names are looked at. Case does not
+    /// matter.
+    pub fn in_folder(
+        folder: &dyn SourceFolder,
+        path: &Path,
         base: &str,
-    ) -> Option<StreamFiles> {
-        let paths = names.into_iter().map(|name| folder.join(name));
-        let streams = group_paths(folder, paths);
+    ) -> Result<Option<StreamFiles>, LogError> {
+        let files = evidence::files_in(folder).map_err(LogError::unlisted)?;
+        let streams = group_paths(path, files);
         let mut streams = streams.into_iter();
-        streams.find(|stream| stream.naming.base.eq_ignore_ascii_case(base))
+        Ok(streams.find(|stream| stream.naming.base.eq_ignore_ascii_case(base)))
     }
 
     /// The stream `base` of `folder`, or its only stream if no base name is given. Case does not matter.
@@ -189,10 +188,9 @@ fn looks_like_log(path: &Path) -> bool {
 
 /// Files of `folder` by base name, compared without case.
 fn group(folder: &Path) -> Result<Vec<StreamFiles>, LogError> {
-    let entries = fs::read_dir(folder).map_err(LogError::io(folder))?;
-    let paths = entries.map(|entry| Ok(entry.map_err(LogError::io(folder))?.path()));
-    let paths: Vec<PathBuf> = paths.collect::<Result<_, LogError>>()?;
-    Ok(group_paths(folder, paths))
+    let paths = evidence::folder(folder).and_then(|source| evidence::paths_in(&*source));
+    let paths = paths.map_err(LogError::unlisted)?;
+    Ok(group_paths(&evidence::shown(folder), paths))
 }
 
 pub(crate) fn group_paths(

@@ -7,11 +7,11 @@
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles, group_paths};
 use crate::image::{read_file, trusted_header};
+use crate::name::LogFileName;
 use ese_format::Signature;
 use ese_format::log::HEADER_SIZE;
-use evidence::EvidenceFile;
+use evidence::{EvidenceFile, Place};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which stream is meant where several are.
@@ -50,12 +50,11 @@ impl StreamFiles {
     pub fn gather_all(places: &[PathBuf], base: Option<&str>) -> Result<Vec<Self>, LogError> {
         let mut paths = Vec::new();
         for place in places {
-            if place.is_file() {
-                paths.push(place.clone());
-                continue;
-            }
-            for entry in fs::read_dir(place).map_err(LogError::io(place))? {
-                paths.push(entry.map_err(LogError::io(place))?.path());
+            match evidence::place(place).map_err(LogError::unlisted)? {
+                Place::File(file) => paths.push(file.path().to_owned()),
+                Place::Folder(folder) => {
+                    paths.extend(evidence::paths_in(&*folder).map_err(LogError::unlisted)?);
+                }
             }
         }
         let mut streams = group_paths(&folder_of(places), paths);
@@ -102,17 +101,27 @@ impl StreamFiles {
 /// The folder that stands for all places.
 pub(crate) fn folder_of(places: &[PathBuf]) -> PathBuf {
     let first = places.first().map(PathBuf::as_path);
-    let first = first.unwrap_or(Path::new("."));
-    match first.parent().filter(|_| first.is_file()) {
+    let first = evidence::shown(first.unwrap_or(Path::new(".")));
+    // Nothing is asked of a network for this.
+    let is_file = match evidence::is_address(&first) {
+        true => is_called_like_a_log(&first),
+        false => first.is_file(),
+    };
+    match first.parent().filter(|_| is_file) {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
         Some(folder) => folder.to_owned(),
-        None => first.to_owned(),
+        None => first,
     }
+}
+
+fn is_called_like_a_log(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(LogFileName::parse).is_some()
 }
 
 /// Whether two logs hold the same bytes.
 fn are_equal(one: &Path, other: &Path) -> bool {
-    let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
+    let length = |path: &Path| EvidenceFile::open(path).map(|file| file.length()).ok();
     if length(one).is_none() || length(one) != length(other) {
         return false;
     }

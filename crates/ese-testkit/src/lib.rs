@@ -16,4 +16,5 @@ pub mod random;
 pub mod recreated;
 pub mod rows;
 pub mod scaled;
+pub mod volume;
 pub mod writer;

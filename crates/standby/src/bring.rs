@@ -1,9 +1,10 @@
 //! Bringing a database to its place, with `edb-copy`: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
-use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch, Source};
+use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch};
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, JetError, Progress};
+use evidence::SourceFile;
 use std::borrow::Cow;
 use std::fs;
 use std::io;
@@ -97,7 +98,7 @@ impl Explain for BringError {
 
 /// Copies a database to `to`, or goes on with that; an older one there is brought up to date by pages that differ.
 pub(crate) fn bring(
-    source: &Arc<dyn Source>,
+    source: &Arc<dyn SourceFile>,
     to: &Path,
     options: CopyOptions,
     progress: &dyn Progress,

@@ -40,12 +40,12 @@ use crate::place::database_header;
 use crate::source::is_address;
 use crate::state::{Activation, CopyState, Failback, StateFile, Suspension, sync_folder};
 use edb_copy::{
-    CopyError, CopyOptions, CopyReport, LocalSource, Mismatch, ReadPolicy, Source, TargetPaths,
-    hashes_of, verify_against,
+    CopyError, CopyOptions, CopyReport, Mismatch, ReadPolicy, TargetPaths, hashes_of,
+    verify_against,
 };
 use ese_format::database::{DatabaseHeader, DatabaseState, HEADERS_MAX, HeaderCopies};
 use ese_format::{JetError, Progress};
-use evidence::EvidenceFile;
+use evidence::{EvidenceError, EvidenceFile, LocalFile, SourceFile};
 use home::{Home, OldDatabase};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -406,11 +406,11 @@ fn copy(
     options: &FailbackOptions,
     progress: &dyn Progress,
 ) -> Result<CopyReport, BringError> {
-    let source = LocalSource::open(database).map_err(|error| CopyError::Source {
+    let source = LocalFile::open(database).map_err(|error| CopyError::Source {
         name: database.display().to_string(),
-        error,
+        error: error.into(),
     })?;
-    let source: Arc<dyn Source> = Arc::new(source);
+    let source: Arc<dyn SourceFile> = Arc::new(source);
     let copy = CopyOptions {
         read: options.read.clone(),
         ..CopyOptions::default()
@@ -420,11 +420,11 @@ fn copy(
 
 /// Reads the copy back, and compares it with what its journal says was read at the source.
 fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64, BringError> {
-    let unreadable = |error| CopyError::Source {
+    let unreadable = |error: EvidenceError| CopyError::Source {
         name: path.display().to_string(),
-        error,
+        error: error.into(),
     };
-    let copy: Arc<dyn Source> = Arc::new(LocalSource::open(path).map_err(unreadable)?);
+    let copy: Arc<dyn SourceFile> = Arc::new(LocalFile::open(path).map_err(unreadable)?);
     let length = copy.stamp().length;
     let nothing = Mismatch { offset: 0, length };
     let not_proved = |first: Option<Mismatch>| BringError::NotProved {

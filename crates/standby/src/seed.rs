@@ -30,11 +30,12 @@ use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
 use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
 use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension, sync_folder};
-use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, Source, SourceReader, TargetPaths};
+use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, SourceReader, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress, Signature};
 use ese_replay::output::journal_path;
+use evidence::SourceFile;
 use logs::SeedLogs;
 use serde::Serialize;
 use std::fs;
@@ -206,7 +207,7 @@ struct PreparedSeeding {
     state: StateFile,
     before: CopyState,
     from: PathBuf,
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     header: DatabaseHeader,
     plan: SeedLogs,
 }
@@ -303,7 +304,7 @@ fn shown(place: &Path) -> String {
 }
 
 fn header_of(
-    source: &Arc<dyn Source>,
+    source: &Arc<dyn SourceFile>,
     options: &SeedOptions,
     progress: &dyn Progress,
 ) -> Result<DatabaseHeader, BringError> {
@@ -421,7 +422,7 @@ impl Order {
         state: &StateFile,
         before: &CopyState,
         from: &Path,
-        source: &Arc<dyn Source>,
+        source: &Arc<dyn SourceFile>,
         options: &SeedOptions,
         clock: &dyn Clock,
     ) -> Result<Order, BringError> {
@@ -511,7 +512,7 @@ impl Order {
     fn copy(
         &self,
         config: &CopyConfig,
-        source: &Arc<dyn Source>,
+        source: &Arc<dyn SourceFile>,
         options: &SeedOptions,
         progress: &dyn Progress,
     ) -> Result<CopyReport, BringError> {

@@ -4,15 +4,16 @@ mod address;
 pub(crate) mod view;
 
 use crate::config::{RemoteConfig, SourceConfig};
-use address::AddressSource;
 use ese_format::Generation;
 use ese_format::log::{HEADER_SIZE, LogHeader, PreviousChecksum};
 use ese_log::chain::Opening;
 use ese_log::{FileRole, LogError, LogImage, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
-use evidence::{EvidenceError, EvidenceFile};
+use evidence::{EvidenceError, EvidenceFile, LocalFolder, ReadError, ReadErrorKind, SourceFolder};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 pub(crate) use address::has_password;
@@ -118,61 +119,132 @@ pub fn logs_of(
     remote: &RemoteConfig,
     variables: Variables,
 ) -> Box<dyn LogSource> {
-    if is_address(&source.logs) {
-        return Box::new(AddressSource::new(source, remote, variables));
-    }
-    Box::new(FolderSource::new(&source.logs, &source.base))
+    let (place, remote) = (source.logs.clone(), remote.clone());
+    let connect = move || address::open_folder(&place, &remote, variables);
+    Box::new(FolderSource {
+        path: address::shown(&source.logs),
+        base: source.base.clone(),
+        connect: Box::new(connect),
+        connected: Mutex::default(),
+    })
 }
 
-/// The logs of one stream in a folder.
-#[derive(Debug, Clone)]
+/// The logs of one stream in a folder, wherever it is.
+///
+/// Nothing is kept open between two looks but the connection. After an error that may pass the next look makes a new
+/// one.
 pub struct FolderSource {
-    folder: PathBuf,
+    /// As it may be shown.
+    path: PathBuf,
     base: String,
+    connect: Box<Connect>,
+    connected: Mutex<Option<Arc<dyn SourceFolder>>>,
 }
+
+type Connect = dyn Fn() -> Result<Arc<dyn SourceFolder>, ReadError> + Send;
 
 impl FolderSource {
-    /// The stream `base` in `folder`.
+    /// The stream `base` in a folder of this machine.
     pub fn new(folder: &Path, base: &str) -> Self {
+        let local: Arc<dyn SourceFolder> = Arc::new(LocalFolder(folder.to_owned()));
         FolderSource {
-            folder: folder.to_owned(),
+            path: folder.to_owned(),
             base: base.to_owned(),
+            connect: Box::new(move || Ok(Arc::clone(&local))),
+            connected: Mutex::default(),
         }
+    }
+
+    /// Does something with the folder; connects first if need be.
+    fn with<T, E: From<EvidenceError>>(
+        &self,
+        act: impl FnOnce(&dyn SourceFolder) -> Result<T, E>,
+        passes: impl FnOnce(&E) -> bool,
+    ) -> Result<T, E> {
+        let known = self.connected().clone();
+        let folder = match known {
+            Some(folder) => folder,
+            None => {
+                (self.connect)().map_err(|error| EvidenceError::io(&self.path)(error.into()))?
+            }
+        };
+        let done = act(&*folder);
+        let again = done.as_ref().is_err_and(passes);
+        *self.connected() = (!again).then_some(folder);
+        done
+    }
+
+    fn connected(&self) -> MutexGuard<'_, Option<Arc<dyn SourceFolder>>> {
+        self.connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with one of its files.
+    fn with_file<T>(
+        &self,
+        path: &Path,
+        act: impl FnOnce(&EvidenceFile) -> Result<T, EvidenceError>,
+    ) -> Result<T, EvidenceError> {
+        let name = path.file_name().unwrap_or(OsStr::new(""));
+        let read = |folder: &dyn SourceFolder| {
+            let file = folder.open(name)?;
+            act(&EvidenceFile::of(path.to_owned(), file))
+        };
+        self.with(read, passes)
+    }
+}
+
+/// Whether an error may pass.
+fn passes(error: &EvidenceError) -> bool {
+    match error {
+        EvidenceError::Io { source, .. } => {
+            ReadError::from_io(source).kind == ReadErrorKind::Passing
+        }
+        EvidenceError::NotAFile { .. } | EvidenceError::Shrank { .. } => false,
     }
 }
 
 impl LogSource for FolderSource {
     fn list(&self) -> Result<Listing, LogError> {
-        list(&self.folder, &self.base)
+        let list =
+            |folder: &dyn SourceFolder| StreamFiles::in_folder(folder, &self.path, &self.base);
+        let may_pass = |error: &LogError| match error {
+            LogError::File(error) => passes(error),
+            LogError::Io { source, .. } => {
+                ReadError::from_io(source).kind == ReadErrorKind::Passing
+            }
+            _ => false,
+        };
+        let files = self.with(list, may_pass)?;
+        Ok(listing(files, |path| self.header(path)))
     }
 
     fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
-        EvidenceFile::open(path)
-            .and_then(|file| file.start(most))
-            .ok()
+        self.with_file(path, |file| file.start(most)).ok()
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
-        let file = EvidenceFile::open(path)?;
-        let size = file.length();
+        let mut written = Ok(());
+        let size = self.with_file(path, |file| {
+            let size = file.length();
+            let mut buffer = vec![0; file.source().piece()];
+            let mut offset = 0;
+            while size <= MAX_LOG_SIZE && offset < size && written.is_ok() {
+                let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
+                let part = left.min(buffer.len());
+                let part = &mut buffer[..part];
+                file.read_exact_at(part, offset)?;
+                written = to.write_all(part);
+                offset += part.len() as u64;
+            }
+            Ok(size)
+        })?;
         if size > MAX_LOG_SIZE {
-            return Err(FetchError::TooLarge {
-                path: path.to_owned(),
-                size,
-            });
+            let path = path.to_owned();
+            return Err(FetchError::TooLarge { path, size });
         }
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = 0;
-        while offset < size {
-            let part = usize::try_from(size - offset)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
-            let part = &mut buffer[..part];
-            file.read_exact_at(part, offset)?;
-            to.write_all(part)
-                .map_err(|source| FetchError::Target { source })?;
-            offset += part.len() as u64;
-        }
+        written.map_err(|source| FetchError::Target { source })?;
         Ok(size)
     }
 }

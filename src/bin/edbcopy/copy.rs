@@ -8,9 +8,10 @@ use crate::source::{NamedSource, ReadArguments, UntilInterrupted, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
     BadPages, CopyOptions, CopyOutcome, CopyPlan, CopyReport, FileCopy, LocalDisk, ReadPolicy,
-    Source, SourceCondition,
+    SourceCondition,
 };
 use ese_format::{JetError, Progress};
+use evidence::SourceFile;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
@@ -136,7 +137,7 @@ fn refuse_streams(arguments: &Arguments) -> Result<(), Failure> {
 /// Says what would be done.
 fn dry_run(
     job: &Job<'_>,
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     target: &Path,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -185,7 +186,7 @@ fn file_name(source: &Path) -> Option<OsString> {
         .to_str()
         .filter(|text| crate::remote::is_address(text))
     {
-        return edb_copy::RemotePlace::file_name(address).map(OsString::from);
+        return evidence_remote::RemotePlace::file_name(address).map(OsString::from);
     }
     source.file_name().map(OsString::from)
 }
@@ -235,7 +236,11 @@ impl Job<'_> {
     }
 
     /// What copying a file would do.
-    pub(crate) fn plan(&self, source: Arc<dyn Source>, target: &Path) -> Result<CopyPlan, Failure> {
+    pub(crate) fn plan(
+        &self,
+        source: Arc<dyn SourceFile>,
+        target: &Path,
+    ) -> Result<CopyPlan, Failure> {
         let options = self.options.clone();
         CopyPlan::of(source, &LocalDisk, target, options, &UntilInterrupted)
             .map_err(|error| Failure::of(&error))
@@ -244,7 +249,7 @@ impl Job<'_> {
     /// Begins a copy, or finds where it goes on.
     pub(crate) fn open<'d>(
         &self,
-        source: Arc<dyn Source>,
+        source: Arc<dyn SourceFile>,
         target: &Path,
         progress: &dyn Progress,
     ) -> Result<FileCopy<'d>, Failure> {

@@ -7,10 +7,10 @@ use crate::source::UntilInterrupted;
 use crate::summary::Summary;
 use console::{Bar, Exit, Failure, Output, interrupted};
 use edb_copy::{
-    ArrivedCopy, CopyError, CopyOutcome, CopyPlan, CopyReport, FolderPlan, Source, SourceCondition,
-    SourceFolder,
+    ArrivedCopy, CopyError, CopyOutcome, CopyPlan, CopyReport, FolderPlan, SourceCondition,
 };
 use ese_format::{Generation, Progress};
+use evidence::{ReadError, SourceFile, SourceFolder};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -148,8 +148,13 @@ impl MadeFolders {
     }
 }
 
-fn open(job: &Job<'_>, from: &dyn SourceFolder, name: &OsStr) -> Result<Arc<dyn Source>, Failure> {
-    let opened = job.policy().persist(&UntilInterrupted, || from.open(name));
+fn open(
+    job: &Job<'_>,
+    from: &dyn SourceFolder,
+    name: &OsStr,
+) -> Result<Arc<dyn SourceFile>, Failure> {
+    let open = || from.open(name).map_err(ReadError::from);
+    let opened = job.policy().persist(&UntilInterrupted, open);
     opened.map_err(|error| {
         let name = format!("{}: {}", from.name(), name.display());
         Failure::of(&CopyError::Source { name, error })

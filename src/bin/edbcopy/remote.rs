@@ -2,7 +2,8 @@
 
 use crate::source::UntilInterrupted;
 use console::Failure;
-use edb_copy::{CopyError, ReadPolicy, RemotePlace, RemoteSettings};
+use edb_copy::{CopyError, ReadPolicy};
+use evidence_remote::{RemotePlace, RemoteSettings};
 use std::env;
 
 /// What an address does not say.
@@ -11,9 +12,9 @@ pub(crate) struct RemoteArguments {
     /// sftp: use this private key instead of those of the ssh configuration
     #[arg(long, value_name = "FILE")]
     identity: Option<String>,
-    /// sftp: what to do about a host that is not known
-    #[arg(long, value_name = "WHAT", default_value = "strict", value_parser = ["strict", "add", "accept"])]
-    known_hosts: String,
+    /// sftp: what to do about a host that is not known; strict if not given
+    #[arg(long, value_name = "WHAT", value_parser = ["strict", "add", "accept"])]
+    known_hosts: Option<String>,
     /// s3, gcs, azblob: the address of the service, if it is not the public one
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
@@ -37,11 +38,12 @@ impl RemoteArguments {
     }
 
     fn settings(&self) -> RemoteSettings {
+        let variables = RemoteSettings::from_variables(|name| env::var(name).ok());
         RemoteSettings {
-            identity: self.identity.clone(),
-            known_hosts: Some(self.known_hosts.clone()),
-            endpoint: self.endpoint.clone(),
-            ..RemoteSettings::from_variables(|name| env::var(name).ok())
+            identity: self.identity.clone().or(variables.identity),
+            known_hosts: self.known_hosts.clone().or(variables.known_hosts),
+            endpoint: self.endpoint.clone().or(variables.endpoint),
+            ..variables
         }
     }
 }

@@ -3,11 +3,12 @@
 use crate::rate::{ControlFile, Rate, parse_rate};
 use console::values::{bytes, count, number};
 use console::{Exit, Failure, interrupted};
-#[cfg(feature = "remote")]
-use edb_copy::RemotePlace;
-use edb_copy::{CopyError, LocalFolder, LocalSource, ReadPolicy, Source, SourceFolder};
+use edb_copy::{CopyError, ReadPolicy};
 use ese_format::Progress;
 use ese_scan::RateLimit;
+use evidence::{LocalFile, LocalFolder, Retry, SourceFile, SourceFolder};
+#[cfg(feature = "remote")]
+use evidence_remote::RemotePlace;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +49,10 @@ impl ReadArguments {
             .map(|path| ControlFile::watch(path, Arc::clone(&rate)))
             .transpose()?;
         let policy = ReadPolicy {
-            retries: self.retries,
+            retry: Retry {
+                retries: self.retries,
+                ..Retry::default()
+            },
             timeout: NonZeroU64::new(self.timeout)
                 .map(|seconds| Duration::from_secs(seconds.get())),
             rate,
@@ -67,7 +71,7 @@ impl ReadArguments {
 
 /// What a command line names.
 pub(crate) enum NamedSource {
-    File(Arc<dyn Source>),
+    File(Arc<dyn SourceFile>),
     Folder(Arc<dyn SourceFolder>),
 }
 
@@ -107,7 +111,7 @@ pub(crate) fn open(
     named: &Path,
     read: &ReadArguments,
     policy: &ReadPolicy,
-) -> Result<Arc<dyn Source>, Failure> {
+) -> Result<Arc<dyn SourceFile>, Failure> {
     match NamedSource::open(named, read, policy)? {
         NamedSource::File(file) => Ok(file),
         NamedSource::Folder(folder) => Err(Failure::new(
@@ -119,15 +123,15 @@ pub(crate) fn open(
 }
 
 /// Opens a file of this machine.
-pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn Source>, Failure> {
+pub(crate) fn open_local(path: &Path) -> Result<Arc<dyn SourceFile>, Failure> {
     if path.is_dir() {
         let message = format!("{} is a directory", path.display());
         return Err(Failure::new(Exit::Io, message).advise("name a file in it"));
     }
-    let source = LocalSource::open(path).map_err(|error| {
+    let source = LocalFile::open(path).map_err(|error| {
         Failure::of(&CopyError::Source {
             name: path.display().to_string(),
-            error,
+            error: error.into(),
         })
     })?;
     Ok(Arc::new(source))

@@ -2,7 +2,8 @@
 
 use crate::copy::ConditionText;
 use crate::words::count;
-use edb_copy::{CopyOutcome, CopyReport, FolderPlan, FolderRole, SourceCondition, SourceFolder};
+use edb_copy::{CopyOutcome, CopyReport, FolderPlan, FolderRole, SourceCondition};
+use evidence::SourceFolder;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};

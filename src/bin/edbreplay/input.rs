@@ -7,10 +7,9 @@ use ese_format::foreign::looks_like;
 use ese_format::{Class, Explain, FileKind, Generation, JetError, Lgpos};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::output::InPlace;
-use ese_replay::recovery::{DatabaseFile, Until};
-use evidence::EvidenceFile;
+use ese_replay::recovery::{DatabaseFile, RecoveryError, Until};
+use evidence::{EvidenceError, EvidenceFile, Place};
 use jiff::Timestamp;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Databases and the log stream that serves them.
@@ -186,19 +185,21 @@ impl Input {
 fn find_databases(places: &[PathBuf], stream: &StreamFiles) -> Result<Vec<DatabaseFile>, Failure> {
     let signature = stream.signature();
     let mut paths = Vec::new();
-    for place in places.iter().filter(|place| place.is_dir()) {
-        let entries = fs::read_dir(place).map_err(|error| Failure::io(place, &error))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| Failure::io(place, &error))?;
-            paths.push(entry.path());
+    for place in places {
+        let place = evidence::place(place).map_err(|error| Failure::of(&error))?;
+        if let Place::Folder(folder) = place {
+            let files = evidence::files_in(&*folder);
+            paths.extend(files.map_err(|error| Failure::of(&error))?);
         }
     }
     paths.sort();
     let mut databases = Vec::new();
-    for path in paths.iter().filter(|path| path.is_file()) {
+    for path in &paths {
         let database = match DatabaseFile::open(path) {
             Ok(database) => database,
             Err(error) if error.class() == Class::NotEse => continue,
+            // A pipe or a device.
+            Err(RecoveryError::Evidence(EvidenceError::NotAFile { .. })) => continue,
             // It may be one of this stream's.
             Err(error) => {
                 return Err(Failure::of(&error).advise_too("or name the databases to recover"));

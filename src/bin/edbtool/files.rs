@@ -11,7 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 pub(crate) fn expand(paths: &[PathBuf], recursive: bool) -> Vec<Result<PathBuf, Failure>> {
     paths
         .iter()
-        .flat_map(|path| match (path.is_dir(), recursive) {
+        .flat_map(|path| match (evidence::is_folder(path), recursive) {
             (false, _) => vec![Ok(path.clone())],
             (true, false) => vec![Err(directory_refused(path))],
             (true, true) => Listing::of(path, true).files,
@@ -40,6 +40,10 @@ impl Listing {
             files: Vec::new(),
             not_entered: Vec::new(),
         };
+        if evidence::is_address(folder) {
+            listing.add_at_address(folder, recursive);
+            return listing;
+        }
         let depth = if recursive { usize::MAX } else { 1 };
         let walk = WalkDir::new(folder).max_depth(depth).sort_by_file_name();
         for entry in walk {
@@ -60,6 +64,32 @@ impl Listing {
         }
         listing
     }
+
+    fn add_at_address(&mut self, folder: &Path, recursive: bool) {
+        let listed = evidence::folder(folder).and_then(|source| {
+            let mut entries = source.entries()?;
+            entries.sort();
+            Ok((source, entries))
+        });
+        let (source, entries) = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.files.push(Err(Failure::of(&error))),
+        };
+        for entry in entries {
+            let path = source.path_of(&entry.name);
+            match (entry.is_file, recursive) {
+                (true, _) => self.files.push(Ok(path)),
+                // With a `/` an address names a folder.
+                (false, true) => self.add_at_address(&path.join(""), recursive),
+                (false, false) => self.not_entered.push(path),
+            }
+        }
+    }
+}
+
+/// Whether something that was listed is a file. What an address names was listed as one.
+pub(crate) fn is_file(path: &Path) -> bool {
+    evidence::is_address(path) || path.is_file()
 }
 
 /// A folder that cannot be listed.

@@ -6,7 +6,6 @@
 use ese_format::foreign::{ACCESS, APPLE_DOUBLE, looks_like};
 use ese_format::{FileKind, JetError};
 use ese_log::{FileRole, LogFileName, StreamFiles};
-use std::fs;
 use std::path::Path;
 
 /// What a file is by its name.
@@ -134,11 +133,11 @@ fn is_of_stream(path: &Path, base: &str) -> bool {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let Ok(entries) = fs::read_dir(folder) else {
+    let Ok(source) = evidence::folder(folder) else {
         return false;
     };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
-    StreamFiles::of_names(folder, names, base).is_some_and(|stream| {
+    let stream = StreamFiles::in_folder(&*source, folder, base);
+    stream.ok().flatten().is_some_and(|stream| {
         !stream.logs.is_empty() || !stream.leftovers.is_empty() || !stream.checkpoints.is_empty()
     })
 }

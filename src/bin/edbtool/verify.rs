@@ -93,7 +93,7 @@ fn parse_pages(text: &str) -> Result<RangeInclusive<u32>, String> {
 
 /// Runs the command: the exit code is the worst of all files.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let single = matches!(arguments.files.as_slice(), [only] if !only.is_dir());
+    let single = matches!(arguments.files.as_slice(), [only] if !evidence::is_folder(only));
     if arguments.resume.is_some() && !single {
         return Err(Failure::new(
             Exit::Usage,
@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let mut exit = Exit::Clean;
     for path in &arguments.files {
-        let ended = match path.is_dir() {
+        let ended = match evidence::is_folder(path) {
             true => folder::verify(path, &job, output)?,
             false => job.file(path, output)?,
         };

@@ -7,7 +7,7 @@ use ese_format::log::{
 };
 use ese_format::{JetError, Lgpos};
 use ese_log::{FileRole, LogFileName, StreamFile, StreamFiles};
-use evidence::EvidenceFile;
+use evidence::{EvidenceFile, Place};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,9 @@ pub(crate) struct Arguments {
 /// Runs the command: a header that cannot be trusted is a finding.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let base = arguments.base.clone();
-    if arguments.place.is_file() {
-        let report = one(&arguments.place, base)?;
+    let place = evidence::place(&arguments.place).map_err(|error| Failure::of(&error))?;
+    if let Place::File(file) = place {
+        let report = one(file.path(), base)?;
         output.answer("edbkit.log-header/1", &report, &report)?;
         return Ok(report.exit);
     }

@@ -28,8 +28,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut records = stream.records(Generation(0));
     let mut stat = Stat::default();
     let mut undecoded = 0u64;
-    let sizes = stream.files().in_order().map(|file| file.path.metadata());
-    let total = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
+    let files = stream.files().in_order();
+    let total = files
+        .filter_map(|file| evidence::length_of(&file.path))
+        .sum();
     let bar = output.bar(total, "Reading logs");
     let mut current = Generation(0);
     let stopped = loop {

@@ -3,6 +3,7 @@
 use crate::copies::{load_copy, variable};
 use console::{Exit, Failure, Output};
 use edb_copy::ReadPolicy;
+use evidence::Retry;
 use standby::BringError;
 use standby::clock::SystemClock;
 use standby::config::{Configuration, CopyConfig};
@@ -53,7 +54,10 @@ pub(crate) fn run(
         manual_resume: arguments.manual_resume,
         not_in_use: arguments.not_in_use,
         read: ReadPolicy {
-            retries: arguments.retries,
+            retry: Retry {
+                retries: arguments.retries,
+                ..Retry::default()
+            },
             ..ReadPolicy::default()
         },
         variables: variable,

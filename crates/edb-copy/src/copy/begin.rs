@@ -3,19 +3,20 @@
 use super::{
     Arc, BeginEntry, CopyError, CopyOptions, CopyOutcome, Disk, DiskFile, FORMAT, FileCopy,
     Instant, Journal, JournalState, KnownSource, LoadedJournal, Method, Path, PathBuf, Progress,
-    Source, TargetPaths, io,
+    TargetPaths, io,
 };
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
 use crate::journal::claims;
 use crate::{Chunks, ManifestFile, NewAttributes, PathKind, SourceCondition};
+use evidence::SourceFile;
 use std::sync::atomic::AtomicU64;
 
 impl<'d> FileCopy<'d> {
     /// Looks at source and target, and begins the copy or finds where it goes on. Nothing of the source is copied
     /// yet, but its place is reserved.
     pub fn open(
-        source: Arc<dyn Source>,
+        source: Arc<dyn SourceFile>,
         disk: &'d dyn Disk,
         target: impl Into<PathBuf>,
         options: CopyOptions,
@@ -68,7 +69,7 @@ impl<'d> FileCopy<'d> {
 
 /// A source and a target that can be one copy, by what can be seen without changing anything.
 pub(super) struct CopyCandidate<'d> {
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     disk: &'d dyn Disk,
     pub(super) paths: TargetPaths,
     pub(super) known: KnownSource,
@@ -77,7 +78,7 @@ pub(super) struct CopyCandidate<'d> {
 
 impl<'d> CopyCandidate<'d> {
     pub(super) fn at(
-        source: Arc<dyn Source>,
+        source: Arc<dyn SourceFile>,
         disk: &'d dyn Disk,
         target: PathBuf,
         options: CopyOptions,
@@ -116,7 +117,7 @@ fn describes(manifest: &ManifestFile, state: &JournalState) -> bool {
 }
 
 fn not_the_source(
-    source: &dyn Source,
+    source: &dyn SourceFile,
     disk: &dyn Disk,
     paths: &TargetPaths,
 ) -> Result<(), CopyError> {
@@ -174,7 +175,7 @@ fn can_be_written(
     Ok(())
 }
 
-fn dirty(source: &dyn Source, condition: &SourceCondition) -> CopyError {
+fn dirty(source: &dyn SourceFile, condition: &SourceCondition) -> CopyError {
     let (state, required) = match condition {
         SourceCondition::Dirty { state, required } => (state.clone(), *required),
         _ => (String::new(), None),
@@ -190,7 +191,7 @@ fn dirty(source: &dyn Source, condition: &SourceCondition) -> CopyError {
 
 /// What is needed to find out.
 pub(super) struct CopyContext<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn SourceFile,
     disk: &'a dyn Disk,
     paths: &'a TargetPaths,
     known: &'a KnownSource,

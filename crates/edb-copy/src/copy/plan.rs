@@ -2,8 +2,9 @@
 
 use super::begin::{CopyCandidate, CopyStart, PartialCopy};
 use super::{CopyOptions, JournalState, Method};
-use crate::{CopyError, Disk, PathKind, Source, SourceCondition, SourceIdentity};
+use crate::{CopyError, Disk, PathKind, SourceCondition, SourceIdentity};
 use ese_format::Progress;
+use evidence::SourceFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl CopyPlan {
     /// Looks at source and target as [`FileCopy::open`](crate::FileCopy::open) does, with the same refusals, and changes
     /// nothing.
     pub fn of(
-        source: Arc<dyn Source>,
+        source: Arc<dyn SourceFile>,
         disk: &dyn Disk,
         target: impl Into<PathBuf>,
         options: CopyOptions,

@@ -3,12 +3,12 @@
 
 pub(crate) mod sim;
 
-use edb_copy::{
-    BadPages, CopyError, CopyOptions, CopyReport, Disk, FileCopy, ReadError, ReadErrorKind,
-    ReadPolicy, Source, Stamp,
-};
+use edb_copy::{BadPages, CopyError, CopyOptions, CopyReport, Disk, FileCopy, ReadPolicy};
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
+use evidence::{ReadError, Retry, SourceFile, Stamp};
+use std::fmt::{self, Debug, Formatter};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +89,13 @@ impl MemorySource {
     }
 }
 
-impl Source for MemorySource {
+impl Debug for MemorySource {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("MemorySource")
+    }
+}
+
+impl SourceFile for MemorySource {
     fn name(&self) -> String {
         "memory".into()
     }
@@ -102,21 +108,18 @@ impl Source for MemorySource {
         }
     }
 
-    fn stamp_now(&self) -> Result<Stamp, ReadError> {
+    fn stamp_now(&self) -> io::Result<Stamp> {
         Ok(self.stamp())
     }
 
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         (self.hook)(offset, buffer.len() as u64)?;
         let content = self.content();
-        let range = offset as usize..offset as usize + buffer.len();
-        let bytes = content
-            .get(range)
-            .ok_or_else(|| ReadError::new(ReadErrorKind::Changed, "it ended early"))?;
-        buffer.copy_from_slice(bytes);
-        self.bytes_read
-            .fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        Ok(())
+        let there = content.get(offset as usize..).unwrap_or_default();
+        let read = there.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&there[..read]);
+        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 
     fn piece(&self) -> usize {
@@ -131,8 +134,10 @@ pub(crate) fn options() -> CopyOptions {
         jobs: NonZeroUsize::new(4).unwrap(),
         bad_pages: BadPages::Fail,
         read: ReadPolicy {
-            retries: 3,
-            backoff: Duration::from_millis(1),
+            retry: Retry {
+                retries: 3,
+                backoff: Duration::from_millis(1),
+            },
             ..ReadPolicy::default()
         },
         ..CopyOptions::default()
@@ -141,7 +146,7 @@ pub(crate) fn options() -> CopyOptions {
 
 /// Opens, runs and finishes a copy.
 pub(crate) fn copy(
-    source: Arc<dyn Source>,
+    source: Arc<dyn SourceFile>,
     disk: &dyn Disk,
     target: &Path,
     options: CopyOptions,

@@ -95,8 +95,10 @@ pub fn verify_from(
     progress: &dyn Progress,
 ) -> Result<Option<ChainReport>, LogError> {
     let in_order: Vec<_> = files.in_order().collect();
-    let sizes = in_order.iter().map(|file| file.path.metadata());
-    let bytes = sizes.map(|size| size.map_or(0, |size| size.len())).sum();
+    let sizes = in_order
+        .iter()
+        .filter_map(|file| evidence::length_of(&file.path));
+    let bytes = sizes.sum();
     progress.begin(bytes, 0);
     let mut logs: Vec<LogReport> = Vec::with_capacity(in_order.len());
     let mut follower = follow::Follower::new(from);

@@ -4,18 +4,18 @@ use super::RecoveryError;
 use crate::database::ReplayDatabase;
 use crate::pages::{PageFile, Pages};
 use ese_checksum::{ChecksumVerdict, PageBytes, verify_page};
-use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, looks_like_database};
+use ese_db::{DbError, FileSource, PageSource};
+use ese_format::database::DatabaseHeader;
 use ese_format::page::PageSize;
-use ese_format::{Dbtime, FileKind, JetError, Pgno};
+use ese_format::{Dbtime, JetError, Pgno};
 use evidence::EvidenceFile;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A database file, opened for reading, with the header that can be trusted.
 #[derive(Debug, Clone)]
 pub struct DatabaseFile {
-    file: Arc<EvidenceFile>,
+    file: EvidenceFile,
     /// The header, or the shadow header where the first copy is damaged.
     pub header: DatabaseHeader,
     /// Size of a page.
@@ -27,37 +27,34 @@ pub struct DatabaseFile {
 impl DatabaseFile {
     /// Opens `path`, which must be a database with at least one intact copy of its header.
     pub fn open(path: &Path) -> Result<Self, RecoveryError> {
-        let file = EvidenceFile::open(path)?;
-        let start = file.start(HEADERS_MAX)?;
         let unfit = |reason: &str, jet| RecoveryError::NotADatabase {
             path: path.to_owned(),
             reason: reason.to_owned(),
             jet,
         };
-        if !looks_like_database(&start) {
-            let reason = FileKind::detect(&start).why_no_database(&start);
-            let reason = format!("not an ESE database: {reason}");
-            return Err(unfit(&reason, JetError::FILE_INVALID_TYPE));
-        }
-        let copies = HeaderCopies::read(&start);
-        let corrupt = JetError::READ_VERIFY_FAILURE;
-        let header = copies
-            .good()
-            .ok_or_else(|| unfit("both copies of the header are damaged", corrupt))?;
-        let page_size = PageSize::new(copies.page_size)
-            .ok_or_else(|| unfit("the header names an impossible page size", corrupt))?;
+        let source = FileSource::open(path).map_err(|error| match error {
+            DbError::Evidence(error) => RecoveryError::Evidence(error),
+            DbError::NotADatabase { reason, .. } => {
+                let reason = format!("not an ESE database: {reason}");
+                unfit(&reason, JetError::FILE_INVALID_TYPE)
+            }
+            other => unfit(&other.to_string(), JetError::READ_VERIFY_FAILURE),
+        })?;
+        let header = source.copies().good().ok_or_else(|| {
+            let damaged = JetError::READ_VERIFY_FAILURE;
+            unfit("both copies of the header are damaged", damaged)
+        })?;
         if header.fields.is_newer_than_known() {
             return Err(unfit(
                 "the database is of a newer format than any known; it is not damaged",
                 JetError::INVALID_DATABASE_VERSION,
             ));
         }
-        let pages = (file.length() / u64::from(page_size.bytes())).saturating_sub(2);
         Ok(DatabaseFile {
             header: header.fields.clone(),
-            page_size,
-            last: Pgno(u32::try_from(pages).unwrap_or(u32::MAX)),
-            file: Arc::new(file),
+            page_size: source.page_size(),
+            last: source.last_page(),
+            file: source.file().clone(),
         })
     }
 
@@ -106,7 +103,7 @@ impl DatabaseFile {
     /// Its pages, to be read only.
     pub fn pages(&self) -> SourcePages {
         SourcePages {
-            file: Arc::clone(&self.file),
+            file: self.file.clone(),
             page_size: self.page_size.bytes(),
         }
     }
@@ -131,7 +128,7 @@ fn dbtime_of(page: &[u8]) -> Dbtime {
 /// The pages of a database file. They cannot be written.
 #[derive(Debug)]
 pub struct SourcePages {
-    file: Arc<EvidenceFile>,
+    file: EvidenceFile,
     page_size: u32,
 }
 

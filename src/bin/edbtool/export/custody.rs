@@ -39,9 +39,7 @@ pub(super) fn identity(path: &Path, opened: &OpenedDatabase) -> Result<String, F
         let checksum = start
             .first_chunk()
             .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let modified = file
-            .modified()
-            .and_then(|time| Timestamp::try_from(time).ok());
+        let modified = file.modified();
         identity += &format!("; {} {} {checksum:08x}", path.display(), file.length());
         identity.extend(modified.map(|time| format!(" {time}")));
     }
@@ -128,7 +126,7 @@ impl Custody<'_> {
         let modified = file.modified();
         Ok(FileEntry {
             sha256: digests.into_iter().next().map(|digest| digest.hex),
-            modified: modified.and_then(|time| Timestamp::try_from(time).ok()),
+            modified,
             ..FileEntry::new(path.to_owned(), file.length())
         })
     }

@@ -2,13 +2,13 @@
 
 use super::{Arguments, ExportOutcome, Job};
 use crate::database::DIRTY;
-use crate::files::{Listing, directory_refused};
+use crate::files::{Listing, directory_refused, is_file};
 use console::{Exit, Failure, Output};
 use ese_export::{ExportManifest, ExportSet, Format};
 use ese_format::FileKind;
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
-use evidence::EvidenceFile;
+use evidence::{EvidenceFile, Place};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::{self, Display, Formatter};
@@ -178,14 +178,19 @@ type FoundDatabase = Result<(PathBuf, String), (PathBuf, Failure)>;
 /// The databases that a path stands for.
 fn databases_of(place: &Path, arguments: &Arguments) -> Vec<FoundDatabase> {
     let failed = |failure| vec![Err((place.to_owned(), failure))];
-    if let Err(error) = place.metadata() {
-        let failure = Failure::io(place, &error);
-        return failed(match arguments.databases.first() {
-            Some(first) if first != place => failure.advise_too("a table is named with --table"),
-            _ => failure,
-        });
-    }
-    if !place.is_dir() {
+    let is_folder = match evidence::place(place) {
+        Ok(found) => matches!(found, Place::Folder(_)),
+        Err(error) => {
+            let failure = Failure::of(&error);
+            return failed(match arguments.databases.first() {
+                Some(first) if first != place => {
+                    failure.advise_too("a table is named with --table")
+                }
+                _ => failure,
+            });
+        }
+    };
+    if !is_folder {
         let name = place.file_name().unwrap_or(place.as_os_str());
         return vec![Ok((place.to_owned(), name.to_string_lossy().into_owned()))];
     }
@@ -206,7 +211,7 @@ fn databases_of(place: &Path, arguments: &Arguments) -> Vec<FoundDatabase> {
             Ok(file) => file,
             Err(failure) => return Some(Err((place.to_owned(), failure))),
         };
-        if is_result(&file) || !file.is_file() {
+        if is_result(&file) || !is_file(&file) {
             return None;
         }
         match is_database(&file) {

@@ -2,7 +2,7 @@
 
 use super::streams::Streams;
 use super::{FileCheck, Job, failed, failed_or_refused};
-use crate::files::Listing;
+use crate::files::{Listing, is_file};
 use crate::names::Named;
 use console::{Exit, Failure, Output};
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub(super) fn verify(folder: &Path, job: &Job<'_>, output: &mut Output) -> Resul
                 continue;
             }
         }
-        if !path.is_file() && Named::of(&path).is_none() {
+        if !is_file(&path) && Named::of(&path).is_none() {
             account.pass_over(path, "not a file");
             continue;
         }

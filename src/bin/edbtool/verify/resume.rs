@@ -9,7 +9,6 @@ use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 const SCHEMA: &str = "edbkit.verify-place/1";
 
@@ -50,13 +49,11 @@ impl Place {
         headers: &HeaderCopies,
         pages: Option<RangeInclusive<u32>>,
     ) -> Self {
-        let modified = file
-            .modified()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = file.modified();
         Place {
             schema: SCHEMA.into(),
             file_size: file.length(),
-            modified_seconds: modified.map(|since| since.as_secs()),
+            modified_seconds: modified.and_then(|time| u64::try_from(time.as_second()).ok()),
             header_checksum: headers.primary.computed_checksum,
             pages: pages.map(RangeInclusive::into_inner),
             next_offset: 0,

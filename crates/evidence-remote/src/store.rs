@@ -1,12 +1,12 @@
 //! How a store at an address is reached: the client of its service, and what of it may be shown.
 
-use super::RemoteSettings;
+use crate::RemoteSettings;
 use opendal::{Operator, services};
 use std::sync::Once;
 use url::Url;
 
 /// What has to be set up once in a process: the HTTP client and its cryptography.
-pub(super) fn initialise() {
+pub(crate) fn initialise() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
         // Fails only if the process has chosen one already.
@@ -16,7 +16,7 @@ pub(super) fn initialise() {
 }
 
 /// A client of the service that `url` names.
-pub(super) fn operator(url: &Url, settings: &RemoteSettings) -> opendal::Result<Operator> {
+pub(crate) fn operator(url: &Url, settings: &RemoteSettings) -> opendal::Result<Operator> {
     let host = url.host_str().unwrap_or_default();
     match url.scheme() {
         "s3" => {
@@ -124,7 +124,7 @@ fn login(url: &Url, settings: &RemoteSettings) -> Option<(String, String)> {
 }
 
 /// The address without anything secret: no password, no query (which may hold a signature).
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     // Fails only for addresses that have no place for a password.
     let _ = shown.set_password(None);
@@ -134,7 +134,7 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 /// What must appear in no message.
-pub(super) fn secrets(url: &Url, settings: &RemoteSettings) -> Vec<String> {
+pub(crate) fn secrets(url: &Url, settings: &RemoteSettings) -> Vec<String> {
     let in_url = url.password().map(str::to_owned);
     let decoded = in_url.as_deref().map(percent_decoded);
     let query = url.query().map(str::to_owned);
@@ -149,13 +149,13 @@ pub(super) fn secrets(url: &Url, settings: &RemoteSettings) -> Vec<String> {
 }
 
 /// `message` without what is secret.
-pub(super) fn without(secrets: &[String], message: &str) -> String {
+pub(crate) fn without(secrets: &[String], message: &str) -> String {
     let cut = |message: String, secret: &String| message.replace(secret, "***");
     secrets.iter().fold(message.to_owned(), cut)
 }
 
 /// The text of a part of an address.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()

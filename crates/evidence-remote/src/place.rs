@@ -1,36 +1,25 @@
-//! Sources on a network: SFTP, S3, Azure Blob, Google Cloud Storage, WebDAV, HTTP.
-//!
-//! | address | what it names |
-//! |---|---|
-//! | `sftp://[user@]host[:port]/path` | a file of a machine, through the `ssh` program and its configuration |
-//! | `s3://bucket/key` | an object; region, endpoint and credentials as the AWS tools take them |
-//! | `azblob://container/path` | a blob |
-//! | `gcs://bucket/path` | an object; credentials as the Google tools take them |
-//! | `webdav://host/path`, `webdavs://host/path` | a file, over HTTP or HTTPS |
-//! | `http://host/path`, `https://host/path` | a file of a server that serves ranges |
-//!
-//! With a `/` at its end an address names a folder; HTTP has no way to list one. All files of a folder share one
-//! client and its connections.
-//!
-//! Whatever is secret (a password in an address, a key, a token) is used and never shown: a name is built from the
-//! address without it, and it is cut out of every message of the layers below.
+//! What an address names.
 
-mod store;
-
-use crate::{FolderEntry, ReadError, ReadErrorKind, Source, SourceFolder, Stamp};
+use crate::keyring;
+use crate::store::{initialise, operator, percent_decoded, secrets, shown, without};
+use evidence::{
+    EvidenceError, FolderEntry, ReadError, ReadErrorKind, SourceFile, SourceFolder, Stamp,
+};
 use jiff::Timestamp;
 use opendal::{ErrorKind, Metadata, Operator};
 use std::ffi::OsStr;
+use std::fmt::{self, Debug, Formatter};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use store::{initialise, operator, percent_decoded, secrets, shown, without};
 use tokio::runtime::Runtime;
 use url::Url;
 
 /// Bytes read at once: a round trip must not weigh.
 const PIECE: usize = 4 << 20;
 /// How long to wait for an answer that is no data.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an address does not say.
 #[derive(Debug, Clone, Default)]
@@ -53,14 +42,20 @@ pub struct RemoteSettings {
     pub endpoint: Option<String>,
     /// Google: the endpoint of an emulator, which wants no credentials.
     pub emulator: Option<String>,
+    /// How long to wait for data; for ever if `None`. Other answers are always waited for no longer than a minute.
+    pub patience: Option<Duration>,
 }
 
 impl RemoteSettings {
-    /// Credentials from the variables in which the tools of each service look for them, and from `EDBCOPY_USER` and
-    /// `EDBCOPY_PASSWORD`. Those of S3 and Google are found by the client itself, those of SFTP by ssh.
+    /// Credentials from the variables in which the tools of each service look for them, and the rest from
+    /// `EDBCOPY_IDENTITY`, `EDBCOPY_KNOWN_HOSTS`, `EDBCOPY_ENDPOINT`, `EDBCOPY_USER` and `EDBCOPY_PASSWORD`. Those of S3
+    /// and Google are found by the client itself, those of SFTP by ssh.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
         let given = |name: &str| get(name).filter(|value| !value.is_empty());
         RemoteSettings {
+            identity: given("EDBCOPY_IDENTITY"),
+            known_hosts: given("EDBCOPY_KNOWN_HOSTS"),
+            endpoint: given("EDBCOPY_ENDPOINT"),
             user: given("EDBCOPY_USER"),
             password: given("EDBCOPY_PASSWORD"),
             account: given("AZURE_STORAGE_ACCOUNT"),
@@ -73,9 +68,10 @@ impl RemoteSettings {
 }
 
 /// What an address names.
+#[derive(Debug)]
 pub enum RemotePlace {
     /// A file.
-    File(RemoteSource),
+    File(RemoteFile),
     /// A folder.
     Folder(RemoteFolder),
 }
@@ -105,25 +101,41 @@ impl RemotePlace {
 
     /// Connects, and asks what is there.
     pub fn open(address: &str, settings: RemoteSettings) -> Result<Self, ReadError> {
-        let store = Arc::new(Store::connect(address, settings)?);
-        let path = percent_decoded(store.url.path().trim_start_matches('/'));
-        let name = shown(&store.url);
+        let url = parse(address)?;
+        let store = Arc::new(Store::connect(url.clone(), settings)?);
+        Self::find(store, url)
+    }
+
+    /// Asks a store what is at an address of its.
+    pub(crate) fn find(store: Arc<Store>, url: Url) -> Result<Self, ReadError> {
+        let path = percent_decoded(url.path().trim_start_matches('/'));
+        let name = shown(&url);
         let by_name = path.is_empty() || path.ends_with('/');
-        let metadata = if by_name {
-            None
-        } else {
-            Some(store.stat(&path)?)
+        let metadata = match by_name {
+            true => None,
+            false => match store.stat(&path) {
+                // The stores of objects have no folders, only keys that begin alike.
+                Err(error) if error.kind == ReadErrorKind::Vanished => {
+                    let inside = store.ask(store.operator().list(&format!("{path}/")));
+                    match inside {
+                        Ok(inside) if !inside.is_empty() => None,
+                        _ => return Err(error),
+                    }
+                }
+                found => Some(found?),
+            },
         };
         let Some(metadata) = metadata.filter(|found| !found.is_dir()) else {
             let slash = if by_name { "" } else { "/" };
             return Ok(RemotePlace::Folder(RemoteFolder {
                 store,
+                url,
                 path: path + slash,
                 name: name + slash,
             }));
         };
         let stamp = stamp_of(&metadata);
-        Ok(RemotePlace::File(RemoteSource {
+        Ok(RemotePlace::File(RemoteFile {
             store,
             path,
             name,
@@ -132,8 +144,16 @@ impl RemotePlace {
     }
 }
 
+/// The parts of an address.
+pub(crate) fn parse(address: &str) -> Result<Url, ReadError> {
+    Url::parse(address).map_err(|error| {
+        ReadError::new(ReadErrorKind::Permanent, format!("not an address: {error}"))
+    })
+}
+
 /// The client of one store, shared by all that is read there.
-struct Store {
+pub(crate) struct Store {
+    /// Of the first place that was opened there.
     url: Url,
     settings: RemoteSettings,
     secrets: Vec<String>,
@@ -143,14 +163,14 @@ struct Store {
 }
 
 impl Store {
-    fn connect(address: &str, settings: RemoteSettings) -> Result<Self, ReadError> {
+    pub(crate) fn connect(url: Url, settings: RemoteSettings) -> Result<Self, ReadError> {
         initialise();
-        let permanent = |why: String| ReadError::new(ReadErrorKind::Permanent, why);
-        let url =
-            Url::parse(address).map_err(|error| permanent(format!("not an address: {error}")))?;
+        let url = keyring::with_password(url);
         let secrets = secrets(&url, &settings);
-        let operator = operator(&url, &settings)
-            .map_err(|error| permanent(without(&secrets, &told(&error))))?;
+        let operator = operator(&url, &settings).map_err(|error| {
+            let message = without(&secrets, &told(&error));
+            ReadError::new(ReadErrorKind::Permanent, message)
+        })?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -179,13 +199,21 @@ impl Store {
 
     /// Waits for an answer, but not for ever.
     fn ask<T>(&self, question: impl Future<Output = opendal::Result<T>>) -> Result<T, ReadError> {
+        self.wait(question, PATIENCE)
+    }
+
+    fn wait<T>(
+        &self,
+        question: impl Future<Output = opendal::Result<T>>,
+        patience: Duration,
+    ) -> Result<T, ReadError> {
         let answer = self
             .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, question).await });
+            .block_on(async { tokio::time::timeout(patience, question).await });
         match answer {
             Ok(answer) => answer.map_err(|error| self.read_error(&error)),
             Err(_) => {
-                let message = format!("no answer within {} seconds", PATIENCE.as_secs());
+                let message = format!("no answer within {} seconds", patience.as_secs());
                 Err(ReadError::new(ReadErrorKind::Passing, message))
             }
         }
@@ -236,14 +264,20 @@ fn stamp_of(metadata: &Metadata) -> Stamp {
 }
 
 /// A file on a network.
-pub struct RemoteSource {
+pub struct RemoteFile {
     store: Arc<Store>,
     path: String,
     name: String,
     stamp: Stamp,
 }
 
-impl Source for RemoteSource {
+impl Debug for RemoteFile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RemoteFile").field(&self.name).finish()
+    }
+}
+
+impl SourceFile for RemoteFile {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -252,20 +286,22 @@ impl Source for RemoteSource {
         self.stamp.clone()
     }
 
-    fn stamp_now(&self) -> Result<Stamp, ReadError> {
+    fn stamp_now(&self) -> io::Result<Stamp> {
         let metadata = self.store.stat(&self.path)?;
         if !metadata.is_file() {
-            return Err(ReadError::new(
-                ReadErrorKind::Permanent,
-                "it is not a file any more",
-            ));
+            let why = "it is not a file any more";
+            return Err(ReadError::new(ReadErrorKind::Permanent, why).into());
         }
         Ok(stamp_of(&metadata))
     }
 
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let there = self.stamp.length.saturating_sub(offset);
+        let needed = there.min(buffer.len() as u64);
+        if needed == 0 {
+            return Ok(0);
+        }
         let operator = self.store.operator();
-        let needed = buffer.len() as u64;
         let mut request = operator
             .read_with(&self.path)
             .range(offset..offset + needed);
@@ -279,24 +315,21 @@ impl Source for RemoteSource {
         {
             request = request.if_match(tag);
         }
-        let bytes = self
-            .store
-            .runtime
-            .block_on(async { request.await })
-            .map_err(|error| self.store.read_error(&error))?;
+        let patience = self.store.settings.patience.unwrap_or(Duration::MAX);
+        let bytes = self.store.wait(request.into_future(), patience)?;
         if bytes.len() as u64 != needed {
             let message = format!(
                 "{} bytes came from offset {offset:#x}, {needed} were asked for",
                 bytes.len()
             );
-            return Err(ReadError::new(ReadErrorKind::Passing, message));
+            return Err(ReadError::new(ReadErrorKind::Passing, message).into());
         }
         let mut filled = 0;
         for part in bytes {
             buffer[filled..filled + part.len()].copy_from_slice(&part);
             filled += part.len();
         }
-        Ok(())
+        Ok(filled)
     }
 
     fn piece(&self) -> usize {
@@ -307,17 +340,24 @@ impl Source for RemoteSource {
 /// A folder on a network, or the objects of a store whose keys begin alike.
 pub struct RemoteFolder {
     store: Arc<Store>,
+    url: Url,
     /// Empty, or with `/` at its end.
     path: String,
     name: String,
 }
 
+impl Debug for RemoteFolder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RemoteFolder").field(&self.name).finish()
+    }
+}
+
 impl RemoteFolder {
-    /// The address of a file in it, for people.
-    fn name_of(&self, file: &str) -> String {
-        let mut url = self.store.url.clone();
+    /// The address of something in it, without anything secret.
+    fn address_of(&self, name: &str) -> String {
+        let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(file);
+            segments.pop_if_empty().push(name);
         }
         shown(&url)
     }
@@ -328,9 +368,10 @@ impl SourceFolder for RemoteFolder {
         self.name.clone()
     }
 
-    fn entries(&self) -> Result<Vec<FolderEntry>, ReadError> {
+    fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
         let operator = self.store.operator();
-        let listed = self.store.ask(operator.list(&self.path))?;
+        let listed = self.store.ask(operator.list(&self.path));
+        let listed = listed.map_err(|error| EvidenceError::io(&self.name)(error.into()))?;
         // Some stores list the folder itself as an entry.
         let inside = listed.iter().filter(|entry| entry.path() != self.path);
         let entry = |entry: &opendal::Entry| FolderEntry {
@@ -340,17 +381,22 @@ impl SourceFolder for RemoteFolder {
         Ok(inside.map(entry).collect())
     }
 
-    fn open(&self, name: &OsStr) -> Result<Arc<dyn Source>, ReadError> {
-        let name = name.to_string_lossy();
-        let path = format!("{}{name}", self.path);
-        let metadata = self.store.stat(&path)?;
+    fn path_of(&self, name: &OsStr) -> PathBuf {
+        self.address_of(&name.to_string_lossy()).into()
+    }
+
+    fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
+        let text = name.to_string_lossy();
+        let path = format!("{}{text}", self.path);
+        let failed = |error: ReadError| EvidenceError::io(self.path_of(name))(error.into());
+        let metadata = self.store.stat(&path).map_err(failed)?;
         if !metadata.is_file() {
             let why = "it is not a file";
-            return Err(ReadError::new(ReadErrorKind::Permanent, why));
+            return Err(failed(ReadError::new(ReadErrorKind::Permanent, why)));
         }
-        Ok(Arc::new(RemoteSource {
+        Ok(Arc::new(RemoteFile {
             store: Arc::clone(&self.store),
-            name: self.name_of(&name),
+            name: self.address_of(&text),
             path,
             stamp: stamp_of(&metadata),
         }))
