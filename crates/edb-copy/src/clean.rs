@@ -4,6 +4,7 @@
 //! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
 //! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
+use crate::copy::forget_old_journal;
 use crate::copy_change::CopyChange;
 use crate::journal::LoadedJournal;
 use crate::status::TargetState;
@@ -99,6 +100,8 @@ pub fn clean(
     }
     if !look_only {
         disk.remove(journal).map_err(at("remove"))?;
+        // A copy that was killed while it began may have left it.
+        forget_old_journal(disk, &paths)?;
         disk.sync_folder_of(journal)
             .map_err(at("sync the folder of"))?;
     }

@@ -31,6 +31,7 @@ mod begin;
 mod plan;
 
 use begin::TakeBack;
+pub(crate) use begin::forget_old_journal;
 pub use plan::{Action, CopyPlan, ExistingFile};
 
 /// How the bytes get to the target.
@@ -282,10 +283,14 @@ impl<'d> FileCopy<'d> {
             }
         });
         if work.older_changed.into_inner() {
-            self.take_back.take_if(|way| *way == TakeBack::Rename);
+            self.take_back.take_if(|way| *way != TakeBack::Remove);
         }
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)?;
+        if self.take_back.is_none() || !self.state.hashes.is_empty() {
+            forget_old_journal(self.disk, &self.paths)?;
+        }
+        Ok(())
     }
 
     /// SHA-256 of what has arrived. A copy that began without it reads that part of the target again.
@@ -417,6 +422,7 @@ fn give_name(
         partial,
         target,
         journal,
+        old_journal: _,
     } = paths;
     let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
     // Without it, the crash came between the renaming and the last entry.

@@ -191,16 +191,7 @@ pub struct LoadedJournal {
 impl LoadedJournal {
     /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<LoadedJournal> {
-        let length = file.length()?;
-        if length > MAX_LENGTH {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("a journal of {length} bytes"),
-            ));
-        }
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(Self::parse(&bytes))
+        Ok(Self::parse(&all_bytes(file)?))
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> LoadedJournal {
@@ -245,6 +236,20 @@ impl LoadedJournal {
         self.sum = sum;
         Some(())
     }
+}
+
+/// The bytes of a journal.
+pub(crate) fn all_bytes(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let length = file.length()?;
+    if length > MAX_LENGTH {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("a journal of {length} bytes"),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// All chunks that a journal claims; none of what is after the last entry that can be trusted.
@@ -331,17 +336,21 @@ impl Journal {
         })
     }
 
-    /// Begins anew: everything in the journal is cut off, on the disk too.
-    pub fn start(file: Box<dyn DiskFile>, begin: BeginEntry) -> io::Result<Self> {
-        file.truncate(0)?;
-        file.sync_all()?;
-        let mut journal = Journal {
+    /// A journal that is about to [`start`](Self::start): nothing of the file is changed yet.
+    pub fn new(file: Box<dyn DiskFile>) -> Self {
+        Journal {
             file,
             end: 0,
             sum: 0,
-        };
-        journal.append(&[JournalEntry::Begin(begin)])?;
-        Ok(journal)
+        }
+    }
+
+    /// Begins anew: everything in the journal is cut off, on the disk too.
+    pub fn start(&mut self, begin: BeginEntry) -> io::Result<()> {
+        self.file.truncate(0)?;
+        self.file.sync_all()?;
+        (self.end, self.sum) = (0, 0);
+        self.append(&[JournalEntry::Begin(begin)])
     }
 
     /// Writes entries and syncs them. What they say must be true on the disk already.

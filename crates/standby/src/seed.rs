@@ -244,9 +244,15 @@ fn judge(
 }
 
 /// Files of an earlier seeding or replay at this place, which are not true any more.
-fn leftovers(database: &Path) -> [PathBuf; 3] {
+fn leftovers(database: &Path) -> [PathBuf; 4] {
     let paths = TargetPaths::new(database);
-    [paths.journal, paths.partial, journal_path(database)]
+    let TargetPaths {
+        partial,
+        journal,
+        old_journal,
+        ..
+    } = paths;
+    [journal, old_journal, partial, journal_path(database)]
 }
 
 /// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
@@ -378,7 +384,7 @@ fn nothing_in_the_way(
     let database = &config.target.database;
     let paths = TargetPaths::new(database);
     let journal = journal_path(database);
-    let under_way = [&paths.partial, &paths.journal];
+    let under_way = [&paths.partial, &paths.journal, &paths.old_journal];
     let strange = under_way
         .into_iter()
         .chain((!made.replays(database)).then_some(&journal));

@@ -21,6 +21,8 @@ struct State {
     locked: Vec<PathBuf>,
     /// Operations left before the kill.
     budget: Option<u64>,
+    /// Operations left before the disk is full.
+    until_full: Option<u64>,
     /// Bytes that still fit on the disk.
     room: u64,
     random: Random,
@@ -46,6 +48,7 @@ impl SimDisk {
             files: Vec::new(),
             locked: Vec::new(),
             budget: None,
+            until_full: None,
             room: u64::MAX,
             random: Random(seed),
         })))
@@ -73,6 +76,11 @@ impl SimDisk {
     /// Gives the disk room for so many bytes more to be written.
     pub(crate) fn set_room(&self, room: u64) {
         self.state().room = room;
+    }
+
+    /// Makes the disk full after so many operations; `None` empties it.
+    pub(crate) fn full_after(&self, operations: impl Into<Option<u64>>) {
+        self.state().until_full = operations.into();
     }
 
     /// One operation of somebody else, such as the source, under the same kill.
@@ -125,6 +133,9 @@ impl SimDisk {
 
 impl State {
     fn tick(&mut self) -> io::Result<()> {
+        if let Some(left) = &mut self.until_full {
+            *left = left.saturating_sub(1);
+        }
         match &mut self.budget {
             None => Ok(()),
             Some(0) => Err(io::Error::other("killed")),
@@ -135,6 +146,14 @@ impl State {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// What needs space that is not there.
+    fn take_room(&self) -> io::Result<()> {
+        match self.until_full {
+            Some(0) => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
         }
     }
 
@@ -223,9 +242,13 @@ impl Disk for SimDisk {
             if state.locked.iter().any(|locked| locked == path) {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
+            let there = state.names.get(path).copied();
+            if there.is_none() {
+                state.take_room()?;
+            }
             state.locked.push(path.to_owned());
-            match state.names.get(path) {
-                Some(id) => *id,
+            match there {
+                Some(id) => id,
                 None => {
                     let id = state.files.len();
                     state.files.push(FileState::default());
@@ -246,6 +269,7 @@ impl Disk for SimDisk {
             if state.names.contains_key(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            state.take_room()?;
             let id = state.files.len();
             state.files.push(FileState::default());
             state.change_names(|names| {
@@ -339,6 +363,7 @@ impl DiskFile for SimFile {
             }
             return Err(killed);
         }
+        state.take_room()?;
         if state.room < bytes.len() as u64 {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -348,7 +373,17 @@ impl DiskFile for SimFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        self.truncate(length)
+        let mut state = self.disk.state();
+        state.tick()?;
+        // Even where the file is long enough: its blocks may be shared, or holes.
+        if length > 0 && state.take_room().is_err() {
+            // A file system may keep what it could reserve.
+            let grown = state.files[self.id].bytes.len().max(length as usize / 2);
+            state.files[self.id].resize(grown);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.files[self.id].resize(length as usize);
+        Ok(())
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
