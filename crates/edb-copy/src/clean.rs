@@ -8,10 +8,11 @@ use crate::copy::forget_old_journal;
 use crate::copy_change::CopyChange;
 use crate::journal::LoadedJournal;
 use crate::status::TargetState;
-use crate::{CopyError, Disk, PathKind, TargetPaths};
+use crate::{CopyError, TargetPaths};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::{Disk, PathKind};
 
 /// Why a journal stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,8 +74,8 @@ pub fn clean(
         }
     }
     let opened = match look_only {
-        true => disk.look_at_journal(journal),
-        false => disk.open_journal(journal),
+        true => disk.look_at(journal),
+        false => disk.open_locked(journal),
     };
     let file = match opened {
         Ok(file) => file,

@@ -5,15 +5,14 @@
 use crate::commit::ChunkCommit;
 use crate::delta::{self, Blocks, OlderCopy};
 use crate::digest::{OrderedSha256, Sha256Sum};
-use crate::disk::NewAttributes;
 use crate::identity::KnownSource;
 use crate::journal::{
     ArrivedEntry, BeginEntry, Claim, CompleteEntry, FINDINGS_KEPT, FORMAT, Journal, JournalEntry,
     JournalState, LoadedJournal,
 };
 use crate::{
-    Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, Disk, DiskFile,
-    ManifestFile, ReadPolicy, Source, SourceCondition, SourceReader, TargetPaths,
+    Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, ManifestFile,
+    ReadPolicy, Source, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
 use ese_scan::{PageChecker, PageFinding, PageFindings};
@@ -25,7 +24,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 mod begin;
 mod plan;
@@ -33,6 +32,7 @@ mod plan;
 use begin::TakeBack;
 pub(crate) use begin::forget_old_journal;
 pub use plan::{Action, CopyPlan, ExistingFile};
+use target_disk::{Disk, DiskFile, NewAttributes};
 
 /// How the bytes get to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,7 +181,7 @@ impl<'d> FileCopy<'d> {
         self.outcome = CopyOutcome::Complete;
         // Windows renames no file that is open.
         self.partial = None;
-        let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
+        let attributes = attributes_of(&*self.source);
         let length = self.state.chunks.length();
         let complete = give_name(
             self.disk,
@@ -199,7 +199,7 @@ impl<'d> FileCopy<'d> {
         ArrivedCopy {
             disk: self.disk,
             paths: self.paths.clone(),
-            attributes: NewAttributes::of(self.source.path(), &self.source.stamp()),
+            attributes: attributes_of(&*self.source),
             report: self.report(),
         }
     }
@@ -377,7 +377,7 @@ impl ArrivedCopy<'_> {
             return Ok(());
         }
         let journal = &self.paths.journal;
-        let opened = self.disk.open_journal(journal);
+        let opened = self.disk.open_locked(journal);
         let file = opened.map_err(|error| begin::not_opened(journal, error))?;
         let loaded = LoadedJournal::read(&*file).map_err(CopyError::target(journal, "read"))?;
         let arrived = loaded
@@ -407,6 +407,16 @@ impl ArrivedCopy<'_> {
     /// What the copy came to.
     pub fn report(&self) -> &CopyReport {
         &self.report
+    }
+}
+
+/// The attributes of a source; of one that is not of this machine, what its store says.
+fn attributes_of(source: &dyn Source) -> NewAttributes {
+    let metadata = source.path().and_then(|path| std::fs::metadata(path).ok());
+    NewAttributes {
+        modified: source.stamp().modified.map(SystemTime::from),
+        accessed: metadata.as_ref().and_then(|known| known.accessed().ok()),
+        permissions: metadata.map(|known| known.permissions()),
     }
 }
 

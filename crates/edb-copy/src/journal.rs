@@ -21,11 +21,12 @@
 //! new lines. What a crash leaves is a torn end; where whole lines follow the first that does not fit, it is reported as
 //! damage.
 
-use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
+use crate::{ChunkHash, Chunks, Method, SourceIdentity};
 use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
+use target_disk::DiskFile;
 
 /// What the first entry calls this format.
 pub(crate) const FORMAT: &str = "edbkit.copy-journal/2";
@@ -326,7 +327,7 @@ impl Journal {
     /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
     pub fn resume(file: Box<dyn DiskFile>, loaded: &LoadedJournal) -> io::Result<Self> {
         if loaded.dropped > 0 {
-            file.truncate(loaded.end)?;
+            file.set_length(loaded.end)?;
             file.sync_all()?;
         }
         Ok(Journal {
@@ -347,7 +348,7 @@ impl Journal {
 
     /// Begins anew: everything in the journal is cut off, on the disk too.
     pub fn start(&mut self, begin: BeginEntry) -> io::Result<()> {
-        self.file.truncate(0)?;
+        self.file.set_length(0)?;
         self.file.sync_all()?;
         (self.end, self.sum) = (0, 0);
         self.append(&[JournalEntry::Begin(begin)])

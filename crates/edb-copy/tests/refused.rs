@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::sim::SimDisk;
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{CopyError, CopyOptions, FileCopy, TargetPaths};
+use ese_testkit::disk::FaultyDisk;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn settings() -> Vec<Setting> {
             let old = database(64, 21);
             let mut new = database(length, 21);
             change_page(&mut new, 30, 5);
-            let disk = SimDisk::new(1);
+            let disk = FaultyDisk::new(1);
             copy(
                 MemorySource::sound(&Arc::new(old.clone())),
                 &disk,
@@ -52,8 +52,8 @@ fn settings() -> Vec<Setting> {
 }
 
 impl Setting {
-    fn disk(&self, seed: u64) -> SimDisk {
-        let disk = SimDisk::new(seed);
+    fn disk(&self, seed: u64) -> FaultyDisk {
+        let disk = FaultyDisk::new(seed);
         let paths = TargetPaths::new(TARGET);
         disk.put(&paths.target, self.old.clone());
         disk.put(&paths.journal, self.old_journal.clone());
@@ -61,13 +61,13 @@ impl Setting {
     }
 
     /// Opens the copy, which is refused or not.
-    fn open(&self, disk: &SimDisk) -> Result<(), CopyError> {
+    fn open(&self, disk: &FaultyDisk) -> Result<(), CopyError> {
         let source = MemorySource::version(&self.new, "2");
         FileCopy::open(source, disk, TARGET, self.options.clone(), &()).map(drop)
     }
 
     /// Copies, and looks at what came of it.
-    fn copies(&self, disk: &SimDisk) {
+    fn copies(&self, disk: &FaultyDisk) {
         let source = MemorySource::version(&self.new, "2");
         copy(source, disk, Path::new(TARGET), self.options.clone()).expect("there is room");
         let paths = TargetPaths::new(TARGET);
@@ -77,7 +77,7 @@ impl Setting {
     }
 
     #[track_caller]
-    fn is_as_it_was(&self, disk: &SimDisk) {
+    fn is_as_it_was(&self, disk: &FaultyDisk) {
         let paths = TargetPaths::new(TARGET);
         assert!(disk.get(&paths.target).as_ref() == Some(&self.old));
         assert!(disk.get(&paths.journal).as_ref() == Some(&self.old_journal));

@@ -8,8 +8,9 @@ use super::{
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
 use crate::journal::{all_bytes, claims};
-use crate::{Chunks, ManifestFile, NewAttributes, PathKind, SourceCondition};
+use crate::{Chunks, ManifestFile, SourceCondition};
 use std::sync::atomic::AtomicU64;
+use target_disk::{NewAttributes, PathKind};
 
 impl<'d> FileCopy<'d> {
     /// Looks at source and target, and begins the copy or finds where it goes on. Nothing of the source is copied
@@ -280,7 +281,7 @@ fn cut_back(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
     let file = disk.open(path)?;
     match file.length()? {
         now if now == length => Ok(()),
-        now if now > length => file.truncate(length).and_then(|()| file.sync_all()),
+        now if now > length => file.set_length(length).and_then(|()| file.sync_all()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
@@ -333,7 +334,7 @@ impl CopyContext<'_> {
         let loaded = match self.exists(journal)? {
             false => LoadedJournal::parse(&[]),
             true => {
-                let opened = self.disk.look_at_journal(journal);
+                let opened = self.disk.look_at(journal);
                 let file = opened.map_err(|error| not_opened(journal, error))?;
                 LoadedJournal::read(&*file).map_err(self.journal_error("read"))?
             }
@@ -705,7 +706,7 @@ impl CopyContext<'_> {
     fn open_journal(&self) -> Result<Box<dyn DiskFile>, CopyError> {
         let path = &self.paths.journal;
         self.disk
-            .open_journal(path)
+            .open_locked(path)
             .map_err(|error| not_opened(path, error))
     }
 
