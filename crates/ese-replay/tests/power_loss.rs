@@ -149,11 +149,11 @@ const FAULTS: [(&str, Fault); 3] = [
     ("full", |disk, call| disk.full_after(call)),
 ];
 
-/// Makes every fault at every call, and looks what comes of it.
-fn every_fault(recovery: &Recovery) -> u64 {
+/// Makes each of these faults at every call, and looks what comes of it.
+fn every_fault(recovery: &Recovery, faults: &[(&str, Fault)]) -> u64 {
     let (after, calls) = recovery.undisturbed();
     assert_ne!(recovery.before, after);
-    for (name, fault) in FAULTS {
+    for (name, fault) in faults {
         for call in 1..=calls {
             let disk = recovery.disk(call);
             fault(&disk, call);
@@ -194,25 +194,30 @@ fn recovery(set: &str, target: fn(&Path) -> Target, memory: u64) -> Recovery {
 fn a_new_file_is_not_there_or_complete_whatever_happens() {
     let set = sets()[0];
     let mut new = recovery(set, |path| Target::NewFile(path.to_owned()), u64::MAX);
-    let calls = every_fault(&new);
+    let calls = every_fault(&new, &FAULTS);
     println!("{set}: {calls} calls");
     new.older = Some(b"an older result".to_vec());
-    every_fault(&new);
+    every_fault(&new, &FAULTS[..1]);
 }
 
 #[test]
 fn an_overlay_is_not_there_or_complete_whatever_happens() {
     let set = sets()[0];
     let overlay = recovery(set, |path| Target::Overlay(path.to_owned()), u64::MAX);
-    let calls = every_fault(&overlay);
+    let calls = every_fault(&overlay, &FAULTS[..1]);
     println!("{set}: {calls} calls");
 }
 
 #[test]
 fn a_recovery_in_place_goes_on_from_its_journal_whatever_happens() {
-    for set in sets() {
+    for (index, set) in sets().into_iter().enumerate() {
+        let faults = if index == 0 {
+            &FAULTS[..]
+        } else {
+            &FAULTS[..1]
+        };
         let in_place = recovery(set, |_| Target::InPlace, u64::MAX);
-        let calls = every_fault(&in_place);
+        let calls = every_fault(&in_place, faults);
         println!("{set}: {calls} calls");
     }
 }
