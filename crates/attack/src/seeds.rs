@@ -8,12 +8,13 @@ use ese_log::LogImage;
 use ese_replay::page_files::{BaseMark, Overlay};
 use ese_replay::pages::PageFile;
 use ese_replay::recovery::DatabaseFile;
+use ese_testkit::disk::FaultyDisk;
 use ese_testkit::fixtures::testdata_set;
 use ese_testkit::logs::{records_of, write_segments};
 use std::fs;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-use tempfile::TempDir;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use target_disk::{Disk, DiskFile};
 
 /// A database in units: two header pages, then the pages.
 pub(crate) struct Seed {
@@ -68,31 +69,27 @@ pub(crate) fn flush_map() -> &'static Map {
 pub(crate) fn overlay() -> &'static [Vec<u8>] {
     static OVERLAY: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     OVERLAY.get_or_init(|| {
-        let folder = TempDir::new().expect("a temporary folder");
-        let path = folder.path().join("overlay");
-        let disk = fs::File::create_new(&path).expect("the folder is writable");
+        let (disk, path) = (FaultyDisk::new(0), Path::new("overlay"));
+        let file: Arc<dyn DiskFile> = Arc::from(disk.create(path).expect("an empty disk"));
         let base = DatabaseFile::open(&stream().join("db.edb")).expect("testdata");
         let (mark, size) = (BaseMark::of(&base.header), base.page_size);
         let last = Pgno(database().pages.len() as u32 - 2);
         let begun = Overlay::create(
-            Box::new(disk),
+            Box::new(file),
             Box::new(base.pages()),
             mark,
             size.bytes(),
             last,
         );
-        let mut overlay = begun.expect("the folder is writable");
+        let mut overlay = begun.expect("there is room");
         let pages = (1..=last.0).step_by(3);
         for pgno in pages.clone() {
             let page = &database().pages[pgno as usize + 1];
-            overlay
-                .write_page(Pgno(pgno), page)
-                .expect("the folder is writable");
+            overlay.write_page(Pgno(pgno), page).expect("there is room");
         }
-        overlay
-            .finish(&base.header)
-            .expect("the folder is writable");
-        let mut bytes = &fs::read(&path).expect("it was just written")[..];
+        overlay.finish(&base.header).expect("there is room");
+        let bytes = disk.get(path).expect("it was just written");
+        let mut bytes = &bytes[..];
         let index = pages.clone().count() * 8;
         let slots = pages.map(|_| size.as_usize());
         let sizes = [4096]

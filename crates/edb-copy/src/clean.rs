@@ -4,13 +4,15 @@
 //! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
 //! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
+use crate::copy::forget_old_journal;
 use crate::copy_change::CopyChange;
 use crate::journal::LoadedJournal;
 use crate::status::TargetState;
-use crate::{CopyError, Disk, PathKind, TargetPaths};
+use crate::{CopyError, TargetPaths};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::{Disk, PathKind};
 
 /// Why a journal stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,8 +74,8 @@ pub fn clean(
         }
     }
     let opened = match look_only {
-        true => disk.look_at_journal(journal),
-        false => disk.open_journal(journal),
+        true => disk.look_at(journal),
+        false => disk.open_locked(journal),
     };
     let file = match opened {
         Ok(file) => file,
@@ -99,6 +101,8 @@ pub fn clean(
     }
     if !look_only {
         disk.remove(journal).map_err(at("remove"))?;
+        // A copy that was killed while it began may have left it.
+        forget_old_journal(disk, &paths)?;
         disk.sync_folder_of(journal)
             .map_err(at("sync the folder of"))?;
     }

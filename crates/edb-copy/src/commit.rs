@@ -6,9 +6,10 @@
 //! for each job is read again.
 
 use crate::journal::{Claim, Journal, JournalEntry, JournalState};
-use crate::{CopyError, DiskFile, TargetPaths};
+use crate::{CopyError, TargetPaths};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use target_disk::DiskFile;
 
 /// The one place where chunks are claimed.
 pub(crate) struct ChunkCommit<'a> {

@@ -5,15 +5,14 @@
 use crate::commit::ChunkCommit;
 use crate::delta::{self, Blocks, OlderCopy};
 use crate::digest::{OrderedSha256, Sha256Sum};
-use crate::disk::NewAttributes;
 use crate::identity::KnownSource;
 use crate::journal::{
     ArrivedEntry, BeginEntry, Claim, CompleteEntry, FINDINGS_KEPT, FORMAT, Journal, JournalEntry,
     JournalState, LoadedJournal,
 };
 use crate::{
-    Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, Disk, DiskFile,
-    ManifestFile, ReadPolicy, SourceCondition, SourceReader, TargetPaths,
+    Chunks, CopiedPages, CopyError, CopyOutcome, CopyReport, DEFAULT_CHUNK, ManifestFile,
+    ReadPolicy, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
 use ese_scan::{PageChecker, PageFinding, PageFindings};
@@ -26,13 +25,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 mod begin;
 mod plan;
 
 use begin::TakeBack;
+pub(crate) use begin::forget_old_journal;
 pub use plan::{Action, CopyPlan, ExistingFile};
+use target_disk::{Disk, DiskFile, NewAttributes};
 
 /// How the bytes get to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,7 +182,7 @@ impl<'d> FileCopy<'d> {
         self.outcome = CopyOutcome::Complete;
         // Windows renames no file that is open.
         self.partial = None;
-        let attributes = NewAttributes::of(self.source.path(), &self.source.stamp());
+        let attributes = attributes_of(&*self.source);
         let length = self.state.chunks.length();
         let complete = give_name(
             self.disk,
@@ -199,7 +200,7 @@ impl<'d> FileCopy<'d> {
         ArrivedCopy {
             disk: self.disk,
             paths: self.paths.clone(),
-            attributes: NewAttributes::of(self.source.path(), &self.source.stamp()),
+            attributes: attributes_of(&*self.source),
             report: self.report(),
         }
     }
@@ -283,10 +284,14 @@ impl<'d> FileCopy<'d> {
             }
         });
         if work.older_changed.into_inner() {
-            self.take_back.take_if(|way| *way == TakeBack::Rename);
+            self.take_back.take_if(|way| *way != TakeBack::Remove);
         }
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)?;
+        if self.take_back.is_none() || !self.state.hashes.is_empty() {
+            forget_old_journal(self.disk, &self.paths)?;
+        }
+        Ok(())
     }
 
     /// SHA-256 of what has arrived. A copy that began without it reads that part of the target again.
@@ -373,7 +378,7 @@ impl ArrivedCopy<'_> {
             return Ok(());
         }
         let journal = &self.paths.journal;
-        let opened = self.disk.open_journal(journal);
+        let opened = self.disk.open_locked(journal);
         let file = opened.map_err(|error| begin::not_opened(journal, error))?;
         let loaded = LoadedJournal::read(&*file).map_err(CopyError::target(journal, "read"))?;
         let arrived = loaded
@@ -406,6 +411,16 @@ impl ArrivedCopy<'_> {
     }
 }
 
+/// The attributes of a source; of one that is not of this machine, what its store says.
+fn attributes_of(source: &dyn SourceFile) -> NewAttributes {
+    let metadata = source.path().and_then(|path| std::fs::metadata(path).ok());
+    NewAttributes {
+        modified: source.stamp().modified.map(SystemTime::from),
+        accessed: metadata.as_ref().and_then(|known| known.accessed().ok()),
+        permissions: metadata.map(|known| known.permissions()),
+    }
+}
+
 /// Gives a partial copy that is whole its name, and enters that.
 fn give_name(
     disk: &dyn Disk,
@@ -418,6 +433,7 @@ fn give_name(
         partial,
         target,
         journal,
+        old_journal: _,
     } = paths;
     let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
     // Without it, the crash came between the renaming and the last entry.

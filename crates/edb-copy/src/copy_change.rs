@@ -1,9 +1,10 @@
 //! Whether a finished copy is still what its journal says.
 
 use crate::journal::JournalState;
-use crate::{ChunkHash, CopyError, Disk, FileStamp};
+use crate::{ChunkHash, CopyError};
 use jiff::Timestamp;
 use std::path::Path;
+use target_disk::{Disk, FileStamp};
 
 /// Whether somebody changed a finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,10 @@
 //! ```
 
 use crate::journal::Claim;
-use crate::{ChunkHash, Chunks, DiskFile, ManifestFile};
+use crate::{ChunkHash, Chunks, ManifestFile};
 use std::io;
 use std::ops::Range;
+use target_disk::DiskFile;
 
 /// What it took.
 #[derive(Debug, Default, Clone, Copy)]

@@ -7,7 +7,6 @@
 //!
 //! The files get their names in another order, databases last: until everything else is there, nothing can be mounted.
 
-use crate::disk::START_BYTES;
 use ese_format::log::LogHeader;
 use ese_format::{FileKind, Generation, Progress};
 use ese_log::{FileRole, LogFileName};
@@ -19,6 +18,7 @@ use std::sync::Arc;
 
 use crate::{CopyError, ReadPolicy, SourceReader, TargetPaths};
 use evidence::{FolderEntry, ReadError, ReadErrorKind, SourceFolder};
+use target_disk::START_BYTES;
 
 /// What a file is to the set; in the order of copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

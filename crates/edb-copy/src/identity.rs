@@ -1,6 +1,5 @@
 //! What a source is, so that a copy is only ever continued with the same one.
 
-use crate::disk::START_BYTES;
 use crate::{ChunkHash, CopyError, ReadPolicy, SourceReader};
 use ese_format::database::{DatabaseState, HeaderCopies};
 use ese_format::{FileKind, Progress, Signature};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::Arc;
+use target_disk::START_BYTES;
 
 /// The identity of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

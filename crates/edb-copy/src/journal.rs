@@ -21,11 +21,12 @@
 //! new lines. What a crash leaves is a torn end; where whole lines follow the first that does not fit, it is reported as
 //! damage.
 
-use crate::{ChunkHash, Chunks, DiskFile, Method, SourceIdentity};
+use crate::{ChunkHash, Chunks, Method, SourceIdentity};
 use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
+use target_disk::DiskFile;
 
 /// What the first entry calls this format.
 pub(crate) const FORMAT: &str = "edbkit.copy-journal/2";
@@ -191,16 +192,7 @@ pub struct LoadedJournal {
 impl LoadedJournal {
     /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<LoadedJournal> {
-        let length = file.length()?;
-        if length > MAX_LENGTH {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("a journal of {length} bytes"),
-            ));
-        }
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(Self::parse(&bytes))
+        Ok(Self::parse(&all_bytes(file)?))
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> LoadedJournal {
@@ -245,6 +237,20 @@ impl LoadedJournal {
         self.sum = sum;
         Some(())
     }
+}
+
+/// The bytes of a journal.
+pub(crate) fn all_bytes(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let length = file.length()?;
+    if length > MAX_LENGTH {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("a journal of {length} bytes"),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// All chunks that a journal claims; none of what is after the last entry that can be trusted.
@@ -321,7 +327,7 @@ impl Journal {
     /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
     pub fn resume(file: Box<dyn DiskFile>, loaded: &LoadedJournal) -> io::Result<Self> {
         if loaded.dropped > 0 {
-            file.truncate(loaded.end)?;
+            file.set_length(loaded.end)?;
             file.sync_all()?;
         }
         Ok(Journal {
@@ -331,17 +337,21 @@ impl Journal {
         })
     }
 
-    /// Begins anew: everything in the journal is cut off, on the disk too.
-    pub fn start(file: Box<dyn DiskFile>, begin: BeginEntry) -> io::Result<Self> {
-        file.truncate(0)?;
-        file.sync_all()?;
-        let mut journal = Journal {
+    /// A journal that is about to [`start`](Self::start): nothing of the file is changed yet.
+    pub fn new(file: Box<dyn DiskFile>) -> Self {
+        Journal {
             file,
             end: 0,
             sum: 0,
-        };
-        journal.append(&[JournalEntry::Begin(begin)])?;
-        Ok(journal)
+        }
+    }
+
+    /// Begins anew: everything in the journal is cut off, on the disk too.
+    pub fn start(&mut self, begin: BeginEntry) -> io::Result<()> {
+        self.file.set_length(0)?;
+        self.file.sync_all()?;
+        (self.end, self.sum) = (0, 0);
+        self.append(&[JournalEntry::Begin(begin)])
     }
 
     /// Writes entries and syncs them. What they say must be true on the disk already.

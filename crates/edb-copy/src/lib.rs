@@ -9,8 +9,8 @@
 //!               retries     one chunk a job                 sync, in order
 //! ```
 //!
-//! Where bytes come from is an [`evidence::SourceFile`], where they go is a [`Disk`]; tests put in others that fail, hang or lose
-//! what was not synced.
+//! Where bytes come from is an [`evidence::SourceFile`], where they go is a [`Disk`](target_disk::Disk); tests put in others that fail,
+//! hang or lose what was not synced.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,6 @@ mod copy;
 mod copy_change;
 mod delta;
 mod digest;
-mod disk;
 mod error;
 mod folder;
 mod hash;
@@ -39,7 +38,6 @@ pub use clean::{Cleaned, KeptReason, clean};
 pub use copy::{
     Action, ArrivedCopy, BadPages, CopyOptions, CopyPlan, ExistingFile, FileCopy, Method,
 };
-pub use disk::{Disk, DiskFile, FileStamp, LocalDisk, NewAttributes, PathKind};
 pub use error::CopyError;
 pub use folder::{FolderPlan, FolderRole, PlannedFile};
 pub use hash::{FileHashes, hash_file};

@@ -1,4 +1,4 @@
-//! The three names of a copy.
+//! The names of a copy.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ pub struct TargetPaths {
     pub partial: PathBuf,
     /// Its journal.
     pub journal: PathBuf,
+    /// What the journal held before this copy began, as long as the copy may still be refused and all is to be as it was.
+    pub old_journal: PathBuf,
 }
 
 impl TargetPaths {
@@ -21,14 +23,16 @@ impl TargetPaths {
         TargetPaths {
             partial: with_suffix(&target, ".partial"),
             journal: with_suffix(&target, ".edbcopy"),
+            old_journal: with_suffix(&target, ".edbcopy-old"),
             target,
         }
     }
 
     /// Whether `name` is that of a partial copy or of a journal.
     pub fn is_own(name: &Path) -> bool {
+        let own = ["partial", "edbcopy", "edbcopy-old"];
         name.extension()
-            .is_some_and(|extension| extension == "partial" || extension == "edbcopy")
+            .is_some_and(|extension| own.iter().any(|own| extension == *own))
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::journal::{JournalState, LoadedJournal};
 use crate::{CopyError, Method, SourceIdentity, TargetPaths};
 use serde::Serialize;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::Disk;
 
 /// How far a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,12 +65,12 @@ pub struct TargetStatus {
 }
 
 /// Looks at the copy `target`; changes nothing.
-pub fn status(target: &Path) -> Result<TargetStatus, CopyError> {
+pub fn status(disk: &dyn Disk, target: &Path) -> Result<TargetStatus, CopyError> {
     let paths = TargetPaths::new(target);
-    let bytes = match fs::read(&paths.journal) {
-        Ok(bytes) => Some(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(CopyError::target(&paths.journal, "read")(error)),
+    let bytes = journal_bytes(disk, &paths.journal)?;
+    let exists = |path: &Path| {
+        let looked = disk.exists(path);
+        looked.map_err(CopyError::target(path, "look at"))
     };
     let loaded = bytes.as_deref().map(LoadedJournal::parse);
     let journal = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
@@ -81,9 +81,9 @@ pub fn status(target: &Path) -> Result<TargetStatus, CopyError> {
             (Some(_), None) => TargetState::Unreadable,
             (Some(_), Some(state)) => TargetState::of(state),
         },
-        running: bytes.is_some() && is_locked(&paths.journal)?,
-        target_exists: paths.target.exists(),
-        partial_exists: paths.partial.exists(),
+        running: bytes.is_some() && is_locked(disk, &paths.journal)?,
+        target_exists: exists(&paths.target)?,
+        partial_exists: exists(&paths.partial)?,
         source: journal.map(|state| state.begin.source.clone()),
         method: journal.map(|state| state.begin.method),
         chunk_size: journal.map_or(0, |state| state.chunks.size()),
@@ -97,21 +97,24 @@ pub fn status(target: &Path) -> Result<TargetStatus, CopyError> {
     })
 }
 
-fn is_locked(journal: &Path) -> Result<bool, CopyError> {
-    let locked = File::open(journal).and_then(|file| match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    });
+fn is_locked(disk: &dyn Disk, journal: &Path) -> Result<bool, CopyError> {
+    let locked = disk.open_to_read(journal).and_then(|file| file.is_locked());
     locked.map_err(CopyError::target(journal, "look at the lock of"))
 }
 
-/// The journal of the copy `target`, if there is one with a first entry that can be trusted.
-pub(crate) fn journal_of(target: &Path) -> Result<Option<JournalState>, CopyError> {
-    let path = TargetPaths::new(target).journal;
-    match fs::read(&path) {
-        Ok(bytes) => Ok(LoadedJournal::parse(&bytes).state),
+fn journal_bytes(disk: &dyn Disk, journal: &Path) -> Result<Option<Vec<u8>>, CopyError> {
+    match disk.read(journal) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CopyError::target(path, "read")(error)),
+        Err(error) => Err(CopyError::target(journal, "read")(error)),
     }
+}
+
+/// The journal of the copy `target`, if there is one with a first entry that can be trusted.
+pub(crate) fn journal_of(
+    disk: &dyn Disk,
+    target: &Path,
+) -> Result<Option<JournalState>, CopyError> {
+    let bytes = journal_bytes(disk, &TargetPaths::new(target).journal)?;
+    Ok(bytes.and_then(|bytes| LoadedJournal::parse(&bytes).state))
 }

@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use target_disk::Disk;
 
 /// Bytes of a copy that are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -117,8 +118,11 @@ pub fn verify_with_source(
 }
 
 /// The chunk hashes that the journal of the finished copy `target` holds, if there is one.
-pub fn hashes_of(target: &Path) -> Result<Option<(Chunks, Vec<ChunkHash>)>, CopyError> {
-    let state = journal_of(target)?.filter(|state| state.arrived.is_some());
+pub fn hashes_of(
+    disk: &dyn Disk,
+    target: &Path,
+) -> Result<Option<(Chunks, Vec<ChunkHash>)>, CopyError> {
+    let state = journal_of(disk, target)?.filter(|state| state.arrived.is_some());
     Ok(state.map(|state| (state.chunks, state.hashes)))
 }
 

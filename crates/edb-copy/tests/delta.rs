@@ -4,14 +4,15 @@ mod common;
 
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
-    BadPages, CopyError, CopyOptions, CopyOutcome, CopyReport, LocalDisk, Manifest, ManifestFile,
-    Method, ReadPolicy, hash_file,
+    BadPages, CopyError, CopyOptions, CopyOutcome, CopyReport, Manifest, ManifestFile, Method,
+    ReadPolicy, hash_file,
 };
 use evidence::SourceFile;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use target_disk::LocalDisk;
 use tempfile::TempDir;
 
 const PAGES: usize = 1024;

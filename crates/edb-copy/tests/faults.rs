@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::sim::SimDisk;
 use common::{MemorySource, PAGE, change_page, copy, database, options};
 use edb_copy::{
-    BadPages, CopyError, CopyOptions, CopyOutcome, Disk, FileCopy, LocalDisk, ReadPolicy,
-    TargetPaths, verify_with_source,
+    BadPages, CopyError, CopyOptions, CopyOutcome, FileCopy, ReadPolicy, TargetPaths,
+    verify_with_source,
 };
 use ese_format::Progress;
+use ese_testkit::disk::FaultyDisk;
 use evidence::{LocalFile, ReadError, ReadErrorKind, SourceFile};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use target_disk::{Disk, LocalDisk};
 use tempfile::TempDir;
 
 const TARGET: &str = "/copies/db.edb";
@@ -223,7 +224,7 @@ fn damaged_pages_stop_the_copy_or_are_listed() {
         bytes[page * PAGE + 77..page * PAGE + 99].fill(0x55);
     }
     let bytes = Arc::new(bytes);
-    let disk = SimDisk::new(1);
+    let disk = FaultyDisk::new(1);
     let one_job = CopyOptions {
         jobs: NonZeroUsize::MIN,
         ..options()
@@ -275,10 +276,10 @@ fn passing_errors_are_tried_again_and_permanent_ones_are_not() {
         )
     };
     let passing = fail_at(300_000, ReadErrorKind::Passing, 3);
-    let report = copy(passing, &SimDisk::new(1), Path::new(TARGET), options()).unwrap();
+    let report = copy(passing, &FaultyDisk::new(1), Path::new(TARGET), options()).unwrap();
     assert_eq!(report.reads_retried, 3);
     for (kind, tries) in [(ReadErrorKind::Passing, 4), (ReadErrorKind::Permanent, 1)] {
-        let disk = SimDisk::new(1);
+        let disk = FaultyDisk::new(1);
         let broken = fail_at(300_000, kind, u64::MAX);
         match copy(broken, &disk, Path::new(TARGET), options()) {
             Err(CopyError::Read {
@@ -322,7 +323,7 @@ fn a_source_that_hangs_is_given_up_after_the_time_out() {
         ..options()
     };
     let started = Instant::now();
-    let disk = SimDisk::new(1);
+    let disk = FaultyDisk::new(1);
     let report = copy(source, &disk, Path::new(TARGET), options).unwrap();
     assert!(report.reads_retried >= 1);
     assert!(started.elapsed() < Duration::from_secs(60));
@@ -332,7 +333,7 @@ fn a_source_that_hangs_is_given_up_after_the_time_out() {
 #[test]
 fn a_full_disk_is_said_to_be_full_and_the_copy_goes_on_when_there_is_room() {
     let bytes = Arc::new(database(256, 11));
-    let disk = SimDisk::new(1);
+    let disk = FaultyDisk::new(1);
     disk.set_room(400_000);
     match copy(
         MemorySource::sound(&bytes),
@@ -370,7 +371,7 @@ fn a_rate_is_kept_and_can_be_changed_meanwhile() {
         rate.set(None);
     });
     let started = Instant::now();
-    copy(source, &SimDisk::new(1), Path::new(TARGET), options).unwrap();
+    copy(source, &FaultyDisk::new(1), Path::new(TARGET), options).unwrap();
     let took = started.elapsed();
     assert!(
         took > Duration::from_millis(250) && took < Duration::from_secs(60),
@@ -390,7 +391,7 @@ fn a_delta_writes_the_pages_that_differ_and_no_others() {
             change_page(&mut old, page, 1000 + page as u64);
         }
         let added = 512_usize.saturating_sub(length) as u64;
-        let disk = SimDisk::new(1);
+        let disk = FaultyDisk::new(1);
         disk.put(Path::new(TARGET), old);
         let delta = CopyOptions {
             delta: true,
@@ -441,7 +442,7 @@ fn a_journal_damaged_at_any_byte_is_refused_or_leads_to_the_same_file() {
     let bytes = Arc::new(database(160, 15));
     let target = Path::new(TARGET);
     let paths = TargetPaths::new(target);
-    let prepared = SimDisk::new(1);
+    let prepared = FaultyDisk::new(1);
     prepared.set_room(400_000);
     let one_job = CopyOptions {
         jobs: NonZeroUsize::MIN,
@@ -462,7 +463,7 @@ fn a_journal_damaged_at_any_byte_is_refused_or_leads_to_the_same_file() {
     let mut refused = 0;
     for at in 0..journal.len() {
         for flip in [0x01, 0x20, 0x80] {
-            let disk = SimDisk::new(1);
+            let disk = FaultyDisk::new(1);
             let mut damaged = journal.clone();
             damaged[at] ^= flip;
             disk.put(&paths.journal, damaged);
@@ -489,7 +490,7 @@ fn a_journal_damaged_at_any_byte_is_refused_or_leads_to_the_same_file() {
         "{refused} damages of the first entry were refused"
     );
     for end in 0..journal.len() {
-        let disk = SimDisk::new(1);
+        let disk = FaultyDisk::new(1);
         disk.put(&paths.journal, journal[..end].to_vec());
         disk.put(&paths.partial, partial.clone());
         match copy(MemorySource::sound(&bytes), &disk, target, one_job.clone()) {

@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::sim::SimDisk;
 use common::{MemorySource, change_page, copy, database, options};
 use edb_copy::{CopyOptions, FileCopy, LoadedJournal, TargetPaths};
+use ese_testkit::disk::FaultyDisk;
 use ese_testkit::random::Random;
 use evidence::{ReadError, ReadErrorKind, SourceFile};
 use std::path::Path;
@@ -33,7 +33,7 @@ fn campaign(kills: u64, options: &CopyOptions, new: &Arc<Vec<u8>>, old: Option<&
     let mut random = Random(kills);
     let operations = operations_of(options, new, old);
     while campaign.kills < kills {
-        let disk = SimDisk::new(random.number());
+        let disk = FaultyDisk::new(random.number());
         if let Some(old) = old {
             disk.put(target, old.to_vec());
         }
@@ -75,7 +75,7 @@ fn campaign(kills: u64, options: &CopyOptions, new: &Arc<Vec<u8>>, old: Option<&
 
 /// One run up to its end or its kill. Adds the bytes that were read to be copied to `read`.
 fn one_run(
-    disk: &SimDisk,
+    disk: &FaultyDisk,
     target: &Path,
     options: &CopyOptions,
     bytes: &Arc<Vec<u8>>,
@@ -109,8 +109,8 @@ fn one_run(
 }
 
 /// Every chunk that the journal claims is in the partial copy, or in the copy that already has its name.
-fn claims_hold(disk: &SimDisk, paths: &TargetPaths, bytes: &[u8]) {
-    let Ok(file) = edb_copy::Disk::open(disk, &paths.journal) else {
+fn claims_hold(disk: &FaultyDisk, paths: &TargetPaths, bytes: &[u8]) {
+    let Ok(file) = target_disk::Disk::open(disk, &paths.journal) else {
         return;
     };
     let loaded = LoadedJournal::read(&*file).expect("a journal can be read");
@@ -125,15 +125,13 @@ fn claims_hold(disk: &SimDisk, paths: &TargetPaths, bytes: &[u8]) {
 
 /// How many operations an undisturbed copy takes.
 fn operations_of(options: &CopyOptions, new: &Arc<Vec<u8>>, old: Option<&[u8]>) -> u64 {
-    let disk = SimDisk::new(0);
+    let disk = FaultyDisk::new(0);
     let target = Path::new("/copies/db.edb");
     if let Some(old) = old {
         disk.put(target, old.to_vec());
     }
-    let most = 1 << 40;
-    disk.kill_after(most);
     one_run(&disk, target, options, new, &mut 0).expect("nothing is in its way");
-    disk.operations_left().map_or(0, |left| most - left)
+    disk.calls()
 }
 
 #[test]
@@ -176,7 +174,7 @@ fn a_copy_over_an_older_one_leaves_the_older_one_until_the_end() {
     let bytes = Arc::new(database(256, 5));
     let target = Path::new("/copies/db.edb");
     for operations in 1..200 {
-        let disk = SimDisk::new(operations);
+        let disk = FaultyDisk::new(operations);
         disk.put(target, old.clone());
         disk.kill_after(operations);
         let options = CopyOptions {
@@ -193,6 +191,6 @@ fn a_copy_over_an_older_one_leaves_the_older_one_until_the_end() {
         done.expect("nothing but the kill is in its way");
         return;
     }
-    let disk = SimDisk::new(0);
+    let disk = FaultyDisk::new(0);
     copy(MemorySource::sound(&bytes), &disk, target, options()).expect("an empty disk");
 }

@@ -20,9 +20,10 @@ use ese_format::{Class, DatabaseHeader, Explain, JetError, Pgno, Progress};
 use ese_log::StreamFiles;
 use evidence::EvidenceError;
 use std::borrow::Cow;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use target_disk::{Disk, DiskFile, LocalDisk};
 use tempfile::SpooledTempFile;
 use thiserror::Error;
 
@@ -153,7 +154,8 @@ impl RecoveredView {
             path: path.to_owned(),
             problem,
         };
-        let file = File::open(path).map_err(|error| problem(error.into()))?;
+        let file = LocalDisk.open_to_read(path);
+        let file: Arc<dyn DiskFile> = Arc::from(file.map_err(|error| problem(error.into()))?);
         let mut overlay = Overlay::open(Box::new(file)).map_err(problem)?;
         let Some(header) = overlay.header().cloned() else {
             return Err(problem(OverlayError::Unfinished));

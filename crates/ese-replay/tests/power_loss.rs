@@ -1,17 +1,20 @@
-//! Recovery in place, with the power taken away at any write: whatever had not been synced may be lost, in part, or
-//! torn in the middle. The next run must end with the same file as an undisturbed one.
+//! Results of a recovery on a faulty disk: the power goes, something fails, or the disk is full, at every call there is.
+//!
+//! Whatever happens, a result is not there, or the one from before, or complete and right; a database in place is what
+//! it was, or what a finished journal makes of it. The next run ends as if nothing had happened, and nothing is left.
 
 mod support;
 
 use ese_log::StreamFiles;
-use ese_replay::output::{OutputFile, apply_journal};
-use ese_replay::page_files::{BaseMark, Overlay, OverlayError, Shared};
-use ese_replay::recovery::{DatabaseFile, GivenDatabase, RecoverOptions, Until, plan, recover};
+use ese_replay::output::{InPlace, RecoveryOutput, Target, journal_path};
+use ese_replay::recovery::{
+    DatabaseFile, GivenDatabase, RecoverOptions, RecoveryPlan, Until, plan, recover,
+};
+use ese_testkit::disk::FaultyDisk;
 use ese_testkit::fixtures;
-use ese_testkit::random::Random;
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
 use support::cases::case;
+use target_disk::SharedDisk;
 
 /// Sets of different page sizes; the shrunk one makes the file shorter.
 fn sets() -> [&'static str; 4] {
@@ -25,230 +28,234 @@ fn sets() -> [&'static str; 4] {
         ],
     )
 }
-const CUTS_PER_SET: u64 = 200;
 
-#[derive(Clone)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Length(u64),
+/// A database, its logs, and where the result goes.
+struct Recovery {
+    plan: RecoveryPlan,
+    source: DatabaseFile,
+    database: PathBuf,
+    before: Vec<u8>,
+    target: Target,
+    /// What is under the name of the result before.
+    older: Option<Vec<u8>>,
+    /// Bytes of pages in memory; few of them have the file read and overwritten during the replay.
+    memory: u64,
 }
 
-/// How many changes are still made before the power goes; shared by all disks of a machine.
-type Power = Arc<Mutex<u64>>;
-
-/// A disk that forgets what was not synced.
-#[derive(Clone)]
-struct Fragile(Arc<Mutex<State>>);
-
-struct State {
-    bytes: Vec<u8>,
-    synced: Vec<u8>,
-    pending: Vec<Change>,
-    power: Power,
+fn text(error: impl ToString) -> String {
+    error.to_string()
 }
 
-fn apply(bytes: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Write(offset, new) => {
-            let start = *offset as usize;
-            if bytes.len() < start + new.len() {
-                bytes.resize(start + new.len(), 0);
-            }
-            bytes[start..start + new.len()].copy_from_slice(new);
+impl Recovery {
+    fn path(&self) -> &Path {
+        match &self.target {
+            Target::NewFile(path) | Target::Overlay(path) => path,
+            Target::InPlace => &self.database,
         }
-        Change::Length(length) => bytes.resize(*length as usize, 0),
-    }
-}
-
-impl Fragile {
-    fn new(bytes: Vec<u8>, power: &Power) -> Self {
-        Fragile(Arc::new(Mutex::new(State {
-            synced: bytes.clone(),
-            bytes,
-            pending: Vec::new(),
-            power: Arc::clone(power),
-        })))
     }
 
-    /// What is found after the power comes back: some of the unsynced changes, the last of them perhaps in part.
-    fn after_loss(&self, random: &mut Random) -> Vec<u8> {
-        let state = self.0.lock().unwrap();
-        let mut bytes = state.synced.clone();
-        for change in &state.pending {
-            match (random.below(4), change) {
-                (0, _) => {}
-                (1, Change::Write(offset, new)) => {
-                    // Sectors of 512 bytes are written whole.
-                    let kept = random.below(new.len() / 512 + 1) * 512;
-                    apply(
-                        &mut bytes,
-                        &Change::Write(*offset, new[..kept.min(new.len())].to_vec()),
-                    );
-                }
-                _ => apply(&mut bytes, change),
-            }
+    fn disk(&self, seed: u64) -> FaultyDisk {
+        let disk = FaultyDisk::new(seed);
+        disk.put(&self.database, self.before.clone());
+        if let Some(older) = &self.older {
+            disk.put(self.path(), older.clone());
         }
-        bytes
+        disk
     }
 
-    fn change(&self, change: Change) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        {
-            let mut left = state.power.lock().unwrap();
-            if *left == 0 {
-                return Err(io::Error::other("no power"));
-            }
-            *left -= 1;
+    /// One run of the program.
+    fn run(&self, disk: &FaultyDisk) -> Result<(), String> {
+        if self.target == Target::InPlace && InPlace::resume(disk, &self.database).map_err(text)? {
+            return Ok(());
         }
-        apply(&mut state.bytes, &change);
-        state.pending.push(change);
+        // The programs read it on the real disk, where it is what it was.
+        if disk.with(&self.database, |now| now == self.before) != Some(true) {
+            return Ok(());
+        }
+        let shared = SharedDisk::new(disk.clone());
+        let output = RecoveryOutput::begin(&shared, &self.source, &self.target, true, &());
+        let output = output.map_err(text)?;
+        let given = GivenDatabase {
+            database: &self.source,
+            pages: output.pages(),
+        };
+        let options = RecoverOptions {
+            memory: Some(self.memory),
+            ..RecoverOptions::default()
+        };
+        let recovered = recover(&self.plan, vec![given], Vec::new(), options, &());
+        let recovered = recovered.map_err(text)?;
+        output.commit(&recovered.databases[0]).map_err(text)?;
         Ok(())
     }
-}
 
-impl OutputFile for Fragile {
-    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.0.lock().unwrap();
-        let rest = state.bytes.get(offset as usize..).unwrap_or_default();
-        let read = rest.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&rest[..read]);
-        Ok(read)
+    /// The result of an undisturbed run, and how many calls it took.
+    fn undisturbed(&self) -> (Vec<u8>, u64) {
+        let disk = self.disk(0);
+        self.run(&disk).expect("nothing is in its way");
+        (disk.get(self.path()).expect("a result"), disk.calls())
     }
 
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.change(Change::Write(offset, bytes.to_vec()))
-    }
-
-    fn set_len(&mut self, length: u64) -> io::Result<()> {
-        self.change(Change::Length(length))
-    }
-
-    fn len(&mut self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().bytes.len() as u64)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        if *state.power.lock().unwrap() == 0 {
-            return Err(io::Error::other("no power"));
+    /// Nothing was harmed: the result is not there, or the older one, or complete.
+    #[track_caller]
+    fn is_sound(&self, disk: &FaultyDisk, after: &[u8]) {
+        let is = |bytes: &[u8]| disk.with(self.path(), |there| there == bytes) == Some(true);
+        match (&self.target, &self.older) {
+            // A journal that counts says what it will be.
+            (Target::InPlace, _) if disk.get(&journal_path(&self.database)).is_some() => {}
+            (Target::InPlace, _) => assert!(is(&self.before) || is(after)),
+            (_, Some(older)) => assert!(is(older) || is(after)),
+            (_, None) => assert!(disk.get(self.path()).is_none() || is(after)),
         }
-        state.synced = state.bytes.clone();
-        state.pending.clear();
-        Ok(())
+        if self.target != Target::InPlace {
+            let same = disk.with(&self.database, |now| now == self.before);
+            assert_eq!(same, Some(true), "the source is only read");
+        }
+    }
+
+    /// Whether the disk is as it was before the first run, so that the next one is an undisturbed one.
+    fn is_as_it_was(&self, disk: &FaultyDisk) -> bool {
+        let fresh = self.disk(0);
+        disk.paths() == fresh.paths()
+            && fresh.paths().iter().all(|path| {
+                let now = disk.get(path);
+                now == fresh.get(path)
+            })
+    }
+
+    /// The next run ends as it should, and leaves nothing.
+    #[track_caller]
+    fn ends_well(&self, disk: &FaultyDisk, after: &[u8], what: &str) {
+        if self.is_as_it_was(disk) {
+            return;
+        }
+        self.run(disk)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let same = disk.with(self.path(), |there| there == after);
+        assert_eq!(same, Some(true), "{what}: the result differs");
+        let mut expected = vec![self.database.clone(), self.path().to_owned()];
+        expected.sort();
+        expected.dedup();
+        assert_eq!(disk.paths(), expected, "{what}");
     }
 }
 
-/// Writes the whole journal of a recovery.
-fn write_journal(set: &str, journal: Fragile) -> Result<(), String> {
+/// What is done to the disk before the call of this number.
+type Fault = fn(&FaultyDisk, u64);
+
+const FAULTS: [(&str, Fault); 3] = [
+    ("power", |disk, call| disk.kill_after(call)),
+    ("failure", |disk, call| disk.fail_at(call)),
+    ("full", |disk, call| disk.full_after(call)),
+];
+
+/// Makes each of these faults at every call, and looks what comes of it.
+fn every_fault(recovery: &Recovery, faults: &[(&str, Fault)]) -> u64 {
+    let (after, calls) = recovery.undisturbed();
+    assert_ne!(recovery.before, after);
+    for (name, fault) in faults {
+        for call in 1..=calls {
+            let disk = recovery.disk(call);
+            fault(&disk, call);
+            let ran = recovery.run(&disk);
+            let killed = disk.is_killed();
+            assert!(ran.is_err() || !killed, "{name} at call {call} is noticed");
+            match killed {
+                true => disk.crash(),
+                false => disk.full_after(None),
+            }
+            recovery.is_sound(&disk, &after);
+            recovery.ends_well(&disk, &after, &format!("{name} at call {call}"));
+        }
+    }
+    calls
+}
+
+/// A recovery of a set, with the result in this form.
+fn recovery(set: &str, target: fn(&Path) -> Target, memory: u64) -> Recovery {
     let folder = fixtures::engine_set(set);
     let case = case(&folder, set);
-    let text = |error: ese_replay::recovery::RecoveryError| error.to_string();
-    let source = DatabaseFile::open(&case.databases[0]).map_err(text)?;
-    let files = StreamFiles::find(&case.logs, None).map_err(|error| error.to_string())?;
+    let database = case.databases[0].clone();
+    let source = DatabaseFile::open(&database).unwrap();
+    let files = StreamFiles::find(&case.logs, None).unwrap();
     let sources = [source.clone()];
-    let plan = plan(&files, None, &sources, &Until::default(), &()).map_err(text)?;
-    let overlay = Overlay::create(
-        Box::new(journal),
-        Box::new(source.pages()),
-        BaseMark::of(&source.header),
-        source.page_size.bytes(),
-        source.last,
-    );
-    let overlay = Shared::new(overlay.map_err(|error| error.to_string())?);
-    let given = GivenDatabase {
-        database: &source,
-        pages: Box::new(overlay.clone()),
-    };
-    let options = RecoverOptions {
-        // So few pages in memory that the journal is read and overwritten during the replay.
-        memory: Some(0),
-        ..RecoverOptions::default()
-    };
-    let recovered = recover(&plan, vec![given], Vec::new(), options, &()).map_err(text)?;
-    let header = recovered.databases[0].header();
-    overlay
-        .lock()
-        .finish(header)
-        .map_err(|error| error.to_string())
+    Recovery {
+        plan: plan(&files, None, &sources, &Until::default(), &()).unwrap(),
+        source,
+        before: std::fs::read(&database).unwrap(),
+        target: target(&database.with_file_name("result")),
+        database,
+        older: None,
+        memory,
+    }
 }
 
 #[test]
-fn a_recovery_in_place_survives_power_loss_at_every_write() {
-    let mut cuts = (0, 0);
-    for (seed, set) in sets().into_iter().enumerate() {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 + seed as u64);
-        let folder = fixtures::engine_set(set);
-        let before = std::fs::read(&case(&folder, set).databases[0]).unwrap();
-        let endless = || Arc::new(Mutex::new(u64::MAX));
-        let power = endless();
-        let journal = Fragile::new(Vec::new(), &power);
-        write_journal(set, journal.clone()).unwrap();
-        let journal_writes = u64::MAX - *power.lock().unwrap();
-        let journal = journal.0.lock().unwrap().synced.clone();
-        let power = endless();
-        let mut database = Fragile::new(before.clone(), &power);
-        assert!(
-            apply_journal(
-                &mut database,
-                Box::new(Fragile::new(journal.clone(), &power))
-            )
-            .unwrap()
-        );
-        let apply_writes = u64::MAX - *power.lock().unwrap();
-        let after = database.0.lock().unwrap().synced.clone();
-        assert_ne!(before, after);
+fn a_new_file_is_not_there_or_complete_whatever_happens() {
+    let set = sets()[0];
+    let mut new = recovery(set, |path| Target::NewFile(path.to_owned()), u64::MAX);
+    let calls = every_fault(&new, &FAULTS);
+    println!("{set}: {calls} calls");
+    new.older = Some(b"an older result".to_vec());
+    every_fault(&new, &FAULTS[..1]);
+}
 
-        // The power goes while the journal is written: the database has not been touched, and the journal counts
-        // only if it is whole. The last writes matter most.
-        for cut in 0..CUTS_PER_SET / 10 {
-            let power = match cut % 2 {
-                0 => random.below(journal_writes as usize) as u64,
-                _ => journal_writes.saturating_sub(1 + cut / 2),
-            };
-            let disk = Fragile::new(Vec::new(), &Arc::new(Mutex::new(power)));
-            assert!(
-                write_journal(set, disk.clone()).is_err(),
-                "{set} at write {power}"
-            );
-            let found = disk.after_loss(&mut random);
-            let mut database = Fragile::new(before.clone(), &endless());
-            match Overlay::open(Box::new(Fragile::new(found.clone(), &endless()))) {
-                Err(OverlayError::Unfinished) => {}
-                Err(OverlayError::Damaged) => {
-                    // A torn first page; nothing may come of it.
-                    let torn = Box::new(Fragile::new(found, &endless()));
-                    assert!(apply_journal(&mut database, torn).is_err());
-                    assert_eq!(database.0.lock().unwrap().bytes, before);
-                }
-                Ok(_) => {
-                    let whole = Box::new(Fragile::new(found, &endless()));
-                    assert!(apply_journal(&mut database, whole).unwrap());
-                    assert!(database.0.lock().unwrap().synced == after);
-                }
-                Err(error) => panic!("{set} at write {power}: {error}"),
-            }
-            cuts.0 += 1;
-        }
+#[test]
+fn an_overlay_is_not_there_or_complete_whatever_happens() {
+    let set = sets()[0];
+    let overlay = recovery(set, |path| Target::Overlay(path.to_owned()), u64::MAX);
+    let calls = every_fault(&overlay, &FAULTS[..1]);
+    println!("{set}: {calls} calls");
+}
 
-        // The power goes while the database is written, perhaps again in the run after, and again.
-        for _ in 0..CUTS_PER_SET {
-            let (mut database, mut journal) = (before.clone(), journal.clone());
-            loop {
-                let power = random.below((apply_writes + apply_writes / 4) as usize);
-                let power = Arc::new(Mutex::new(power as u64));
-                let mut disk = Fragile::new(database.clone(), &power);
-                let journal_disk = Fragile::new(journal.clone(), &power);
-                let done = apply_journal(&mut disk, Box::new(journal_disk.clone()));
-                cuts.1 += usize::from(done.is_err());
-                database = disk.after_loss(&mut random);
-                journal = journal_disk.after_loss(&mut random);
-                if done.is_ok() || journal.is_empty() {
+#[test]
+fn a_recovery_in_place_goes_on_from_its_journal_whatever_happens() {
+    for (index, set) in sets().into_iter().enumerate() {
+        let faults = if index == 0 {
+            &FAULTS[..]
+        } else {
+            &FAULTS[..1]
+        };
+        let in_place = recovery(set, |_| Target::InPlace, u64::MAX);
+        let calls = every_fault(&in_place, faults);
+        println!("{set}: {calls} calls");
+    }
+}
+
+#[test]
+fn a_recovery_in_place_that_is_interrupted_again_and_again_ends_with_the_same_file() {
+    for set in sets() {
+        // So few pages in memory that the journal is read and overwritten during the replay.
+        let in_place = recovery(set, |_| Target::InPlace, 0);
+        let (after, calls) = in_place.undisturbed();
+        let finished = |disk: &FaultyDisk| {
+            let resumed = InPlace::resume(disk, &in_place.database);
+            resumed.is_ok_and(|done| done)
+        };
+        let mut resumed = 0;
+        // The last calls are those that write the database.
+        for call in (1..=calls).rev() {
+            let disk = in_place.disk(call);
+            disk.kill_after(call);
+            assert!(in_place.run(&disk).is_err());
+            disk.crash();
+            // Each run after it gets one call further.
+            let mut done = false;
+            for calls in 1.. {
+                disk.kill_after(calls);
+                done |= finished(&disk);
+                if !disk.is_killed() {
                     break;
                 }
+                disk.crash();
             }
-            assert!(database == after, "{set}: the file differs");
+            let is = |bytes: &[u8]| disk.with(&in_place.database, |now| now == bytes) == Some(true);
+            if !is(&after) {
+                assert!(is(&in_place.before) && !done, "{set}: call {call}");
+                break;
+            }
+            resumed += 1;
         }
+        assert!(resumed > 10, "{set}: {resumed} interruptions");
     }
-    println!("{} cuts in the journal, {} in the database", cuts.0, cuts.1);
-    assert!(cuts.1 > 500, "only {} cuts", cuts.1);
 }

@@ -7,6 +7,7 @@
 pub mod accident;
 pub mod cases;
 pub mod damage;
+pub mod disk;
 pub mod dump;
 pub mod fixtures;
 pub mod growing;

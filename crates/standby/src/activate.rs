@@ -53,6 +53,7 @@ use result::{bring_to_clean, finish};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
+use target_disk::SharedDisk;
 use thiserror::Error;
 use tracing::info;
 
@@ -160,13 +161,13 @@ pub fn preview(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<ActivateReport, ActivateError> {
-    let state = StateFile::new(&configuration.state, config.file_name()).read()?;
+    let state = configuration.state_of(config).read()?;
     if let Some(report) = already(&state) {
         return Ok(report);
     }
     seeded(config, &state)?;
     let scratch = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
-    let mut copy = StandbyCopy::rehearse(config, &configuration.state, source, scratch.path())?;
+    let mut copy = StandbyCopy::rehearse(config, state.clone(), source, scratch.path())?;
     let mut prepared = prepare(&mut copy, &state, options, clock, progress)?;
     if prepared.report.refusal.is_none() {
         try_it(&mut prepared, progress)?;
@@ -202,7 +203,7 @@ pub fn activate(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<ActivateReport, ActivateError> {
-    let file = StateFile::new(&configuration.state, config.file_name());
+    let file = configuration.state_of(config);
     let state = file.read()?;
     if let Some(report) = already(&state) {
         return Ok(report);
@@ -210,7 +211,7 @@ pub fn activate(
     seeded(config, &state)?;
     order(&file, config, options, clock)?;
     let service = file.serve_within(PATIENCE)?;
-    let mut copy = StandbyCopy::take(config, &configuration.state, source, service, clock)?;
+    let mut copy = StandbyCopy::take(config, file.clone(), source, service, clock)?;
     let result = carry_out(&mut copy, &file, options, clock, progress);
     if let Err(ActivateError::Refused(_) | ActivateError::Replay(_)) = &result {
         take_back(&file, &config.name)?;
@@ -240,7 +241,7 @@ pub fn take_back(file: &StateFile, name: &str) -> Result<(), StandbyError> {
     };
     let is_gone =
         |report: ActivateReport| report.replayed.last.is_some() || !activation.from.exists();
-    if activation.finished.is_some() || recovered(activation).is_some_and(is_gone) {
+    if activation.finished.is_some() || recovered(file.disk(), activation).is_some_and(is_gone) {
         return Err(StandbyError::NotNow {
             name: name.to_owned(),
             problem: "was activated: its database has changes of its own now",
@@ -260,7 +261,9 @@ fn order(
     let database = options.to.clone().unwrap_or_else(|| from.clone());
     let state = file.read()?;
     let begun = state.activation.as_ref();
-    if begun.is_some_and(|begun| begun.database != database && recovered(begun).is_some()) {
+    if begun
+        .is_some_and(|begun| begun.database != database && recovered(file.disk(), begun).is_some())
+    {
         return Err(StandbyError::NotNow {
             name: config.name.clone(),
             problem: "was recovered for another place already: give the same --to as before",
@@ -289,11 +292,13 @@ fn carry_out(
 ) -> Result<ActivateReport, ActivateError> {
     let config = copy.config().clone();
     let state = file.read()?;
-    let report = match state.activation.as_ref().and_then(recovered) {
+    let begun = state.activation.as_ref();
+    let report = match begun.and_then(|begun| recovered(file.disk(), begun)) {
         Some(report) => report,
         None => {
             refuse_taken(options)?;
-            InPlace::resume(&config.target.database).map_err(ReplayFailure::from)?;
+            InPlace::resume(&**file.disk(), &config.target.database)
+                .map_err(ReplayFailure::from)?;
             let prepared = prepare(copy, &state, options, clock, progress)?;
             if prepared.report.refusal.is_some() {
                 return Err(ActivateError::Refused(Box::new(prepared.report)));
@@ -305,7 +310,7 @@ fn carry_out(
                 }
             })?;
             let mut report = prepared.report.clone();
-            match bring_to_clean(&config, &prepared, options, progress) {
+            match bring_to_clean(file.disk(), &config, &prepared, options, progress) {
                 Ok(summary) => report.replayed.last_commit = LastCommit::of(&summary),
                 Err(ActivateError::Replay(ReplayFailure::Recovery(problem))) => {
                     report.refuse(&problem);
@@ -316,7 +321,7 @@ fn carry_out(
             report
         }
     };
-    let report = finish(&config, report, options, progress)?;
+    let report = finish(&**file.disk(), &config, report, options, progress)?;
     if report.mountable {
         let now = clock.now();
         file.update(|state| {
@@ -363,12 +368,12 @@ fn already(state: &CopyState) -> Option<ActivateReport> {
 
 /// What was found out by an activation that was killed after its recovery: the database is clean where it was or where
 /// it was to go.
-fn recovered(activation: &Activation) -> Option<ActivateReport> {
+fn recovered(disk: &SharedDisk, activation: &Activation) -> Option<ActivateReport> {
     let found = activation.found.as_ref()?;
     // Without a log to replay it was done before it was begun.
     let unchanged = found.report.replayed.last.is_none();
     let is_clean = |path: &PathBuf| {
-        let resumed = path.exists() && InPlace::resume(path).is_ok();
+        let resumed = path.exists() && InPlace::resume(&**disk, path).is_ok();
         let header = DatabaseFile::open(path).ok().filter(|_| resumed)?.header;
         let clean = header.state == ese_format::database::DatabaseState::CLEAN_SHUTDOWN;
         let changed = found.clean_at.as_ref() != Some(&header.last_consistent.to_string());
@@ -393,7 +398,7 @@ fn prepare(
     let files = stream_of(copy, current)?;
     let database = &config.target.database;
     let all = Generation(u32::MAX);
-    if !database.exists() && !make(&config, database, &files, all, progress)? {
+    if !database.exists() && !make(copy.state.disk(), &config, database, &files, all, progress)? {
         return Err(ActivateError::NotSeeded(database.clone()));
     }
     let mut prepared = judge(&config, state, &files, look, options, clock, progress)?;

@@ -4,10 +4,10 @@
 //! A file that already has the name is never replaced.
 
 use crate::error::{StandbyError, at};
-use crate::state::sync_folder;
 use jiff::Timestamp;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::Disk;
 
 /// The folder for what is put aside now from `folder`.
 pub(crate) fn folder_of(folder: &Path, now: Timestamp) -> PathBuf {
@@ -16,22 +16,26 @@ pub(crate) fn folder_of(folder: &Path, now: Timestamp) -> PathBuf {
 }
 
 /// Moves the file at `path` into `folder`, which is made if need be; gives where it lies now.
-pub(crate) fn put_aside(path: &Path, folder: &Path) -> Result<PathBuf, StandbyError> {
-    fs::create_dir_all(folder).map_err(at(folder))?;
+pub(crate) fn put_aside(
+    disk: &dyn Disk,
+    path: &Path,
+    folder: &Path,
+) -> Result<PathBuf, StandbyError> {
+    disk.create_folders(folder).map_err(at(folder))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let to = free_name(folder, &name);
-    fs::rename(path, &to).map_err(at(path))?;
-    for changed in [path.parent(), Some(folder)].into_iter().flatten() {
-        sync_folder(changed).map_err(at(changed))?;
-    }
+    let to = free_name(disk, folder, &name).map_err(at(folder))?;
+    disk.rename(path, &to).map_err(at(path))?;
+    disk.sync_folder_of(path).map_err(at(path))?;
+    disk.sync_folder(folder).map_err(at(folder))?;
     Ok(to)
 }
 
-fn free_name(folder: &Path, name: &str) -> PathBuf {
-    let names =
-        std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}.{number}")));
-    let mut places = names.map(|name| folder.join(name));
-    places
-        .find(|place| place.symlink_metadata().is_err())
-        .unwrap_or_else(|| folder.join(name))
+fn free_name(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<PathBuf> {
+    let mut place = folder.join(name);
+    let mut number = 2;
+    while disk.exists(&place)? {
+        place = folder.join(format!("{name}.{number}"));
+        number += 1;
+    }
+    Ok(place)
 }

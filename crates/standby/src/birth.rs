@@ -11,8 +11,8 @@ use ese_replay::recovery::{
     CreatedDatabase, EmptyFile, RecoverOptions, RecoveryPlan, plan, recover,
 };
 use ese_replay::redo::NewDatabase;
-use std::fs;
 use std::path::Path;
+use target_disk::SharedDisk;
 
 /// Whether the database of a copy is to be made: it is not there, never was, and its logs are here from the first on.
 pub(crate) fn is_to_be_made(
@@ -29,6 +29,7 @@ pub(crate) fn is_to_be_made(
 /// Makes the database at `to` with the logs up to generation `last`, ready for those that come after them; `false` if they
 /// create none.
 pub(crate) fn make(
+    disk: &SharedDisk,
     config: &CopyConfig,
     to: &Path,
     logs: &StreamFiles,
@@ -51,13 +52,13 @@ pub(crate) fn make(
         });
     }
     if let Some(folder) = to.parent() {
-        let made = fs::create_dir_all(folder);
+        let made = disk.create_folders(folder);
         made.map_err(|error| OutputError::Io {
             path: folder.to_owned(),
             error,
         })?;
     }
-    let output = RecoveryOutput::create(signature, to, page_size.bytes(), false)?;
+    let output = RecoveryOutput::create(disk, signature, to, page_size.bytes(), false)?;
     let given = EmptyFile {
         signature,
         file: NewDatabase {

@@ -1,16 +1,16 @@
 //! Bringing a database to its place, with `edb-copy`: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
-use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, LocalDisk, Mismatch};
+use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, Mismatch};
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, JetError, Progress};
 use evidence::SourceFile;
 use std::borrow::Cow;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use target_disk::Disk;
 use thiserror::Error;
 
 /// A service lets go of a copy before its next pass.
@@ -98,19 +98,20 @@ impl Explain for BringError {
 
 /// Copies a database to `to`, or goes on with that; an older one there is brought up to date by pages that differ.
 pub(crate) fn bring(
+    disk: &dyn Disk,
     source: &Arc<dyn SourceFile>,
     to: &Path,
     options: CopyOptions,
     progress: &dyn Progress,
 ) -> Result<CopyReport, BringError> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(at(folder))?;
+        disk.create_folders(folder).map_err(at(folder))?;
     }
     let options = CopyOptions {
-        delta: to.exists(),
+        delta: disk.exists(to).map_err(at(to))?,
         ..options
     };
-    let open = |options| FileCopy::open(Arc::clone(source), &LocalDisk, to, options, progress);
+    let open = |options| FileCopy::open(Arc::clone(source), disk, to, options, progress);
     let mut copy = match open(options.clone()) {
         // What an interrupted call had brought is of another state of the source.
         Err(CopyError::SourceChanged { .. } | CopyError::OtherSource { .. }) => {
@@ -129,8 +130,8 @@ pub(crate) fn bring(
 }
 
 /// Removes a file; whether there was one.
-pub(crate) fn remove(path: &Path) -> Result<bool, StandbyError> {
-    match fs::remove_file(path) {
+pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> Result<bool, StandbyError> {
+    match disk.remove(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(at(path)(error)),

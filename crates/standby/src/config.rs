@@ -25,11 +25,12 @@ use crate::lag::Lag;
 use crate::product::{ProductRule, broken_rules};
 use crate::rules::KEPT_BACK;
 use crate::source::{has_password, is_address};
-use crate::state::replace_file;
+use crate::state::{StateFile, replace_file};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use target_disk::{Disk, SharedDisk};
 use toml_edit::{ArrayOfTables, DocumentMut, Item};
 
 /// Base name of the logs of a recovery storage group, which is not replicated.
@@ -47,6 +48,9 @@ pub struct Configuration {
     /// The copies.
     #[serde(default, rename = "copy")]
     pub copies: Vec<CopyConfig>,
+    /// The disk that is written to; not from the file.
+    #[serde(skip)]
+    pub disk: SharedDisk,
 }
 
 /// How the service works.
@@ -201,6 +205,11 @@ impl Configuration {
         }
     }
 
+    /// The state of this copy.
+    pub fn state_of(&self, copy: &CopyConfig) -> StateFile {
+        StateFile::new(&self.disk, &self.state, copy.file_name())
+    }
+
     /// The copy called `name`; case does not matter.
     pub fn copy(&self, name: &str) -> Result<&CopyConfig, StandbyError> {
         let mut copies = self.copies.iter();
@@ -324,9 +333,9 @@ impl CopyConfig {
 }
 
 /// Adds a copy to the configuration at `path`, which is made if there is none; what is there stays as it is.
-pub fn add_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
+pub fn add_copy(disk: &dyn Disk, path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
     let new = table(copy);
-    edit(path, |copies| {
+    edit(disk, path, |copies| {
         copies.push(new?);
         Ok(())
     })
@@ -357,9 +366,9 @@ fn table(copy: &CopyConfig) -> Result<toml_edit::Table, String> {
 }
 
 /// Puts `copy` in the place of the copy that has its name in the configuration at `path`.
-pub fn replace_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
+pub fn replace_copy(disk: &dyn Disk, path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> {
     let new = table(copy);
-    edit(path, |copies| {
+    edit(disk, path, |copies| {
         let new = new?;
         let is_it = |found: &toml_edit::Table| {
             let name = found.get("name").and_then(Item::as_str);
@@ -376,8 +385,8 @@ pub fn replace_copy(path: &Path, copy: &CopyConfig) -> Result<(), StandbyError> 
 }
 
 /// Takes a copy out of the configuration at `path`.
-pub fn remove_copy(path: &Path, name: &str) -> Result<(), StandbyError> {
-    edit(path, |copies| {
+pub fn remove_copy(disk: &dyn Disk, path: &Path, name: &str) -> Result<(), StandbyError> {
+    edit(disk, path, |copies| {
         copies.retain(|copy| {
             let found = copy.get("name").and_then(Item::as_str);
             !found.is_some_and(|found| found.eq_ignore_ascii_case(name))
@@ -388,11 +397,12 @@ pub fn remove_copy(path: &Path, name: &str) -> Result<(), StandbyError> {
 
 /// Changes the copies of the configuration at `path`. The result is checked before it replaces the file.
 fn edit(
+    disk: &dyn Disk,
     path: &Path,
     change: impl FnOnce(&mut ArrayOfTables) -> Result<(), String>,
 ) -> Result<(), StandbyError> {
     let (text, _) = edited(path, change)?;
-    replace_file(path, text.as_bytes())
+    replace_file(disk, path, text.as_bytes())
 }
 
 /// The text of the configuration at `path` after a change, checked.

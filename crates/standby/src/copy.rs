@@ -27,17 +27,17 @@ use crate::place::{Place, listing_of, oldest_of_chain, opening_after, strangers_
 use crate::replay::{LogsInUse, Replayer};
 use crate::source::view::{CurrentLog, SourceView, look};
 use crate::source::{Listing, LogSource, header_of};
-use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind, sync_folder};
+use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind};
 use crate::target_view::TargetView;
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
 use jiff::Timestamp;
-use std::fs::{self, File};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+use target_disk::{Disk, DiskFile, DiskWriter, SharedDisk};
 use tracing::{info, warn};
 
 /// The most logs that one pass ships, so that orders are obeyed and other copies have their turn.
@@ -89,18 +89,18 @@ impl StandbyCopy {
     /// Takes the copy for this process, makes its folders, and finds where its chain ends.
     pub fn open(
         config: &CopyConfig,
-        state_folder: &Path,
+        state: StateFile,
         source: Box<dyn LogSource>,
         clock: &dyn Clock,
     ) -> Result<Self, StandbyError> {
-        let service = StateFile::new(state_folder, config.file_name()).serve()?;
-        Self::take(config, state_folder, source, service, clock)
+        let service = state.serve()?;
+        Self::take(config, state, source, service, clock)
     }
 
     /// The same with the lock in hand.
     pub fn take(
         config: &CopyConfig,
-        state_folder: &Path,
+        state: StateFile,
         source: Box<dyn LogSource>,
         service: ServiceLock,
         clock: &dyn Clock,
@@ -110,10 +110,10 @@ impl StandbyCopy {
             &config.target.system,
             &config.target.inspector(),
         ] {
-            fs::create_dir_all(folder).map_err(at(folder))?;
+            state.disk().create_folders(folder).map_err(at(folder))?;
         }
         let into = config.target.logs.clone();
-        let copy = Self::with(config, state_folder, source, service, into)?;
+        let copy = Self::with(config, state, source, service, into)?;
         if let Some(link) = &copy.place.link {
             let now = clock.now();
             copy.state
@@ -126,14 +126,13 @@ impl StandbyCopy {
     /// is changed.
     pub(crate) fn rehearse(
         config: &CopyConfig,
-        state_folder: &Path,
+        known: CopyState,
         source: Box<dyn LogSource>,
         folder: &Path,
     ) -> Result<Self, StandbyError> {
         let mut own = config.clone();
         own.target.inspector = Some(folder.join("inspector"));
         let into = folder.join("logs");
-        let known = StateFile::new(state_folder, config.file_name()).read()?;
         let here = match config.target.logs.exists() {
             true => listing_of(config)?,
             false => Listing::default(),
@@ -141,23 +140,23 @@ impl StandbyCopy {
         if is_to_be_made(config, &known, here.oldest()) {
             own.target.database = folder.join("database.edb");
         }
+        // Where it goes is of this machine, whatever the disk of the copy is.
+        let state = StateFile::new(&SharedDisk::default(), folder, config.file_name());
         for folder in [&own.target.inspector(), &into] {
-            fs::create_dir_all(folder).map_err(at(folder))?;
+            state.disk().create_folders(folder).map_err(at(folder))?;
         }
-        let state = StateFile::new(folder, config.file_name());
         state.update(|state| *state = known)?;
         let service = state.serve()?;
-        Self::with(&own, folder, source, service, into)
+        Self::with(&own, state, source, service, into)
     }
 
     fn with(
         config: &CopyConfig,
-        state_folder: &Path,
+        state: StateFile,
         source: Box<dyn LogSource>,
         service: ServiceLock,
         into: PathBuf,
     ) -> Result<Self, StandbyError> {
-        let state = StateFile::new(state_folder, config.file_name());
         let here = match config.target.logs.exists() {
             true => listing_of(config)?,
             false => Listing::default(),
@@ -365,7 +364,8 @@ impl StandbyCopy {
             }
         }
         if report.shipped > 0 {
-            sync_folder(&self.into).map_err(at(&self.into))?;
+            let synced = self.disk().sync_folder(&self.into);
+            synced.map_err(at(&self.into))?;
             let (count, last) = (report.shipped, report.inspected);
             info!(
                 copy = self.config.name,
@@ -436,12 +436,19 @@ impl StandbyCopy {
         }
         let noted = self.state.update(|state| state.made.set_current(&header));
         noted.map_err(|error| not_kept(&error, generation))?;
-        let placed = fs::rename(&raw, &log).and_then(|()| sync_folder(&self.into));
+        let disk = self.disk();
+        let placed = disk.rename(&raw, &log);
+        let placed = placed.and_then(|()| disk.sync_folder(&self.into));
         placed.map_err(|error| written(&error))?;
         Ok(FetchedCurrent {
             generation,
             path: log,
         })
+    }
+
+    /// Where everything is written.
+    fn disk(&self) -> &dyn Disk {
+        &**self.state.disk()
     }
 
     /// Where a log grows before it has its name.
@@ -507,7 +514,8 @@ impl StandbyCopy {
             .map_err(|error| not_kept(&error, generation))?;
         if log.symlink_metadata().is_ok() {
             let folder = folder_of(&self.into, now);
-            let aside = put_aside(&log, &folder).map_err(|error| not_kept(&error, generation))?;
+            let aside = put_aside(self.disk(), &log, &folder)
+                .map_err(|error| not_kept(&error, generation))?;
             warn!(
                 copy = self.config.name,
                 "{}: no longer passes, put aside",
@@ -517,7 +525,7 @@ impl StandbyCopy {
         let placed = file
             .set_modified(SystemTime::from(now))
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&raw, &log));
+            .and_then(|()| self.disk().rename(&raw, &log));
         placed.map_err(|error| target_write(&log, generation, &error))?;
         Ok(link)
     }
@@ -537,14 +545,21 @@ impl StandbyCopy {
 
     /// Writes the log at `path` to the inspector folder. What could not be written in full is removed, so that it takes
     /// no space on a full disk.
-    fn write(&self, path: &Path, raw: &Path, generation: Generation) -> Result<File, Obstacle> {
-        let mut file = File::create(raw).map_err(|error| target_write(raw, generation, &error))?;
-        match self.source.fetch(path, &mut file) {
+    fn write(
+        &self,
+        path: &Path,
+        raw: &Path,
+        generation: Generation,
+    ) -> Result<Box<dyn DiskFile>, Obstacle> {
+        let opened = self.disk().open_or_create(raw);
+        let opened = opened.and_then(|file| file.set_length(0).map(|()| file));
+        let file = opened.map_err(|error| target_write(raw, generation, &error))?;
+        match self.source.fetch(path, &mut DiskWriter::new(&*file)) {
             Ok(_) => Ok(file),
             Err(error) => {
                 drop(file);
                 // A remainder does no harm: it is overwritten by the next try.
-                let _ = fs::remove_file(raw);
+                let _ = self.disk().remove(raw);
                 Err(not_fetched(path, raw, generation, error))
             }
         }

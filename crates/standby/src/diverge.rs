@@ -128,7 +128,7 @@ impl StandbyCopy {
         };
         let folder = &resync.kept_in;
         for (_, path) in here.named.range(first..).rev() {
-            put_aside(path, folder)?;
+            put_aside(&**self.state.disk(), path, folder)?;
         }
         self.place.link = Some(common.clone());
         self.place.next = Some(first);

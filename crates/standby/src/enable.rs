@@ -11,7 +11,6 @@ use crate::source::LogSource;
 use crate::source::view::look;
 use crate::state::StateFile;
 use ese_format::{DatabaseHeader, Generation, JetError, Signature};
-use std::path::Path;
 
 /// What was found out about a copy that may be set up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,10 +21,10 @@ pub struct EnableCheck {
     pub begins: bool,
 }
 
-/// Looks at source and target of a copy that is to be set up with its state in `state_folder`.
+/// Looks at source and target of a copy that is to be set up with this state.
 pub fn check(
     config: &CopyConfig,
-    state_folder: &Path,
+    state: &StateFile,
     source: &dyn LogSource,
 ) -> Result<EnableCheck, BringError> {
     let seen = look(source, None, None);
@@ -44,7 +43,7 @@ pub fn check(
     let stream = seen.ok().and_then(|view| view.stream);
     let own_stream = own.as_ref().map(|header| header.log_signature);
     let stream = stream.or(own_stream.filter(|stream| !stream.is_null()));
-    target_is_free(config, state_folder, stream)?;
+    target_is_free(config, state, stream)?;
     if let Some(there) = database_header(&config.target.database) {
         belongs(config, &there, own.as_ref(), stream)?;
     }
@@ -57,12 +56,10 @@ pub fn check(
 /// Refuses a log folder with logs of another stream.
 fn target_is_free(
     config: &CopyConfig,
-    state_folder: &Path,
+    state: &StateFile,
     stream: Option<Signature>,
 ) -> Result<(), BringError> {
-    let mut made = StateFile::new(state_folder, config.file_name())
-        .read()?
-        .made;
+    let mut made = state.read()?.made;
     made.settle_in(&config.target.logs);
     let found = strangers_here(config, &made, stream)?;
     if found.is_empty() {

@@ -38,7 +38,7 @@ use crate::error::{StandbyError, at};
 use crate::own_files::mark;
 use crate::place::database_header;
 use crate::source::is_address;
-use crate::state::{Activation, CopyState, Failback, StateFile, Suspension, sync_folder};
+use crate::state::{Activation, CopyState, Failback, StateFile, Suspension};
 use edb_copy::{
     CopyError, CopyOptions, CopyReport, Mismatch, ReadPolicy, TargetPaths, hashes_of,
     verify_against,
@@ -50,10 +50,10 @@ use home::{Home, OldDatabase};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use target_disk::Disk;
 
 /// How many chunks are read back at once.
 const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
@@ -109,7 +109,8 @@ pub fn failback(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<FailbackReport, BringError> {
-    let state = StateFile::new(&configuration.state, config.file_name());
+    let state = configuration.state_of(config);
+    let disk = &*configuration.disk;
     let before = state.read()?;
     if let Some(place) = [&config.source.logs, &config.source.database]
         .into_iter()
@@ -158,13 +159,16 @@ pub fn failback(
     let _service = state.serve_within(PATIENCE)?;
     state.update(|state| state.failback = Some(under_way))?;
     let (copied, proved) = match &aside.database {
-        Some(folder) => replace(database, &config.source.database, folder, options, progress)?,
-        None => update(database, &config.source.database, options, progress)?,
+        Some(folder) => {
+            let to = &config.source.database;
+            replace(disk, database, to, folder, options, progress)?
+        }
+        None => update(disk, database, &config.source.database, options, progress)?,
     };
     (report.database, report.proved) = (Some(copied), proved);
-    aside.put_logs(&config.source, &home)?;
+    aside.put_logs(disk, &config.source, &home)?;
     if next != *config {
-        replace_copy(path, &next)?;
+        replace_copy(disk, path, &next)?;
     }
     rest(&state, &next, database, clock)?;
     Ok(report)
@@ -279,7 +283,7 @@ fn nothing_under_way(database: &Path, begun: bool) -> Result<(), BringError> {
     let names = [TargetPaths::new(database), TargetPaths::new(&coming)];
     let mut names = names
         .into_iter()
-        .flat_map(|paths| [paths.partial, paths.journal])
+        .flat_map(|paths| [paths.partial, paths.journal, paths.old_journal])
         .chain([coming]);
     match names.find(|path| !begun && path.symlink_metadata().is_ok()) {
         None => Ok(()),
@@ -350,30 +354,37 @@ impl PutAside {
     }
 
     /// Puts logs, checkpoint and flush map aside, once the database is proved to be there. The newest logs go last.
-    fn put_logs(&self, source: &SourceConfig, home: &Home) -> Result<(), StandbyError> {
+    fn put_logs(
+        &self,
+        disk: &dyn Disk,
+        source: &SourceConfig,
+        home: &Home,
+    ) -> Result<(), StandbyError> {
         for path in home.others.iter().chain(&home.logs) {
             let folder = path.parent().unwrap_or(Path::new("."));
-            put_aside(path, &folder_of(folder, self.since))?;
+            put_aside(disk, path, &folder_of(folder, self.since))?;
         }
-        remove(&TargetPaths::new(&source.database).journal)?;
+        remove(disk, &TargetPaths::new(&source.database).journal)?;
         Ok(())
     }
 }
 
 /// Brings the old database up to date by pages that differ, or copies the database to its place.
 fn update(
+    disk: &dyn Disk,
     database: &Path,
     to: &Path,
     options: &FailbackOptions,
     progress: &dyn Progress,
 ) -> Result<(CopyReport, u64), BringError> {
-    let copied = copy(database, to, options, progress)?;
-    let proved = prove(to, &options.read, progress)?;
+    let copied = copy(disk, database, to, options, progress)?;
+    let proved = prove(disk, to, &options.read, progress)?;
     Ok((copied, proved))
 }
 
 /// Copies the database beside the old one, and gives it that one's name when it is proved.
 fn replace(
+    disk: &dyn Disk,
     database: &Path,
     to: &Path,
     folder: &Path,
@@ -381,15 +392,14 @@ fn replace(
     progress: &dyn Progress,
 ) -> Result<(CopyReport, u64), BringError> {
     let coming = coming(to);
-    let (copied, proved) = update(database, &coming, options, progress)?;
-    if to.symlink_metadata().is_ok() {
-        put_aside(to, folder)?;
+    let (copied, proved) = update(disk, database, &coming, options, progress)?;
+    if disk.exists(to).map_err(at(to))? {
+        put_aside(disk, to, folder)?;
     }
-    fs::rename(&coming, to).map_err(at(to))?;
-    if let Some(folder) = to.parent() {
-        sync_folder(folder).map_err(at(folder))?;
-    }
-    remove(&TargetPaths::new(&coming).journal)?;
+    let renamed = disk.rename(&coming, to);
+    let renamed = renamed.and_then(|()| disk.sync_folder_of(to));
+    renamed.map_err(at(to))?;
+    remove(disk, &TargetPaths::new(&coming).journal)?;
     Ok((copied, proved))
 }
 
@@ -401,6 +411,7 @@ fn coming(database: &Path) -> PathBuf {
 }
 
 fn copy(
+    disk: &dyn Disk,
     database: &Path,
     to: &Path,
     options: &FailbackOptions,
@@ -415,11 +426,16 @@ fn copy(
         read: options.read.clone(),
         ..CopyOptions::default()
     };
-    bring(&source, to, copy, progress)
+    bring(disk, &source, to, copy, progress)
 }
 
 /// Reads the copy back, and compares it with what its journal says was read at the source.
-fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64, BringError> {
+fn prove(
+    disk: &dyn Disk,
+    path: &Path,
+    read: &ReadPolicy,
+    progress: &dyn Progress,
+) -> Result<u64, BringError> {
     let unreadable = |error: EvidenceError| CopyError::Source {
         name: path.display().to_string(),
         error: error.into(),
@@ -431,7 +447,7 @@ fn prove(path: &Path, read: &ReadPolicy, progress: &dyn Progress) -> Result<u64,
         path: path.to_owned(),
         first: first.unwrap_or(nothing),
     };
-    let (chunks, hashes) = hashes_of(path)?.ok_or_else(|| not_proved(None))?;
+    let (chunks, hashes) = hashes_of(disk, path)?.ok_or_else(|| not_proved(None))?;
     let report = verify_against(&copy, chunks, hashes, JOBS, read, progress)?;
     if report.interrupted {
         return Err(BringError::Interrupted);

@@ -7,10 +7,11 @@ use crate::state::{ReachedLog, replace_file};
 use crate::status::{CopyStatus, Summary};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
+use target_disk::Disk;
 
 /// Writes the metrics of all copies to `path`, as a whole.
-pub fn write(path: &Path, copies: &[CopyStatus]) -> Result<(), StandbyError> {
-    replace_file(path, Metrics(copies).to_string().as_bytes())
+pub fn write(disk: &dyn Disk, path: &Path, copies: &[CopyStatus]) -> Result<(), StandbyError> {
+    replace_file(disk, path, Metrics(copies).to_string().as_bytes())
 }
 
 /// The metrics of these copies.

@@ -49,6 +49,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use target_disk::SharedDisk;
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -184,7 +185,7 @@ impl Replayer {
         if !path.exists() {
             return Ok(Outcome::Waits("the database: `scr update`".to_owned()));
         }
-        let header = InPlace::resume(path)
+        let header = InPlace::resume(&**self.state.disk(), path)
             .map_err(ReplayFailure::from)
             .and_then(|_| Ok(DatabaseFile::open(path)?.header));
         let header = match header {
@@ -213,7 +214,7 @@ impl Replayer {
         }
         let done = stream_here(&self.config)
             .map_err(ReplayFailure::from)
-            .and_then(|logs| replay_to(path, &logs, last, progress));
+            .and_then(|logs| replay_to(self.state.disk(), path, &logs, last, progress));
         Ok(match done {
             Ok(()) => Outcome::Replayed(last, limit),
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
@@ -243,7 +244,7 @@ impl Replayer {
         };
         let made = stream_here(&self.config)
             .map_err(ReplayFailure::from)
-            .and_then(|logs| make(&self.config, path, &logs, last, progress));
+            .and_then(|logs| make(self.state.disk(), &self.config, path, &logs, last, progress));
         Ok(match made {
             Ok(true) => {
                 // Only now: what is there otherwise is somebody's.
@@ -480,6 +481,7 @@ impl ReplayFailure {
 /// Brings `database` forward to the end of generation `last`, or to where the oldest transaction began that is open
 /// there. The logs that it needs must all be among `logs`.
 pub fn replay_to(
+    disk: &SharedDisk,
     database: &Path,
     logs: &StreamFiles,
     last: Generation,
@@ -492,11 +494,11 @@ pub fn replay_to(
     };
     let plan = plan(logs, None, std::slice::from_ref(&source), &until, progress)?;
     check(&plan, last)?;
-    let output = RecoveryOutput::begin(&source, &Target::InPlace, false, progress)?;
+    let output = RecoveryOutput::begin(disk, &source, &Target::InPlace, false, progress)?;
     let redone = redo(&source, output, &plan, progress);
     if redone.is_err() {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
-        let _ = InPlace::resume(database);
+        let _ = InPlace::resume(&**disk, database);
     }
     redone
 }

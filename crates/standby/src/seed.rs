@@ -29,7 +29,7 @@ use crate::own_files::mark;
 use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
 use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
-use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension, sync_folder};
+use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension};
 use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, SourceReader, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
@@ -38,11 +38,11 @@ use ese_replay::output::journal_path;
 use evidence::SourceFile;
 use logs::SeedLogs;
 use serde::Serialize;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use target_disk::Disk;
 
 /// How often the progress is written into the state.
 const REPORTED_EVERY: Duration = Duration::from_secs(1);
@@ -180,7 +180,7 @@ pub fn preview(
         let leftovers = leftovers(database).into_iter();
         removes.extend(leftovers.filter(|path| path.symlink_metadata().is_ok()));
         if options.delete_existing {
-            removes.extend(own_files(config, &known)?);
+            removes.extend(own_files(&*configuration.disk, config, &known)?);
         }
     }
     let is_in_the_way = options.delete_existing
@@ -219,7 +219,7 @@ fn judge(
     options: &SeedOptions,
     progress: &dyn Progress,
 ) -> Result<PreparedSeeding, BringError> {
-    let state = StateFile::new(&configuration.state, config.file_name());
+    let state = configuration.state_of(config);
     let before = state.read()?;
     let from = place_of(config, &before, options)?;
     let remote = &configuration.service.remote;
@@ -245,13 +245,23 @@ fn judge(
 }
 
 /// Files of an earlier seeding or replay at this place, which are not true any more.
-fn leftovers(database: &Path) -> [PathBuf; 3] {
+fn leftovers(database: &Path) -> [PathBuf; 4] {
     let paths = TargetPaths::new(database);
-    [paths.journal, paths.partial, journal_path(database)]
+    let TargetPaths {
+        partial,
+        journal,
+        old_journal,
+        ..
+    } = paths;
+    [journal, old_journal, partial, journal_path(database)]
 }
 
 /// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
-fn own_files(config: &CopyConfig, known: &CopyState) -> Result<Vec<PathBuf>, StandbyError> {
+fn own_files(
+    disk: &dyn Disk,
+    config: &CopyConfig,
+    known: &CopyState,
+) -> Result<Vec<PathBuf>, StandbyError> {
     if !config.target.logs.exists() {
         return Ok(Vec::new());
     }
@@ -265,10 +275,12 @@ fn own_files(config: &CopyConfig, known: &CopyState) -> Result<Vec<PathBuf>, Sta
     own.extend(current);
     let inspector = config.target.inspector();
     if inspector.exists() {
-        for entry in fs::read_dir(&inspector).map_err(at(&inspector))? {
-            let path = entry.map_err(at(&inspector))?.path();
-            own.extend(known.made.is_under_way(&path).then_some(path));
-        }
+        let inside = disk.list(&inspector).map_err(at(&inspector))?;
+        own.extend(
+            inside
+                .into_iter()
+                .filter(|path| known.made.is_under_way(path)),
+        );
     }
     Ok(own)
 }
@@ -379,7 +391,7 @@ fn nothing_in_the_way(
     let database = &config.target.database;
     let paths = TargetPaths::new(database);
     let journal = journal_path(database);
-    let under_way = [&paths.partial, &paths.journal];
+    let under_way = [&paths.partial, &paths.journal, &paths.old_journal];
     let strange = under_way
         .into_iter()
         .chain((!made.replays(database)).then_some(&journal));
@@ -452,6 +464,10 @@ impl Order {
         }
     }
 
+    fn disk(&self) -> &dyn Disk {
+        &**self.state.disk()
+    }
+
     /// Removes what an older copy left, once.
     fn clear(
         &self,
@@ -465,7 +481,7 @@ impl Order {
             &config.target.system,
             &config.target.inspector(),
         ] {
-            fs::create_dir_all(folder).map_err(at(folder))?;
+            self.disk().create_folders(folder).map_err(at(folder))?;
         }
         let mut cleared = Cleared::default();
         if self.seeding.cleared {
@@ -475,13 +491,13 @@ impl Order {
             .state
             .update(|state| state.made.settle_in(&config.target.logs))?;
         for own in leftovers(&config.target.database) {
-            cleared.removed += u32::from(remove(&own)?);
+            cleared.removed += u32::from(remove(self.disk(), &own)?);
         }
         if options.delete_existing {
             cleared.removed += self.remove_own_files(config, &known)?;
             cleared
                 .put_aside
-                .extend(free_database(config, &known, seed, clock)?);
+                .extend(free_database(self.disk(), config, &known, seed, clock)?);
         }
         self.state.update(|state| {
             if let Some(seeding) = &mut state.seeding {
@@ -500,11 +516,12 @@ impl Order {
         known: &CopyState,
     ) -> Result<u32, StandbyError> {
         let mut removed = 0;
-        for path in own_files(config, known)? {
-            removed += u32::from(remove(&path)?);
+        for path in own_files(self.disk(), config, known)? {
+            removed += u32::from(remove(self.disk(), &path)?);
         }
         self.state.update(|state| state.made.forget_logs())?;
-        sync_folder(&config.target.logs).map_err(at(&config.target.logs))?;
+        let synced = self.disk().sync_folder(&config.target.logs);
+        synced.map_err(at(&config.target.logs))?;
         Ok(removed)
     }
 
@@ -522,7 +539,13 @@ impl Order {
             ..CopyOptions::default()
         };
         let progress = SeedProgress::new(&self.state, progress);
-        let brought = bring(source, &config.target.database, options, &progress);
+        let brought = bring(
+            self.disk(),
+            source,
+            &config.target.database,
+            options,
+            &progress,
+        );
         if let Err(BringError::Interrupted) = brought {
             progress.save();
         }
@@ -537,7 +560,10 @@ impl Order {
         options: &SeedOptions,
         clock: &dyn Clock,
     ) -> Result<bool, BringError> {
-        remove(&TargetPaths::new(&config.target.database).journal)?;
+        remove(
+            self.disk(),
+            &TargetPaths::new(&config.target.database).journal,
+        )?;
         let rest = options.manual_resume.then(|| Suspension {
             since: clock.now(),
             comment: Some("seeded; waits for `scr resume`".into()),
@@ -560,6 +586,7 @@ impl Order {
 /// Makes room for the seed. The database that is there is brought up to date by pages that differ if it holds nothing but
 /// what this copy has put into it, or is the seed itself; otherwise it is put aside.
 fn free_database(
+    disk: &dyn Disk,
     config: &CopyConfig,
     known: &CopyState,
     seed: &DatabaseHeader,
@@ -573,7 +600,7 @@ fn free_database(
         return Ok(None);
     }
     let folder = folder_of(path.parent().unwrap_or(Path::new(".")), clock.now());
-    put_aside(path, &folder).map(Some)
+    put_aside(disk, path, &folder).map(Some)
 }
 
 /// Whether the database that is there holds nothing but what this copy has put into it, or is the seed itself.

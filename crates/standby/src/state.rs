@@ -20,11 +20,12 @@ use crate::proofs::Proofs;
 use ese_format::{Generation, JetError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::fmt::{self, Debug, Formatter};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use target_disk::{Disk, DiskFile, SharedDisk};
 
 /// How long a look at a lock may take.
 const A_MOMENT: Duration = Duration::from_millis(500);
@@ -363,26 +364,38 @@ impl Default for CopyState {
     }
 }
 
-/// The files of one copy's state.
+/// The files of one copy's state, and the disk that this copy writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFile {
+    disk: SharedDisk,
     folder: PathBuf,
     name: String,
 }
 
 /// Held by the process that serves a copy; given back when it is dropped or the process ends.
-#[derive(Debug)]
 pub struct ServiceLock {
-    _file: File,
+    _file: Box<dyn DiskFile>,
+}
+
+impl Debug for ServiceLock {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("ServiceLock")
+    }
 }
 
 impl StateFile {
-    /// The state `name` in `folder`.
-    pub fn new(folder: &Path, name: String) -> Self {
+    /// The state `name` in `folder` of `disk`.
+    pub fn new(disk: &SharedDisk, folder: &Path, name: String) -> Self {
         StateFile {
+            disk: disk.clone(),
             folder: folder.to_owned(),
             name,
         }
+    }
+
+    /// The disk that the copy writes to.
+    pub(crate) fn disk(&self) -> &SharedDisk {
+        &self.disk
     }
 
     /// The name of the copy, as its files have it.
@@ -397,7 +410,7 @@ impl StateFile {
     /// The state as it is; the first one if there is none yet.
     pub fn read(&self) -> Result<CopyState, StandbyError> {
         let path = self.file("json");
-        let bytes = match fs::read(&path) {
+        let bytes = match self.disk.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(CopyState::default());
@@ -418,52 +431,48 @@ impl StateFile {
 
     /// Changes the state, alone, and replaces the file if there is a change. Gives the new state.
     pub fn update(&self, change: impl FnOnce(&mut CopyState)) -> Result<CopyState, StandbyError> {
-        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let path = self.file("lock");
-        let lock = open_lock(&path)?;
+        let lock = self.open_lock(&path)?;
         lock.lock().map_err(at(&path))?;
         let before = self.read()?;
         let mut state = before.clone();
         change(&mut state);
         let path = self.file("json");
-        if state != before || !path.exists() {
+        if state != before || !self.disk.exists(&path).map_err(at(&path))? {
             let mut bytes = serde_json::to_vec_pretty(&state).unwrap_or_default();
             bytes.push(b'\n');
-            replace_file(&path, &bytes)?;
+            replace_file(&*self.disk, &path, &bytes)?;
         }
         Ok(state)
     }
 
     /// Takes the copy for this process alone.
     pub fn serve(&self) -> Result<ServiceLock, StandbyError> {
-        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
         let path = self.file("service");
-        let file = open_lock(&path)?;
+        let file = self.open_lock(&path)?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(ServiceLock { _file: file }),
                 // Who asks for the status holds it for a moment.
-                Err(TryLockError::WouldBlock) if begun.elapsed() < A_MOMENT => {
-                    sleep(Duration::from_millis(5));
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(at(&path)(error));
                 }
-                Err(TryLockError::WouldBlock) => {
+                Err(_) if begun.elapsed() < A_MOMENT => sleep(Duration::from_millis(5)),
+                Err(_) => {
                     return Err(StandbyError::Served {
                         name: self.name.clone(),
                         lock: path,
                     });
                 }
-                Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
             }
         }
     }
 
     /// Whether a process serves the copy now.
     pub fn is_locked(&self) -> bool {
-        let Ok(file) = File::open(self.file("service")) else {
-            return false;
-        };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        let file = self.disk.open_to_read(&self.file("service"));
+        file.and_then(|file| file.is_locked()).unwrap_or(false)
     }
 
     /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its
@@ -485,48 +494,19 @@ impl StateFile {
     pub fn retire(&self, _service: ServiceLock) -> Result<(), StandbyError> {
         self.update(|state| *state = state.anew()).map(drop)
     }
-}
 
-fn open_lock(path: &Path) -> Result<File, StandbyError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path).map_err(at(path))
+    fn open_lock(&self, path: &Path) -> Result<Box<dyn DiskFile>, StandbyError> {
+        let folder = &self.folder;
+        self.disk.create_folders(folder).map_err(at(folder))?;
+        self.disk.open_or_create(path).map_err(at(path))
+    }
 }
 
 /// Replaces a file as a whole: readers and a crash see the old content or the new one.
-pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StandbyError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut new = tempfile::Builder::new();
-    new.prefix(".scr-").suffix(".partial");
-    as_any_file(&mut new);
-    let mut new = new.tempfile_in(folder).map_err(at(folder))?;
-    let written = new
-        .write_all(content)
-        .and_then(|()| new.as_file().sync_all());
-    written.map_err(at(path))?;
-    new.persist(path).map_err(|error| at(path)(error.error))?;
-    sync_folder(folder).map_err(at(folder))
-}
-
-/// Temporary files are for their owner alone; what other programs watch is an ordinary file, whose mode the
-/// umask decides.
-#[cfg(unix)]
-fn as_any_file(builder: &mut tempfile::Builder<'_, '_>) {
-    use std::os::unix::fs::PermissionsExt;
-    builder.permissions(fs::Permissions::from_mode(0o666));
-}
-
-#[cfg(not(unix))]
-fn as_any_file(_builder: &mut tempfile::Builder<'_, '_>) {}
-
-/// Makes new names in a folder outlive a power loss, where the operating system knows such a thing.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+pub(crate) fn replace_file(
+    disk: &dyn Disk,
+    path: &Path,
+    content: &[u8],
+) -> Result<(), StandbyError> {
+    disk.replace(path, content, ".scr-").map_err(at(path))
 }

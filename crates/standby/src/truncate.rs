@@ -29,7 +29,6 @@ use ese_format::{Generation, Signature};
 use ese_log::StreamFiles;
 use ese_log::chain::CheckpointReport;
 use jiff::Timestamp;
-use std::fs;
 use std::path::Path;
 use tracing::{info, warn};
 
@@ -96,7 +95,7 @@ pub(crate) fn target(
     let mut deleted = 0;
     for (&generation, path) in listing.named.range(..=last) {
         if known.made.owns(generation, header_of(path).as_ref()) {
-            fs::remove_file(path).map_err(at(path))?;
+            state.disk().remove(path).map_err(at(path))?;
             deleted += 1;
         }
     }
@@ -121,7 +120,7 @@ pub fn inspected_by_all(
 ) -> Result<Option<Generation>, StandbyError> {
     let mut least = None;
     for copy in configuration.copies_of(folder, base) {
-        let state = StateFile::new(&configuration.state, copy.file_name()).read()?;
+        let state = configuration.state_of(copy).read()?;
         let settled = state.trouble.is_none() && state.resync.is_none();
         let inspected = state.inspected.filter(|_| settled);
         let inspected = inspected.map_or(Generation(0), |inspected| inspected.generation);
@@ -139,7 +138,7 @@ pub fn sources(configuration: &Configuration, delete: bool) -> Result<u32, Stand
         let source = &copy.source;
         let stream = (&*source.logs, &*source.base);
         let all = inspected_by_all(configuration, stream.0, stream.1)?.filter(|all| all.0 > 0);
-        let state = StateFile::new(&configuration.state, copy.file_name());
+        let state = configuration.state_of(copy);
         if state.read()?.truncatable != all {
             state.update(|state| state.truncatable = all)?;
         }
@@ -181,7 +180,8 @@ fn delete_at_source(
         }) {
             continue;
         }
-        fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let removed = configuration.disk.remove(path);
+        removed.map_err(|error| format!("{}: {error}", path.display()))?;
         info!(
             generation = generation.0,
             "deleted at the source: {}",

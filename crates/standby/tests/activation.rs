@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use support::Setting;
 use support::seed::{Twin, forced, recover};
+use target_disk::SharedDisk;
 
 const CLOSED: u32 = 60;
 
@@ -42,6 +43,7 @@ fn configuration(setting: &Setting) -> Configuration {
         state: setting.state_folder(),
         service: setting.service.clone(),
         copies: vec![setting.config.clone()],
+        disk: SharedDisk::default(),
     }
 }
 

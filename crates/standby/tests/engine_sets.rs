@@ -13,10 +13,12 @@ use standby::clock::SetClock;
 use standby::config::{CopyConfig, Service, SourceConfig, TargetConfig};
 use standby::lag::Lag;
 use standby::source::FolderSource;
+use standby::state::StateFile;
 use standby::{Replayer, StandbyCopy};
 use std::fs;
 use std::path::Path;
 use support::seed::{Twin, forced, recover, seed};
+use target_disk::SharedDisk;
 use tempfile::TempDir;
 
 /// Sets whose logs do not begin with the creation of one database, or do not go on to its end.
@@ -114,7 +116,8 @@ impl Revealed {
     fn open(&self) -> (StandbyCopy, Replayer) {
         let source = FolderSource::new(&self.config.source.logs, &self.config.source.base);
         let state = self.folder.path().join("state");
-        let copy = StandbyCopy::open(&self.config, &state, Box::new(source), &self.clock).unwrap();
+        let state = StateFile::new(&SharedDisk::default(), &state, self.config.file_name());
+        let copy = StandbyCopy::open(&self.config, state, Box::new(source), &self.clock).unwrap();
         let replayer = copy.replayer();
         (copy, replayer)
     }

@@ -9,6 +9,7 @@ use standby::lag::Lag;
 use standby::truncate::{inspected_by_all, sources};
 use std::fs;
 use support::Setting;
+use target_disk::SharedDisk;
 
 const SEED: u32 = 10;
 /// The oldest transaction that is open at its end began there: the first log that the copy needs.
@@ -133,6 +134,7 @@ fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
         state: first.state_folder(),
         service: first.service.clone(),
         copies: vec![first.config.clone(), second.clone()],
+        disk: SharedDisk::default(),
     };
     let all = || inspected_by_all(&configuration, &first.config.source.logs, "E00").unwrap();
     assert_eq!(all(), Some(Generation(0)), "the second has nothing yet");
@@ -140,7 +142,7 @@ fn the_source_loses_only_what_all_have_inspected_and_only_on_order() {
         generation: Generation(20),
         at: jiff::Timestamp::UNIX_EPOCH,
     };
-    let state = standby::state::StateFile::new(&first.state_folder(), second.file_name());
+    let state = configuration.state_of(&second);
     state.update(|state| state.inspected = Some(half)).unwrap();
     assert_eq!(all(), Some(Generation(20)));
     let logs = || {
@@ -200,6 +202,7 @@ fn a_checkpoint_of_another_stream_protects_all_logs() {
         state: setting.state_folder(),
         service: setting.service.clone(),
         copies: vec![setting.config.clone()],
+        disk: SharedDisk::default(),
     };
     assert_eq!(sources(&configuration, true).unwrap(), 0);
     setting.stream.move_checkpoint(15);

@@ -3,9 +3,10 @@
 use crate::status::targets_in;
 use crate::words::count;
 use console::{Exit, Failure, Output};
-use edb_copy::{Cleaned, KeptReason, LocalDisk, clean};
+use edb_copy::{Cleaned, KeptReason, clean};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
+use target_disk::LocalDisk;
 
 /// Remove the journals of finished copies: `verify` and `--trust-journal` need them, nothing else does
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,7 @@ use crate::plan::{Line, PlanTotals};
 use crate::source::{NamedSource, ReadArguments, UntilInterrupted, parse_chunk};
 use console::{Exit, Failure, Output};
 use edb_copy::{
-    BadPages, CopyOptions, CopyOutcome, CopyPlan, CopyReport, FileCopy, LocalDisk, ReadPolicy,
-    SourceCondition,
+    BadPages, CopyOptions, CopyOutcome, CopyPlan, CopyReport, FileCopy, ReadPolicy, SourceCondition,
 };
 use ese_format::{JetError, Progress};
 use evidence::SourceFile;
@@ -17,6 +16,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use target_disk::LocalDisk;
 
 /// Copy a database, a log, or a whole folder of them; the same command goes on after an interruption
 #[derive(Debug, clap::Args)]

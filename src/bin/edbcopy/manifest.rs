@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use target_disk::LocalDisk;
 
 /// Hash files and write a manifest; a delta from a remote source reads only what the manifest says has changed
 #[derive(Debug, clap::Args)]
@@ -107,7 +108,7 @@ impl ListedFile {
 pub(crate) fn write(path: &Path, copies: &[ListedFile]) -> Result<(), Failure> {
     let mut files = Vec::new();
     for copy in copies {
-        let hashes = hashes_of(&copy.target).map_err(|error| Failure::of(&error))?;
+        let hashes = hashes_of(&LocalDisk, &copy.target).map_err(|error| Failure::of(&error))?;
         let (Some((chunks, hashes)), Some(sha256)) = (hashes, copy.sha256.clone()) else {
             let message = format!(
                 "{} was copied without SHA-256 before: it cannot be listed",

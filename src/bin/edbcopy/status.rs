@@ -5,6 +5,7 @@ use console::{Exit, Failure, Output};
 use edb_copy::{TargetState, TargetStatus, status};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
+use target_disk::LocalDisk;
 
 /// Show how far a copy is, without changing anything
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let table = arguments.target.is_dir() && !arguments.verbose && !output.is_json();
     let (mut exit, mut complete) = (Exit::Clean, 0);
     for target in &targets {
-        let status = status(target).map_err(|error| Failure::of(&error))?;
+        let status = status(&LocalDisk, target).map_err(|error| Failure::of(&error))?;
         exit = exit.and(match status.state {
             TargetState::Complete => Exit::Clean,
             TargetState::NoJournal => Exit::Io,

@@ -10,6 +10,7 @@ use edb_copy::{
 use ese_format::Progress;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+use target_disk::LocalDisk;
 
 const USAGE: &str = "\
 edbcopy verify [OPTIONS] <SOURCE> <COPY>
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 
 fn expected(copy: &Path, manifest: Option<&Path>) -> Result<(Chunks, Vec<ChunkHash>), Failure> {
     let Some(path) = manifest else {
-        let found = hashes_of(copy).map_err(|error| Failure::of(&error))?;
+        let found = hashes_of(&LocalDisk, copy).map_err(|error| Failure::of(&error))?;
         return found.ok_or_else(|| {
             let message = format!("{}: there is no journal of a finished copy", copy.display());
             Failure::new(Exit::Refused, message)

@@ -16,6 +16,7 @@ use ese_replay::recovery::{
 use ese_replay::redo::NewDatabase;
 use std::fs;
 use std::path::{Path, PathBuf};
+use target_disk::{LocalDisk, SharedDisk};
 
 const USAGE: &str = "\
 edbreplay run [--logs <PLACE>]... --to <OUT> [OPTIONS] [DATABASE]...
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     check(arguments)?;
     if arguments.in_place {
         for path in &input.databases {
-            if InPlace::resume(path).map_err(|error| Failure::of(&error))? {
+            if InPlace::resume(&LocalDisk, path).map_err(|error| Failure::of(&error))? {
                 let path = path.display();
                 output.remark(&format!(
                     "{path}: finished an earlier recovery that was interrupted"
@@ -176,10 +177,11 @@ fn write(
     watch: &mut Stopwatch,
 ) -> Result<Report, Failure> {
     let bar = output.bar(plan.log_bytes, "Recovering");
+    let disk = SharedDisk::default();
     let mut outputs = Vec::new();
     let mut given = Vec::new();
     for (database, target) in subjects.databases.iter().zip(&targets.given) {
-        let result = RecoveryOutput::begin(database, target, arguments.force, &bar);
+        let result = RecoveryOutput::begin(&disk, database, target, arguments.force, &bar);
         let result = result.map_err(|error| Failure::of(&error))?;
         let pages = result.pages();
         given.push(GivenDatabase { database, pages });
@@ -191,7 +193,8 @@ fn write(
             break;
         };
         let signature = creation.signature;
-        let result = RecoveryOutput::create(signature, path, page_size.bytes(), arguments.force);
+        let result =
+            RecoveryOutput::create(&disk, signature, path, page_size.bytes(), arguments.force);
         let result = result.map_err(|error| Failure::of(&error))?;
         created.push(EmptyFile {
             signature,

@@ -35,7 +35,7 @@ pub(crate) fn load_copy(path: &Path, name: &str) -> Result<(Configuration, CopyC
 
 /// The state of a copy.
 pub(crate) fn state_of(configuration: &Configuration, copy: &CopyConfig) -> StateFile {
-    StateFile::new(&configuration.state, copy.file_name())
+    configuration.state_of(copy)
 }
 
 /// The logs that a copy is made of.

@@ -7,6 +7,7 @@ use standby::config::{CopyConfig, remove_copy};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use target_disk::LocalDisk;
 
 /// End a copy (Disable-StorageGroupCopy): its logs and its database stay where they are
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (configuration, copy) = load_copy(config, &arguments.name)?;
-    remove_copy(config, &copy.name).map_err(|error| Failure::of(&error))?;
+    remove_copy(&LocalDisk, config, &copy.name).map_err(|error| Failure::of(&error))?;
     let state = state_of(&configuration, &copy);
     let activation = state.read().ok().and_then(|state| state.activation);
     let forgotten = state

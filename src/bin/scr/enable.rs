@@ -15,6 +15,7 @@ use standby::seed::SeedOptions;
 use standby::source::is_address;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+use target_disk::LocalDisk;
 
 const USAGE: &str = "\
 scr enable --source <MACHINE> --source-logs <FOLDER>
@@ -160,8 +161,9 @@ pub(crate) fn run(
     let planned = with_copy(config, &copy).map_err(|error| Failure::of(&error))?;
     refuse_what_the_product_forbids(&planned, &copy)?;
     let source = logs_of(&planned, &copy);
-    let found = check(&copy, &planned.state, &*source).map_err(|error| Failure::of(&error))?;
-    add_copy(config, &copy).map_err(|error| Failure::of(&error))?;
+    let found =
+        check(&copy, &planned.state_of(&copy), &*source).map_err(|error| Failure::of(&error))?;
+    add_copy(&LocalDisk, config, &copy).map_err(|error| Failure::of(&error))?;
     let configuration = load(config)?;
     let known = state_of(&configuration, &copy).update(|_| ());
     known.map_err(|error| Failure::of(&error))?;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use target_disk::LocalDisk;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -135,7 +136,9 @@ fn once(
 
 fn write_metrics(arguments: &Arguments, statuses: &[CopyStatus]) -> Result<(), Failure> {
     match &arguments.metrics {
-        Some(path) => metrics::write(path, statuses).map_err(|error| Failure::of(&error)),
+        Some(path) => {
+            metrics::write(&LocalDisk, path, statuses).map_err(|error| Failure::of(&error))
+        }
         None => Ok(()),
     }
 }
@@ -256,7 +259,7 @@ fn open(
     once: bool,
 ) -> Result<ServedCopy, StandbyError> {
     let source = logs_of(configuration, config);
-    let copy = StandbyCopy::open(config, &configuration.state, source, &SystemClock)?;
+    let copy = StandbyCopy::open(config, configuration.state_of(config), source, &SystemClock)?;
     let copy = if once { copy.once() } else { copy };
     info!(copy = config.name, source = %config.source.logs.display(), "served");
     let replayer = Arc::new(Mutex::new(copy.replayer()));

@@ -3,50 +3,17 @@
 use super::choice;
 use super::database::read_everything;
 use crate::{script, seeds};
-use edb_copy::{DiskFile, LoadedJournal, Manifest};
+use edb_copy::{LoadedJournal, Manifest};
 use ese_db::Database;
 use ese_replay::recovery::DatabaseFile;
 use ese_replay::view::RecoveredView;
+use ese_testkit::disk::FaultyDisk;
 use standby::config::Configuration;
 use standby::state::StateFile;
 use std::fs;
-use std::io;
+use std::path::Path;
+use target_disk::{Disk, SharedDisk};
 use tempfile::TempDir;
-
-struct Bytes<'a>(&'a [u8]);
-
-impl DiskFile for Bytes<'_> {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let from = usize::try_from(offset).ok().and_then(|at| self.0.get(at..));
-        let bytes = from.and_then(|bytes| bytes.get(..buffer.len()));
-        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn write_all_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn allocate(&self, _length: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn truncate(&self, _length: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A journal whose lines carry the right sums.
 fn sealed(journal: &[u8]) -> Vec<u8> {
@@ -65,8 +32,11 @@ fn sealed(journal: &[u8]) -> Vec<u8> {
 
 /// The journal of a copy, and a manifest.
 pub(crate) fn copy_journal(bytes: &[u8]) {
-    for journal in [bytes, &sealed(bytes)] {
-        let _ = LoadedJournal::read(&Bytes(journal));
+    let (disk, path) = (FaultyDisk::new(0), Path::new("journal"));
+    for journal in [bytes.to_vec(), sealed(bytes)] {
+        disk.put(path, journal);
+        let file = disk.open(path).expect("it was put there");
+        let _ = LoadedJournal::read(&*file);
     }
     if let Ok(manifest) = Manifest::parse(bytes) {
         let _ = (manifest.to_sha256sum(), manifest.to_json());
@@ -81,8 +51,10 @@ pub(crate) fn standby(bytes: &[u8]) {
     if let Ok(configuration) = Configuration::load(&path) {
         configuration.warnings();
     }
-    fs::write(folder.path().join("copy.json"), bytes).expect("the folder is writable");
-    let _ = StateFile::new(folder.path(), "copy".into()).read();
+    let disk = FaultyDisk::new(0);
+    disk.put(Path::new("state/copy.json"), bytes.to_vec());
+    let disk = SharedDisk::new(disk);
+    let _ = StateFile::new(&disk, Path::new("state"), "copy".into()).read();
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = text.parse::<standby::lag::Lag>();
     }

@@ -7,10 +7,11 @@ use super::{
 };
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
-use crate::journal::claims;
-use crate::{Chunks, ManifestFile, NewAttributes, PathKind, SourceCondition};
+use crate::journal::{all_bytes, claims};
+use crate::{Chunks, ManifestFile, SourceCondition};
 use evidence::SourceFile;
 use std::sync::atomic::AtomicU64;
+use target_disk::{NewAttributes, PathKind};
 
 impl<'d> FileCopy<'d> {
     /// Looks at source and target, and begins the copy or finds where it goes on. Nothing of the source is copied
@@ -116,6 +117,15 @@ fn describes(manifest: &ManifestFile, state: &JournalState) -> bool {
     manifest.size == state.chunks.length() && manifest.chunk_size <= state.chunks.size()
 }
 
+fn own_names(paths: &TargetPaths) -> [&PathBuf; 4] {
+    [
+        &paths.target,
+        &paths.partial,
+        &paths.journal,
+        &paths.old_journal,
+    ]
+}
+
 fn not_the_source(
     source: &dyn SourceFile,
     disk: &dyn Disk,
@@ -124,7 +134,7 @@ fn not_the_source(
     let Some(path) = source.path() else {
         return Ok(());
     };
-    for own in [&paths.target, &paths.partial, &paths.journal] {
+    for own in own_names(paths) {
         if disk.is_same_file(path, own) {
             return Err(CopyError::SameFile { path: own.clone() });
         }
@@ -142,13 +152,13 @@ pub(super) fn not_opened(journal: &Path, error: io::Error) -> CopyError {
     }
 }
 
-/// Whether the three names are free, or hold files that may be changed or replaced.
+/// Whether the names are free, or hold files that may be changed or replaced.
 fn can_be_written(
     disk: &dyn Disk,
     paths: &TargetPaths,
     options: &CopyOptions,
 ) -> Result<(), CopyError> {
-    for own in [&paths.target, &paths.partial, &paths.journal] {
+    for own in own_names(paths) {
         let refused = |what| CopyError::NotAFile {
             path: own.clone(),
             what,
@@ -229,26 +239,72 @@ pub(super) enum PartialCopy {
 /// How a copy of which nothing has arrived is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TakeBack {
+    /// There is no partial copy of this run.
+    Nothing,
     /// The partial copy is of this run.
     Remove,
-    /// The partial copy is the older copy, unchanged, and gets its name back.
-    Rename,
+    /// The partial copy is the older copy, perhaps grown from this length, else unchanged; it gets its name back.
+    Rename { length: u64 },
+    /// The same, but it had the name of the partial copy before.
+    Leave { length: u64 },
 }
 
 impl TakeBack {
-    /// Leaves the target as it was. What cannot be taken back stays; the same command goes on from there.
+    /// Leaves target and journal as they were. What cannot be taken back stays; the same command goes on from there.
+    ///
+    /// The journal comes last: as long as it says that the copy began, any step of this can be missing.
     pub(super) fn go(self, disk: &dyn Disk, paths: &TargetPaths) {
-        let given_back = match self {
-            TakeBack::Remove => match disk.exists(&paths.partial) {
-                Ok(true) => disk.remove(&paths.partial),
-                looked => looked.map(drop),
+        // What a crash brings back of this is what the same command goes on from.
+        let _ = self
+            .give_partial_back(disk, paths)
+            .and_then(|()| give_journal_back(disk, paths));
+    }
+
+    fn give_partial_back(self, disk: &dyn Disk, paths: &TargetPaths) -> io::Result<()> {
+        match self {
+            TakeBack::Nothing => return Ok(()),
+            TakeBack::Remove => match disk.exists(&paths.partial)? {
+                true => disk.remove(&paths.partial)?,
+                false => return Ok(()),
             },
-            TakeBack::Rename => disk.rename(&paths.partial, &paths.target),
-        };
-        if given_back.is_ok() && disk.remove(&paths.journal).is_ok() {
-            // What a crash brings back of this is what the same command goes on from.
-            let _ = disk.sync_folder_of(&paths.target);
+            TakeBack::Rename { length } => {
+                cut_back(disk, &paths.partial, length)?;
+                disk.rename(&paths.partial, &paths.target)?;
+            }
+            TakeBack::Leave { length } => return cut_back(disk, &paths.partial, length),
         }
+        disk.sync_folder_of(&paths.target)
+    }
+}
+
+/// Takes away what reserving space has added to an older copy; fails if it was made shorter.
+fn cut_back(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
+    let file = disk.open(path)?;
+    match file.length()? {
+        now if now == length => Ok(()),
+        now if now > length => file.set_length(length).and_then(|()| file.sync_all()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Makes the journal what it was before the copy began.
+fn give_journal_back(disk: &dyn Disk, paths: &TargetPaths) -> io::Result<()> {
+    match disk.exists(&paths.old_journal)? {
+        true => disk.rename(&paths.old_journal, &paths.journal)?,
+        false => disk.remove(&paths.journal)?,
+    }
+    disk.sync_folder_of(&paths.target)
+}
+
+/// Removes what the journal held before the copy began: from here on the copy is not taken back.
+pub(crate) fn forget_old_journal(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), CopyError> {
+    let old = &paths.old_journal;
+    let there = disk
+        .exists(old)
+        .map_err(CopyError::target(old, "look at"))?;
+    match there {
+        true => disk.remove(old).map_err(CopyError::target(old, "remove")),
+        false => Ok(()),
     }
 }
 
@@ -279,7 +335,7 @@ impl CopyContext<'_> {
         let loaded = match self.exists(journal)? {
             false => LoadedJournal::parse(&[]),
             true => {
-                let opened = self.disk.look_at_journal(journal);
+                let opened = self.disk.look_at(journal);
                 let file = opened.map_err(|error| not_opened(journal, error))?;
                 LoadedJournal::read(&*file).map_err(self.journal_error("read"))?
             }
@@ -370,10 +426,14 @@ impl CopyContext<'_> {
         let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
         let half_done = self.exists(&self.paths.partial)?;
         if half_done && (method != Method::Delta || self.exists(&self.paths.target)?) {
+            // Its space may be needed. Without it, what the journal says of it is of no use.
             self.disk
                 .remove(&self.paths.partial)
                 .map_err(CopyError::target(&self.paths.partial, "remove"))?;
+            forget_old_journal(self.disk, self.paths)?;
             self.sync_folder()?;
+        } else {
+            self.keep_journal(&*file)?;
         }
         let begin = BeginEntry {
             format: FORMAT.into(),
@@ -381,8 +441,15 @@ impl CopyContext<'_> {
             chunk_size: size,
             source: self.known.identity.clone(),
         };
-        let journal = Journal::start(file, begin.clone()).map_err(self.journal_error("write"))?;
-        self.sync_folder()?;
+        let mut journal = Journal::new(file);
+        let started = journal
+            .start(begin.clone())
+            .map_err(self.journal_error("write"))
+            .and_then(|()| self.sync_folder());
+        if let Err(error) = started {
+            TakeBack::Nothing.go(self.disk, self.paths);
+            return Err(error);
+        }
         let (partial, take_back) = self.make_partial(method)?;
         if self.options.delta && method != Method::Delta {
             remarks
@@ -392,10 +459,29 @@ impl CopyContext<'_> {
             journal,
             state: JournalState::new(begin, chunks),
             partial: Some(partial),
-            take_back,
+            take_back: Some(take_back),
             older,
             remarks,
         })
+    }
+
+    /// Keeps what the journal holds beside it, until the copy is not taken back any more.
+    fn keep_journal(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
+        let old = &self.paths.old_journal;
+        forget_old_journal(self.disk, self.paths)?;
+        let bytes = all_bytes(file).map_err(self.journal_error("read"))?;
+        if !bytes.is_empty() {
+            let kept = self.disk.create(old).and_then(|kept| {
+                kept.write_all_at(&bytes, 0)?;
+                kept.sync_all()
+            });
+            if let Err(error) = kept {
+                // What a full disk takes of it is of no use, and its being there would only be untidy.
+                let _ = self.disk.remove(old);
+                return Err(CopyError::target(old, "write")(error));
+            }
+        }
+        self.sync_folder()
     }
 
     /// How a copy that begins now gets its bytes, if nothing is in its way.
@@ -456,11 +542,14 @@ impl CopyContext<'_> {
             PartialCopy::NotNeeded => (None, None),
             PartialCopy::ToBeMade(method) => {
                 let (partial, take_back) = self.make_partial(method)?;
-                (Some(partial), take_back)
+                (Some(partial), Some(take_back))
             }
             PartialCopy::There => (Some(self.open_partial(state)?), None),
         };
         let journal = Journal::resume(file, loaded).map_err(self.journal_error("write"))?;
+        if !state.hashes.is_empty() {
+            forget_old_journal(self.disk, self.paths)?;
+        }
         Ok(OpenedCopy {
             journal,
             state: state.clone(),
@@ -538,17 +627,12 @@ impl CopyContext<'_> {
 
     /// Creates the partial copy, or makes the older copy one; and how that is taken back. Nothing of it stays when
     /// that fails.
-    fn make_partial(
-        &self,
-        method: Method,
-    ) -> Result<(Box<dyn DiskFile>, Option<TakeBack>), CopyError> {
-        let mut take_back = None;
+    fn make_partial(&self, method: Method) -> Result<(Box<dyn DiskFile>, TakeBack), CopyError> {
+        let mut take_back = TakeBack::Nothing;
         match self.try_to_make_partial(method, &mut take_back) {
             Ok(file) => Ok((file, take_back)),
             Err(error) => {
-                if let Some(take_back) = take_back {
-                    take_back.go(self.disk, self.paths);
-                }
+                take_back.go(self.disk, self.paths);
                 Err(error)
             }
         }
@@ -557,14 +641,14 @@ impl CopyContext<'_> {
     fn try_to_make_partial(
         &self,
         method: Method,
-        take_back: &mut Option<TakeBack>,
+        take_back: &mut TakeBack,
     ) -> Result<Box<dyn DiskFile>, CopyError> {
         let TargetPaths {
             target, partial, ..
         } = self.paths;
         let at = |action| CopyError::target(partial, action);
         if method != Method::Delta {
-            *take_back = Some(TakeBack::Remove);
+            *take_back = TakeBack::Remove;
         }
         if let (Method::Shared, Some(source)) = (method, self.source.path()) {
             // A kind of file system that can, made without: everything will differ, and be written.
@@ -582,18 +666,20 @@ impl CopyContext<'_> {
                 file
             }
             Method::Delta => {
-                let renamed = self.exists(target)?;
-                if renamed {
+                let renames = self.exists(target)?;
+                let older = if renames { target } else { partial };
+                let file = self.disk.open(older).map_err(at("open"))?;
+                let length = file.length().map_err(at("look at"))?;
+                if renames {
+                    // Windows renames no file that is open.
+                    drop(file);
                     self.disk.rename(target, partial).map_err(at("rename to"))?;
-                    *take_back = Some(TakeBack::Rename);
+                    *take_back = TakeBack::Rename { length };
                     self.sync_folder()?;
+                } else {
+                    *take_back = TakeBack::Leave { length };
                 }
-                let file = self.disk.open(partial).map_err(at("open"))?;
-                if renamed && file.length().map_err(at("look at"))? != self.known.identity.length {
-                    // It is about to become longer or shorter: no older copy any more.
-                    *take_back = None;
-                }
-                file
+                self.disk.open(partial).map_err(at("open"))?
             }
         };
         self.reserve(&*file)?;
@@ -621,7 +707,7 @@ impl CopyContext<'_> {
     fn open_journal(&self) -> Result<Box<dyn DiskFile>, CopyError> {
         let path = &self.paths.journal;
         self.disk
-            .open_journal(path)
+            .open_locked(path)
             .map_err(|error| not_opened(path, error))
     }
 

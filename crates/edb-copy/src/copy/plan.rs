@@ -2,12 +2,13 @@
 
 use super::begin::{CopyCandidate, CopyStart, PartialCopy};
 use super::{CopyOptions, JournalState, Method};
-use crate::{CopyError, Disk, PathKind, SourceCondition, SourceIdentity};
+use crate::{CopyError, SourceCondition, SourceIdentity};
 use ese_format::Progress;
 use evidence::SourceFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use target_disk::{Disk, PathKind};
 
 /// What is done for one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,9 +1,7 @@
-//! What the tests of copies share: databases of any size, sources that fail, a disk that loses what was not synced.
+//! What the tests of copies share: databases of any size, sources that fail.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub(crate) mod sim;
-
-use edb_copy::{BadPages, CopyError, CopyOptions, CopyReport, Disk, FileCopy, ReadPolicy};
+use edb_copy::{BadPages, CopyError, CopyOptions, CopyReport, FileCopy, ReadPolicy};
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use evidence::{ReadError, Retry, SourceFile, Stamp};
@@ -14,6 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use target_disk::Disk;
 
 /// Bytes in a page of [`database`].
 pub(crate) const PAGE: usize = 4096;

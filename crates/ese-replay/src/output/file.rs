@@ -1,9 +1,10 @@
-//! What a result is written to, as little of it as is needed: so that a test can cut the power at any point.
+//! What a result is written to, as little of it as is needed: a file of a disk, or memory.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use target_disk::DiskFile;
 
-/// A file, or what a test puts in its place.
+/// Where pages are kept.
 pub trait OutputFile: Send {
     /// Reads at `offset`; fewer bytes than asked for only at the end of the file.
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -55,21 +56,21 @@ pub(crate) fn write_at(
     file.write_all(bytes)
 }
 
-impl OutputFile for File {
+impl OutputFile for Arc<dyn DiskFile> {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        read_at(self, buffer, offset)
+        DiskFile::read_at(&**self, buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        write_at(self, bytes, offset)
+        self.write_all_at(bytes, offset)
     }
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {
-        File::set_len(self, length)
+        self.set_length(length)
     }
 
     fn len(&mut self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        self.length()
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -22,20 +22,21 @@
 //! another state and is refused. Code that only reads the database calls [`InPlace::refuse_interrupted`] first. The
 //! journal is emptied before its name goes, so that a name which a loss of power brings back means nothing.
 
-use super::{OutputError, OutputFile, at, over, sync_folder};
+use super::{OutputError, OutputFile, at, over};
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Pgno;
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, seal_header};
 use evidence::EvidenceFile;
 use std::fmt::Display;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use target_disk::{Disk, DiskFile, LocalDisk, SharedDisk};
 
 /// A database that is being recovered in place.
 pub struct InPlace {
-    database: File,
+    database: Arc<dyn DiskFile>,
     journal: Shared<Overlay>,
     path: PathBuf,
     place: PageJournal,
@@ -43,6 +44,7 @@ pub struct InPlace {
 
 /// The file of a journal. Dropped before the journal is finished, it is gone: nothing has happened to the database.
 struct PageJournal {
+    disk: SharedDisk,
     path: PathBuf,
     finished: bool,
 }
@@ -50,7 +52,8 @@ struct PageJournal {
 impl Drop for PageJournal {
     fn drop(&mut self) {
         if !self.finished {
-            let _ = std::fs::remove_file(&self.path);
+            // What stays begins with zeroes, and the next run removes it.
+            let _ = self.disk.remove(&self.path);
         }
     }
 }
@@ -63,58 +66,56 @@ pub fn journal_path(path: &Path) -> PathBuf {
 }
 
 /// The database, for this program alone.
-fn open_locked(path: &Path) -> Result<File, OutputError> {
-    let mut options = OpenOptions::new();
-    let database = options
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(at(path))?;
+fn open_locked(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn DiskFile>, OutputError> {
+    let database = disk.open(path).map_err(at(path))?;
     match database.try_lock() {
-        Ok(()) => Ok(database),
-        Err(TryLockError::WouldBlock) => Err(OutputError::InUse {
+        Ok(()) => Ok(Arc::from(database)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(OutputError::InUse {
             path: path.to_owned(),
         }),
-        Err(TryLockError::Error(error)) => Err(at(path)(error)),
+        Err(error) => Err(at(path)(error)),
     }
+}
+
+/// The journal at this path, to be read and emptied.
+fn open_journal(disk: &dyn Disk, path: &Path) -> Result<Box<dyn OutputFile>, OutputError> {
+    let journal: Arc<dyn DiskFile> = Arc::from(disk.open(path).map_err(at(path))?);
+    Ok(Box::new(journal))
+}
+
+/// Removes a journal that was emptied, or that never counted.
+fn remove_journal(disk: &dyn Disk, path: &Path) -> Result<(), OutputError> {
+    let removed = disk.remove(path).and_then(|()| disk.sync_folder_of(path));
+    removed.map_err(at(path))
 }
 
 impl InPlace {
     /// Finishes what an earlier run that was interrupted left undone; whether there was something to finish. To be
     /// called before the database is read.
-    pub fn resume(path: &Path) -> Result<bool, OutputError> {
+    pub fn resume(disk: &dyn Disk, path: &Path) -> Result<bool, OutputError> {
         let journal_path = journal_path(path);
-        if !journal_path.exists() {
+        if !disk.exists(&journal_path).map_err(at(&journal_path))? {
             return Ok(false);
         }
-        let mut database = open_locked(path)?;
-        let mut options = OpenOptions::new();
-        let journal = options.read(true).write(true).open(&journal_path);
-        let journal = journal.map_err(at(&journal_path))?;
-        let done = apply_journal(&mut database, Box::new(journal)).map_err(|error| {
-            OutputError::Journal {
-                path: journal_path.clone(),
-                problem: error.to_string(),
-            }
+        let mut database = open_locked(disk, path)?;
+        let journal = open_journal(disk, &journal_path)?;
+        let done = apply_journal(&mut database, journal).map_err(|error| OutputError::Journal {
+            path: journal_path.clone(),
+            problem: error.to_string(),
         })?;
-        std::fs::remove_file(&journal_path).map_err(at(&journal_path))?;
-        sync_folder(&journal_path)?;
+        remove_journal(disk, &journal_path)?;
         Ok(done)
     }
 
     /// Begins a journal for `source`.
-    pub fn begin(source: &DatabaseFile) -> Result<Self, OutputError> {
+    pub fn begin(disk: &SharedDisk, source: &DatabaseFile) -> Result<Self, OutputError> {
         let path = source.path().to_owned();
-        let database = open_locked(&path)?;
+        let database = open_locked(&**disk, &path)?;
         let journal_path = journal_path(&path);
-        let mut options = OpenOptions::new();
-        let journal = options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&journal_path);
-        let journal = journal.map_err(at(&journal_path))?;
+        let journal = disk.create(&journal_path).map_err(at(&journal_path))?;
+        let journal: Arc<dyn DiskFile> = Arc::from(journal);
         let place = PageJournal {
+            disk: disk.clone(),
             path: journal_path,
             finished: false,
         };
@@ -139,19 +140,16 @@ impl InPlace {
 
     /// Finishes the journal and brings the database to what it says.
     pub(super) fn commit(mut self, header: &DatabaseHeader) -> Result<PathBuf, OutputError> {
-        let journal_path = self.place.path.clone();
+        let (disk, journal_path) = (self.place.disk.clone(), self.place.path.clone());
         let io = at(&journal_path);
         let finished = self.journal.lock().finish(header);
         // Whether it failed before or after the last write: the next run can tell.
         self.place.finished = true;
         finished.map_err(&io)?;
-        sync_folder(&journal_path)?;
-        let mut options = OpenOptions::new();
-        let journal = options.read(true).write(true).open(&journal_path);
-        let journal = Box::new(journal.map_err(&io)?);
+        disk.sync_folder_of(&journal_path).map_err(&io)?;
+        let journal = open_journal(&*disk, &journal_path)?;
         apply_journal(&mut self.database, journal).map_err(at(&self.path))?;
-        std::fs::remove_file(&journal_path).map_err(&io)?;
-        sync_folder(&journal_path)?;
+        remove_journal(&*disk, &journal_path)?;
         Ok(self.path)
     }
 
@@ -160,13 +158,14 @@ impl InPlace {
     pub fn refuse_interrupted(path: &Path) -> Result<(), OutputError> {
         let journal = journal_path(path);
         // What cannot be opened, or waits for a writer, is no journal of ours.
-        let Some(mut file) = journal
+        let Some(file) = journal
             .is_file()
-            .then(|| File::open(&journal).ok())
+            .then(|| LocalDisk.open_to_read(&journal).ok())
             .flatten()
         else {
             return Ok(());
         };
+        let mut file: Arc<dyn DiskFile> = Arc::from(file);
         let problem = |problem: &dyn Display| OutputError::Journal {
             path: journal.clone(),
             problem: problem.to_string(),

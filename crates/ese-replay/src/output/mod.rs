@@ -18,13 +18,14 @@ pub use new_file::NewFile;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
 use crate::recovery::{DatabaseFile, RecoveredDatabase, RecoveryError};
-use ese_format::database::{DatabaseHeader, seal_header};
+use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, seal_header};
 use ese_format::explain::{advice_on, advise, jet_of, said};
 use ese_format::{Class, Explain, JetError, Progress, Signature};
 use partial::Partial;
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::{Disk, SharedDisk};
 use thiserror::Error;
 
 /// Why a result cannot be written.
@@ -167,6 +168,7 @@ pub enum Target {
 
 /// The result of one database, being written.
 pub struct RecoveryOutput {
+    disk: SharedDisk,
     /// The database that it is for.
     signature: Signature,
     place: OutputForm,
@@ -185,9 +187,9 @@ pub struct OverlayFile {
 }
 
 impl OverlayFile {
-    fn begin(source: &DatabaseFile, path: &Path) -> Result<Self, OutputError> {
-        let place = Partial::create(path)?;
-        let overlay = over(source, Box::new(place.file()?)).map_err(at(path))?;
+    fn begin(disk: &SharedDisk, source: &DatabaseFile, path: &Path) -> Result<Self, OutputError> {
+        let place = Partial::create(disk, path)?;
+        let overlay = over(source, Box::new(place.file())).map_err(at(path))?;
         Ok(OverlayFile {
             place,
             pages: Shared::new(overlay),
@@ -202,8 +204,9 @@ impl OverlayFile {
 }
 
 impl RecoveryOutput {
-    /// Begins the result for `source`. With `force`, a file of that name is replaced at the end.
+    /// Begins the result for `source` on `disk`. With `force`, a file of that name is replaced at the end.
     pub fn begin(
+        disk: &SharedDisk,
         source: &DatabaseFile,
         target: &Target,
         force: bool,
@@ -211,16 +214,17 @@ impl RecoveryOutput {
     ) -> Result<Self, OutputError> {
         if let Target::NewFile(path) | Target::Overlay(path) = target {
             refuse_source(source.path(), path)?;
-            if !force && path.exists() {
-                return Err(OutputError::Exists { path: path.clone() });
-            }
+            refuse_existing(&**disk, path, force)?;
         }
         let place = match target {
-            Target::NewFile(path) => OutputForm::NewFile(NewFile::copy(source, path, progress)?),
-            Target::Overlay(path) => OutputForm::Overlay(OverlayFile::begin(source, path)?),
-            Target::InPlace => OutputForm::InPlace(InPlace::begin(source)?),
+            Target::NewFile(path) => {
+                OutputForm::NewFile(NewFile::copy(disk, source, path, progress)?)
+            }
+            Target::Overlay(path) => OutputForm::Overlay(OverlayFile::begin(disk, source, path)?),
+            Target::InPlace => OutputForm::InPlace(InPlace::begin(disk, source)?),
         };
         Ok(RecoveryOutput {
+            disk: disk.clone(),
             signature: source.header.signature,
             place,
         })
@@ -228,19 +232,17 @@ impl RecoveryOutput {
 
     /// Begins an empty file for the database with this signature, which the log creates.
     pub fn create(
+        disk: &SharedDisk,
         signature: Signature,
         path: &Path,
         page_size: u32,
         force: bool,
     ) -> Result<Self, OutputError> {
-        if !force && path.exists() {
-            return Err(OutputError::Exists {
-                path: path.to_owned(),
-            });
-        }
+        refuse_existing(&**disk, path, force)?;
         Ok(RecoveryOutput {
+            disk: disk.clone(),
             signature,
-            place: OutputForm::NewFile(NewFile::create(path, page_size)?),
+            place: OutputForm::NewFile(NewFile::create(disk, path, page_size)?),
         })
     }
 
@@ -280,28 +282,33 @@ impl RecoveryOutput {
             OutputForm::Overlay(overlay) => return overlay.commit(header),
             OutputForm::InPlace(journal) => journal.commit(header)?,
         };
-        check_written(&path, header)?;
+        check_written(&*self.disk, &path, header)?;
         Ok(path)
     }
 }
 
 /// Reads the header of a result again.
-fn check_written(path: &Path, header: &DatabaseHeader) -> Result<(), OutputError> {
-    let written = DatabaseFile::open(path)?.header;
+fn check_written(disk: &dyn Disk, path: &Path, header: &DatabaseHeader) -> Result<(), OutputError> {
     let mut expected = vec![0; header.page_size() as usize];
     seal_header(header, &mut expected);
-    let mut found = vec![0; expected.len()];
-    seal_header(&written, &mut found);
-    if expected == found {
+    let mut start = vec![0; HEADERS_MAX];
+    let file = disk.open_to_read(path).map_err(at(path))?;
+    let read = file.read_at(&mut start, 0).map_err(at(path))?;
+    start.truncate(read);
+    if start.starts_with(&expected) {
         return Ok(());
     }
+    let copies = HeaderCopies::read(&start);
+    let problem = match copies.good() {
+        Some(found) => {
+            let (signature, state) = (found.fields.signature, found.fields.state);
+            format!("its header names {signature}, {}", state.name())
+        }
+        None => "its header cannot be read".to_owned(),
+    };
     Err(OutputError::NotWritten {
         path: path.to_owned(),
-        problem: format!(
-            "its header names {}, {}",
-            written.signature,
-            written.state.name()
-        ),
+        problem,
     })
 }
 
@@ -323,22 +330,14 @@ fn refuse_source(source: &Path, path: &Path) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// Makes a new or renamed file outlive a power loss, where the operating system knows such a thing.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), OutputError> {
-    if cfg!(unix)
-        && let Some(folder) = path.parent()
-    {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        let opened = std::fs::File::open(folder);
-        opened
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(folder))?;
+/// What stands under the name of the result is only replaced if that is wanted.
+fn refuse_existing(disk: &dyn Disk, path: &Path, force: bool) -> Result<(), OutputError> {
+    match !force && disk.exists(path).map_err(at(path))? {
+        true => Err(OutputError::Exists {
+            path: path.to_owned(),
+        }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 impl From<OverlayError> for io::Error {

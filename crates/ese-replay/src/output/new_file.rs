@@ -9,6 +9,7 @@ use crate::recovery::DatabaseFile;
 use ese_format::Progress;
 use ese_format::database::{DatabaseHeader, seal_header};
 use std::path::{Path, PathBuf};
+use target_disk::SharedDisk;
 
 /// A database that is being written.
 pub struct NewFile {
@@ -20,11 +21,12 @@ pub struct NewFile {
 impl NewFile {
     /// A copy of `source`, to be changed.
     pub fn copy(
+        disk: &SharedDisk,
         source: &DatabaseFile,
         path: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, OutputError> {
-        let new = Self::create(path, source.page_size.bytes())?;
+        let new = Self::create(disk, path, source.page_size.bytes())?;
         let mut buffer = vec![0; 1 << 20];
         let mut offset = 0;
         progress.begin(source.length(), 0);
@@ -45,9 +47,9 @@ impl NewFile {
     }
 
     /// An empty database, for one that the log creates.
-    pub fn create(path: &Path, page_size: u32) -> Result<Self, OutputError> {
-        let place = Partial::create(path)?;
-        let file = place.file()?;
+    pub fn create(disk: &SharedDisk, path: &Path, page_size: u32) -> Result<Self, OutputError> {
+        let place = Partial::create(disk, path)?;
+        let file = place.file();
         Ok(NewFile {
             place,
             pages: Shared::new(DirectFile::new(Box::new(file), page_size)),

@@ -15,6 +15,7 @@ use ese_testkit::writer::crash::Crash;
 use ese_testkit::writer::{Tree, Writer};
 use std::fmt::Display;
 use std::path::Path;
+use target_disk::SharedDisk;
 
 /// What a recovery left.
 pub(crate) struct Recovered {
@@ -85,7 +86,8 @@ pub(crate) fn replay_small(database: &Path, logs: &Path) -> Result<(), String> {
     let files = StreamFiles::find(logs, None).map_err(text)?;
     let folder = tempfile::tempdir().map_err(text)?;
     let target = Target::Overlay(folder.path().join("overlay"));
-    let output = RecoveryOutput::begin(&database, &target, false, &()).map_err(text)?;
+    let output = RecoveryOutput::begin(&SharedDisk::default(), &database, &target, false, &())
+        .map_err(text)?;
     let databases = [database];
     let plan = plan(&files, None, &databases, &Until::default(), &()).map_err(text)?;
     let given = GivenDatabase {

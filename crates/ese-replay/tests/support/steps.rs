@@ -8,6 +8,7 @@ use ese_replay::recovery::{
     DatabaseFile, GivenDatabase, RecoverOptions, RecoveryError, Until, plan, recover,
 };
 use std::path::{Path, PathBuf};
+use target_disk::SharedDisk;
 
 /// Replays up to `generation` without undo, into new files.
 pub(crate) fn one_run(
@@ -30,7 +31,8 @@ pub(crate) fn one_run(
     let mut outputs = Vec::new();
     for (index, database) in opened.iter().enumerate() {
         let target = Target::NewFile(folder.join(format!("{run}-{index}.edb")));
-        let output = RecoveryOutput::begin(database, &target, false, &()).expect("a new file");
+        let output = RecoveryOutput::begin(&SharedDisk::default(), database, &target, false, &())
+            .expect("a new file");
         let pages = output.pages();
         given.push(GivenDatabase { database, pages });
         outputs.push(output);

@@ -6,7 +6,6 @@ use super::{
 use crate::config::CopyConfig;
 use crate::error::at;
 use crate::replay::ReplayFailure;
-use crate::state::sync_folder;
 use ese_format::Progress;
 use ese_format::database::{HEADERS_MAX, HeaderCopies};
 use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
@@ -16,14 +15,15 @@ use ese_replay::recovery::{
 };
 use ese_scan::{ScanOptions, scan};
 use evidence::EvidenceFile;
-use std::fs;
 use std::path::Path;
+use target_disk::{Disk, SharedDisk};
 
 /// Findings about pages that are kept for the report; all are counted.
 const FINDINGS_KEPT: usize = 100;
 
 /// Brings the database to Clean Shutdown, in its place or, across file systems, at the new one.
 pub(super) fn bring_to_clean(
+    disk: &SharedDisk,
     config: &CopyConfig,
     prepared: &PreparedActivation,
     options: &ActivateOptions,
@@ -32,15 +32,15 @@ pub(super) fn bring_to_clean(
     let source = &prepared.database;
     let path = &config.target.database;
     let target = match &options.to {
-        Some(to) if !on_same_file_system(path, to) => Target::NewFile(to.clone()),
+        Some(to) if !disk.is_one_file_system(path, to) => Target::NewFile(to.clone()),
         _ => Target::InPlace,
     };
-    let output =
-        RecoveryOutput::begin(source, &target, false, progress).map_err(ReplayFailure::from)?;
+    let output = RecoveryOutput::begin(disk, source, &target, false, progress)
+        .map_err(ReplayFailure::from)?;
     let recovered = run(source, output, &prepared.plan, options, progress);
     if recovered.is_err() && target == Target::InPlace {
         // The journal goes, unless the database has changed already: then this finishes what it holds, or tries to.
-        let _ = InPlace::resume(path);
+        let _ = InPlace::resume(&**disk, path);
     }
     recovered
 }
@@ -70,21 +70,21 @@ fn run(
 
 /// Gives the database its name, and proves it.
 pub(super) fn finish(
+    disk: &dyn Disk,
     config: &CopyConfig,
     mut report: ActivateReport,
     options: &ActivateOptions,
     progress: &dyn Progress,
 ) -> Result<ActivateReport, ActivateError> {
     let (from, to) = (&config.target.database, &report.database);
-    if from != to && from.exists() && on_same_file_system(from, to) {
+    if from != to && from.exists() && disk.is_one_file_system(from, to) {
         if to.symlink_metadata().is_ok() {
             let path = to.clone();
             return Err(ReplayFailure::from(OutputError::Exists { path }).into());
         }
-        fs::rename(from, to).map_err(at(to))?;
-        if let Some(folder) = to.parent() {
-            sync_folder(folder).map_err(at(folder))?;
-        }
+        let renamed = disk.rename(from, to);
+        let renamed = renamed.and_then(|()| disk.sync_folder_of(to));
+        renamed.map_err(at(to))?;
     }
     let proof = prove(to, options, progress)?;
     report.mountable = proof.holds();
@@ -122,22 +122,4 @@ fn prove(
         pages: outcome.counts,
         findings: outcome.findings,
     })
-}
-
-/// Whether a file can be renamed from one path to the other.
-#[cfg(unix)]
-fn on_same_file_system(from: &Path, to: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| Some(fs::metadata(path.parent()?).ok()?.dev());
-    device(from).is_some() && device(from) == device(to)
-}
-
-#[cfg(not(unix))]
-fn on_same_file_system(from: &Path, to: &Path) -> bool {
-    let drive = |path: &Path| {
-        path.components()
-            .next()
-            .map(|first| first.as_os_str().to_owned())
-    };
-    drive(from) == drive(to)
 }

@@ -14,13 +14,15 @@ use crate::place::listing_of;
 use crate::replay::first_needed;
 use crate::source::view::stream_of;
 use crate::source::{Listing, LogSource, is_address, list};
-use crate::state::{StateFile, sync_folder};
+use crate::state::StateFile;
 use ese_format::database::DatabaseHeader;
 use ese_format::{Generation, JetError, Signature};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::fs;
+use std::fs::{File, Permissions};
+use std::io;
 use std::path::{Path, PathBuf};
+use target_disk::{Disk, DiskFile, DiskWriter, NewAttributes};
 
 /// A log without which the copy cannot be activated: it was the current one of the source, which shipping leaves there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -235,21 +237,40 @@ fn take_log(
     let tag = state.read()?.made.tag().to_owned();
     let raw = format!("{}.{tag}", name.to_string_lossy());
     let raw = config.target.inspector().join(raw);
-    fs::copy(path, &raw).map_err(at(&raw))?;
+    let disk = state.disk();
+    let copied = copy_log(&**disk, path, &raw);
+    let (file, permissions) = copied.map_err(at(&raw))?;
     let advice = "the seed cannot be brought forward without this log";
     let link = inspect(&raw, expected).map_err(|why| rejected(path, &why, advice))?;
-    let placed = fs::File::options().write(true).open(&raw).and_then(|file| {
-        file.set_modified(clock.now().into())?;
-        file.sync_all()
-    });
-    placed.map_err(at(&raw))?;
+    file.sync_all().map_err(at(&raw))?;
+    let attributes = NewAttributes {
+        modified: Some(clock.now().into()),
+        permissions: Some(permissions),
+        accessed: None,
+    };
+    disk.set_attributes(&raw, &attributes).map_err(at(&raw))?;
     state.update(|state| {
         state.made.placed(link.signature, &[link.generation]);
         state.proofs.enter(link.generation, &link.proof);
     })?;
-    let placed = fs::rename(&raw, &log).and_then(|()| sync_folder(logs));
+    let placed = disk.rename(&raw, &log);
+    let placed = placed.and_then(|()| disk.sync_folder(logs));
     placed.map_err(at(&log))?;
     Ok(link)
+}
+
+/// Copies a log; gives the copy, and the permissions that it gets.
+fn copy_log(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+) -> io::Result<(Box<dyn DiskFile>, Permissions)> {
+    let mut log = File::open(from)?;
+    let permissions = log.metadata()?.permissions();
+    let file = disk.open_or_create(to)?;
+    file.set_length(0)?;
+    io::copy(&mut log, &mut DiskWriter::new(&*file))?;
+    Ok((file, permissions))
 }
 
 /// Refuses a database that belongs to another log stream than that of the source; gives the stream, if one of the two

@@ -14,13 +14,14 @@ use standby::source::{FetchError, FolderSource, Listing, LogSource};
 use standby::state::{CopyState, StateFile};
 use standby::status::{CopyStatus, Summary, status};
 use standby::target_view::TargetView;
-use standby::{Pass, ReplayStep, Replayer, StandbyCopy};
+use standby::{Pass, ReplayStep, Replayer, StandbyCopy, StandbyError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use target_disk::SharedDisk;
 use tempfile::TempDir;
 
 pub(crate) mod seed;
@@ -108,18 +109,24 @@ pub(crate) struct Setting {
     pub(crate) fault: Switch,
     pub(crate) copy: Option<StandbyCopy>,
     pub(crate) replayer: Option<Replayer>,
+    pub(crate) disk: SharedDisk,
 }
 
 impl Setting {
     /// A source with `count` closed logs, and an empty target.
     pub(crate) fn new(count: u32) -> Self {
-        let mut setting = Self::with(|source| {
+        let mut setting = Self::unserved(count);
+        setting.restart();
+        setting
+    }
+
+    /// The same before any service has begun.
+    pub(crate) fn unserved(count: u32) -> Self {
+        Self::with(|source| {
             let mut stream = GrowingStream::begin(source, LOG_SIZE);
             stream.roll_many(count);
             stream
-        });
-        setting.restart();
-        setting
+        })
     }
 
     /// A source that will have `count` closed logs with the records of an engine-made set, none of them closed yet.
@@ -166,6 +173,7 @@ impl Setting {
             fault: Switch::default(),
             copy: None,
             replayer: None,
+            disk: SharedDisk::default(),
         }
     }
 
@@ -177,19 +185,19 @@ impl Setting {
     /// Ends the service and starts another one.
     pub(crate) fn restart(&mut self) {
         (self.copy, self.replayer) = (None, None);
+        let copy = self.open().unwrap();
+        self.replayer = Some(copy.replayer());
+        self.copy = Some(copy);
+    }
+
+    /// Takes the copy for this process.
+    pub(crate) fn open(&self) -> Result<StandbyCopy, StandbyError> {
         let source = FaultySource {
             inner: FolderSource::new(&self.config.source.logs, &self.config.source.base),
             fault: Arc::clone(&self.fault),
         };
-        let copy = StandbyCopy::open(
-            &self.config,
-            &self.state_folder(),
-            Box::new(source),
-            &self.clock,
-        );
-        let copy = copy.unwrap();
-        self.replayer = Some(copy.replayer());
-        self.copy = Some(copy);
+        let source = Box::new(source);
+        StandbyCopy::open(&self.config, self.state_file(), source, &self.clock)
     }
 
     /// One step of replay.
@@ -212,7 +220,7 @@ impl Setting {
     }
 
     pub(crate) fn state_file(&self) -> StateFile {
-        StateFile::new(&self.state_folder(), self.config.file_name())
+        StateFile::new(&self.disk, &self.state_folder(), self.config.file_name())
     }
 
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {

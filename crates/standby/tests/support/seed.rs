@@ -12,6 +12,7 @@ use standby::config::{Configuration, CopyConfig, Service};
 use standby::source::FolderSource;
 use std::fs;
 use std::path::Path;
+use target_disk::SharedDisk;
 use tempfile::TempDir;
 
 /// Replays the source's logs up to `last` from nothing, without undo, into the database of the copy.
@@ -36,8 +37,14 @@ fn from_nothing(config: &CopyConfig, last: u32, path: &Path, undo: bool) {
     let [creation] = plan.created() else {
         panic!("the logs create one database");
     };
-    let output =
-        RecoveryOutput::create(creation.signature, path, page_size.bytes(), false).unwrap();
+    let output = RecoveryOutput::create(
+        &SharedDisk::default(),
+        creation.signature,
+        path,
+        page_size.bytes(),
+        false,
+    )
+    .unwrap();
     let created = EmptyFile {
         signature: creation.signature,
         file: NewDatabase {
@@ -87,6 +94,7 @@ impl Twin {
                 state: states,
                 service: Service::default(),
                 copies: vec![config],
+                disk: SharedDisk::default(),
             },
         }
     }

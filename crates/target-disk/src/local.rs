@@ -1,177 +1,17 @@
-//! Where a copy goes.
-//!
-//! Everything that a copy writes goes through these two traits, so that a test can stand in for a disk that is full,
-//! fails, or loses what was not synced. What differs between operating systems is in this module only.
+//! The file systems of this machine. What differs between operating systems is here.
 
-use evidence::Stamp;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use crate::{Disk, DiskFile, FileStamp, NewAttributes, PathKind, START_BYTES, folder_of};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-/// A file being written. Called from several threads at once.
-pub trait DiskFile: Send + Sync {
-    /// Bytes in it.
-    fn length(&self) -> io::Result<u64>;
-    /// Fills `buffer` from `offset`.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Writes `bytes` at `offset`.
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Gives it exactly `length` bytes, and reserves the space for them where the file system can.
-    fn allocate(&self, length: u64) -> io::Result<()>;
-    /// Cuts it to `length` bytes.
-    fn truncate(&self, length: u64) -> io::Result<()>;
-    /// Returns when everything written is on the disk.
-    fn sync_data(&self) -> io::Result<()>;
-    /// Returns when everything written, and the length, is on the disk.
-    fn sync_all(&self) -> io::Result<()>;
-    /// A hint that these bytes, which were synced, will not be needed again.
-    fn forget(&self, _offset: u64, _length: u64) {}
-}
-
-/// What a copy takes over from its source besides the bytes.
-#[derive(Debug, Clone, Default)]
-pub struct NewAttributes {
-    /// When it was last modified.
-    pub modified: Option<SystemTime>,
-    /// When it was last read.
-    pub accessed: Option<SystemTime>,
-    /// Its permissions.
-    pub permissions: Option<fs::Permissions>,
-}
-
-impl NewAttributes {
-    /// The attributes of the file at `path`, or, for a source that is none of this machine's, what its store says.
-    pub(crate) fn of(path: Option<&Path>, stamp: &Stamp) -> Self {
-        let metadata = path.and_then(|path| fs::metadata(path).ok());
-        NewAttributes {
-            modified: stamp.modified.map(SystemTime::from),
-            accessed: metadata.as_ref().and_then(|known| known.accessed().ok()),
-            permissions: metadata.map(|known| known.permissions()),
-        }
-    }
-}
-
-impl NewAttributes {
-    /// What a copy under way has to be given at once, so that only those who may read its source can open it.
-    pub(crate) fn under_way(source: &Path) -> Option<Self> {
-        let permissions = system::under_way(&fs::metadata(source).ok()?)?;
-        Some(NewAttributes {
-            permissions: Some(permissions),
-            ..NewAttributes::default()
-        })
-    }
-}
-
-/// Bytes at the start of a file that are looked at: they hold both copies of a header, whatever the page size.
-pub(crate) const START_BYTES: usize = 64 << 10;
-
-/// What shows whether a file is still the one that it was.
-#[derive(Debug, Clone)]
-pub struct FileStamp {
-    /// Bytes in it.
-    pub length: u64,
-    /// When it was last modified, if that is known.
-    pub modified: Option<SystemTime>,
-    /// Its first [`START_BYTES`], which hold the headers of every kind of file.
-    pub start: Vec<u8>,
-}
-
-/// What is under a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathKind {
-    /// Nothing.
-    Free,
-    /// A file.
-    File {
-        /// Bytes in it, if that is known without opening it.
-        length: Option<u64>,
-        /// Under how many names (hard links) it stands.
-        names: u64,
-    },
-    /// A folder.
-    Folder,
-    /// A symbolic link.
-    Link,
-    /// A device, a pipe, a socket.
-    Other,
-}
-
-/// A file system that is written to.
-pub trait Disk: Sync {
-    /// Opens a journal for reading only. Fails with [`io::ErrorKind::WouldBlock`] if somebody has it locked.
-    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.open_journal(path)
-    }
-    /// What is under this path; a link is not followed.
-    fn place(&self, path: &Path) -> io::Result<PathKind> {
-        Ok(match self.exists(path)? {
-            true => PathKind::File {
-                length: None,
-                names: 1,
-            },
-            false => PathKind::Free,
-        })
-    }
-    /// Whether two paths lead to one file.
-    fn is_same_file(&self, _one: &Path, _other: &Path) -> bool {
-        false
-    }
-    /// Opens a journal, creating it if there is none, and locks it for as long as it is open. Fails with
-    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
-    fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Creates a file; fails if there is one.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Whether a file at `to` can share the blocks of the file `from` until one of them changes.
-    fn can_share(&self, _from: &Path, _to: &Path) -> bool {
-        false
-    }
-    /// Creates a file that shares the blocks of `from`; fails if there is one.
-    fn create_sharing(&self, _from: &Path, _path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    /// Opens a file to go on writing it.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Whether there is something under this path.
-    fn exists(&self, path: &Path) -> io::Result<bool>;
-    /// What shows whether a file is still the one that it was.
-    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
-        let file = self.open(path)?;
-        let length = file.length()?;
-        let mut start = vec![0; START_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
-        file.read_exact_at(&mut start, 0)?;
-        Ok(FileStamp {
-            length,
-            modified: None,
-            start,
-        })
-    }
-    /// Removes a file.
-    fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Renames a file over whatever is there, in one step.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Sets the attributes of a file, and returns when they are on the disk.
-    fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()>;
-    /// Returns when files created, renamed or removed beside `path` are so on the disk.
-    fn sync_folder_of(&self, path: &Path) -> io::Result<()>;
-}
 
 /// The file systems of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalDisk;
 
 impl Disk for LocalDisk {
-    fn look_at_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = File::open(path)?;
-        match file.try_lock_shared() {
-            // Held no longer: a copy that begins meanwhile is not to be in the way of one who looks.
-            Ok(()) => file.unlock()?,
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        Ok(Box::new(LocalFile(file)))
-    }
-
     fn place(&self, path: &Path) -> io::Result<PathKind> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
@@ -197,18 +37,31 @@ impl Disk for LocalDisk {
         same_file::is_same_file(one, other).unwrap_or(false)
     }
 
-    fn open_journal(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(LocalFile(file))),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(folder)?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    fn is_one_file_system(&self, from: &Path, to: &Path) -> bool {
+        system::is_one_file_system(folder_of(from), folder_of(to))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(LocalFile(File::open(path)?)))
+    }
+
+    fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok(Box::new(LocalFile(options.open(path)?)))
+    }
+
+    fn new_number(&self) -> u64 {
+        RandomState::new().hash_one(std::process::id())
+    }
+
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -243,14 +96,6 @@ impl Disk for LocalDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Box::new(LocalFile(file)))
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        match fs::symlink_metadata(path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Reads only: the copy of a read-only file may be read-only too.
@@ -295,15 +140,14 @@ impl Disk for LocalDisk {
         file.sync_all()
     }
 
-    fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
-        system::sync_folder(folder_of(path))
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        system::sync_folder(folder)
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+/// The permissions of a copy of this file while it is under way, where they need to be set.
+pub(crate) fn under_way(source: &Metadata) -> Option<Permissions> {
+    system::under_way(source)
 }
 
 struct LocalFile(File);
@@ -313,8 +157,17 @@ impl DiskFile for LocalFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        system::read_exact_at(&self.0, buffer, offset)
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match system::read_at(&self.0, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -326,8 +179,12 @@ impl DiskFile for LocalFile {
         self.0.set_len(length)
     }
 
-    fn truncate(&self, length: u64) -> io::Result<()> {
+    fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
+    }
+
+    fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.0.set_modified(time)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -341,6 +198,26 @@ impl DiskFile for LocalFile {
     fn forget(&self, offset: u64, length: u64) {
         system::forget(&self.0, offset, length);
     }
+
+    fn try_lock(&self) -> io::Result<()> {
+        self.0.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            TryLockError::Error(error) => error,
+        })
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        self.0.lock()
+    }
+
+    fn is_locked(&self) -> io::Result<bool> {
+        match self.0.try_lock_shared() {
+            // Held no longer: who begins meanwhile is not to find one who looks in the way.
+            Ok(()) => self.0.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -350,8 +227,8 @@ mod system {
     use std::os::unix::fs::FileExt;
     use std::path::Path;
 
-    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        file.read_exact_at(buffer, offset)
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
     }
 
     pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -364,6 +241,12 @@ mod system {
 
     pub(super) fn names(metadata: &std::fs::Metadata) -> u64 {
         std::os::unix::fs::MetadataExt::nlink(metadata)
+    }
+
+    pub(super) fn is_one_file_system(from: &Path, to: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let device = |folder: &Path| Some(std::fs::metadata(folder).ok()?.dev());
+        device(from).is_some() && device(from) == device(to)
     }
 
     /// The permissions of the source, and the owner's to write.
@@ -445,15 +328,8 @@ mod system {
     use std::os::windows::fs::FileExt;
     use std::path::Path;
 
-    pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut done = 0;
-        while done < buffer.len() {
-            match file.seek_read(&mut buffer[done..], offset + done as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
-        }
-        Ok(())
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.seek_read(buffer, offset)
     }
 
     pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -465,6 +341,15 @@ mod system {
             }
         }
         Ok(())
+    }
+
+    /// By the drive.
+    pub(super) fn is_one_file_system(from: &Path, to: &Path) -> bool {
+        let drive = |folder: &Path| {
+            let first = folder.components().next();
+            first.map(|first| first.as_os_str().to_owned())
+        };
+        drive(from) == drive(to)
     }
 
     /// Windows says only of an open file how many names it has.

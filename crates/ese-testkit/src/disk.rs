@@ -1,0 +1,515 @@
+//! A disk in memory with every fault that a disk can have.
+//!
+//! Calls are counted. At a call that the test chooses the power goes, once or for good something fails, or the disk is
+//! full. When the power comes back ([`FaultyDisk::crash`]), some of what was not synced is lost:
+//!
+//! | what | what a crash does to it |
+//! |---|---|
+//! | a write | each sector of 512 bytes is there or not |
+//! | a new length | it is there or not |
+//! | new, renamed, removed names | the last of them are lost, as a file system with a journal loses them |
+//! | the write during which the power went | its first bytes arrived, in the cache |
+//!
+//! What was synced stays. Which part is lost is decided by a seed, so that a failure can be repeated.
+
+mod mirror;
+
+pub use mirror::MirroredDisk;
+
+use crate::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use target_disk::{Disk, DiskFile, NewAttributes, PathKind};
+
+/// What survives or not, sector by sector.
+const SECTOR: usize = 512;
+
+/// A disk in memory with faults. Clones are the same disk.
+#[derive(Clone)]
+pub struct FaultyDisk(Arc<Mutex<State>>);
+
+type Names = BTreeMap<PathBuf, usize>;
+
+struct State {
+    names: Names,
+    /// What the names were before each change that no folder sync has made safe, oldest first.
+    unsynced_names: Vec<Names>,
+    folders: BTreeSet<PathBuf>,
+    files: Vec<FileState>,
+    /// Which handle has a file locked.
+    locks: BTreeMap<usize, u64>,
+    handles: u64,
+    numbers: u64,
+    /// Calls so far.
+    calls: u64,
+    /// The call at which the power goes.
+    killed_at: Option<u64>,
+    /// The call that fails.
+    failing: Option<u64>,
+    /// The call from which on the disk is full.
+    full_from: Option<u64>,
+    /// Bytes that still fit on the disk.
+    room: u64,
+    random: Random,
+}
+
+#[derive(Default)]
+struct FileState {
+    bytes: Vec<u8>,
+    modified: Option<SystemTime>,
+    /// How to take back each change that no sync has made safe, oldest first.
+    unsynced: Vec<Undo>,
+}
+
+enum Undo {
+    Write { offset: usize, old: Vec<u8> },
+    Resize { old_length: usize, cut: Vec<u8> },
+}
+
+impl FaultyDisk {
+    /// An empty disk; what a crash loses follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        FaultyDisk(Arc::new(Mutex::new(State {
+            names: Names::new(),
+            unsynced_names: Vec::new(),
+            folders: BTreeSet::new(),
+            files: Vec::new(),
+            locks: BTreeMap::new(),
+            handles: 0,
+            numbers: 0,
+            calls: 0,
+            killed_at: None,
+            failing: None,
+            full_from: None,
+            room: u64::MAX,
+            random: Random(seed),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that failed elsewhere is to say so, not this.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the power away at the call of this number from now, the first being 1: it and all after it fail.
+    pub fn kill_after(&self, calls: u64) {
+        let mut state = self.state();
+        state.killed_at = Some(state.calls + calls);
+    }
+
+    /// Whether the power is gone.
+    pub fn is_killed(&self) -> bool {
+        self.state().is_killed()
+    }
+
+    /// Has the call of this number from now fail, the first being 1; nothing comes of it.
+    pub fn fail_at(&self, call: u64) {
+        let mut state = self.state();
+        state.failing = Some(state.calls + call);
+    }
+
+    /// Whether the call that was to fail has come.
+    pub fn has_failed(&self) -> bool {
+        let state = self.state();
+        state.failing.is_some_and(|failing| state.calls >= failing)
+    }
+
+    /// Makes the disk full after so many calls more; `None` empties it.
+    pub fn full_after(&self, calls: impl Into<Option<u64>>) {
+        let mut state = self.state();
+        state.full_from = calls.into().map(|calls| state.calls + calls);
+    }
+
+    /// Gives the disk room for so many bytes more to be written.
+    pub fn set_room(&self, room: u64) {
+        self.state().room = room;
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// A call of somebody else, such as the source, under the same power.
+    pub fn tick(&self) -> io::Result<()> {
+        self.state().tick()
+    }
+
+    /// The machine comes up again: of what was not synced, some is there and some is not.
+    pub fn crash(&self) {
+        let mut state = self.state();
+        let state = &mut *state;
+        (state.killed_at, state.failing, state.full_from) = (None, None, None);
+        state.locks.clear();
+        let lost = state.random.below(state.unsynced_names.len() + 1);
+        if lost > 0 {
+            let kept = state.unsynced_names.len() - lost;
+            state.names = state.unsynced_names[kept].clone();
+        }
+        state.unsynced_names.clear();
+        for file in &mut state.files {
+            file.lose(&mut state.random);
+        }
+    }
+
+    /// Puts a file there, as if it had been there for long.
+    pub fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.state();
+        let id = state.files.len();
+        state.files.push(FileState {
+            bytes,
+            ..FileState::default()
+        });
+        state.names.insert(path.to_owned(), id);
+    }
+
+    /// The bytes of a file, as a reader would see them.
+    pub fn get(&self, path: &Path) -> Option<Vec<u8>> {
+        self.with(path, <[u8]>::to_vec)
+    }
+
+    /// Runs `look` on the bytes of a file.
+    pub fn with<T>(&self, path: &Path, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let state = self.state();
+        let id = *state.names.get(path)?;
+        Some(look(&state.files[id].bytes))
+    }
+
+    /// The paths of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    fn handle(&self, id: usize, state: &mut State) -> Box<dyn DiskFile> {
+        state.handles += 1;
+        Box::new(FaultyFile {
+            disk: self.clone(),
+            id,
+            handle: state.handles,
+        })
+    }
+}
+
+impl State {
+    fn is_killed(&self) -> bool {
+        self.killed_at.is_some_and(|killed| self.calls >= killed)
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        if self.is_killed() {
+            return Err(io::Error::other("killed"));
+        }
+        if self.failing == Some(self.calls) {
+            return Err(io::Error::other("the disk fails"));
+        }
+        Ok(())
+    }
+
+    /// Whether this very call is the one at which the power goes.
+    fn is_killed_now(&self) -> bool {
+        self.killed_at == Some(self.calls)
+    }
+
+    /// Fails if the disk is full, for what needs space.
+    fn take_room(&mut self, bytes: u64) -> io::Result<()> {
+        let is_full = self.full_from.is_some_and(|full| self.calls > full);
+        if is_full || self.room < bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room -= bytes;
+        Ok(())
+    }
+
+    fn id(&self, path: &Path) -> io::Result<usize> {
+        let id = self.names.get(path).copied();
+        id.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn new_file(&mut self, path: &Path) -> io::Result<usize> {
+        self.take_room(0)?;
+        let id = self.files.len();
+        self.files.push(FileState::default());
+        self.change_names(|names| {
+            names.insert(path.to_owned(), id);
+        });
+        Ok(id)
+    }
+
+    fn change_names(&mut self, change: impl FnOnce(&mut Names)) {
+        self.unsynced_names.push(self.names.clone());
+        change(&mut self.names);
+    }
+}
+
+impl FileState {
+    fn resize(&mut self, length: usize) {
+        if length == self.bytes.len() {
+            return;
+        }
+        let cut = self.bytes.get(length..).unwrap_or(&[]).to_vec();
+        let old_length = self.bytes.len();
+        self.unsynced.push(Undo::Resize { old_length, cut });
+        self.bytes.resize(length, 0);
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset + bytes.len();
+        if end > self.bytes.len() {
+            self.resize(end);
+        }
+        let old = self.bytes[offset..end].to_vec();
+        self.unsynced.push(Undo::Write { offset, old });
+        self.bytes[offset..end].copy_from_slice(bytes);
+    }
+
+    /// Takes changes back, newest first: each sector of a write, each change of length, with a chance of one half.
+    fn lose(&mut self, random: &mut Random) {
+        for undo in std::mem::take(&mut self.unsynced).into_iter().rev() {
+            match undo {
+                Undo::Write { offset, old } => {
+                    for (number, sector) in old.chunks(SECTOR).enumerate() {
+                        let start = offset + number * SECTOR;
+                        if let Some(place) = self.bytes.get_mut(start..start + sector.len())
+                            && random.below(2) == 0
+                        {
+                            place.copy_from_slice(sector);
+                        }
+                    }
+                }
+                Undo::Resize { old_length, cut } => {
+                    if random.below(2) == 0 {
+                        self.bytes.truncate(old_length - cut.len());
+                        self.bytes.extend_from_slice(&cut);
+                        self.bytes.resize(old_length, 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
+        let mut state = self.state();
+        state.tick()?;
+        Ok(match state.names.contains_key(path) {
+            true => PathKind::File {
+                length: None,
+                names: 1,
+            },
+            false if state.folders.contains(path) => PathKind::Folder,
+            false => PathKind::Free,
+        })
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut state = self.state();
+        state.tick()?;
+        let all = state.names.keys().chain(&state.folders);
+        let inside: Vec<PathBuf> = all
+            .filter(|path| path.parent() == Some(folder))
+            .cloned()
+            .collect();
+        match inside.is_empty() && !state.folders.contains(folder) {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(inside),
+        }
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.tick()?;
+        let id = state.id(path)?;
+        Ok(self.handle(id, &mut state))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.tick()?;
+        if state.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let id = state.new_file(path)?;
+        Ok(self.handle(id, &mut state))
+    }
+
+    fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.tick()?;
+        let id = match state.id(path) {
+            Ok(id) => id,
+            Err(_) => state.new_file(path)?,
+        };
+        Ok(self.handle(id, &mut state))
+    }
+
+    fn new_number(&self) -> u64 {
+        let mut state = self.state();
+        state.numbers += 1;
+        state.numbers
+    }
+
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.tick()?;
+        let all = folder.ancestors().map(Path::to_owned);
+        state.folders.extend(all);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.tick()?;
+        state.id(path)?;
+        state.change_names(|names| {
+            names.remove(path);
+        });
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.tick()?;
+        let id = state.id(from)?;
+        state.change_names(|names| {
+            names.remove(from);
+            names.insert(to.to_owned(), id);
+        });
+        Ok(())
+    }
+
+    fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()> {
+        let mut state = self.state();
+        state.tick()?;
+        let id = state.id(path)?;
+        if attributes.modified.is_some() {
+            state.files[id].modified = attributes.modified;
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.tick()?;
+        // A file system with a journal writes all that came before.
+        state.unsynced_names.clear();
+        Ok(())
+    }
+}
+
+/// An open file.
+struct FaultyFile {
+    disk: FaultyDisk,
+    id: usize,
+    handle: u64,
+}
+
+impl Drop for FaultyFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if state.locks.get(&self.id) == Some(&self.handle) {
+            state.locks.remove(&self.id);
+        }
+    }
+}
+
+impl FaultyFile {
+    /// The state, after the call was counted.
+    fn call(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.disk.state();
+        state.tick()?;
+        Ok(state)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.call()?.files[self.id].unsynced.clear();
+        Ok(())
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.call()?.files[self.id].bytes.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.call()?;
+        let bytes = &state.files[self.id].bytes;
+        let rest = bytes.get(offset as usize..).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if let Err(error) = state.tick() {
+            if state.is_killed_now() {
+                let part = state.random.below(bytes.len() + 1);
+                state.files[self.id].write(&bytes[..part], offset as usize);
+            }
+            return Err(error);
+        }
+        state.take_room(bytes.len() as u64)?;
+        state.files[self.id].write(bytes, offset as usize);
+        Ok(())
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        let mut state = self.call()?;
+        // Even where the file is long enough: its blocks may be shared, or holes.
+        if length > 0
+            && let Err(full) = state.take_room(0)
+        {
+            // A file system may keep what it could reserve.
+            let there = state.files[self.id].bytes.len();
+            state.files[self.id].resize(there.max(length as usize / 2));
+            return Err(full);
+        }
+        state.files[self.id].resize(length as usize);
+        Ok(())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.call()?.files[self.id].resize(length as usize);
+        Ok(())
+    }
+
+    fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.call()?.files[self.id].modified = Some(time);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn try_lock(&self) -> io::Result<()> {
+        let mut state = self.call()?;
+        match state.locks.get(&self.id) {
+            Some(holder) if *holder != self.handle => Err(io::ErrorKind::WouldBlock.into()),
+            _ => {
+                state.locks.insert(self.id, self.handle);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_locked(&self) -> io::Result<bool> {
+        let state = self.call()?;
+        let holder = state.locks.get(&self.id);
+        Ok(holder.is_some_and(|holder| *holder != self.handle))
+    }
+}

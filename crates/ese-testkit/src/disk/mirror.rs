@@ -1,0 +1,189 @@
+//! A faulty disk whose files are on the real one too.
+
+use super::FaultyDisk;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use target_disk::{Disk, DiskFile, LocalDisk, NewAttributes, PathKind};
+
+/// A faulty disk below a real folder. What works on the faulty one is done on the real one too, where code that reads
+/// files by their paths finds it.
+#[derive(Clone)]
+pub struct MirroredDisk {
+    faulty: FaultyDisk,
+    root: PathBuf,
+}
+
+impl MirroredDisk {
+    /// A disk with the files that are below `root` now, all of them synced.
+    pub fn of(root: &Path, seed: u64) -> Self {
+        let disk = MirroredDisk {
+            faulty: FaultyDisk::new(seed),
+            root: root.to_owned(),
+        };
+        disk.load(root);
+        disk
+    }
+
+    /// The disk on which faults are made.
+    pub fn faulty(&self) -> &FaultyDisk {
+        &self.faulty
+    }
+
+    fn load(&self, folder: &Path) {
+        self.faulty.state().folders.insert(folder.to_owned());
+        for entry in fs::read_dir(folder).expect("a folder of the test") {
+            let path = entry.expect("its entry").path();
+            if path.is_dir() {
+                self.load(&path);
+            } else {
+                let bytes = fs::read(&path).expect("a file of the test");
+                self.faulty.put(&path, bytes);
+                let modified = fs::metadata(&path).and_then(|known| known.modified()).ok();
+                let mut state = self.faulty.state();
+                let id = state.names[&path];
+                state.files[id].modified = modified;
+            }
+        }
+    }
+
+    /// The power comes back: the real folder becomes what the crash left.
+    pub fn crash(&self) {
+        self.faulty.crash();
+        fs::remove_dir_all(&self.root).expect("a folder of the test");
+        let state = self.faulty.state();
+        for folder in state
+            .folders
+            .iter()
+            .filter(|path| path.starts_with(&self.root))
+        {
+            fs::create_dir_all(folder).expect("a folder is made");
+        }
+        for (path, id) in &state.names {
+            let file = &state.files[*id];
+            fs::write(path, &file.bytes).expect("a file is made");
+            if let Some(modified) = file.modified {
+                let made = fs::File::options().write(true).open(path);
+                let set = made.and_then(|made| made.set_modified(modified));
+                set.expect("its time is set");
+            }
+        }
+    }
+
+    fn both(
+        &self,
+        open: impl Fn(&dyn Disk) -> io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(MirroredFile {
+            faulty: open(&self.faulty)?,
+            real: open(&LocalDisk)?,
+        }))
+    }
+}
+
+impl Disk for MirroredDisk {
+    fn place(&self, path: &Path) -> io::Result<PathKind> {
+        self.faulty.place(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.faulty.list(folder)
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.faulty.open_to_read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.both(|disk| disk.open(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.both(|disk| disk.create(path))
+    }
+
+    fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.both(|disk| disk.open_or_create(path))
+    }
+
+    fn new_number(&self) -> u64 {
+        self.faulty.new_number()
+    }
+
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        self.faulty.create_folders(folder)?;
+        LocalDisk.create_folders(folder)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.faulty.remove(path)?;
+        LocalDisk.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.faulty.rename(from, to)?;
+        LocalDisk.rename(from, to)
+    }
+
+    fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()> {
+        self.faulty.set_attributes(path, attributes)?;
+        LocalDisk.set_attributes(path, attributes)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.faulty.sync_folder(folder)
+    }
+}
+
+/// An open file on both disks; what is read comes from the faulty one.
+struct MirroredFile {
+    faulty: Box<dyn DiskFile>,
+    real: Box<dyn DiskFile>,
+}
+
+impl DiskFile for MirroredFile {
+    fn length(&self) -> io::Result<u64> {
+        self.faulty.length()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.faulty.read_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.faulty.write_all_at(bytes, offset)?;
+        self.real.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.faulty.allocate(length)?;
+        self.real.set_length(length)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.faulty.set_length(length)?;
+        self.real.set_length(length)
+    }
+
+    fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.faulty.set_modified(time)?;
+        self.real.set_modified(time)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faulty.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.faulty.sync_all()
+    }
+
+    fn try_lock(&self) -> io::Result<()> {
+        self.faulty.try_lock()
+    }
+
+    fn is_locked(&self) -> io::Result<bool> {
+        self.faulty.is_locked()
+    }
+}

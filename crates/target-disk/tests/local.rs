@@ -1,0 +1,83 @@
+//! The disk of this machine.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use target_disk::{Disk, LocalDisk, PathKind, SharedDisk};
+use tempfile::TempDir;
+
+fn names(folder: &TempDir) -> Vec<PathBuf> {
+    let mut names = LocalDisk.list(folder.path()).unwrap();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_small_file_is_replaced_as_a_whole_and_nothing_else_stays() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state.json");
+    for content in [&b"old"[..], b"a newer one", b""] {
+        LocalDisk.replace(&path, content, ".new-").unwrap();
+        assert_eq!(LocalDisk.read(&path).unwrap(), content);
+        assert_eq!(names(&folder), std::slice::from_ref(&path));
+    }
+    // A folder is in the way: the temporary file goes.
+    let taken = folder.path().join("taken");
+    LocalDisk.create_folders(&taken.join("inside")).unwrap();
+    assert!(LocalDisk.replace(&taken, b"new", ".new-").is_err());
+    assert_eq!(names(&folder), [path, taken]);
+}
+
+#[test]
+fn a_lock_is_held_until_its_file_is_closed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("lock");
+    let held = LocalDisk.open_locked(&path).unwrap();
+    let would_block = |result: io::Result<()>| result.unwrap_err().kind();
+    let again = LocalDisk.open_locked(&path).map(drop);
+    assert_eq!(would_block(again), io::ErrorKind::WouldBlock);
+    let look = LocalDisk.look_at(&path).map(drop);
+    assert_eq!(would_block(look), io::ErrorKind::WouldBlock);
+    drop(held);
+    // Who looks does not lock.
+    let looked = LocalDisk.look_at(&path).unwrap();
+    LocalDisk.open_locked(&path).map(drop).unwrap();
+    drop(looked);
+}
+
+#[test]
+fn what_is_under_a_path_is_told_and_a_new_file_is_never_an_old_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("file");
+    assert_eq!(LocalDisk.place(&path).unwrap(), PathKind::Free);
+    let file = LocalDisk.create(&path).unwrap();
+    file.write_all_at(b"12345", 3).unwrap();
+    let mut read = [9; 10];
+    assert_eq!(file.read_at(&mut read, 0).unwrap(), 8);
+    assert_eq!(&read, b"\0\0\x0012345\x09\x09");
+    assert!(file.read_exact_at(&mut read, 0).is_err());
+    let kind = LocalDisk.place(&path).unwrap();
+    assert!(matches!(
+        kind,
+        PathKind::File {
+            length: Some(8),
+            names: 1
+        }
+    ));
+    let again = LocalDisk.create(&path).map(drop);
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(LocalDisk.place(folder.path()).unwrap(), PathKind::Folder);
+    let (one, _) = LocalDisk
+        .create_temporary(folder.path(), "a-", ".b")
+        .unwrap();
+    let (other, _) = LocalDisk
+        .create_temporary(folder.path(), "a-", ".b")
+        .unwrap();
+    assert!(one != other && fs::metadata(one).is_ok());
+}
+
+#[test]
+fn the_disk_of_this_machine_is_one_disk() {
+    assert_eq!(SharedDisk::default(), SharedDisk::default());
+    assert_ne!(SharedDisk::default(), SharedDisk::new(LocalDisk));
+}
