@@ -13,7 +13,6 @@
 use crate::layout::{Reserved, layout};
 use crate::page::FlushType;
 use crate::{Dbtime, Generation, LogTime, Pgno, Signature};
-use std::fmt;
 
 /// Bytes in a page of the map.
 pub const MAP_PAGE_SIZE: usize = 8192;
@@ -52,41 +51,6 @@ impl FlushMapHeader {
     /// Whether the map was closed cleanly.
     pub fn is_clean(&self) -> bool {
         self.flags & 1 != 0
-    }
-}
-
-/// The map has no dump in `eseutil /mh`; the labels are in its manner.
-impl fmt::Display for FlushMapHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "        File Type: Flush Map")?;
-        writeln!(f, "         Checksum: {:#x}", self.checksum)?;
-        writeln!(
-            f,
-            "   Format Version: {},{},{}",
-            self.version_major, self.version_update_major, self.version_update_minor
-        )?;
-        let state = if self.is_clean() { "Clean" } else { "Dirty" };
-        writeln!(f, "            State: {state}")?;
-        writeln!(f, "    Creation Time: {}", self.created)?;
-        writeln!(f, "      Last Attach: {}", self.attached)?;
-        writeln!(f, "      Last Detach: {}", self.detached)?;
-        writeln!(
-            f,
-            "     Log Required: {0} ({0:#x}) [Target: {1} ({1:#x})]",
-            self.min_required, self.min_required_target
-        )?;
-        writeln!(f, "Last Flush Started: {}", self.flush_started)?;
-        writeln!(f, "Last Flush Completed: {}", self.flush_completed)?;
-        writeln!(
-            f,
-            "  Database Header Flush Signature: {}",
-            self.database_header_flush
-        )?;
-        writeln!(
-            f,
-            " Flush Map Header Flush Signature: {}",
-            self.header_flush
-        )
     }
 }
 

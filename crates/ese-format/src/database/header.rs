@@ -258,18 +258,6 @@ impl Stored for DatabaseState {
 #[serde(transparent)]
 pub struct HeaderBackupType(pub u32);
 
-impl HeaderBackupType {
-    /// What header dumps append to the generations of the backup.
-    pub fn suffix(self) -> &'static str {
-        match self.0 {
-            0 => "",
-            1 => " - OSSnapshot",
-            2 => " - Snapshot",
-            _ => " - UNKNOWN",
-        }
-    }
-}
-
 impl Stored for HeaderBackupType {
     const SIZE: usize = 4;
     fn load(bytes: &[u8]) -> Self {

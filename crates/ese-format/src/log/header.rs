@@ -198,22 +198,6 @@ impl LogFlags {
 #[serde(transparent)]
 pub struct DiskSectorSize(pub u8);
 
-/// As header dumps write it after the sector size.
-impl fmt::Display for DiskSectorSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            0 => "legacy, unknown actual",
-            1 => "matches",
-            2 => "actual @ log gen 512",
-            3 => "actual @ log gen 1024",
-            4 => "actual @ log gen 2048",
-            5 => "actual @ log gen 4096",
-            255 => "actual @ log gen NON-STANDARD",
-            _ => "Unknown ENUM!",
-        })
-    }
-}
-
 /// The header of a log file, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogHeader {

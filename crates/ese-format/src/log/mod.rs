@@ -7,7 +7,6 @@
 mod attach_list;
 mod checkpoint;
 mod checksum_record;
-mod dump;
 mod header;
 mod segment;
 mod system_parameters;
@@ -18,7 +17,6 @@ pub use checkpoint::{
     Checkpoint, CheckpointCopy, CheckpointFile, CheckpointProblem, RawCheckpoint,
 };
 pub use checksum_record::{ChecksumRecord, fill_pattern, is_fill_pattern};
-pub use dump::{checkpoint_text, log_header_text};
 pub use header::{
     DiskSectorSize, Layout, LogFlags, LogHeader, LogVersion, NEWEST_LOG_VERSION, PreviousChecksum,
     RawLogHeader,

@@ -20,7 +20,6 @@
 //! | [`transaction`] | begin, commit, rollback, macros, commit contexts |
 //! | [`database`] | create, attach, detach, version |
 //! | [`system`] | start and end, recovery, backup, notes, fragments, filling |
-//! | [`dump`] | records as the reference's log dump prints them |
 //!
 //! Unknown numbers are errors, as in the reference: the numbers from 67 to 75 and 82 to 91 were set aside with a
 //! length that any reader understands, and only these may be skipped ([`RecordType::is_ignorable`]). The layouts
@@ -31,7 +30,6 @@
 
 pub mod database;
 pub mod diff;
-pub mod dump;
 pub mod kind;
 mod layout;
 pub mod node;

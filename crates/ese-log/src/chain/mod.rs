@@ -14,7 +14,6 @@ mod names;
 mod proof;
 pub mod ranges;
 mod survey;
-mod text;
 mod verdict;
 
 pub use finding::{ChainFinding, ChainFindingKind, Severity};

@@ -1,7 +1,7 @@
 //! Text of the records about the stream, the engine and transactions.
 
 use super::*;
-use crate::text::Escaped;
+use ese_format::text::Escaped;
 
 pub(super) fn write_nop(f: &mut Formatter<'_>, nop: &Nop) -> fmt::Result {
     if nop.count < 2 {
