@@ -16,7 +16,7 @@ pub mod ranges;
 mod survey;
 mod verdict;
 
-pub use finding::{ChainFinding, ChainFindingKind, Severity};
+pub use finding::{ChainFinding, ChainFindingKind, Geometry, Severity};
 pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
 pub(crate) use proof::Outline;
 pub use proof::{ChecksumMismatch, Ending, Incomplete, Opening, Proof, Unproved, prove};
