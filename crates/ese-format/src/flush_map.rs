@@ -13,6 +13,7 @@
 use crate::layout::{Reserved, layout};
 use crate::page::FlushType;
 use crate::{Dbtime, Generation, LogTime, Pgno, Signature};
+use serde::Serialize;
 
 /// Bytes in a page of the map.
 pub const MAP_PAGE_SIZE: usize = 8192;
@@ -23,7 +24,8 @@ pub const PAGES_PER_MAP_PAGE: u32 = ((MAP_PAGE_SIZE - DATA_HEADER_SIZE) * 4) as 
 
 layout! {
     /// The header of a flush map (`FMFILEHDR`).
-    FlushMapHeader [671] {
+    #[derive(Serialize)]
+    FlushMapHeader [0..671] {
         0 checksum: u32 = "XOR checksum of the header page.";
         4 version_major: u32 = "Format version.";
         8 version_update_major: u32 = "Format revision that older engines cannot read.";
@@ -56,7 +58,8 @@ impl FlushMapHeader {
 
 layout! {
     /// The start of a data page of the map (`FlushMapDataPageHdr`).
-    MapPageHeader [64] {
+    #[derive(Serialize)]
+    MapPageHeader [0..64] {
         0 checksum: u64 = "XOR + ECC checksum of the page.";
         8 highest_dbtime: Dbtime = "Highest dbtime of the database pages that the map page covers.";
         16 number: u32 = "Number of the map page, from 0.";
