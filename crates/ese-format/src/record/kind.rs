@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `FIXED` counts the type byte. Types that share a struct differ in it: the struct's later fields are in those whose
-//! fixed part reaches so far ([`body`](super::body)).
+//! fixed part reaches so far ([`body`]).
 //!
 //! Source: `inc/logapi.hxx` (`lrtyp*`), `CbLGFixedSizeOfRec` and `CbLGSizeOfRec` in `ese/_log/logread.cxx`, names in
 //! `ese/logapi.cxx` (`SzLrtyp`).
