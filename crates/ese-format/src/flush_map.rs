@@ -13,7 +13,7 @@
 use crate::layout::{Reserved, layout};
 use crate::page::FlushType;
 use crate::{Dbtime, Generation, LogTime, Pgno, Signature};
-use std::fmt;
+use serde::Serialize;
 
 /// Bytes in a page of the map.
 pub const MAP_PAGE_SIZE: usize = 8192;
@@ -24,7 +24,8 @@ pub const PAGES_PER_MAP_PAGE: u32 = ((MAP_PAGE_SIZE - DATA_HEADER_SIZE) * 4) as 
 
 layout! {
     /// The header of a flush map (`FMFILEHDR`).
-    FlushMapHeader [671] {
+    #[derive(Serialize)]
+    FlushMapHeader [0..671] {
         0 checksum: u32 = "XOR checksum of the header page.";
         4 version_major: u32 = "Format version.";
         8 version_update_major: u32 = "Format revision that older engines cannot read.";
@@ -55,44 +56,10 @@ impl FlushMapHeader {
     }
 }
 
-/// The map has no dump in `eseutil /mh`; the labels are in its manner.
-impl fmt::Display for FlushMapHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "        File Type: Flush Map")?;
-        writeln!(f, "         Checksum: {:#x}", self.checksum)?;
-        writeln!(
-            f,
-            "   Format Version: {},{},{}",
-            self.version_major, self.version_update_major, self.version_update_minor
-        )?;
-        let state = if self.is_clean() { "Clean" } else { "Dirty" };
-        writeln!(f, "            State: {state}")?;
-        writeln!(f, "    Creation Time: {}", self.created)?;
-        writeln!(f, "      Last Attach: {}", self.attached)?;
-        writeln!(f, "      Last Detach: {}", self.detached)?;
-        writeln!(
-            f,
-            "     Log Required: {0} ({0:#x}) [Target: {1} ({1:#x})]",
-            self.min_required, self.min_required_target
-        )?;
-        writeln!(f, "Last Flush Started: {}", self.flush_started)?;
-        writeln!(f, "Last Flush Completed: {}", self.flush_completed)?;
-        writeln!(
-            f,
-            "  Database Header Flush Signature: {}",
-            self.database_header_flush
-        )?;
-        writeln!(
-            f,
-            " Flush Map Header Flush Signature: {}",
-            self.header_flush
-        )
-    }
-}
-
 layout! {
     /// The start of a data page of the map (`FlushMapDataPageHdr`).
-    MapPageHeader [64] {
+    #[derive(Serialize)]
+    MapPageHeader [0..64] {
         0 checksum: u64 = "XOR + ECC checksum of the page.";
         8 highest_dbtime: Dbtime = "Highest dbtime of the database pages that the map page covers.";
         16 number: u32 = "Number of the map page, from 0.";

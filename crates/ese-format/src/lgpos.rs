@@ -74,29 +74,9 @@ impl Lgpos {
         self == Self::NULL
     }
 
-    /// The position in the form of header dumps.
-    pub fn parenthesized(self) -> Parenthesized {
-        Parenthesized(self)
-    }
-
     /// Offset in its log file, for segments of `segment_size` bytes.
     pub fn file_offset(self, segment_size: u32) -> u64 {
         u64::from(self.segment) * u64::from(segment_size) + u64::from(self.byte)
-    }
-}
-
-/// A position as header dumps write it: `(0x10,2,78E)`. Made by [`Lgpos::parenthesized`].
-#[derive(Debug, Clone, Copy)]
-pub struct Parenthesized(Lgpos);
-
-impl fmt::Display for Parenthesized {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lgpos {
-            generation,
-            segment,
-            byte,
-        } = self.0;
-        write!(f, "(0x{generation:X},{segment:X},{byte:X})")
     }
 }
 

@@ -30,7 +30,7 @@ pub use error::FormatError;
 pub use explain::{Class, Explain};
 pub use file_kind::FileKind;
 pub use jet::JetError;
-pub use layout::Reserved;
+pub use layout::{LayoutField, LayoutTable, Reserved, layouts};
 pub use lgpos::Lgpos;
 pub use progress::Progress;
 pub use reader::Reader;

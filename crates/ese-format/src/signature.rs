@@ -9,47 +9,28 @@
 //! ```
 
 use crate::LogTime;
+use crate::layout::layout;
 use crate::time::write_fields;
 use serde::Serialize;
 use std::fmt;
-use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// A signature as stored. Two things belong together when all 28 bytes are equal.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-    Unaligned,
-)]
-#[repr(C)]
-pub struct Signature {
-    random: U32,
-    /// When the signed thing was created.
-    pub created: LogTime,
-    computer: [u8; 16],
+layout! {
+    /// A signature as stored. Two things belong together when all 28 bytes are equal.
+    #[derive(Copy, Default, Hash)]
+    Signature [0..28] {
+        0 random: u32 = "The random number that distinguishes signatures of the same time.";
+        4 created: LogTime = "When the signed thing was created.";
+        12 computer_bytes: [u8; 16] = "The computer name as stored (obsolete).";
+    }
 }
 
-const _: () = assert!(size_of::<Signature>() == Signature::SIZE);
-
 impl Signature {
-    /// Bytes that a signature takes on disk.
-    pub const SIZE: usize = 28;
-
     /// A signature from its parts, without a computer name.
     pub fn new(random: u32, created: LogTime) -> Self {
         Signature {
-            random: random.into(),
+            random,
             created,
-            computer: [0; 16],
+            computer_bytes: [0; 16],
         }
     }
 
@@ -65,12 +46,16 @@ impl Signature {
 
     /// The random number that distinguishes signatures of the same time.
     pub fn random(self) -> u32 {
-        self.random.get()
+        self.random
     }
 
     /// The computer name up to its terminating zero; bytes outside printable ASCII are escaped.
     pub fn computer(&self) -> String {
-        let name = self.computer.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        let name = self
+            .computer_bytes
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or(&[]);
         name.escape_ascii().to_string()
     }
 }

@@ -38,7 +38,7 @@ proptest! {
         prop_assert!((1..=bytes.len()).contains(&size));
         prop_assert_eq!(measured, Ok((record.record_type(), size)));
         // What a record shows is bounded by its bytes.
-        prop_assert!(record.dump().to_string().len() < 2000 + 200 * size);
+        prop_assert!(ese_text::record(&record).to_string().len() < 2000 + 200 * size);
         prop_assert!(serde_json::to_string(&record).unwrap().len() < 2000 + 200 * size);
         let written = record.encode().unwrap();
         prop_assert_eq!(Record::decode(&written, 0, format), Ok((record, written.len())));

@@ -47,7 +47,7 @@ fn main() {
                 use std::fmt::Write;
                 text.clear();
                 let record = record.decode().expect("a record");
-                write!(text, "{}", record.dump()).expect("memory");
+                write!(text, "{}", ese_text::record(&record)).expect("memory");
                 black_box(&text);
             });
         });

@@ -72,7 +72,7 @@ fn compare(mut records: StreamRecords, dumps: &BTreeMap<String, PathBuf>) -> (us
     while let Some(record) = records.next_record().unwrap() {
         let decoded = record.decode().unwrap();
         assert_eq!(decoded.encode().unwrap(), record.bytes, "{}", record.lgpos);
-        let text = decoded.dump().to_string();
+        let text = ese_text::record(&decoded).to_string();
         let entry = (record.lgpos.to_string(), text);
         let image = records.image().unwrap();
         let log = logs.entry(image.path.clone()).or_insert_with(|| {

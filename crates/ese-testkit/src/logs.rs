@@ -223,6 +223,7 @@ fn finish_writes(log: &mut Vec<u8>, flushes: &[usize], generation: Generation, k
         let next = flushes.get(index + 1);
         let range_end = next.map_or(end, |next| next - next % SECTOR);
         let mut record = ChecksumRecord {
+            record_type: ChecksumRecord::TYPE,
             backwards: (at % SECTOR) as u32,
             forwards: (range_end - behind) as u32,
             next: next.map_or(0, |next| (next - behind) as u32),

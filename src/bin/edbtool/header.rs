@@ -7,12 +7,10 @@ use advice::LogPlaces;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
 use ese_db::space::CutOff;
-use ese_format::database::{HeaderCopies, HeaderDump, HeaderStatus};
+use ese_format::database::{HeaderCopies, HeaderStatus};
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
-use ese_format::log::{
-    CheckpointCopy, CheckpointFile, LogHeader, Unverified, checkpoint_text, log_header_text,
-};
+use ese_format::log::{CheckpointCopy, CheckpointFile, LogHeader, Unverified};
 use ese_format::{FileKind, FormatError, JetError, Lgpos};
 use evidence::EvidenceFile;
 use serde::Serialize;
@@ -374,7 +372,7 @@ impl Display for Report {
             } => self.write_database(f, copies, required_logs, committed_logs)?,
             Content::Log { header, checkpoint } => {
                 writeln!(f, "         Log file: {}\n", self.path.display())?;
-                f.write_str(&log_header_text(header.as_read(), *checkpoint))?;
+                write!(f, "{}", ese_text::log_header(header.as_read(), *checkpoint))?;
             }
             Content::Checkpoint { copies } => {
                 writeln!(f, "      Checkpoint file: {}\n", self.path.display())?;
@@ -388,13 +386,13 @@ impl Display for Report {
                     {
                         let name = if used { "" } else { "not used: " };
                         writeln!(f, "      ({name}{which:?} copy)")?;
-                        f.write_str(&checkpoint_text(copy.as_read()))?;
+                        write!(f, "{}", ese_text::checkpoint(copy.as_read()))?;
                     }
                 }
             }
             Content::FlushMap { header, .. } => {
                 writeln!(f, "        Flush Map: {}\n", self.path.display())?;
-                write!(f, "{header}")?;
+                write!(f, "{}", ese_text::flush_map(header))?;
             }
             Content::Blank | Content::Empty | Content::Unknown => {
                 writeln!(f, "             File: {}", self.path.display())?;
@@ -420,13 +418,17 @@ impl Report {
         let shadow_used = copies.status == HeaderStatus::PrimaryBad;
         let both = copies.status != HeaderStatus::Good && copies.shadow_expected();
         if !shadow_used || both {
-            writeln!(f, "\nDATABASE HEADER:\n{}", HeaderDump(&copies.primary))?;
+            writeln!(
+                f,
+                "\nDATABASE HEADER:\n{}",
+                ese_text::database_header(&copies.primary)
+            )?;
         }
         if shadow_used || both {
             writeln!(
                 f,
                 "\nDATABASE SHADOW HEADER:\n{}",
-                HeaderDump(&copies.shadow)
+                ese_text::database_header(&copies.shadow)
             )?;
         }
         writeln!(f, "   Header Copies: {}", advice::copies_text(copies))?;

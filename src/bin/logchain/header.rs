@@ -2,9 +2,7 @@
 
 use crate::stream::{StreamArguments, check_interrupt};
 use console::{Exit, Failure, Output};
-use ese_format::log::{
-    CheckpointFile, FILE_TYPE_LOG, HEADER_SIZE, LogHeader, Unverified, log_header_text,
-};
+use ese_format::log::{CheckpointFile, FILE_TYPE_LOG, HEADER_SIZE, LogHeader, Unverified};
 use ese_format::{JetError, Lgpos};
 use ese_log::{FileRole, LogFileName, StreamFile, StreamFiles};
 use evidence::{EvidenceFile, Place};
@@ -166,7 +164,11 @@ impl Display for Report {
             writeln!(f, "      ERROR: {problem}{}", jet.unwrap_or_default())?;
         }
         if let Some(header) = &self.header {
-            write!(f, "{}", log_header_text(header.as_read(), self.checkpoint))?;
+            write!(
+                f,
+                "{}",
+                ese_text::log_header(header.as_read(), self.checkpoint)
+            )?;
         }
         writeln!(f)
     }

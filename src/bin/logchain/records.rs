@@ -186,7 +186,7 @@ impl Display for Line<'_> {
         writeln!(
             f,
             ">{generation:08X},{segment:04X},{byte:04X} {}",
-            self.record.dump()
+            ese_text::record(&self.record)
         )
     }
 }

@@ -341,7 +341,7 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.chain)?;
+        write!(f, "{}", ese_text::chain(&self.chain))?;
         if !self.other_streams.is_empty() {
             let others = self.other_streams.join(", ");
             writeln!(f, "Other streams in the folder, not verified: {others}")?;

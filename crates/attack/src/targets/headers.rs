@@ -3,10 +3,10 @@
 use super::choice;
 use crate::{script, seeds};
 use ese_checksum::seal_page;
-use ese_format::database::{HeaderCopies, HeaderDump, looks_like_database};
+use ese_format::database::{HeaderCopies, looks_like_database};
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::foreign::looks_like;
-use ese_format::log::{CheckpointFile, LogHeader, checkpoint_text, log_header_text};
+use ese_format::log::{CheckpointFile, LogHeader};
 use ese_format::{Dbtime, FileKind, Pgno};
 use ese_scan::FlushMap;
 use ese_testkit::logs::seal_header;
@@ -38,7 +38,7 @@ pub(crate) fn database(bytes: &[u8]) {
         let copies = HeaderCopies::read(&start);
         let _ = serde_json::to_string(&copies);
         for copy in [&copies.primary, &copies.shadow] {
-            let _ = HeaderDump(copy).to_string();
+            let _ = ese_text::database_header(copy).to_string();
         }
     }
 }
@@ -52,11 +52,11 @@ pub(crate) fn log(bytes: &[u8]) {
             let header = header.as_read();
             let _ = (header.check().is_ok(), header.file_size());
             let _ = serde_json::to_string(header);
-            log_header_text(header, None);
+            let _ = ese_text::log_header(header, None).to_string();
         }
         let copies = CheckpointFile::read(&start);
         if let Ok((checkpoint, _)) = copies.current() {
-            checkpoint_text(checkpoint);
+            let _ = ese_text::checkpoint(checkpoint).to_string();
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn record(bytes: &[u8]) {
         has_commit_context_flags: choice & 1 == 0,
     };
     if let Ok((record, _)) = Record::decode(bytes, 0, format) {
-        let _ = (record.dump().to_string(), record.encode());
+        let _ = (ese_text::record(&record).to_string(), record.encode());
         let _ = serde_json::to_string(&record);
     }
 }
@@ -33,7 +33,11 @@ fn read(bytes: Vec<u8>) {
         for _ in 0..=image.bytes.len() {
             match cursor.next_record(&image) {
                 Ok(None) => break,
-                Ok(Some(record)) => drop(record.decode().map(|record| record.dump().to_string())),
+                Ok(Some(record)) => drop(
+                    record
+                        .decode()
+                        .map(|record| ese_text::record(&record).to_string()),
+                ),
                 Err(_) => {}
             }
         }

@@ -3,14 +3,15 @@
 //! `DBFILEHDR` (`inc/daedef.hxx` of the reference). The rest of the header page after these fields is zero. Older
 //! engines wrote only the first fields of the table; what they did not know reads as zero.
 
-use crate::layout::{Reserved, Stored, layout};
+use crate::layout::{Reserved, layout, stored_unit};
 use crate::{Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, Signature};
 use serde::Serialize;
 use std::fmt;
 
 layout! {
     /// The header of a database, field by field as stored.
-    DatabaseHeader [748] {
+    #[derive(Serialize)]
+    DatabaseHeader [0..748] {
         0 checksum: u32 = "XOR checksum of the whole header page.";
         4 magic: u32 = "[`DatabaseHeader::MAGIC`] in every database.";
         8 version: u32 = "Format version; 0x620 since Windows 2000 and Exchange 2000.";
@@ -165,21 +166,12 @@ impl DatabaseHeader {
 
 layout! {
     /// What a header says about one backup (`BKINFO`).
-    BackupInfo [24] {
+    #[derive(Serialize)]
+    BackupInfo [0..24] {
         0 mark: Lgpos = "Where the log records the backup.";
         8 time: LogTime = "When that was logged.";
         16 first_generation: Generation = "Lowest log generation of the backup.";
         20 last_generation: Generation = "Highest log generation of the backup.";
-    }
-}
-
-impl Stored for BackupInfo {
-    const SIZE: usize = BackupInfo::SIZE;
-    fn load(bytes: &[u8]) -> Self {
-        BackupInfo::from_bytes(&<[u8; BackupInfo::SIZE]>::load(bytes))
-    }
-    fn store(&self, bytes: &mut [u8]) {
-        bytes.copy_from_slice(&self.to_bytes());
     }
 }
 
@@ -243,42 +235,14 @@ impl Serialize for DatabaseState {
     }
 }
 
-impl Stored for DatabaseState {
-    const SIZE: usize = 4;
-    fn load(bytes: &[u8]) -> Self {
-        DatabaseState(u32::load(bytes))
-    }
-    fn store(&self, bytes: &mut [u8]) {
-        self.0.store(bytes);
-    }
-}
+stored_unit!(DatabaseState(u32));
 
 /// How a backup was made (`BKINFOTYPE`), with its number kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct HeaderBackupType(pub u32);
 
-impl HeaderBackupType {
-    /// What header dumps append to the generations of the backup.
-    pub fn suffix(self) -> &'static str {
-        match self.0 {
-            0 => "",
-            1 => " - OSSnapshot",
-            2 => " - Snapshot",
-            _ => " - UNKNOWN",
-        }
-    }
-}
-
-impl Stored for HeaderBackupType {
-    const SIZE: usize = 4;
-    fn load(bytes: &[u8]) -> Self {
-        HeaderBackupType(u32::load(bytes))
-    }
-    fn store(&self, bytes: &mut [u8]) {
-        self.0.store(bytes);
-    }
-}
+stored_unit!(HeaderBackupType(u32));
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@
 //! Names end with a zero character. With flag 0x20 they are UTF-16, otherwise bytes of an unknown code page.
 
 use super::fixed_text;
+use crate::layout::layout;
 use crate::{Dbtime, FormatError, Lgpos, ObjId, Reader, Signature};
 use serde::{Serialize, Serializer};
 
@@ -20,6 +21,21 @@ use serde::{Serialize, Serializer};
 const UNICODE_NAMES: u8 = 0x20;
 /// The database file is sparse (`fATCHINFOSparseEnabledFile`).
 const SPARSE_FILE: u8 = 0x40;
+
+layout! {
+    /// The start of an entry, before the names.
+    RawAttachment [0..64] {
+        0 dbid: u8 = "Number of the database in the stream.";
+        1 flags: u8 = "Flags.";
+        2 name_bytes: u16 = "Bytes of the names.";
+        4 dbtime: Dbtime = "Highest dbtime when the list was written.";
+        12 objid_last: ObjId = "Last object id given out when the list was written.";
+        16 database_size_max: u32 = "Limit on the size of the database, in pages.";
+        20 last_attach: Lgpos = "Where the database was last attached.";
+        28 last_consistent: Lgpos = "Where the database was last consistent.";
+        36 database_signature: Signature = "Signature of the database.";
+    }
+}
 
 /// One attached database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,16 +70,18 @@ impl Attachment {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let dbid = reader.u8("attachment dbid")?;
-        let flags = reader.u8("attachment flags")?;
-        let name_bytes = reader.u16("attachment name length")?;
-        let dbtime = Dbtime(reader.u64("attachment dbtime")?);
-        let objid_last = ObjId(reader.u32("attachment objid")?);
-        let database_size_max = reader.u32("attachment database size")?;
-        let last_attach = Lgpos::read(reader)?;
-        let last_consistent = Lgpos::read(reader)?;
-        let database_signature =
-            zerocopy::transmute!(reader.array::<{ Signature::SIZE }>("attachment signature")?);
+        let fields = reader.array::<{ RawAttachment::SIZE }>("attachment");
+        let RawAttachment {
+            dbid,
+            flags,
+            name_bytes,
+            dbtime,
+            objid_last,
+            database_size_max,
+            last_attach,
+            last_consistent,
+            database_signature,
+        } = RawAttachment::from_bytes(&fields.map_err(|_| cut_off(reader))?);
         let names = reader.take(usize::from(name_bytes), "attachment names")?;
         let mut names = split_names(names, flags & UNICODE_NAMES != 0).into_iter();
         Ok(Attachment {
@@ -80,6 +98,34 @@ impl Attachment {
         })
     }
 }
+
+/// The error that names the first field of an entry that is not there in full.
+fn cut_off(reader: &Reader<'_>) -> FormatError {
+    let there = reader.remaining().len();
+    let fields = RawAttachment::LAYOUT.fields;
+    let index = fields.iter().rposition(|field| field.offset <= there);
+    let index = index.unwrap_or(0);
+    let field = fields[index];
+    FormatError::Truncated {
+        what: FIELD_NAMES[index],
+        offset: reader.offset() + field.offset as u64,
+        needed: field.size as u64,
+        available: (there - field.offset) as u64,
+    }
+}
+
+/// What the fields of an entry are called in errors.
+const FIELD_NAMES: [&str; RawAttachment::LAYOUT.fields.len()] = [
+    "attachment dbid",
+    "attachment flags",
+    "attachment name length",
+    "attachment dbtime",
+    "attachment objid",
+    "attachment database size",
+    "log position",
+    "log position",
+    "attachment signature",
+];
 
 fn split_names(bytes: &[u8], unicode: bool) -> Vec<String> {
     let mut names: Vec<String> = if unicode {

@@ -16,40 +16,33 @@
 
 use super::{
     AttachList, FILE_TYPE_CHECKPOINT, HEADER_SIZE, RawSystemParameters, SystemParameters,
-    Unverified,
+    Unverified, header_and_attach_list,
 };
+use crate::layout::{Reserved, layout};
 use crate::{FormatError, Lgpos, LogTime, Signature};
 use ese_checksum::header_checksum;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
-use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `CHECKPOINT_FIXED` as stored, without the attach list after it.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-#[expect(missing_docs, reason = "Checkpoint describes each field")]
-pub struct RawCheckpoint {
-    pub checksum: U32,
-    pub last_full_backup_checkpoint: [u8; Lgpos::SIZE],
-    pub checkpoint: [u8; Lgpos::SIZE],
-    pub log_signature: Signature,
-    pub parameters: RawSystemParameters,
-    pub full_backup: [u8; Lgpos::SIZE],
-    pub full_backup_time: LogTime,
-    pub incremental_backup: [u8; Lgpos::SIZE],
-    pub incremental_backup_time: LogTime,
-    pub flags: u8,
-    pub database_consistency: [u8; Lgpos::SIZE],
-    pub reserved: [u8; 11],
-    pub file_type: U32,
-    pub reserved_2: [u8; 8],
+layout! {
+    /// `CHECKPOINT_FIXED` as stored, without the attach list after it.
+    RawCheckpoint [0..679] {
+        0 checksum: u32 = "XOR checksum of the copy.";
+        4 last_full_backup_checkpoint: Lgpos = "The checkpoint when the last full backup was taken.";
+        12 checkpoint: Lgpos = "Where redo starts.";
+        20 log_signature: Signature = "Signature of the stream.";
+        48 parameters: RawSystemParameters = "Settings of the engine that wrote the file.";
+        615 full_backup: Lgpos = "Where the last full backup was logged.";
+        623 full_backup_time: LogTime = "When.";
+        631 incremental_backup: Lgpos = "Where the last incremental backup was logged.";
+        639 incremental_backup_time: LogTime = "When.";
+        647 flags: u8 = "Bit 0: the attach list is filled in.";
+        648 database_consistency: Lgpos = "Where the databases on disk are consistent with the log.";
+        656 reserved: Reserved<11> = "Zero.";
+        667 file_type: u32 = "4, or 0 in old files.";
+        671 reserved2: Reserved<8> = "Zero.";
+    }
 }
-
-const _: () = assert!(size_of::<RawCheckpoint>() == 679);
-const _: () = assert!(std::mem::offset_of!(RawCheckpoint, full_backup) == 615);
-const _: () = assert!(std::mem::offset_of!(RawCheckpoint, database_consistency) == 648);
-const _: () = assert!(std::mem::offset_of!(RawCheckpoint, file_type) == super::FILE_TYPE_OFFSET);
 
 /// One copy of the checkpoint, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,30 +76,30 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Decodes one copy, 4096 bytes at `offset` of its file.
     pub fn read(bytes: &[u8], offset: u64) -> Result<Unverified<Self>, FormatError> {
-        let bytes = bytes.get(..HEADER_SIZE).ok_or(FormatError::Truncated {
+        let bytes = bytes.first_chunk().ok_or(FormatError::Truncated {
             what: "checkpoint",
             offset,
             needed: HEADER_SIZE as u64,
             available: bytes.len() as u64,
         })?;
-        let (raw, rest) = RawCheckpoint::ref_from_prefix(bytes).expect("4096 bytes hold 679");
-        let list = rest.get(..AttachList::SIZE).unwrap_or(rest);
+        let (raw, list) = header_and_attach_list(bytes);
+        let raw = RawCheckpoint::from_bytes(raw);
         let checkpoint = Checkpoint {
-            last_full_backup_checkpoint: Lgpos::from_bytes(raw.last_full_backup_checkpoint),
-            checkpoint: Lgpos::from_bytes(raw.checkpoint),
+            last_full_backup_checkpoint: raw.last_full_backup_checkpoint,
+            checkpoint: raw.checkpoint,
             log_signature: raw.log_signature,
             parameters: (&raw.parameters).into(),
-            full_backup: Lgpos::from_bytes(raw.full_backup),
+            full_backup: raw.full_backup,
             full_backup_time: raw.full_backup_time,
-            incremental_backup: Lgpos::from_bytes(raw.incremental_backup),
+            incremental_backup: raw.incremental_backup,
             incremental_backup_time: raw.incremental_backup_time,
             flags: raw.flags,
-            stored_database_consistency: Lgpos::from_bytes(raw.database_consistency),
-            file_type: raw.file_type.get(),
-            attachments: AttachList::read(list, offset + size_of::<RawCheckpoint>() as u64),
+            stored_database_consistency: raw.database_consistency,
+            file_type: raw.file_type,
+            attachments: AttachList::read(list, offset + RawCheckpoint::SIZE as u64),
         };
         let computed = header_checksum(bytes);
-        Ok(Unverified::new(raw.checksum.get(), computed, checkpoint))
+        Ok(Unverified::new(raw.checksum, computed, checkpoint))
     }
 
     /// Where the databases on disk are consistent with the log. Files that do not have it mean the checkpoint itself

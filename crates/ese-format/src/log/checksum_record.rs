@@ -26,6 +26,7 @@
 //! Facts: `ese/_log/logread_legacy.cxx` (`FValidLRCKRecord`, `UlComputeChecksum`, `UlComputeShortChecksum`,
 //! `UlComputeShadowChecksum`), constants in `inc/daedef.hxx`, the pattern in `ese/_osu/fileu.cxx`.
 
+use crate::layout::layout;
 use crate::{FormatError, Generation, Reader};
 use serde::Serialize;
 
@@ -35,34 +36,28 @@ const SHADOW: u32 = 0x5ad0_5ec7;
 const SHORT_CHECKSUM_ON: u8 = 0x9a;
 const SHORT_CHECKSUM_OFF: u8 = 0xd1;
 
-/// A checksum record, as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ChecksumRecord {
-    /// Bytes covered before this record: back to the start of its sector, or 0.
-    pub backwards: u32,
-    /// Bytes covered after this record.
-    pub forwards: u32,
-    /// Bytes from the end of this record to the next checksum record; 0 in the last one.
-    pub next: u32,
-    /// Checksum of both ranges.
-    pub checksum: u32,
-    /// Checksum of this record's sector alone, where used.
-    pub short_checksum: u32,
-    /// Whether the short checksum is used, as stored.
-    pub short_checksum_used: u8,
+layout! {
+    /// A checksum record, as stored.
+    #[derive(Copy, Serialize)]
+    ChecksumRecord [0..22] {
+        0 record_type: u8 = "[`ChecksumRecord::TYPE`].";
+        1 backwards: u32 = "Bytes covered before this record: back to the start of its sector, or 0.";
+        5 forwards: u32 = "Bytes covered after this record.";
+        9 next: u32 = "Bytes from the end of this record to the next checksum record; 0 in the last one.";
+        13 checksum: u32 = "Checksum of both ranges.";
+        17 short_checksum: u32 = "Checksum of this record's sector alone, where used.";
+        21 short_checksum_used: u8 = "Whether the short checksum is used, as stored.";
+    }
 }
 
 impl ChecksumRecord {
     /// The byte that opens the record (`lrtypChecksum`).
     pub const TYPE: u8 = 42;
 
-    /// Bytes of the record.
-    pub const SIZE: usize = 22;
-
     /// Decodes the record at `at` of `file`, a log file or its start.
     pub fn read(file: &[u8], at: usize) -> Result<Self, FormatError> {
         let mut reader = Reader::at(file.get(at..).unwrap_or(&[]), at as u64);
-        let kind = reader.u8("checksum record")?;
+        let kind = reader.remaining().first().copied().unwrap_or(Self::TYPE);
         if kind != Self::TYPE {
             return Err(FormatError::invalid(
                 "checksum record type",
@@ -71,32 +66,9 @@ impl ChecksumRecord {
                 Self::TYPE,
             ));
         }
-        Ok(ChecksumRecord {
-            backwards: reader.u32("checksum record")?,
-            forwards: reader.u32("checksum record")?,
-            next: reader.u32("checksum record")?,
-            checksum: reader.u32("checksum record")?,
-            short_checksum: reader.u32("checksum record")?,
-            short_checksum_used: reader.u8("checksum record")?,
-        })
-    }
-
-    /// The bytes that store the record.
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        bytes[0] = Self::TYPE;
-        let words = [
-            self.backwards,
-            self.forwards,
-            self.next,
-            self.checksum,
-            self.short_checksum,
-        ];
-        for (place, word) in bytes[1..].chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes[Self::SIZE - 1] = self.short_checksum_used;
-        bytes
+        Ok(ChecksumRecord::from_bytes(
+            &reader.array("checksum record")?,
+        ))
     }
 
     /// Whether the record says that it begins a write of several sectors.
@@ -234,6 +206,7 @@ mod tests {
     #[test]
     fn stores_what_it_reads() {
         let record = ChecksumRecord {
+            record_type: ChecksumRecord::TYPE,
             backwards: 0,
             forwards: 458,
             next: 0,

@@ -18,48 +18,40 @@
 
 use super::{
     AttachList, FILE_TYPE_LOG, HEADER_SIZE, RawSystemParameters, SystemParameters, Unverified,
+    header_and_attach_list,
 };
+use crate::layout::{Reserved, layout, stored_unit};
 use crate::{FormatError, Generation, JetError, Lgpos, LogTime, Signature};
 use ese_checksum::header_checksum;
 use serde::Serialize;
 use std::fmt;
-use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `LGFILEHDR_FIXED` as stored, without the attach list after it.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-#[expect(missing_docs, reason = "LogHeader describes each field")]
-pub struct RawLogHeader {
-    pub checksum: U32,
-    pub generation: U32,
-    pub sector_size: U16,
-    pub header_sectors: U16,
-    pub file_sectors: U16,
-    pub page_size: U16,
-    pub created: LogTime,
-    pub previous_created: LogTime,
-    pub version_major: U32,
-    pub version_minor: U32,
-    pub version_update_major: U32,
-    pub signature: Signature,
-    pub parameters: RawSystemParameters,
-    pub flags: u8,
-    pub checkpoint: [u8; Lgpos::SIZE],
-    pub version_update_minor: U32,
-    pub disk_sector_size: u8,
-    pub previous_accumulated_checksum: U64,
-    pub engine_version: U32,
-    pub reserved: [u8; 2],
-    pub file_type: U32,
+layout! {
+    /// `LGFILEHDR_FIXED` as stored, without the attach list after it.
+    RawLogHeader [0..671] {
+        0 checksum: u32 = "XOR checksum of the header.";
+        4 generation: Generation = "Number of this log in its stream.";
+        8 sector_size: u16 = "Bytes per sector.";
+        10 header_sectors: u16 = "Sectors that the header takes.";
+        12 file_sectors: u16 = "Sectors of the whole file.";
+        14 page_size: u16 = "Page size of the databases; 0 stands for 4096.";
+        16 created: LogTime = "When this log was created.";
+        24 previous_created: LogTime = "When the log before this one was created.";
+        32 version_major: u32 = "Version.";
+        36 version_minor: u32 = "Version.";
+        40 version_update_major: u32 = "Version.";
+        44 signature: Signature = "Signature of the stream.";
+        72 parameters: RawSystemParameters = "Settings of the engine that wrote the log.";
+        639 flags: LogFlags = "Flags.";
+        640 checkpoint: Lgpos = "Where the checkpoint was when this log was created.";
+        648 version_update_minor: u32 = "Version.";
+        652 disk_sector_size: DiskSectorSize = "What is known of the disk's sector size.";
+        653 previous_accumulated_checksum: u64 = "What the header keeps of the log before.";
+        661 engine_version: u32 = "Format version of the engine.";
+        665 reserved: Reserved<2> = "Zero.";
+        667 file_type: u32 = "3, or 0 before version 7.3704.5.";
+    }
 }
-
-const _: () = assert!(size_of::<RawLogHeader>() == 671);
-const _: () = assert!(std::mem::offset_of!(RawLogHeader, version_major) == 32);
-const _: () = assert!(std::mem::offset_of!(RawLogHeader, signature) == 44);
-const _: () = assert!(std::mem::offset_of!(RawLogHeader, flags) == 639);
-const _: () = assert!(std::mem::offset_of!(RawLogHeader, previous_accumulated_checksum) == 653);
-const _: () = assert!(std::mem::offset_of!(RawLogHeader, file_type) == super::FILE_TYPE_OFFSET);
 
 /// The version of a log's format, ordered as the engine orders it (`CmpLogFormatVersion`, `inc/daedef.hxx`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -198,21 +190,7 @@ impl LogFlags {
 #[serde(transparent)]
 pub struct DiskSectorSize(pub u8);
 
-/// As header dumps write it after the sector size.
-impl fmt::Display for DiskSectorSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            0 => "legacy, unknown actual",
-            1 => "matches",
-            2 => "actual @ log gen 512",
-            3 => "actual @ log gen 1024",
-            4 => "actual @ log gen 2048",
-            5 => "actual @ log gen 4096",
-            255 => "actual @ log gen NON-STANDARD",
-            _ => "Unknown ENUM!",
-        })
-    }
-}
+stored_unit!(LogFlags(u8), DiskSectorSize(u8));
 
 /// The header of a log file, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -258,40 +236,40 @@ impl LogHeader {
     /// Decodes the first 4096 bytes of a log file. Only a short file is an error here; everything else is for
     /// [`Unverified::is_intact`] and [`check`](Self::check) to judge.
     pub fn read(file: &[u8]) -> Result<Unverified<Self>, FormatError> {
-        let bytes = file.get(..HEADER_SIZE).ok_or(FormatError::Truncated {
+        let bytes = file.first_chunk().ok_or(FormatError::Truncated {
             what: "log header",
             offset: 0,
             needed: HEADER_SIZE as u64,
             available: file.len() as u64,
         })?;
-        let (raw, rest) = RawLogHeader::ref_from_prefix(bytes).expect("4096 bytes hold 671");
-        let list = rest.get(..AttachList::SIZE).unwrap_or(rest);
+        let (raw, list) = header_and_attach_list(bytes);
+        let raw = RawLogHeader::from_bytes(raw);
         let header = LogHeader {
-            generation: Generation(raw.generation.get()),
-            sector_size: raw.sector_size.get(),
-            header_sectors: raw.header_sectors.get(),
-            file_sectors: raw.file_sectors.get(),
-            stored_page_size: raw.page_size.get(),
+            generation: raw.generation,
+            sector_size: raw.sector_size,
+            header_sectors: raw.header_sectors,
+            file_sectors: raw.file_sectors,
+            stored_page_size: raw.page_size,
             created: raw.created,
             previous_created: raw.previous_created,
             version: LogVersion {
-                major: raw.version_major.get(),
-                minor: raw.version_minor.get(),
-                update_major: raw.version_update_major.get(),
-                update_minor: raw.version_update_minor.get(),
+                major: raw.version_major,
+                minor: raw.version_minor,
+                update_major: raw.version_update_major,
+                update_minor: raw.version_update_minor,
             },
             signature: raw.signature,
             parameters: (&raw.parameters).into(),
-            flags: LogFlags(raw.flags),
-            checkpoint: Lgpos::from_bytes(raw.checkpoint),
-            disk_sector_size: DiskSectorSize(raw.disk_sector_size),
-            previous_accumulated_checksum: raw.previous_accumulated_checksum.get(),
-            engine_version: raw.engine_version.get(),
-            file_type: raw.file_type.get(),
-            attachments: AttachList::read(list, size_of::<RawLogHeader>() as u64),
+            flags: raw.flags,
+            checkpoint: raw.checkpoint,
+            disk_sector_size: raw.disk_sector_size,
+            previous_accumulated_checksum: raw.previous_accumulated_checksum,
+            engine_version: raw.engine_version,
+            file_type: raw.file_type,
+            attachments: AttachList::read(list, RawLogHeader::SIZE as u64),
         };
         let computed = header_checksum(bytes);
-        Ok(Unverified::new(raw.checksum.get(), computed, header))
+        Ok(Unverified::new(raw.checksum, computed, header))
     }
 
     /// Page size of the databases of this stream, in bytes.

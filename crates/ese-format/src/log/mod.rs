@@ -7,23 +7,23 @@
 mod attach_list;
 mod checkpoint;
 mod checksum_record;
-mod dump;
 mod header;
 mod segment;
 mod system_parameters;
 mod unverified;
 
-pub use attach_list::{AttachList, Attachment};
+pub use attach_list::{AttachList, Attachment, RawAttachment};
 pub use checkpoint::{
     Checkpoint, CheckpointCopy, CheckpointFile, CheckpointProblem, RawCheckpoint,
 };
 pub use checksum_record::{ChecksumRecord, fill_pattern, is_fill_pattern};
-pub use dump::{checkpoint_text, log_header_text};
 pub use header::{
     DiskSectorSize, Layout, LogFlags, LogHeader, LogVersion, NEWEST_LOG_VERSION, PreviousChecksum,
     RawLogHeader,
 };
-pub use segment::{SEGMENT_HEADER_SIZE, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment};
+pub use segment::{
+    RawSegmentHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE, SegmentCheck, SegmentHeader, check_segment,
+};
 pub use system_parameters::{RawSystemParameters, SystemParameters};
 pub use unverified::Unverified;
 
@@ -38,6 +38,16 @@ pub const FILE_TYPE_LOG: u32 = 3;
 
 /// File type of a checkpoint (`JET_filetypeCheckpoint`).
 pub const FILE_TYPE_CHECKPOINT: u32 = 4;
+
+/// The fixed fields at the start of a header and the attach list after them.
+fn header_and_attach_list<const N: usize>(header: &[u8; HEADER_SIZE]) -> (&[u8; N], &[u8]) {
+    const {
+        assert!(N + AttachList::SIZE <= HEADER_SIZE);
+    }
+    let (fields, rest) = header.split_at(N);
+    let fields = fields.first_chunk().unwrap_or(&[0; N]);
+    (fields, &rest[..AttachList::SIZE])
+}
 
 /// Text of a fixed field: up to its first zero byte. The engine stores these paths for information only, in an
 /// unknown code page, so bytes outside printable ASCII are escaped.

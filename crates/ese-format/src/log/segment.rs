@@ -14,16 +14,27 @@
 //! the same, so that one of the two is whole whenever the machine stops: the *shadow*. The last segment of a file is
 //! kept free for the shadow of the one before it.
 
-use crate::{FormatError, Lgpos, LogTime, Reader};
+use crate::layout::{Reserved, layout};
+use crate::{FormatError, Lgpos, LogTime};
 use ese_checksum::{ChecksumVerdict, PageBytes, is_blank, verify_page};
 use serde::Serialize;
-use zerocopy::FromBytes;
 
 /// Bytes of a segment (`LOG_SEGMENT_SIZE`).
 pub const SEGMENT_SIZE: usize = 4096;
 
 /// Bytes that the header of a segment takes (`sizeof(LGSEGHDR)`).
-pub const SEGMENT_HEADER_SIZE: usize = 40;
+pub const SEGMENT_HEADER_SIZE: usize = RawSegmentHeader::SIZE;
+
+layout! {
+    /// The header of a segment, as stored.
+    RawSegmentHeader [0..40] {
+        0 checksum: u64 = "Checksum.";
+        8 lgpos: Lgpos = "Position of the segment itself.";
+        16 started: LogTime = "When the segment was begun.";
+        24 reserved: Reserved<12> = "Zero.";
+        36 flags: u32 = "Bit 13: the checksum has an ECC half.";
+    }
+}
 
 /// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,16 +52,18 @@ pub struct SegmentHeader {
 impl SegmentHeader {
     /// Decodes the header of the segment that `segment` starts with; `offset` is where it is in its file.
     pub fn read(segment: &[u8], offset: u64) -> Result<Self, FormatError> {
-        let mut reader = Reader::at(segment, offset);
-        let checksum = reader.u64("segment checksum")?;
-        let lgpos = Lgpos::read(&mut reader)?;
-        let started = reader.array::<{ LogTime::SIZE }>("segment time")?;
-        reader.take(12, "segment header")?;
+        let bytes = segment.first_chunk().ok_or(FormatError::Truncated {
+            what: "segment header",
+            offset,
+            needed: SEGMENT_HEADER_SIZE as u64,
+            available: segment.len() as u64,
+        })?;
+        let raw = RawSegmentHeader::from_bytes(bytes);
         Ok(SegmentHeader {
-            checksum,
-            lgpos,
-            started: LogTime::read_from_bytes(&started).unwrap_or_default(),
-            flags: reader.u32("segment flags")?,
+            checksum: raw.checksum,
+            lgpos: raw.lgpos,
+            started: raw.started,
+            flags: raw.flags,
         })
     }
 }

@@ -10,31 +10,25 @@
 //! ```
 
 use super::fixed_text;
+use crate::layout::{Reserved, layout};
 use serde::Serialize;
-use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `DBMS_PARAM` as stored.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-#[expect(missing_docs, reason = "SystemParameters describes each field")]
-pub struct RawSystemParameters {
-    pub system_path: [u8; 261],
-    pub log_path: [u8; 261],
-    pub flags: u8,
-    pub sessions_max: U32,
-    pub open_tables_max: U32,
-    pub version_pages_max: U32,
-    pub cursors_max: U32,
-    pub log_buffers: U32,
-    pub log_file_sectors: U32,
-    pub cache_size_max: U32,
-    pub reserved: [u8; 16],
+layout! {
+    /// `DBMS_PARAM` as stored.
+    RawSystemParameters [0..567] {
+        0 system_path: [u8; 261] = "Folder of the checkpoint file.";
+        261 log_path: [u8; 261] = "Folder of the log files.";
+        522 flags: u8 = "Bit 0 is circular logging.";
+        523 sessions_max: u32 = "Sessions allowed.";
+        527 open_tables_max: u32 = "Open tables allowed.";
+        531 version_pages_max: u32 = "Version store pages allowed.";
+        535 cursors_max: u32 = "Cursors allowed.";
+        539 log_buffers: u32 = "Log buffers, in sectors.";
+        543 log_file_sectors: u32 = "Sectors of a log file.";
+        547 cache_size_max: u32 = "Database cache allowed, in pages.";
+        551 reserved: Reserved<16> = "Zero.";
+    }
 }
-
-const _: () = assert!(size_of::<RawSystemParameters>() == 567);
 
 /// The settings of the engine that wrote the file. Diagnostic: recovery uses none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,6 +56,11 @@ pub struct SystemParameters {
 }
 
 impl SystemParameters {
+    /// The settings in these bytes; every pattern is some.
+    pub fn read(bytes: &[u8; RawSystemParameters::SIZE]) -> Self {
+        (&RawSystemParameters::from_bytes(bytes)).into()
+    }
+
     /// Whether circular logging was on.
     pub fn circular_logging(&self) -> bool {
         self.flags & 1 != 0
@@ -74,13 +73,13 @@ impl From<&RawSystemParameters> for SystemParameters {
             system_path: fixed_text(&raw.system_path),
             log_path: fixed_text(&raw.log_path),
             flags: raw.flags,
-            sessions_max: raw.sessions_max.get(),
-            open_tables_max: raw.open_tables_max.get(),
-            version_pages_max: raw.version_pages_max.get(),
-            cursors_max: raw.cursors_max.get(),
-            log_buffers: raw.log_buffers.get(),
-            log_file_sectors: raw.log_file_sectors.get(),
-            cache_size_max: raw.cache_size_max.get(),
+            sessions_max: raw.sessions_max,
+            open_tables_max: raw.open_tables_max,
+            version_pages_max: raw.version_pages_max,
+            cursors_max: raw.cursors_max,
+            log_buffers: raw.log_buffers,
+            log_file_sectors: raw.log_file_sectors,
+            cache_size_max: raw.cache_size_max,
         }
     }
 }

@@ -14,95 +14,40 @@
 //!
 //! Source: `PGHDR`, `PGHDR2` and the `fPage*` flags in `inc/cpage.hxx`.
 
+use crate::layout::{Reserved, Stored, layout};
 use crate::{Dbtime, ObjId, Pgno};
 use serde::{Serialize, Serializer};
-use std::mem::offset_of;
-use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The first 40 bytes of every page.
-#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct PageHeader {
-    checksum: U64,
-    dbtime: U64,
-    previous: U32,
-    next: U32,
-    objid: U32,
-    free: U16,
-    uncommitted_free: U16,
-    mic_free: U16,
-    tag_state: U16,
-    flags: U32,
+layout! {
+    /// The first 40 bytes of every page.
+    in place PageHeader [0..40] {
+        0 checksum: u64 = "The checksum field, uninterpreted.";
+        8 dbtime, set_dbtime: Dbtime = "When the page was last changed.";
+        16 previous, set_previous: Pgno = "The page to the left on the same level, or [`Pgno::NULL`].";
+        20 next, set_next: Pgno = "The page to the right on the same level, or [`Pgno::NULL`].";
+        24 objid, set_objid: ObjId = "The tree that the page belongs to.";
+        28 free, set_free: u16 = "Free bytes of the page, gaps between nodes included.";
+        30 uncommitted_free, set_uncommitted_free: u16 = "Bytes of [`free`](Self::free) that a rollback may want back.";
+        32 mic_free, set_mic_free: u16 = "Offset in the data area after which no node stands.";
+        34 tag_state, set_stored_tag_state: u16 = "The field that holds number of tags and number of reserved tags, uninterpreted.";
+        36 flags, set_flags: PageFlags = "The flags.";
+    }
 }
 
-const _: () = {
-    assert!(size_of::<PageHeader>() == 40);
-    assert!(offset_of!(PageHeader, dbtime) == 8);
-    assert!(offset_of!(PageHeader, objid) == 24);
-    assert!(offset_of!(PageHeader, tag_state) == 34);
-    assert!(offset_of!(PageHeader, flags) == 36);
-};
-
 impl PageHeader {
-    /// The checksum field, uninterpreted.
-    pub fn checksum(&self) -> u64 {
-        self.checksum.get()
-    }
-
-    /// When the page was last changed.
-    pub fn dbtime(&self) -> Dbtime {
-        Dbtime(self.dbtime.get())
-    }
-
-    /// The page to the left on the same level, or [`Pgno::NULL`].
-    pub fn previous(&self) -> Pgno {
-        Pgno(self.previous.get())
-    }
-
-    /// The page to the right on the same level, or [`Pgno::NULL`].
-    pub fn next(&self) -> Pgno {
-        Pgno(self.next.get())
-    }
-
-    /// The tree that the page belongs to.
-    pub fn objid(&self) -> ObjId {
-        ObjId(self.objid.get())
-    }
-
-    /// Free bytes of the page, gaps between nodes included.
-    pub fn free(&self) -> u16 {
-        self.free.get()
-    }
-
-    /// Bytes of [`free`](Self::free) that a rollback may want back.
-    pub fn uncommitted_free(&self) -> u16 {
-        self.uncommitted_free.get()
-    }
-
-    /// Offset in the data area after which no node stands.
-    pub fn mic_free(&self) -> u16 {
-        self.mic_free.get()
-    }
-
-    /// The field that holds number of tags and number of reserved tags, uninterpreted.
-    pub fn tag_state(&self) -> u16 {
-        self.tag_state.get()
-    }
-
     /// Number of tags, reserved ones included: the low twelve bits of the tag state (`ITAG_MIC_FREE_MASK`).
     pub fn tag_count(&self) -> u16 {
-        self.tag_state.get() & 0x0fff
+        self.tag_state() & 0x0fff
     }
 
     /// Number of reserved tags as stored: 0 on pages written before there could be more than one.
     pub fn reserved_tag_count(&self) -> u16 {
-        self.tag_state.get() >> 12
+        self.tag_state() >> 12
     }
 
-    /// The flags.
-    pub fn flags(&self) -> PageFlags {
-        PageFlags::from_bits_retain(self.flags.get())
+    /// Sets number of tags (12 bits) and number of reserved tags (3 bits).
+    pub fn set_tag_state(&mut self, tags: u16, reserved: u16) {
+        self.set_stored_tag_state(tags & 0x0fff | (reserved & 7) << 12);
     }
 
     /// The flush type, two bits among the flags.
@@ -111,82 +56,12 @@ impl PageHeader {
     }
 }
 
-/// What redo and undo change.
-impl PageHeader {
-    /// Sets the time of the last change.
-    pub fn set_dbtime(&mut self, dbtime: Dbtime) {
-        self.dbtime.set(dbtime.0);
-    }
-
-    /// Sets the page to the left.
-    pub fn set_previous(&mut self, pgno: Pgno) {
-        self.previous.set(pgno.0);
-    }
-
-    /// Sets the page to the right.
-    pub fn set_next(&mut self, pgno: Pgno) {
-        self.next.set(pgno.0);
-    }
-
-    /// Sets the tree that the page belongs to.
-    pub fn set_objid(&mut self, objid: ObjId) {
-        self.objid.set(objid.0);
-    }
-
-    /// Sets the number of free bytes.
-    pub fn set_free(&mut self, bytes: u16) {
-        self.free.set(bytes);
-    }
-
-    /// Sets the number of free bytes that a rollback may want back.
-    pub fn set_uncommitted_free(&mut self, bytes: u16) {
-        self.uncommitted_free.set(bytes);
-    }
-
-    /// Sets the offset in the data area after which no node stands.
-    pub fn set_mic_free(&mut self, offset: u16) {
-        self.mic_free.set(offset);
-    }
-
-    /// Sets number of tags (12 bits) and number of reserved tags (3 bits).
-    pub fn set_tag_state(&mut self, tags: u16, reserved: u16) {
-        self.tag_state.set(tags & 0x0fff | (reserved & 7) << 12);
-    }
-
-    /// Sets the flags.
-    pub fn set_flags(&mut self, flags: PageFlags) {
-        self.flags.set(flags.bits());
-    }
-}
-
-/// Bytes 40 to 80 of a large page.
-#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct LargePageExtension {
-    checksums: [U64; 3],
-    pgno: U32,
-    reserved: [u8; 12],
-}
-
-const _: () = {
-    assert!(size_of::<LargePageExtension>() == 40);
-    assert!(offset_of!(LargePageExtension, pgno) == 24);
-};
-
-impl LargePageExtension {
-    /// Checksums of the second, third and fourth quarter of the page.
-    pub fn checksums(&self) -> [u64; 3] {
-        self.checksums.map(U64::get)
-    }
-
-    /// The number that the page believes it has.
-    pub fn pgno(&self) -> Pgno {
-        Pgno(self.pgno.get())
-    }
-
-    /// Sets the number that the page believes it has.
-    pub fn set_pgno(&mut self, pgno: Pgno) {
-        self.pgno.set(pgno.0);
+layout! {
+    /// Bytes 40 to 80 of a large page.
+    in place LargePageExtension [40..80] {
+        40 checksums: [u64; 3] = "Checksums of the second, third and fourth quarter of the page.";
+        64 pgno, set_pgno: Pgno = "The number that the page believes it has.";
+        68 reserved: Reserved<12> = "Zero.";
     }
 }
 
@@ -230,6 +105,16 @@ bitflags::bitflags! {
         const PRE_INIT = 0x2_0000;
         /// Page of a tree that a revert gave up: only good for deleting the tree.
         const FDP_DELETE = 0x4_0000;
+    }
+}
+
+impl Stored for PageFlags {
+    const SIZE: usize = u32::SIZE;
+    fn load(bytes: &[u8]) -> Self {
+        PageFlags::from_bits_retain(u32::load(bytes))
+    }
+    fn store(&self, bytes: &mut [u8]) {
+        self.bits().store(bytes);
     }
 }
 

@@ -27,14 +27,15 @@ mod tag;
 pub use header::{FlushType, LargePageExtension, PageFlags, PageHeader};
 pub use node::{Key, Node, NodeFlags};
 pub use root::RootHeader;
-pub use space::{Extent, SpaceHeader, SpaceLayout, SpacePool, SplitBuffer};
+pub use space::{
+    Extent, RawSpaceHeader, RawSplitBuffer, SpaceHeader, SpaceLayout, SpacePool, SplitBuffer,
+};
 pub use tag::Tag;
 
 use crate::{JetError, Pgno};
 use serde::Serialize;
 use std::ops::Range;
 use thiserror::Error;
-use zerocopy::FromBytes;
 
 /// The size of a database's pages, in bytes: one of the five that the engine knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -74,9 +75,9 @@ impl PageSize {
     /// Bytes of the page header; tag offsets count from its end (`CPAGE::CbPageHeader`).
     pub fn header_size(self) -> usize {
         if self.is_small() {
-            size_of::<PageHeader>()
+            PageHeader::SIZE
         } else {
-            size_of::<PageHeader>() + size_of::<LargePageExtension>()
+            PageHeader::SIZE + LargePageExtension::SIZE
         }
     }
 }
@@ -202,7 +203,7 @@ impl<'a> PageView<'a> {
             found: bytes.len(),
         };
         let size = u32::try_from(bytes.len()).ok().and_then(PageSize::new);
-        let (Some(size), Ok((header, _))) = (size, PageHeader::ref_from_prefix(bytes)) else {
+        let (Some(size), Some(header)) = (size, PageHeader::at_start_of(bytes)) else {
             return Err(wrong);
         };
         Ok(PageView {
@@ -235,8 +236,8 @@ impl<'a> PageView<'a> {
 
     /// The second half of the header, which large pages have.
     pub fn extension(&self) -> Option<&'a LargePageExtension> {
-        let rest = self.bytes.get(size_of::<PageHeader>()..)?;
-        let (extension, _) = LargePageExtension::ref_from_prefix(rest).ok()?;
+        let rest = self.bytes.get(PageHeader::SIZE..)?;
+        let extension = LargePageExtension::at_start_of(rest)?;
         (!self.size.is_small()).then_some(extension)
     }
 

@@ -20,7 +20,28 @@
 
 use super::{Node, PageError};
 use crate::Pgno;
+use crate::layout::layout;
 use serde::Serialize;
+
+layout! {
+    /// `SPACE_HEADER` as stored.
+    RawSpaceHeader [0..16] {
+        0 primary_pages: u32 = "Pages of the primary extent.";
+        4 parent: Pgno = "Root page of the tree from which this one gets its space.";
+        8 flags: u32 = "Flags.";
+        12 space: u32 = "Which pages of the primary extent are free, or the root of the owned tree.";
+    }
+}
+
+layout! {
+    /// `SPLIT_BUFFER` as stored.
+    RawSplitBuffer [0..16] {
+        0 first_last: Pgno = "Last page of the first extent.";
+        4 first_pages: i32 = "Pages of the first extent.";
+        8 second_last: Pgno = "Last page of the second extent.";
+        12 second_pages: i32 = "Pages of the second extent.";
+    }
+}
 
 /// The space header of a tree's root page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,29 +76,28 @@ pub enum SpaceLayout {
 
 impl SpaceHeader {
     /// Bytes that a space header takes.
-    pub const SIZE: usize = 16;
+    pub const SIZE: usize = RawSpaceHeader::SIZE;
     const MULTIPLE_EXTENTS: u32 = 1;
     const NON_UNIQUE: u32 = 2;
     const V2: u32 = 4;
 
     /// The space header in these bytes; every pattern is one.
     pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let flags = word(8);
-        let layout = if flags & Self::MULTIPLE_EXTENTS == 0 {
+        let raw = RawSpaceHeader::from_bytes(&bytes);
+        let layout = if raw.flags & Self::MULTIPLE_EXTENTS == 0 {
             SpaceLayout::SingleExtent {
-                available: word(12),
+                available: raw.space,
             }
         } else {
             SpaceLayout::MultipleExtents {
-                owned: Pgno(word(12)),
-                available: Pgno(word(12).saturating_add(1)),
+                owned: Pgno(raw.space),
+                available: Pgno(raw.space.saturating_add(1)),
             }
         };
         SpaceHeader {
-            primary_pages: word(0),
-            parent: Pgno(word(4)),
-            flags,
+            primary_pages: raw.primary_pages,
+            parent: raw.parent,
+            flags: raw.flags,
             layout,
         }
     }
@@ -217,14 +237,16 @@ pub struct SplitBuffer {
 
 impl SplitBuffer {
     /// Bytes that a split buffer takes.
-    pub const SIZE: usize = 16;
+    pub const SIZE: usize = RawSplitBuffer::SIZE;
 
     /// The split buffer in these bytes; every pattern is one.
     pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let extent = |at| (Pgno(word(at)), word(at + 4).cast_signed());
+        let raw = RawSplitBuffer::from_bytes(&bytes);
         SplitBuffer {
-            extents: [extent(0), extent(8)],
+            extents: [
+                (raw.first_last, raw.first_pages),
+                (raw.second_last, raw.second_pages),
+            ],
         }
     }
 

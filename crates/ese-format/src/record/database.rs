@@ -3,9 +3,11 @@
 //! Source: `LRCREATEDB`, `LRCREATEDBFINISH`, `LRATTACHDB`, `LRDETACHDB`, `LRREATTACHDB`, `LRSIGNALATTACHDB`,
 //! `LRSETDBVERSION` (`inc/logapi.hxx`).
 
-use super::layout::{Ascii, Write, Writer, fixed, fixed_layout, stored_flags};
+use super::body::{Variable, record};
+use super::values::{Ascii, stored_flags};
+use crate::layout::{Stored, layout};
 use crate::text::Escaped;
-use crate::{FormatError, Lgpos, ProcId, Reader, Signature};
+use crate::{Lgpos, ProcId, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -44,6 +46,21 @@ impl FileNames<'_> {
     }
 }
 
+/// The mark says whether the names are UTF-16; it is stored elsewhere.
+impl<'a> Variable<'a> for FileNames<'a> {
+    fn read(found: Option<(&'a [u8], u32)>) -> Self {
+        let (bytes, mark) = found.unwrap_or_default();
+        FileNames {
+            unicode: mark != 0,
+            bytes,
+        }
+    }
+
+    fn append(&self, bytes: &mut Vec<u8>) -> Option<u32> {
+        self.bytes.append(bytes)
+    }
+}
+
 /// The first name.
 impl fmt::Display for FileNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,89 +91,48 @@ stored_flags! {
     }
 }
 
-fixed_layout! {
+layout! {
     /// The format version that a database was created with; not the full one, which its first attach sets.
-    pub struct CreateDbVersion: 4 {
-        /// Major version (`0x620`).
-        pub version: u16,
-        /// Major update.
-        pub update_major: u16,
+    #[derive(Copy, Serialize)]
+    CreateDbVersion [0..4] {
+        0 version: u16 = "Major version (`0x620`).";
+        2 update_major: u16 = "Major update.";
     }
 }
 
-/// A database was created (`LRCREATEDB`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct CreateDb<'a> {
-    /// The session.
-    pub procid: ProcId,
-    /// The number that the database has in this log stream from here on.
-    pub dbid: u8,
-    /// Options of the API call (`JET_GRBIT`).
-    pub grbit: u32,
-    /// Largest size that the database may grow to, in pages; 0 is no limit.
-    pub max_pages: u32,
-    /// The database's signature.
-    pub signature: Signature,
-    /// Which parts the record has.
-    pub create_flags: CreateDbFlags,
-    /// The format version.
-    pub version: Option<CreateDbVersion>,
-    /// The file.
-    pub names: FileNames<'a>,
-}
+impl<'a> Variable<'a> for Option<CreateDbVersion> {
+    fn read(found: Option<(&'a [u8], u32)>) -> Self {
+        found.map(|(bytes, _)| CreateDbVersion::load(bytes))
+    }
 
-impl<'a> CreateDb<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "CreateDb.procid")?;
-        let dbid = reader.u8("CreateDb.dbid")?;
-        let grbit = reader.u32("CreateDb.grbit")?;
-        let max_pages = reader.u32("CreateDb.max_pages")?;
-        let signature = fixed(reader, "CreateDb.signature")?;
-        let names = reader.u16("CreateDb.names length")?;
-        let create_flags = fixed::<CreateDbFlags>(reader, "CreateDb.create_flags")?;
-        let version = create_flags
-            .contains(CreateDbFlags::VERSION_INFO)
-            .then(|| fixed(reader, "CreateDb.version"))
-            .transpose()?;
-        Ok(CreateDb {
-            procid,
-            dbid,
-            grbit,
-            max_pages,
-            signature,
-            create_flags,
-            version,
-            names: FileNames {
-                unicode: create_flags.contains(CreateDbFlags::UNICODE_NAMES),
-                bytes: reader.take(names.into(), "CreateDb.names")?,
-            },
-        })
+    fn append(&self, bytes: &mut Vec<u8>) -> Option<u32> {
+        self.as_ref()
+            .map(|version| bytes.extend(version.to_bytes()))
+            .map(|()| 0)
     }
 }
 
-impl Write for CreateDb<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.fixed(&self.dbid);
-        writer.fixed(&self.grbit);
-        writer.fixed(&self.max_pages);
-        writer.fixed(&self.signature);
-        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
-        writer.fixed(&self.create_flags);
-        if let Some(version) = &self.version {
-            writer.fixed(version);
-        }
-        writer.bytes(self.names.bytes);
+record! {
+    /// A database was created (`LRCREATEDB`).
+    CreateDb<'a> [1..43] {
+        1 procid: ProcId = "The session.";
+        3 dbid: u8 = "The number that the database has in this log stream from here on.";
+        4 grbit: u32 = "Options of the API call (`JET_GRBIT`).";
+        8 max_pages: u32 = "Largest size that the database may grow to, in pages; 0 is no limit.";
+        12 signature: Signature = "The database's signature.";
+        42 create_flags: CreateDbFlags = "Which parts the record has.";
+    }
+    parts {
+        IfBit(42, CreateDbFlags::VERSION_INFO.bits(), 4) version: Option<CreateDbVersion> = "The format version.";
+        U16(40) names: FileNames<'a> = "The file.", unicode if create_flags.contains(CreateDbFlags::UNICODE_NAMES);
     }
 }
 
-fixed_layout! {
+record! {
     /// The creation of a database is complete (`LRCREATEDBFINISH`).
-    pub struct CreateDbFinish: 3 {
-        /// The session.
-        pub procid: ProcId,
-        /// The database.
-        pub dbid: u8,
+    CreateDbFinish [1..4] {
+        1 procid: ProcId = "The session.";
+        3 dbid: u8 = "The database.";
     }
 }
 
@@ -174,64 +150,19 @@ stored_flags! {
     }
 }
 
-/// A database was attached (`LRATTACHDB`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AttachDb<'a> {
-    /// The session.
-    pub procid: ProcId,
-    /// The number that the database has in this log stream from here on.
-    pub dbid: u8,
-    /// Largest size that the database may grow to, in pages; 0 is no limit.
-    pub max_pages: u32,
-    /// Where the database was last consistent: redo attaches it only if its header says the same.
-    pub lgpos_consistent: Lgpos,
-    /// The database's signature.
-    pub db_signature: Signature,
-    /// Signature of the log stream that the database was last attached to.
-    pub log_signature: Signature,
-    /// Which parts the record has.
-    pub attach_flags: AttachDbFlags,
-    /// The file.
-    pub names: FileNames<'a>,
-}
-
-impl<'a> AttachDb<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "AttachDb.procid")?;
-        let dbid = reader.u8("AttachDb.dbid")?;
-        let max_pages = reader.u32("AttachDb.max_pages")?;
-        let lgpos_consistent = Lgpos::read(reader)?;
-        let db_signature = fixed(reader, "AttachDb.db_signature")?;
-        let log_signature = fixed(reader, "AttachDb.log_signature")?;
-        let names = reader.u16("AttachDb.names length")?;
-        let attach_flags = fixed::<AttachDbFlags>(reader, "AttachDb.attach_flags")?;
-        Ok(AttachDb {
-            procid,
-            dbid,
-            max_pages,
-            lgpos_consistent,
-            db_signature,
-            log_signature,
-            attach_flags,
-            names: FileNames {
-                unicode: attach_flags.contains(AttachDbFlags::UNICODE_NAMES),
-                bytes: reader.take(names.into(), "AttachDb.names")?,
-            },
-        })
+record! {
+    /// A database was attached (`LRATTACHDB`).
+    AttachDb<'a> [1..75] {
+        1 procid: ProcId = "The session.";
+        3 dbid: u8 = "The number that the database has in this log stream from here on.";
+        4 max_pages: u32 = "Largest size that the database may grow to, in pages; 0 is no limit.";
+        8 lgpos_consistent: Lgpos = "Where the database was last consistent: redo attaches it only if its header says the same.";
+        16 db_signature: Signature = "The database's signature.";
+        44 log_signature: Signature = "Signature of the log stream that the database was last attached to.";
+        74 attach_flags: AttachDbFlags = "Which parts the record has.";
     }
-}
-
-impl Write for AttachDb<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.fixed(&self.dbid);
-        writer.fixed(&self.max_pages);
-        writer.fixed(&self.lgpos_consistent);
-        writer.fixed(&self.db_signature);
-        writer.fixed(&self.log_signature);
-        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
-        writer.fixed(&self.attach_flags);
-        writer.bytes(self.names.bytes);
+    parts {
+        U16(72) names: FileNames<'a> = "The file.", unicode if attach_flags.contains(AttachDbFlags::UNICODE_NAMES);
     }
 }
 
@@ -249,79 +180,41 @@ stored_flags! {
     }
 }
 
-/// A database was detached (`LRDETACHDB`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct DetachDb<'a> {
-    /// The session.
-    pub procid: ProcId,
-    /// The database; its number is free from here on.
-    pub dbid: u8,
-    /// How it was detached.
-    pub detach_flags: DetachDbFlags,
-    /// The file.
-    pub names: FileNames<'a>,
-}
-
-impl<'a> DetachDb<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "DetachDb.procid")?;
-        let dbid = reader.u8("DetachDb.dbid")?;
-        let names = reader.u16("DetachDb.names length")?;
-        let detach_flags = fixed::<DetachDbFlags>(reader, "DetachDb.detach_flags")?;
-        Ok(DetachDb {
-            procid,
-            dbid,
-            detach_flags,
-            names: FileNames {
-                unicode: detach_flags.contains(DetachDbFlags::UNICODE_NAMES),
-                bytes: reader.take(names.into(), "DetachDb.names")?,
-            },
-        })
+record! {
+    /// A database was detached (`LRDETACHDB`).
+    DetachDb<'a> [1..7] {
+        1 procid: ProcId = "The session.";
+        3 dbid: u8 = "The database; its number is free from here on.";
+        6 detach_flags: DetachDbFlags = "How it was detached.";
+    }
+    parts {
+        U16(4) names: FileNames<'a> = "The file.", unicode if detach_flags.contains(DetachDbFlags::UNICODE_NAMES);
     }
 }
 
-impl Write for DetachDb<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.fixed(&self.dbid);
-        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
-        writer.fixed(&self.detach_flags);
-        writer.bytes(self.names.bytes);
-    }
-}
-
-fixed_layout! {
+record! {
     /// A database that recovery had kept attached goes on being used (`LRREATTACHDB`).
-    pub struct ReAttachDb: 45 {
-        /// The database.
-        pub dbid: u8,
-        /// Where it was attached.
-        pub lgpos_attach: Lgpos,
-        /// Where it was last consistent.
-        pub lgpos_consistent: Lgpos,
-        /// Its signature.
-        pub signature: Signature,
+    ReAttachDb [5..50] {
+        5 dbid: u8 = "The database.";
+        6 lgpos_attach: Lgpos = "Where it was attached.";
+        14 lgpos_consistent: Lgpos = "Where it was last consistent.";
+        22 signature: Signature = "Its signature.";
     }
 }
 
-fixed_layout! {
+record! {
     /// From here on redo must have the database attached, if it put that off (`LRSIGNALATTACHDB`).
-    pub struct SignalAttachDb: 1 {
-        /// The database.
-        pub dbid: u8,
+    SignalAttachDb [1..2] {
+        1 dbid: u8 = "The database.";
     }
 }
 
-fixed_layout! {
+record! {
     /// The format version of a database was raised (`LRSETDBVERSION`).
-    pub struct SetDbVersion: 13 {
-        /// The database.
-        pub dbid: u8,
-        /// Major version (`0x620`).
-        pub version: u32,
-        /// Major update.
-        pub update_major: u32,
-        /// Minor update.
-        pub update_minor: u32,
+    SetDbVersion [1..14] {
+        1 dbid: u8 = "The database.";
+        2 version: u32 = "Major version (`0x620`).";
+        6 update_major: u32 = "Major update.";
+        10 update_minor: u32 = "Minor update.";
     }
 }

@@ -19,7 +19,8 @@
 //! An old length above 0 with a new length of 0 deletes. Source: `DIFFHDR`, `DIFFHDR2` (`inc/logapi.hxx`) and
 //! `ErrLGGetAfterImage` (`ese/logdiff.cxx`).
 
-use super::layout::hex;
+use super::body::Variable;
+use super::values::hex;
 use crate::{FormatError, Reader};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -64,6 +65,22 @@ pub struct DiffStep<'a> {
     /// The bytes that come in their place.
     #[serde(serialize_with = "hex")]
     pub new: &'a [u8],
+}
+
+/// The mark says whether the headers are wide.
+impl<'a> Variable<'a> for Diff<'a> {
+    fn read(found: Option<(&'a [u8], u32)>) -> Self {
+        let (bytes, mark) = found.unwrap_or_default();
+        Diff {
+            wide: mark != 0,
+            bytes,
+        }
+    }
+
+    fn append(&self, bytes: &mut Vec<u8>) -> Option<u32> {
+        bytes.extend_from_slice(self.bytes);
+        Some(self.wide.into())
+    }
 }
 
 impl<'a> Diff<'a> {

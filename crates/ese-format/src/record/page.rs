@@ -9,8 +9,10 @@
 //!
 //! Source: `LRPAGE_` and `LRNODE_` (`inc/logapi.hxx`).
 
-use super::layout::{fixed_layout, stored_flags};
+use super::values::stored_flags;
+use crate::layout::layout;
 use crate::{Dbtime, ObjId, Pgno, ProcId};
+use serde::Serialize;
 
 stored_flags! {
     /// What a change of a page says about its tree and its maker (`fLRPage*`).
@@ -30,39 +32,29 @@ stored_flags! {
     }
 }
 
-fixed_layout! {
+layout! {
     /// A change of one page.
-    pub struct PageOp: 31 {
-        /// The session that did it.
-        pub procid: ProcId,
-        /// The database, as numbered within the log stream.
-        pub dbid: u8,
-        /// The page.
-        pub pgno: Pgno,
-        /// The dbtime that the page has after the change.
-        pub dbtime: Dbtime,
-        /// The dbtime that the page had before; the condition of redo.
-        pub dbtime_before: Dbtime,
-        /// The transaction, by the id it got when it began at level 0.
-        pub trx: u32,
-        /// The transaction level.
-        pub level: u8,
-        /// The node's place on the page, external header not counted.
-        pub iline: u16,
-        /// More about the operation.
-        pub flags: PageOpFlags,
+    #[derive(Copy, Serialize)]
+    PageOp [1..32] {
+        1 procid: ProcId = "The session that did it.";
+        3 dbid: u8 = "The database, as numbered within the log stream.";
+        4 pgno: Pgno = "The page.";
+        8 dbtime: Dbtime = "The dbtime that the page has after the change.";
+        16 dbtime_before: Dbtime = "The dbtime that the page had before; the condition of redo.";
+        24 trx: u32 = "The transaction, by the id it got when it began at level 0.";
+        28 level: u8 = "The transaction level.";
+        29 iline: u16 = "The node's place on the page, external header not counted.";
+        31 flags: PageOpFlags = "More about the operation.";
     }
 }
 
-fixed_layout! {
+layout! {
     /// What a change of a node adds to [`PageOp`].
-    pub struct NodeOp: 12 {
-        /// Joins the operation with its before image in a later [`UndoInfo`](super::UndoInfo).
-        pub rceid: u32,
-        /// The root of the tree.
-        pub pgno_fdp: Pgno,
-        /// The tree.
-        pub objid: ObjId,
+    #[derive(Copy, Serialize)]
+    NodeOp [32..44] {
+        32 rceid: u32 = "Joins the operation with its before image in a later [`UndoInfo`](super::UndoInfo).";
+        36 pgno_fdp: Pgno = "The root of the tree.";
+        40 objid: ObjId = "The tree.";
     }
 }
 

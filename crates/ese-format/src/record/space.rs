@@ -3,76 +3,47 @@
 //! Source: `LREXTENDDB`, `LRSHRINKDB`, `LRSHRINKDB3`, `LRTRIMDB`, `LREXTENTFREED`, `LREXTENTFREED2`, `LRSCANCHECK`,
 //! `LRSCANCHECK2`, `LRPAGEPATCHREQUEST` (`inc/logapi.hxx`).
 
-use super::layout::{Write, Writer, fixed, fixed_layout, stored_flags};
-use crate::layout::Reserved;
-use crate::{Dbtime, FormatError, Pgno, Reader};
+use super::body::record;
+use super::values::stored_flags;
+use crate::layout::{Reserved, layout};
+use crate::{Dbtime, Pgno};
 use serde::Serialize;
 
-fixed_layout! {
+record! {
     /// The database file grew (`LREXTENDDB`).
-    pub struct ExtendDb: 5 {
-        /// The database.
-        pub dbid: u8,
-        /// Its last page after.
-        pub pgno_last: Pgno,
+    ExtendDb [5..10] {
+        5 dbid: u8 = "The database.";
+        6 pgno_last: Pgno = "Its last page after.";
     }
 }
 
-fixed_layout! {
+layout! {
     /// What all forms of [`ShrinkDb`] have (`LRSHRINKDB`).
-    pub struct ShrinkDbFields: 9 {
-        /// The database.
-        pub dbid: u8,
-        /// Its last page after.
-        pub pgno_last: Pgno,
-        /// How many pages were cut off.
-        pub page_count: u32,
+    #[derive(Copy, Serialize)]
+    ShrinkDbFields [1..10] {
+        1 dbid: u8 = "The database.";
+        2 pgno_last: Pgno = "Its last page after.";
+        6 page_count: u32 = "How many pages were cut off.";
     }
 }
 
-/// The database file was cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ShrinkDb {
-    /// What all forms have.
-    #[serde(flatten)]
-    pub shrink: ShrinkDbFields,
-    /// The dbtime of the shrink; pages beyond the end with a lesser one are gone. Only in the third form.
-    pub dbtime: Option<Dbtime>,
-}
-
-impl ShrinkDb {
-    pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(ShrinkDb {
-            shrink: fixed(reader, "ShrinkDb")?,
-            dbtime: None,
-        })
+record! {
+    /// The database file was cut.
+    ShrinkDb [1..10] {
+        #[serde(flatten)]
+        1 shrink: ShrinkDbFields = "What all forms have.";
     }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let mut shrink = Self::read_old(reader)?;
-        shrink.dbtime = Some(fixed(reader, "ShrinkDb.dbtime")?);
-        Ok(shrink)
+    later {
+        10 dbtime: Dbtime = "The dbtime of the shrink; pages beyond the end with a lesser one are gone. Only in the third form.";
     }
 }
 
-impl Write for ShrinkDb {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.shrink);
-        if let Some(dbtime) = &self.dbtime {
-            writer.fixed(dbtime);
-        }
-    }
-}
-
-fixed_layout! {
+record! {
     /// A range of the database file was given back to the file system and reads as zeroes (`LRTRIMDB`).
-    pub struct TrimDb: 9 {
-        /// The database.
-        pub dbid: u8,
-        /// First page of the range.
-        pub pgno_first: Pgno,
-        /// Pages in the range.
-        pub page_count: u32,
+    TrimDb [1..10] {
+        1 dbid: u8 = "The database.";
+        2 pgno_first: Pgno = "First page of the range.";
+        6 page_count: u32 = "Pages in the range.";
     }
 }
 
@@ -86,71 +57,38 @@ stored_flags! {
     }
 }
 
-fixed_layout! {
+layout! {
     /// What both forms of [`ExtentFreed`] have (`LREXTENTFREED`).
-    pub struct ExtentFreedFields: 10 {
-        /// The database.
-        pub dbid: u8,
-        /// First page of the extent.
-        pub pgno_first: Pgno,
-        /// Pages in the extent.
-        pub page_count: u32,
-        /// Why it was freed.
-        pub extent_flags: ExtentFreedFlags,
+    #[derive(Copy, Serialize)]
+    ExtentFreedFields [1..11] {
+        1 dbid: u8 = "The database.";
+        2 pgno_first: Pgno = "First page of the extent.";
+        6 page_count: u32 = "Pages in the extent.";
+        10 extent_flags: ExtentFreedFlags = "Why it was freed.";
     }
 }
 
-/// An extent was freed. Readers that keep snapshots of pages must save it; no page changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ExtentFreed {
-    /// What both forms have.
-    #[serde(flatten)]
-    pub extent: ExtentFreedFields,
-    /// The dbtime of the operation; only in the second form.
-    pub dbtime: Option<Dbtime>,
-}
-
-impl ExtentFreed {
-    pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(ExtentFreed {
-            extent: fixed(reader, "ExtentFreed")?,
-            dbtime: None,
-        })
+record! {
+    /// An extent was freed. Readers that keep snapshots of pages must save it; no page changes.
+    ExtentFreed [1..11] {
+        #[serde(flatten)]
+        1 extent: ExtentFreedFields = "What both forms have.";
     }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let mut freed = Self::read_old(reader)?;
-        freed.dbtime = Some(fixed(reader, "ExtentFreed.dbtime")?);
-        Ok(freed)
+    later {
+        11 dbtime: Dbtime = "The dbtime of the operation; only in the second form.";
     }
 }
 
-impl Write for ExtentFreed {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.extent);
-        if let Some(dbtime) = &self.dbtime {
-            writer.fixed(dbtime);
-        }
-    }
-}
-
-fixed_layout! {
+record! {
     /// A page was read by a scan; redo compares it (`LRSCANCHECK`).
-    pub struct ScanCheck: 39 {
-        /// The database.
-        pub dbid: u8,
-        /// The page.
-        pub pgno: Pgno,
-        /// Not used by any reader; `dbtime_before` is what counts.
-        pub dbtime_page: Dbtime,
-        /// Not used by any reader; `dbtime_after` is what counts.
-        pub dbtime_current: Dbtime,
-        /// The page's dbtime.
-        pub dbtime_before: Dbtime,
-        /// The database's dbtime when the page was read.
-        pub dbtime_after: Dbtime,
-        /// The page's logged-data checksum, folded to 16 bits.
-        pub checksum: u16,
+    ScanCheck [5..44] {
+        5 dbid: u8 = "The database.";
+        6 pgno: Pgno = "The page.";
+        10 dbtime_page: Dbtime = "Not used by any reader; `dbtime_before` is what counts.";
+        18 dbtime_current: Dbtime = "Not used by any reader; `dbtime_after` is what counts.";
+        26 dbtime_before: Dbtime = "The page's dbtime.";
+        34 dbtime_after: Dbtime = "The database's dbtime when the page was read.";
+        42 checksum: u16 = "The page's logged-data checksum, folded to 16 bits.";
     }
 }
 
@@ -170,21 +108,15 @@ stored_flags! {
     }
 }
 
-fixed_layout! {
+record! {
     /// A page was read by a scan; redo compares it (`LRSCANCHECK2`).
-    pub struct ScanCheck2: 26 {
-        /// The database.
-        pub dbid: u8,
-        /// The page.
-        pub pgno: Pgno,
-        /// Who scanned, and what it found.
-        pub scan_flags: ScanCheckFlags,
-        /// The page's dbtime.
-        pub dbtime_page: Dbtime,
-        /// The database's dbtime when the page was read.
-        pub dbtime_current: Dbtime,
-        /// The page's logged-data checksum, folded to 32 bits.
-        pub checksum: u32,
+    ScanCheck2 [1..27] {
+        1 dbid: u8 = "The database.";
+        2 pgno: Pgno = "The page.";
+        6 scan_flags: ScanCheckFlags = "Who scanned, and what it found.";
+        7 dbtime_page: Dbtime = "The page's dbtime.";
+        15 dbtime_current: Dbtime = "The database's dbtime when the page was read.";
+        23 checksum: u32 = "The page's logged-data checksum, folded to 32 bits.";
     }
 }
 
@@ -195,16 +127,12 @@ impl ScanCheck2 {
     }
 }
 
-fixed_layout! {
+record! {
     /// A page is damaged and another copy of the database should supply it (`LRPAGEPATCHREQUEST`).
-    pub struct PagePatchRequest: 45 {
-        /// The database.
-        pub dbid: u8,
-        /// The page.
-        pub pgno: Pgno,
-        /// The database's dbtime; the page that comes must have a lesser one.
-        pub dbtime: Dbtime,
-        /// Unused.
-        pub reserved: Reserved<32>,
+    PagePatchRequest [1..46] {
+        1 dbid: u8 = "The database.";
+        2 pgno: Pgno = "The page.";
+        6 dbtime: Dbtime = "The database's dbtime; the page that comes must have a lesser one.";
+        14 reserved: Reserved<32> = "Unused.";
     }
 }

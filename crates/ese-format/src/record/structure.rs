@@ -3,10 +3,11 @@
 //! Source: `LRSPLIT_`, `LRMERGE_`, `LREMPTYTREE`, `LRNEWPAGE`, `LRPAGEMOVE`, `LRROOTPAGEMOVE` (`inc/logapi.hxx`),
 //! `EMPTYPAGE` and the choices in `inc/btsplit.hxx`.
 
-use super::layout::{Write, Writer, fixed, fixed_layout, hex, stored_choice, stored_flags};
+use super::body::{Variable, record};
 use super::page::{NodeOp, PageOp};
-use crate::layout::Stored;
-use crate::{Dbtime, FormatError, ObjId, Pgno, ProcId, Reader};
+use super::values::{hex, stored_choice, stored_flags};
+use crate::layout::{Stored, layout};
+use crate::{Dbtime, ObjId, Pgno, ProcId};
 use serde::{Serialize, Serializer};
 
 stored_choice! {
@@ -101,258 +102,132 @@ pub struct PageImage<'a> {
     pub bytes: &'a [u8],
 }
 
-/// One page's part in a split (`LRSPLIT_`).
-///
-/// A split of a deep tree logs one record per level; [`Split::is_parent_only`] ones say that a page took a pointer to
-/// the new page of the level below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Split<'a> {
-    /// The page that is split.
-    #[serde(flatten)]
-    pub page: PageOp,
-    /// All but the variable parts.
-    #[serde(flatten)]
-    pub split: SplitFields,
-    /// Key of the pointer to insert into the parent.
-    #[serde(serialize_with = "hex")]
-    pub parent_key: &'a [u8],
-    /// Prefix of the split page before.
-    #[serde(serialize_with = "hex")]
-    pub split_prefix_before: &'a [u8],
-    /// Prefix of the split page after; that of the new page is the key of its node `iline_prefix_new`.
-    #[serde(serialize_with = "hex")]
-    pub split_prefix_after: &'a [u8],
-    /// The split page before; `None` in the older form, which has no room for it.
-    pub before_image: Option<PageImage<'a>>,
-}
-
-fixed_layout! {
-    /// The fixed fields of a [`Split`].
-    pub struct SplitFields: 64 {
-        /// The page that takes the nodes from `iline_split` on; 0 in a record that is about a parent only.
-        pub pgno_new: Pgno,
-        /// The old right sibling; 0 if none or if the pages are internal.
-        pub pgno_right: Pgno,
-        /// Its dbtime before.
-        pub dbtime_right_before: Dbtime,
-        /// The parent; 0 in a vertical split.
-        pub pgno_parent: Pgno,
-        /// Its dbtime before.
-        pub dbtime_parent_before: Dbtime,
-        /// The root of the tree.
-        pub pgno_fdp: Pgno,
-        /// The tree.
-        pub objid: ObjId,
-        /// How the page was split.
-        pub split_type: SplitType,
-        /// The operation that is done along with it; its own record is in the same macro.
-        pub operation: SplitOperation,
-        /// Where on the page that operation was to happen.
-        pub iline_operation: u16,
-        /// The first node that moves.
-        pub iline_split: u16,
-        /// Nodes on the page, that of the operation included.
-        pub line_count: u16,
-        /// Page flags of the new page.
-        pub new_page_flags: u32,
-        /// Page flags of the split page.
-        pub split_page_flags: u32,
-        /// Uncommitted free bytes of the split page after.
-        pub uncommitted_free_source: i16,
-        /// Uncommitted free bytes of the new page after.
-        pub uncommitted_free_dest: i16,
-        /// The node of the split page that its new prefix is taken from; -1 if none.
-        pub iline_prefix_split: i32,
-        /// The node of the new page that its prefix is taken from; -1 if none.
-        pub iline_prefix_new: i32,
-    }
-}
-
-impl<'a> Split<'a> {
-    pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Self::read_form(reader, false)
-    }
-
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Self::read_form(reader, true)
-    }
-
-    fn read_form(reader: &mut Reader<'a>, has_image: bool) -> Result<Self, FormatError> {
-        let page = fixed(reader, "Split.page")?;
-        let split = fixed(reader, "Split")?;
-        let prefix_before = reader.u16("Split.split_prefix_before length")?;
-        let prefix_after = reader.u16("Split.split_prefix_after length")?;
-        let parent_key = reader.u16("Split.parent_key length")?;
-        let image = has_image.then(|| image_header(reader)).transpose()?;
-        Ok(Split {
-            page,
-            split,
-            parent_key: reader.take(parent_key.into(), "Split.parent_key")?,
-            split_prefix_before: reader.take(prefix_before.into(), "Split.split_prefix_before")?,
-            split_prefix_after: reader.take(prefix_after.into(), "Split.split_prefix_after")?,
-            before_image: image.map(|image| image_bytes(reader, image)).transpose()?,
+/// The mark is the flags.
+impl<'a> Variable<'a> for Option<PageImage<'a>> {
+    fn read(found: Option<(&'a [u8], u32)>) -> Self {
+        found.map(|(bytes, flags)| PageImage {
+            flags: PageImageFlags::from_bits_retain(flags),
+            bytes,
         })
     }
 
+    fn append(&self, bytes: &mut Vec<u8>) -> Option<u32> {
+        let image = self.as_ref()?;
+        bytes.extend_from_slice(image.bytes);
+        Some(image.flags.bits())
+    }
+}
+
+record! {
+    /// One page's part in a split (`LRSPLIT_`).
+    ///
+    /// A split of a deep tree logs one record per level; [`Split::is_parent_only`] ones say that a page took a pointer to
+    /// the new page of the level below.
+    Split<'a> [1..102] {
+        #[serde(flatten)]
+        1 page: PageOp = "The page that is split.";
+        #[serde(flatten)]
+        32 split: SplitFields = "All but the variable parts.";
+    }
+    parts {
+        #[serde(serialize_with = "hex")]
+        U16(100) parent_key: &'a [u8] = "Key of the pointer to insert into the parent.";
+        #[serde(serialize_with = "hex")]
+        U16(96) split_prefix_before: &'a [u8] = "Prefix of the split page before.";
+        #[serde(serialize_with = "hex")]
+        U16(98) split_prefix_after: &'a [u8] = "Prefix of the split page after; that of the new page is the key of its node `iline_prefix_new`.";
+        Image(102) before_image: Option<PageImage<'a>> = "The split page before; `None` in the older form, which has no room for it.";
+    }
+}
+
+layout! {
+    /// The fixed fields of a [`Split`].
+    #[derive(Copy, Serialize)]
+    SplitFields [32..96] {
+        32 pgno_new: Pgno = "The page that takes the nodes from `iline_split` on; 0 in a record that is about a parent only.";
+        36 pgno_right: Pgno = "The old right sibling; 0 if none or if the pages are internal.";
+        40 dbtime_right_before: Dbtime = "Its dbtime before.";
+        48 pgno_parent: Pgno = "The parent; 0 in a vertical split.";
+        52 dbtime_parent_before: Dbtime = "Its dbtime before.";
+        60 pgno_fdp: Pgno = "The root of the tree.";
+        64 objid: ObjId = "The tree.";
+        68 split_type: SplitType = "How the page was split.";
+        69 operation: SplitOperation = "The operation that is done along with it; its own record is in the same macro.";
+        70 iline_operation: u16 = "Where on the page that operation was to happen.";
+        72 iline_split: u16 = "The first node that moves.";
+        74 line_count: u16 = "Nodes on the page, that of the operation included.";
+        76 new_page_flags: u32 = "Page flags of the new page.";
+        80 split_page_flags: u32 = "Page flags of the split page.";
+        84 uncommitted_free_source: i16 = "Uncommitted free bytes of the split page after.";
+        86 uncommitted_free_dest: i16 = "Uncommitted free bytes of the new page after.";
+        88 iline_prefix_split: i32 = "The node of the split page that its new prefix is taken from; -1 if none.";
+        92 iline_prefix_new: i32 = "The node of the new page that its prefix is taken from; -1 if none.";
+    }
+}
+
+impl Split<'_> {
     /// Whether the record is about a parent that takes a page pointer, and nothing is split here.
     pub fn is_parent_only(&self) -> bool {
         self.split.pgno_new.is_null()
     }
 }
 
-impl Write for Split<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.page);
-        writer.fixed(&self.split);
-        writer.length::<u16>(
-            "length of split_prefix_before",
-            self.split_prefix_before.len(),
-        );
-        writer.length::<u16>(
-            "length of split_prefix_after",
-            self.split_prefix_after.len(),
-        );
-        writer.length::<u16>("length of parent_key", self.parent_key.len());
-        if let Some(image) = &self.before_image {
-            image_header_to(writer, image);
-        }
-        writer.bytes(self.parent_key);
-        writer.bytes(self.split_prefix_before);
-        writer.bytes(self.split_prefix_after);
-        if let Some(image) = &self.before_image {
-            writer.bytes(image.bytes);
-        }
+record! {
+    /// One page's part in a merge (`LRMERGE_`).
+    Merge<'a> [1..88] {
+        #[serde(flatten)]
+        1 page: PageOp = "The page whose nodes go elsewhere.";
+        #[serde(flatten)]
+        32 merge: MergeFields = "All but the variable parts.";
+    }
+    parts {
+        #[serde(serialize_with = "hex")]
+        U16(86) separator_key: &'a [u8] = "New key of the pointer in the parent.";
+        Image(88) before_image: Option<PageImage<'a>> = "The merged page before; `None` in the older form, which has no room for it.";
     }
 }
 
-fn image_header(reader: &mut Reader<'_>) -> Result<(PageImageFlags, u32), FormatError> {
-    let flags = fixed(reader, "before_image.flags")?;
-    Ok((flags, reader.u32("before_image length")?))
-}
-
-fn image_header_to(writer: &mut Writer, image: &PageImage<'_>) {
-    writer.fixed(&image.flags);
-    writer.length::<u32>("length of before_image", image.bytes.len());
-}
-
-fn image_bytes<'a>(
-    reader: &mut Reader<'a>,
-    (flags, length): (PageImageFlags, u32),
-) -> Result<PageImage<'a>, FormatError> {
-    let bytes = reader.take(length as usize, "before_image")?;
-    Ok(PageImage { flags, bytes })
-}
-
-/// One page's part in a merge (`LRMERGE_`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Merge<'a> {
-    /// The page whose nodes go elsewhere.
-    #[serde(flatten)]
-    pub page: PageOp,
-    /// All but the variable parts.
-    #[serde(flatten)]
-    pub merge: MergeFields,
-    /// New key of the pointer in the parent.
-    #[serde(serialize_with = "hex")]
-    pub separator_key: &'a [u8],
-    /// The merged page before; `None` in the older form, which has no room for it.
-    pub before_image: Option<PageImage<'a>>,
-}
-
-fixed_layout! {
+layout! {
     /// The fixed fields of a [`Merge`].
-    pub struct MergeFields: 54 {
-        /// The right sibling; 0 if none.
-        pub pgno_right: Pgno,
-        /// Its dbtime before.
-        pub dbtime_right_before: Dbtime,
-        /// The left sibling; 0 if none.
-        pub pgno_left: Pgno,
-        /// Its dbtime before.
-        pub dbtime_left_before: Dbtime,
-        /// The parent; 0 if it is not touched.
-        pub pgno_parent: Pgno,
-        /// Its dbtime before.
-        pub dbtime_parent_before: Dbtime,
-        /// The root of the tree.
-        pub pgno_fdp: Pgno,
-        /// The tree.
-        pub objid: ObjId,
-        /// Bytes of the nodes that move.
-        pub size_total: u16,
-        /// The same with what their versions may grow to.
-        pub size_max_total: u16,
-        /// Uncommitted free bytes of the receiving page after.
-        pub uncommitted_free_dest: u16,
-        /// The first node that moves (or, to the left, the last).
-        pub iline_merge: u16,
-        /// What else was done.
-        pub merge_flags: MergeFlags,
-        /// How the page was merged.
-        pub merge_type: MergeType,
+    #[derive(Copy, Serialize)]
+    MergeFields [32..86] {
+        32 pgno_right: Pgno = "The right sibling; 0 if none.";
+        36 dbtime_right_before: Dbtime = "Its dbtime before.";
+        44 pgno_left: Pgno = "The left sibling; 0 if none.";
+        48 dbtime_left_before: Dbtime = "Its dbtime before.";
+        56 pgno_parent: Pgno = "The parent; 0 if it is not touched.";
+        60 dbtime_parent_before: Dbtime = "Its dbtime before.";
+        68 pgno_fdp: Pgno = "The root of the tree.";
+        72 objid: ObjId = "The tree.";
+        76 size_total: u16 = "Bytes of the nodes that move.";
+        78 size_max_total: u16 = "The same with what their versions may grow to.";
+        80 uncommitted_free_dest: u16 = "Uncommitted free bytes of the receiving page after.";
+        82 iline_merge: u16 = "The first node that moves (or, to the left, the last).";
+        84 merge_flags: MergeFlags = "What else was done.";
+        85 merge_type: MergeType = "How the page was merged.";
     }
 }
 
-impl<'a> Merge<'a> {
-    pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Self::read_form(reader, false)
+record! {
+    /// All pages of a tree but its root were freed; `page` is the root (`LREMPTYTREE`).
+    EmptyTree<'a> [1..46] {
+        #[serde(flatten)]
+        1 page: PageOp = "The root.";
+        #[serde(flatten)]
+        32 node: NodeOp = "The tree.";
     }
-
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Self::read_form(reader, true)
-    }
-
-    fn read_form(reader: &mut Reader<'a>, has_image: bool) -> Result<Self, FormatError> {
-        let page = fixed(reader, "Merge.page")?;
-        let merge = fixed(reader, "Merge")?;
-        let separator_key = reader.u16("Merge.separator_key length")?;
-        let image = has_image.then(|| image_header(reader)).transpose()?;
-        Ok(Merge {
-            page,
-            merge,
-            separator_key: reader.take(separator_key.into(), "Merge.separator_key")?,
-            before_image: image.map(|image| image_bytes(reader, image)).transpose()?,
-        })
+    parts {
+        U16(44) pages: EmptyPages<'a> = "The pages that were freed.";
     }
 }
 
-impl Write for Merge<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.page);
-        writer.fixed(&self.merge);
-        writer.length::<u16>("length of separator_key", self.separator_key.len());
-        if let Some(image) = &self.before_image {
-            image_header_to(writer, image);
-        }
-        writer.bytes(self.separator_key);
-        if let Some(image) = &self.before_image {
-            writer.bytes(image.bytes);
-        }
-    }
-}
-
-/// All pages of a tree but its root were freed; `page` is the root (`LREMPTYTREE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct EmptyTree<'a> {
-    /// The root.
-    #[serde(flatten)]
-    pub page: PageOp,
-    /// The tree.
-    #[serde(flatten)]
-    pub node: NodeOp,
-    /// The pages that were freed.
-    pub pages: EmptyPages<'a>,
-}
-
-fixed_layout! {
+layout! {
     /// A page that was freed when its tree was emptied (`EMPTYPAGE`).
-    pub struct EmptyPage: 16 {
-        /// Its dbtime before.
-        pub dbtime_before: Dbtime,
-        /// The page.
-        pub pgno: Pgno,
-        /// Its page flags.
-        pub page_flags: u32,
+    #[derive(Copy, Serialize)]
+    EmptyPage [0..16] {
+        0 dbtime_before: Dbtime = "Its dbtime before.";
+        8 pgno: Pgno = "The page.";
+        12 page_flags: u32 = "Its page flags.";
     }
 }
 
@@ -363,37 +238,17 @@ pub struct EmptyPages<'a> {
     pub bytes: &'a [u8],
 }
 
-impl<'a> EmptyTree<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = fixed(reader, "EmptyTree.page")?;
-        let node = fixed(reader, "EmptyTree.node")?;
-        let length = usize::from(reader.u16("EmptyTree.pages length")?);
-        let offset = reader.offset();
-        if !length.is_multiple_of(EmptyPage::SIZE) {
-            let expected = format!("a multiple of {}", EmptyPage::SIZE);
-            return Err(FormatError::invalid(
-                "EmptyTree.pages length",
-                offset,
-                length,
-                expected,
-            ));
-        }
-        Ok(EmptyTree {
-            page,
-            node,
-            pages: EmptyPages {
-                bytes: reader.take(length, "EmptyTree.pages")?,
-            },
-        })
-    }
-}
+impl<'a> Variable<'a> for EmptyPages<'a> {
+    const UNIT: usize = EmptyPage::SIZE;
 
-impl Write for EmptyTree<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.page);
-        writer.fixed(&self.node);
-        writer.length::<u16>("length of pages.bytes", self.pages.bytes.len());
-        writer.bytes(self.pages.bytes);
+    fn read(found: Option<(&'a [u8], u32)>) -> Self {
+        EmptyPages {
+            bytes: Variable::read(found),
+        }
+    }
+
+    fn append(&self, bytes: &mut Vec<u8>) -> Option<u32> {
+        self.bytes.append(bytes)
     }
 }
 
@@ -412,103 +267,57 @@ impl Serialize for EmptyPages<'_> {
     }
 }
 
-fixed_layout! {
+record! {
     /// A page was taken into use (`LRNEWPAGE`).
-    pub struct NewPage: 19 {
-        /// The session.
-        pub procid: ProcId,
-        /// The database.
-        pub dbid: u8,
-        /// The page.
-        pub pgno: Pgno,
-        /// The tree that it belongs to now.
-        pub objid: ObjId,
-        /// The dbtime that it has after.
-        pub dbtime: Dbtime,
+    NewPage [1..20] {
+        1 procid: ProcId = "The session.";
+        3 dbid: u8 = "The database.";
+        4 pgno: Pgno = "The page.";
+        8 objid: ObjId = "The tree that it belongs to now.";
+        12 dbtime: Dbtime = "The dbtime that it has after.";
     }
 }
 
-/// A page moved to another place; `page.pgno` is where it was (`LRPAGEMOVE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct PageMove<'a> {
-    /// The page that moves.
-    #[serde(flatten)]
-    pub page: PageOp,
-    /// All but the page's bytes.
-    #[serde(flatten)]
-    pub moved: PageMoveFields,
-    /// The page up to the end of its nodes.
-    #[serde(serialize_with = "hex")]
-    pub header: &'a [u8],
-    /// The page's tag array; the free space between is not logged.
-    #[serde(serialize_with = "hex")]
-    pub trailer: &'a [u8],
+record! {
+    /// A page moved to another place; `page.pgno` is where it was (`LRPAGEMOVE`).
+    PageMove<'a> [1..96] {
+        #[serde(flatten)]
+        1 page: PageOp = "The page that moves.";
+        #[serde(flatten)]
+        32 moved: PageMoveFields = "All but the page's bytes.";
+    }
+    parts {
+        #[serde(serialize_with = "hex")]
+        U32(88) header: &'a [u8] = "The page up to the end of its nodes.";
+        #[serde(serialize_with = "hex")]
+        U32(92) trailer: &'a [u8] = "The page's tag array; the free space between is not logged.";
+    }
 }
 
-fixed_layout! {
+layout! {
     /// The fixed fields of a [`PageMove`].
-    pub struct PageMoveFields: 56 {
-        /// Where the page goes.
-        pub pgno_dest: Pgno,
-        /// The left sibling; 0 if none.
-        pub pgno_left: Pgno,
-        /// The right sibling; 0 if none.
-        pub pgno_right: Pgno,
-        /// The parent.
-        pub pgno_parent: Pgno,
-        /// The left sibling's dbtime before.
-        pub dbtime_left_before: Dbtime,
-        /// The right sibling's dbtime before.
-        pub dbtime_right_before: Dbtime,
-        /// The parent's dbtime before.
-        pub dbtime_parent_before: Dbtime,
-        /// The root of the tree.
-        pub pgno_fdp: Pgno,
-        /// The tree.
-        pub objid: ObjId,
-        /// The node of the parent that points to the page.
-        pub iline_parent: i32,
-        /// Whether, and which, root moved.
-        pub move_flags: PageMoveFlags,
+    #[derive(Copy, Serialize)]
+    PageMoveFields [32..88] {
+        32 pgno_dest: Pgno = "Where the page goes.";
+        36 pgno_left: Pgno = "The left sibling; 0 if none.";
+        40 pgno_right: Pgno = "The right sibling; 0 if none.";
+        44 pgno_parent: Pgno = "The parent.";
+        48 dbtime_left_before: Dbtime = "The left sibling's dbtime before.";
+        56 dbtime_right_before: Dbtime = "The right sibling's dbtime before.";
+        64 dbtime_parent_before: Dbtime = "The parent's dbtime before.";
+        72 pgno_fdp: Pgno = "The root of the tree.";
+        76 objid: ObjId = "The tree.";
+        80 iline_parent: i32 = "The node of the parent that points to the page.";
+        84 move_flags: PageMoveFlags = "Whether, and which, root moved.";
     }
 }
 
-impl<'a> PageMove<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let page = fixed(reader, "PageMove.page")?;
-        let moved = fixed(reader, "PageMove")?;
-        let header = reader.u32("PageMove.header length")? as usize;
-        let trailer = reader.u32("PageMove.trailer length")? as usize;
-        Ok(PageMove {
-            page,
-            moved,
-            header: reader.take(header, "PageMove.header")?,
-            trailer: reader.take(trailer, "PageMove.trailer")?,
-        })
-    }
-}
-
-impl Write for PageMove<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.page);
-        writer.fixed(&self.moved);
-        writer.length::<u32>("length of header", self.header.len());
-        writer.length::<u32>("length of trailer", self.trailer.len());
-        writer.bytes(self.header);
-        writer.bytes(self.trailer);
-    }
-}
-
-fixed_layout! {
+record! {
     /// The roots of a tree moved; the [`PageMove`]s of the same macro say where to (`LRROOTPAGEMOVE`).
-    pub struct RootPageMove: 15 {
-        /// The dbtime that all changed pages have after.
-        pub dbtime: Dbtime,
-        /// The database.
-        pub dbid: u8,
-        /// The tree.
-        pub objid: ObjId,
-        /// The session.
-        pub procid: ProcId,
+    RootPageMove [1..16] {
+        1 dbtime: Dbtime = "The dbtime that all changed pages have after.";
+        9 dbid: u8 = "The database.";
+        10 objid: ObjId = "The tree.";
+        14 procid: ProcId = "The session.";
     }
 }

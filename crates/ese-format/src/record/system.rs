@@ -6,12 +6,13 @@
 //! (`inc/logapi.hxx`); `BKINFO` (`inc/daedef.hxx`).
 
 use super::RecordType;
+use super::body::{Body, FixedPart, Form, IGNORABLE_HEAD, Part, Writer, record};
 use super::database::FileNames;
-use super::layout::{Ascii, Hex, Write, Writer, fixed, fixed_layout, hex, stored_choice};
+use super::values::{Ascii, Hex, hex, stored_choice};
+use crate::layout::layout;
 use crate::log::{RawSystemParameters, SystemParameters};
 use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};
 use serde::{Serialize, Serializer};
-use zerocopy::{FromBytes, IntoBytes};
 
 /// Filling, one byte each; a run of them is read as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,20 +21,20 @@ pub struct Nop {
     pub count: u32,
 }
 
-impl Nop {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+impl<'a> Body<'a> for Nop {
+    const ENDS: &'static [usize] = &[1];
+
+    fn read(reader: &mut Reader<'a>, _: Form) -> Result<Self, FormatError> {
         let more = reader.remaining().len();
         reader.take(more, "Nop")?;
         Ok(Nop {
             count: u32::try_from(more).unwrap_or(u32::MAX).saturating_add(1),
         })
     }
-}
 
-impl Write for Nop {
     fn write(&self, writer: &mut Writer) {
         for _ in 1..self.count {
-            writer.fixed(&RecordType::Nop.number());
+            writer.value(&RecordType::Nop.number());
         }
     }
 }
@@ -41,137 +42,77 @@ impl Write for Nop {
 /// An engine instance started (`LRINIT`, `LRINIT2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Init<'a> {
-    /// What it was started with.
+    /// What it was started with, as stored.
     #[serde(serialize_with = "system_parameters")]
-    pub parameters: &'a RawSystemParameters,
+    pub parameters: &'a [u8; RawSystemParameters::SIZE],
     /// When; `None` in the form before 7.3704.2.
     pub time: Option<LogTime>,
 }
 
 fn system_parameters<S: Serializer>(
-    parameters: &RawSystemParameters,
+    parameters: &[u8; RawSystemParameters::SIZE],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    SystemParameters::from(parameters).serialize(serializer)
+    SystemParameters::read(parameters).serialize(serializer)
 }
 
-impl<'a> Init<'a> {
-    pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let offset = reader.offset();
-        let bytes = reader.take(size_of::<RawSystemParameters>(), "Init.parameters")?;
-        let parameters = RawSystemParameters::ref_from_bytes(bytes)
-            .map_err(|error| FormatError::invalid("Init.parameters", offset, error, "its size"))?;
+impl Init<'_> {
+    const TIME: usize = 1 + RawSystemParameters::SIZE;
+}
+
+/// By hand, since the parameters stay where they are: they are longer than any other field.
+impl<'a> Body<'a> for Init<'a> {
+    const ENDS: &'static [usize] = &[Init::TIME, Init::TIME + LogTime::SIZE];
+
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
+        let fixed = FixedPart::take::<Self>(reader, form)?;
         Ok(Init {
-            parameters,
-            time: None,
+            parameters: fixed.oldest(),
+            time: fixed.later(Init::TIME),
         })
     }
 
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let mut init = Self::read_old(reader)?;
-        init.time = Some(fixed(reader, "Init.time")?);
-        Ok(init)
-    }
-}
-
-impl Write for Init<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.bytes(self.parameters.as_bytes());
-        if let Some(time) = &self.time {
-            writer.fixed(time);
-        }
+        writer.fixed_part::<Self>();
+        writer.field(1, self.parameters);
+        writer.later("time", Init::TIME, self.time.as_ref());
     }
 }
 
-fixed_layout! {
+layout! {
     /// What all forms of [`Term`] have (`LRTERMREC`).
-    pub struct TermFields: 17 {
-        /// Where the last undo of recovery began.
-        pub lgpos_undo: Lgpos,
-        /// Where redo of recovery began.
-        pub lgpos_redo_from: Lgpos,
-        /// Not 0 after a restore of a backup rather than a soft recovery.
-        pub hard: u8,
+    #[derive(Copy, Serialize)]
+    TermFields [1..18] {
+        1 lgpos_undo: Lgpos = "Where the last undo of recovery began.";
+        9 lgpos_redo_from: Lgpos = "Where redo of recovery began.";
+        17 hard: u8 = "Not 0 after a restore of a backup rather than a soft recovery.";
     }
 }
 
-/// An engine instance or a recovery ended (`LRTERMREC`, `LRTERMREC2`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Term {
-    /// What all forms have.
-    #[serde(flatten)]
-    pub term: TermFields,
-    /// When; `None` in the form before 7.3704.2.
-    pub time: Option<LogTime>,
-}
-
-impl Term {
-    pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(Term {
-            term: fixed(reader, "Term")?,
-            time: None,
-        })
+record! {
+    /// An engine instance or a recovery ended (`LRTERMREC`, `LRTERMREC2`).
+    Term [1..18] {
+        #[serde(flatten)]
+        1 term: TermFields = "What all forms have.";
     }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let mut term = Self::read_old(reader)?;
-        term.time = Some(fixed(reader, "Term.time")?);
-        Ok(term)
+    later {
+        18 time: LogTime = "When; `None` in the form before 7.3704.2.";
     }
 }
 
-impl Write for Term {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.term);
-        if let Some(time) = &self.time {
-            writer.fixed(time);
-        }
+record! {
+    /// Recovery went over from redo to undo: what follows is its rollback (`LRRECOVERYUNDO`, `LRRECOVERYUNDO2`).
+    RecoveryUndo [1..1] {}
+    later {
+        1 time: LogTime = "When; `None` in the form before 7.3704.2.";
     }
 }
 
-/// Recovery went over from redo to undo: what follows is its rollback (`LRRECOVERYUNDO`, `LRRECOVERYUNDO2`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct RecoveryUndo {
-    /// When; `None` in the form before 7.3704.2.
-    pub time: Option<LogTime>,
-}
-
-impl RecoveryUndo {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(RecoveryUndo {
-            time: Some(fixed(reader, "RecoveryUndo.time")?),
-        })
-    }
-}
-
-impl Write for RecoveryUndo {
-    fn write(&self, writer: &mut Writer) {
-        if let Some(time) = &self.time {
-            writer.fixed(time);
-        }
-    }
-}
-
-/// A backup of the first kind was made (`LRLOGRESTORE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct BackupNote<'a> {
-    /// Where to.
-    pub path: Ascii<'a>,
-}
-
-impl<'a> BackupNote<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let length = reader.u16("BackupNote.path length")?;
-        Ok(BackupNote {
-            path: Ascii(reader.take(length.into(), "BackupNote.path")?),
-        })
-    }
-}
-
-impl Write for BackupNote<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.length::<u16>("length of path.0", self.path.0.len());
-        writer.bytes(self.path.0);
+record! {
+    /// A backup of the first kind was made (`LRLOGRESTORE`).
+    BackupNote<'a> [1..3] {}
+    parts {
+        U16(1) path: Ascii<'a> = "Where to.";
     }
 }
 
@@ -195,36 +136,14 @@ stored_choice! {
     }
 }
 
-/// A backup step, in the form before 7.3704.10 (`LRLOGBACKUP_OBSOLETE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct BackupOld<'a> {
-    /// The step.
-    pub backup_type: BackupOldType,
-    /// Zero.
-    pub reserved: u8,
-    /// Where to.
-    pub path: Ascii<'a>,
-}
-
-impl<'a> BackupOld<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let backup_type = fixed(reader, "BackupOld.backup_type")?;
-        let reserved = reader.u8("BackupOld.reserved")?;
-        let length = reader.u16("BackupOld.path length")?;
-        Ok(BackupOld {
-            backup_type,
-            reserved,
-            path: Ascii(reader.take(length.into(), "BackupOld.path")?),
-        })
+record! {
+    /// A backup step, in the form before 7.3704.10 (`LRLOGBACKUP_OBSOLETE`).
+    BackupOld<'a> [1..5] {
+        1 backup_type: BackupOldType = "The step.";
+        2 reserved: u8 = "Zero.";
     }
-}
-
-impl Write for BackupOld<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.backup_type);
-        writer.fixed(&self.reserved);
-        writer.length::<u16>("length of path.0", self.path.0.len());
-        writer.bytes(self.path.0);
+    parts {
+        U16(3) path: Ascii<'a> = "Where to.";
     }
 }
 
@@ -274,56 +193,30 @@ stored_choice! {
     }
 }
 
-fixed_layout! {
+layout! {
     /// The fixed fields of a [`Backup`] (`LRLOGBACKUP` with its `BKINFO`).
-    pub struct BackupFields: 32 {
-        /// How far it is.
-        pub phase: BackupPhase,
-        /// How it is made.
-        pub backup_type: BackupType,
-        /// What it holds.
-        pub scope: BackupScope,
-        /// The database.
-        pub dbid: u8,
-        /// The position that names the backup.
-        pub lgpos_mark: Lgpos,
-        /// When that was logged.
-        pub time_mark: LogTime,
-        /// First generation that belongs to it.
-        pub generation_low: Generation,
-        /// Last generation that belongs to it.
-        pub generation_high: Generation,
-        /// Zero.
-        pub reserved: u8,
+    #[derive(Copy, Serialize)]
+    BackupFields [1..33] {
+        1 phase: BackupPhase = "How far it is.";
+        2 backup_type: BackupType = "How it is made.";
+        6 scope: BackupScope = "What it holds.";
+        7 dbid: u8 = "The database.";
+        8 lgpos_mark: Lgpos = "The position that names the backup.";
+        16 time_mark: LogTime = "When that was logged.";
+        24 generation_low: Generation = "First generation that belongs to it.";
+        28 generation_high: Generation = "Last generation that belongs to it.";
+        32 reserved: u8 = "Zero.";
     }
 }
 
-/// A backup step (`LRLOGBACKUP`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Backup<'a> {
-    /// All but the path; what `phase` does not need is zero.
-    #[serde(flatten)]
-    pub backup: BackupFields,
-    /// Where to.
-    pub path: Ascii<'a>,
-}
-
-impl<'a> Backup<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let backup = fixed(reader, "Backup")?;
-        let length = reader.u16("Backup.path length")?;
-        Ok(Backup {
-            backup,
-            path: Ascii(reader.take(length.into(), "Backup.path")?),
-        })
+record! {
+    /// A backup step (`LRLOGBACKUP`).
+    Backup<'a> [1..35] {
+        #[serde(flatten)]
+        1 backup: BackupFields = "All but the path; what `phase` does not need is zero.";
     }
-}
-
-impl Write for Backup<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.backup);
-        writer.length::<u16>("length of path.0", self.path.0.len());
-        writer.bytes(self.path.0);
+    parts {
+        U16(33) path: Ascii<'a> = "Where to.";
     }
 }
 
@@ -334,90 +227,62 @@ pub struct ExternalRestore<'a> {
     pub names: FileNames<'a>,
 }
 
-impl<'a> ExternalRestore<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>, unicode: bool) -> Result<Self, FormatError> {
-        let length = reader.u16("ExternalRestore.names length")?;
+/// By hand, since the type says whether the names are UTF-16.
+impl<'a> Body<'a> for ExternalRestore<'a> {
+    const ENDS: &'static [usize] = &[3];
+    const PARTS: &'static [Part] = &[Part::U16(1)];
+
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
+        let unicode = form.record_type == RecordType::ExternalRestore2;
+        let fixed = FixedPart::take::<Self>(reader, form)?;
+        let what = ["ExternalRestore.names", "ExternalRestore.names length"];
         Ok(ExternalRestore {
-            names: FileNames {
-                unicode,
-                bytes: reader.take(length.into(), "ExternalRestore.names")?,
-            },
+            names: fixed.part(Part::U16(1), reader, what, unicode)?,
         })
     }
-}
 
-impl Write for ExternalRestore<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.length::<u16>("length of names.bytes", self.names.bytes.len());
-        writer.bytes(self.names.bytes);
+        writer.fixed_part::<Self>();
+        writer.part("length of names", Part::U16(1), &self.names);
     }
 }
 
-fixed_layout! {
+record! {
     /// An API call; debug builds only (`LRJETOP`).
-    pub struct JetOp: 3 {
-        /// The session.
-        pub procid: ProcId,
-        /// The call.
-        pub operation: u8,
+    JetOp [1..4] {
+        1 procid: ProcId = "The session.";
+        3 operation: u8 = "The call.";
     }
 }
 
-/// A note in plain text (`LRTRACE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Trace<'a> {
-    /// The session.
-    pub procid: ProcId,
-    /// The note, with the zero that ends it.
-    pub text: Ascii<'a>,
-}
-
-impl<'a> Trace<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "Trace.procid")?;
-        let length = reader.u16("Trace.text length")?;
-        Ok(Trace {
-            procid,
-            text: Ascii(reader.take(length.into(), "Trace.text")?),
-        })
+record! {
+    /// A note in plain text (`LRTRACE`).
+    Trace<'a> [1..5] {
+        1 procid: ProcId = "The session.";
+    }
+    parts {
+        U16(3) text: Ascii<'a> = "The note, with the zero that ends it.";
     }
 }
 
-impl Write for Trace<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.length::<u16>("length of text.0", self.text.0.len());
-        writer.bytes(self.text.0);
-    }
-}
-
-fixed_layout! {
+record! {
     /// A flush of many sectors, in a format that no reader accepts any more (`LRMS`).
-    pub struct MultiSectorFlush: 8 {
-        /// Byte in the sector of the next one.
-        pub forward_byte: u16,
-        /// Checksum.
-        pub checksum: u32,
-        /// Sector of the next one.
-        pub forward_sector: u16,
+    MultiSectorFlush [1..9] {
+        1 forward_byte: u16 = "Byte in the sector of the next one.";
+        3 checksum: u32 = "Checksum.";
+        7 forward_sector: u16 = "Sector of the next one.";
     }
 }
 
-fixed_layout! {
+record! {
     /// The checksum of a flush, in the log layout before 8.4000 (`LRCHECKSUM`).
-    pub struct Checksum: 21 {
-        /// Bytes before this record that the checksum covers.
-        pub backward: u32,
-        /// Bytes after this record that it covers.
-        pub forward: u32,
-        /// From the end of this record to the next one of its kind; 0 if there is none yet.
-        pub next: u32,
-        /// Checksum of the range.
-        pub checksum: u32,
-        /// Checksum of this record's sector alone.
-        pub short_checksum: u32,
-        /// [`Checksum::SHORT_ON`] or [`Checksum::SHORT_OFF`]; anything else is damage.
-        pub use_short_checksum: u8,
+    Checksum [1..22] {
+        1 backward: u32 = "Bytes before this record that the checksum covers.";
+        5 forward: u32 = "Bytes after this record that it covers.";
+        9 next: u32 = "From the end of this record to the next one of its kind; 0 if there is none yet.";
+        13 checksum: u32 = "Checksum of the range.";
+        17 short_checksum: u32 = "Checksum of this record's sector alone.";
+        21 use_short_checksum: u8 = "[`Checksum::SHORT_ON`] or [`Checksum::SHORT_OFF`]; anything else is damage.";
     }
 }
 
@@ -435,15 +300,16 @@ pub struct Filling<'a> {
     pub data: &'a [u8],
 }
 
-impl<'a> Filling<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+impl<'a> Body<'a> for Filling<'a> {
+    const START: usize = IGNORABLE_HEAD;
+    const ENDS: &'static [usize] = &[IGNORABLE_HEAD];
+
+    fn read(reader: &mut Reader<'a>, _: Form) -> Result<Self, FormatError> {
         Ok(Filling {
             data: reader.take(reader.remaining().len(), "Filling.data")?,
         })
     }
-}
 
-impl Write for Filling<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.bytes(self.data);
     }
@@ -481,73 +347,38 @@ fn type_number<S: Serializer>(record_type: &RecordType, serializer: S) -> Result
     serializer.serialize_u8(record_type.number())
 }
 
-impl<'a> Ignored<'a> {
-    pub(super) fn read(
-        reader: &mut Reader<'a>,
-        record_type: RecordType,
-    ) -> Result<Self, FormatError> {
+impl<'a> Body<'a> for Ignored<'a> {
+    const START: usize = IGNORABLE_HEAD;
+    const ENDS: &'static [usize] = &[IGNORABLE_HEAD];
+
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
         Ok(Ignored {
-            record_type,
+            record_type: form.record_type,
             data: reader.take(reader.remaining().len(), "Ignored.data")?,
         })
     }
-}
 
-impl Write for Ignored<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.bytes(self.data);
     }
 }
 
-/// The first piece of a record that does not fit into its segment (`LRFRAGMENTBEGIN`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct FragmentBegin<'a> {
-    /// Size of the whole record.
-    pub total_size: u32,
-    /// The record's first bytes.
-    #[serde(serialize_with = "hex")]
-    pub data: &'a [u8],
-}
-
-impl<'a> FragmentBegin<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let total_size = reader.u32("FragmentBegin.total_size")?;
-        let length = reader.u16("FragmentBegin.data length")?;
-        Ok(FragmentBegin {
-            total_size,
-            data: reader.take(length.into(), "FragmentBegin.data")?,
-        })
+record! {
+    /// The first piece of a record that does not fit into its segment (`LRFRAGMENTBEGIN`).
+    FragmentBegin<'a> [1..7] {
+        1 total_size: u32 = "Size of the whole record.";
+    }
+    parts {
+        #[serde(serialize_with = "hex")]
+        U16(5) data: &'a [u8] = "The record's first bytes.";
     }
 }
 
-impl Write for FragmentBegin<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.total_size);
-        writer.length::<u16>("length of data", self.data.len());
-        writer.bytes(self.data);
-    }
-}
-
-/// A further piece of a record that does not fit into its segment (`LRFRAGMENT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Fragment<'a> {
-    /// More bytes of the record.
-    #[serde(serialize_with = "hex")]
-    pub data: &'a [u8],
-}
-
-impl<'a> Fragment<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let length = reader.u16("Fragment.data length")?;
-        Ok(Fragment {
-            data: reader.take(length.into(), "Fragment.data")?,
-        })
-    }
-}
-
-impl Write for Fragment<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.length::<u16>("length of data", self.data.len());
-        writer.bytes(self.data);
+record! {
+    /// A further piece of a record that does not fit into its segment (`LRFRAGMENT`).
+    Fragment<'a> [1..3] {}
+    parts {
+        #[serde(serialize_with = "hex")]
+        U16(1) data: &'a [u8] = "More bytes of the record.";
     }
 }

@@ -3,10 +3,13 @@
 //! Source: `LRTRX_` and what derives from it, `LRMACROINFO`, `LRMACROINFO2`, `LRCOMMITCTX`, `LRCOMMITCTXOLD`
 //! (`inc/logapi.hxx`).
 
-use super::layout::{Write, Writer, fixed, fixed_layout, hex, stored_flags};
-use super::{RecordFormat, RecordType};
+use super::RecordType;
+use super::body::{Body, Form, IGNORABLE_HEAD, Writer, record};
+use super::values::{hex, stored_flags};
+use crate::layout::{LayoutTable, Stored};
 use crate::{Dbtime, FormatError, Pgno, ProcId, Reader};
 use serde::{Serialize, Serializer};
+use stored::StoredBegin;
 
 /// A transaction began, or one or more levels of it (`LRBEGIN`, `LRBEGIN0`, `LRBEGINDT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,123 +24,107 @@ pub struct Begin {
     pub trx: Option<u32>,
 }
 
-impl Begin {
-    /// Reads the form of levels above 0.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "Begin.procid")?;
-        let levels = reader.u8("Begin.levels")?;
-        Ok(Begin {
-            procid,
-            level_from: levels & 0x0f,
-            levels: levels >> 4,
-            trx: None,
-        })
-    }
+/// How a [`Begin`] is stored.
+#[expect(unreachable_pub, reason = "the table makes it public")]
+mod stored {
+    use super::*;
 
-    /// Reads the form of level 0.
-    pub(super) fn read_outer(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let mut begin = Self::read(reader)?;
-        begin.trx = Some(reader.u32("Begin.trx")?);
-        Ok(begin)
-    }
-}
-
-impl Write for Begin {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.fixed(&((self.level_from & 0x0f) | (self.levels << 4)));
-        if let Some(trx) = &self.trx {
-            writer.fixed(trx);
+    record! {
+        /// A [`Begin`](super::Begin) as stored.
+        StoredBegin [1..4] {
+            1 procid: ProcId = "The session.";
+            3 levels: u8 = "The level that it stood at before in the low half, how many levels began in the high half.";
+        }
+        later {
+            4 trx: u32 = "The transaction's id; only where it began at level 0.";
         }
     }
 }
 
-fixed_layout! {
-    /// A transaction committed down to a level above 0 (`LRCOMMIT`).
-    pub struct Commit: 3 {
-        /// The session.
-        pub procid: ProcId,
-        /// The level that it is at after.
-        pub level_to: u8,
-    }
-}
+impl<'a> Body<'a> for Begin {
+    const ENDS: &'static [usize] = StoredBegin::ENDS;
+    const LAYOUT: Option<LayoutTable> = StoredBegin::LAYOUT;
 
-fixed_layout! {
-    /// A transaction committed to level 0 (`LRCOMMIT0`).
-    pub struct Commit0: 7 {
-        /// The session.
-        pub procid: ProcId,
-        /// The level that it is at after: 0.
-        pub level_to: u8,
-        /// The id that orders this commit among all.
-        pub trx: u32,
-    }
-}
-
-fixed_layout! {
-    /// A transaction rolled back (`LRROLLBACK`).
-    pub struct Rollback: 3 {
-        /// The session.
-        pub procid: ProcId,
-        /// How many levels were rolled back.
-        pub levels: u8,
-    }
-}
-
-fixed_layout! {
-    /// A session took a new transaction id (`LRREFRESH`).
-    pub struct Refresh: 6 {
-        /// The session.
-        pub procid: ProcId,
-        /// The new id.
-        pub trx: u32,
-    }
-}
-
-fixed_layout! {
-    /// The log was flushed by force, for this session (`LRFORCEWRITELOG`).
-    pub struct ForceWriteLog: 2 {
-        /// The session.
-        pub procid: ProcId,
-    }
-}
-
-fixed_layout! {
-    /// A macro operation began or ended (`LRMACROBEGIN`, `LRMACROEND`).
-    pub struct Macro: 10 {
-        /// The session.
-        pub procid: ProcId,
-        /// The dbtime that names the macro: all of its records carry it.
-        pub dbtime: Dbtime,
-    }
-}
-
-/// A distributed transaction was prepared (`LRPREPCOMMIT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct PrepareCommit<'a> {
-    /// The session.
-    pub procid: ProcId,
-    /// What the coordinator gave.
-    #[serde(serialize_with = "hex")]
-    pub data: &'a [u8],
-}
-
-impl<'a> PrepareCommit<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "PrepareCommit.procid")?;
-        let length = reader.u32("PrepareCommit.data length")?;
-        Ok(PrepareCommit {
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
+        let StoredBegin {
             procid,
-            data: reader.take(length as usize, "PrepareCommit.data")?,
+            levels,
+            trx,
+        } = Body::read(reader, form)?;
+        Ok(Begin {
+            procid,
+            level_from: levels & 0x0f,
+            levels: levels >> 4,
+            trx,
         })
     }
+
+    fn write(&self, writer: &mut Writer) {
+        let stored = StoredBegin {
+            procid: self.procid,
+            levels: (self.level_from & 0x0f) | (self.levels << 4),
+            trx: self.trx,
+        };
+        stored.write(writer);
+    }
 }
 
-impl Write for PrepareCommit<'_> {
-    fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
-        writer.length::<u32>("length of data", self.data.len());
-        writer.bytes(self.data);
+record! {
+    /// A transaction committed down to a level above 0 (`LRCOMMIT`).
+    Commit [1..4] {
+        1 procid: ProcId = "The session.";
+        3 level_to: u8 = "The level that it is at after.";
+    }
+}
+
+record! {
+    /// A transaction committed to level 0 (`LRCOMMIT0`).
+    Commit0 [1..8] {
+        1 procid: ProcId = "The session.";
+        3 level_to: u8 = "The level that it is at after: 0.";
+        4 trx: u32 = "The id that orders this commit among all.";
+    }
+}
+
+record! {
+    /// A transaction rolled back (`LRROLLBACK`).
+    Rollback [1..4] {
+        1 procid: ProcId = "The session.";
+        3 levels: u8 = "How many levels were rolled back.";
+    }
+}
+
+record! {
+    /// A session took a new transaction id (`LRREFRESH`).
+    Refresh [1..7] {
+        1 procid: ProcId = "The session.";
+        3 trx: u32 = "The new id.";
+    }
+}
+
+record! {
+    /// The log was flushed by force, for this session (`LRFORCEWRITELOG`).
+    ForceWriteLog [1..3] {
+        1 procid: ProcId = "The session.";
+    }
+}
+
+record! {
+    /// A macro operation began or ended (`LRMACROBEGIN`, `LRMACROEND`).
+    Macro [1..11] {
+        1 procid: ProcId = "The session.";
+        3 dbtime: Dbtime = "The dbtime that names the macro: all of its records carry it.";
+    }
+}
+
+record! {
+    /// A distributed transaction was prepared (`LRPREPCOMMIT`).
+    PrepareCommit<'a> [1..7] {
+        1 procid: ProcId = "The session.";
+    }
+    parts {
+        #[serde(serialize_with = "hex")]
+        U32(3) data: &'a [u8] = "What the coordinator gave.";
     }
 }
 
@@ -157,20 +144,19 @@ pub struct Pgnos<'a> {
     pub bytes: &'a [u8],
 }
 
-impl<'a> MacroInfo<'a> {
-    pub(super) fn read_old(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        Ok(MacroInfo {
-            dbid: 1,
-            pages: Pgnos {
-                bytes: reader.take(reader.remaining().len(), "MacroInfo.pages")?,
-            },
-        })
-    }
+/// By hand, since the older form has no field at all, and since the list is counted in pages.
+impl<'a> Body<'a> for MacroInfo<'a> {
+    const START: usize = IGNORABLE_HEAD;
+    const ENDS: &'static [usize] = &[IGNORABLE_HEAD];
 
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let dbid = reader.u8("MacroInfo.dbid")?;
-        let count = reader.u32("MacroInfo.pages count")?;
-        let length = (count as usize).saturating_mul(size_of::<Pgno>());
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
+        let (dbid, length) = if form.record_type == RecordType::MacroInfo2 {
+            let dbid = reader.u8("MacroInfo.dbid")?;
+            let count = reader.u32("MacroInfo.pages count")?;
+            (dbid, (count as usize).saturating_mul(Pgno::SIZE))
+        } else {
+            (1, reader.remaining().len())
+        };
         Ok(MacroInfo {
             dbid,
             pages: Pgnos {
@@ -178,13 +164,15 @@ impl<'a> MacroInfo<'a> {
             },
         })
     }
-}
 
-impl Write for MacroInfo<'_> {
     fn write(&self, writer: &mut Writer) {
         if writer.record_type == RecordType::MacroInfo2 {
-            writer.fixed(&self.dbid);
-            writer.length::<u32>("count of pages", self.pages.iter().count());
+            writer.value(&self.dbid);
+            let count = self.pages.iter().count();
+            match u32::try_from(count) {
+                Ok(count) => writer.value(&count),
+                Err(_) => writer.refuse("count of pages", count),
+            }
         }
         writer.bytes(self.pages.bytes);
     }
@@ -221,33 +209,35 @@ stored_flags! {
 pub struct CommitContext<'a> {
     /// The session.
     pub procid: ProcId,
-    /// `None` in logs older than the flags (see [`RecordFormat`]).
+    /// `None` in logs older than the flags (see [`RecordFormat`](super::RecordFormat)).
     pub context_flags: Option<CommitContextFlags>,
     /// The context.
     #[serde(serialize_with = "hex")]
     pub data: &'a [u8],
 }
 
-impl<'a> CommitContext<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>, format: RecordFormat) -> Result<Self, FormatError> {
-        let procid = fixed(reader, "CommitContext.procid")?;
-        let context_flags = format
-            .has_commit_context_flags
-            .then(|| fixed(reader, "CommitContext.context_flags"))
-            .transpose()?;
+/// By hand, since the version of the log says whether there are flags.
+impl<'a> Body<'a> for CommitContext<'a> {
+    const START: usize = IGNORABLE_HEAD;
+    const ENDS: &'static [usize] = &[IGNORABLE_HEAD];
+
+    fn read(reader: &mut Reader<'a>, form: Form) -> Result<Self, FormatError> {
+        let procid = ProcId(reader.u16("CommitContext.procid")?);
+        let context_flags = match form.format.has_commit_context_flags {
+            true => Some(reader.u8("CommitContext.context_flags")?),
+            false => None,
+        };
         Ok(CommitContext {
             procid,
-            context_flags,
+            context_flags: context_flags.map(CommitContextFlags::from_bits_retain),
             data: reader.take(reader.remaining().len(), "CommitContext.data")?,
         })
     }
-}
 
-impl Write for CommitContext<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.fixed(&self.procid);
+        writer.value(&self.procid);
         if let Some(flags) = &self.context_flags {
-            writer.fixed(flags);
+            writer.value(flags);
         }
         writer.bytes(self.data);
     }

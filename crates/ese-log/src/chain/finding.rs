@@ -99,7 +99,7 @@ pub enum ChainFindingKind {
     },
     /// The log is made up differently from the others.
     GeometryDiffers {
-        what: &'static str,
+        what: Geometry,
         found: u64,
         expected: u64,
     },
@@ -157,6 +157,30 @@ pub enum ChainFindingKind {
     CheckpointLogMissing { checkpoint: Lgpos, file: String },
 }
 
+/// A size that all logs of a stream have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Geometry {
+    /// Bytes of a database page.
+    #[serde(rename = "page size")]
+    PageSize,
+    /// Bytes of a log file.
+    #[serde(rename = "log file size")]
+    LogFileSize,
+    /// Bytes of a sector, in the older layout.
+    #[serde(rename = "sector size")]
+    SectorSize,
+}
+
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Geometry::PageSize => "page size",
+            Geometry::LogFileSize => "log file size",
+            Geometry::SectorSize => "sector size",
+        })
+    }
+}
+
 use ChainFindingKind as Kind;
 
 impl ChainFindingKind {
@@ -200,10 +224,10 @@ impl ChainFindingKind {
             Kind::CopyOf { .. } | Kind::CurrentAlsoNamed { .. } => JetError::MISSING_LOG_FILE,
             Kind::NewerVersion { .. } => JetError::BAD_LOG_VERSION,
             Kind::FileSize { .. } => JetError::LOG_FILE_SIZE_MISMATCH,
-            Kind::GeometryDiffers { what, .. } => match *what {
-                "page size" => JetError::PAGE_SIZE_MISMATCH,
-                "sector size" => JetError::LOG_SECTOR_SIZE_MISMATCH,
-                _ => JetError::LOG_FILE_SIZE_MISMATCH,
+            Kind::GeometryDiffers { what, .. } => match what {
+                Geometry::PageSize => JetError::PAGE_SIZE_MISMATCH,
+                Geometry::SectorSize => JetError::LOG_SECTOR_SIZE_MISMATCH,
+                Geometry::LogFileSize => JetError::LOG_FILE_SIZE_MISMATCH,
             },
             Kind::Empty
             | Kind::Blank

@@ -1,6 +1,6 @@
 //! What is wrong between the logs of a stream, and with what is beside them.
 
-use super::finding::{ChainFinding, ChainFindingKind};
+use super::finding::{ChainFinding, ChainFindingKind, Geometry};
 use super::ranges::find;
 use super::survey::{CheckpointReport, LogReport, LogState};
 use crate::folder::StreamFiles;
@@ -184,7 +184,7 @@ fn against_majority(logs: &[LogReport]) -> Vec<ChainFinding> {
             }
         }
     }
-    let mut compare = |what: &'static str, value: &dyn Fn(&LogHeader) -> Option<u64>| {
+    let mut compare = |what: Geometry, value: &dyn Fn(&LogHeader) -> Option<u64>| {
         let Some(expected) = majority(headers().filter_map(value)) else {
             return;
         };
@@ -200,11 +200,13 @@ fn against_majority(logs: &[LogReport]) -> Vec<ChainFinding> {
             }
         }
     };
-    compare("page size", &|header| Some(u64::from(header.page_size())));
-    compare("log file size", &|header| Some(header.file_size()));
+    compare(Geometry::PageSize, &|header| {
+        Some(u64::from(header.page_size()))
+    });
+    compare(Geometry::LogFileSize, &|header| Some(header.file_size()));
     // The newer layout always has 4096; the older one has the sector size of the disk.
     let old = |header: &LogHeader| header.version.layout() == Ok(Layout::ChecksumRecords);
-    compare("sector size", &|header| {
+    compare(Geometry::SectorSize, &|header| {
         old(header).then_some(u64::from(header.sector_size))
     });
     found

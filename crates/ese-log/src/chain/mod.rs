@@ -14,10 +14,9 @@ mod names;
 mod proof;
 pub mod ranges;
 mod survey;
-mod text;
 mod verdict;
 
-pub use finding::{ChainFinding, ChainFindingKind, Severity};
+pub use finding::{ChainFinding, ChainFindingKind, Geometry, Severity};
 pub use follow::{DatabaseEvent, DatabaseEventKind, TransactionsAt};
 pub(crate) use proof::Outline;
 pub use proof::{ChecksumMismatch, Ending, Incomplete, Opening, Proof, Unproved, prove};

@@ -3,13 +3,11 @@
 use super::PageBuffer;
 use ese_format::page::{LargePageExtension, PageFlags, PageHeader, Tag};
 use ese_format::{Dbtime, ObjId, Pgno};
-use zerocopy::FromBytes;
 
 impl PageBuffer {
     pub(super) fn header_mut(&mut self) -> &mut PageHeader {
-        let (header, _) = PageHeader::mut_from_prefix(&mut self.bytes)
-            .expect("every page size has room for the header");
-        header
+        PageHeader::at_start_of_mut(&mut self.bytes)
+            .expect("every page size has room for the header")
     }
 
     /// Bytes after the header: nodes, free room and tags.
@@ -139,9 +137,9 @@ impl PageBuffer {
     /// Writes the own page number where large pages keep it.
     pub(super) fn set_own_pgno(&mut self) {
         let (pgno, small) = (self.pgno, self.view().size().is_small());
-        let extension = self.bytes.get_mut(size_of::<PageHeader>()..);
+        let extension = self.bytes.get_mut(PageHeader::SIZE..);
         if let Some(bytes) = extension.filter(|_| !small)
-            && let Ok((extension, _)) = LargePageExtension::mut_from_prefix(bytes)
+            && let Some(extension) = LargePageExtension::at_start_of_mut(bytes)
         {
             extension.set_pgno(pgno);
         }

@@ -73,16 +73,16 @@ impl BaseMark {
     fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&self.checksum.to_le_bytes());
-        bytes[4..].copy_from_slice(zerocopy::IntoBytes::as_bytes(&self.signature));
+        bytes[4..].copy_from_slice(&self.signature.to_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Self {
         let (checksum, signature) = bytes.split_at(4);
-        let signature: [u8; Signature::SIZE] = signature.try_into().unwrap_or([0; Signature::SIZE]);
+        let signature = signature.first_chunk().unwrap_or(&[0; Signature::SIZE]);
         BaseMark {
             checksum: u32::from_le_bytes(checksum.try_into().unwrap_or_default()),
-            signature: zerocopy::transmute!(signature),
+            signature: Signature::from_bytes(signature),
         }
     }
 }

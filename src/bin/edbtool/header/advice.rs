@@ -256,7 +256,7 @@ pub(super) fn differing_fields(copies: &HeaderCopies) -> String {
         let last = range.end - 1;
         // Writing to a string cannot fail.
         let _ = write!(text, "{separator}{:#x}-{last:#x}", range.start);
-        if let Some(field) = DatabaseHeader::field_at(range.start) {
+        if let Some(field) = DatabaseHeader::LAYOUT.field_at(range.start) {
             let _ = write!(text, " ({field})");
         }
     }

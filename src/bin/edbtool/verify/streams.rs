@@ -42,7 +42,7 @@ impl Streams {
             if report.count(Severity::Warning) > 0 {
                 exit = Exit::Finding;
             }
-            output.answer("edbkit.log-verify/1", &report, &report)?;
+            output.answer("edbkit.log-verify/1", &report, &ese_text::chain(&report))?;
         }
         Ok(exit)
     }

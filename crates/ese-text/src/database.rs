@@ -2,30 +2,29 @@
 //!
 //! The labels are those that `DUMPIHeader` and its helpers print (`ese/dbdump.cxx`): people's scripts look for them.
 
-use super::{BackupInfo, DatabaseHeader, HeaderBackupType, HeaderCopy};
-use crate::{Generation, Lgpos, LogTime};
+use crate::lgpos;
+use ese_format::database::{BackupInfo, DatabaseHeader, HeaderBackupType, HeaderCopy};
+use ese_format::{Generation, Lgpos, LogTime};
 use std::fmt::{self, Display, Formatter};
 
-/// Prints one copy of a header: first its checksums, then its fields.
-#[derive(Debug, Clone, Copy)]
-pub struct HeaderDump<'a>(pub &'a HeaderCopy);
+/// One copy of a database header: first its checksums, then its fields.
+pub fn database_header(copy: &HeaderCopy) -> impl Display {
+    fmt::from_fn(move |f| write_copy(f, copy))
+}
 
-impl Display for HeaderDump<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let HeaderDump(copy) = self;
-        writeln!(f, "Checksum Information:")?;
-        writeln!(f, "Expected Checksum: {:#010x}", copy.stored_checksum)?;
-        writeln!(f, "  Actual Checksum: {:#010x}", copy.computed_checksum)?;
-        writeln!(f, "\nFields:")?;
-        let header = &copy.fields;
-        write_identity(f, header)?;
-        write_logs(f, header)?;
-        write_history(f, header)?;
-        write_backups(f, header)?;
-        write_size_changes(f, header)?;
-        write_page_errors(f, header)?;
-        write_signatures(f, header)
-    }
+fn write_copy(f: &mut Formatter<'_>, copy: &HeaderCopy) -> fmt::Result {
+    writeln!(f, "Checksum Information:")?;
+    writeln!(f, "Expected Checksum: {:#010x}", copy.stored_checksum)?;
+    writeln!(f, "  Actual Checksum: {:#010x}", copy.computed_checksum)?;
+    writeln!(f, "\nFields:")?;
+    let header = &copy.fields;
+    write_identity(f, header)?;
+    write_logs(f, header)?;
+    write_history(f, header)?;
+    write_backups(f, header)?;
+    write_size_changes(f, header)?;
+    write_page_errors(f, header)?;
+    write_signatures(f, header)
 }
 
 fn write_identity(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result {
@@ -185,7 +184,7 @@ fn write_backups(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result 
         title,
         BackupInfo {
             mark,
-            time,
+            time: marked,
             first_generation,
             last_generation,
         },
@@ -194,9 +193,9 @@ fn write_backups(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Result 
     {
         writeln!(f, "\n{title}:")?;
         let generations = GenerationRange(*first_generation, *last_generation);
-        writeln!(f, "        Log Gen: {generations}{}", kind.suffix())?;
-        writeln!(f, "           Mark: {}", mark.parenthesized())?;
-        writeln!(f, "           Mark: {time}")?;
+        writeln!(f, "        Log Gen: {generations}{}", suffix(kind))?;
+        writeln!(f, "           Mark: {}", lgpos(*mark))?;
+        writeln!(f, "           Mark: {marked}")?;
     }
     Ok(())
 }
@@ -219,7 +218,7 @@ fn write_size_changes(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Re
     writeln!(
         f,
         "\n      Last Resize: {}  {remark}",
-        header.last_resize.parenthesized()
+        lgpos(header.last_resize)
     )?;
     writeln!(f, "\n     Extend Count: {}", header.extend_count)?;
     writeln!(f, "      Extend Date: {}", header.extend_time)?;
@@ -265,8 +264,8 @@ fn write_page_errors(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Res
             continue;
         }
         writeln!(f, "{label}: found ({count})")?;
-        if let Some((label, time)) = date {
-            writeln!(f, "{label}: {time}")?;
+        if let Some((label, date)) = date {
+            writeln!(f, "{label}: {date}")?;
         }
     }
     writeln!(
@@ -314,12 +313,22 @@ fn write_signatures(f: &mut Formatter<'_>, header: &DatabaseHeader) -> fmt::Resu
     writeln!(f, " Revert From Date: {}", header.revert_from_time)?;
     writeln!(f, "   Revert To Date: {}", header.revert_to_time)?;
     writeln!(f, "Revert Page Count: {}", header.reverted_pages)?;
-    let commit = header.commit_before_revert.parenthesized();
+    let commit = lgpos(header.commit_before_revert);
     writeln!(f, "Last Commit Before Revert: {commit}  ")
 }
 
-fn write_event(f: &mut Formatter<'_>, label: &str, at: Lgpos, time: LogTime) -> fmt::Result {
-    writeln!(f, "{label}: {}  {time}", at.parenthesized())
+fn write_event(f: &mut Formatter<'_>, label: &str, at: Lgpos, when: LogTime) -> fmt::Result {
+    writeln!(f, "{label}: {}  {}", lgpos(at), when)
+}
+
+/// What follows the generations of a backup.
+fn suffix(kind: HeaderBackupType) -> &'static str {
+    match kind.0 {
+        0 => "",
+        1 => " - OSSnapshot",
+        2 => " - Snapshot",
+        _ => " - UNKNOWN",
+    }
 }
 
 /// Two generations in decimal and hexadecimal: `12-15 (0xc-0xf)`.

@@ -1,35 +1,53 @@
-//! Headers as text, with the labels and in the order that administrators know from `eseutil /ml` and `/mk`
+//! Log headers and checkpoints as text, with the labels and in the order that administrators know from `eseutil /ml` and `/mk`
 //! (`LOG::ErrLGDumpLog`, `LOG::ErrLGDumpCheckpoint`, `ese/_log/logdump.cxx`).
 
-use super::{Attachment, Checkpoint, LogHeader, NEWEST_LOG_VERSION, SystemParameters};
-use crate::Lgpos;
-use crate::text::Escaped;
-use std::fmt::{self, Write};
+use crate::lgpos;
+use ese_format::Lgpos;
+use ese_format::log::{
+    AttachList, Attachment, Checkpoint, DiskSectorSize, LogHeader, NEWEST_LOG_VERSION,
+    SystemParameters,
+};
+use ese_format::text::Escaped;
+use std::fmt::{self, Display, Formatter};
+
+/// The lines of `eseutil /ml` from `lGeneration` to the end of the attach list; `checkpoint` is the one of the
+/// checkpoint file beside the log, if there is one.
+pub fn log_header(header: &LogHeader, checkpoint: Option<Lgpos>) -> impl Display {
+    fmt::from_fn(move |f| write_log_header(f, header, checkpoint))
+}
+
+/// The lines of `eseutil /mk` below the file name.
+pub fn checkpoint(checkpoint: &Checkpoint) -> impl Display {
+    fmt::from_fn(move |f| write_checkpoint(f, checkpoint))
+}
 
 fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
-/// The lines of `eseutil /ml` from `lGeneration` to the end of the attach list; `checkpoint` is the one of the
-/// checkpoint file beside the log, if there is one.
-pub fn log_header_text(header: &LogHeader, checkpoint: Option<Lgpos>) -> String {
-    let mut text = String::new();
-    write_log_header(&mut text, header, checkpoint).expect("writing to a string succeeds");
-    text
+/// What is said of the disk's sector size after that of the log.
+fn disk_sector_size(size: DiskSectorSize) -> &'static str {
+    match size.0 {
+        0 => "legacy, unknown actual",
+        1 => "matches",
+        2 => "actual @ log gen 512",
+        3 => "actual @ log gen 1024",
+        4 => "actual @ log gen 2048",
+        5 => "actual @ log gen 4096",
+        255 => "actual @ log gen NON-STANDARD",
+        _ => "Unknown ENUM!",
+    }
 }
 
-/// The lines of `eseutil /mk` below the file name.
-pub fn checkpoint_text(checkpoint: &Checkpoint) -> String {
-    let mut text = String::new();
-    write_checkpoint(&mut text, checkpoint).expect("writing to a string succeeds");
-    text
-}
-
-fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos>) -> fmt::Result {
+fn write_log_header(
+    f: &mut Formatter<'_>,
+    header: &LogHeader,
+    checkpoint: Option<Lgpos>,
+) -> fmt::Result {
     let generation = header.generation;
     writeln!(f, "      lGeneration: {generation} (0x{generation:X})")?;
     match checkpoint {
-        Some(checkpoint) => writeln!(f, "      Checkpoint: {}", checkpoint.parenthesized())?,
+        Some(checkpoint) => writeln!(f, "      Checkpoint: {}", lgpos(checkpoint))?,
         None => writeln!(f, "      Checkpoint: NOT AVAILABLE")?,
     }
     writeln!(f, "      creation time: {}", header.created)?;
@@ -48,7 +66,10 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
     writeln!(f, "      Signature: {}", header.signature)?;
     writeln!(f, "      Env SystemPath: {}", header.parameters.system_path)?;
     writeln!(f, "      Env LogFilePath: {}", header.parameters.log_path)?;
-    let (sector, disk) = (header.sector_size, header.disk_sector_size);
+    let (sector, disk) = (
+        header.sector_size,
+        disk_sector_size(header.disk_sector_size),
+    );
     writeln!(f, "      Env Log Sec size: {sector} ({disk})")?;
     write_parameters(f, &header.parameters)?;
     let flags = header.flags;
@@ -57,7 +78,7 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
     writeln!(f, "      Circular Logging Flag (current file): {circular}")?;
     let circular = on_off(flags.circular_logging_before());
     writeln!(f, "      Circular Logging Flag (past files): {circular}")?;
-    let checkpoint = header.checkpoint.parenthesized();
+    let checkpoint = lgpos(header.checkpoint);
     writeln!(f, "      Checkpoint at log creation time: {checkpoint}")?;
     for database in &header.attachments.databases {
         let sparse = if database.is_sparse() {
@@ -72,23 +93,15 @@ fn write_log_header(f: &mut String, header: &LogHeader, checkpoint: Option<Lgpos
     write_list_problem(f, &header.attachments)
 }
 
-fn write_checkpoint(f: &mut String, checkpoint: &Checkpoint) -> fmt::Result {
-    let last_full = checkpoint.last_full_backup_checkpoint.parenthesized();
+fn write_checkpoint(f: &mut Formatter<'_>, checkpoint: &Checkpoint) -> fmt::Result {
+    let last_full = lgpos(checkpoint.last_full_backup_checkpoint);
     writeln!(f, "      LastFullBackupCheckpoint: {last_full}")?;
-    writeln!(
-        f,
-        "      Checkpoint: {}",
-        checkpoint.checkpoint.parenthesized()
-    )?;
-    let consistency = checkpoint.database_consistency().parenthesized();
+    writeln!(f, "      Checkpoint: {}", lgpos(checkpoint.checkpoint))?;
+    let consistency = lgpos(checkpoint.database_consistency());
     writeln!(f, "      DbConsistency: {consistency}")?;
-    writeln!(
-        f,
-        "      FullBackup: {}",
-        checkpoint.full_backup.parenthesized()
-    )?;
+    writeln!(f, "      FullBackup: {}", lgpos(checkpoint.full_backup))?;
     writeln!(f, "      FullBackup time: {}", checkpoint.full_backup_time)?;
-    let incremental = checkpoint.incremental_backup.parenthesized();
+    let incremental = lgpos(checkpoint.incremental_backup);
     writeln!(f, "      IncBackup: {incremental}")?;
     writeln!(
         f,
@@ -106,7 +119,7 @@ fn write_checkpoint(f: &mut String, checkpoint: &Checkpoint) -> fmt::Result {
     write_list_problem(f, &checkpoint.attachments)
 }
 
-fn write_parameters(f: &mut String, parameters: &SystemParameters) -> fmt::Result {
+fn write_parameters(f: &mut Formatter<'_>, parameters: &SystemParameters) -> fmt::Result {
     writeln!(
         f,
         "      Env (CircLog,Session,Opentbl,VerPage,Cursors,LogBufs,LogFile,Buffers)"
@@ -125,26 +138,22 @@ fn write_parameters(f: &mut String, parameters: &SystemParameters) -> fmt::Resul
     )
 }
 
-fn write_attachment(f: &mut String, database: &Attachment, indent: &str) -> fmt::Result {
+fn write_attachment(f: &mut Formatter<'_>, database: &Attachment, indent: &str) -> fmt::Result {
     let dbtime = database.dbtime.0;
     let (high, low) = (dbtime >> 32, dbtime & 0xffff_ffff);
     writeln!(f, "{indent}dbtime: {dbtime} ({high}-{low})")?;
     writeln!(f, "{indent}objidLast: {}", database.objid_last)?;
     writeln!(f, "{indent}Signature: {}", database.database_signature)?;
     writeln!(f, "{indent}MaxDbSize: {} pages", database.database_size_max)?;
-    writeln!(
-        f,
-        "{indent}Last Attach: {}",
-        database.last_attach.parenthesized()
-    )?;
+    writeln!(f, "{indent}Last Attach: {}", lgpos(database.last_attach))?;
     writeln!(
         f,
         "{indent}Last Consistent: {}",
-        database.last_consistent.parenthesized()
+        lgpos(database.last_consistent)
     )
 }
 
-fn write_list_problem(f: &mut String, list: &super::AttachList) -> fmt::Result {
+fn write_list_problem(f: &mut Formatter<'_>, list: &AttachList) -> fmt::Result {
     match &list.problem {
         Some(problem) => writeln!(
             f,

@@ -9,7 +9,7 @@ fn check(record: Record<'_>, text: &str) {
     let bytes = record.encode().unwrap();
     let (decoded, size) = Record::decode(&bytes, 0, RecordFormat::NEWEST).unwrap();
     assert_eq!((decoded, size), (record, bytes.len()));
-    assert_eq!(decoded.dump().to_string(), text);
+    assert_eq!(ese_text::record(&decoded).to_string(), text);
 }
 
 fn page() -> PageOp {

@@ -1,7 +1,7 @@
 //! Text of the records about the stream, the engine and transactions.
 
 use super::*;
-use crate::text::Escaped;
+use ese_format::text::Escaped;
 
 pub(super) fn write_nop(f: &mut Formatter<'_>, nop: &Nop) -> fmt::Result {
     if nop.count < 2 {
@@ -82,7 +82,7 @@ pub(super) fn write_time(f: &mut Formatter<'_>, time: Option<LogTime>) -> fmt::R
 
 pub(super) fn write_init(f: &mut Formatter<'_>, init: &Init<'_>) -> fmt::Result {
     write_time(f, init.time)?;
-    let parameters = SystemParameters::from(init.parameters);
+    let parameters = SystemParameters::read(init.parameters);
     let circular = if parameters.circular_logging() {
         "on"
     } else {

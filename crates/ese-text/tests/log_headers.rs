@@ -1,9 +1,7 @@
 //! Log headers and checkpoints, line by line as the reference engine prints them.
 
 use ese_format::Lgpos;
-use ese_format::log::{
-    CheckpointCopy, CheckpointFile, LogHeader, checkpoint_text, log_header_text,
-};
+use ese_format::log::{CheckpointCopy, CheckpointFile, LogHeader};
 use ese_testkit::fixtures;
 use std::fs;
 use std::path::Path;
@@ -40,7 +38,7 @@ fn compare_log(file: &Path, text: &Path) -> bool {
     let header = header.as_read();
     assert_eq!(header.file_size(), bytes.len() as u64, "{}", file.display());
     header.check().unwrap();
-    let ours = log_header_text(header, printed_checkpoint(&expected));
+    let ours = ese_text::log_header(header, printed_checkpoint(&expected)).to_string();
     let ours: Vec<&str> = ours.lines().collect();
     assert_eq!(ours, expected, "{}", file.display());
     true
@@ -49,7 +47,7 @@ fn compare_log(file: &Path, text: &Path) -> bool {
 fn compare_checkpoint(file: &Path, text: &Path) {
     let checkpoint = CheckpointFile::read(&fs::read(file).unwrap());
     let text = fs::read_to_string(text).unwrap();
-    let ours = checkpoint_text(checkpoint.current().unwrap().0);
+    let ours = ese_text::checkpoint(checkpoint.current().unwrap().0).to_string();
     let ours: Vec<&str> = ours.lines().collect();
     let expected = lines_from(&text, "LastFullBackupCheckpoint:");
     assert_eq!(ours, expected, "{}", file.display());
