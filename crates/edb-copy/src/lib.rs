@@ -11,6 +11,26 @@
 //!
 //! Where bytes come from is an [`evidence::SourceFile`], where they go is a [`Disk`](target_disk::Disk); tests put in others that fail,
 //! hang or lose what was not synced.
+//!
+//! The same call makes a copy and goes on with one that was interrupted:
+//!
+//! ```
+//! use edb_copy::{CopyOptions, FileCopy};
+//! use evidence::LocalFile;
+//! use std::sync::Arc;
+//! use target_disk::LocalDisk;
+//! # let path = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+//! # let new = tempfile::tempdir()?;
+//! # let to = new.path().join("copy.edb");
+//!
+//! let source = Arc::new(LocalFile::open(path)?);
+//! let mut copy = FileCopy::open(source, &LocalDisk, to, CopyOptions::default(), &())?;
+//! if copy.run(&())? {
+//!     copy.finish()?;
+//! }
+//! println!("{:?}", copy.report().outcome);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

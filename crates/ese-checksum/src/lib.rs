@@ -15,6 +15,20 @@
 //! The ECC half is a position code. For every set bit of the block take its index (bit 0 of byte 0 is 0) and XOR
 //! these indexes: that is the low 16 bits. The high 16 bits are the XOR of the complemented indexes. When one bit
 //! flips, both halves change by that bit's index and its complement, and so point at it.
+//!
+//! ```
+//! use ese_checksum::{ChecksumVerdict, PageBytes, seal_page, verify_page};
+//!
+//! let mut page = vec![0; 8192];
+//! page[100] = 7;
+//! seal_page(&mut page, 42);
+//! let verdict = |page: &[u8], pgno| verify_page(PageBytes::new(page).unwrap(), pgno);
+//! assert_eq!(verdict(&page, 42), ChecksumVerdict::Good);
+//! // Read from the wrong place, it fails; so it does with a changed bit.
+//! assert_ne!(verdict(&page, 43), ChecksumVerdict::Good);
+//! page[100] ^= 1;
+//! assert_ne!(verdict(&page, 42), ChecksumVerdict::Good);
+//! ```
 
 #![deny(unsafe_code)]
 

@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// All leaves in key order.
-    pub fn leaves(self, db: &Database) -> Leaves<'_> {
+    pub fn leaves(self, db: &Database) -> Leaves {
         Leaves::new(db, self)
     }
 
@@ -170,8 +170,8 @@ enum WalkState {
 }
 
 /// The leaves of a tree in key order; see [`Tree::leaves`]. What is lost on the way is in [`losses`](Self::losses).
-pub struct Leaves<'d> {
-    db: &'d Database,
+pub struct Leaves {
+    db: Database,
     tree: Tree,
     state: WalkState,
     /// Pages of the upper levels on the way down, each with the next node to follow.
@@ -189,10 +189,10 @@ pub struct Leaves<'d> {
     pub losses: Losses,
 }
 
-impl<'d> Leaves<'d> {
-    fn new(db: &'d Database, tree: Tree) -> Self {
+impl Leaves {
+    fn new(db: &Database, tree: Tree) -> Self {
         Leaves {
-            db,
+            db: db.clone(),
             tree,
             state: WalkState::Start,
             path: Vec::new(),
@@ -207,7 +207,7 @@ impl<'d> Leaves<'d> {
 
     /// Loads a page that was not visited yet, or notes the loss.
     fn visit(&mut self, pgno: Pgno) -> Option<Page> {
-        let page = self.tree.load(self.db, pgno).and_then(|page| {
+        let page = self.tree.load(&self.db, pgno).and_then(|page| {
             if self.visited.insert(pgno) {
                 return Ok(page);
             }
@@ -326,7 +326,7 @@ impl<'d> Leaves<'d> {
                 return (pages, true);
             }
             let new = !link.is_null() && !self.visited.contains(link) && pages.len() < most;
-            let page = new.then(|| self.tree.load(self.db, link).ok()).flatten();
+            let page = new.then(|| self.tree.load(&self.db, link).ok()).flatten();
             let usable = page.filter(|page| {
                 let flags = page.view().flags();
                 kind.of(page).1 == current.pgno()
@@ -361,7 +361,7 @@ impl<'d> Leaves<'d> {
         let heads = |page: &Page| !member(page.view().header().previous());
         for heads_only in [true, false] {
             for pgno in all {
-                let Ok(mut page) = self.tree.load(self.db, *pgno) else {
+                let Ok(mut page) = self.tree.load(&self.db, *pgno) else {
                     continue;
                 };
                 if heads_only && !heads(&page) {
@@ -370,7 +370,7 @@ impl<'d> Leaves<'d> {
                 while given.insert(page.pgno()) {
                     pages.push(page.pgno());
                     let next = page.view().header().next();
-                    match member(next).then(|| self.tree.load(self.db, next)) {
+                    match member(next).then(|| self.tree.load(&self.db, next)) {
                         Some(Ok(found)) => page = found,
                         _ => break,
                     }
@@ -381,13 +381,13 @@ impl<'d> Leaves<'d> {
     }
 }
 
-impl Iterator for Leaves<'_> {
+impl Iterator for Leaves {
     type Item = Page;
 
     fn next(&mut self) -> Option<Page> {
         loop {
             if let Some(pgno) = self.queue.pop_front() {
-                match self.tree.load(self.db, pgno) {
+                match self.tree.load(&self.db, pgno) {
                     Ok(leaf) => {
                         self.found += 1;
                         self.last = Some(leaf.clone());

@@ -33,8 +33,11 @@ impl Page {
     }
 }
 
-/// A database that is being read.
-pub struct Database {
+/// A database that is being read. Clones are the same opened database.
+#[derive(Clone)]
+pub struct Database(Arc<OpenedDatabase>);
+
+struct OpenedDatabase {
     source: Box<dyn PageSource>,
     page_size: PageSize,
     cache: Vec<Mutex<Option<Page>>>,
@@ -52,38 +55,38 @@ impl Database {
     pub fn new(source: impl PageSource + 'static) -> Self {
         let page_size = source.page_size();
         let slots = CACHE_BYTES / page_size.as_usize();
-        Database {
+        Database(Arc::new(OpenedDatabase {
             source: Box::new(source),
             page_size,
             cache: (0..slots).map(|_| Mutex::new(None)).collect(),
             leaves: OnceLock::new(),
             corrected: AtomicU64::new(0),
-        }
+        }))
     }
 
     /// Size of the pages.
     pub fn page_size(&self) -> PageSize {
-        self.page_size
+        self.0.page_size
     }
 
     /// The last page.
     pub fn last_page(&self) -> Pgno {
-        self.source.last_page()
+        self.0.source.last_page()
     }
 
     /// The pages that may hold anything, in order; all others are blank.
     pub fn written_pages(&self) -> impl Iterator<Item = Pgno> {
-        self.source.written_pages()
+        self.0.source.written_pages()
     }
 
     /// How often a page was read whose single flipped bit could be corrected.
     pub fn corrected_reads(&self) -> u64 {
-        self.corrected.load(Ordering::Relaxed)
+        self.0.corrected.load(Ordering::Relaxed)
     }
 
     /// Both copies of the header, where the source has any.
     pub fn headers(&self) -> Option<&HeaderCopies> {
-        self.source.headers()
+        self.0.source.headers()
     }
 
     /// The catalog, read anew.
@@ -93,13 +96,13 @@ impl Database {
 
     /// Page `pgno`, checked: its checksum fits and it is not blank.
     pub fn page(&self, pgno: Pgno) -> Result<Page, DbError> {
-        let slot = &self.cache[pgno.0 as usize % self.cache.len()];
+        let slot = &self.0.cache[pgno.0 as usize % self.0.cache.len()];
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = slot.as_ref().filter(|page| page.pgno == pgno) {
             return Ok(page.clone());
         }
         let mut bytes = self.raw_page(pgno)?;
-        if !self.source.is_trusted(pgno) {
+        if !self.0.source.is_trusted(pgno) {
             self.check(pgno, &mut bytes)?;
         }
         let page = Page {
@@ -116,8 +119,8 @@ impl Database {
         if pgno.is_null() || pgno > last {
             return Err(DbError::NoSuchPage { pgno, last });
         }
-        let mut bytes = vec![0; self.page_size.as_usize()];
-        self.source.read(pgno, &mut bytes)?;
+        let mut bytes = vec![0; self.0.page_size.as_usize()];
+        self.0.source.read(pgno, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -134,7 +137,7 @@ impl Database {
             ChecksumVerdict::Good => Ok(()),
             ChecksumVerdict::Correctable { bits, .. } => {
                 ese_checksum::correct(bytes, &bits);
-                self.corrected.fetch_add(1, Ordering::Relaxed);
+                self.0.corrected.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             ChecksumVerdict::Bad {
@@ -152,7 +155,7 @@ impl Database {
     /// The last resort when the upper levels of a tree are damaged. Pages of space trees and pages that a merge left
     /// over are not among them.
     pub(crate) fn leaves_of(&self, objid: ObjId) -> &[Pgno] {
-        let all = self.leaves.get_or_init(|| {
+        let all = self.0.leaves.get_or_init(|| {
             let mut leaves: HashMap<ObjId, Vec<Pgno>> = HashMap::new();
             for pgno in self.written_pages() {
                 let Ok(page) = self.page(pgno) else { continue };
@@ -170,7 +173,7 @@ impl Database {
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database")
-            .field("page_size", &self.page_size)
+            .field("page_size", &self.0.page_size)
             .field("last_page", &self.last_page())
             .finish_non_exhaustive()
     }

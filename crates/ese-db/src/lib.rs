@@ -5,6 +5,25 @@
 //!
 //! Damage costs what it hits and no more: a page that cannot be read is left out, the walk goes on by the parents, the
 //! sibling links or the object id, and what was lost is counted in a [`Losses`].
+//!
+//! The rows of a table:
+//!
+//! ```
+//! use ese_db::{Database, TableReader};
+//! # let path = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+//!
+//! let db = Database::open(path)?;
+//! let catalog = db.catalog()?;
+//! let table = catalog.table("MSysObjects").ok_or("no such table")?;
+//! let reader = TableReader::new(&db, table);
+//! for row in reader.rows() {
+//!     let fields = row.fields()?;
+//!     for column in reader.columns() {
+//!         println!("{} = {:?}", column.name, fields.value(column));
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -21,23 +21,23 @@ const ENCRYPTED: u8 = 1;
 
 /// Reads the long values of one table.
 #[derive(Debug)]
-pub struct LongValues<'d> {
-    db: &'d Database,
+pub struct LongValues {
+    db: Database,
     tree: Tree,
     chunk_size: usize,
     /// First key and number of every leaf: made when the way down is damaged.
     leaves: OnceLock<Vec<(Vec<u8>, Pgno)>>,
 }
 
-impl<'d> LongValues<'d> {
+impl LongValues {
     /// The long values of `table`; `None` when it has no tree for them.
-    pub fn new(db: &'d Database, table: &Table) -> Option<Self> {
+    pub fn new(db: &Database, table: &Table) -> Option<Self> {
         let tree = table.long_values?;
         let size = table
             .chunk_size
             .map_or_else(|| default_chunk_size(db.page_size()), |size| size as usize);
         Some(LongValues {
-            db,
+            db: db.clone(),
             tree: Tree::new(tree.root, tree.objid),
             chunk_size: size,
             leaves: OnceLock::new(),
@@ -68,18 +68,18 @@ impl<'d> LongValues<'d> {
 
     /// The leaf on which the value starts: by the upper levels, or among all leaves when these are damaged.
     fn leaf_of(&self, key: &[u8]) -> Result<Page, DbError> {
-        let direct = self.tree.find_leaf(self.db, Key::from(key));
+        let direct = self.tree.find_leaf(&self.db, Key::from(key));
         let Err(error) = direct else { return direct };
         let leaves = self.leaves.get_or_init(|| {
             let first_key = |page: Page| {
                 let key = page.view().node(0).ok()?.key().to_vec();
                 Some((key, page.pgno()))
             };
-            self.tree.leaves(self.db).filter_map(first_key).collect()
+            self.tree.leaves(&self.db).filter_map(first_key).collect()
         });
         let behind = leaves.partition_point(|(first, _)| first.as_slice() <= key);
         match behind.checked_sub(1).and_then(|index| leaves.get(index)) {
-            Some((_, pgno)) => self.tree.load(self.db, *pgno),
+            Some((_, pgno)) => self.tree.load(&self.db, *pgno),
             None => Err(error),
         }
     }
@@ -116,7 +116,7 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
 /// stored, so that no byte is lost; [`Pieces::problem`] says so at the end.
 #[derive(Debug)]
 pub struct Pieces<'v> {
-    values: &'v LongValues<'v>,
+    values: &'v LongValues,
     key: Vec<u8>,
     page: Page,
     line: usize,
@@ -151,7 +151,7 @@ impl Piece {
 }
 
 impl<'v> Pieces<'v> {
-    fn open(values: &'v LongValues<'v>, id: u64) -> Result<Self, DbError> {
+    fn open(values: &'v LongValues, id: u64) -> Result<Self, DbError> {
         let fail = |what: String| DbError::LongValue { lid: id, what };
         let wide = id.to_be_bytes();
         let key = if id & WIDE_ID == 0 {
@@ -225,7 +225,7 @@ impl<'v> Pieces<'v> {
                 return Ok(None);
             }
             self.pages_left -= 1;
-            self.page = self.values.tree.load(self.values.db, next)?;
+            self.page = self.values.tree.load(&self.values.db, next)?;
             self.line = 0;
         }
     }

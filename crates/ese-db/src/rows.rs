@@ -8,48 +8,52 @@ use crate::value::{Value, decode};
 use crate::{Database, DbError, Losses, Page, compression};
 use ese_format::page::Node;
 use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Reads one table.
+/// Reads one table. Clones read the same table; nothing borrows from the database or its catalog.
+#[derive(Debug, Clone)]
+pub struct TableReader(Arc<OpenedTable>);
+
 #[derive(Debug)]
-pub struct TableReader<'d> {
-    db: &'d Database,
-    table: &'d Table,
-    long_values: Option<LongValues<'d>>,
+struct OpenedTable {
+    db: Database,
+    table: Table,
+    long_values: Option<LongValues>,
 }
 
-impl<'d> TableReader<'d> {
+impl TableReader {
     /// A reader of `table`, which comes from the catalog of `db`.
-    pub fn new(db: &'d Database, table: &'d Table) -> Self {
-        TableReader {
-            db,
-            table,
+    pub fn new(db: &Database, table: &Table) -> Self {
+        TableReader(Arc::new(OpenedTable {
+            db: db.clone(),
+            table: table.clone(),
             long_values: LongValues::new(db, table),
-        }
+        }))
     }
 
     /// The table.
-    pub fn table(&self) -> &'d Table {
-        self.table
+    pub fn table(&self) -> &Table {
+        &self.0.table
     }
 
     /// The columns that are not deleted.
-    pub fn columns(&self) -> impl Iterator<Item = &'d Column> + use<'d> {
-        let columns = self.table.columns.iter();
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
+        let columns = self.0.table.columns.iter();
         columns.filter(|column| !column.is_deleted())
     }
 
     /// The rows that are not deleted.
-    pub fn rows(&self) -> Rows<'_> {
+    pub fn rows(&self) -> Rows {
         Rows {
-            reader: self,
-            leaves: self.table.tree().leaves(self.db),
+            reader: self.clone(),
+            leaves: self.0.table.tree().leaves(&self.0.db),
             page: None,
             with_deleted: false,
         }
     }
 
     /// The rows, and those that are deleted but still in their pages.
-    pub fn rows_with_deleted(&self) -> Rows<'_> {
+    pub fn rows_with_deleted(&self) -> Rows {
         Rows {
             with_deleted: true,
             ..self.rows()
@@ -58,24 +62,24 @@ impl<'d> TableReader<'d> {
 }
 
 /// The rows of a table; see [`TableReader::rows`].
-pub struct Rows<'r> {
-    reader: &'r TableReader<'r>,
-    leaves: Leaves<'r>,
+pub struct Rows {
+    reader: TableReader,
+    leaves: Leaves,
     page: Option<(Page, usize)>,
     with_deleted: bool,
 }
 
-impl Rows<'_> {
+impl Rows {
     /// What was lost so far.
     pub fn losses(&self) -> &Losses {
         &self.leaves.losses
     }
 }
 
-impl<'r> Iterator for Rows<'r> {
-    type Item = Row<'r>;
+impl Iterator for Rows {
+    type Item = Row;
 
-    fn next(&mut self) -> Option<Row<'r>> {
+    fn next(&mut self) -> Option<Row> {
         loop {
             let Some((page, line)) = &mut self.page else {
                 self.page = Some((self.leaves.next()?, 0));
@@ -86,14 +90,15 @@ impl<'r> Iterator for Rows<'r> {
                 continue;
             }
             let row = Row {
-                reader: self.reader,
+                reader: self.reader.clone(),
                 page: page.clone(),
                 line: *line,
             };
             *line += 1;
+            let page_size = self.reader.0.db.page_size();
             match row.node() {
                 Ok(node) if node.is_deleted() && !self.with_deleted => {}
-                Ok(node) if DataRecord::parse(node.data, self.reader.db.page_size()).is_ok() => {
+                Ok(node) if DataRecord::parse(node.data, page_size).is_ok() => {
                     return Some(row);
                 }
                 Ok(node) if node.is_deleted() => self.leaves.losses.deleted_without_data += 1,
@@ -103,15 +108,15 @@ impl<'r> Iterator for Rows<'r> {
     }
 }
 
-/// One row: a record on a page that is kept in memory as long as the row is.
+/// One row: a record on a page that is kept in memory as long as the row is. It can go to another thread.
 #[derive(Debug, Clone)]
-pub struct Row<'r> {
-    reader: &'r TableReader<'r>,
+pub struct Row {
+    reader: TableReader,
     page: Page,
     line: usize,
 }
 
-impl Row<'_> {
+impl Row {
     /// The node that holds the record.
     pub fn node(&self) -> Result<Node<'_>, DbError> {
         Ok(self.page.view().node(self.line)?)
@@ -125,14 +130,14 @@ impl Row<'_> {
     /// The fields, ready to be read column by column.
     pub fn fields(&self) -> Result<Fields<'_>, DbError> {
         let node = self.node()?;
-        let record = DataRecord::parse(node.data, self.reader.db.page_size())?;
+        let record = DataRecord::parse(node.data, self.reader.0.db.page_size())?;
         let (mut tagged, problem) = match record.tagged() {
             Ok(tagged) => (tagged, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         tagged.sort_by_key(Tagged::name);
         Ok(Fields {
-            reader: self.reader,
+            reader: &self.reader.0,
             node,
             record,
             tagged,
@@ -169,7 +174,7 @@ pub enum Contents<'a> {
 /// A long value that a record refers to; nothing of it is read yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Separated<'a> {
-    values: &'a LongValues<'a>,
+    values: &'a LongValues,
     reference: &'a [u8],
 }
 
@@ -203,7 +208,7 @@ impl<'a> Separated<'a> {
 /// The fields of one row.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    reader: &'a TableReader<'a>,
+    reader: &'a OpenedTable,
     node: Node<'a>,
     record: DataRecord<'a>,
     /// In the order of [`Tagged::name`]: a record can hold thousands of them.

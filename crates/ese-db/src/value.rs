@@ -176,6 +176,41 @@ pub enum Value<'a> {
     },
 }
 
+impl Text<'_> {
+    /// The same text, borrowing from nothing.
+    pub fn into_owned(self) -> Text<'static> {
+        match self {
+            Text::Decoded(text) => Text::Decoded(Cow::Owned(text.into_owned())),
+            Text::Bytes(bytes) => Text::Bytes(Cow::Owned(bytes.into_owned())),
+        }
+    }
+}
+
+impl Value<'_> {
+    /// The same value, borrowing from nothing: it can be kept longer than its row.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Bit(bit) => Value::Bit(bit),
+            Value::Integer(number) => Value::Integer(number),
+            Value::Unsigned(number) => Value::Unsigned(number),
+            Value::Single(number) => Value::Single(number),
+            Value::Double(number) => Value::Double(number),
+            Value::DateTime(time) => Value::DateTime(time),
+            Value::Guid(guid) => Value::Guid(guid),
+            Value::Text(text) => Value::Text(text.into_owned()),
+            Value::Binary(bytes) => Value::Binary(Cow::Owned(bytes.into_owned())),
+            Value::Multi(values) => {
+                Value::Multi(values.into_iter().map(Value::into_owned).collect())
+            }
+            Value::Undecoded { bytes, reason } => Value::Undecoded {
+                bytes: Cow::Owned(bytes.into_owned()),
+                reason,
+            },
+        }
+    }
+}
+
 /// The eight bytes of a DateTime column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub u64);

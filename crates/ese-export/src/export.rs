@@ -355,14 +355,14 @@ struct Part {
 }
 
 /// The rows of a table, some at a time.
-struct Batches<'r> {
-    rows: Rows<'r>,
+struct Batches {
+    rows: Rows,
     page: Option<Pgno>,
 }
 
-impl<'r> Batches<'r> {
+impl Batches {
     /// The next rows; none at the end.
-    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row<'r>>, ExportError> {
+    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row>, ExportError> {
         let page_bytes = u64::from(shared.db.page_size().bytes());
         let threads = shared.threads.max(1);
         let (mut batch, mut pages) = (Vec::new(), 0);
@@ -426,12 +426,12 @@ impl Job<'_> {
     }
 
     /// The text of `batch`, and the next one, which is read meanwhile.
-    fn parts<'r>(
+    fn parts(
         &self,
-        batch: &[Row<'r>],
+        batch: &[Row],
         table: &TextTable,
-        batches: &mut Batches<'r>,
-    ) -> Result<(Vec<Part>, Vec<Row<'r>>), ExportError> {
+        batches: &mut Batches,
+    ) -> Result<(Vec<Part>, Vec<Row>), ExportError> {
         let part = |rows| self.part(rows, table);
         let pool = self.shared.pool.as_ref();
         let Some(pool) = pool.filter(|_| batch.len() > PART_ROWS) else {
@@ -446,7 +446,7 @@ impl Job<'_> {
         Ok((parts?, next?))
     }
 
-    fn part(&self, rows: &[Row<'_>], table: &TextTable) -> Result<Part, ExportError> {
+    fn part(&self, rows: &[Row], table: &TextTable) -> Result<Part, ExportError> {
         let (mut text, mut tally) = (table.text(), Tally::default());
         let mut taken = 0;
         for row in rows {
@@ -466,7 +466,7 @@ impl Job<'_> {
     /// Writes the text of `rows`, and one by one those that it was too long to hold.
     fn append(
         &self,
-        rows: &[Row<'_>],
+        rows: &[Row],
         part: Part,
         table: &mut TextTable,
         tally: &mut Tally,
@@ -490,7 +490,7 @@ impl Job<'_> {
     /// Gives the cells of a row to `write`.
     fn row(
         &self,
-        row: &Row<'_>,
+        row: &Row,
         tally: &mut Tally,
         write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
     ) -> Result<(), ExportError> {
@@ -521,7 +521,7 @@ impl Job<'_> {
 
     fn problem(
         &self,
-        row: &Row<'_>,
+        row: &Row,
         key: &[u8],
         column: &str,
         problem: &CellProblem,

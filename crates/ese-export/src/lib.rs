@@ -4,6 +4,26 @@
 //! a value is in `problems.jsonl` with its bytes, and what is lost is counted in `manifest.json`, which is written
 //! last: a folder without one holds an export that did not finish; the same call continues it.
 //! [`look`] gives rows of one table to a stream instead.
+//!
+//! ```
+//! use ese_db::Database;
+//! use ese_export::{Form, Format, Selection, look};
+//! # let path = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+//!
+//! let db = Database::open(path)?;
+//! let selection = Selection {
+//!     table: "MSysObjects".into(),
+//!     columns: vec!["Id".into(), "Name".into()],
+//!     conditions: Vec::new(),
+//!     limit: Some(10),
+//!     inline_limit: ese_export::INLINE_LIMIT,
+//!     deleted: false,
+//!     decoded: false,
+//! };
+//! let stream = Box::new(std::io::stdout());
+//! look(&db, &selection, Form::File(Format::Jsonl), stream, &())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -38,7 +38,7 @@ impl RowConverter<'_> {
     /// Gives what a row comes to to `take`; nothing where its record does not decode.
     pub(crate) fn take<T>(
         &self,
-        row: &Row<'_>,
+        row: &Row,
         take: impl FnOnce(ExportRow<'_>) -> Result<T, ExportError>,
     ) -> Result<Option<T>, ExportError> {
         let Ok(fields) = row.fields() else {

@@ -4,6 +4,21 @@
 //! reads records over all generations, whichever of the two on-disk layouts they are in.
 //!
 //! Nothing here writes, and nothing trusts: any bytes give an answer, a finding or an error with a position.
+//!
+//! Whether a stream is complete and undamaged:
+//!
+//! ```
+//! use ese_log::{StreamFiles, chain};
+//! # let folder = ese_testkit::fixtures::testdata_set("crash-p8k").join("state");
+//!
+//! let files = StreamFiles::find(&folder, None)?;
+//! let report = chain::verify(&files, None, &())?.expect("nobody stopped it");
+//! for finding in &report.findings {
+//!     println!("{finding:?}");
+//! }
+//! assert_eq!(report.count(chain::Severity::Warning), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,29 @@
 //! Soft recovery of ESE databases on any operating system: what is needed, redo, undo, and where the result goes.
+//!
+//! A database is recovered into a new file; the one that is given is only read:
+//!
+//! ```
+//! use ese_format::database::DatabaseState;
+//! use ese_log::StreamFiles;
+//! use ese_replay::output::{RecoveryOutput, Target};
+//! use ese_replay::recovery::{DatabaseFile, GivenDatabase, RecoverOptions, Until, plan, recover};
+//! # let folder = ese_testkit::fixtures::testdata_set("crash-p8k").join("state");
+//! # let new = tempfile::tempdir()?;
+//! # let to = new.path().join("recovered.edb");
+//!
+//! let files = StreamFiles::find(&folder, None)?;
+//! let databases = [DatabaseFile::open(&folder.join("db.edb"))?];
+//! let plan = plan(&files, None, &databases, &Until::default(), &())?;
+//! println!("{}", plan.databases[0].verdict.readiness);
+//!
+//! let output = RecoveryOutput::begin(&databases[0], &Target::NewFile(to), false, &())?;
+//! let pages = output.pages();
+//! let given = vec![GivenDatabase { database: &databases[0], pages }];
+//! let recovered = recover(&plan, given, Vec::new(), RecoverOptions::default(), &())?;
+//! let written = output.commit(&recovered.databases[0])?;
+//! assert_eq!(DatabaseFile::open(&written)?.header.state, DatabaseState::CLEAN_SHUTDOWN);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

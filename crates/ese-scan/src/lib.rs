@@ -6,6 +6,19 @@
 //!
 //! The counts are those of `eseutil /k` (`ProcessESEPages`, `_esefile/checksum.cxx` of the reference): both header
 //! pages count as pages seen, and blank pages are counted separately.
+//!
+//! ```
+//! use ese_format::database::{HEADERS_MAX, HeaderCopies};
+//! use ese_scan::{ScanOptions, scan};
+//! use evidence::EvidenceFile;
+//! # let path = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+//!
+//! let file = EvidenceFile::open(path)?;
+//! let headers = HeaderCopies::read(&file.start(HEADERS_MAX)?);
+//! let outcome = scan(&file, &headers, &ScanOptions::default(), &())?;
+//! assert!(outcome.is_clean());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -14,6 +14,14 @@
 //! process.
 //!
 //! Invariant: no name, path or message of this crate holds anything secret.
+//!
+//! ```
+//! # let path = std::env::current_exe()?;
+//! let file = evidence::EvidenceFile::open(path)?;
+//! let start = file.start(4096)?;
+//! assert_eq!(start.len() as u64, file.length().min(4096));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

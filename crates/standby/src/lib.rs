@@ -5,6 +5,21 @@
 //! come under their names by one rename, after they are on disk, and the state only says what files already show.
 //!
 //! What the documents of Exchange's Standby Continuous Replication call rules is in [`rules`], as pure functions.
+//!
+//! How the copies of a configuration stand:
+//!
+//! ```no_run
+//! use standby::config::Configuration;
+//! use standby::source::{Variables, logs_of};
+//!
+//! let configuration = Configuration::load("/etc/scr/scr.toml".as_ref())?;
+//! let variables: Variables = |name| std::env::var(name).ok();
+//! for copy in &configuration.copies {
+//!     let logs = logs_of(&copy.source, &configuration.service.remote, variables);
+//!     println!("{}: {} logs at the source", copy.name, logs.list()?.named.len());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

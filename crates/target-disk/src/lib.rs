@@ -6,6 +6,18 @@
 //!
 //! What is written is safe once [`DiskFile::sync_all`] has returned, and a new, renamed or removed name once
 //! [`Disk::sync_folder`] has. Before that, a crash may take any part of it back.
+//!
+//! ```
+//! use target_disk::{Disk, LocalDisk};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("new.bin");
+//!
+//! let file = LocalDisk.create(&path)?;
+//! file.write_all_at(b"safe", 0)?;
+//! file.sync_all()?;
+//! LocalDisk.sync_folder(folder.path())?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -66,7 +66,7 @@ fn grow(path: &Path, bytes: u64, original: &Path, table: &str) -> Result<(), Fai
 /// A row as its node holds it: key, record.
 type Row = (Vec<u8>, Vec<u8>);
 
-fn rows(reader: &TableReader<'_>) -> Result<Vec<Row>, Failed> {
+fn rows(reader: &TableReader) -> Result<Vec<Row>, Failed> {
     let mut found = Vec::new();
     for row in reader.rows() {
         let node = row.node()?;
