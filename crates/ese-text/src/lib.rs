@@ -17,15 +17,13 @@
 //! here reads bytes or decides anything: what a thing means is said by the crate that it comes from.
 //!
 //! ```
-//! use ese_format::database::{HEADERS_MAX, HeaderCopies};
-//! use evidence::EvidenceFile;
+//! use ese_format::database::HeaderCopies;
 //! # let path = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
 //!
-//! let file = EvidenceFile::open(path)?;
-//! let headers = HeaderCopies::read(&file.start(HEADERS_MAX)?);
+//! let headers = HeaderCopies::read(&std::fs::read(path)?);
 //! let text = ese_text::database_header(&headers.primary).to_string();
 //! assert!(text.contains("State: Clean Shutdown"));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 #![forbid(unsafe_code)]
