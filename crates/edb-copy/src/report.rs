@@ -19,6 +19,7 @@ pub enum CopyOutcome {
 
 /// A copy of one file.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct CopyReport {
     /// How it ended.
     pub outcome: CopyOutcome,

@@ -35,6 +35,7 @@ impl TargetState {
 
 /// How far a copy is.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct TargetStatus {
     /// The copy.
     pub target: PathBuf,

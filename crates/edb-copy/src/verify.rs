@@ -27,6 +27,7 @@ pub struct Mismatch {
 
 /// What verifying a copy came to.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// The copy.
     pub target: String,

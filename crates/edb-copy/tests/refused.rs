@@ -20,13 +20,13 @@ struct Setting {
 
 /// The ways in which an older copy is replaced.
 fn settings() -> Vec<Setting> {
-    let lengths = [64, 90, 40];
+    let lengths = [24, 40, 16];
     let mut settings = Vec::new();
     for delta in [true, false] {
         for length in lengths {
-            let old = database(64, 21);
+            let old = database(24, 21);
             let mut new = database(length, 21);
-            change_page(&mut new, 30, 5);
+            change_page(&mut new, 12, 5);
             let disk = FaultyDisk::new(1);
             copy(
                 MemorySource::sound(&Arc::new(old.clone())),

@@ -135,6 +135,7 @@ pub struct TupleLimits {
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Index {
     /// Its name.
     pub name: String,
@@ -191,6 +192,7 @@ pub struct Callback {
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -246,6 +248,7 @@ impl Table {
 
 /// All tables of a database, ordered by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Catalog {
     /// The tables.
     pub tables: Vec<Table>,

@@ -54,6 +54,7 @@ pub enum Form {
 
 /// What was given, and what was not.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LookSummary {
     /// The table, by its own name.
     pub table: String,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 /// The account of an export.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct ExportManifest {
     /// Where the rows come from.
     #[serde(flatten)]

@@ -7,6 +7,7 @@
 //! use ese_log::StreamFiles;
 //! use ese_replay::output::{RecoveryOutput, Target};
 //! use ese_replay::recovery::{DatabaseFile, GivenDatabase, RecoverOptions, Until, plan, recover};
+//! use target_disk::SharedDisk;
 //! # let folder = ese_testkit::fixtures::testdata_set("crash-p8k").join("state");
 //! # let new = tempfile::tempdir()?;
 //! # let to = new.path().join("recovered.edb");
@@ -16,7 +17,8 @@
 //! let plan = plan(&files, None, &databases, &Until::default(), &())?;
 //! println!("{}", plan.databases[0].verdict.readiness);
 //!
-//! let output = RecoveryOutput::begin(&databases[0], &Target::NewFile(to), false, &())?;
+//! let (disk, target) = (SharedDisk::default(), Target::NewFile(to));
+//! let output = RecoveryOutput::begin(&disk, &databases[0], &target, false, &())?;
 //! let pages = output.pages();
 //! let given = vec![GivenDatabase { database: &databases[0], pages }];
 //! let recovered = recover(&plan, given, Vec::new(), RecoverOptions::default(), &())?;

@@ -77,6 +77,7 @@ pub struct ScanOptions<'a> {
 
 /// What a scan came to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ScanOutcome {
     /// Counts of the part that was scanned now.
     pub counts: Counts,

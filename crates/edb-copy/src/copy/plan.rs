@@ -39,6 +39,7 @@ pub struct ExistingFile {
 
 /// What a copy would do. Damaged pages, and changes of the source meanwhile, it cannot foresee.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct CopyPlan {
     /// What is done.
     pub action: Action,

@@ -429,6 +429,7 @@ impl fmt::Display for Damage {
 
 /// Something found in a stream, and where.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ChainFinding {
     /// What it is.
     pub kind: ChainFindingKind,

@@ -38,6 +38,7 @@ const LOGS_AT_ONCE: usize = 64;
 
 /// What a whole stream is like.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct ChainReport {
     /// The folder.
     pub folder: PathBuf,

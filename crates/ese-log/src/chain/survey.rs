@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// A log file, read and checked.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct LogReport {
     /// File name.
     pub name: String,

@@ -56,6 +56,7 @@ pub struct Loss {
 
 /// What recovery of one database would come to.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct DatabaseVerdict {
     /// Whether it would succeed.
     pub readiness: Readiness,

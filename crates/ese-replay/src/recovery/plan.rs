@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 /// What a recovery will do.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct RecoveryPlan {
     /// Where it starts, and how far the logs go; none if there is nothing to replay.
     pub reach: Option<Reach>,
@@ -62,6 +63,7 @@ pub struct RecoveryPlan {
 
 /// What a recovery will do to one database.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct DatabasePlan {
     /// The database.
     pub path: PathBuf,

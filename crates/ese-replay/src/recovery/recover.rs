@@ -95,6 +95,7 @@ pub struct Timing {
 }
 
 /// A recovery that passed all its checks.
+#[non_exhaustive]
 pub struct Recovered {
     /// How far it went.
     pub summary: ReplaySummary,
@@ -115,6 +116,7 @@ pub struct Recovered {
 }
 
 /// A database as a recovery left it: all its changed pages are written, its header is not.
+#[non_exhaustive]
 pub struct RecoveredDatabase {
     database: ReplayDatabase,
     created: bool,

@@ -20,6 +20,7 @@ pub struct Interval {
 
 /// How far a replay came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReplaySummary {
     /// Records read.
     pub records: u64,
