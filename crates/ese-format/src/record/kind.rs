@@ -97,6 +97,11 @@ macro_rules! records {
         }
 
         impl RecordType {
+            /// How many types there are; numbers from here on are unknown (`lrtypMax`).
+            pub const COUNT: usize = [
+                $($number,)* $($empty_number,)* $($reserved_number,)* $($lost_number,)*
+            ].len();
+
             /// Every type, by number.
             pub const ALL: [RecordType; RecordType::COUNT] = {
                 let mut all = [RecordType::Nop; RecordType::COUNT];
@@ -441,9 +446,6 @@ pub(super) enum Unsized {
 }
 
 impl RecordType {
-    /// How many types there are; numbers from here on are unknown (`lrtypMax`).
-    pub const COUNT: usize = 102;
-
     /// The type of this number, if it is known.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
