@@ -2,7 +2,7 @@
 
 use crate::{ChunkHash, CopyError, ReadPolicy, SourceReader};
 use ese_format::database::{DatabaseState, HeaderCopies};
-use ese_format::{FileKind, Progress, Signature};
+use ese_format::{FileKind, Progress, Signature, hex};
 use evidence::{SourceFile, Stamp};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl From<&Signature> for StoredSignature {
             created: StoredTime {
                 time: created.rfc3339(),
                 utc: created.is_utc(),
-                raw: created.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+                raw: hex::encode(created.0),
             },
             random: signature.random(),
             computer: signature.computer(),

@@ -110,30 +110,6 @@ fn guid(bytes: [u8; 16]) -> String {
     format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}")
 }
 
-/// The two digits of every byte.
-const HEX_PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// Appends hexadecimal digits.
-pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(bytes.iter().flat_map(|byte| HEX_PAIRS[usize::from(*byte)]));
-}
-
-/// Hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut digits = Vec::with_capacity(bytes.len() * 2);
-    write_hex(&mut digits, bytes);
-    String::from_utf8(digits).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

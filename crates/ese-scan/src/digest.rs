@@ -1,6 +1,6 @@
 //! Digests of a whole file, computed in file order while it is read.
 
-use ese_format::Progress;
+use ese_format::{Progress, hex};
 use evidence::{EvidenceError, EvidenceFile};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -72,11 +72,7 @@ impl Digests {
     pub fn finish(self) -> Vec<Digest> {
         let sha256 = self.sha256.map(|hasher| Digest {
             algorithm: DigestKind::Sha256,
-            hex: hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hex: hex::encode(hasher.finalize()),
         });
         let blake3 = self.blake3.map(|hasher| Digest {
             algorithm: DigestKind::Blake3,
