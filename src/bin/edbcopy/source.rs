@@ -56,7 +56,6 @@ impl ReadArguments {
             timeout: NonZeroU64::new(self.timeout)
                 .map(|seconds| Duration::from_secs(seconds.get())),
             rate,
-            ..ReadPolicy::default()
         };
         Ok((policy, control))
     }
