@@ -3,6 +3,7 @@
 use crate::{ChunkHash, CopyError, ReadPolicy, SourceReader};
 use ese_format::database::{DatabaseState, HeaderCopies};
 use ese_format::{FileKind, Progress, Signature, hex};
+use ese_scan::Buffer;
 use evidence::{SourceFile, Stamp};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -131,7 +132,7 @@ impl KnownSource {
         let most = usize::try_from(stamp.length).unwrap_or(usize::MAX);
         let start = SourceReader::new(Arc::clone(source), policy.clone()).read(
             0..most.min(START_BYTES) as u64,
-            Vec::new(),
+            Buffer::default(),
             progress,
         )?;
         Ok(Self::of(source.name(), stamp, &start))

@@ -1,5 +1,6 @@
 //! Digests of a whole file, computed in file order while it is read.
 
+use crate::Buffer;
 use ese_format::{Progress, hex};
 use evidence::{EvidenceError, EvidenceFile};
 use serde::Serialize;
@@ -89,7 +90,7 @@ pub fn digest_file(
     progress: &dyn Progress,
 ) -> Result<Vec<Digest>, EvidenceError> {
     let mut digests = Digests::new(kinds);
-    let mut buffer = vec![0; if digests.is_empty() { 0 } else { 1 << 20 }];
+    let mut buffer = Buffer::new(if digests.is_empty() { 0 } else { 1 << 20 });
     let mut offset = 0;
     while !buffer.is_empty() && offset < file.length() {
         let read = file.read_at(&mut buffer, offset)?;
