@@ -11,6 +11,7 @@
 //! | `EDBKIT_SEED` | the first number; each trial has its own |
 //! | `EDBKIT_TRIAL` | carries out the trial of this number alone, and tells all about it |
 
+mod common;
 #[path = "agreement/judge.rs"]
 mod judge;
 #[path = "agreement/programs.rs"]

@@ -57,7 +57,7 @@ fn every_header_reads_line_by_line_as_the_engine_prints_it() {
             .unwrap_or_else(|| panic!("{} holds no header", database.header_text.display()));
         let output = edbtool(["header".as_ref(), database.file.as_os_str()]);
         let ours = stdout(&output);
-        assert_eq!(our_header(&ours), expected, "{}", database.file.display());
+        assert_eq!(our_header(ours), expected, "{}", database.file.display());
         let dirty = !ours.contains("State: Clean Shutdown");
         let remarkable = ours.contains("WARNING: ");
         assert_eq!(
@@ -145,7 +145,7 @@ fn every_scan_finds_what_the_engine_finds() {
             "--json".as_ref(),
             database.file.as_os_str(),
         ]);
-        let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
         let ours = &document["pages"];
         for (field, value) in expected.exact {
             assert_eq!(ours[field], value, "{field} of {name}");

@@ -169,7 +169,7 @@ fn one_bad_page_is_reported_with_its_place_and_both_checksums() {
     let damaged = file(&folder, "damaged.edb", &bytes);
     let output = edbtool(["verify".as_ref(), "--json".as_ref(), damaged.as_os_str()]);
     assert_eq!(output.status.code(), Some(1));
-    let document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
     assert_eq!(document["schema"], "edbkit.verify/1");
     assert_eq!(document["pages"]["bad_checksums"], 1);
     let finding = &document["findings"][0];

@@ -1,11 +1,10 @@
 //! The documents say what is so: every command in them gives the output that is below it, the picture shows what the
 //! programs print, and lists of programs, commands and schemas are complete.
 
-#[path = "common/programs.rs"]
-mod programs;
+mod common;
 
+use common::PROGRAMS;
 use ese_testkit::fixtures;
-use programs::PROGRAMS;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,8 @@
 //! `edbcopy` as a program: exit codes, interruptions, and what other tools make of its results.
 
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod common;
 
-use common::stdout;
+use common::{documents, stdout};
 use ese_testkit::fixtures;
 use std::ffi::OsStr;
 use std::fs;
@@ -24,12 +23,6 @@ fn edbcopy<const N: usize>(arguments: [&OsStr; N]) -> Output {
     command(&arguments)
         .output()
         .expect("the program can be run")
-}
-
-/// Standard output as one JSON document for each line.
-fn documents(output: &Output) -> Vec<serde_json::Value> {
-    let parse = |line| serde_json::from_str(line).expect("each line is a JSON document");
-    stdout(output).lines().map(parse).collect()
 }
 
 #[track_caller]

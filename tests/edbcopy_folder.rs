@@ -1,9 +1,8 @@
 //! `edbcopy` before and after the copy: what it would do, what it says of a whole folder, and what it leaves.
 
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod common;
 
-use common::stdout;
+use common::{command, documents, run, stderr, stdout};
 use ese_testkit::fixtures;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,11 +15,7 @@ use tempfile::TempDir;
 const PAGE: usize = 4096;
 
 fn edbcopy<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edbcopy"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts")
+    run("edbcopy", arguments)
 }
 
 /// `edbcopy copy SOURCE TARGET` and more.
@@ -29,18 +24,9 @@ fn copy(source: &Path, target: &Path, more: &[&str]) -> Output {
     edbcopy(paths.into_iter().chain(more.iter().map(OsStr::new)))
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[track_caller]
 fn exits(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
-}
-
-fn documents(output: &Output) -> Vec<Value> {
-    let parse = |line| serde_json::from_str(line).expect("each line is a JSON document");
-    stdout(output).lines().map(parse).collect()
 }
 
 /// A clean database of `pages` pages, all of them with the same dbtime.
@@ -191,7 +177,8 @@ fn a_folder_of_many_logs_is_one_summary_and_needs_few_open_files() {
     assert!(own.clone().all(|line| line.len() <= 80), "{text}");
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
     // Every file only where that is asked for; in JSON always.
-    let verbose = stdout(&limited("--verbose"));
+    let verbose = limited("--verbose");
+    let verbose = stdout(&verbose);
     assert_eq!(verbose.matches("Copy: ").count(), 301);
     let json = documents(&limited("--json"));
     assert_eq!(json.len(), 302);
@@ -384,7 +371,7 @@ fn odd_targets_are_answered_and_nothing_is_harmed() {
     ];
     let before = tree(place.path());
     for (target, options, code, why) in refused {
-        let output = Command::new(env!("CARGO_BIN_EXE_edbcopy"))
+        let output = command("edbcopy")
             .args(["copy", "mailbox.edb", target])
             .args(options)
             .current_dir(place.path())
@@ -426,7 +413,8 @@ fn an_interrupted_copy_replaces_nothing_that_came_meanwhile() {
     fs::rename(&target, place.path().join("copy.edb.partial")).unwrap();
     let status = edbcopy(["status".as_ref(), "--json".as_ref(), target.as_os_str()]);
     assert_eq!(documents(&status)[0]["state"], "arrived");
-    let listed = stdout(&edbcopy(["status".as_ref(), place.path().as_os_str()]));
+    let listed = edbcopy(["status".as_ref(), place.path().as_os_str()]);
+    let listed = stdout(&listed);
     assert!(listed.starts_with("arrived     100.0% "), "{listed}");
     assert!(listed.ends_with("0 of 1 copy complete\n"), "{listed}");
     fs::write(&target, b"somebody's").unwrap();

@@ -1,5 +1,8 @@
 //! `edbreplay` as a user sees it: what it prints, its exit codes, and that it leaves the source alone.
 
+mod common;
+
+use common::{document, exit, run as program, stderr};
 use ese_testkit::damage::VARIANTS;
 use ese_testkit::fixtures;
 use rayon::prelude::*;
@@ -11,23 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn edbreplay<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-        .args(arguments)
-        .output()
-        .expect("the program starts")
-}
-
-fn exit(output: &Output) -> i32 {
-    output.status.code().expect("the program ends by itself")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
+    program("edbreplay", arguments)
 }
 
 /// A copy of a set's `state/`.

@@ -1,5 +1,6 @@
 //! `docs/exit-codes.md` says what is so: every error of the libraries, and every program in the situations that matter.
 
+mod common;
 #[path = "exit_codes/errors.rs"]
 mod errors;
 #[path = "exit_codes/situations.rs"]

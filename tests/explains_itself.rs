@@ -1,9 +1,8 @@
 //! What is installed explains itself without the repository: topics, manual pages, usage errors for scripts, colours.
 
-#[path = "common/programs.rs"]
-mod programs;
+mod common;
 
-use programs::PROGRAMS;
+use common::PROGRAMS;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,19 +1,8 @@
 //! Words of other tools are answered with the command that is meant, and misuse stays misuse.
 
-#[path = "common/programs.rs"]
-mod programs;
+mod common;
 
-use programs::PROGRAMS;
-use std::process::{Command, Output};
-
-fn run(program: &str, words: &[&str]) -> Output {
-    let (_, path) = PROGRAMS.iter().find(|(name, _)| *name == program).unwrap();
-    Command::new(path).args(words).output().unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use common::{PROGRAMS, run, stderr};
 
 #[test]
 fn a_word_of_another_tool_is_answered_with_the_command_that_is_meant() {
@@ -51,7 +40,7 @@ fn a_word_of_another_tool_is_answered_with_the_command_that_is_meant() {
     ];
     for (program, words, meant) in cases {
         let output = run(program, words);
-        let errors = errors(&output);
+        let errors = stderr(&output);
         assert_eq!(
             output.status.code(),
             Some(2),
@@ -69,10 +58,10 @@ fn commands_keep_their_own_errors() {
         ("edbtool", "header"),
         ("scr", "restore"),
     ] {
-        let errors = errors(&run(program, &[command, "--no-such-option"]));
+        let errors = stderr(&run(program, [command, "--no-such-option"]));
         assert!(errors.contains("'--no-such-option'"), "{errors}");
     }
-    let similar = errors(&run("edbtool", &["verifi"]));
+    let similar = stderr(&run("edbtool", ["verifi"]));
     assert!(similar.contains("'verify'"), "{similar}");
 }
 
@@ -88,7 +77,7 @@ fn every_answer_names_a_command_that_there_is() {
         let (true, Some(command)) = (known, command) else {
             continue;
         };
-        let help = run(program, &[command, "--help"]);
+        let help = run(program, [command, "--help"]);
         assert_eq!(help.status.code(), Some(0), "{quoted}");
         for option in words.filter(|word| word.starts_with("--")) {
             let help = String::from_utf8_lossy(&help.stdout).into_owned();

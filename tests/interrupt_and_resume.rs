@@ -25,7 +25,7 @@ fn damaged_database(folder: &TempDir) -> std::path::PathBuf {
 
 fn report(arguments: &[&Path]) -> (Option<i32>, Value) {
     let output = edbtool(arguments);
-    let document = serde_json::from_str(&stdout(&output)).unwrap();
+    let document = serde_json::from_str(stdout(&output)).unwrap();
     (output.status.code(), document)
 }
 

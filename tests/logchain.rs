@@ -1,5 +1,8 @@
 //! `logchain` as a user sees it: what it prints, its exit codes, and that it leaves evidence alone.
 
+mod common;
+
+use common::{document, documents, exit, run as program, stdout};
 use ese_testkit::damage::{VARIANTS, WorkingCopy};
 use ese_testkit::fixtures;
 use serde_json::Value;
@@ -7,29 +10,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn logchain<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_logchain"))
-        .args(arguments)
-        .output()
-        .expect("the program starts")
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text output is UTF-8")
-}
-
-fn exit(output: &Output) -> i32 {
-    output.status.code().expect("the program ends by itself")
-}
-
-fn documents(output: &Output) -> Vec<Value> {
-    let lines = text(output);
-    let lines = lines.lines();
-    lines
-        .map(|line| serde_json::from_str(line).expect("each line is a JSON document"))
-        .collect()
+    program("logchain", arguments)
 }
 
 fn variant(name: &str) -> WorkingCopy {
@@ -61,7 +45,7 @@ fn a_good_stream_is_listed_as_the_engine_lists_it() {
     let copy = variant("undamaged");
     let output = verify(&copy);
     assert_eq!(exit(&output), 0);
-    let ours = text(&output);
+    let ours = stdout(&output);
     let expected = VARIANTS.iter().find(|variant| variant.name == "undamaged");
     let expected = expected.unwrap().expected("ml").unwrap();
     let lines = expected.lines().map(str::trim);
@@ -69,10 +53,10 @@ fn a_good_stream_is_listed_as_the_engine_lists_it() {
     let names: Vec<_> = names
         .map(|path| path.rsplit('\\').next().unwrap())
         .collect();
-    assert_eq!(field(&ours, "Log file: "), names);
+    assert_eq!(field(ours, "Log file: "), names);
     assert!(ours.contains("No damaged log files were found."));
-    assert_eq!(field(&ours, "Log Required: "), ["13-23 (0xd-0x17)"]);
-    assert_eq!(field(&ours, "Verdict: "), ["READY"]);
+    assert_eq!(field(ours, "Log Required: "), ["13-23 (0xd-0x17)"]);
+    assert_eq!(field(ours, "Verdict: "), ["READY"]);
 }
 
 #[test]
@@ -80,7 +64,7 @@ fn a_gap_names_the_file_and_what_to_do() {
     let copy = variant("log-gap-middle");
     let output = verify(&copy);
     assert_eq!(exit(&output), 1);
-    let ours = text(&output);
+    let ours = stdout(&output);
     assert!(
         ours.contains(
             "generation 16 (0x10) is missing: edb00010.log [JET -528 (JET_errMissingLogFile)]"
@@ -88,10 +72,10 @@ fn a_gap_names_the_file_and_what_to_do() {
         "{ours}"
     );
     assert_eq!(
-        field(&ours, "Verdict: "),
+        field(ours, "Verdict: "),
         ["NOT READY [JET -515 (JET_errInvalidLogSequence)]"]
     );
-    let advice = field(&ours, "Advice: ");
+    let advice = field(ours, "Advice: ");
     assert!(
         advice[0].starts_with("find edb00010.log: in backups"),
         "{advice:?}"
@@ -146,12 +130,12 @@ fn committed_logs_that_are_missing_are_a_loss_with_a_time() {
     let copy = WorkingCopy::of(&set.join("state"));
     let output = verify(&copy);
     assert_eq!(exit(&output), 1);
-    let ours = text(&output);
+    let ours = stdout(&output);
     assert_eq!(
-        field(&ours, "Verdict: "),
+        field(ours, "Verdict: "),
         ["READY WITH LOSS [JET -582 (JET_errCommittedLogFilesMissing)]"]
     );
-    let lost = field(&ours, "Lost: ");
+    let lost = field(ours, "Lost: ");
     assert!(
         lost[0].starts_with("generations 15-16 (0xf-0x10), begun by 20"),
         "{lost:?}"
@@ -174,21 +158,23 @@ fn records_are_listed_as_the_engine_lists_them() {
         .lines()
         .filter(|line| line.starts_with('>'))
         .map(str::trim_end);
-    let ours = text(&run(&["--from", "0x17"]));
+    let ours = run(&["--from", "0x17"]);
+    let ours = stdout(&ours);
     let ours = ours
         .lines()
         .filter(|line| line.starts_with('>'))
         .map(str::trim_end);
     assert!(expected.eq(ours));
 
-    let lines = |arguments: &[&str]| text(&run(arguments)).lines().count();
+    let lines = |arguments: &[&str]| stdout(&run(arguments)).lines().count();
     assert_eq!(lines(&["--from", "0x17", "--type", "undo"]), 24);
     assert_eq!(
         lines(&["--from", "17:6:1", "--to", "0x16"]),
         0,
         "the end before the start"
     );
-    let transaction = text(&run(&["--transaction", "0x197c"]));
+    let transaction = run(&["--transaction", "0x197c"]);
+    let transaction = stdout(&transaction);
     let names: Vec<_> = transaction
         .lines()
         .map(|line| line[20..29].trim())
@@ -217,7 +203,7 @@ fn a_damaged_log_stops_the_listing_with_its_place() {
         message.contains("log damaged at 00000010:000A:0000 [JET -501 (JET_errLogFileCorrupt)]"),
         "{message}"
     );
-    assert!(text(&output).contains("STOPPED: "));
+    assert!(stdout(&output).contains("STOPPED: "));
 }
 
 #[test]
@@ -240,15 +226,9 @@ fn records_are_named_and_sessions_told_in_one_way_everywhere() {
         assert!(!found.is_empty() && found.iter().all(|record| of_type(record) == name));
     }
     // The transactions that are open at the end, as `stat` and `edbreplay plan` tell them.
-    let plan = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-        .args([
-            "plan".as_ref(),
-            state.join("db.edb").as_os_str(),
-            "--json".as_ref(),
-        ])
-        .output()
-        .unwrap();
-    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let database = state.join("db.edb");
+    let words = ["plan".as_ref(), database.as_os_str(), "--json".as_ref()];
+    let plan = document(&program("edbreplay", words));
     assert_eq!(plan["survey"]["open"], stat["open"]);
     let open = &stat["open"][0];
     let begun = ask(
@@ -263,7 +243,8 @@ fn records_are_named_and_sessions_told_in_one_way_everywhere() {
     assert_eq!(begun[0]["lgpos"], open["began"]);
     assert_eq!(begun[0]["procid"], open["procid"]);
     assert_eq!(begun[0]["trx"], open["trx"]);
-    let said = text(&logchain(["stat".as_ref(), state.as_os_str()]));
+    let said = logchain(["stat".as_ref(), state.as_os_str()]);
+    let said = stdout(&said);
     assert!(
         said.contains(&format!("session {},", open["procid"])),
         "{said}"
@@ -371,21 +352,16 @@ fn a_stream_without_a_log_is_none() {
     let path = folder.path().to_str().unwrap();
     for command in ["verify", "header", "records", "stat"] {
         for base in [&["--base", "edb"][..], &[]] {
-            let output = Command::new(env!("CARGO_BIN_EXE_logchain"))
-                .args([command, path])
-                .args(base)
-                .output()
-                .unwrap();
-            assert_eq!(output.status.code(), Some(4), "{command} {base:?}");
+            let output = logchain([command, path].iter().chain(base));
+            assert_eq!(exit(&output), 4, "{command} {base:?}");
         }
     }
     for command in [&["plan"][..], &["run", "--to", "nowhere"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-            .args(command)
-            .args(["--logs", path, "--base", "edb"])
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(4), "{command:?}");
+        let output = program(
+            "edbreplay",
+            [command, &["--logs", path, "--base", "edb"]].concat(),
+        );
+        assert_eq!(exit(&output), 4, "{command:?}");
     }
 }
 
@@ -393,12 +369,13 @@ fn a_stream_without_a_log_is_none() {
 #[test]
 fn the_header_of_one_log_is_that_of_its_folder() {
     let state = fixtures::testdata_set("crash-p8k").join("state");
-    let folder = text(&logchain(["header".as_ref(), state.as_os_str()]));
+    let folder = logchain(["header".as_ref(), state.as_os_str()]);
+    let folder = stdout(&folder);
     for name in ["edb0000D.log", "edb.log"] {
         let log = state.join(name);
         let output = logchain(["header".as_ref(), log.as_os_str()]);
         assert_eq!(exit(&output), 0, "{name}");
-        let one = text(&output);
+        let one = stdout(&output);
         assert!(one.contains(&format!("Log file: {name}\n")), "{one}");
         assert!(folder.contains(one.trim_end()), "{one}");
     }
@@ -407,10 +384,10 @@ fn the_header_of_one_log_is_that_of_its_folder() {
     fs::copy(state.join("edb0000D.log"), &renamed).unwrap();
     let output = logchain(["header".as_ref(), renamed.as_os_str()]);
     assert_eq!(exit(&output), 0);
-    assert!(text(&output).contains("lGeneration: 13 (0xD)"));
+    assert!(stdout(&output).contains("lGeneration: 13 (0xD)"));
     for other in ["db.edb", "edb.chk", "edbres00001.jrs"] {
         let output = logchain(["header".as_ref(), state.join(other).as_os_str()]);
         assert_eq!(exit(&output), 4, "{other}");
-        assert_eq!(text(&output), "", "{other}");
+        assert_eq!(stdout(&output), "", "{other}");
     }
 }

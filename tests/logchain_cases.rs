@@ -1,5 +1,8 @@
 //! `logchain verify` on what happened to people: the right culprit, the right advice, and an exit code to go by.
 
+mod common;
+
+use common::{command, exit, stdout};
 use ese_format::database::{DatabaseHeader, HeaderCopies};
 use ese_format::{Generation, LogTime};
 use ese_testkit::cases::{self, Case, case};
@@ -12,7 +15,6 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 const SEGMENT: usize = 4096;
@@ -26,15 +28,15 @@ struct Answer {
 }
 
 fn run<A: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A>) -> Answer {
-    let output = Command::new(env!("CARGO_BIN_EXE_logchain"))
+    let output = command("logchain")
         .arg("verify")
         .arg(folder)
         .args(arguments)
         .output()
         .expect("the program starts");
     Answer {
-        text: String::from_utf8(output.stdout).expect("text output is UTF-8"),
-        exit: output.status.code().expect("the program ends by itself"),
+        text: stdout(&output).to_owned(),
+        exit: exit(&output),
     }
 }
 

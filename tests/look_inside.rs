@@ -1,24 +1,18 @@
 //! The commands that look inside a database: what they say, their exit codes, and that the source stays as it was.
 
+mod common;
+
+use common::{document, edbtool, exit, run};
+use ese_format::hex;
 use ese_testkit::fixtures;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-fn edbtool(arguments: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_edbtool");
-    Command::new(program).args(arguments).output().unwrap()
-}
 
 fn json(arguments: &[&str]) -> (i32, Value) {
-    let output = edbtool(&[&["--json"], arguments].concat());
-    let document = serde_json::from_slice(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    (
-        output.status.code().unwrap(),
-        document.unwrap_or_else(|error| panic!("{error}: {errors}")),
-    )
+    let output = edbtool([&["--json"], arguments].concat());
+    (exit(&output), document(&output))
 }
 
 fn recovered(set: &str) -> PathBuf {
@@ -104,10 +98,10 @@ fn an_export_does_not_write_over_anything_unasked() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     let (path, to) = (database.to_str().unwrap(), folder.path().to_str().unwrap());
-    let refused = edbtool(&["export", path, "--to", to]);
+    let refused = edbtool(["export", path, "--to", to]);
     assert_eq!(refused.status.code(), Some(5));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    let forced = edbtool(&["export", path, "--to", to, "--force", "--format", "csv"]);
+    let forced = edbtool(["export", path, "--to", to, "--force", "--format", "csv"]);
     assert_eq!(forced.status.code(), Some(0));
     assert_eq!(
         fs::read_to_string(folder.path().join("notes.txt")).unwrap(),
@@ -187,13 +181,13 @@ fn a_database_that_was_cut_off_says_how_much_is_missing() {
         assert_eq!(exit, 1, "{length}");
         assert!(verify["problems"].to_string().contains(&said), "{verify}");
         for command in [&["tables", "--count"][..], &["space"], &["schema"]] {
-            let output = edbtool(&[command, &[path]].concat());
+            let output = edbtool([command, &[path]].concat());
             let errors = String::from_utf8_lossy(&output.stderr);
             // Where the catalog is gone, that is the error.
             assert_eq!(output.status.code(), Some(1), "{length}: {errors}");
             assert!(errors.contains(&said), "{length}, {command:?}: {errors}");
         }
-        let output = edbtool(&["export", path, "--force", "--to", to.to_str().unwrap()]);
+        let output = edbtool(["export", path, "--force", "--to", to.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1), "{length}");
         if output.stdout.is_empty() {
             continue;
@@ -233,8 +227,9 @@ fn leaked_pages_are_a_remark() {
 }
 
 fn sha256(path: &Path) -> String {
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(fs::read(path).unwrap());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(<sha2::Sha256 as sha2::Digest>::digest(
+        fs::read(path).unwrap(),
+    ))
 }
 
 /// The manifest of an export tells what was read, as of when, and by which command.
@@ -315,7 +310,7 @@ fn a_page_that_stops_a_recovery_is_given_back_to_its_table() {
     let database = folder.path().join("db.edb");
     fs::write(&database, bytes).unwrap();
     let (path, logs) = (database.to_str().unwrap(), state.to_str().unwrap());
-    let output = edbtool(&["tables", path, "--with-logs", logs]);
+    let output = edbtool(["tables", path, "--with-logs", logs]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_ne!(output.status.code(), Some(0), "{errors}");
     assert!(errors.contains("[JET -566"), "{errors}");
@@ -325,11 +320,8 @@ fn a_page_that_stops_a_recovery_is_given_back_to_its_table() {
     );
     // What stops before undo is redo of a part; the rest of the logs, which are there, has no word for the page.
     let to = folder.path().join("dirty.edb");
-    let output = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-        .args(["run", path, "--logs", logs, "--until-undo", "--to"])
-        .arg(&to)
-        .output()
-        .unwrap();
+    let words = ["run", path, "--logs", logs, "--until-undo", "--to"].map(OsStr::new);
+    let output = run("edbreplay", words.into_iter().chain([to.as_os_str()]));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{errors}");
     assert!(errors.contains("[JET -566"), "{errors}");

@@ -1,39 +1,21 @@
 //! One recovery: which databases the results hold and under which names, how far they reach, and that they are the same
 //! whenever and wherever they are made. All through `edbreplay` and the programs beside it.
 
+mod common;
+
+use common::{document, exit, run};
 use ese_testkit::{fixtures, recreated};
 use rayon::prelude::*;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use tempfile::TempDir;
-
-fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Output {
-    let path = match program {
-        "edbreplay" => env!("CARGO_BIN_EXE_edbreplay"),
-        "edbtool" => env!("CARGO_BIN_EXE_edbtool"),
-        "logchain" => env!("CARGO_BIN_EXE_logchain"),
-        other => panic!("{other} is not asked here"),
-    };
-    let output = Command::new(path).args(arguments).output();
-    output.expect("the program starts")
-}
 
 fn told(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&text).into_owned()
-}
-
-fn exit(output: &Output) -> i32 {
-    output.status.code().expect("the program ends by itself")
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", told(output)))
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -80,14 +62,14 @@ fn life(logs: &Path, until: u32, to: &Path) {
         "--to".as_ref(),
         to.as_os_str(),
     ];
-    let made = run("edbreplay", &arguments);
+    let made = run("edbreplay", arguments);
     assert_eq!(exit(&made), 0, "{}", told(&made));
 }
 
 #[test]
 fn a_database_that_was_deleted_takes_no_other_one_s_name() {
     let (logs, ends) = three_lives();
-    let whole = run("logchain", &["verify".as_ref(), logs.path().as_os_str()]);
+    let whole = run("logchain", ["verify".as_ref(), logs.path().as_os_str()]);
     assert!(
         told(&whole).contains("No damaged log files were found"),
         "{}",
@@ -99,7 +81,7 @@ fn a_database_that_was_deleted_takes_no_other_one_s_name() {
     let folder = out.path().join("results");
     let made = run(
         "edbreplay",
-        &[
+        [
             "run",
             "--logs",
             logs.path().to_str().unwrap(),
@@ -117,7 +99,7 @@ fn a_database_that_was_deleted_takes_no_other_one_s_name() {
     let all = out.path().join("all");
     let made = run(
         "edbreplay",
-        &[
+        [
             "run",
             "--logs",
             logs.path().to_str().unwrap(),
@@ -142,7 +124,7 @@ fn a_database_that_was_deleted_takes_no_other_one_s_name() {
         let to = rows.path().join("rows");
         let done = run(
             "edbtool",
-            &[
+            [
                 "export".as_ref(),
                 path.as_os_str(),
                 "--to".as_ref(),
@@ -166,7 +148,7 @@ fn a_database_that_was_deleted_takes_no_other_one_s_name() {
             "--to".as_ref(),
             to.as_os_str(),
         ];
-        let made = run("edbreplay", &arguments);
+        let made = run("edbreplay", arguments);
         assert_eq!(exit(&made), 0, "{}", told(&made));
         assert_eq!(
             signatures(&to),
@@ -194,7 +176,7 @@ fn a_limit_ends_the_range_of_a_database_made_from_its_logs() {
             "--to".as_ref(),
             new.as_os_str(),
         ];
-        let made = run("edbreplay", &arguments);
+        let made = run("edbreplay", arguments);
         assert_eq!(exit(&made), 0, "{}", told(&made));
         let database = &document(&made)["databases"][0];
         assert_eq!(database["max_required"], until, "{database}");
@@ -224,7 +206,7 @@ fn a_result_is_the_same_whenever_and_wherever_it_is_made() {
             "--to".as_ref(),
             new.as_os_str(),
         ];
-        let made = run("edbreplay", &arguments);
+        let made = run("edbreplay", arguments);
         assert_eq!(exit(&made), 0, "{}", told(&made));
         assert!(told(&made).contains("Last commit: "), "{}", told(&made));
         assert!(told(&made).contains("-1216"), "{}", told(&made));
@@ -285,7 +267,7 @@ fn a_database_without_its_logs_is_told_which_it_needs() {
     let out = tempfile::tempdir().unwrap();
     let database = out.path().join("db.edb");
     fs::copy(state.join("db.edb"), &database).unwrap();
-    let plan = run("edbreplay", &["plan".as_ref(), database.as_os_str()]);
+    let plan = run("edbreplay", ["plan".as_ref(), database.as_os_str()]);
     assert_eq!(exit(&plan), 1, "{}", told(&plan));
     let text = told(&plan);
     assert!(
@@ -295,7 +277,7 @@ fn a_database_without_its_logs_is_told_which_it_needs() {
     let new = out.path().join("new.edb");
     let refused = run(
         "edbreplay",
-        &[
+        [
             "run".as_ref(),
             database.as_os_str(),
             "--to".as_ref(),
@@ -358,7 +340,7 @@ fn a_plan_of_logs_alone_names_their_databases() {
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let plan = run(
         "edbreplay",
-        &["plan".as_ref(), "--logs".as_ref(), state.as_os_str()],
+        ["plan".as_ref(), "--logs".as_ref(), state.as_os_str()],
     );
     assert_eq!(exit(&plan), 0, "{}", told(&plan));
     assert!(
@@ -375,7 +357,7 @@ fn a_plan_of_logs_alone_names_their_databases() {
     }
     let plan = run(
         "edbreplay",
-        &["plan".as_ref(), "--logs".as_ref(), later.path().as_os_str()],
+        ["plan".as_ref(), "--logs".as_ref(), later.path().as_os_str()],
     );
     assert_eq!(exit(&plan), 1, "{}", told(&plan));
     assert!(
@@ -386,7 +368,7 @@ fn a_plan_of_logs_alone_names_their_databases() {
     let out = later.path().join("out");
     let made = run(
         "edbreplay",
-        &[
+        [
             "run".as_ref(),
             "--logs".as_ref(),
             later.path().as_os_str(),
@@ -442,13 +424,13 @@ fn cut_off(state: &Path, database: &Path) -> [usize; 2] {
         let words = words.chain(["--no-hash", "--ignore-missing"].map(OsStr::new));
         run(
             "edbreplay",
-            &words.chain(more.iter().map(OsStr::new)).collect::<Vec<_>>(),
+            words.chain(more.iter().map(OsStr::new)).collect::<Vec<_>>(),
         )
     };
     let rows = |database: &Path, to: &Path| {
         run(
             "edbtool",
-            &[
+            [
                 "export".as_ref(),
                 database.as_os_str(),
                 "--to".as_ref(),
@@ -565,7 +547,7 @@ fn a_clean_database_before_a_gap_does_not_hold_up_a_dirty_one() {
     let (dirty, clean) = (dirty.to_str().unwrap(), clean.to_str().unwrap());
     let output = run(
         "edbreplay",
-        &["--json", "plan", dirty, clean, "--logs", logs],
+        ["--json", "plan", dirty, clean, "--logs", logs],
     );
     let plan = document(&output);
     let databases = plan["databases"].as_array().unwrap();

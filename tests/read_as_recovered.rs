@@ -2,24 +2,18 @@
 
 mod common;
 
-use common::{edbtool, stdout};
+use common::{edbtool, exit, run, stderr, stdout};
 use ese_testkit::fixtures;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use tempfile::TempDir;
 
 /// Rows of every table as `edbtool export` gives them, by file name.
 fn rows(arguments: &[&OsStr], folder: &Path) -> Vec<(String, String)> {
     let fixed: [&OsStr; 3] = ["export".as_ref(), "--to".as_ref(), folder.as_os_str()];
     let output = edbtool(fixed.iter().chain(arguments));
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(exit(&output), 0, "{}", stderr(&output));
     fixtures::files_below(folder)
         .into_iter()
         .filter(|file| file.extension() == Some("jsonl".as_ref()))
@@ -38,21 +32,16 @@ fn every_reading_command_shows_the_database_as_the_engine_recovered_it() {
         let (dirty, clean) = (state.join("db.edb"), set.join("recovered/db.edb"));
         let out = TempDir::new().unwrap();
         let overlay = out.path().join("overlay");
-        let made = Command::new(env!("CARGO_BIN_EXE_edbreplay"))
-            .arg("run")
-            .arg(&dirty)
-            .arg("--logs")
-            .arg(&state)
-            .arg("--overlay")
-            .arg(&overlay)
-            .output()
-            .unwrap();
-        assert_eq!(
-            made.status.code(),
-            Some(0),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        let words = [
+            "run".as_ref(),
+            dirty.as_os_str(),
+            "--logs".as_ref(),
+            state.as_os_str(),
+            "--overlay".as_ref(),
+            overlay.as_os_str(),
+        ];
+        let made = run("edbreplay", words);
+        assert_eq!(exit(&made), 0, "{}", stderr(&made));
 
         let before = fs::read(&dirty).unwrap();
         let views: [Vec<&OsStr>; 2] = [

@@ -3,7 +3,6 @@
 //! The servers are installed by `.ci/servers`.
 #![cfg(feature = "remote")]
 
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod common;
 #[path = "common/server.rs"]
 mod server;

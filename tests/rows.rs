@@ -1,35 +1,21 @@
 //! `edbtool rows`, `export --to -`, and exports of several databases: the same rows by every way, nothing lost in silence, and
 //! names that other tools can take.
 
+mod common;
+
+use common::{command, edbtool, exit, stderr, stdout};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 const SRUM: &str = "museum/SRUM/Win10/APTSimulatorVM/Clean/SRUDB.dat";
 
 fn srum() -> PathBuf {
     fixtures::real().join(SRUM)
-}
-
-fn run(words: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_edbtool");
-    Command::new(program).args(words).output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn lines(text: &str) -> Vec<Json> {
@@ -52,15 +38,15 @@ fn every_way_gives_the_rows_of_the_export() {
     for format in ["jsonl", "csv"] {
         let to = folder.path().join(format);
         let to_text = to.to_str().unwrap();
-        let exported = run(&["export", path, "--decoded", "-f", format, "--to", to_text]);
-        assert_eq!(code(&exported), 0, "{}", errors(&exported));
+        let exported = edbtool(["export", path, "--decoded", "-f", format, "--to", to_text]);
+        assert_eq!(exit(&exported), 0, "{}", stderr(&exported));
         let manifest = manifest(&to);
         let tables = manifest["tables"].as_array().unwrap();
         assert_eq!(tables.len(), 10);
         for table in tables {
             let name = table["name"].as_str().unwrap();
             let file = fs::read_to_string(to.join(table["file"].as_str().unwrap())).unwrap();
-            let piped = run(&[
+            let piped = edbtool([
                 "export",
                 path,
                 "-t",
@@ -71,7 +57,7 @@ fn every_way_gives_the_rows_of_the_export() {
                 "--to",
                 "-",
             ]);
-            assert_eq!(code(&piped), 0, "{}", errors(&piped));
+            assert_eq!(exit(&piped), 0, "{}", stderr(&piped));
             // A stream has no files beside it, and so no columns for their names.
             let without_files = |text: &str| match format {
                 "jsonl" => lines(text),
@@ -82,9 +68,9 @@ fn every_way_gives_the_rows_of_the_export() {
                 without_files(&file),
                 "{name}"
             );
-            let rows = run(&["rows", path, name, "--decoded", "-f", format]);
-            assert_eq!((code(&rows), &rows.stdout), (0, &piped.stdout), "{name}");
-            let documents = run(&["--json", "rows", path, name, "--decoded"]);
+            let rows = edbtool(["rows", path, name, "--decoded", "-f", format]);
+            assert_eq!((exit(&rows), &rows.stdout), (0, &piped.stdout), "{name}");
+            let documents = edbtool(["--json", "rows", path, name, "--decoded"]);
             let mut documents = lines(stdout(&documents));
             let account = documents.pop().unwrap();
             assert_eq!(account["schema"], "edbkit.rows/1");
@@ -118,14 +104,14 @@ fn columns_conditions_and_limits() {
     let path = srum();
     let path = path.to_str().unwrap();
     // The name that people use, in another case, stands for the table; so does the GUID without braces.
-    let by_name = run(&["rows", path, "network data usage"]);
-    let by_guid = run(&["rows", path, "-t", "973f5d5c-1d90-4944-be8e-24b94231a174"]);
-    assert_eq!(code(&by_name), 0, "{}", errors(&by_name));
+    let by_name = edbtool(["rows", path, "network data usage"]);
+    let by_guid = edbtool(["rows", path, "-t", "973f5d5c-1d90-4944-be8e-24b94231a174"]);
+    assert_eq!(exit(&by_name), 0, "{}", stderr(&by_name));
     assert_eq!(by_name.stdout, by_guid.stdout);
     let all = lines(stdout(&by_name));
     assert_eq!(all.len(), 96);
 
-    let chosen = run(&[
+    let chosen = edbtool([
         "rows",
         path,
         "Network_Data_Usage",
@@ -144,7 +130,7 @@ fn columns_conditions_and_limits() {
     assert_eq!(text.lines().count() - 1, expected, "{first:?}");
     assert!(expected > 0);
 
-    let both = run(&[
+    let both = edbtool([
         "rows",
         path,
         "Network Data Usage",
@@ -153,11 +139,11 @@ fn columns_conditions_and_limits() {
         "-w",
         "AppId=286",
     ]);
-    assert_eq!((code(&both), both.stdout.len()), (0, 0));
+    assert_eq!((exit(&both), both.stdout.len()), (0, 0));
     // Hexadecimal digits fit in any case, text only as it is.
-    let map = lines(stdout(&run(&["rows", path, "SruDbIdMapTable"])));
+    let map = lines(stdout(&edbtool(["rows", path, "SruDbIdMapTable"])));
     let blob = map[5]["IdBlob"].as_str().unwrap().to_uppercase();
-    let found = run(&[
+    let found = edbtool([
         "rows",
         path,
         "SruDbIdMapTable",
@@ -166,14 +152,14 @@ fn columns_conditions_and_limits() {
     ]);
     assert!(lines(stdout(&found)).contains(&map[5]));
     let nothing = map.iter().filter(|row| row.get("IdBlob").is_none()).count();
-    let found = run(&["rows", path, "SruDbIdMapTable", "-w", "IdBlob="]);
+    let found = edbtool(["rows", path, "SruDbIdMapTable", "-w", "IdBlob="]);
     assert_eq!(stdout(&found).lines().count(), nothing);
 
-    let limited = run(&["--json", "rows", path, "SruDbIdMapTable", "-n", "3"]);
+    let limited = edbtool(["--json", "rows", path, "SruDbIdMapTable", "-n", "3"]);
     let limited = lines(stdout(&limited));
     assert_eq!(limited.len(), 4);
     assert_eq!(limited[3]["limited"], true);
-    let exact = run(&["--json", "rows", path, "SruDbIdMapTable", "-n", "714"]);
+    let exact = edbtool(["--json", "rows", path, "SruDbIdMapTable", "-n", "714"]);
     let exact = lines(stdout(&exact));
     assert_eq!(
         (&exact[714]["rows"], &exact[714]["limited"]),
@@ -227,20 +213,20 @@ fn unknown_names_are_answered_with_near_ones() {
         ),
     ];
     for (words, said) in cases {
-        let output = run(words);
-        let errors = errors(&output);
+        let output = edbtool(words);
+        let errors = stderr(&output);
         assert_eq!(
-            (code(&output), output.stdout.len()),
+            (exit(&output), output.stdout.len()),
             (2, 0),
             "{words:?}: {errors}"
         );
         assert!(errors.contains(said), "{words:?}: {errors}");
     }
-    let names = run(&["tables", "--names", "--user", path]);
+    let names = edbtool(["tables", "--names", "--user", path]);
     let names: Vec<&str> = stdout(&names).lines().collect();
     assert_eq!(names.len(), 10);
     assert!(names.contains(&"{973F5D5C-1D90-4944-BE8E-24B94231A174}"));
-    let names = run(&["--json", "tables", "--names", "--user", path]);
+    let names = edbtool(["--json", "tables", "--names", "--user", path]);
     let document: Json = serde_json::from_slice(&names.stdout).unwrap();
     assert_eq!(document["schema"], "edbkit.table-names/1");
     assert_eq!(document["names"].as_array().unwrap().len(), 10);
@@ -250,9 +236,8 @@ fn unknown_names_are_answered_with_near_ones() {
 #[test]
 fn a_closed_pipe_is_no_error() {
     let path = srum();
-    let program = env!("CARGO_BIN_EXE_edbtool");
     for format in ["jsonl", "csv", "table"] {
-        let mut child = Command::new(program)
+        let mut child = command("edbtool")
             .arg("rows")
             .arg(&path)
             .args(["App Timeline", "-f", format])
@@ -264,7 +249,7 @@ fn a_closed_pipe_is_no_error() {
         child.stdout.take().unwrap().read_exact(&mut start).unwrap();
         let ended = child.wait_with_output().unwrap();
         assert_eq!(
-            (code(&ended), errors(&ended)),
+            (exit(&ended), stderr(&ended)),
             (0, String::new()),
             "{format}"
         );
@@ -286,44 +271,47 @@ fn what_is_not_given_is_told() {
         &["rows", damaged, "Items"][..],
         &["export", damaged, "-t", "Items", "--to", "-"],
     ] {
-        let output = run(words);
-        let errors = errors(&output);
-        assert_eq!(code(&output), 1, "{errors}");
+        let output = edbtool(words);
+        let errors = stderr(&output);
+        assert_eq!(exit(&output), 1, "{errors}");
         assert!(
             errors.contains("lost: page 37") && errors.contains("[JET -1018"),
             "{errors}"
         );
         assert!(!output.stdout.is_empty());
     }
-    let other = run(&["rows", damaged, "Log"]);
-    assert_eq!((code(&other), errors(&other)), (0, String::new()));
+    let other = edbtool(["rows", damaged, "Log"]);
+    assert_eq!((exit(&other), stderr(&other)), (0, String::new()));
 
     let long = fixtures::engine_set("exchange-standby-p8k").join("recovered/db.edb");
     let long = long.to_str().unwrap();
-    let tables = run(&["tables", "--names", "--user", long]);
+    let tables = edbtool(["tables", "--names", "--user", long]);
     let mut left_out = 0;
     for table in stdout(&tables).lines() {
-        let output = run(&["--json", "rows", long, table, "--inline-limit", "2000"]);
+        let output = edbtool(["--json", "rows", long, table, "--inline-limit", "2000"]);
         let account = lines(stdout(&output)).pop().unwrap();
         let count = account["values_left_out"].as_u64().unwrap();
-        assert_eq!(code(&output), i32::from(count > 0), "{account}");
-        assert_eq!(errors(&output).contains("left out:"), count > 0);
+        assert_eq!(exit(&output), i32::from(count > 0), "{account}");
+        assert_eq!(stderr(&output).contains("left out:"), count > 0);
         left_out += count;
-        let whole = run(&["--json", "rows", long, table, "--inline-limit", "1GiB"]);
-        assert_eq!(code(&whole), 0, "{}", errors(&whole));
+        let whole = edbtool(["--json", "rows", long, table, "--inline-limit", "1GiB"]);
+        assert_eq!(exit(&whole), 0, "{}", stderr(&whole));
     }
     assert!(left_out > 0);
 
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let (dirty, logs) = (state.join("db.edb"), state.to_str().unwrap());
     let dirty = dirty.to_str().unwrap();
-    let as_it_is = run(&["rows", dirty, "Items"]);
-    assert_eq!(code(&as_it_is), 1);
-    assert!(errors(&as_it_is).contains("the database is dirty"));
-    let recovered = run(&["rows", dirty, "Items", "--with-logs", logs]);
-    assert_eq!((code(&recovered), errors(&recovered)), (0, String::new()));
+    let as_it_is = edbtool(["rows", dirty, "Items"]);
+    assert_eq!(exit(&as_it_is), 1);
+    assert!(stderr(&as_it_is).contains("the database is dirty"));
+    let recovered = edbtool(["rows", dirty, "Items", "--with-logs", logs]);
+    assert_eq!((exit(&recovered), stderr(&recovered)), (0, String::new()));
     let database = database.to_str().unwrap();
-    assert_eq!(recovered.stdout, run(&["rows", database, "Items"]).stdout);
+    assert_eq!(
+        recovered.stdout,
+        edbtool(["rows", database, "Items"]).stdout
+    );
 }
 
 /// On a screen nothing is wider than it, and what was cut for that is told.
@@ -332,27 +320,27 @@ fn a_table_fits_a_terminal() {
     let path = srum();
     let path = path.to_str().unwrap();
     for table in ["SruDbIdMapTable", "App Timeline", "Network Data Usage"] {
-        let output = run(&["rows", path, table, "-f", "table", "--decoded"]);
+        let output = edbtool(["rows", path, table, "-f", "table", "--decoded"]);
         let text = stdout(&output);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 80, "{table}: {widest}");
         let cut = text.lines().any(|line| line.ends_with("..."));
-        assert_eq!(errors(&output).contains("cut to fit:"), cut, "{table}");
+        assert_eq!(stderr(&output).contains("cut to fit:"), cut, "{table}");
     }
-    let map = run(&["rows", path, "SruDbIdMapTable", "-n", "2", "-f", "table"]);
+    let map = edbtool(["rows", path, "SruDbIdMapTable", "-n", "2", "-f", "table"]);
     assert!(
         stdout(&map).starts_with("IdType  IdIndex  IdBlob"),
         "{}",
         stdout(&map)
     );
-    let usage = run(&["rows", path, "App Timeline", "-n", "2", "-f", "table"]);
+    let usage = edbtool(["rows", path, "App Timeline", "-n", "2", "-f", "table"]);
     assert!(
         stdout(&usage).starts_with("row 1\n  AutoIncId"),
         "{}",
         stdout(&usage)
     );
     for command in ["tables", "space", "schema"] {
-        let output = run(&[command, path]);
+        let output = edbtool([command, path]);
         let text = stdout(&output);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 80, "{command}: {widest}");
@@ -366,7 +354,7 @@ fn names_are_ones_that_tools_take() {
     let path = path.to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("rows");
-    let output = run(&[
+    let output = edbtool([
         "--json",
         "export",
         path,
@@ -374,7 +362,7 @@ fn names_are_ones_that_tools_take() {
         "--to",
         to.to_str().unwrap(),
     ]);
-    assert_eq!(code(&output), 0, "{}", errors(&output));
+    assert_eq!(exit(&output), 0, "{}", stderr(&output));
     let manifest: Json = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(manifest["schema"], "edbkit.export/2");
     let mut files = HashSet::new();
@@ -434,12 +422,12 @@ fn many_databases_are_exported_in_one_run() {
         "--to",
         to.to_str().unwrap(),
     ];
-    let output = run(&arguments);
+    let output = edbtool(arguments);
     let text = stdout(&output).to_owned();
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("4 databases: "), "{text}");
-    assert!(errors(&output).contains("ruin.bin") || text.contains("ruin.bin"));
-    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("ruin.bin") || text.contains("ruin.bin"));
+    assert_eq!(exit(&output), 1);
     let list: Json = serde_json::from_slice(&fs::read(to.join("databases.json")).unwrap()).unwrap();
     assert_eq!(list["schema"], "edbkit.export-set/1");
     let mut folders = HashSet::new();
@@ -458,31 +446,31 @@ fn many_databases_are_exported_in_one_run() {
     assert!(folders.contains("one_srudb.dat") && folders.contains("one_srudb.dat_2"));
 
     // Once more is refused.
-    assert_eq!(code(&run(&arguments)), 5);
+    assert_eq!(exit(&edbtool(arguments)), 5);
 
-    let missing = run(&[
+    let missing = edbtool([
         "export",
         "nowhere.edb",
         srum().to_str().unwrap(),
         "--to",
         folder.path().join("two").to_str().unwrap(),
     ]);
-    assert_eq!(code(&missing), 3);
+    assert_eq!(exit(&missing), 3);
     assert!(stdout(&missing).contains("2 databases: 1 exported, 1 failed"));
 
     // A table where a database is expected is told how it is named.
     let to = folder.path().join("three");
     let path = srum();
     let words = ["export", path.to_str().unwrap(), "SruDbIdMapTable", "--to"];
-    let misplaced = run(&[&words[..], &[to.to_str().unwrap()]].concat());
-    assert_eq!(code(&misplaced), 3);
-    let errors = errors(&misplaced);
+    let misplaced = edbtool([&words[..], &[to.to_str().unwrap()]].concat());
+    assert_eq!(exit(&misplaced), 3);
+    let errors = stderr(&misplaced);
     assert!(errors.contains("a table is named with --table"), "{errors}");
 
     // What an earlier export left below the evidence is no evidence.
     let inside = evidence.join("rows");
     let arguments = ["-q", "export", "-r", evidence.to_str().unwrap(), "--to"];
-    let output = run(&[&arguments[..], &[inside.to_str().unwrap(), "--deleted"]].concat());
+    let output = edbtool([&arguments[..], &[inside.to_str().unwrap(), "--deleted"]].concat());
     assert!(
         stdout(&output).contains("\n4 databases: "),
         "{}",
@@ -519,9 +507,9 @@ fn a_set_of_exports_goes_on_where_it_was_ended() {
     assert!(to.join("a.mdb/manifest.json").exists());
     assert!(!to.join("b.dat/manifest.json").exists() && !to.join("databases.json").exists());
     let other = export("unlimited", &["--decoded"]);
-    assert_eq!(code(&other), 5, "{}", errors(&other));
+    assert_eq!(exit(&other), 5, "{}", stderr(&other));
     let goes_on = export("unlimited", &[]);
-    assert_eq!(code(&goes_on), 0, "{}", errors(&goes_on));
+    assert_eq!(exit(&goes_on), 0, "{}", stderr(&goes_on));
     let text = stdout(&goes_on);
     assert!(text.contains("a.mdb  (from before)\n"), "{text}");
     assert!(

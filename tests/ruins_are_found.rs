@@ -17,7 +17,7 @@ use tempfile::TempDir;
 fn verify<A: AsRef<OsStr>>(arguments: &[A]) -> (i32, String) {
     let command = ["verify".as_ref()].into_iter();
     let output = edbtool(command.chain(arguments.iter().map(AsRef::as_ref)));
-    (output.status.code().unwrap(), stdout(&output))
+    (output.status.code().unwrap(), stdout(&output).to_owned())
 }
 
 /// Exit code and documents.
@@ -262,7 +262,7 @@ fn a_database_without_headers_is_still_one() {
         assert_eq!(report["findings"].as_array().unwrap().len(), 2, "{set}");
         let rows = |file: &Path| {
             let output = edbtool(["tables".as_ref(), "--count".as_ref(), file.as_os_str()]);
-            (output.status.code().unwrap(), stdout(&output))
+            (output.status.code().unwrap(), stdout(&output).to_owned())
         };
         assert_eq!(rows(&file), (1, rows(&source).1), "{set}");
         for command in ["header", "verify", "schema", "space"] {

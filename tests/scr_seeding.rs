@@ -1,14 +1,14 @@
 //! Seeding and failback as a person does them: postponed, refused, interrupted, from a backup, and all the way back.
 
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod common;
 
+use common::documents;
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -92,13 +92,6 @@ impl Site {
 fn contents(folder: &Path) -> Vec<Vec<u8>> {
     let files = fixtures::files_below(folder).into_iter();
     files.map(|path| fs::read(path).unwrap()).collect()
-}
-
-fn documents(output: &Output) -> Vec<Value> {
-    let lines = std::str::from_utf8(&output.stdout).unwrap().lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 fn copy_all(from: &Path, to: &Path) {

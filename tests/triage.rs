@@ -1,19 +1,12 @@
 //! A tree of evidence in one command: which databases are there, whose, in which state; and what the other files are.
 
+mod common;
+
+use common::{command, edbtool, exit, run, stderr, stdout};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn edbtool(words: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_edbtool");
-    Command::new(program).args(words).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -66,9 +59,9 @@ fn a_tree_is_judged_in_one_command() {
         .join("evidence-of-a-case-with-a-long-name-and-a-number");
     evidence(&root);
     let path = root.to_str().unwrap();
-    let output = edbtool(&["header", "--summary", "--recursive", path]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let said = text(&output.stdout);
+    let output = edbtool(["header", "--summary", "--recursive", path]);
+    assert_eq!(exit(&output), 1, "{}", stderr(&output));
+    let said = stdout(&output);
     // The last line names paths, as long as they are.
     let (last, table) = said
         .lines()
@@ -112,8 +105,8 @@ fn a_tree_is_judged_in_one_command() {
     );
     assert_eq!(last, expected);
 
-    let output = edbtool(&["--json", "header", "--summary", "--recursive", path]);
-    let mut documents: Vec<Json> = text(&output.stdout)
+    let output = edbtool(["--json", "header", "--summary", "--recursive", path]);
+    let mut documents: Vec<Json> = stdout(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -147,7 +140,7 @@ fn a_tree_is_judged_in_one_command() {
         }
     }
     // Short paths are in the lines.
-    let output = Command::new(env!("CARGO_BIN_EXE_edbtool"))
+    let output = command("edbtool")
         .args(["header", "--summary", "-r", "lonely", "clean"])
         .current_dir(&root)
         .output()
@@ -156,16 +149,16 @@ fn a_tree_is_judged_in_one_command() {
                     lonely/SRUDB.dat  dirty 92    none SRUM\n\
                     clean/CertLog.edb clean -     -    CertSvc\n\
                     2 databases: 1 clean, 1 dirty\n";
-    assert_eq!(text(&output.stdout), expected);
+    assert_eq!(stdout(&output), expected);
     // A log that is named has its line.
     let log = root.join("dirty/SRU.log");
-    let output = edbtool(&["header", "--summary", log.to_str().unwrap()]);
+    let output = edbtool(["header", "--summary", log.to_str().unwrap()]);
     assert!(
-        text(&output.stdout).contains("generation 92 (0x5c)"),
+        stdout(&output).contains("generation 92 (0x5c)"),
         "{}",
-        text(&output.stdout)
+        stdout(&output)
     );
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(exit(&output), 0);
 }
 
 /// What is not an ESE file is called what it is, by every command and program that says so.
@@ -204,23 +197,19 @@ fn a_file_of_others_is_called_what_it_is() {
         let path = path.to_str().unwrap();
         let nowhere = folder.path().join("nowhere");
         let nowhere = nowhere.to_str().unwrap();
-        let replay = env!("CARGO_BIN_EXE_edbreplay");
         let here = folder.path().to_str().unwrap();
         let programs: [(&str, &[&str]); 6] = [
-            (env!("CARGO_BIN_EXE_edbtool"), &["header", path]),
-            (env!("CARGO_BIN_EXE_edbtool"), &["verify", path]),
-            (env!("CARGO_BIN_EXE_edbtool"), &["tables", path]),
-            (env!("CARGO_BIN_EXE_edbtool"), &["rows", path, "T"]),
-            (
-                env!("CARGO_BIN_EXE_edbtool"),
-                &["export", path, "--to", nowhere],
-            ),
-            (replay, &["plan", path, "--logs", here]),
+            ("edbtool", &["header", path]),
+            ("edbtool", &["verify", path]),
+            ("edbtool", &["tables", path]),
+            ("edbtool", &["rows", path, "T"]),
+            ("edbtool", &["export", path, "--to", nowhere]),
+            ("edbreplay", &["plan", path, "--logs", here]),
         ];
         for (program, words) in programs {
-            let output = Command::new(program).args(words).output().unwrap();
-            let errors = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(4), "{words:?}: {errors}");
+            let output = run(program, words);
+            let errors = stderr(&output);
+            assert_eq!(exit(&output), 4, "{words:?}: {errors}");
             assert!(
                 errors.contains(&format!("it looks like {what}")),
                 "{words:?}: {errors}"
@@ -229,8 +218,8 @@ fn a_file_of_others_is_called_what_it_is() {
         assert!(!Path::new(nowhere).exists(), "{name}");
     }
     // In a folder the account says it of each file that was passed over.
-    let output = edbtool(&["--json", "verify", folder.path().to_str().unwrap()]);
-    let account = text(&output.stdout);
+    let output = edbtool(["--json", "verify", folder.path().to_str().unwrap()]);
+    let account = stdout(&output);
     assert!(
         account.contains("it looks like a registry hive"),
         "{account}"

@@ -4,6 +4,7 @@ mod common;
 
 use common::{edbtool, stdout};
 use ese_checksum::seal_page;
+use ese_format::hex;
 use ese_testkit::fixtures;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -19,7 +20,7 @@ fn verify(arguments: &[&OsStr]) -> (Option<i32>, Value) {
     let output = edbtool(fixed.iter().chain(arguments));
     (
         output.status.code(),
-        serde_json::from_str(&stdout(&output)).unwrap(),
+        serde_json::from_str(stdout(&output)).unwrap(),
     )
 }
 
@@ -141,10 +142,7 @@ fn digests_are_those_of_the_file_as_it_is() {
     ]);
     assert_eq!(exit, Some(1));
     let bytes = fs::read(&database).unwrap();
-    let sha256: String = <sha2::Sha256 as sha2::Digest>::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256 = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     assert_eq!(report["digests"][0]["hex"], sha256);
     assert_eq!(
         report["digests"][1]["hex"],

@@ -1,10 +1,10 @@
 //! The seven ways to ask what a recovery comes to, and what each of them answers.
 
+use crate::common::command;
 use ese_log::{FileRole, LogFileName};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What an answer means to a person who acts on it.
 ///
@@ -53,13 +53,7 @@ struct Ended {
 }
 
 fn run(program: &str, arguments: &[&str], threads: &str) -> Ended {
-    let path = match program {
-        "logchain" => env!("CARGO_BIN_EXE_logchain"),
-        "edbreplay" => env!("CARGO_BIN_EXE_edbreplay"),
-        "edbtool" => env!("CARGO_BIN_EXE_edbtool"),
-        _ => env!("CARGO_BIN_EXE_scr"),
-    };
-    let output = Command::new(path)
+    let output = command(program)
         .args(arguments)
         .args(["--json", "--threads", threads])
         .output()

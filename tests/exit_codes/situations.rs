@@ -1,10 +1,10 @@
 //! What people meet, and how each command ends there.
 
+use crate::common::run;
 use ese_testkit::fixtures::testdata_set;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 /// The commands that are asked, as a person writes them.
@@ -250,19 +250,7 @@ impl Situation {
 
 /// Runs a program: its exit code, and the engine's number that it gives as the reason.
 fn ended(program: &str, words: &[&Path]) -> String {
-    let path = match program {
-        "edbtool" => env!("CARGO_BIN_EXE_edbtool"),
-        "logchain" => env!("CARGO_BIN_EXE_logchain"),
-        "edbreplay" => env!("CARGO_BIN_EXE_edbreplay"),
-        "edbcopy" => env!("CARGO_BIN_EXE_edbcopy"),
-        "scr" => env!("CARGO_BIN_EXE_scr"),
-        other => panic!("{other} is no program"),
-    };
-    let output = Command::new(path)
-        .args(words)
-        .arg("--json")
-        .output()
-        .expect("the program starts");
+    let output = run(program, words.iter().chain(&[Path::new("--json")]));
     let exit = output.status.code().unwrap_or(-1);
     if exit == 0 {
         return exit.to_string();

@@ -1,7 +1,7 @@
 //! How a program ends.
 
 use ese_format::explain::{advice_on, jet_of, said};
-use ese_format::{Class, Explain, JetError};
+use ese_format::{Class, Explain, JetError, JetSuffix};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -176,10 +176,7 @@ impl Failure {
 /// One line of message with the JET error, one line of advice.
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(jet) = self.jet {
-            write!(f, " [JET {jet}]")?;
-        }
+        write!(f, "{}{}", self.message, JetSuffix(self.jet))?;
         if let Some(advice) = &self.advice {
             write!(f, "\n  {advice}")?;
         }

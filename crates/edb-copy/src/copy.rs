@@ -15,7 +15,7 @@ use crate::{
     ReadPolicy, SourceCondition, SourceReader, TargetPaths,
 };
 use ese_format::{Class, Explain, Progress};
-use ese_scan::{PageChecker, PageFinding, PageFindings};
+use ese_scan::{Buffer, PageChecker, PageFinding, PageFindings};
 use evidence::SourceFile;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -314,10 +314,10 @@ impl<'d> FileCopy<'d> {
             "the copy was begun without SHA-256: what had arrived was read again for it".into(),
         );
         let mut sum = Sha256Sum::default();
-        let mut buffer = Vec::new();
+        let mut buffer = Buffer::default();
         for number in 0..self.state.hashes.len() as u64 {
             let range = self.state.chunks.range(number);
-            buffer.resize((range.end - range.start) as usize, 0);
+            buffer.resize((range.end - range.start) as usize);
             partial
                 .read_exact_at(&mut buffer, range.start)
                 .map_err(CopyError::target(&self.paths.partial, "read back"))?;
@@ -460,9 +460,9 @@ fn give_name(
 /// What a job reads into.
 #[derive(Default)]
 struct Buffers {
-    new: Vec<u8>,
+    new: Buffer,
     /// What is in the older copy.
-    old: Vec<u8>,
+    old: Buffer,
 }
 
 /// What the jobs of a copy share.
@@ -601,8 +601,8 @@ impl Work<'_> {
         &self,
         range: Range<u64>,
         reader: &mut SourceReader,
-        buffer: Vec<u8>,
-    ) -> Result<Vec<u8>, CopyError> {
+        buffer: Buffer,
+    ) -> Result<Buffer, CopyError> {
         let buffer = reader.read(range.clone(), buffer, self)?;
         self.bytes_read
             .fetch_add(buffer.len() as u64, Ordering::Relaxed);
@@ -626,10 +626,10 @@ impl Work<'_> {
         number: u64,
         manifest: &ManifestFile,
         reader: &mut SourceReader,
-        mut buffer: Vec<u8>,
-    ) -> Result<Vec<u8>, CopyError> {
+        mut buffer: Buffer,
+    ) -> Result<Buffer, CopyError> {
         let range = self.chunks.range(number);
-        buffer.resize((range.end - range.start) as usize, 0);
+        buffer.resize((range.end - range.start) as usize);
         self.partial
             .read_exact_at(&mut buffer, range.start)
             .map_err(CopyError::target(&self.paths.partial, "read"))?;
@@ -640,7 +640,7 @@ impl Work<'_> {
         for run in blocks.to_read(&buffer) {
             let wanted = range.start + run.start as u64..range.start + run.end as u64;
             let length = run.len();
-            let part = self.read(wanted, reader, Vec::new())?;
+            let part = self.read(wanted, reader, Buffer::default())?;
             if part.len() != length {
                 buffer.truncate(run.start);
                 return Ok(buffer);
@@ -692,7 +692,7 @@ impl Work<'_> {
         claim: &mut Claim,
         bytes: &[u8],
         offset: u64,
-        old: &mut Vec<u8>,
+        old: &mut Buffer,
     ) -> Result<(), CopyError> {
         let known = |older: &OlderCopy| {
             older

@@ -10,6 +10,7 @@
 
 use crate::journal::Claim;
 use crate::{ChunkHash, Chunks, ManifestFile};
+use ese_scan::Buffer;
 use std::io;
 use std::ops::Range;
 use target_disk::DiskFile;
@@ -33,15 +34,15 @@ pub(crate) fn update(
     new: &[u8],
     offset: u64,
     page_size: usize,
-    old: &mut Vec<u8>,
+    old: &mut Buffer,
 ) -> io::Result<DeltaCounts> {
-    old.resize(new.len(), 0);
+    old.resize(new.len());
     file.read_exact_at(old, offset)?;
     let mut changed = DeltaCounts {
         compared: new.len().div_ceil(page_size) as u64,
         ..DeltaCounts::default()
     };
-    if old == new {
+    if **old == *new {
         return Ok(changed);
     }
     for run in differing_runs(old, new, page_size) {

@@ -1,5 +1,6 @@
 //! SHA-256 of a file whose chunks several jobs read, with a state that can be kept and taken up again.
 
+use ese_format::hex;
 use sha2::Sha256;
 use sha2::digest::Digest;
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
@@ -12,7 +13,7 @@ pub(crate) struct Sha256Sum(Sha256);
 impl Sha256Sum {
     /// Takes up a state that [`Self::state`] wrote; `None` if it is none.
     pub(crate) fn resume(state: &str) -> Option<Self> {
-        let bytes = from_hex(state)?;
+        let bytes = hex::decode(state)?;
         let state = SerializedState::<Sha256>::try_from(bytes.as_slice()).ok()?;
         Sha256::deserialize(&state).ok().map(Sha256Sum)
     }
@@ -23,12 +24,12 @@ impl Sha256Sum {
 
     /// The state, in hexadecimal.
     pub(crate) fn state(&self) -> String {
-        to_hex(&self.0.serialize())
+        hex::encode(self.0.serialize())
     }
 
     /// The digest, in hexadecimal.
     pub(crate) fn finish(self) -> String {
-        to_hex(&self.0.finalize())
+        hex::encode(self.0.finalize())
     }
 }
 
@@ -99,20 +100,6 @@ impl OrderedSha256 {
         // Nothing that holds the lock can panic.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-        return None;
-    };
-    pairs
-        .iter()
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{CopyError, ReadPolicy, SourceReader, TargetPaths};
+use ese_scan::Buffer;
 use evidence::{FolderEntry, ReadError, ReadErrorKind, SourceFolder};
 use target_disk::START_BYTES;
 
@@ -83,7 +84,7 @@ impl FolderPlan {
                 let source = folder.open(&entry.name)?;
                 let most = source.stamp().length.min(START_BYTES as u64);
                 let mut reader = SourceReader::new(Arc::clone(&source), policy.clone());
-                let read = reader.read(0..most, Vec::new(), progress);
+                let read = reader.read(0..most, Buffer::default(), progress);
                 read.map_err(|error| ReadError::new(ReadErrorKind::Permanent, error.to_string()))
             };
             plan.take(entry.name.clone(), start);
@@ -110,7 +111,7 @@ impl FolderPlan {
             .collect()
     }
 
-    fn take(&mut self, name: OsString, start: impl FnOnce() -> Result<Vec<u8>, ReadError>) {
+    fn take(&mut self, name: OsString, start: impl FnOnce() -> Result<Buffer, ReadError>) {
         if TargetPaths::is_own(Path::new(&name)) {
             let why = "a partial copy or a journal of edbcopy".to_owned();
             return self.passed_over.push((name, why));

@@ -3,6 +3,7 @@
 use crate::digest::{OrderedSha256, Sha256Sum};
 use crate::{ChunkHash, Chunks, CopyError, ReadPolicy, SourceReader};
 use ese_format::Progress;
+use ese_scan::Buffer;
 use evidence::SourceFile;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +43,7 @@ pub fn hash_file(
         for _ in 0..jobs.get() {
             scope.spawn(|| {
                 let mut reader = SourceReader::new(Arc::clone(source), policy.clone());
-                let mut buffer = Vec::new();
+                let mut buffer = Buffer::default();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= chunks.count() {

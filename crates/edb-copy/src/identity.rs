@@ -2,7 +2,8 @@
 
 use crate::{ChunkHash, CopyError, ReadPolicy, SourceReader};
 use ese_format::database::{DatabaseState, HeaderCopies};
-use ese_format::{FileKind, Progress, Signature};
+use ese_format::{FileKind, Progress, Signature, hex};
+use ese_scan::Buffer;
 use evidence::{SourceFile, Stamp};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,7 @@ impl From<&Signature> for StoredSignature {
             created: StoredTime {
                 time: created.rfc3339(),
                 utc: created.is_utc(),
-                raw: created.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+                raw: hex::encode(created.0),
             },
             random: signature.random(),
             computer: signature.computer(),
@@ -131,7 +132,7 @@ impl KnownSource {
         let most = usize::try_from(stamp.length).unwrap_or(usize::MAX);
         let start = SourceReader::new(Arc::clone(source), policy.clone()).read(
             0..most.min(START_BYTES) as u64,
-            Vec::new(),
+            Buffer::default(),
             progress,
         )?;
         Ok(Self::of(source.name(), stamp, &start))

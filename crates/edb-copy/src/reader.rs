@@ -6,7 +6,7 @@
 use crate::CopyError;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ese_format::Progress;
-use ese_scan::RateLimit;
+use ese_scan::{Buffer, RateLimit};
 use evidence::{ReadError, ReadErrorKind, Retry, SourceFile, Stamp};
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ struct Helper {
 
 enum Request {
     Read {
-        buffer: Vec<u8>,
+        buffer: Buffer,
         place: Range<usize>,
         offset: u64,
     },
@@ -76,7 +76,7 @@ enum Request {
 
 enum Answer {
     Read {
-        buffer: Vec<u8>,
+        buffer: Buffer,
         result: Result<(), ReadError>,
     },
     Stamp(Result<Stamp, ReadError>),
@@ -135,11 +135,11 @@ impl SourceReader {
     pub fn read(
         &mut self,
         range: Range<u64>,
-        mut buffer: Vec<u8>,
+        mut buffer: Buffer,
         progress: &dyn Progress,
-    ) -> Result<Vec<u8>, CopyError> {
+    ) -> Result<Buffer, CopyError> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        buffer.resize(length, 0);
+        buffer.resize(length);
         let mut done = 0;
         let mut best = 0;
         let mut failures = 0;
@@ -155,7 +155,7 @@ impl SourceReader {
             // A buffer that stayed with a read that hangs took what it held with it.
             (buffer, done) = match returned {
                 Some(buffer) => (buffer, done),
-                None => (vec![0; length], 0),
+                None => (Buffer::new(length), 0),
             };
             match result {
                 Ok(()) => {
@@ -209,10 +209,10 @@ impl SourceReader {
 
     fn read_piece(
         &mut self,
-        buffer: Vec<u8>,
+        buffer: Buffer,
         place: Range<usize>,
         offset: u64,
-    ) -> (Option<Vec<u8>>, Result<(), ReadError>) {
+    ) -> (Option<Buffer>, Result<(), ReadError>) {
         match self.ask(Request::Read {
             buffer,
             place,
@@ -282,7 +282,7 @@ impl SourceReader {
         let mut at = offset;
         while at < offset + needed {
             let length = SECTOR.min(offset + needed - at);
-            let buffer = vec![0; length as usize];
+            let buffer = Buffer::new(length as usize);
             if self.read_piece(buffer, 0..length as usize, at).1.is_err() {
                 return (at, length);
             }

@@ -7,7 +7,7 @@ use crate::journal::FINDINGS_KEPT;
 use crate::status::journal_of;
 use crate::{ChunkHash, Chunks, CopiedPages, CopyError, MIN_CHUNK, ReadPolicy, SourceReader};
 use ese_format::Progress;
-use ese_scan::{Counts, PageChecker, PageFinding, PageFindings};
+use ese_scan::{Buffer, Counts, PageChecker, PageFinding, PageFindings};
 use evidence::SourceFile;
 use serde::Serialize;
 use std::num::NonZeroUsize;
@@ -249,7 +249,7 @@ impl Check<'_> {
             }
             Expected::Hashes(_) => None,
         };
-        let mut buffers = (Vec::new(), Vec::new());
+        let mut buffers = (Buffer::default(), Buffer::default());
         while !self.should_stop() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.own_chunks.count() {
@@ -268,7 +268,7 @@ impl Check<'_> {
         number: u64,
         copy: &mut SourceReader,
         source: Option<&mut SourceReader>,
-        (buffer, other): &mut (Vec<u8>, Vec<u8>),
+        (buffer, other): &mut (Buffer, Buffer),
     ) -> Result<(), CopyError> {
         let range = self.own_chunks.range(number);
         let should = self.expected_chunks.range(number);

@@ -14,6 +14,7 @@
 //! `CDataCompressor` (`ese/compression.cxx`), `_xpress/xdecode.i`.
 
 use crate::DbError;
+use byteorder::{ByteOrder, LittleEndian};
 
 /// A compression scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ fn xpress(packed: &[u8], size: usize) -> Result<Vec<u8>, DbError> {
     while out.len() < size {
         if mask_bits == 0 {
             let (bytes, _) = take(4).ok_or_else(truncated)?;
-            mask = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            mask = LittleEndian::read_u32(bytes);
             mask_bits = 32;
         }
         mask_bits -= 1;
@@ -141,7 +142,7 @@ fn xpress(packed: &[u8], size: usize) -> Result<Vec<u8>, DbError> {
             continue;
         }
         let (bytes, _) = take(2).ok_or_else(truncated)?;
-        let word = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+        let word = usize::from(LittleEndian::read_u16(bytes));
         let distance = (word >> 3) + 1;
         let mut length = word & 7;
         if length == 7 {
@@ -158,7 +159,7 @@ fn xpress(packed: &[u8], size: usize) -> Result<Vec<u8>, DbError> {
                 length = usize::from(bytes[0]);
                 if length == 255 {
                     let (bytes, _) = take(2).ok_or_else(truncated)?;
-                    length = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]))
+                    length = usize::from(LittleEndian::read_u16(bytes))
                         .checked_sub(15 + 7)
                         .filter(|length| *length >= 255)
                         .ok_or_else(|| fail("XPRESS", "a long match is too short"))?;

@@ -12,6 +12,7 @@
 use crate::btree::Tree;
 use crate::catalog::Table;
 use crate::{Database, DbError, Page, compression};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::Pgno;
 use ese_format::page::{Key, PageSize};
 use std::sync::OnceLock;
@@ -46,9 +47,8 @@ impl LongValues {
 
     /// The value that a record refers to by these bytes, piece by piece.
     pub fn pieces_of(&self, reference: &[u8]) -> Result<Pieces<'_>, DbError> {
-        let id = match *reference {
-            [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        let id = match reference.len() {
+            size @ (4 | 8) => LittleEndian::read_uint(reference, size),
             _ => {
                 return Err(DbError::Record {
                     what: "id of a long value",

@@ -24,6 +24,7 @@
 //! Source: `REC` (`inc/rec.hxx`), `TAGFLD`, `TAGFLD_HEADER`, `TWOVALUES`, `MULTIVALUES` (`inc/tagfld.hxx`).
 
 use crate::DbError;
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::page::PageSize;
 
 /// The largest id of a fixed column; ids start at 1.
@@ -210,10 +211,7 @@ impl<'a> DataRecord<'a> {
     /// End of the variable column with this index, and whether it is null.
     fn variable_end(&self, index: usize) -> (usize, bool) {
         let at = self.fixed_end + index * 2;
-        let word = match self.bytes.get(at..at + 2) {
-            Some(&[low, high]) => u16::from_le_bytes([low, high]),
-            _ => 0,
-        };
+        let word = self.bytes.get(at..at + 2).map_or(0, LittleEndian::read_u16);
         (usize::from(word & 0x7fff), word & 0x8000 != 0)
     }
 
@@ -223,9 +221,8 @@ impl<'a> DataRecord<'a> {
         let mask = if self.small { 0x1fff } else { 0x7fff };
         let entry = |index: usize| {
             let bytes = data.get(index * 4..index * 4 + 4)?;
-            let id = u16::from_le_bytes([bytes[0], bytes[1]]);
-            let offset = u16::from_le_bytes([bytes[2], bytes[3]]);
-            Some((id, offset))
+            let (id, offset) = bytes.split_at(2);
+            Some((LittleEndian::read_u16(id), LittleEndian::read_u16(offset)))
         };
         let Some((_, first)) = entry(0) else {
             return match data.len() {
@@ -321,9 +318,9 @@ impl<'a> Tagged<'a> {
     }
 
     fn several_values(&self) -> Result<Field<'a>, DbError> {
-        let word = |index: usize| match self.bytes.get(index * 2..index * 2 + 2) {
-            Some(&[low, high]) => Some(u16::from_le_bytes([low, high])),
-            _ => None,
+        let word = |index: usize| {
+            let bytes = self.bytes.get(index * 2..index * 2 + 2);
+            bytes.map(LittleEndian::read_u16)
         };
         let short =
             |needed| too_short("several values", self.data_offset, needed, self.bytes.len());

@@ -11,6 +11,7 @@
 //!
 //! Source: `JET_coltyp*` (`published/inc/jethdr.w`).
 
+use ese_format::text::utf16_units;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -277,14 +278,10 @@ fn decode_text(bytes: Cow<'_, [u8]>, code_page: u32) -> Text<'_> {
     const UTF_16: u32 = 1200;
     const ENGLISH: u32 = 1252;
     if code_page == UTF_16 {
-        let (units, odd) = bytes.as_chunks::<2>();
-        if !odd.is_empty() {
-            return Text::Bytes(bytes);
-        }
-        let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
-        return match char::decode_utf16(units).collect::<Result<String, _>>() {
-            Ok(text) => Text::Decoded(text.into()),
-            Err(_) => Text::Bytes(bytes),
+        let whole = bytes.len().is_multiple_of(2);
+        return match String::from_utf16(&utf16_units(&bytes)) {
+            Ok(text) if whole => Text::Decoded(text.into()),
+            _ => Text::Bytes(bytes),
         };
     }
     let number = if code_page == 0 { ENGLISH } else { code_page };

@@ -1,5 +1,6 @@
 //! A value on its way out: the few kinds that all formats have in common.
 
+use byteorder::{BigEndian, ByteOrder, LittleEndian};
 use ese_db::value::DateTime;
 use ese_db::{Text, Value};
 use std::borrow::Cow;
@@ -99,39 +100,12 @@ pub(crate) fn rfc3339(microseconds: i64) -> Option<String> {
 }
 
 fn guid(bytes: [u8; 16]) -> String {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let first = u32::from_le_bytes([a, b, c, d]);
-    let second = u16::from_le_bytes([e, f]);
-    let third = u16::from_le_bytes([g, h]);
-    let fourth = u16::from_be_bytes([rest[0], rest[1]]);
-    let node = rest[2..]
-        .iter()
-        .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let first = LittleEndian::read_u32(&bytes);
+    let second = LittleEndian::read_u16(&bytes[4..]);
+    let third = LittleEndian::read_u16(&bytes[6..]);
+    let fourth = BigEndian::read_u16(&bytes[8..]);
+    let node = BigEndian::read_u48(&bytes[10..]);
     format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}")
-}
-
-/// The two digits of every byte.
-const HEX_PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// Appends hexadecimal digits.
-pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(bytes.iter().flat_map(|byte| HEX_PAIRS[usize::from(*byte)]));
-}
-
-/// Hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut digits = Vec::with_capacity(bytes.len() * 2);
-    write_hex(&mut digits, bytes);
-    String::from_utf8(digits).unwrap_or_default()
 }
 
 #[cfg(test)]

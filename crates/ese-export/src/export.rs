@@ -4,7 +4,7 @@
 //! of its rows, some at a time ([`Part`]). Parquet takes rows one by one.
 
 use crate::blobs::Blobs;
-use crate::cell::{Cell, CellProblem, KeptBytes, hex};
+use crate::cell::{Cell, CellProblem, KeptBytes};
 use crate::layout::{self, Before, OutColumn};
 use crate::manifest::{ColumnEntry, ExportManifest, Provenance, TableEntry};
 use crate::names::FileNames;
@@ -20,7 +20,7 @@ use ese_db::catalog::TableFlags;
 use ese_db::rows::Rows;
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
-use ese_format::{Pgno, Progress};
+use ese_format::{Pgno, Progress, hex};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -530,7 +530,7 @@ impl Job<'_> {
         tally.losses.values += 1;
         let (page, line) = row.place();
         let (bytes, file) = match &problem.kept {
-            KeptBytes::Bytes(bytes) => (Some(hex(bytes)), None),
+            KeptBytes::Bytes(bytes) => (Some(hex::encode(bytes)), None),
             KeptBytes::File(name) => (None, Some(name.as_str())),
             KeptBytes::Nowhere => (None, None),
         };
@@ -539,7 +539,7 @@ impl Job<'_> {
             column,
             page: page.0,
             line,
-            key: hex(key),
+            key: hex::encode(key),
             reason: &problem.reason,
             bytes,
             file,

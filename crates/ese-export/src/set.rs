@@ -11,6 +11,7 @@
 
 use crate::names::FileNames;
 use crate::{ExportError, ExportManifest, ExportOptions};
+use ese_format::hex;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -81,7 +82,7 @@ pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), ExportError> {
 /// What distinguishes an export from any other: everything that its rows depend on.
 pub(crate) fn identity(options: &ExportOptions) -> String {
     let text = serde_json::to_vec(options).unwrap_or_default();
-    crate::cell::hex(&Sha256::digest(text))
+    hex::encode(Sha256::digest(text))
 }
 
 /// The manifest of this very export, if it ended in its folder and its files are there.

@@ -1,6 +1,7 @@
 //! A file that is hashed while it is written.
 
 use crate::ExportError;
+use ese_format::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -39,7 +40,7 @@ impl Sink {
         self.file
             .flush()
             .map_err(|error| ExportError::write(&self.path, error))?;
-        Ok((self.length, crate::cell::hex(&self.hash.finalize())))
+        Ok((self.length, hex::encode(self.hash.finalize())))
     }
 }
 

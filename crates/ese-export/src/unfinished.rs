@@ -6,6 +6,7 @@
 use crate::ExportError;
 use crate::manifest::TableEntry;
 use ese_db::Losses;
+use ese_format::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -140,7 +141,7 @@ fn identify(path: &Path) -> io::Result<(u64, String)> {
     loop {
         let count = file.read(&mut buffer)?;
         if count == 0 {
-            return Ok((length, crate::cell::hex(&hash.finalize())));
+            return Ok((length, hex::encode(hash.finalize())));
         }
         hash.update(&buffer[..count]);
         length += count as u64;

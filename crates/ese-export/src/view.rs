@@ -14,9 +14,11 @@
 
 use crate::cell::{Cell, filetime_microseconds};
 use crate::layout::Kind;
+use byteorder::{BigEndian, ByteOrder, LittleEndian};
 use ese_db::rows::{Content, Contents, Fields};
 use ese_db::value::decode;
 use ese_db::{Catalog, Column, ColumnType, Database, SRUM_MAP, Table, TableReader, Text, Value};
+use ese_format::text::utf16_units;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -238,29 +240,23 @@ fn role_map(db: &Database, table: &Table) -> HashMap<[u8; 16], String> {
 }
 
 fn utf16(bytes: &[u8]) -> Option<String> {
-    let (units, odd) = bytes.as_chunks::<2>();
-    if !odd.is_empty() {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
-    let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
-    let text: Result<String, _> = char::decode_utf16(units).collect();
-    Some(text.ok()?.trim_end_matches('\0').to_owned())
+    let text = String::from_utf16(&utf16_units(bytes)).ok()?;
+    Some(text.trim_end_matches('\0').to_owned())
 }
 
 /// A binary SID as `S-1-...`.
 fn sid(bytes: &[u8]) -> Option<String> {
     let (&[revision, count, ..], rest) = (bytes.first_chunk::<2>()?, bytes.get(2..)?);
     let (authority, subs) = rest.split_at_checked(6)?;
-    let (subs, odd) = subs.as_chunks::<4>();
-    if revision != 1 || subs.len() != usize::from(count) || !odd.is_empty() {
+    if revision != 1 || subs.len() != 4 * usize::from(count) {
         return None;
     }
-    let authority = authority
-        .iter()
-        .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-    let mut text = format!("S-1-{authority}");
-    for sub in subs {
-        text.push_str(&format!("-{}", u32::from_le_bytes(*sub)));
+    let mut text = format!("S-1-{}", BigEndian::read_u48(authority));
+    for sub in subs.chunks_exact(4) {
+        text.push_str(&format!("-{}", LittleEndian::read_u32(sub)));
     }
     Some(text)
 }

@@ -4,6 +4,7 @@ use ese_db::{Column, ColumnType, Database};
 use ese_export::{
     ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, TableEntry, export,
 };
+use ese_format::hex;
 use ese_testkit::fixtures;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -136,7 +137,7 @@ fn parquet_json(field: &Field) -> Json {
         Field::Float(value) => json!(value),
         Field::Double(value) => json!(value),
         Field::Str(value) => json!(value),
-        Field::Bytes(value) => json!(hex(value.data())),
+        Field::Bytes(value) => json!(hex::encode(value.data())),
         Field::TimestampMicros(value) => json!(value),
         Field::ListInternal(list) => list.elements().iter().map(parquet_json).collect(),
         other => panic!("{other:?}"),
@@ -159,7 +160,7 @@ fn canonical(cell: &Json, column: &Column) -> Json {
             None => cell.as_u64().unwrap().to_le_bytes().to_vec(),
         },
         ColumnType::Guid => guid(cell.as_str().unwrap()),
-        ColumnType::Binary | ColumnType::LongBinary => unhex(cell.as_str().unwrap()),
+        ColumnType::Binary | ColumnType::LongBinary => hex::decode(cell.as_str().unwrap()).unwrap(),
         ColumnType::Text | ColumnType::LongText => {
             let text = cell.as_str().unwrap();
             if column.code_page != 1200 {
@@ -178,8 +179,8 @@ fn canonical(cell: &Json, column: &Column) -> Json {
 
 fn of_bytes(bytes: &[u8]) -> Json {
     match bytes.len() {
-        ..=300 => json!(format!("x:{}", hex(bytes))),
-        length => json!({"len": length, "sha256": hex(&Sha256::digest(bytes))}),
+        ..=300 => json!(format!("x:{}", hex::encode(bytes))),
+        length => json!({"len": length, "sha256": hex::encode(Sha256::digest(bytes))}),
     }
 }
 
@@ -202,22 +203,14 @@ fn of_row_or_file(cell: &Json, file: &Json, column: &Column, folder: &Path) -> J
 }
 
 fn guid(text: &str) -> Vec<u8> {
-    let parts: Vec<Vec<u8>> = text.split('-').map(unhex).collect();
+    let parts: Vec<Vec<u8>> = text
+        .split('-')
+        .map(|part| hex::decode(part).unwrap())
+        .collect();
     let reversed = parts[..3].iter().flat_map(|part| part.iter().rev());
     reversed
         .chain(parts[3..].iter().flatten())
         .copied()
-        .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().as_chunks::<2>().0.iter();
-    digits
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
 }
 
@@ -253,7 +246,7 @@ fn compare(database: &Path, dump: &str, format: Format, inline_limit: usize) -> 
         let path = folder.path().join(&entry.file);
         let bytes = fs::read(&path).unwrap();
         assert_eq!(entry.bytes, bytes.len() as u64);
-        assert_eq!(entry.sha256, hex(&Sha256::digest(&bytes)));
+        assert_eq!(entry.sha256, hex::encode(Sha256::digest(&bytes)));
         let columns: Vec<&Column> = table.columns.iter().collect();
         let found = rows(&path, format, &columns);
         assert_eq!(entry.rows, found.len() as u64);
@@ -358,7 +351,7 @@ fn long_values_go_to_files_that_are_named_by_their_hash() {
         assert!(bytes.len() > 1000);
         assert_eq!(
             file.file_name().unwrap().to_str().unwrap(),
-            hex(&Sha256::digest(&bytes))
+            hex::encode(Sha256::digest(&bytes))
         );
     }
     let text = fs::read_to_string(folder.path().join("Items.jsonl")).unwrap();
@@ -462,7 +455,7 @@ fn srum_names_are_those_of_its_map() {
     let mut map = HashMap::new();
     for row in tables["SruDbIdMapTable"].as_array().unwrap() {
         if let Some(blob) = row["IdBlob"].as_str() {
-            let blob = unhex(blob);
+            let blob = hex::decode(blob).unwrap();
             let name = if row["IdType"] == 3 {
                 sid(&blob)
             } else {

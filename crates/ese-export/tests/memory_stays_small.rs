@@ -5,7 +5,7 @@ use ese_db::rows::{Content, Contents};
 use ese_db::{Database, DbError, MemorySource, PageSource, Table, TableReader};
 use ese_export::{ExportOptions, FileEntry, Format, INLINE_LIMIT, SourceEntry, export};
 use ese_format::page::{Key, PageSize};
-use ese_format::{ObjId, Pgno};
+use ese_format::{ObjId, Pgno, hex};
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -186,11 +186,7 @@ fn a_value_larger_than_memory_may_be_and_one_that_only_claims_to_be() {
 
     let mut expected = Sha256::new();
     (0..PIECES).for_each(|number| expected.update(piece(number)));
-    let name: String = expected
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let name = hex::encode(expected.finalize());
     let path = folder.path().join("blobs").join(&name[..2]).join(&name);
     assert_eq!(
         fs::metadata(&path).unwrap().len(),

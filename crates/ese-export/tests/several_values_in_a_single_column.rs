@@ -6,6 +6,7 @@ use ese_db::record::Field;
 use ese_db::rows::{Content, Contents};
 use ese_db::{Database, MemorySource, OverlaySource, TableReader, Value};
 use ese_export::{ExportManifest, ExportOptions, FileEntry, Format, SourceEntry, export};
+use ese_format::hex;
 use ese_testkit::fixtures;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -79,21 +80,20 @@ fn several(db: &Database) -> BTreeMap<(String, String), Vec<String>> {
         for column in reader.columns() {
             if let Contents::Several(contents) = fields.contents(column) {
                 let bytes = contents.into_iter().map(|content| match content {
-                    Content::Bytes(bytes) => hex(&bytes),
+                    Content::Bytes(bytes) => hex::encode(&bytes),
                     Content::Separated(long) => {
-                        hex(&long.pieces().unwrap().flatten().collect::<Vec<_>>())
+                        hex::encode(long.pieces().unwrap().flatten().collect::<Vec<_>>())
                     }
                     Content::Undecoded(_, reason) => panic!("{reason}"),
                 });
-                all.insert((hex(&fields.key()), column.name.clone()), bytes.collect());
+                all.insert(
+                    (hex::encode(fields.key()), column.name.clone()),
+                    bytes.collect(),
+                );
             }
         }
     }
     all
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn parquet_keeps_them_among_the_problems() {
         let line: Json = serde_json::from_str(line).unwrap();
         let text = |name: &str| line[name].as_str().map(str::to_owned);
         let bytes = text("bytes")
-            .unwrap_or_else(|| hex(&fs::read(to.join(text("file").unwrap())).unwrap()));
+            .unwrap_or_else(|| hex::encode(fs::read(to.join(text("file").unwrap())).unwrap()));
         let cell = (text("key").unwrap(), text("column").unwrap());
         found.entry(cell).or_default().push(bytes);
     }

@@ -143,3 +143,16 @@ impl fmt::Display for JetError {
         write!(f, "{} (JET_err{})", self.code, self.name)
     }
 }
+
+/// The end of a message: ` [JET -501 (JET_errLogFileCorrupt)]`, and nothing where the engine has no number for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JetSuffix(pub Option<JetError>);
+
+impl fmt::Display for JetSuffix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(jet) => write!(f, " [JET {jet}]"),
+            None => Ok(()),
+        }
+    }
+}

@@ -31,6 +31,7 @@
 //!
 //! A log record adds to such a table what follows its fixed part: `record!` (`record/body.rs`).
 
+use crate::hex::Hex;
 use crate::{
     Dbtime, Generation, Lgpos, LogTime, ObjId, Pgno, ProcId, Signature, database, flush_map, log,
     page, record,
@@ -119,8 +120,7 @@ pub struct Reserved<const N: usize>(pub [u8; N]);
 impl<const N: usize> serde::Serialize for Reserved<N> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let used = self.0.iter().any(|byte| *byte != 0);
-        used.then(|| self.0.map(|byte| format!("{byte:02x}")).concat())
-            .serialize(serializer)
+        used.then_some(Hex(&self.0)).serialize(serializer)
     }
 }
 

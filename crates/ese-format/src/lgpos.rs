@@ -10,6 +10,7 @@
 //! ```
 
 use crate::{FormatError, Generation, Reader};
+use byteorder::{ByteOrder, LittleEndian};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -48,20 +49,20 @@ impl Lgpos {
 
     /// The position stored in eight bytes.
     pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let [b0, b1, s0, s1, g0, g1, g2, g3] = bytes;
         Lgpos {
-            generation: Generation(u32::from_le_bytes([g0, g1, g2, g3])),
-            segment: u16::from_le_bytes([s0, s1]),
-            byte: u16::from_le_bytes([b0, b1]),
+            generation: Generation(LittleEndian::read_u32(&bytes[4..])),
+            segment: LittleEndian::read_u16(&bytes[2..]),
+            byte: LittleEndian::read_u16(&bytes),
         }
     }
 
     /// The eight bytes that store the position.
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let [b0, b1] = self.byte.to_le_bytes();
-        let [s0, s1] = self.segment.to_le_bytes();
-        let [g0, g1, g2, g3] = self.generation.0.to_le_bytes();
-        [b0, b1, s0, s1, g0, g1, g2, g3]
+        let mut bytes = [0; Self::SIZE];
+        LittleEndian::write_u16(&mut bytes, self.byte);
+        LittleEndian::write_u16(&mut bytes[2..], self.segment);
+        LittleEndian::write_u32(&mut bytes[4..], self.generation.0);
+        bytes
     }
 
     /// Reads a position.

@@ -4,6 +4,7 @@
 //! the thing that did not fit.
 
 use crate::FormatError;
+use byteorder::{ByteOrder, LittleEndian};
 
 /// A forward cursor over little-endian bytes that knows where in its file it stands.
 #[derive(Debug, Clone)]
@@ -72,32 +73,32 @@ impl<'a> Reader<'a> {
 
     /// One byte.
     pub fn u8(&mut self, what: &'static str) -> Result<u8, FormatError> {
-        Ok(self.array::<1>(what)?[0])
+        Ok(self.take(1, what)?[0])
     }
 
     /// A little-endian `u16`.
     pub fn u16(&mut self, what: &'static str) -> Result<u16, FormatError> {
-        Ok(u16::from_le_bytes(self.array(what)?))
+        self.take(2, what).map(LittleEndian::read_u16)
     }
 
     /// A little-endian `u32`.
     pub fn u32(&mut self, what: &'static str) -> Result<u32, FormatError> {
-        Ok(u32::from_le_bytes(self.array(what)?))
+        self.take(4, what).map(LittleEndian::read_u32)
     }
 
     /// A little-endian `i32`.
     pub fn i32(&mut self, what: &'static str) -> Result<i32, FormatError> {
-        Ok(i32::from_le_bytes(self.array(what)?))
+        self.take(4, what).map(LittleEndian::read_i32)
     }
 
     /// A little-endian `u64`.
     pub fn u64(&mut self, what: &'static str) -> Result<u64, FormatError> {
-        Ok(u64::from_le_bytes(self.array(what)?))
+        self.take(8, what).map(LittleEndian::read_u64)
     }
 
     /// A little-endian `i64`.
     pub fn i64(&mut self, what: &'static str) -> Result<i64, FormatError> {
-        Ok(i64::from_le_bytes(self.array(what)?))
+        self.take(8, what).map(LittleEndian::read_i64)
     }
 }
 

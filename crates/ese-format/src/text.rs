@@ -3,6 +3,7 @@
 //! A path or a name is data: a line feed in it would forge lines of a report, an escape character would steer the
 //! terminal, and marks of writing direction would show other text than there is.
 
+use byteorder::{ByteOrder, LittleEndian};
 use std::fmt::{self, Display, Formatter, Write};
 
 /// Text in which every character that would act instead of being seen is written as `\u{...}`.
@@ -54,6 +55,13 @@ pub fn acts(character: char) -> bool {
             character,
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
         )
+}
+
+/// The code units of UTF-16 text; an odd byte at its end is none.
+pub fn utf16_units(bytes: &[u8]) -> Vec<u16> {
+    let mut units = vec![0; bytes.len() / 2];
+    LittleEndian::read_u16_into(&bytes[..2 * units.len()], &mut units);
+    units
 }
 
 #[cfg(test)]

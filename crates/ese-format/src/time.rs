@@ -10,6 +10,7 @@
 //!
 //! Times are what the writing machine's clock said: they may be local (`UTC` bit clear), wrong, or go backwards.
 
+use crate::hex::Hex;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -125,11 +126,10 @@ pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, time: LogTime) -> fmt::Re
 /// `{"time": RFC 3339 or null, "utc": bool, "raw": hex}`.
 impl Serialize for LogTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut fields = serializer.serialize_struct("LogTime", 3)?;
         fields.serialize_field("time", &self.rfc3339())?;
         fields.serialize_field("utc", &self.is_utc())?;
-        fields.serialize_field("raw", &raw)?;
+        fields.serialize_field("raw", &Hex(&self.0))?;
         fields.end()
     }
 }

@@ -1,6 +1,7 @@
 //! Digests of a whole file, computed in file order while it is read.
 
-use ese_format::Progress;
+use crate::Buffer;
+use ese_format::{Progress, hex};
 use evidence::{EvidenceError, EvidenceFile};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -72,11 +73,7 @@ impl Digests {
     pub fn finish(self) -> Vec<Digest> {
         let sha256 = self.sha256.map(|hasher| Digest {
             algorithm: DigestKind::Sha256,
-            hex: hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hex: hex::encode(hasher.finalize()),
         });
         let blake3 = self.blake3.map(|hasher| Digest {
             algorithm: DigestKind::Blake3,
@@ -93,7 +90,7 @@ pub fn digest_file(
     progress: &dyn Progress,
 ) -> Result<Vec<Digest>, EvidenceError> {
     let mut digests = Digests::new(kinds);
-    let mut buffer = vec![0; if digests.is_empty() { 0 } else { 1 << 20 }];
+    let mut buffer = Buffer::new(if digests.is_empty() { 0 } else { 1 << 20 });
     let mut offset = 0;
     while !buffer.is_empty() && offset < file.length() {
         let read = file.read_at(&mut buffer, offset)?;

@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod digest;
 mod flush_map;
 mod page;
@@ -30,6 +31,7 @@ mod rate;
 mod report;
 mod scan;
 
+pub use buffer::Buffer;
 pub use digest::{Digest, DigestKind, Digests, digest_file};
 pub use flush_map::{FlushMap, FlushMapError};
 pub use page::{PageChecker, PageFindings};

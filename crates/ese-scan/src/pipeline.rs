@@ -4,6 +4,7 @@
 //! the buffer to the calling thread. Because the buffer comes before the number, the lowest chunk under way always
 //! has one, so the calling thread, which waits for exactly that chunk, never waits for a buffer that it holds itself.
 
+use crate::Buffer;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 struct Done<T> {
     number: u64,
     result: T,
-    buffer: Vec<u8>,
+    buffer: Buffer,
 }
 
 /// Runs `work(number, buffer)` for chunks `first..end` on `threads` threads, and `collect(number, result, buffer)` on
@@ -20,15 +21,15 @@ struct Done<T> {
 pub(crate) fn in_order<T: Send>(
     chunks: std::ops::Range<u64>,
     threads: usize,
-    work: impl Fn(u64, &mut Vec<u8>) -> T + Sync,
+    work: impl Fn(u64, &mut Buffer) -> T + Sync,
     mut collect: impl FnMut(u64, T, &[u8]) -> bool,
 ) {
     let buffers = threads * 2 + 1;
-    let (free, take_free) = bounded::<Vec<u8>>(buffers);
+    let (free, take_free) = bounded::<Buffer>(buffers);
     let (finish, finished) = bounded::<Done<T>>(buffers);
     for _ in 0..buffers {
         // The channel holds exactly as many.
-        let _ = free.send(Vec::new());
+        let _ = free.send(Buffer::default());
     }
     let next = AtomicU64::new(chunks.start);
     let stop = AtomicBool::new(false);
@@ -67,7 +68,7 @@ pub(crate) fn in_order<T: Send>(
 fn hand_over<T>(
     first: u64,
     finished: &Receiver<Done<T>>,
-    free: Sender<Vec<u8>>,
+    free: Sender<Buffer>,
     mut collect: impl FnMut(u64, T, &[u8]) -> bool,
 ) {
     let mut waiting = BTreeMap::new();
@@ -93,9 +94,9 @@ mod tests {
     fn results_come_in_order_whatever_the_threads() {
         for threads in 1..6 {
             let mut seen = Vec::new();
-            let work = |number: u64, buffer: &mut Vec<u8>| {
-                buffer.clear();
-                buffer.extend(number.to_le_bytes());
+            let work = |number: u64, buffer: &mut Buffer| {
+                buffer.resize(8);
+                buffer.copy_from_slice(&number.to_le_bytes());
                 std::thread::sleep(std::time::Duration::from_micros(number * 37 % 90));
                 number * 2
             };

@@ -3,7 +3,7 @@
 use crate::digest::Digests;
 use crate::page::{PageChecker, PageFindings, last_page};
 use crate::pipeline::in_order;
-use crate::{Counts, Digest, DigestKind, FlushMap, PageFinding, RateLimit};
+use crate::{Buffer, Counts, Digest, DigestKind, FlushMap, PageFinding, RateLimit};
 use ese_format::database::HeaderCopies;
 use ese_format::{Class, Explain, JetError, Pgno, Progress};
 use evidence::{EvidenceError, EvidenceFile};
@@ -137,12 +137,12 @@ pub fn scan(
         let start = bytes.start + number * CHUNK;
         start..(start + CHUNK).min(bytes.end)
     };
-    let work = |number: u64, buffer: &mut Vec<u8>| {
+    let work = |number: u64, buffer: &mut Buffer| {
         let range = chunk_range(number);
         if let Some(rate) = options.rate {
             rate.wait(range.end - range.start, progress);
         }
-        buffer.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
+        buffer.resize(usize::try_from(range.end - range.start).unwrap_or(0));
         file.read_exact_at(buffer, range.start)?;
         let mut found = PageFindings::default();
         checker.check(buffer, range.start, &mut found);

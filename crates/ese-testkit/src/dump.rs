@@ -1,6 +1,7 @@
 //! The canonical form of rows that the reference fixtures use.
 
 use ese_db::{Column, ColumnType, Database, TableReader, Value};
+use ese_format::hex;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -109,7 +110,7 @@ pub fn dump(db: &Database) -> Dump {
                         values.insert(column.name.clone(), canonical(&value, column));
                     }
                 }
-                dump.rows.push((hex(&fields.key()), Json::Object(values)));
+                dump.rows.push((hex::encode(fields.key()), Json::Object(values)));
             }
             let losses = rows.losses();
             assert!(losses.is_empty(), "{}: {losses:?}", table.name);
@@ -152,7 +153,7 @@ fn canonical(value: &Value<'_>, column: &Column) -> Json {
             integer(&signed, true)
         }
         _ if bytes.len() > 300 => {
-            json!({"len": bytes.len(), "sha256": hex(&Sha256::digest(bytes))})
+            json!({"len": bytes.len(), "sha256": hex::encode(Sha256::digest(bytes))})
         }
         _ if column.column_type.is_text() && column.code_page != 1200 => {
             json!(
@@ -162,7 +163,7 @@ fn canonical(value: &Value<'_>, column: &Column) -> Json {
                     .collect::<String>()
             )
         }
-        _ => json!(format!("x:{}", hex(bytes))),
+        _ => json!(format!("x:{}", hex::encode(bytes))),
     }
 }
 
@@ -170,8 +171,4 @@ fn type_number(column_type: ColumnType) -> u32 {
     (0..=18)
         .find(|number| ColumnType::from_number(*number) == column_type)
         .unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

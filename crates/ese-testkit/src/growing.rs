@@ -10,6 +10,7 @@
 
 use crate::fixtures;
 use crate::logs::{records_of, seal_header, write_segments};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE, SegmentHeader};
 use ese_format::{Lgpos, LogTime};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
@@ -79,7 +80,7 @@ impl GrowingStream {
         let mut header = first.bytes[..SEGMENT_SIZE].to_vec();
         let segments =
             u16::try_from(size / SEGMENT_SIZE).expect("a log has at most 65535 segments");
-        header[12..14].copy_from_slice(&segments.to_le_bytes());
+        LittleEndian::write_u16(&mut header[12..], segments);
         let mut stream = GrowingStream {
             folder: folder.to_owned(),
             content,
@@ -235,10 +236,10 @@ pub(crate) fn continue_header(
 ) {
     let since = jiff::SignedDuration::from_secs(seconds);
     let created = LogTime::from_timestamp(jiff::Timestamp::UNIX_EPOCH + since);
-    header[4..8].copy_from_slice(&generation.to_le_bytes());
+    LittleEndian::write_u32(&mut header[4..], generation);
     header[16..24].copy_from_slice(&created.0);
     header[24..32].copy_from_slice(&before.0);
-    header[653..661].copy_from_slice(&sum.to_le_bytes());
+    LittleEndian::write_u64(&mut header[653..], sum);
 }
 
 /// The exclusive or of the checksums of all segments that hold records.

@@ -13,7 +13,7 @@ use crate::logs::SECTOR;
 use crate::rows::{Rows, rows_of};
 use ese_format::log::{Layout, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::record::{PageOp, Record};
-use ese_format::{Lgpos, ObjId, Pgno};
+use ese_format::{Lgpos, ObjId, Pgno, hex};
 use ese_log::{LogImage, RecordCursor, StreamFiles};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -555,11 +555,7 @@ impl Reading {
             Record::FlagDelete(_) | Record::Replace(_) | Record::ReplaceDelta(_) => None,
             _ => return,
         };
-        let key = key.map(|key| hex(&key));
+        let key = key.map(|key| hex::encode(&key));
         open.operations.push((page.level, Operation::Row(key)));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,6 +3,7 @@
 //! The newer layout is easy to come by: the reference engine writes it. Of the older one there is a single real
 //! stream, so everything that is tested on the engine's logs is tested on the same records in the older layout too.
 
+use byteorder::{ByteOrder, LittleEndian};
 use ese_checksum::{header_checksum, seal_page};
 use ese_format::log::{
     ChecksumRecord, HEADER_SIZE, LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE, fill_pattern,
@@ -24,13 +25,13 @@ const FRAGMENT: u8 = 77;
 /// Puts the right checksum into a header of 4096 bytes.
 pub fn seal_header(header: &mut [u8]) {
     let sum = header_checksum(&header[..HEADER_SIZE]);
-    header[..4].copy_from_slice(&sum.to_le_bytes());
+    LittleEndian::write_u32(header, sum);
 }
 
 /// Makes a log one of a stream whose headers keep nothing of the log before, as Windows Server 2012 R2 wrote them: the
 /// update minor, which alone decides that, becomes 11.
 pub fn keep_no_checksum(log: &mut [u8]) {
-    log[648..652].copy_from_slice(&11u32.to_le_bytes());
+    LittleEndian::write_u32(&mut log[648..], 11);
     log[653..661].fill(0);
     seal_header(log);
 }
@@ -168,11 +169,11 @@ pub fn write_checksum_records(
     kind: End,
 ) -> Vec<u8> {
     let mut log = header[..HEADER_SIZE].to_vec();
-    log[8..10].copy_from_slice(&(SECTOR as u16).to_le_bytes());
-    log[10..12].copy_from_slice(&((HEADER_SIZE / SECTOR) as u16).to_le_bytes());
-    log[12..14].copy_from_slice(&sectors.to_le_bytes());
+    LittleEndian::write_u16(&mut log[8..], SECTOR as u16);
+    LittleEndian::write_u16(&mut log[10..], (HEADER_SIZE / SECTOR) as u16);
+    LittleEndian::write_u16(&mut log[12..], sectors);
     for (at, value) in [(32, 7u32), (36, 3704), (40, 17), (648, 0)] {
-        log[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        LittleEndian::write_u32(&mut log[at..], value);
     }
     // This layout knows no accumulated checksum.
     log[653..661].fill(0);
@@ -253,7 +254,7 @@ fn finish_writes(log: &mut Vec<u8>, flushes: &[usize], generation: Generation, k
         .compute_shadow(log, last, generation)
         .expect("the range is there");
     let sum_at = last % SECTOR + 13;
-    shadow[sum_at..sum_at + 4].copy_from_slice(&sum.to_le_bytes());
+    LittleEndian::write_u32(&mut shadow[sum_at..], sum);
     log.extend_from_slice(&shadow);
 }
 

@@ -5,6 +5,7 @@
 
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::LogTime;
 use ese_format::log::LogHeader;
 use ese_format::record::RecordType;
@@ -31,25 +32,25 @@ pub fn write(state: &Path, to: &Path, lives: &[u32]) -> Vec<u32> {
     let mut before: Option<(LogTime, u64)> = None;
     let mut written: Vec<Vec<u8>> = Vec::new();
     let mut ends = Vec::new();
-    for random in lives {
+    for &random in lives {
         let offset = written.len() as u32;
         for image in &images {
             let mut header = image.bytes.clone();
             let generation = written.len() as u32 + 1;
-            header[4..8].copy_from_slice(&generation.to_le_bytes());
+            LittleEndian::write_u32(&mut header[4..], generation);
             let (created, sum) = before.unwrap_or_default();
             header[24..32].copy_from_slice(&created.0);
-            header[653..661].copy_from_slice(&sum.to_le_bytes());
+            LittleEndian::write_u64(&mut header[653..], sum);
             if header[ATTACH_LIST] != 0 {
                 let place = &mut header[ATTACH_GENERATION..ATTACH_GENERATION + 4];
                 let number = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
                 place.copy_from_slice(&(number + offset).to_le_bytes());
-                header[ATTACH_RANDOM..ATTACH_RANDOM + 4].copy_from_slice(&random.to_le_bytes());
+                LittleEndian::write_u32(&mut header[ATTACH_RANDOM..], random);
             }
             let mut records = records_of(image);
             for record in &mut records {
                 if record[0] == RecordType::CreateDb.number() {
-                    record[CREATE_RANDOM..CREATE_RANDOM + 4].copy_from_slice(&random.to_le_bytes());
+                    LittleEndian::write_u32(&mut record[CREATE_RANDOM..], random);
                 }
             }
             let log = write_segments(&header, &records);

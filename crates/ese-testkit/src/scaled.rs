@@ -9,6 +9,7 @@
 
 use crate::growing::{accumulated, continue_header};
 use crate::logs::{SegmentWriter, records_of};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE};
 use ese_format::record::{Record, RecordFormat};
 use ese_format::{Dbtime, LogTime};
@@ -166,7 +167,7 @@ impl StreamWriter {
         let mut header = header.to_vec();
         let segments = u16::try_from(log_size / SEGMENT_SIZE);
         let segments = segments.expect("a log has at most 65535 segments");
-        header[12..14].copy_from_slice(&segments.to_le_bytes());
+        LittleEndian::write_u16(&mut header[12..], segments);
         continue_header(&mut header, 1, 1, LogTime::default(), 0);
         StreamWriter {
             folder: folder.to_owned(),

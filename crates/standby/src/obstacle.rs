@@ -5,7 +5,7 @@ use crate::inspect::Rejection;
 use crate::source::FetchError;
 use crate::source::view::SourceView;
 use crate::state::{Trouble, TroubleKind};
-use ese_format::{Explain, Generation, JetError, Signature};
+use ese_format::{Explain, Generation, JetError, JetSuffix, Signature};
 use ese_log::LogError;
 use evidence::EvidenceError;
 use jiff::Timestamp;
@@ -24,11 +24,9 @@ pub(crate) struct Obstacle {
 impl Obstacle {
     /// The reason with the engine's error, unless it names that already.
     pub(crate) fn message(&self) -> String {
-        let jet = self.jet.map(|jet| jet.to_string());
-        match jet.filter(|jet| !self.reason.contains(jet)) {
-            Some(jet) => format!("{} [JET {jet}]", self.reason),
-            None => self.reason.clone(),
-        }
+        let named = |jet: &JetError| self.reason.contains(&jet.to_string());
+        let jet = self.jet.filter(|jet| !named(jet));
+        format!("{}{}", self.reason, JetSuffix(jet))
     }
 
     /// The trouble it makes, after what was there before.

@@ -35,6 +35,7 @@ use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress, Signature};
 use ese_replay::output::journal_path;
+use ese_scan::Buffer;
 use evidence::SourceFile;
 use logs::SeedLogs;
 use serde::Serialize;
@@ -322,7 +323,7 @@ fn header_of(
 ) -> Result<DatabaseHeader, BringError> {
     let most = source.stamp().length.min(HEADERS_MAX as u64);
     let mut reader = SourceReader::new(Arc::clone(source), options.read.clone());
-    let start = reader.read(0..most, Vec::new(), progress)?;
+    let start = reader.read(0..most, Buffer::default(), progress)?;
     if progress.should_stop() {
         return Err(BringError::Interrupted);
     }

@@ -1,5 +1,6 @@
 //! A damaged page as this program reports it.
 
+use ese_format::JetSuffix;
 use ese_scan::PageFinding;
 use std::fmt::{self, Display, Formatter};
 
@@ -8,10 +9,6 @@ pub(crate) struct WithJet<'f>(pub(crate) &'f PageFinding);
 
 impl Display for WithJet<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        match self.0.jet() {
-            Some(jet) => write!(f, " [JET {jet}]"),
-            None => Ok(()),
-        }
+        write!(f, "{}{}", self.0, JetSuffix(self.0.jet()))
     }
 }

@@ -5,6 +5,7 @@ use console::{Exit, Failure, Output, files};
 use edb_copy::{
     CopyReport, Manifest, ManifestFile, ReadPolicy, SourceReader, hash_file, hashes_of,
 };
+use ese_scan::Buffer;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
@@ -165,7 +166,7 @@ pub(crate) fn load_from(
 ) -> Result<Manifest, Failure> {
     let source = open(named, read, policy)?;
     let text = SourceReader::new(Arc::clone(&source), policy.clone())
-        .read(0..source.stamp().length, Vec::new(), &())
+        .read(0..source.stamp().length, Buffer::default(), &())
         .map_err(|error| Failure::of(&error))?;
     parse(named, &text)
 }

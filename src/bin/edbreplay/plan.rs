@@ -7,8 +7,8 @@ use crate::input::{Input, Subjects};
 use crate::report::{write_last_commit, write_records};
 use console::values::bytes;
 use console::{Exit, Failure, Output, shell_word};
-use ese_format::Explain;
 use ese_format::database::DatabaseHeader;
+use ese_format::{Explain, JetSuffix};
 use ese_log::chain::Readiness;
 use ese_log::transactions::OpenTransaction;
 use ese_replay::recovery::{
@@ -152,7 +152,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
     // Without a database there is no verdict that says what the logs cannot be replayed past.
     let stopped = plan.obstacle(false).filter(|_| databases.is_empty());
-    let stopped = stopped.map(|stopped| format!("{} [JET {}]", stopped.reasons, stopped.jet));
+    let stopped =
+        stopped.map(|stopped| format!("{}{}", stopped.reasons, JetSuffix(Some(stopped.jet))));
     let is_ready = !plan.databases.iter().any(troubled) && problem.is_none() && stopped.is_none();
     let is_clean = |header: &DatabaseHeader| !header.state.needs_recovery();
     let report = Report {
@@ -179,10 +180,7 @@ fn about_all(error: &RecoveryError) -> Option<String> {
     if matches!(error, RecoveryError::Refused(_)) {
         return None;
     }
-    Some(match error.jet() {
-        Some(jet) => format!("{error} [JET {jet}]"),
-        None => error.to_string(),
-    })
+    Some(format!("{error}{}", JetSuffix(error.jet())))
 }
 
 /// The command that carries the plan out.

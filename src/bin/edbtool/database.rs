@@ -4,7 +4,7 @@ use console::{Exit, Failure, Output, shell_word};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_export::ExportError;
-use ese_format::{DatabaseHeader, Pgno};
+use ese_format::{DatabaseHeader, JetSuffix, Pgno};
 use ese_log::{LogError, StreamChoice, StreamFiles};
 use ese_replay::Problem;
 use ese_replay::output::{InPlace, OutputError, journal_path};
@@ -251,11 +251,7 @@ struct LossLines<'l>(&'l Losses);
 impl Display for LossLines<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for lost in self.0.pages.values() {
-            write!(f, "lost: {}", lost.reason)?;
-            match lost.jet {
-                Some(jet) => writeln!(f, " [JET {jet}]")?,
-                None => writeln!(f)?,
-            }
+            writeln!(f, "lost: {}{}", lost.reason, JetSuffix(lost.jet))?;
         }
         if !self.0.pages.is_empty() {
             writeln!(f, "{UNCOUNTED}")?;

@@ -11,7 +11,7 @@ use ese_format::database::{HeaderCopies, HeaderStatus};
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
 use ese_format::log::{CheckpointCopy, CheckpointFile, LogHeader, Unverified};
-use ese_format::{FileKind, FormatError, JetError, Lgpos};
+use ese_format::{FileKind, FormatError, JetError, JetSuffix, Lgpos};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -269,10 +269,10 @@ fn read_log(path: &Path, start: &[u8], size: u64) -> Result<(Content, Vec<String
         log_header_findings(header.as_read(), size)
     } else {
         vec![format!(
-            "the header cannot be trusted: stored checksum {:#010x}, computed {:#010x} [JET {}]",
+            "the header cannot be trusted: stored checksum {:#010x}, computed {:#010x}{}",
             header.stored_checksum,
             header.computed_checksum,
-            JetError::LOG_FILE_CORRUPT
+            JetSuffix(Some(JetError::LOG_FILE_CORRUPT))
         )]
     };
     let content = Content::Log {
@@ -286,13 +286,13 @@ fn read_log(path: &Path, start: &[u8], size: u64) -> Result<(Content, Vec<String
 pub(crate) fn log_header_findings(header: &LogHeader, size: u64) -> Vec<String> {
     let mut findings = Vec::new();
     if let Err((problem, jet)) = header.check() {
-        findings.push(format!("{problem} [JET {jet}]"));
+        findings.push(format!("{problem}{}", JetSuffix(Some(jet))));
     }
     if header.file_size() != size {
         findings.push(format!(
-            "the file has {size} bytes, its header says {} [JET {}]",
+            "the file has {size} bytes, its header says {}{}",
             header.file_size(),
-            JetError::LOG_FILE_SIZE_MISMATCH
+            JetSuffix(Some(JetError::LOG_FILE_SIZE_MISMATCH))
         ));
     }
     findings
@@ -312,7 +312,8 @@ fn read_checkpoint(start: &[u8]) -> (Content, Vec<String>) {
         }
     }
     if let Err(problem) = copies.current() {
-        findings.push(format!("{problem} [JET {}]", JetError::CHECKPOINT_CORRUPT));
+        let jet = JetSuffix(Some(JetError::CHECKPOINT_CORRUPT));
+        findings.push(format!("{problem}{jet}"));
     }
     (Content::Checkpoint { copies }, findings)
 }

@@ -6,6 +6,7 @@ use console::{Exit, Failure, Output};
 use ese_checksum::ChecksumVerdict;
 use ese_db::space::{SpaceMap, trees};
 use ese_db::{Catalog, Database, DbError};
+use ese_format::hex::{self, Hex};
 use ese_format::page::{
     Extent, FlushType, Node, NodeFlags, PageFlags, PageView, RootHeader, SpaceLayout, SplitBuffer,
 };
@@ -181,7 +182,7 @@ impl Report {
 
     fn add_content(&mut self, view: &PageView<'_>, most: usize) {
         match view.external_header() {
-            Ok(bytes) => self.external_header = hex(bytes, most),
+            Ok(bytes) => self.external_header = digits(bytes, most),
             Err(error) => self.problems.push(error.to_string()),
         }
         if view.flags().is_fdp() {
@@ -216,9 +217,9 @@ impl NodeReport {
             flags: node.flags,
             prefix_size: node.prefix.len(),
             key_size: node.key().len(),
-            key: hex(&node.key().to_vec(), most),
+            key: digits(&node.key().to_vec(), most),
             data_size: node.data.len(),
-            data: hex(node.data, most),
+            data: digits(node.data, most),
             child: internal.then(|| node.child().ok()).flatten(),
             extent: extent.then(|| Extent::read(node).ok()).flatten(),
         }
@@ -250,16 +251,12 @@ fn checksum(view: &PageView<'_>, problems: &mut Vec<String>) -> String {
     }
 }
 
-fn hex(bytes: &[u8], most: usize) -> String {
-    let mut text: String = bytes
-        .iter()
-        .take(most)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if bytes.len() > most {
-        text.push_str("...");
+/// The first `most` bytes.
+fn digits(bytes: &[u8], most: usize) -> String {
+    match bytes.get(..most) {
+        Some(first) if first.len() < bytes.len() => format!("{}...", Hex(first)),
+        _ => hex::encode(bytes),
     }
-    text
 }
 
 impl Display for Report {

@@ -6,6 +6,7 @@ use crate::database::{DatabaseArgument, catalog, exit_of, tell_losses};
 use console::{Exit, Failure, Output};
 use ese_db::catalog::{Index, IndexColumn};
 use ese_db::{Catalog, Column, Table};
+use ese_format::hex::Hex;
 use ese_format::text::Escaped;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter, Write};
@@ -124,11 +125,11 @@ fn write_column(f: &mut String, column: &Column) -> fmt::Result {
         write!(f, " {}", name.to_lowercase())?;
     }
     if let Some(default) = &column.default_value {
-        write!(f, " = x'")?;
-        for byte in default.iter().take(32) {
-            write!(f, "{byte:02x}")?;
-        }
-        write!(f, "'{}", if default.len() > 32 { "..." } else { "" })?;
+        let (first, more) = match default.get(..32) {
+            Some(first) if first.len() < default.len() => (first, "..."),
+            _ => (&default[..], ""),
+        };
+        write!(f, " = x'{}'{more}", Hex(first))?;
     }
     if let Some(callback) = &column.callback {
         write!(f, " callback {callback}")?;

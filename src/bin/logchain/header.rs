@@ -3,7 +3,7 @@
 use crate::stream::{StreamArguments, check_interrupt};
 use console::{Exit, Failure, Output};
 use ese_format::log::{CheckpointFile, FILE_TYPE_LOG, HEADER_SIZE, LogHeader, Unverified};
-use ese_format::{JetError, Lgpos};
+use ese_format::{JetError, JetSuffix, Lgpos};
 use ese_log::{FileRole, LogFileName, StreamFile, StreamFiles};
 use evidence::{EvidenceFile, Place};
 use serde::Serialize;
@@ -160,8 +160,7 @@ impl Display for Report {
         writeln!(f, "      Base name: {}", self.base)?;
         writeln!(f, "      Log file: {}", self.name)?;
         if let Some(problem) = &self.problem {
-            let jet = self.jet.map(|jet| format!(" [JET {jet}]"));
-            writeln!(f, "      ERROR: {problem}{}", jet.unwrap_or_default())?;
+            writeln!(f, "      ERROR: {problem}{}", JetSuffix(self.jet))?;
         }
         if let Some(header) = &self.header {
             write!(

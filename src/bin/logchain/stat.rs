@@ -2,7 +2,7 @@
 
 use crate::stream::{StreamArguments, check_interrupt};
 use console::{Exit, Failure, Output};
-use ese_format::{Explain, Generation, Progress, RecordType};
+use ese_format::{Explain, Generation, JetSuffix, Progress, RecordType};
 use ese_log::LogError;
 use ese_log::stat::{Count, DatabaseStat, Stat};
 use ese_log::transactions::OpenTransaction;
@@ -83,10 +83,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 
 /// An error with the engine's number, where it has one.
 fn told(error: &LogError) -> String {
-    match error.jet() {
-        Some(jet) => format!("{error} [JET {jet}]"),
-        None => error.to_string(),
-    }
+    format!("{error}{}", JetSuffix(error.jet()))
 }
 
 #[derive(Debug, Serialize)]

@@ -2,7 +2,7 @@
 
 use crate::stream::StreamArguments;
 use console::{Exit, Failure, Output};
-use ese_format::{Explain, JetError, Progress};
+use ese_format::{Explain, JetError, JetSuffix, Progress};
 use ese_log::chain::{
     self, ChainFinding, ChainFindingKind, ChainReport, DatabaseVerdict, Proof, Readiness, Severity,
 };
@@ -357,11 +357,10 @@ impl Display for DatabaseReport {
         let path = self.path.display();
         let Some(verdict) = &self.verdict else {
             let problem = self.problem.as_deref().unwrap_or_default();
-            let jet = self.jet.map(|jet| format!(" [JET {jet}]"));
             return writeln!(
                 f,
                 "\nDatabase: {path}\n       Verdict: NOT READY{}\n        Reason: {problem}",
-                jet.unwrap_or_default()
+                JetSuffix(self.jet)
             );
         };
         writeln!(f, "\nDatabase: {path}")?;
@@ -379,12 +378,11 @@ impl Display for DatabaseReport {
         if let Some(reach) = &verdict.reach {
             writeln!(f, "      Recovery: {reach}")?;
         }
-        let jet = verdict.jet.map(|jet| format!(" [JET {jet}]"));
         writeln!(
             f,
             "       Verdict: {}{}",
             verdict.readiness,
-            jet.unwrap_or_default()
+            JetSuffix(verdict.jet)
         )?;
         if let Some(loss) = verdict.loss {
             let until = match loss.until.rfc3339() {

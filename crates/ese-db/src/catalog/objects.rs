@@ -7,7 +7,9 @@ use super::{
 use crate::btree::Tree;
 use crate::record::{DataRecord, Field, RawValue};
 use crate::{Database, DbError, Losses, compression};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::page::{Node, PageSize};
+use ese_format::text::utf16_units;
 use ese_format::{ObjId, Pgno};
 use std::collections::BTreeMap;
 
@@ -231,27 +233,19 @@ fn index_columns(bytes: &[u8], extended: bool, flag: u8) -> Vec<IndexColumn> {
         name: None,
     };
     if extended {
-        let parts = bytes.as_chunks::<4>().0.iter();
-        let read = |[flags, _, low, high]: &[u8; 4]| {
-            let id = u16::from_le_bytes([*low, *high]);
+        let read = |part: &[u8]| {
+            let (flags, id) = (part[0], LittleEndian::read_u16(&part[2..]));
             column(id, flags & OF_TEMPLATE != 0, flags & flag != 0)
         };
-        return parts.map(read).collect();
+        return bytes.chunks_exact(4).map(read).collect();
     }
-    let parts = bytes.as_chunks::<2>().0.iter();
-    let read = |part: &[u8; 2]| {
-        let id = i16::from_le_bytes(*part);
-        column(id.unsigned_abs(), false, id < 0)
-    };
-    parts.map(read).collect()
+    let ids = bytes.chunks_exact(2).map(LittleEndian::read_i16);
+    ids.map(|id| column(id.unsigned_abs(), false, id < 0))
+        .collect()
 }
 
 fn tuple_limits(bytes: &[u8]) -> Option<TupleLimits> {
-    let mut words = bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|word| u32::from_le_bytes(*word));
+    let mut words = bytes.chunks_exact(4).map(LittleEndian::read_u32);
     Some(TupleLimits {
         min_length: words.next()?,
         max_length: words.next()?,
@@ -268,11 +262,7 @@ fn number(
     size: usize,
 ) -> Result<Option<u64>, DbError> {
     Ok(match record.fixed(id, offset, size)? {
-        Field::Single(value) => {
-            let mut bytes = [0; 8];
-            bytes[..size].copy_from_slice(value.bytes);
-            Some(u64::from_le_bytes(bytes))
-        }
+        Field::Single(value) => Some(LittleEndian::read_uint(value.bytes, size)),
         _ => None,
     })
 }
@@ -308,8 +298,6 @@ fn locale_name(record: &DataRecord<'_>) -> Result<Option<String>, DbError> {
         Field::Single(value) => value.bytes.to_vec(),
         _ => return Ok(None),
     };
-    let units = bytes.as_chunks::<2>().0.iter();
-    let units: Vec<u16> = units.map(|unit| u16::from_le_bytes(*unit)).collect();
-    let name = String::from_utf16_lossy(&units);
+    let name = String::from_utf16_lossy(&utf16_units(&bytes));
     Ok(Some(name.trim_end_matches('\0').to_owned()))
 }

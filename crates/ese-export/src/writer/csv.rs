@@ -1,8 +1,9 @@
 //! Comma-separated values.
 
 use super::jsonl::write_json;
-use crate::cell::{Cell, hex, rfc3339};
+use crate::cell::{Cell, rfc3339};
 use crate::layout::{Kind, OutColumn};
+use ese_format::hex;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -67,7 +68,7 @@ pub(crate) fn field<'c>(cell: &'c Cell<'_>, kind: Kind, list: bool) -> Cow<'c, s
         Cell::Double(value) => value.to_string(),
         Cell::Time(value) => rfc3339(*value).unwrap_or_default(),
         Cell::Text(text) => return without_nul(text),
-        Cell::Bytes(bytes) => hex(bytes),
+        Cell::Bytes(bytes) => hex::encode(bytes),
     })
 }
 

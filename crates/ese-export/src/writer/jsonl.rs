@@ -1,7 +1,8 @@
 //! One JSON object per line, written straight from the cells.
 
-use crate::cell::{Cell, rfc3339, write_hex};
+use crate::cell::{Cell, rfc3339};
 use crate::layout::{Kind, OutColumn};
+use ese_format::hex;
 use std::io::Write;
 
 /// Each column's name as JSON with its colon, its kind, and whether it holds lists.
@@ -73,7 +74,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
         Cell::Bytes(bytes) => {
             out.push(b'"');
             out.reserve(bytes.len() * 2 + 1);
-            write_hex(out, bytes);
+            hex::append(out, bytes);
             out.push(b'"');
         }
         Cell::List(cells) => {

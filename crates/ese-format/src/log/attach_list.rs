@@ -14,6 +14,7 @@
 
 use super::fixed_text;
 use crate::layout::layout;
+use crate::text::utf16_units;
 use crate::{Dbtime, FormatError, Lgpos, ObjId, Reader, Signature};
 use serde::{Serialize, Serializer};
 
@@ -129,8 +130,7 @@ const FIELD_NAMES: [&str; RawAttachment::LAYOUT.fields.len()] = [
 
 fn split_names(bytes: &[u8], unicode: bool) -> Vec<String> {
     let mut names: Vec<String> = if unicode {
-        let (pairs, _) = bytes.as_chunks::<2>();
-        let units: Vec<u16> = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+        let units = utf16_units(bytes);
         let parts = units.split(|unit| *unit == 0);
         parts.map(String::from_utf16_lossy).collect()
     } else {

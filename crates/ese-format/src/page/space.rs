@@ -21,6 +21,7 @@
 use super::{Node, PageError};
 use crate::Pgno;
 use crate::layout::layout;
+use byteorder::{BigEndian, ByteOrder};
 use serde::Serialize;
 
 layout! {
@@ -183,10 +184,12 @@ impl Extent {
         };
         let key = node.key().to_vec();
         let (pool, last) = match *key {
-            [a, b, c, d] if a & 0x80 == 0 => (SpacePool::General, u32::from_be_bytes([a, b, c, d])),
-            [flags, a, b, c, d] if flags & 0x80 != 0 => (
+            [first, _, _, _] if first & 0x80 == 0 => {
+                (SpacePool::General, BigEndian::read_u32(&key))
+            }
+            [flags, _, _, _, _] if flags & 0x80 != 0 => (
                 SpacePool::from_number(flags & 0x07),
-                u32::from_be_bytes([a, b, c, d]),
+                BigEndian::read_u32(&key[1..]),
             ),
             _ => {
                 return Err(invalid(

@@ -6,7 +6,7 @@
 use super::body::{Variable, record};
 use super::values::{Ascii, stored_flags};
 use crate::layout::{Stored, layout};
-use crate::text::Escaped;
+use crate::text::{Escaped, utf16_units};
 use crate::{Lgpos, ProcId, Signature};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -32,9 +32,7 @@ impl FileNames<'_> {
     /// All names that are not empty.
     pub fn iter(self) -> impl Iterator<Item = String> {
         let texts: Vec<String> = if self.unicode {
-            let (units, _) = self.bytes.as_chunks();
-            let units: Vec<u16> = units.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
-            units
+            utf16_units(self.bytes)
                 .split(|unit| *unit == 0)
                 .map(String::from_utf16_lossy)
                 .collect()

@@ -8,7 +8,8 @@
 use super::RecordType;
 use super::body::{Body, FixedPart, Form, IGNORABLE_HEAD, Part, Writer, record};
 use super::database::FileNames;
-use super::values::{Ascii, Hex, hex, stored_choice};
+use super::values::{Ascii, hex, stored_choice};
+use crate::hex::Hex;
 use crate::layout::layout;
 use crate::log::{RawSystemParameters, SystemParameters};
 use crate::{FormatError, Generation, Lgpos, LogTime, ProcId, Reader};

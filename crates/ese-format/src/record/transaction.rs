@@ -8,6 +8,7 @@ use super::body::{Body, Form, IGNORABLE_HEAD, Writer, record};
 use super::values::{hex, stored_flags};
 use crate::layout::{LayoutTable, Stored};
 use crate::{Dbtime, FormatError, Pgno, ProcId, Reader};
+use byteorder::{ByteOrder, LittleEndian};
 use serde::{Serialize, Serializer};
 use stored::StoredBegin;
 
@@ -181,8 +182,8 @@ impl<'a> Body<'a> for MacroInfo<'a> {
 impl<'a> Pgnos<'a> {
     /// The page numbers.
     pub fn iter(self) -> impl Iterator<Item = Pgno> + use<'a> {
-        let (pages, _) = self.bytes.as_chunks();
-        pages.iter().map(|bytes| Pgno(u32::from_le_bytes(*bytes)))
+        let pages = self.bytes.chunks_exact(4);
+        pages.map(LittleEndian::read_u32).map(Pgno)
     }
 }
 

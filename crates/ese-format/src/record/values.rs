@@ -1,6 +1,7 @@
 //! Values in records that are not numbers: sets of flags, choices, text, and how bytes are shown.
 
 use super::body::Variable;
+use crate::hex::Hex;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -104,22 +105,7 @@ pub(super) use stored_choice;
 
 /// Serializes bytes as one string of lowercase hex digits.
 pub(super) fn hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Hex(bytes))
-}
-
-/// Bytes as lowercase hex digits.
-pub(super) struct Hex<'a>(pub(super) &'a [u8]);
-
-impl Serialize for Hex<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+    Hex(bytes).serialize(serializer)
 }
 
 /// Text of one byte per character: printable ASCII as it is, everything else as `\xNN`, up to the first zero byte.

@@ -4,7 +4,7 @@ use super::proof::{ChecksumMismatch, Incomplete, Unproved};
 use super::survey::LogReport;
 use crate::image::Damage;
 use ese_format::log::{CheckpointCopy, LogVersion, NEWEST_LOG_VERSION};
-use ese_format::{Generation, JetError, Lgpos, LogTime, Signature};
+use ese_format::{Generation, JetError, JetSuffix, Lgpos, LogTime, Signature};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -510,11 +510,7 @@ impl fmt::Display for ChainFinding {
         if let Some(lgpos) = self.lgpos {
             write!(f, "{lgpos}: ")?;
         }
-        write!(f, "{}", self.kind)?;
-        match self.kind.jet() {
-            Some(jet) => write!(f, " [JET {jet}]"),
-            None => Ok(()),
-        }
+        write!(f, "{}{}", self.kind, JetSuffix(self.kind.jet()))
     }
 }
 

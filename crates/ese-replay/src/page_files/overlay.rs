@@ -20,6 +20,7 @@
 
 use crate::output::OutputFile;
 use crate::pages::PageFile;
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, seal_header};
 use ese_format::{Pgno, Signature};
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ impl BaseMark {
 
     fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes[..4].copy_from_slice(&self.checksum.to_le_bytes());
+        LittleEndian::write_u32(&mut bytes, self.checksum);
         bytes[4..].copy_from_slice(&self.signature.to_bytes());
         bytes
     }
@@ -81,7 +82,7 @@ impl BaseMark {
         let (checksum, signature) = bytes.split_at(4);
         let signature = signature.first_chunk().unwrap_or(&[0; Signature::SIZE]);
         BaseMark {
-            checksum: u32::from_le_bytes(checksum.try_into().unwrap_or_default()),
+            checksum: LittleEndian::read_u32(checksum),
             signature: Signature::from_bytes(signature),
         }
     }
@@ -111,7 +112,7 @@ impl Start {
     }
 
     fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap_or_default())
+        LittleEndian::read_u32(&self.0[at..])
     }
 
     fn page_size(&self) -> u32 {
@@ -123,7 +124,7 @@ impl Start {
     }
 
     fn index_at(&self) -> u64 {
-        u64::from(self.word(32)) | u64::from(self.word(36)) << 32
+        LittleEndian::read_u64(&self.0[32..])
     }
 
     fn index_size(&self) -> usize {
@@ -196,17 +197,17 @@ impl Overlay {
             return Err(OverlayError::Damaged);
         }
         let (index, header) = rest.split_at(start.index_size());
-        let (entries, _) = index.as_chunks::<ENTRY_SIZE>();
-        let entry = |entry: &[u8; ENTRY_SIZE]| {
-            let pair = u64::from_le_bytes(*entry);
-            (Pgno(pair as u32), (pair >> 32) as u32)
+        let entry = |entry: &[u8]| {
+            let (pgno, slot) = entry.split_at(4);
+            let pgno = Pgno(LittleEndian::read_u32(pgno));
+            (pgno, LittleEndian::read_u32(slot))
         };
         Ok(Overlay {
             disk,
             base: None,
             mark: start.mark(),
             page_size: start.page_size(),
-            slots: entries.iter().map(entry).collect(),
+            slots: index.chunks_exact(ENTRY_SIZE).map(entry).collect(),
             used: start.count(),
             last: Pgno(start.word(24)),
             base_last: Pgno(start.word(28)),
@@ -288,11 +289,9 @@ impl Overlay {
         let index_at = self.offset(self.used);
         let mut start = vec![0; START as usize];
         start[..16].copy_from_slice(MAGIC);
-        start[16..20].copy_from_slice(&self.page_size.to_le_bytes());
-        start[20..24].copy_from_slice(&count.to_le_bytes());
-        start[24..28].copy_from_slice(&self.last.0.to_le_bytes());
-        start[28..32].copy_from_slice(&self.base_last.0.to_le_bytes());
-        start[32..40].copy_from_slice(&index_at.to_le_bytes());
+        let words = [self.page_size, count, self.last.0, self.base_last.0];
+        LittleEndian::write_u32_into(&words, &mut start[16..32]);
+        LittleEndian::write_u64(&mut start[32..], index_at);
         start[MARK_AT..MARK_AT + 32].copy_from_slice(&self.mark.to_bytes());
         let hash = hash(&start[..HASH_AT], &rest);
         start[HASH_AT..HASH_AT + HASH_SIZE].copy_from_slice(&hash);

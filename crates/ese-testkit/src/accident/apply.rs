@@ -6,6 +6,7 @@ use super::scene::{Scene, files_in};
 use super::{Accident, Copies, Site};
 use crate::fixtures;
 use crate::logs::seal_header;
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE};
 use ese_format::{Generation, Lgpos};
 use ese_log::{FileRole, LogFileName, StreamFiles};
@@ -152,8 +153,8 @@ impl Site {
             Accident::VersionChanged(generation, major, minor) => {
                 edit(&self.log(scene, generation), |bytes| {
                     if bytes.len() >= HEADER_SIZE {
-                        bytes[UPDATE_MAJOR..UPDATE_MAJOR + 4].copy_from_slice(&major.to_le_bytes());
-                        bytes[UPDATE_MINOR..UPDATE_MINOR + 4].copy_from_slice(&minor.to_le_bytes());
+                        LittleEndian::write_u32(&mut bytes[UPDATE_MAJOR..], major);
+                        LittleEndian::write_u32(&mut bytes[UPDATE_MINOR..], minor);
                         seal_header(bytes);
                     }
                 });

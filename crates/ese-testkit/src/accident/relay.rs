@@ -7,6 +7,7 @@
 use crate::growing::accumulated;
 use crate::ledger::Commit;
 use crate::logs::{End, SECTOR, seal_header, write_checksum_records, write_segments};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, HeaderCopies};
 use ese_format::log::{Attachment, ChecksumRecord, HEADER_SIZE, LogHeader, SEGMENT_SIZE};
 use ese_format::record::{
@@ -181,9 +182,9 @@ impl Relay {
         for (number, log) in self.logs.iter().enumerate() {
             let mut header = log.header.clone();
             let generation = Generation(log.was.0 + places.raised[log.part]);
-            header[4..8].copy_from_slice(&generation.0.to_le_bytes());
+            LittleEndian::write_u32(&mut header[4..], generation.0);
             let segments = (size / SEGMENT_SIZE) as u16;
-            header[12..14].copy_from_slice(&segments.to_le_bytes());
+            LittleEndian::write_u16(&mut header[12..], segments);
             if let Some(last) = written.last() {
                 let fields = LogHeader::read(last).expect("a whole header");
                 header[24..32].copy_from_slice(&fields.as_read().created.0);
@@ -191,7 +192,7 @@ impl Relay {
                     Form::Segments => accumulated(last),
                     Form::Older => 0,
                 };
-                header[653..661].copy_from_slice(&sum.to_le_bytes());
+                LittleEndian::write_u64(&mut header[653..], sum);
             }
             let list: Vec<u8> = (log.attachments.iter())
                 .flat_map(|attachment| self.attachment(attachment, log.part, before))

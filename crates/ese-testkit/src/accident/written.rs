@@ -11,6 +11,7 @@ use crate::rows::Rows;
 use crate::writer::Writer;
 use crate::writer::crash::{Base, Tear, WrittenPages};
 use ese_format::Pgno;
+use ese_format::hex;
 use ese_format::page::{PageFlags, PageView};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -135,9 +136,11 @@ impl Work {
         }
         self.writer.commit(number(session));
         let changes = self.open[session].drain(..).map(|(key, _, after)| {
-            let key = hex(&key);
+            let key = hex::encode(&key);
             match after {
-                Some(data) => Change::Put(TABLE.to_owned(), key, Arc::new(hex(&data).into())),
+                Some(data) => {
+                    Change::Put(TABLE.to_owned(), key, Arc::new(hex::encode(&data).into()))
+                }
                 None => Change::Delete(TABLE.to_owned(), key),
             }
         });
@@ -236,15 +239,11 @@ fn read_tree(path: &Path, size: usize, root: u32, objid: u32) -> Rows {
         let view = view(leaf).expect("a leaf of the tree");
         for node in view.nodes().map(|node| node.expect("a whole node")) {
             if !node.is_deleted() {
-                let place = (TABLE.to_owned(), hex(&node.key().to_vec()));
-                rows.insert(place, Value::from(hex(node.data)));
+                let place = (TABLE.to_owned(), hex::encode(node.key().to_vec()));
+                rows.insert(place, Value::from(hex::encode(node.data)));
             }
         }
         leaf = view.header().next().0;
     }
     rows
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

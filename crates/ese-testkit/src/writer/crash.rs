@@ -4,6 +4,7 @@ use super::{DBID, OWNED, Page, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments_and_places};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, DatabaseState, HeaderCopies, seal_header};
 use ese_format::log::{LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::page::PageSize;
@@ -203,8 +204,8 @@ impl Base {
             created: BTreeMap::new(),
         };
         let mut header = self.log_header.clone();
-        header[12..14].copy_from_slice(&segments.to_le_bytes());
-        let generation = |header: &[u8]| u32::from_le_bytes(header[4..8].try_into().expect("four"));
+        LittleEndian::write_u16(&mut header[12..], segments);
+        let generation = |header: &[u8]| LittleEndian::read_u32(&header[4..]);
         let mut done = 0;
         while done < all.len() {
             let count = match done {
@@ -251,10 +252,10 @@ impl Base {
         logs.created.insert(fields.generation, fields.created);
         let before = fields.created.timestamp().expect("a time");
         let created = LogTime::from_timestamp(before + jiff::SignedDuration::from_secs(1));
-        header[4..8].copy_from_slice(&(fields.generation.0 + 1).to_le_bytes());
+        LittleEndian::write_u32(&mut header[4..], fields.generation.0 + 1);
         header[16..24].copy_from_slice(&created.0);
         header[24..32].copy_from_slice(&fields.created.0);
-        header[653..661].copy_from_slice(&accumulated(log).to_le_bytes());
+        LittleEndian::write_u64(&mut header[653..], accumulated(log));
         let list = &mut header[ATTACH_LIST..ATTACH_LIST + 2048];
         list.fill(0);
         if let Some((attach, _)) = logs.places.get(ATTACH) {

@@ -1,6 +1,7 @@
 //! A page as the writer keeps it: lines of keys and data, and how large they are as bytes. It is composed to bytes only
 //! when somebody wants to see it, without the page editor of the replay.
 
+use byteorder::{ByteOrder, LittleEndian};
 use ese_checksum::seal_page;
 use ese_format::Pgno;
 use ese_format::page::{NodeFlags, PageFlags, PageSize, PageView};
@@ -194,7 +195,7 @@ impl Page {
         } else {
             free
         };
-        bytes[28..30].copy_from_slice(&(free as u16).to_le_bytes());
+        LittleEndian::write_u16(&mut bytes[28..], free as u16);
     }
 
     /// Header and data, and the tags.
@@ -224,7 +225,7 @@ impl Page {
             head[at..at + bytes.len()].copy_from_slice(bytes);
         }
         if !self.size.is_small() {
-            head[64..68].copy_from_slice(&self.pgno.to_le_bytes());
+            LittleEndian::write_u32(&mut head[64..], self.pgno);
         }
         head.extend(data);
         let tags = tags.into_iter().take(count.into()).rev().flatten();

@@ -2,6 +2,7 @@
 
 use super::page::common;
 use super::{Before, Held, Line, Page, SYSTEM, Version, Writer};
+use byteorder::{ByteOrder, LittleEndian};
 use ese_format::Dbtime;
 use ese_format::record::{
     Delete, Delta, Diff, FlagDelete, FlagInsert, FlagInsertAndReplaceData, Insert, NodeOp,
@@ -501,11 +502,11 @@ impl Before {
 fn add_to(data: &mut [u8], offset: u16, delta: i64, wide: bool) {
     let place = &mut data[usize::from(offset)..];
     if wide {
-        let old = i64::from_le_bytes(place[..8].try_into().expect("eight bytes"));
-        place[..8].copy_from_slice(&old.wrapping_add(delta).to_le_bytes());
+        let old = LittleEndian::read_i64(place);
+        LittleEndian::write_i64(place, old.wrapping_add(delta));
     } else {
-        let old = i32::from_le_bytes(place[..4].try_into().expect("four bytes"));
-        place[..4].copy_from_slice(&old.wrapping_add(delta as i32).to_le_bytes());
+        let old = LittleEndian::read_i32(place);
+        LittleEndian::write_i32(place, old.wrapping_add(delta as i32));
     }
 }
 

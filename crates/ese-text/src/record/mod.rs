@@ -170,10 +170,7 @@ struct Data<'a>(&'a [u8]);
 
 impl Display for Data<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .take(DATA_SHOWN)
-            .try_for_each(|byte| write!(f, "{byte:02X} "))
+        Parts([self.0]).fmt(f)
     }
 }
 

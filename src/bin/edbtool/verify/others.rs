@@ -11,7 +11,7 @@ use ese_checksum::{
 use ese_format::database::HeaderCopies;
 use ese_format::flush_map::MAP_PAGE_SIZE;
 use ese_format::log::CheckpointFile;
-use ese_format::{FileKind, JetError, Progress};
+use ese_format::{FileKind, JetError, JetSuffix, Progress};
 use ese_log::{LogImage, MAX_LOG_SIZE};
 use evidence::EvidenceFile;
 use std::path::Path;
@@ -37,8 +37,7 @@ impl OtherFileFindings {
     }
 
     fn problem(problem: String, jet: Option<JetError>) -> Self {
-        let jet = jet.map_or_else(String::new, |jet| format!(" [JET {jet}]"));
-        OtherFileFindings::new(&[], vec![format!("{problem}{jet}")])
+        OtherFileFindings::new(&[], vec![format!("{problem}{}", JetSuffix(jet))])
     }
 }
 
@@ -182,7 +181,7 @@ fn log_problems(file: &EvidenceFile) -> Result<Vec<String>, Failure> {
             .lgpos()
             .file_offset(u32::from(image.header.sector_size));
         let engine = match damage.is_fatal(true) {
-            true => format!(" [JET {}]", JetError::LOG_FILE_CORRUPT),
+            true => JetSuffix(Some(JetError::LOG_FILE_CORRUPT)).to_string(),
             false => " (recovery puts it right)".to_owned(),
         };
         format!("{} at offset {offset:#x}: {damage}{engine}", damage.lgpos())

@@ -1,7 +1,7 @@
 //! What verification says of one file.
 
 use console::{Exit, Failure, Output};
-use ese_format::FileKind;
+use ese_format::{FileKind, JetSuffix};
 use ese_scan::{Counts, Digest, PageFinding, Position};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -116,10 +116,7 @@ impl Display for Report {
             {
                 write!(f, "; it belongs to {owner}")?;
             }
-            match finding.jet() {
-                Some(jet) => writeln!(f, " [JET {jet}]")?,
-                None => writeln!(f)?,
-            }
+            writeln!(f, "{}", JetSuffix(finding.jet()))?;
         }
         if self.findings_omitted > 0 && !self.temporary {
             writeln!(
