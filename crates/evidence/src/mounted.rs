@@ -75,13 +75,12 @@ pub fn place(path: &Path) -> Result<Place, EvidenceError> {
     }
 }
 
-/// Whether there is a folder at `path`.
-pub fn is_folder(path: &Path) -> bool {
-    match volume_of(path) {
-        Ok(None) => path.is_dir(),
-        Ok(Some(volume)) => matches!(volume.place(path), Ok(Place::Folder(_))),
-        Err(_) => false,
-    }
+/// Whether there is a folder at `path`. An error only where a volume cannot be asked.
+pub fn is_folder(path: &Path) -> Result<bool, EvidenceError> {
+    Ok(match volume_of(path)? {
+        None => path.is_dir(),
+        Some(volume) => matches!(volume.place(path)?, Place::Folder(_)),
+    })
 }
 
 /// The folder at `path`.

@@ -12,9 +12,10 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool) -> Vec<Result<PathBuf, 
     paths
         .iter()
         .flat_map(|path| match (evidence::is_folder(path), recursive) {
-            (false, _) => vec![Ok(path.clone())],
-            (true, false) => vec![Err(directory_refused(path))],
-            (true, true) => Listing::of(path, true).files,
+            (Ok(false), _) => vec![Ok(path.clone())],
+            (Ok(true), false) => vec![Err(directory_refused(path))],
+            (Ok(true), true) => Listing::of(path, true).files,
+            (Err(error), _) => vec![Err(Failure::of(&error))],
         })
         .collect()
 }

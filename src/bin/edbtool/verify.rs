@@ -9,7 +9,7 @@ use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Progress};
 use ese_scan::{Digest, DigestKind, RateLimit, digest_file};
-use evidence::EvidenceFile;
+use evidence::{EvidenceError, EvidenceFile};
 use report::{Checked, Report};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -93,7 +93,9 @@ fn parse_pages(text: &str) -> Result<RangeInclusive<u32>, String> {
 
 /// Runs the command: the exit code is the worst of all files.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let single = matches!(arguments.files.as_slice(), [only] if !evidence::is_folder(only));
+    let folders = arguments.files.iter().map(|path| evidence::is_folder(path));
+    let folders: Vec<Result<bool, EvidenceError>> = folders.collect();
+    let single = matches!(folders.as_slice(), [Ok(false) | Err(_)]);
     if arguments.resume.is_some() && !single {
         return Err(Failure::new(
             Exit::Usage,
@@ -120,10 +122,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         rate: arguments.rate.map(RateLimit::new),
     };
     let mut exit = Exit::Clean;
-    for path in &arguments.files {
-        let ended = match evidence::is_folder(path) {
-            true => folder::verify(path, &job, output)?,
-            false => job.file(path, output)?,
+    for (path, is_folder) in arguments.files.iter().zip(folders) {
+        let ended = match is_folder {
+            Ok(true) => folder::verify(path, &job, output)?,
+            Ok(false) => job.file(path, output)?,
+            Err(error) => failed(&Failure::of(&error), output)?,
         };
         exit = exit.and(ended);
         if ended == Exit::Interrupted {

@@ -30,7 +30,7 @@ impl LogPlaces<'_> {
             places => {
                 let mut folders: Vec<&Path> = Vec::new();
                 for place in places {
-                    let folder = if evidence::is_folder(place) {
+                    let folder = if evidence::is_folder(place).unwrap_or(false) {
                         place
                     } else {
                         folder_of(place)
