@@ -36,12 +36,12 @@ impl ChainReport {
         let number = current.and_then(LogReport::generation);
         if number == Some(last) && !self.has_number(last) {
             let current = self.naming.current();
-            return match last.0 - first.0 {
-                0 => current,
-                _ => {
-                    let before = self.naming.range(first, Generation(last.0 - 1));
+            return match first < last {
+                true => {
+                    let before = self.naming.range(first, last.previous());
                     format!("{before} and {current}")
                 }
+                false => current,
             };
         }
         self.naming.range(first, last)

@@ -41,10 +41,12 @@ impl LogNeed {
         if !header.state.needs_recovery() {
             return None;
         }
+        // A range that ends before it begins is no engine's: what either end names is needed.
+        let max_required = header.max_required.max(header.min_required);
         Some(LogNeed {
             min_required: header.min_required,
-            max_required: header.max_required,
-            max_committed: header.max_committed.max(header.max_required),
+            max_required,
+            max_committed: header.max_committed.max(max_required),
         })
     }
 
