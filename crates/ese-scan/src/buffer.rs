@@ -31,7 +31,9 @@ impl Buffer {
             match MmapMut::map_anon(length) {
                 Ok(map) => self.map = Some(map),
                 // As a `Vec` does where there is no memory.
-                Err(_) => handle_alloc_error(Layout::new::<u8>()),
+                Err(_) => {
+                    handle_alloc_error(Layout::array::<u8>(length).unwrap_or(Layout::new::<u8>()))
+                }
             }
         }
         self.length = length;

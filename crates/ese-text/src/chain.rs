@@ -31,7 +31,32 @@ fn what_is_wrong(report: &ChainReport, log: &LogReport) -> &'static str {
         | ChainFindingKind::NotContinued { .. }
         | ChainFindingKind::OutOfPlace { .. }
         | ChainFindingKind::CurrentAlsoNamed { .. } => "OUT OF SEQUENCE",
-        _ => "DAMAGED",
+        ChainFindingKind::Gap { .. }
+        | ChainFindingKind::CurrentMissing { .. }
+        | ChainFindingKind::CurrentBehind { .. }
+        | ChainFindingKind::Duplicate { .. }
+        | ChainFindingKind::AccumulatedChecksum { .. }
+        | ChainFindingKind::Incomplete { .. }
+        | ChainFindingKind::NotProved { .. }
+        | ChainFindingKind::VersionBackwards { .. }
+        | ChainFindingKind::OtherEngine { .. }
+        | ChainFindingKind::FileSize { .. }
+        | ChainFindingKind::Empty
+        | ChainFindingKind::Blank
+        | ChainFindingKind::Header { .. }
+        | ChainFindingKind::Unreadable { .. }
+        | ChainFindingKind::AttachList { .. }
+        | ChainFindingKind::Damage { .. }
+        | ChainFindingKind::BadRecord { .. }
+        | ChainFindingKind::UnfinishedRecords { .. }
+        | ChainFindingKind::MadeFromReserve
+        | ChainFindingKind::CircularLogging { .. }
+        | ChainFindingKind::Leftover { .. }
+        | ChainFindingKind::CheckpointMissing
+        | ChainFindingKind::CheckpointUnusable { .. }
+        | ChainFindingKind::CheckpointCopy { .. }
+        | ChainFindingKind::CheckpointForeign { .. }
+        | ChainFindingKind::CheckpointLogMissing { .. } => "DAMAGED",
     });
     let words: Vec<&str> = words.collect();
     match words.first() {

@@ -14,7 +14,7 @@
 //! | [`lgpos`] | a position | headers |
 //!
 //! People's scripts look for these labels, and tests compare the text with what the reference engine printed. Nothing
-//! here reads bytes or decides anything: what a thing means is said by the crate that it comes from.
+//! here reads bytes: what a thing means is said by the crate that it comes from.
 //!
 //! ```
 //! use ese_format::database::HeaderCopies;

@@ -297,7 +297,7 @@ impl Writer {
         let (offset, size) = part.head();
         let has_room = offset + size <= self.fixed_end;
         match (part, mark) {
-            (Part::IfBit(..), _) => {}
+            (Part::IfBit(at, bit, _), mark) if mark.is_some() == (self.bytes[at] & bit != 0) => {}
             (Part::Image(_), None) if !has_room => {}
             (_, Some(mark)) if has_room => self.length(what, part, length, mark),
             _ => self.refuse(what, length),
@@ -485,7 +485,9 @@ macro_rules! record {
                     })
                 }
 
+                #[allow(unused_variables)]
                 fn write(&self, writer: &mut Writer) {
+                    let $name { $($field,)* .. } = self;
                     writer.fixed_part::<Self>();
                     $(writer.field($offset, &self.$field);)*
                     $($(writer.later(stringify!($later), $later_offset, self.$later.as_ref());)*)?
@@ -493,7 +495,13 @@ macro_rules! record {
                         concat!("length of ", stringify!($part)),
                         Part::$length($($at)*),
                         &self.$part,
-                    );)*)?
+                    );
+                    $(if self.$part.$mark != $condition {
+                        writer.refuse(
+                            concat!(stringify!($part), " ", stringify!($mark)),
+                            self.$part.$mark,
+                        );
+                    })?)*)?
                 }
 
                 #[inline]

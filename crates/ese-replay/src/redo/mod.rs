@@ -252,12 +252,21 @@ impl Redo {
                     database.explain_trim(record);
                 }
             }
-            // They are about neither a transaction nor pages that the file gives up.
-            Record::Nop(_)
-            | Record::Init(_)
+            Record::Refresh(record) => {
+                self.refresh(record)?;
+            }
+            Record::Init(_)
+            | Record::Init2(_)
             | Record::Term(_)
+            | Record::Term2(_)
+            | Record::RecoveryQuit(_)
+            | Record::RecoveryQuit2(_)
+            | Record::RecoveryQuitKeepAttachments(_) => {
+                self.end_sessions()?;
+            }
+            // They begin and end no transaction, and are not about pages that the file gives up.
+            Record::Nop(_)
             | Record::MultiSectorFlush(_)
-            | Record::Refresh(_)
             | Record::MacroBegin(_)
             | Record::MacroCommit(_)
             | Record::MacroAbort(_)
@@ -265,7 +274,6 @@ impl Redo {
             | Record::AttachDb(_)
             | Record::DetachDb(_)
             | Record::RecoveryUndo(_)
-            | Record::RecoveryQuit(_)
             | Record::FullBackup(_)
             | Record::IncrementalBackup(_)
             | Record::JetOp(_)
@@ -285,10 +293,7 @@ impl Redo {
             | Record::ExternalRestore(_)
             | Record::Backup(_)
             | Record::EmptyTree(_)
-            | Record::Init2(_)
-            | Record::Term2(_)
             | Record::RecoveryUndo2(_)
-            | Record::RecoveryQuit2(_)
             | Record::PrepareCommit(_)
             | Record::ForceWriteLog(_)
             | Record::ConvertFdp2(_)
@@ -311,7 +316,6 @@ impl Redo {
             | Record::FragmentBegin(_)
             | Record::Fragment(_)
             | Record::CreateDbFinish(_)
-            | Record::RecoveryQuitKeepAttachments(_)
             | Record::SetDbVersion(_)
             | Record::Delta64(_)
             | Record::NewPage(_)

@@ -203,7 +203,7 @@ impl Display for Neighbour {
     }
 }
 
-/// A log position as headers show it, `(3,77,F5F)`.
+/// A log position as records show it, `(3,77,F5F)`.
 struct Position(Lgpos);
 
 impl Display for Position {
