@@ -48,6 +48,8 @@ struct Report<'a> {
     survey: Option<TrialSummary>,
     /// What keeps it from being done, where that is about no single database.
     problem: Option<String>,
+    /// What to do about that.
+    advice: Vec<String>,
     /// Which of the databases need nothing.
     clean: Vec<bool>,
     /// The command that does it.
@@ -152,8 +154,12 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let troubled = |plan: &DatabasePlan| plan.is_blocked() || plan.is_lossy();
     // Without a database there is no verdict that says what the logs cannot be replayed past.
     let stopped = plan.obstacle(false).filter(|_| databases.is_empty());
-    let stopped =
-        stopped.map(|stopped| format!("{}{}", stopped.reasons, JetSuffix(Some(stopped.jet))));
+    let (stopped, advice) = stopped
+        .map(|stopped| {
+            let problem = format!("{}{}", stopped.reasons, JetSuffix(Some(stopped.jet)));
+            (problem, stopped.advice)
+        })
+        .unzip();
     let is_ready = !plan.databases.iter().any(troubled) && problem.is_none() && stopped.is_none();
     let is_clean = |header: &DatabaseHeader| !header.state.needs_recovery();
     let report = Report {
@@ -164,6 +170,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         tried: is_tried,
         survey: recovered.map(TrialSummary::of),
         problem: problem.as_ref().and_then(about_all).or(stopped),
+        advice: advice.unwrap_or_default(),
         next: next(arguments, &subjects, &plan).filter(|_| is_ready),
         plan: &plan,
         logs_alone,
@@ -225,6 +232,9 @@ impl Display for Report<'_> {
             }
             (None, Some(problem)) if self.plan.databases.is_empty() => {
                 writeln!(f, "The logs cannot be replayed: {problem}")?;
+                for advice in &self.advice {
+                    writeln!(f, "  advice: {advice}")?;
+                }
             }
             (None, _) if !self.tried => {
                 writeln!(f, "Not tried: no page of the databases was looked at.")?;
@@ -340,13 +350,16 @@ fn write_database(f: &mut Formatter<'_>, plan: &DatabasePlan, clean: bool) -> fm
         writeln!(f, "  {reason}")?;
     }
     if let Some(loss) = &verdict.loss {
+        let begun = match loss.until.rfc3339() {
+            Some(time) => format!(", the last of them begun {time}"),
+            None => String::new(),
+        };
         writeln!(
             f,
-            "  lost: generations {}-{}, written between {} and {}",
+            "  lost: generations {}-{}{begun}; kept up to {}",
             loss.first,
             loss.last,
-            loss.after.shown(),
-            loss.until.shown()
+            loss.after.shown()
         )?;
     }
     if let Some(jet) = verdict.jet {

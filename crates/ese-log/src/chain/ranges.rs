@@ -220,6 +220,50 @@ pub(super) fn reach_for(report: &ChainReport, start: Lgpos, signature: Option<Si
     }
 }
 
+/// How far the logs alone would be replayed from `start`, without a database.
+pub fn reach_of_all(report: &ChainReport, start: Lgpos) -> Reach {
+    let mut reach = reach(report, start);
+    if reach.stop.is_none() {
+        reach.stop = left_out(report, &reach);
+    }
+    reach
+}
+
+/// Numbered logs of the stream that come after the current log, where a replay ends with it. The engine goes past them in
+/// silence; here they are not left out unless a limit says so.
+pub(super) fn left_out(report: &ChainReport, reach: &Reach) -> Option<Stop> {
+    let last = reach.last?;
+    let current = find(&report.logs, last).filter(|log| log.is_current())?;
+    let header = current.header()?;
+    let is_later = |log: &&LogReport| {
+        let own = log.header().map(|found| found.signature) == Some(header.signature);
+        own && !log.is_current() && log.generation() > Some(last)
+    };
+    let highest = report.logs.iter().rfind(is_later)?;
+    let next = last.next();
+    let goes_on = find(&report.logs, next).and_then(LogReport::header);
+    let is_misnamed = goes_on.is_some_and(|next| next.previous_created == header.created);
+    let file = &current.name;
+    let name = report.naming.generation(last);
+    Some(Stop {
+        generation: next,
+        file: Some(file.clone()),
+        reason: format!(
+            "it is generation {last} ({last:#x}), and later logs of the stream are there, up to {}",
+            highest.name
+        ),
+        jet: JetError::MISSING_LOG_FILE,
+        is_corruption: false,
+        is_mendable: is_misnamed,
+        advice: Some(match is_misnamed {
+            true => format!("rename {file} to {name}: the chain holds with it"),
+            false => format!(
+                "take {file} away if it is an old copy, and find the one that was written last"
+            ),
+        }),
+    })
+}
+
 /// The logs that can be reached, one for each generation, in order.
 pub(super) fn logs_of<'r>(
     report: &'r ChainReport,

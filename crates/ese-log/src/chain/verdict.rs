@@ -4,7 +4,7 @@ use super::advice::{PLACES, nearby};
 use super::attached::{known_place, lost_attach};
 use super::proof::Proof;
 use super::ranges::{
-    LogNeed, Reach, Stop, engine_start, find, logs_of, reach, reach_for, replay_start,
+    LogNeed, Reach, Stop, engine_start, find, left_out, logs_of, reach, reach_for, replay_start,
 };
 use super::{ChainReport, LogReport};
 use crate::limit::Until;
@@ -237,16 +237,18 @@ impl DatabaseVerdict {
             ));
             return;
         }
-        let reach = reach_for(report, start, Some(header.log_signature));
-        if let Some(stop) = &reach.stop
-            && !until.leaves_out(stop.generation)
-        {
+        let mut reach = reach_for(report, start, Some(header.log_signature));
+        let engines = reach.stop.as_ref().map(|stop| stop.jet);
+        reach.stop = reach.stop.take().or_else(|| left_out(report, &reach));
+        let stop = reach.stop.as_ref();
+        let stop = stop.filter(|stop| !until.leaves_out(stop.generation));
+        if let Some(stop) = stop {
+            self.jet = engines;
             // What need not be given up is not: the advice mends it.
             self.readiness = match stop.is_mendable {
                 true => Readiness::NotReady,
                 false => Readiness::ReadyWithLoss,
             };
-            self.jet = Some(stop.jet);
             self.reasons.push(stop.to_string());
             if !stop.is_mendable {
                 self.loss = loss(report, reach.last, None);
@@ -570,7 +572,7 @@ fn loss(
         header.max_committed.max(header.max_required)
     });
     let highest = report.logs.iter().filter_map(LogReport::generation).max();
-    let last = highest.unwrap_or_default().max(committed);
+    let last = highest.unwrap_or_default().max(committed).max(kept.next());
     let content = |generation| {
         let contents = report
             .logs

@@ -19,7 +19,9 @@ use super::{DatabaseFile, RecoveryError};
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_format::page::PageSize;
 use ese_format::{Generation, JetError, Lgpos, Progress, Signature};
-use ese_log::chain::ranges::{Reach, first_position, reach, replay_files, replay_start};
+use ese_log::chain::ranges::{
+    Reach, first_position, reach, reach_of_all, replay_files, replay_start,
+};
 use ese_log::chain::{
     ChainReport, CheckpointReport, DatabaseEvent, DatabaseEventKind, DatabaseVerdict, LogContent,
     LogReport, Readiness, TransactionsAt, verdict_until, verify_from,
@@ -263,11 +265,10 @@ pub fn plan_of(
             .min()
             .map(|lowest| first_position(report, lowest))
     };
-    let start = match databases {
-        [] => lowest(),
-        _ => common_start(report, databases),
+    let reach = match databases {
+        [] => lowest().map(|start| reach_of_all(report, start)),
+        _ => common_start(report, databases).map(|start| reach(report, start)),
     };
-    let reach = start.map(|start| reach(report, start));
     let files = reach
         .as_ref()
         .map(|reach| replay_files(report, files, reach))

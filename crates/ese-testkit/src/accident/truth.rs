@@ -328,10 +328,14 @@ fn left(log: &LogFile, path: &Path) -> (LogRemains, bool) {
     let blocks = was_written.zip(is_written).enumerate();
     let differs = |(was, is): (&[u8], &[u8])| {
         let bits = was.iter().zip(is).map(|(was, is)| (was ^ is).count_ones());
-        bits.sum::<u32>() > u32::from(log.corrects_bits)
+        // A blank block has no checksum that could put one right.
+        let corrected = log.corrects_bits && was.iter().any(|byte| *byte != 0);
+        bits.sum::<u32>() > u32::from(corrected)
     };
     let mut other = blocks.skip(1).filter(|(_, blocks)| differs(*blocks));
-    let Some((block, _)) = other.next().filter(|(block, _)| *block < log.used) else {
+    // The first block is looked at even where nothing was written to it.
+    let looked_at = log.used.max(2);
+    let Some((block, _)) = other.next().filter(|(block, _)| *block < looked_at) else {
         // What fills the rest of an older log shows whether it ended there.
         let left = match was[written..] == is[written..] {
             true => LogRemains::Whole,
