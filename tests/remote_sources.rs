@@ -1,4 +1,4 @@
-//! `edbcopy` from real servers on this machine: a link that is cut in the middle, and what travels over it.
+//! Real servers on this machine: what is read from them, a copy whose link is cut in the middle, and what travels over it.
 //!
 //! The servers are installed by `.ci/servers`.
 #![cfg(feature = "remote")]
@@ -112,23 +112,25 @@ fn read_the_group_where_it_is(address: &str, served: &Served, reach: Reach<'_>) 
             "tables GROUP/db.edb --with-logs --logs GROUP",
         ),
     ];
+    let asked = |program: &str, arguments: &[String]| {
+        let mut command = Command::new(program);
+        with_credentials(&mut command).args(arguments).arg("--json");
+        for option in reach.options {
+            let (name, value) = option.trim_start_matches("--").split_once('=').unwrap();
+            let name = name.to_uppercase().replace('-', "_");
+            command.env(format!("EDBCOPY_{name}"), value);
+        }
+        command
+            .envs(reach.variables.iter().copied())
+            .output()
+            .unwrap()
+    };
     for (program, arguments) in programs {
         let run = |place: &str| {
             let place = place.trim_end_matches('/');
-            let words = arguments
-                .split(' ')
-                .map(|word| word.replace("GROUP", place));
-            let mut command = Command::new(program);
-            with_credentials(&mut command).args(words).arg("--json");
-            for option in reach.options {
-                let (name, value) = option.trim_start_matches("--").split_once('=').unwrap();
-                let name = name.to_uppercase().replace('-', "_");
-                command.env(format!("EDBCOPY_{name}"), value);
-            }
-            command
-                .envs(reach.variables.iter().copied())
-                .output()
-                .unwrap()
+            let words = arguments.split(' ');
+            let words: Vec<String> = words.map(|word| word.replace("GROUP", place)).collect();
+            asked(program, &words)
         };
         let (local, remote) = (run(&here), run(address));
         let message = String::from_utf8_lossy(&remote.stderr);
@@ -146,6 +148,18 @@ fn read_the_group_where_it_is(address: &str, served: &Served, reach: Reach<'_>) 
             "{program} {arguments}: {message}"
         );
     }
+    let (place, rows) = (address.trim_end_matches('/'), served.path("rows"));
+    let export = format!("export {place}/db.edb --with-logs={place} --to");
+    let mut words: Vec<String> = export.split(' ').map(str::to_owned).collect();
+    words.push(rows.display().to_string());
+    let output = asked(env!("CARGO_BIN_EXE_edbtool"), &words);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(rows.join("manifest.json").is_file());
+    for file in fixtures::files_below(&rows) {
+        nothing_secret(&fs::read(file).unwrap(), reach);
+    }
+    fs::remove_dir_all(rows).unwrap();
 }
 
 fn edbcopy(arguments: &[&str]) -> Command {

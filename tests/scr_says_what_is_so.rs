@@ -282,3 +282,35 @@ fn what_the_product_does_not_allow_is_told_and_may_be_allowed() {
     let (health, _) = site.run(1, &["check"]);
     assert_eq!(health["warnings"], answer["warnings"]);
 }
+
+#[test]
+fn a_password_in_an_address_is_refused_and_written_nowhere() {
+    let site = Exchange::at(6);
+    let srv2 = site.text("srv2");
+    let before = site.files("");
+    let address = "webdav://anna:hunter2@127.0.0.1:1/SG1";
+    let (database, copy) = (format!("{address}/MBX1.edb"), format!("{srv2}/MBX1.edb"));
+    let (answer, said) = site.run(
+        2,
+        &[
+            "enable",
+            "SG1",
+            "--source",
+            "SRV1",
+            "--source-logs",
+            address,
+            "--source-database",
+            &database,
+            "--standby",
+            "SRV2",
+            "--logs",
+            &srv2,
+            "--database",
+            &copy,
+            "--seeding-postponed",
+        ],
+    );
+    assert!(said.contains("EDBCOPY_PASSWORD"), "{said}");
+    assert!(!said.contains("hunter2") && !answer.to_string().contains("hunter2"));
+    assert!(site.files("") == before);
+}

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use terminal::Term;
 
 /// Commands that every program has besides its own.
@@ -158,13 +159,17 @@ fn ending(command: Command, text: &str) -> Command {
     command.after_help(end)
 }
 
-/// An argument without the password of an address, which is kept for the connection: what a program names in an answer or
-/// a message is what stands on its command line.
-fn without_password(argument: OsString) -> OsString {
+/// The command line, without what is secret in addresses: what a program names in an answer, a file or a message is what
+/// stands here. Passwords are kept for the connection.
+pub fn arguments() -> &'static [OsString] {
+    static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
+    ARGUMENTS.get_or_init(|| std::env::args_os().map(without_secrets).collect())
+}
+
+fn without_secrets(argument: OsString) -> OsString {
     #[cfg(feature = "remote")]
-    if let Some(plain) = argument
-        .to_str()
-        .and_then(evidence_remote::keyring::without_password)
+    if let Some(text) = argument.to_str()
+        && let Some(plain) = evidence_remote::keyring::without_secrets(text)
     {
         return plain.into();
     }
@@ -190,17 +195,17 @@ pub fn run<P: Parser>(
     options: impl FnOnce(&P) -> RunOptions,
     work: impl FnOnce(P, &mut Output) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().map(without_password).collect();
-    let json = usage::asks_for_json(&arguments);
+    let arguments = arguments();
+    let json = usage::asks_for_json(arguments);
     let mut command = described::<P>();
     let parsed = command
-        .try_get_matches_from_mut(&arguments)
+        .try_get_matches_from_mut(arguments)
         .and_then(|matches| {
             P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
         });
     let program = match parsed {
         Ok(program) => program,
-        Err(error) => return usage::report(&answered(error, &command, &arguments), json),
+        Err(error) => return usage::report(&answered(error, &command, arguments), json),
     };
     watch_interrupts();
     mount_network();

@@ -255,11 +255,15 @@ pub(crate) fn position(header: &LogHeader, offset: usize) -> Lgpos {
 /// Reads a whole file into `bytes`, whose memory is used again. Refuses what is not a regular file and what no log can
 /// be.
 pub(crate) fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), LogError> {
-    let file = EvidenceFile::open(path)?;
+    read_opened(&EvidenceFile::open(path)?, bytes)
+}
+
+/// The same for a file that is open.
+pub(crate) fn read_opened(file: &EvidenceFile, bytes: &mut Vec<u8>) -> Result<(), LogError> {
     let size = file.length();
     let limit = MAX_LOG_SIZE;
     let Some(length) = usize::try_from(size).ok().filter(|_| size <= limit) else {
-        let path = path.to_owned();
+        let path = file.path().to_owned();
         return Err(LogError::TooLarge { path, size, limit });
     };
     bytes.resize(length, 0);

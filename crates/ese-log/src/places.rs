@@ -6,7 +6,7 @@
 
 use crate::error::LogError;
 use crate::folder::{StreamFile, StreamFiles, group_paths};
-use crate::image::{read_file, trusted_header};
+use crate::image::{read_opened, trusted_header};
 use crate::name::LogFileName;
 use ese_format::Signature;
 use ese_format::log::HEADER_SIZE;
@@ -50,6 +50,11 @@ impl StreamFiles {
     pub fn gather_all(places: &[PathBuf], base: Option<&str>) -> Result<Vec<Self>, LogError> {
         let mut paths = Vec::new();
         for place in places {
+            // Whether it can be read is a matter of whoever needs it.
+            if !evidence::is_address(place) && place.is_file() {
+                paths.push(place.clone());
+                continue;
+            }
             match evidence::place(place).map_err(LogError::unlisted)? {
                 Place::File(file) => paths.push(file.path().to_owned()),
                 Place::Folder(folder) => {
@@ -121,13 +126,15 @@ fn is_called_like_a_log(path: &Path) -> bool {
 
 /// Whether two logs hold the same bytes.
 fn are_equal(one: &Path, other: &Path) -> bool {
-    let length = |path: &Path| EvidenceFile::open(path).map(|file| file.length()).ok();
-    if length(one).is_none() || length(one) != length(other) {
+    let (Ok(one), Ok(other)) = (EvidenceFile::open(one), EvidenceFile::open(other)) else {
+        return false;
+    };
+    if one.length() != other.length() {
         return false;
     }
-    let read = |path: &Path| {
+    let bytes = |file: &EvidenceFile| {
         let mut bytes = Vec::new();
-        read_file(path, &mut bytes).ok().map(|()| bytes)
+        read_opened(file, &mut bytes).ok().map(|()| bytes)
     };
-    read(one).is_some_and(|bytes| read(other) == Some(bytes))
+    bytes(&one).is_some_and(|content| bytes(&other) == Some(content))
 }

@@ -119,6 +119,8 @@ impl RemotePlace {
                     let inside = store.ask(store.operator().list(&format!("{path}/")));
                     match inside {
                         Ok(inside) if !inside.is_empty() => None,
+                        // Nobody said that there is nothing.
+                        Err(again) if again.kind == ReadErrorKind::Passing => return Err(again),
                         _ => return Err(error),
                     }
                 }
@@ -146,6 +148,10 @@ impl RemotePlace {
 
 /// The parts of an address.
 pub(crate) fn parse(address: &str) -> Result<Url, ReadError> {
+    if !RemotePlace::is_address(address) {
+        let why = "not an address of a kind that can be read";
+        return Err(ReadError::new(ReadErrorKind::Permanent, why));
+    }
     Url::parse(address).map_err(|error| {
         ReadError::new(ReadErrorKind::Permanent, format!("not an address: {error}"))
     })
@@ -213,7 +219,7 @@ impl Store {
         match answer {
             Ok(answer) => answer.map_err(|error| self.read_error(&error)),
             Err(_) => {
-                let message = format!("no answer within {} seconds", patience.as_secs());
+                let message = format!("it did not come within {} seconds", patience.as_secs());
                 Err(ReadError::new(ReadErrorKind::Passing, message))
             }
         }
@@ -376,9 +382,14 @@ impl SourceFolder for RemoteFolder {
         let inside = listed.iter().filter(|entry| entry.path() != self.path);
         let entry = |entry: &opendal::Entry| FolderEntry {
             name: entry.name().trim_end_matches('/').into(),
-            is_file: entry.metadata().is_file(),
+            // SFTP does not say of a link what it leads to; opening it does.
+            is_file: !entry.metadata().is_dir(),
         };
-        Ok(inside.map(entry).collect())
+        let is_inside = |entry: &FolderEntry| {
+            let name = entry.name.to_string_lossy();
+            !matches!(&*name, "" | "." | "..") && !name.contains('/')
+        };
+        Ok(inside.map(entry).filter(is_inside).collect())
     }
 
     fn path_of(&self, name: &OsStr) -> PathBuf {

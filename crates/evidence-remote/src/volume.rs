@@ -22,6 +22,9 @@ pub struct RemoteVolume {
     stores: Mutex<HashMap<String, Arc<Store>>>,
 }
 
+/// The most bytes that are asked for at once.
+const PIECE: usize = 1 << 20;
+
 /// How long something is tried.
 #[derive(Debug, Clone, Copy)]
 struct Persistence {
@@ -130,7 +133,7 @@ impl SourceFile for Patient {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
-        for piece in buffer.chunks_mut(self.inner.piece()) {
+        for piece in buffer.chunks_mut(self.piece()) {
             let offset = offset + filled as u64;
             let read = self.persist(|| self.inner.read_at(piece, offset))?;
             filled += read;
@@ -141,8 +144,9 @@ impl SourceFile for Patient {
         Ok(filled)
     }
 
+    /// Small enough that it comes in time over a slow link.
     fn piece(&self) -> usize {
-        self.inner.piece()
+        self.inner.piece().min(PIECE)
     }
 }
 

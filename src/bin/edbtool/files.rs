@@ -25,6 +25,9 @@ pub(crate) fn directory_refused(path: &Path) -> Failure {
         .advise("name the files in it, or add --recursive")
 }
 
+/// How many levels of folders are entered at an address: a server can go round in a circle.
+const DEEPEST: usize = 64;
+
 /// What is in a folder.
 pub(crate) struct Listing {
     /// Everything that is not a folder, sorted by path: files, links, and what else there is. An error where a folder
@@ -42,7 +45,7 @@ impl Listing {
             not_entered: Vec::new(),
         };
         if evidence::is_address(folder) {
-            listing.add_at_address(folder, recursive);
+            listing.add_at_address(folder, if recursive { DEEPEST } else { 0 });
             return listing;
         }
         let depth = if recursive { usize::MAX } else { 1 };
@@ -66,7 +69,8 @@ impl Listing {
         listing
     }
 
-    fn add_at_address(&mut self, folder: &Path, recursive: bool) {
+    /// What is in the folder at an address, and so many levels below.
+    fn add_at_address(&mut self, folder: &Path, levels: usize) {
         let listed = evidence::folder(folder).and_then(|source| {
             let mut entries = source.entries()?;
             entries.sort();
@@ -78,11 +82,11 @@ impl Listing {
         };
         for entry in entries {
             let path = source.path_of(&entry.name);
-            match (entry.is_file, recursive) {
+            match (entry.is_file, levels) {
                 (true, _) => self.files.push(Ok(path)),
+                (false, 0) => self.not_entered.push(path),
                 // With a `/` an address names a folder.
-                (false, true) => self.add_at_address(&path.join(""), recursive),
-                (false, false) => self.not_entered.push(path),
+                (false, _) => self.add_at_address(&path.join(""), levels - 1),
             }
         }
     }

@@ -74,7 +74,8 @@ impl Custody<'_> {
             run: Some(RunEntry {
                 program: env!("CARGO_BIN_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
-                command: std::env::args_os()
+                command: console::arguments()
+                    .iter()
                     .map(|word| word.to_string_lossy().into_owned())
                     .collect(),
                 started: self.started,
