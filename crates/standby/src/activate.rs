@@ -210,7 +210,7 @@ pub fn activate(
     }
     seeded(config, &state)?;
     order(&file, config, options, clock)?;
-    let service = file.serve_within(PATIENCE)?;
+    let service = file.serve_within(PATIENCE, clock)?;
     let mut copy = StandbyCopy::take(config, file.clone(), source, service, clock)?;
     let result = carry_out(&mut copy, &file, options, clock, progress);
     if let Err(ActivateError::Refused(_) | ActivateError::Replay(_)) = &result {

@@ -1,12 +1,18 @@
-//! Where the time comes from, so that a test need not sleep through a lag of seven days.
+//! Where the time comes from and how it passes, so that a test need not sleep through a lag of seven days.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Gives the time.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Waits.
+    fn rest(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
 }
 
 /// The clock of the machine.

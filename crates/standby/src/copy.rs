@@ -13,7 +13,7 @@
 
 use crate::aside::{folder_of, put_aside};
 use crate::birth::is_to_be_made;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock, age};
 use crate::config::{CopyConfig, Service};
 use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
@@ -31,7 +31,7 @@ use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind};
 use crate::target_view::TargetView;
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,9 @@ use tracing::{info, warn};
 
 /// The most logs that one pass ships, so that orders are obeyed and other copies have their turn.
 const LOGS_PER_PASS: u32 = 64;
+
+/// How often a long pass lets the state know that it goes on.
+const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// A copy that this process serves.
 pub struct StandbyCopy {
@@ -93,7 +96,7 @@ impl StandbyCopy {
         source: Box<dyn LogSource>,
         clock: &dyn Clock,
     ) -> Result<Self, StandbyError> {
-        let service = state.serve()?;
+        let service = state.serve(clock)?;
         Self::take(config, state, source, service, clock)
     }
 
@@ -146,7 +149,7 @@ impl StandbyCopy {
             state.disk().create_folders(folder).map_err(at(folder))?;
         }
         state.update(|state| *state = known)?;
-        let service = state.serve()?;
+        let service = state.serve(&SystemClock)?;
         Self::with(&own, state, source, service, into)
     }
 
@@ -337,6 +340,7 @@ impl StandbyCopy {
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
         let here = self.here()?;
+        let mut told = clock.now();
         while let Some(next) = self.place.next {
             if report.shipped == LOGS_PER_PASS {
                 report.more = true;
@@ -355,6 +359,12 @@ impl StandbyCopy {
                     report.shipped += 1;
                     report.copied = Some(next);
                     report.inspected = Some(next);
+                    // A long pass is no silence.
+                    let now = clock.now();
+                    if age(told, now) >= TOLD_EVERY {
+                        self.state.update(|state| state.served = Some(now))?;
+                        told = now;
+                    }
                 }
                 Ok(None) => break,
                 Err(obstacle) => {

@@ -131,7 +131,7 @@ pub fn failback(
     let activation = activation_of(&before)?;
     // Killed between the last two steps: the configuration is turned round already.
     if config.target.database != activation.from {
-        let _service = state.serve_within(PATIENCE)?;
+        let _service = state.serve_within(PATIENCE, clock)?;
         rest(&state, config, &config.target.database, clock)?;
         return Ok(report(config, config.clone(), options));
     }
@@ -156,7 +156,7 @@ pub fn failback(
     if options.dry_run {
         return Ok(report);
     }
-    let _service = state.serve_within(PATIENCE)?;
+    let _service = state.serve_within(PATIENCE, clock)?;
     state.update(|state| state.failback = Some(under_way))?;
     let (copied, proved) = match &aside.database {
         Some(folder) => {

@@ -47,6 +47,7 @@ pub mod replay;
 pub mod rules;
 pub mod runbook;
 pub mod seed;
+pub mod service;
 pub mod source;
 pub mod state;
 pub mod status;

@@ -36,6 +36,9 @@ pub struct OwnFiles {
     /// The database onto which logs are replayed.
     #[serde(default)]
     replays: Option<PathBuf>,
+    /// The database that a seeding began to bring and did not finish.
+    #[serde(default)]
+    seeds: Option<PathBuf>,
 }
 
 /// Logs of one stream.
@@ -82,6 +85,16 @@ impl OwnFiles {
         if self.tag.is_empty() {
             self.tag = new_tag();
         }
+    }
+
+    /// Says that a seeding brings this database from now on, or that it does not any more.
+    pub(crate) fn set_seeding(&mut self, database: Option<&Path>) {
+        self.seeds = database.map(Path::to_owned);
+    }
+
+    /// Whether what lies half copied beside this database is of a seeding that did not finish.
+    pub(crate) fn seeds(&self, database: &Path) -> bool {
+        self.seeds.as_deref() == Some(database)
     }
 
     /// What ends the names of files under way.

@@ -393,9 +393,8 @@ fn nothing_in_the_way(
     let paths = TargetPaths::new(database);
     let journal = journal_path(database);
     let under_way = [&paths.partial, &paths.journal, &paths.old_journal];
-    let strange = under_way
-        .into_iter()
-        .chain((!made.replays(database)).then_some(&journal));
+    let under_way = under_way.into_iter().filter(|_| !made.seeds(database));
+    let strange = under_way.chain((!made.replays(database)).then_some(&journal));
     if let Some(path) = strange
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok())
@@ -451,7 +450,7 @@ impl Order {
             length: source.stamp().length,
         });
         state.update(|state| state.seeding = Some(seeding.clone()))?;
-        match state.serve_within(PATIENCE) {
+        match state.serve_within(PATIENCE, clock) {
             Ok(service) => Ok(Order {
                 state: state.clone(),
                 seeding,
@@ -488,9 +487,10 @@ impl Order {
         if self.seeding.cleared {
             return Ok(cleared);
         }
-        let known = self
-            .state
-            .update(|state| state.made.settle_in(&config.target.logs))?;
+        let known = self.state.update(|state| {
+            state.made.settle_in(&config.target.logs);
+            state.made.set_seeding(Some(&config.target.database));
+        })?;
         for own in leftovers(&config.target.database) {
             cleared.removed += u32::from(remove(self.disk(), &own)?);
         }
@@ -520,9 +520,10 @@ impl Order {
         for path in own_files(self.disk(), config, known)? {
             removed += u32::from(remove(self.disk(), &path)?);
         }
-        self.state.update(|state| state.made.forget_logs())?;
+        // Before the state forgets them: what a power loss brought back would be nobody's.
         let synced = self.disk().sync_folder(&config.target.logs);
         synced.map_err(at(&config.target.logs))?;
+        self.state.update(|state| state.made.forget_logs())?;
         Ok(removed)
     }
 
@@ -576,6 +577,7 @@ impl Order {
             let (generated, proofs) = (state.generated, state.proofs.clone());
             *state = state.anew();
             (state.generated, state.suspended, state.proofs) = (generated, rest, proofs);
+            state.made.set_seeding(None);
             if let Some(header) = &header {
                 state.made.set_database(database, header);
             }

@@ -11,7 +11,7 @@
 //! between a change of a file and the change of the state: the next pass sees the file.
 
 use crate::activate::ActivateReport;
-use crate::clock::age;
+use crate::clock::{Clock, age};
 use crate::error::{StandbyError, at};
 use crate::failback::UnreplayedWork;
 use crate::lag::Lag;
@@ -23,8 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use target_disk::{Disk, DiskFile, SharedDisk};
 
 /// How long a look at a lock may take.
@@ -447,26 +446,8 @@ impl StateFile {
     }
 
     /// Takes the copy for this process alone.
-    pub fn serve(&self) -> Result<ServiceLock, StandbyError> {
-        let path = self.file("service");
-        let file = self.open_lock(&path)?;
-        let begun = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(ServiceLock { _file: file }),
-                // Who asks for the status holds it for a moment.
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err(at(&path)(error));
-                }
-                Err(_) if begun.elapsed() < A_MOMENT => sleep(Duration::from_millis(5)),
-                Err(_) => {
-                    return Err(StandbyError::Served {
-                        name: self.name.clone(),
-                        lock: path,
-                    });
-                }
-            }
-        }
+    pub fn serve(&self, clock: &dyn Clock) -> Result<ServiceLock, StandbyError> {
+        self.serve_within(A_MOMENT, clock)
     }
 
     /// Whether a process serves the copy now.
@@ -477,14 +458,35 @@ impl StateFile {
 
     /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its
     /// next pass when the state or the configuration says so.
-    pub fn serve_within(&self, patience: Duration) -> Result<ServiceLock, StandbyError> {
-        let begun = Instant::now();
+    pub fn serve_within(
+        &self,
+        patience: Duration,
+        clock: &dyn Clock,
+    ) -> Result<ServiceLock, StandbyError> {
+        let path = self.file("service");
+        let file = self.open_lock(&path)?;
+        let mut waited = Duration::ZERO;
         loop {
-            match self.serve() {
-                Err(StandbyError::Served { .. }) if begun.elapsed() < patience => {
-                    sleep(Duration::from_millis(50));
+            match file.try_lock() {
+                Ok(()) => return Ok(ServiceLock { _file: file }),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(at(&path)(error));
                 }
-                other => return other,
+                Err(_) if waited < patience => {
+                    // Who asks for the status holds it for a moment; a service, for a while.
+                    let pause = match waited < A_MOMENT {
+                        true => Duration::from_millis(5),
+                        false => Duration::from_millis(50),
+                    };
+                    clock.rest(pause);
+                    waited += pause;
+                }
+                Err(_) => {
+                    return Err(StandbyError::Served {
+                        name: self.name.clone(),
+                        lock: path,
+                    });
+                }
             }
         }
     }

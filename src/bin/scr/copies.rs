@@ -4,10 +4,10 @@ use console::{Exit, Failure};
 use jiff::Timestamp;
 use standby::StandbyError;
 use standby::config::{Configuration, CopyConfig};
+use standby::service;
 use standby::source::{self, LogSource};
 use standby::state::StateFile;
-use standby::status::{CopyStatus, status};
-use standby::target_view::TargetView;
+use standby::status::CopyStatus;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -57,16 +57,7 @@ pub(crate) fn statuses(
         [] => Ok(configuration.copies.iter().collect()),
         names => names.iter().map(|name| configuration.copy(name)).collect(),
     };
-    let one = |copy: &CopyConfig| {
-        let file = state_of(configuration, copy);
-        Ok(status(
-            copy,
-            file.read()?,
-            &TargetView::look(copy, &file),
-            &configuration.service,
-            Timestamp::now(),
-        ))
-    };
-    let statuses = chosen.and_then(|copies| copies.into_iter().map(one).collect());
+    let statuses =
+        chosen.and_then(|copies| service::statuses(configuration, copies, Timestamp::now()));
     statuses.map_err(|error| Failure::of(&error))
 }

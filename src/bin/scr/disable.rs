@@ -3,6 +3,7 @@
 use crate::copies::{load_copy, state_of};
 use console::{Exit, Failure, Output};
 use serde::Serialize;
+use standby::clock::SystemClock;
 use standby::config::{CopyConfig, remove_copy};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ pub(crate) fn run(
     let state = state_of(&configuration, &copy);
     let activation = state.read().ok().and_then(|state| state.activation);
     let forgotten = state
-        .serve_within(PATIENCE)
+        .serve_within(PATIENCE, &SystemClock)
         .and_then(|service| state.retire(service));
     forgotten.map_err(|error| Failure::of(&error))?;
     let database = activation.map_or_else(

@@ -1,17 +1,15 @@
 //! `scr run`: the service. It serves every copy of the configuration, which it reads anew before every round.
 
-use crate::copies::{load, logs_of, state_of};
-use crate::replaying::{Shared, SourcesSeen};
+use crate::copies::{load, logs_of, statuses};
+use crate::replaying::{Shared, UntilInterrupted};
 use console::{Exit, Failure, Output, interrupted};
-use jiff::Timestamp;
 use standby::clock::SystemClock;
-use standby::config::{Configuration, CopyConfig};
-use standby::status::{CopyStatus, StatusTable, status};
-use standby::target_view::TargetView;
-use standby::{Replayer, StandbyCopy, StandbyError, metrics};
-use std::collections::BTreeMap;
+use standby::config::Configuration;
+use standby::metrics;
+use standby::service::{Replaying, Shipping};
+use standby::status::{CopyStatus, StatusTable};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use target_disk::LocalDisk;
@@ -60,12 +58,12 @@ pub(crate) fn run(
         .warnings()
         .iter()
         .for_each(|warning| warn!("{warning}"));
-    let shared = Shared::new(arguments.truncate_source);
     if arguments.once {
-        return once(configuration, &shared, arguments, output);
+        return once(configuration, arguments, output);
     }
+    let shared = Shared::default();
     std::thread::scope(|scope| {
-        scope.spawn(|| shared.replay_until_stopped());
+        scope.spawn(|| shared.replay_until_stopped(Replaying::new(arguments.truncate_source)));
         let ended = serve(config, configuration, &shared, arguments);
         shared.stop();
         ended
@@ -80,12 +78,16 @@ fn serve(
     arguments: &Arguments,
 ) -> Result<Exit, Failure> {
     let mut configuration = Arc::new(configuration);
-    let mut service = Service::default();
+    let mut shipping = Shipping::new();
     loop {
-        let more = service.round(&configuration, false)?;
-        shared.set(&configuration, service.replayers());
+        let more = ship(&mut shipping, &configuration)?;
+        shared.set(&configuration, shipping.replayers());
         if arguments.metrics.is_some() {
-            write_metrics(arguments, &service.statuses(&configuration))?;
+            match statuses(&configuration, &[]) {
+                Ok(statuses) => write_metrics(arguments, &statuses)?,
+                // What is not known is not told: the file keeps its old time.
+                Err(problem) => error!("no metrics were written: {problem}"),
+            }
         }
         if interrupted() {
             info!("stopped");
@@ -102,18 +104,23 @@ fn serve(
     }
 }
 
+fn ship(shipping: &mut Shipping, configuration: &Configuration) -> Result<bool, Failure> {
+    shipping
+        .round(configuration, &SystemClock, &logs_of, &UntilInterrupted)
+        .map_err(|error| Failure::of(&error))
+}
+
 /// Ships and replays until there is nothing to do.
 fn once(
     configuration: Configuration,
-    shared: &Shared,
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let configuration = Arc::new(configuration);
-    let mut service = Service::default();
-    let mut seen = SourcesSeen::default();
+    let mut shipping = Shipping::once();
+    let mut replaying = Replaying::new(arguments.truncate_source);
     loop {
-        let more = service.round(&configuration, true)?;
+        let more = ship(&mut shipping, &configuration)?;
         if interrupted() {
             info!("stopped");
             return Ok(Exit::Clean);
@@ -121,13 +128,13 @@ fn once(
         if more {
             continue;
         }
-        shared.set(&configuration, service.replayers());
-        let more = shared
-            .round(&mut seen)
+        let replayers = shipping.replayers();
+        let more = replaying
+            .round(&configuration, &replayers, &SystemClock, &UntilInterrupted)
             .map_err(|error| Failure::of(&error))?;
         if !more {
-            service.round(&configuration, true)?;
-            let statuses = service.statuses(&configuration);
+            ship(&mut shipping, &configuration)?;
+            let statuses = statuses(&configuration, &[])?;
             write_metrics(arguments, &statuses)?;
             return answer(&statuses, output);
         }
@@ -164,106 +171,6 @@ fn rest(time: Duration) {
     while begun.elapsed() < time && !interrupted() {
         sleep(Duration::from_millis(20).min(time.saturating_sub(begun.elapsed())));
     }
-}
-
-/// The copies that this process serves, by name.
-#[derive(Default)]
-struct Service {
-    copies: BTreeMap<String, ServedCopy>,
-}
-
-/// Both halves of a copy.
-struct ServedCopy {
-    copy: StandbyCopy,
-    replayer: Arc<Mutex<Replayer>>,
-}
-
-impl Service {
-    /// One pass for every copy of the configuration; whether there is more to do at once.
-    fn round(&mut self, configuration: &Configuration, once: bool) -> Result<bool, Failure> {
-        self.let_go(configuration);
-        let mut more = false;
-        for config in &configuration.copies {
-            if interrupted() {
-                break;
-            }
-            match self.serve(configuration, config, once) {
-                Ok(has_more) => more |= has_more,
-                // One copy that cannot be served is no reason to leave the others alone.
-                Err(problem) if !once => error!(copy = config.name, "{problem}"),
-                Err(problem) => return Err(Failure::of(&problem)),
-            }
-        }
-        Ok(more)
-    }
-
-    /// How the copies stand, reported while this process serves them.
-    fn statuses(&self, configuration: &Configuration) -> Vec<CopyStatus> {
-        let one = |config: &CopyConfig| {
-            let file = state_of(configuration, config);
-            let (state, here) = (
-                file.read().unwrap_or_default(),
-                TargetView::look(config, &file),
-            );
-            status(
-                config,
-                state,
-                &here,
-                &configuration.service,
-                Timestamp::now(),
-            )
-        };
-        configuration.copies.iter().map(one).collect()
-    }
-
-    fn replayers(&self) -> Vec<Arc<Mutex<Replayer>>> {
-        let served = self.copies.values();
-        served.map(|served| Arc::clone(&served.replayer)).collect()
-    }
-
-    /// Gives back copies that were disabled or are configured in another way now.
-    fn let_go(&mut self, configuration: &Configuration) {
-        self.copies.retain(|name, served| {
-            let found = configuration
-                .copies
-                .iter()
-                .find(|config| config.name == *name);
-            found == Some(served.copy.config())
-        });
-    }
-
-    fn serve(
-        &mut self,
-        configuration: &Configuration,
-        config: &CopyConfig,
-        once: bool,
-    ) -> Result<bool, StandbyError> {
-        let state = state_of(configuration, config).read()?;
-        if state.is_out_of_service() {
-            self.copies.remove(&config.name);
-            return Ok(false);
-        }
-        let served = match self.copies.remove(&config.name) {
-            Some(served) => served,
-            None => open(configuration, config, once)?,
-        };
-        let served = self.copies.entry(config.name.clone()).or_insert(served);
-        let pass = served.copy.pass(&configuration.service, &SystemClock)?;
-        Ok(pass.more)
-    }
-}
-
-fn open(
-    configuration: &Configuration,
-    config: &CopyConfig,
-    once: bool,
-) -> Result<ServedCopy, StandbyError> {
-    let source = logs_of(configuration, config);
-    let copy = StandbyCopy::open(config, configuration.state_of(config), source, &SystemClock)?;
-    let copy = if once { copy.once() } else { copy };
-    info!(copy = config.name, source = %config.source.logs.display(), "served");
-    let replayer = Arc::new(Mutex::new(copy.replayer()));
-    Ok(ServedCopy { copy, replayer })
 }
 
 fn answer(statuses: &[CopyStatus], output: &mut Output) -> Result<Exit, Failure> {
