@@ -144,8 +144,8 @@ pub fn status(
     let is_served = here.is_served(&state, service, now);
     let failed = state.worst_trouble().is_some();
     let summary = match summary(&state, here, failed, is_served) {
-        // At rest by order, which says so first.
-        Summary::Suspended => Summary::Suspended,
+        // By order: what is wrong is told with it.
+        ordered @ (Summary::Suspended | Summary::Seeding) => ordered,
         _ if trouble.is_some() => Summary::Failed,
         other => other,
     };
@@ -202,6 +202,8 @@ fn summary(state: &CopyState, here: &TargetView, failed: bool, is_served: bool) 
         Summary::Resynchronizing
     } else if state.inspected.is_none() || here.waits_for_logs() {
         Summary::Initializing
+    } else if !is_served {
+        Summary::ServiceDown
     } else {
         Summary::Healthy
     }

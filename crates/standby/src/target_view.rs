@@ -7,7 +7,7 @@ use crate::birth::is_to_be_made;
 use crate::clock::age;
 use crate::config::{CopyConfig, Service};
 use crate::place::listing_of;
-use crate::source::Listing;
+use crate::source::{Listing, header_of};
 use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::{DatabaseHeader, Explain, Generation, JetError};
 use ese_replay::recovery::DatabaseFile;
@@ -50,7 +50,13 @@ impl TargetView {
         let path = &config.target.database;
         let (database, lacks) = match path.exists().then(|| DatabaseFile::open(path)) {
             None => (DatabasePresence::Missing, None),
-            Some(Ok(file)) => (DatabasePresence::There, lacks(&file.header, logs)),
+            Some(Ok(file)) => match (lacks(&file.header, logs), another(&file.header, logs)) {
+                (None, Some(problem)) => {
+                    let jet = JetError::REQUIRED_LOG_FILES_MISSING;
+                    (DatabasePresence::Unusable(problem, Some(jet)), None)
+                }
+                (lacks, _) => (DatabasePresence::There, lacks),
+            },
             Some(Err(error)) => (
                 DatabasePresence::Unusable(error.to_string(), error.jet()),
                 None,
@@ -64,11 +70,13 @@ impl TargetView {
         }
     }
 
-    /// Whether a service looks after the copy: one holds its lock, or `run --once` came by as often as it should.
+    /// Whether a service looks after the copy: one holds its lock and has told so lately, or `run --once` came by as often
+    /// as it should. A service that cannot write the state says nothing true any more.
     pub(crate) fn is_served(&self, state: &CopyState, service: &Service, now: Timestamp) -> bool {
         let most = service.poll.duration() * 2 + jiff::SignedDuration::from_secs(30);
-        let lately = || state.served.is_some_and(|served| age(served, now) <= most);
-        self.is_locked || (state.served_once && lately())
+        let within = |most| state.served.is_none_or(|served| age(served, now) <= most);
+        let is_told = state.served.is_some() && within(most);
+        (self.is_locked && within(most + SILENCE)) || (state.served_once && is_told)
     }
 
     /// Whether the database could not be activated yet, because logs are still to come.
@@ -137,6 +145,26 @@ impl TargetView {
             next_try: Some(since),
         })
     }
+}
+
+/// How long a service may say nothing: it does so after every pass, and after every minute of a long one.
+const SILENCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Whether the last log that a dirty database requires is here as another one: the source has lost it and written it anew.
+fn another(header: &DatabaseHeader, here: &Listing) -> Option<String> {
+    let generation = header.max_required;
+    let expected = header
+        .last_required_log_created()
+        .filter(|_| header.state.needs_recovery())?;
+    let found = header_of(here.find(generation)?)?.created;
+    (found != expected).then(|| {
+        format!(
+            "the copy could not be activated: its database needs generation {generation} ({generation:#x}) as it was \
+             created {}, and the one that is here was created {} (`scr update --delete-existing-files` seeds it anew)",
+            expected.shown(),
+            found.shown()
+        )
+    })
 }
 
 /// The first generation that a dirty database requires and that is not in the log folder.

@@ -24,8 +24,9 @@ use crate::rules::{
 };
 use crate::source::{header_of, list};
 use crate::state::{CopyState, StateFile};
+use ese_format::Generation;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Generation, Signature};
+use ese_format::log::LogHeader;
 use ese_log::StreamFiles;
 use ese_log::chain::CheckpointReport;
 use jiff::Timestamp;
@@ -99,6 +100,11 @@ pub(crate) fn target(
             deleted += 1;
         }
     }
+    if deleted > 0 {
+        // Before the state forgets them: what a power loss brought back would be nobody's.
+        let logs = &config.target.logs;
+        state.disk().sync_folder(logs).map_err(at(logs))?;
+    }
     state.update(|state| state.forget_through(last))?;
     if deleted > 0 {
         info!(
@@ -168,7 +174,7 @@ fn delete_at_source(
         .ok_or("its current log cannot be read")?;
     let last = source_truncation_limit(SourceTruncationFacts {
         inspected_by_all: inspected,
-        checkpoint: checkpoint(source, current.signature)?,
+        checkpoint: checkpoint(source, current)?,
         backed_up: backed_up_at(configuration, source)?,
     });
     let mut deleted = 0;
@@ -211,8 +217,8 @@ fn backed_up_at(
     Ok(Some(backed_up(&header)))
 }
 
-/// The generation of the checkpoint of the stream with this signature.
-fn checkpoint(source: &SourceConfig, signature: Signature) -> Result<Generation, String> {
+/// The generation of the checkpoint of the stream whose current log has this header.
+fn checkpoint(source: &SourceConfig, current: &LogHeader) -> Result<Generation, String> {
     let files =
         StreamFiles::find(&source.system, Some(&source.base)).map_err(|error| error.to_string())?;
     let file = files.checkpoints.first();
@@ -221,8 +227,17 @@ fn checkpoint(source: &SourceConfig, signature: Signature) -> Result<Generation,
     let checkpoint = report
         .current()
         .ok_or_else(|| format!("{} cannot be believed", file.path.display()))?;
-    if checkpoint.log_signature != signature {
+    if checkpoint.log_signature != current.signature {
         return Err(format!("{} belongs to another stream", file.path.display()));
     }
-    Ok(checkpoint.checkpoint.generation)
+    let generation = checkpoint.checkpoint.generation;
+    if generation > current.generation {
+        // The source went back behind it.
+        return Err(format!(
+            "{} is at generation {generation}, after the current log, which is {}",
+            file.path.display(),
+            current.generation
+        ));
+    }
+    Ok(generation)
 }

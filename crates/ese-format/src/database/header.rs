@@ -121,6 +121,18 @@ impl DatabaseHeader {
     /// The engine format version that goes with [`DatabaseHeader::NEWEST`].
     pub const NEWEST_ENGINE: u32 = 9600;
 
+    /// When the last log that the database requires was created, as far as the header says. A log of that generation that
+    /// was created at another time is another one (`ErrLGCheckDatabaseGens`).
+    pub fn last_required_log_created(&self) -> Option<LogTime> {
+        let time = match self.max_required_created {
+            time if time.is_null() && self.max_required == self.max_committed => {
+                self.max_committed_created
+            }
+            time => time,
+        };
+        (!time.is_null()).then_some(time)
+    }
+
     /// Bytes in a page.
     pub fn page_size(&self) -> u32 {
         match self.stored_page_size {

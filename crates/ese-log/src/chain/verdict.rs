@@ -402,13 +402,10 @@ impl DatabaseVerdict {
         }
         // The engine compares the creation time of the last required log with the one that the header remembers.
         let exact = reference.filter(|log| log.generation == need.max_required);
-        let expected = match header.max_required_created {
-            time if time.is_null() && need.max_required == need.max_committed => {
-                header.max_committed_created
-            }
-            time => time,
-        };
-        if let Some(log) = exact.filter(|log| !expected.is_null() && log.created != expected) {
+        let expected = header.last_required_log_created();
+        if let (Some(log), Some(expected)) = (exact, expected)
+            && log.created != expected
+        {
             let (found, expected) = (log.created.shown(), expected.shown());
             self.refuse(
                 format!(

@@ -223,8 +223,14 @@ fn loss(
         return Ok(None);
     }
     let last = last.or_else(|| newest(files));
-    // Without any log, all that was written since the database was shut down is lost.
-    let first = last.map_or(header.last_consistent.generation, Generation::next);
+    let current = files.current.first().and_then(|file| header_of(&file.path));
+    let first = match last {
+        // Without any log, all that was written since the database was shut down is lost.
+        None => header.last_consistent.generation,
+        // A current log that came here earlier: nothing shows how it went on.
+        Some(last) if current.is_some_and(|current| current.generation == last) => last,
+        Some(last) => last.next(),
+    };
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(LostLogs {
