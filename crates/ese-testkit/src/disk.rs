@@ -27,6 +27,35 @@ use target_disk::{Disk, DiskFile, NewAttributes, PathKind};
 /// What survives or not, sector by sector.
 const SECTOR: usize = 512;
 
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// It reads, lists, opens or locks.
+    Look,
+    /// It creates a file or folders.
+    Create,
+    /// It writes, or changes the length.
+    Write,
+    /// It makes what was written safe.
+    Sync,
+    /// It renames.
+    Rename,
+    /// It removes a name.
+    Remove,
+}
+
+impl Call {
+    /// All of them.
+    pub const ALL: [Call; 6] = [
+        Call::Look,
+        Call::Create,
+        Call::Write,
+        Call::Sync,
+        Call::Rename,
+        Call::Remove,
+    ];
+}
+
 /// A disk in memory with faults. Clones are the same disk.
 #[derive(Clone)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
@@ -45,8 +74,12 @@ struct State {
     numbers: u64,
     /// Calls so far.
     calls: u64,
+    /// Whether calls are neither counted nor hit by faults.
+    quiet: bool,
     /// The call at which the power goes.
     killed_at: Option<u64>,
+    /// The power goes at a call of this kind, after so many others of it.
+    killed_in: Option<(Call, u64)>,
     /// The call that fails.
     failing: Option<u64>,
     /// The call from which on the disk is full.
@@ -81,7 +114,9 @@ impl FaultyDisk {
             handles: 0,
             numbers: 0,
             calls: 0,
+            quiet: false,
             killed_at: None,
+            killed_in: None,
             failing: None,
             full_from: None,
             room: u64::MAX,
@@ -98,6 +133,11 @@ impl FaultyDisk {
     pub fn kill_after(&self, calls: u64) {
         let mut state = self.state();
         state.killed_at = Some(state.calls + calls);
+    }
+
+    /// Takes the power away at the call of this kind and number from now, the first being 1.
+    pub fn kill_in(&self, call: Call, number: u64) {
+        self.state().killed_in = Some((call, number));
     }
 
     /// Whether the power is gone.
@@ -135,14 +175,34 @@ impl FaultyDisk {
 
     /// A call of somebody else, such as the source, under the same power.
     pub fn tick(&self) -> io::Result<()> {
-        self.state().tick()
+        self.state().tick(Call::Look)
+    }
+
+    /// Whether calls are neither counted nor hit by faults from now on: the test itself looks.
+    pub fn set_quiet(&self, quiet: bool) {
+        self.state().quiet = quiet;
+    }
+
+    /// Takes every fault back that has not come yet.
+    pub fn calm(&self) {
+        let mut state = self.state();
+        (state.killed_at, state.killed_in) = (None, None);
+        (state.failing, state.full_from) = (None, None);
+    }
+
+    /// The process was killed, and the machine went on: nothing is lost.
+    pub fn restart(&self) {
+        let mut state = self.state();
+        (state.killed_at, state.killed_in, state.failing) = (None, None, None);
+        state.locks.clear();
     }
 
     /// The machine comes up again: of what was not synced, some is there and some is not.
     pub fn crash(&self) {
         let mut state = self.state();
         let state = &mut *state;
-        (state.killed_at, state.failing, state.full_from) = (None, None, None);
+        (state.killed_at, state.killed_in) = (None, None);
+        (state.failing, state.full_from) = (None, None);
         state.locks.clear();
         let lost = state.random.below(state.unsynced_names.len() + 1);
         if lost > 0 {
@@ -198,8 +258,19 @@ impl State {
         self.killed_at.is_some_and(|killed| self.calls >= killed)
     }
 
-    fn tick(&mut self) -> io::Result<()> {
+    fn tick(&mut self, call: Call) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         self.calls += 1;
+        if let Some((kind, left)) = &mut self.killed_in
+            && *kind == call
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                (self.killed_at, self.killed_in) = (Some(self.calls), None);
+            }
+        }
         if self.is_killed() {
             return Err(io::Error::other("killed"));
         }
@@ -216,7 +287,7 @@ impl State {
 
     /// Fails if the disk is full, for what needs space.
     fn take_room(&mut self, bytes: u64) -> io::Result<()> {
-        let is_full = self.full_from.is_some_and(|full| self.calls > full);
+        let is_full = !self.quiet && self.full_from.is_some_and(|full| self.calls > full);
         if is_full || self.room < bytes {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -295,7 +366,7 @@ impl FileState {
 impl Disk for FaultyDisk {
     fn place(&self, path: &Path) -> io::Result<PathKind> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Look)?;
         Ok(match state.names.contains_key(path) {
             true => PathKind::File {
                 length: None,
@@ -308,7 +379,7 @@ impl Disk for FaultyDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Look)?;
         let all = state.names.keys().chain(&state.folders);
         let inside: Vec<PathBuf> = all
             .filter(|path| path.parent() == Some(folder))
@@ -326,14 +397,14 @@ impl Disk for FaultyDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Look)?;
         let id = state.id(path)?;
         Ok(self.handle(id, &mut state))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Create)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -343,7 +414,7 @@ impl Disk for FaultyDisk {
 
     fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Look)?;
         let id = match state.id(path) {
             Ok(id) => id,
             Err(_) => state.new_file(path)?,
@@ -359,7 +430,7 @@ impl Disk for FaultyDisk {
 
     fn create_folders(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Create)?;
         let all = folder.ancestors().map(Path::to_owned);
         state.folders.extend(all);
         Ok(())
@@ -367,7 +438,7 @@ impl Disk for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Remove)?;
         state.id(path)?;
         state.change_names(|names| {
             names.remove(path);
@@ -377,7 +448,7 @@ impl Disk for FaultyDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Rename)?;
         let id = state.id(from)?;
         state.change_names(|names| {
             names.remove(from);
@@ -388,7 +459,7 @@ impl Disk for FaultyDisk {
 
     fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Write)?;
         let id = state.id(path)?;
         if attributes.modified.is_some() {
             state.files[id].modified = attributes.modified;
@@ -398,7 +469,7 @@ impl Disk for FaultyDisk {
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.tick()?;
+        state.tick(Call::Sync)?;
         // A file system with a journal writes all that came before.
         state.unsynced_names.clear();
         Ok(())
@@ -423,25 +494,25 @@ impl Drop for FaultyFile {
 
 impl FaultyFile {
     /// The state, after the call was counted.
-    fn call(&self) -> io::Result<MutexGuard<'_, State>> {
+    fn call(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.disk.state();
-        state.tick()?;
+        state.tick(call)?;
         Ok(state)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.call()?.files[self.id].unsynced.clear();
+        self.call(Call::Sync)?.files[self.id].unsynced.clear();
         Ok(())
     }
 }
 
 impl DiskFile for FaultyFile {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.call()?.files[self.id].bytes.len() as u64)
+        Ok(self.call(Call::Look)?.files[self.id].bytes.len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.call()?;
+        let state = self.call(Call::Look)?;
         let bytes = &state.files[self.id].bytes;
         let rest = bytes.get(offset as usize..).unwrap_or_default();
         let read = rest.len().min(buffer.len());
@@ -451,7 +522,7 @@ impl DiskFile for FaultyFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        if let Err(error) = state.tick() {
+        if let Err(error) = state.tick(Call::Write) {
             if state.is_killed_now() {
                 let part = state.random.below(bytes.len() + 1);
                 state.files[self.id].write(&bytes[..part], offset as usize);
@@ -464,7 +535,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut state = self.call()?;
+        let mut state = self.call(Call::Write)?;
         // Even where the file is long enough: its blocks may be shared, or holes.
         if length > 0
             && let Err(full) = state.take_room(0)
@@ -479,12 +550,12 @@ impl DiskFile for FaultyFile {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.call()?.files[self.id].resize(length as usize);
+        self.call(Call::Write)?.files[self.id].resize(length as usize);
         Ok(())
     }
 
     fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.call()?.files[self.id].modified = Some(time);
+        self.call(Call::Write)?.files[self.id].modified = Some(time);
         Ok(())
     }
 
@@ -497,7 +568,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn try_lock(&self) -> io::Result<()> {
-        let mut state = self.call()?;
+        let mut state = self.call(Call::Look)?;
         match state.locks.get(&self.id) {
             Some(holder) if *holder != self.handle => Err(io::ErrorKind::WouldBlock.into()),
             _ => {
@@ -508,7 +579,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn is_locked(&self) -> io::Result<bool> {
-        let state = self.call()?;
+        let state = self.call(Call::Look)?;
         let holder = state.locks.get(&self.id);
         Ok(holder.is_some_and(|holder| *holder != self.handle))
     }

@@ -18,4 +18,5 @@ pub mod recreated;
 pub mod rows;
 pub mod scaled;
 pub mod volume;
+pub mod work;
 pub mod writer;

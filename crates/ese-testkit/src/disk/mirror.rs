@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use target_disk::{Disk, DiskFile, LocalDisk, NewAttributes, PathKind};
 
 /// A faulty disk below a real folder. What works on the faulty one is done on the real one too, where code that reads
-/// files by their paths finds it.
+/// files by their paths finds it. What is not below that folder is on the real disk alone, whose calls do not count.
 #[derive(Clone)]
 pub struct MirroredDisk {
     faulty: FaultyDisk,
@@ -48,9 +48,20 @@ impl MirroredDisk {
         }
     }
 
+    /// The process was killed, and the machine went on.
+    pub fn restart(&self) {
+        self.faulty.restart();
+        self.show();
+    }
+
     /// The power comes back: the real folder becomes what the crash left.
     pub fn crash(&self) {
         self.faulty.crash();
+        self.show();
+    }
+
+    /// Makes the real folder what the faulty disk holds.
+    fn show(&self) {
         fs::remove_dir_all(&self.root).expect("a folder of the test");
         let state = self.faulty.state();
         for folder in state
@@ -71,10 +82,26 @@ impl MirroredDisk {
         }
     }
 
+    /// The disk that a path is on.
+    fn at(&self, path: &Path) -> &dyn Disk {
+        match self.is_faulty(path) {
+            true => &self.faulty,
+            false => &LocalDisk,
+        }
+    }
+
+    fn is_faulty(&self, path: &Path) -> bool {
+        path.starts_with(&self.root)
+    }
+
     fn both(
         &self,
+        path: &Path,
         open: impl Fn(&dyn Disk) -> io::Result<Box<dyn DiskFile>>,
     ) -> io::Result<Box<dyn DiskFile>> {
+        if !self.is_faulty(path) {
+            return open(&LocalDisk);
+        }
         Ok(Box::new(MirroredFile {
             faulty: open(&self.faulty)?,
             real: open(&LocalDisk)?,
@@ -84,27 +111,27 @@ impl MirroredDisk {
 
 impl Disk for MirroredDisk {
     fn place(&self, path: &Path) -> io::Result<PathKind> {
-        self.faulty.place(path)
+        self.at(path).place(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.faulty.list(folder)
+        self.at(folder).list(folder)
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.faulty.open_to_read(path)
+        self.at(path).open_to_read(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.both(|disk| disk.open(path))
+        self.both(path, |disk| disk.open(path))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.both(|disk| disk.create(path))
+        self.both(path, |disk| disk.create(path))
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.both(|disk| disk.open_or_create(path))
+        self.both(path, |disk| disk.open_or_create(path))
     }
 
     fn new_number(&self) -> u64 {
@@ -112,27 +139,31 @@ impl Disk for MirroredDisk {
     }
 
     fn create_folders(&self, folder: &Path) -> io::Result<()> {
-        self.faulty.create_folders(folder)?;
+        self.at(folder).create_folders(folder)?;
         LocalDisk.create_folders(folder)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.faulty.remove(path)?;
+        if self.is_faulty(path) {
+            self.faulty.remove(path)?;
+        }
         LocalDisk.remove(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.faulty.rename(from, to)?;
+        if self.is_faulty(from) && self.is_faulty(to) {
+            self.faulty.rename(from, to)?;
+        }
         LocalDisk.rename(from, to)
     }
 
     fn set_attributes(&self, path: &Path, attributes: &NewAttributes) -> io::Result<()> {
-        self.faulty.set_attributes(path, attributes)?;
+        self.at(path).set_attributes(path, attributes)?;
         LocalDisk.set_attributes(path, attributes)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.faulty.sync_folder(folder)
+        self.at(folder).sync_folder(folder)
     }
 }
 

@@ -79,12 +79,33 @@ impl Crash {
     }
 }
 
-/// Logs as they are being written.
-struct Logs {
-    files: Vec<(String, Vec<u8>)>,
+/// Logs with the records of a writer. All but the last are full.
+pub struct WrittenLogs {
+    files: Vec<(Generation, Vec<u8>)>,
     /// Where each of the writer's records is.
     places: Vec<(Lgpos, Range<usize>)>,
     created: BTreeMap<Generation, LogTime>,
+}
+
+impl WrittenLogs {
+    /// The logs, in order.
+    pub fn files(&self) -> &[(Generation, Vec<u8>)] {
+        &self.files
+    }
+
+    /// Where a record of the writer is.
+    pub fn place(&self, record: usize) -> Lgpos {
+        self.places[record].0
+    }
+}
+
+/// A stream that goes another way: from this generation on its logs are created so many seconds later.
+#[derive(Debug, Clone, Copy)]
+pub struct Later {
+    /// The first such log.
+    pub from: Generation,
+    /// Seconds.
+    pub seconds: i64,
 }
 
 /// The records from the last mark of a shutdown on. Those before it would get other places than the header of the clean
@@ -123,6 +144,11 @@ impl Base {
     /// Page size.
     pub fn page_size(&self) -> PageSize {
         self.size
+    }
+
+    /// The clean database.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The header of the clean database.
@@ -172,16 +198,22 @@ impl Base {
         tear: Tear,
         disk: WrittenPages,
     ) -> Crash {
-        let mut logs = self.logs(&writer.records[..records.max(ATTACH + 1)], segments);
+        let records = records.max(ATTACH + 1);
+        let mut logs = self.logs(writer, records, segments, None);
         let records = logs.tear(tear);
         let folder = TempDir::new().expect("a temporary folder can be made");
-        for (name, bytes) in &logs.files {
+        let newest = logs.files.last().expect("a log").0;
+        for (generation, bytes) in &logs.files {
+            let name = match *generation == newest {
+                true => "edb.log".to_owned(),
+                false => format!("edb{:05X}.log", generation.0),
+            };
             fs::write(folder.path().join(name), bytes).expect("a log can be written");
         }
         let database = match disk {
             // Nothing is written before the attach is in the log.
             WrittenPages::Flushed { slack } if records > ATTACH => {
-                self.flushed(writer, records, &logs, slack)
+                self.dirty(writer, records, &logs, slack)
             }
             _ => self.bytes.clone(),
         };
@@ -195,10 +227,18 @@ impl Base {
         crash
     }
 
-    fn logs(&self, records: &[Vec<u8>], segments: u16) -> Logs {
+    /// This many of the writer's records in logs of `segments` segments.
+    pub fn logs(
+        &self,
+        writer: &Writer,
+        records: usize,
+        segments: u16,
+        later: Option<Later>,
+    ) -> WrittenLogs {
         let own = self.log_records.len();
+        let records = &writer.records[..records];
         let all: Vec<&Vec<u8>> = self.log_records.iter().chain(records).collect();
-        let mut logs = Logs {
+        let mut logs = WrittenLogs {
             files: Vec::new(),
             places: Vec::new(),
             created: BTreeMap::new(),
@@ -228,10 +268,11 @@ impl Base {
                 logs.places.push((Lgpos::new(number, at.0, at.1), place));
             }
             done += count;
-            self.continue_header(&mut header, &log, &mut logs);
-            logs.files.push((format!("edb{number:05X}.log"), log));
+            let later = later.filter(|later| later.from.0 == number + 1);
+            let seconds = 1 + later.map_or(0, |later| later.seconds);
+            self.continue_header(&mut header, &log, seconds, &mut logs);
+            logs.files.push((Generation(number), log));
         }
-        logs.files.last_mut().expect("a log").0 = "edb.log".to_owned();
         logs
     }
 
@@ -245,13 +286,13 @@ impl Base {
         in_file > end
     }
 
-    /// Makes the header of the next log out of that of `log`.
-    fn continue_header(&self, header: &mut [u8], log: &[u8], logs: &mut Logs) {
+    /// Makes the header of the next log, created some seconds after `log`, out of that of `log`.
+    fn continue_header(&self, header: &mut [u8], log: &[u8], seconds: i64, logs: &mut WrittenLogs) {
         let fields = LogHeader::read(log).expect("a whole header");
         let fields = fields.as_read();
         logs.created.insert(fields.generation, fields.created);
         let before = fields.created.timestamp().expect("a time");
-        let created = LogTime::from_timestamp(before + jiff::SignedDuration::from_secs(1));
+        let created = LogTime::from_timestamp(before + jiff::SignedDuration::from_secs(seconds));
         LittleEndian::write_u32(&mut header[4..], fields.generation.0 + 1);
         header[16..24].copy_from_slice(&created.0);
         header[24..32].copy_from_slice(&fields.created.0);
@@ -279,8 +320,15 @@ impl Base {
         entry
     }
 
-    /// The database as the crash leaves it.
-    fn flushed(&self, writer: &Writer, records: usize, logs: &Logs, slack: u32) -> Vec<u8> {
+    /// The database as a crash after this many records leaves it. Recovery may begin `slack` generations earlier than it
+    /// has to.
+    pub fn dirty(
+        &self,
+        writer: &Writer,
+        records: usize,
+        logs: &WrittenLogs,
+        slack: u32,
+    ) -> Vec<u8> {
         let size = self.size.as_usize();
         let reached = |made: &usize| *made <= records;
         let sizes = writer.sizes.iter().filter(|(made, _)| reached(made));
@@ -345,7 +393,7 @@ fn fitting(records: &[&Vec<u8>], segments: u16) -> usize {
     count
 }
 
-impl Logs {
+impl WrittenLogs {
     /// Damages the end of the last log; how many of the writer's records are whole then.
     fn tear(&mut self, tear: Tear) -> usize {
         let newest = self.places.last().expect("a record").0.generation;

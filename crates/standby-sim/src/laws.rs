@@ -1,0 +1,371 @@
+//! What must be true after every event.
+
+use crate::engine::streams;
+use crate::world::{SeenLog, World};
+use ese_format::Generation;
+use ese_format::database::HeaderCopies;
+use jiff::{SignedDuration, Timestamp};
+use standby::clock::Clock;
+use standby::config::CopyConfig;
+use standby::state::CopyState;
+use standby::status::Summary;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// All laws.
+pub fn check(world: &mut World) -> Result<(), String> {
+    let shown = world.clock.shown();
+    source_keeps_its_logs(world)?;
+    for copy in 0..world.copies.len() {
+        let name = world.copies[copy].config.name.clone();
+        let law = |what: String| format!("{name}: {what}");
+        strangers_stay(world, copy).map_err(law)?;
+        let state = world.state_of(copy).read();
+        let state = state.map_err(|error| law(format!("its state cannot be read: {error}")))?;
+        logs_are_whole(world, copy, shown).map_err(law)?;
+        chain_has_no_hole(world, copy, &state).map_err(law)?;
+        logs_go_when_they_may(world, copy, &state).map_err(law)?;
+        replay_keeps_its_lag(world, copy, &state).map_err(law)?;
+        world.copies[copy].inspected = state.inspected.map(|inspected| inspected.generation);
+    }
+    status_is_true(world)
+}
+
+fn generation_of(path: &Path) -> Option<Generation> {
+    let name = path.file_name()?.to_str()?;
+    let digits = name.strip_prefix("edb")?.strip_suffix(".log")?;
+    u32::from_str_radix(digits, 16).ok().map(Generation)
+}
+
+/// Logs in the folder of a copy that are not somebody else's.
+fn own_logs(world: &World, copy: usize) -> BTreeMap<Generation, Vec<u8>> {
+    let copy = &world.copies[copy];
+    let Ok(entries) = fs::read_dir(&copy.config.target.logs) else {
+        return BTreeMap::new();
+    };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let own = paths.filter(|path| path.is_file() && !copy.strangers.contains_key(path));
+    let log = |path: std::path::PathBuf| Some((generation_of(&path)?, fs::read(&path).ok()?));
+    own.filter_map(log).collect()
+}
+
+/// What people put there is as they put it there.
+fn strangers_stay(world: &World, copy: usize) -> Result<(), String> {
+    for (path, bytes) in &world.copies[copy].strangers {
+        let is = fs::read(path).ok();
+        let config = &world.copies[copy].config;
+        if is.as_ref() != Some(bytes) && !is_put_aside(config, bytes) {
+            return Err(format!("{} was changed or taken away", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Only logs that all copies have go at the source, and only if that was ordered.
+fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
+    let checkpoint = fs::read(world.server.folder().join("edb.chk")).ok();
+    let gone = world.server.deleted();
+    let Some(newest) = gone.last() else {
+        return Ok(());
+    };
+    if !world.truncates_source {
+        return Err(format!(
+            "{newest} was deleted at the source without an order"
+        ));
+    }
+    let at =
+        checkpoint.map(|bytes| u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]));
+    if at.is_none_or(|at| newest.0 >= at) {
+        return Err(format!(
+            "{newest} was deleted at the source above its checkpoint {at:?}"
+        ));
+    }
+    for copy in 0..world.copies.len() {
+        if !world.copies[copy].enabled {
+            continue;
+        }
+        let state = world
+            .state_of(copy)
+            .read()
+            .map_err(|error| error.to_string())?;
+        let inspected = state.inspected.map(|inspected| inspected.generation);
+        let inspected = inspected.max(world.copies[copy].inspected);
+        if state.activation.is_none() && inspected < Some(*newest) {
+            return Err(format!(
+                "{newest} was deleted at the source, and copy {copy} has inspected {inspected:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every log that has its name is the whole log of a stream, and its time is that at which it came.
+fn logs_are_whole(
+    world: &mut World,
+    copy: usize,
+    shown: (Timestamp, Timestamp),
+) -> Result<(), String> {
+    for (generation, bytes) in own_logs(world, copy) {
+        let at = modified(&world.copies[copy].config, generation);
+        let at = at.ok_or_else(|| format!("{generation} has no time"))?;
+        if let Some(known) = world.copies[copy].logs.get_mut(&generation)
+            && known.bytes == bytes
+        {
+            known.is_there = true;
+            continue;
+        }
+        let mut logs = streams().iter().filter_map(|stream| stream.log(generation));
+        if !logs.any(|log| log.bytes == bytes) {
+            return Err(format!("{generation} has its name and is no whole log"));
+        }
+        if at < shown.0 || at > shown.1 {
+            return Err(format!(
+                "{generation} came between {} and {}, and has the time {at}",
+                shown.0, shown.1
+            ));
+        }
+        let seen = SeenLog {
+            bytes,
+            at,
+            is_there: true,
+        };
+        let copy = &mut world.copies[copy];
+        copy.logs.insert(generation, seen);
+        copy.replayed.remove(&generation);
+    }
+    Ok(())
+}
+
+fn modified(config: &CopyConfig, generation: Generation) -> Option<Timestamp> {
+    let path = config
+        .target
+        .logs
+        .join(format!("edb{:05X}.log", generation.0));
+    let time = fs::metadata(path).and_then(|file| file.modified()).ok()?;
+    Timestamp::try_from(time).ok()
+}
+
+/// The logs up to the newest inspected one follow each other.
+fn chain_has_no_hole(world: &World, copy: usize, state: &CopyState) -> Result<(), String> {
+    let Some(inspected) = state.inspected else {
+        return Ok(());
+    };
+    if state.seeding.is_some() || state.activation.is_some() || state.resync.is_some() {
+        return Ok(());
+    }
+    let own = own_logs(world, copy);
+    let mut next = inspected.generation;
+    if !own.contains_key(&next) && !world.copies[copy].strangers.is_empty() {
+        return Ok(());
+    }
+    if !own.contains_key(&next) {
+        return Err(format!("{next} was inspected and is not there"));
+    }
+    let oldest = *own.keys().next().expect("there is one");
+    while next > oldest {
+        let (after, before) = (&own[&next], own.get(&next.previous()));
+        let Some(before) = before else {
+            // Logs of an older seed may be left before a hole.
+            return match state.oldest.is_some_and(|oldest| oldest >= next) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{} is missing before {next}: {:?}\n{state:?}",
+                    next.previous(),
+                    own.keys()
+                )),
+            };
+        };
+        if after[24..32] != before[16..24] {
+            return Err(format!("{next} does not continue the log before it"));
+        }
+        next = next.previous();
+    }
+    Ok(())
+}
+
+fn lag(lag: standby::lag::Lag) -> SignedDuration {
+    lag.duration()
+}
+
+/// The first generation that the database of a copy needs.
+fn needed(config: &CopyConfig) -> Option<Generation> {
+    let bytes = fs::read(&config.target.database).ok()?;
+    let copies = HeaderCopies::read(&bytes);
+    let header = &copies.good()?.fields;
+    Some(match header.state.needs_recovery() {
+        true => header.min_required,
+        false => header.last_consistent.generation,
+    })
+}
+
+fn age(since: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(since).max(SignedDuration::ZERO)
+}
+
+/// A log is deleted only when the database does not need it, it was replayed, and both lags are over.
+fn logs_go_when_they_may(world: &mut World, copy: usize, state: &CopyState) -> Result<(), String> {
+    let now = world.clock.now();
+    let own = own_logs(world, copy);
+    let gone: Vec<Generation> = world.copies[copy]
+        .logs
+        .iter()
+        .filter(|(generation, log)| log.is_there && !own.contains_key(generation))
+        .map(|(generation, _)| *generation)
+        .collect();
+    let known = &mut world.copies[copy];
+    let ordered = std::mem::take(&mut known.may_lose_logs) || state.seeding.is_some();
+    known.may_lose_logs = state.seeding.is_some();
+    let (replay, truncation) = (
+        lag(known.config.replay_lag),
+        lag(known.config.truncation_lag),
+    );
+    for generation in gone {
+        let log = known.logs.get_mut(&generation).expect("it was known");
+        log.is_there = false;
+        let (inspected, bytes) = (log.at, log.bytes.clone());
+        let replayed = known.replayed.get(&generation).copied();
+        // Replayed and deleted since the last look.
+        let is_replayed = state
+            .replayed
+            .is_some_and(|now| now.generation >= generation);
+        let replayed = replayed.or(is_replayed.then_some(now));
+        if ordered || state.activation.is_some() || is_put_aside(&known.config, &bytes) {
+            continue;
+        }
+        let why = if known.config.wait_for_backup {
+            Some("no backup has it".to_owned())
+        } else if needed(&known.config).is_none_or(|needed| generation >= needed) {
+            Some(format!("the database needs {:?}", needed(&known.config)))
+        } else if state
+            .inspected
+            .is_none_or(|inspected| generation >= inspected.generation)
+        {
+            Some("it was the newest".to_owned())
+        } else if age(inspected, now) < replay + truncation {
+            Some(format!(
+                "it was inspected at {inspected}, lags {replay} and {truncation}"
+            ))
+        } else if replayed.is_none_or(|at| age(at, now) < truncation) {
+            Some(format!("it was replayed at {replayed:?}, lag {truncation}"))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err(format!(
+                "{generation} was deleted at {now}: {why}\n{state:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a log lies among those that were put aside.
+fn is_put_aside(config: &CopyConfig, bytes: &[u8]) -> bool {
+    let Ok(folders) = fs::read_dir(config.target.logs.join("diverged")) else {
+        return false;
+    };
+    let files = folders
+        .filter_map(|folder| fs::read_dir(folder.ok()?.path()).ok())
+        .flatten();
+    files
+        .filter_map(|file| fs::read(file.ok()?.path()).ok())
+        .any(|kept| kept == *bytes)
+}
+
+/// No log is replayed before its lag is over, nor one of the newest that are kept back.
+fn replay_keeps_its_lag(world: &mut World, copy: usize, state: &CopyState) -> Result<(), String> {
+    let now = world.clock.now();
+    let kept_back = world.configuration().service.kept_back;
+    let known = &mut world.copies[copy];
+    let Some(replayed) = state.replayed.map(|replayed| replayed.generation) else {
+        return Ok(());
+    };
+    if state.activation.is_some() {
+        return Ok(());
+    }
+    let wait = lag(known.config.replay_lag);
+    let logs = known.logs.iter().filter(|(_, log)| log.is_there);
+    let logs: Vec<(Generation, Timestamp)> = logs
+        .map(|(generation, log)| (*generation, log.at))
+        .collect();
+    for (generation, inspected) in logs {
+        if generation > replayed || known.replayed.contains_key(&generation) {
+            continue;
+        }
+        known.replayed.insert(generation, now);
+        // The seed had what is in those.
+        if Some(generation) < known.seeded_from {
+            continue;
+        }
+        if age(inspected, now) < wait {
+            return Err(format!(
+                "{generation} was replayed at {now}, came at {inspected}, lag {wait}; {:?}",
+                state.replayed
+            ));
+        }
+        let newest = state
+            .inspected
+            .map_or(Generation(0), |inspected| inspected.generation);
+        if newest.0 - generation.0.min(newest.0) < kept_back {
+            return Err(format!(
+                "{generation} was replayed, the newest is {newest}, and {kept_back} are kept back"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Healthy is a copy that has what the source has.
+fn status_is_true(world: &mut World) -> Result<(), String> {
+    let troubled = std::mem::take(&mut world.is_troubled) || {
+        let fault = world.server.fault.lock();
+        fault.is_ok_and(|fault| fault.is_some())
+    };
+    let statuses = world
+        .statuses()
+        .map_err(|error| format!("there is no status: {error}"))?;
+    for status in statuses {
+        let copies = &world.copies;
+        let at = copies
+            .iter()
+            .position(|copy| copy.config.name == status.name);
+        let at = at.expect("a copy of this world");
+        if status.summary != Summary::Healthy {
+            continue;
+        }
+        let is_served = world.is_served();
+        if !is_served {
+            return Err(format!("{}: Healthy, and no service runs", status.name));
+        }
+        if troubled || world.is_endangered || !world.is_at_rest() {
+            continue;
+        }
+        let closed = world.server.closed();
+        let newest = closed.last().copied();
+        let inspected = status.inspected.map(|inspected| inspected.generation);
+        if newest > inspected {
+            return Err(format!(
+                "{}: Healthy, the source has closed {newest:?}, and {inspected:?} is inspected\n{status}",
+                status.name
+            ));
+        }
+        if status.copy_queue_length > 0 {
+            return Err(format!("{}: Healthy, at rest, and logs wait", status.name));
+        }
+        let there = world.server.logs();
+        for (generation, bytes) in own_logs(world, at) {
+            if there.get(&generation).is_some_and(|log| *log != bytes) {
+                return Err(format!(
+                    "{}: Healthy, and its {generation} is not that of the source",
+                    status.name
+                ));
+            }
+        }
+        let needs = needed(&world.copies[at].config);
+        if needs.is_none() {
+            return Err(format!("{}: Healthy without a database", status.name));
+        }
+    }
+    Ok(())
+}
