@@ -99,7 +99,7 @@ pub fn status(disk: &dyn Disk, target: &Path) -> Result<TargetStatus, CopyError>
 }
 
 fn is_locked(disk: &dyn Disk, journal: &Path) -> Result<bool, CopyError> {
-    let locked = disk.open_to_read(journal).and_then(|file| file.is_locked());
+    let locked = disk.is_locked(journal);
     locked.map_err(CopyError::target(journal, "look at the lock of"))
 }
 

@@ -403,6 +403,13 @@ impl Disk for FaultyDisk {
         state.unsynced_names.clear();
         Ok(())
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.state();
+        state.tick()?;
+        let id = state.id(path)?;
+        Ok(state.locks.contains_key(&id))
+    }
 }
 
 /// An open file.
@@ -505,11 +512,5 @@ impl DiskFile for FaultyFile {
                 Ok(())
             }
         }
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        let state = self.call()?;
-        let holder = state.locks.get(&self.id);
-        Ok(holder.is_some_and(|holder| *holder != self.handle))
     }
 }

@@ -471,8 +471,7 @@ impl StateFile {
 
     /// Whether a process serves the copy now.
     pub fn is_locked(&self) -> bool {
-        let file = self.disk.open_to_read(&self.file("service"));
-        file.and_then(|file| file.is_locked()).unwrap_or(false)
+        self.disk.is_locked(&self.file("service")).unwrap_or(false)
     }
 
     /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its

@@ -74,8 +74,6 @@ pub trait DiskFile: Send + Sync {
             }
         }
     }
-    /// Whether somebody else has it locked.
-    fn is_locked(&self) -> io::Result<bool>;
 }
 
 /// What a file is given besides its bytes.
@@ -208,10 +206,13 @@ pub trait Disk: Send + Sync {
         Ok(file)
     }
 
+    /// Whether somebody has a file locked, the caller included; nobody's lock is touched.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
+
     /// Opens a file for reading only. Fails with [`io::ErrorKind::WouldBlock`] if somebody has it locked.
     fn look_at(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = self.open_to_read(path)?;
-        match file.is_locked()? {
+        match self.is_locked(path)? {
             true => Err(io::ErrorKind::WouldBlock.into()),
             false => Ok(file),
         }

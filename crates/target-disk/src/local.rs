@@ -143,6 +143,17 @@ impl Disk for LocalDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         system::sync_folder(folder)
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        // Opened anew: a file that is open already may hold the lock, and trying it there would give that back.
+        let file = File::open(path)?;
+        match file.try_lock_shared() {
+            // Held no longer: who begins meanwhile is not to find one who looks in the way.
+            Ok(()) => file.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 /// The permissions of a copy of this file while it is under way, where they need to be set.
@@ -208,15 +219,6 @@ impl DiskFile for LocalFile {
 
     fn lock(&self) -> io::Result<()> {
         self.0.lock()
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        match self.0.try_lock_shared() {
-            // Held no longer: who begins meanwhile is not to find one who looks in the way.
-            Ok(()) => self.0.unlock().map(|()| false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
     }
 }
 

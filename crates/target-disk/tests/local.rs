@@ -46,6 +46,19 @@ fn a_lock_is_held_until_its_file_is_closed() {
 }
 
 #[test]
+fn who_asks_for_a_lock_that_it_holds_keeps_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("lock");
+    let held = LocalDisk.open_locked(&path).unwrap();
+    assert!(LocalDisk.is_locked(&path).unwrap());
+    let again = LocalDisk.open_locked(&path).map(drop);
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(held);
+    assert!(!LocalDisk.is_locked(&path).unwrap());
+    LocalDisk.open_locked(&path).map(drop).unwrap();
+}
+
+#[test]
 fn what_is_under_a_path_is_told_and_a_new_file_is_never_an_old_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("file");

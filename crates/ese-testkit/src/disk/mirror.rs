@@ -134,6 +134,10 @@ impl Disk for MirroredDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.faulty.sync_folder(folder)
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.faulty.is_locked(path)
+    }
 }
 
 /// An open file on both disks; what is read comes from the faulty one.
@@ -181,9 +185,5 @@ impl DiskFile for MirroredFile {
 
     fn try_lock(&self) -> io::Result<()> {
         self.faulty.try_lock()
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        self.faulty.is_locked()
     }
 }
