@@ -138,6 +138,22 @@ fn ctrl_c_stops_at_a_safe_point_and_exits_6() {
 }
 
 #[test]
+fn a_journal_of_any_size_is_answered() {
+    let folder = TempDir::new().unwrap();
+    let target = folder.path().join("copy.edb");
+    let journal = fs::File::create(folder.path().join("copy.edb.edbcopy")).unwrap();
+    journal.set_len(1 << 42).unwrap();
+    for command in ["status", "verify", "clean"] {
+        fs::write(&target, b"a copy").unwrap();
+        let output = edbcopy([command.as_ref(), target.as_os_str()]);
+        exits(&output, 3);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let sizes = "it has 4398046511104 bytes, and may have 1073741824 at most";
+        assert!(message.contains(sizes), "{command}: {message}");
+    }
+}
+
+#[test]
 fn a_manifest_is_read_by_sha256sum_and_finds_a_changed_byte() {
     let folder = TempDir::new().unwrap();
     let source = source(&folder, 2);

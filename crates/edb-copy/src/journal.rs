@@ -32,7 +32,7 @@ use target_disk::DiskFile;
 pub(crate) const FORMAT: &str = "edbkit.copy-journal/2";
 
 /// Longest journal that is read: that of a copy of over 100 TB.
-const MAX_LENGTH: u64 = 1 << 30;
+pub(crate) const MAX_LENGTH: u64 = 1 << 30;
 
 /// An entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ pub struct LoadedJournal {
 impl LoadedJournal {
     /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<LoadedJournal> {
-        Ok(Self::parse(&all_bytes(file)?))
+        Ok(Self::parse(&file.read_all(MAX_LENGTH)?))
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> LoadedJournal {
@@ -237,20 +237,6 @@ impl LoadedJournal {
         self.sum = sum;
         Some(())
     }
-}
-
-/// The bytes of a journal.
-pub(crate) fn all_bytes(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let length = file.length()?;
-    if length > MAX_LENGTH {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("a journal of {length} bytes"),
-        ));
-    }
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
 }
 
 /// All chunks that a journal claims; none of what is after the last entry that can be trusted.

@@ -42,10 +42,27 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        match self.read_at(buffer, offset)? == buffer.len() {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        let needed = buffer.len();
+        match self.read_at(buffer, offset)? {
+            read if read == needed => Ok(()),
+            read => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{needed} bytes are needed at offset {offset:#x}, {read} are there"),
+            )),
         }
+    }
+    /// All of a file that should have at most `limit` bytes: one that has more is not read.
+    fn read_all(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let length = self.length()?;
+        if length > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has {length} bytes, and may have {limit} at most"),
+            ));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
     /// Writes `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -218,12 +235,9 @@ pub trait Disk: Send + Sync {
         }
     }
 
-    /// Reads a small file.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = self.open_to_read(path)?;
-        let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes)
+    /// Reads a file that should have at most `limit` bytes: one that has more is not read.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.open_to_read(path)?.read_all(limit)
     }
 
     /// Creates a file in `folder` under a name of its own, between `prefix` and `suffix`.

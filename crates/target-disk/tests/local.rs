@@ -18,7 +18,7 @@ fn a_small_file_is_replaced_as_a_whole_and_nothing_else_stays() {
     let path = folder.path().join("state.json");
     for content in [&b"old"[..], b"a newer one", b""] {
         LocalDisk.replace(&path, content, ".new-").unwrap();
-        assert_eq!(LocalDisk.read(&path).unwrap(), content);
+        assert_eq!(LocalDisk.read(&path, 11).unwrap(), content);
         assert_eq!(names(&folder), std::slice::from_ref(&path));
     }
     // A folder is in the way: the temporary file goes.
@@ -26,6 +26,27 @@ fn a_small_file_is_replaced_as_a_whole_and_nothing_else_stays() {
     LocalDisk.create_folders(&taken.join("inside")).unwrap();
     assert!(LocalDisk.replace(&taken, b"new", ".new-").is_err());
     assert_eq!(names(&folder), [path, taken]);
+}
+
+#[test]
+fn a_file_that_is_larger_than_it_may_be_is_not_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("huge");
+    let file = LocalDisk.create(&path).unwrap();
+    file.set_length(1 << 40).unwrap();
+    let error = LocalDisk.read(&path, 1 << 20).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    assert_eq!(
+        error.to_string(),
+        "it has 1099511627776 bytes, and may have 1048576 at most"
+    );
+    file.set_length(1 << 20).unwrap();
+    assert_eq!(LocalDisk.read(&path, 1 << 20).unwrap().len(), 1 << 20);
+    let error = file.read_exact_at(&mut [0; 16], (1 << 20) - 6).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "16 bytes are needed at offset 0xffffa, 6 are there"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
-use crate::journal::{all_bytes, claims};
+use crate::journal::{MAX_LENGTH, claims};
 use crate::{Chunks, ManifestFile, SourceCondition};
 use evidence::SourceFile;
 use std::sync::atomic::AtomicU64;
@@ -469,7 +469,9 @@ impl CopyContext<'_> {
     fn keep_journal(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
         let old = &self.paths.old_journal;
         forget_old_journal(self.disk, self.paths)?;
-        let bytes = all_bytes(file).map_err(self.journal_error("read"))?;
+        let bytes = file
+            .read_all(MAX_LENGTH)
+            .map_err(self.journal_error("read"))?;
         if !bytes.is_empty() {
             let kept = self.disk.create(old).and_then(|kept| {
                 kept.write_all_at(&bytes, 0)?;
