@@ -351,6 +351,7 @@ impl<'d> FileCopy<'d> {
         let Some(blake3) = self.state.chunks.file_hash(&self.state.hashes) else {
             return Ok(());
         };
+        self.give_length()?;
         let arrived = ArrivedEntry {
             blake3,
             sha256: sha256.map(Sha256Sum::finish),
@@ -360,6 +361,22 @@ impl<'d> FileCopy<'d> {
             .map_err(CopyError::target(&self.paths.journal, "write"))?;
         self.state.arrived = Some(arrived);
         Ok(())
+    }
+}
+
+impl FileCopy<'_> {
+    /// Cuts off what an older copy has more than the source.
+    fn give_length(&self) -> Result<(), CopyError> {
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        let length = self.state.chunks.length();
+        let given = match partial.length() {
+            Ok(there) if there == length => Ok(()),
+            Ok(_) => partial.set_length(length).and_then(|()| partial.sync_all()),
+            Err(error) => Err(error),
+        };
+        given.map_err(CopyError::target(&self.paths.partial, "set the length of"))
     }
 }
 
@@ -630,9 +647,11 @@ impl Work<'_> {
     ) -> Result<Buffer, CopyError> {
         let range = self.chunks.range(number);
         buffer.resize((range.end - range.start) as usize);
-        self.partial
-            .read_exact_at(&mut buffer, range.start)
+        let there = self
+            .partial
+            .read_at(&mut buffer, range.start)
             .map_err(CopyError::target(&self.paths.partial, "read"))?;
+        buffer[there..].fill(0);
         let blocks = Blocks {
             manifest,
             start: range.start,

@@ -26,7 +26,8 @@ pub(crate) struct DeltaCounts {
     pub(crate) written: u64,
 }
 
-/// Makes the bytes of `file` from `offset` equal to `new`; `old` is a buffer for those that are there.
+/// Makes the bytes of `file` from `offset` equal to `new`; `old` is a buffer for those that are there. Pages beyond its
+/// end differ.
 ///
 /// A crash in between leaves some pages new and some old; the next comparison finds the old ones.
 pub(crate) fn update(
@@ -37,7 +38,8 @@ pub(crate) fn update(
     old: &mut Buffer,
 ) -> io::Result<DeltaCounts> {
     old.resize(new.len());
-    file.read_exact_at(old, offset)?;
+    let there = file.read_at(old, offset)?;
+    old.truncate(there);
     let mut changed = DeltaCounts {
         compared: new.len().div_ceil(page_size) as u64,
         ..DeltaCounts::default()
@@ -53,13 +55,15 @@ pub(crate) fn update(
     Ok(changed)
 }
 
-/// Runs of pages in which `old` and `new`, of equal length, differ.
+/// Runs of pages of `new` that are not in `old`, which may be shorter.
 fn differing_runs(old: &[u8], new: &[u8], page_size: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    let pages = old.chunks(page_size).zip(new.chunks(page_size));
-    for (number, (_, page)) in pages.enumerate().filter(|(_, (old, new))| old != new) {
+    for (number, page) in new.chunks(page_size).enumerate() {
         let start = number * page_size;
         let end = start + page.len();
+        if old.get(start..end) == Some(page) {
+            continue;
+        }
         match runs.last_mut() {
             Some(last) if last.end == start => last.end = end,
             _ => runs.push(start..end),

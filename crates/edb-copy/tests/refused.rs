@@ -7,6 +7,7 @@ use edb_copy::{CopyError, CopyOptions, FileCopy, TargetPaths};
 use ese_testkit::disk::FaultyDisk;
 use std::path::Path;
 use std::sync::Arc;
+use target_disk::LocalDisk;
 
 const TARGET: &str = "/copies/db.edb";
 
@@ -128,19 +129,8 @@ fn a_crash_while_a_copy_is_refused_loses_neither_the_older_copy_nor_its_journal(
                 }
                 crashed += 1;
                 disk.crash();
-                let holds = |path: &Path, bytes: &[u8]| {
-                    let there = disk.get(path);
-                    there.is_some_and(|there| there.starts_with(bytes))
-                };
-                // A shorter one may have been cut already, once it was going to be.
-                let least = setting.old.len().min(setting.new.len());
-                let least = if setting.options.delta {
-                    least
-                } else {
-                    setting.old.len()
-                };
-                let old = &setting.old[..least];
-                assert!(holds(&paths.target, old) || holds(&paths.partial, old));
+                let holds = |path: &Path, bytes: &Vec<u8>| disk.get(path).as_ref() == Some(bytes);
+                assert!(holds(&paths.target, &setting.old) || holds(&paths.partial, &setting.old));
                 assert!(
                     holds(&paths.journal, &setting.old_journal)
                         || holds(&paths.old_journal, &setting.old_journal)
@@ -169,9 +159,47 @@ fn damage_in_the_first_pages_leaves_an_older_copy_and_its_journal_as_they_were()
         };
         let refused = copy(source, &disk, Path::new(TARGET), options);
         assert!(matches!(refused, Err(CopyError::BadPages { .. })));
-        // An older copy that had to become shorter is not whole any more.
-        if setting.new.len() >= setting.old.len() || setting.options.force {
-            setting.is_as_it_was(&disk);
-        }
+        setting.is_as_it_was(&disk);
     }
+}
+
+/// On the disk of this machine, where reserving space shows in more than the bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refused_delta_leaves_the_time_and_the_space_of_the_older_copy() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let target = folder.path().join("db.edb");
+    let delta = || CopyOptions {
+        delta: true,
+        trust_journal: true,
+        jobs: std::num::NonZeroUsize::MIN,
+        ..options()
+    };
+    let old = database(64, 22);
+    let first = MemorySource::sound(&Arc::new(old.clone()));
+    copy(first, &LocalDisk, &target, options()).expect("an empty folder");
+    let look = || {
+        let known = std::fs::metadata(&target).expect("the older copy");
+        (
+            known.len(),
+            known.blocks(),
+            known.modified().expect("a time"),
+        )
+    };
+    let before = look();
+    for pages in [2000, 40] {
+        let mut new = database(pages, 22);
+        new[2 * PAGE + 100] ^= 1;
+        let source = MemorySource::version(&Arc::new(new), "2");
+        let refused = copy(source, &LocalDisk, &target, delta());
+        assert!(matches!(refused, Err(CopyError::BadPages { .. })));
+        assert_eq!(look(), before);
+    }
+    // Its journal is believed as before.
+    let mut new = old;
+    change_page(&mut new, 50, 5);
+    let source = MemorySource::version(&Arc::new(new), "3");
+    let report = copy(source, &LocalDisk, &target, delta()).expect("a sound source");
+    assert_eq!(report.bytes_trusted, 3 * options().chunk_size);
 }

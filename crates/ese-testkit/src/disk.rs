@@ -470,19 +470,17 @@ impl DiskFile for FaultyFile {
         Ok(())
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
+    fn reserve(&self, length: u64) -> io::Result<()> {
         let mut state = self.call()?;
         // Even where the file is long enough: its blocks may be shared, or holes.
-        if length > 0
-            && let Err(full) = state.take_room(0)
-        {
-            // A file system may keep what it could reserve.
-            let there = state.files[self.id].bytes.len();
-            state.files[self.id].resize(there.max(length as usize / 2));
-            return Err(full);
+        match length {
+            0 => Ok(()),
+            _ => state.take_room(0),
         }
-        state.files[self.id].resize(length as usize);
-        Ok(())
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        self.call().map(drop)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {

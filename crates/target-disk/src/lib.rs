@@ -66,8 +66,15 @@ pub trait DiskFile: Send + Sync {
     }
     /// Writes `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Reserves the space for `length` bytes where the file system can. Length, content and modification time stay.
+    fn reserve(&self, length: u64) -> io::Result<()>;
+    /// Gives back what was reserved after the end. Length, content and modification time stay.
+    fn release_reserved(&self) -> io::Result<()>;
     /// Gives it exactly `length` bytes, and reserves the space for them where the file system can.
-    fn allocate(&self, length: u64) -> io::Result<()>;
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.reserve(length)?;
+        self.set_length(length)
+    }
     /// Makes it this long; new bytes are zero, and take no space where the file system can leave holes.
     fn set_length(&self, length: u64) -> io::Result<()>;
     /// Sets when it was last modified.

@@ -163,6 +163,15 @@ pub(crate) fn under_way(source: &Metadata) -> Option<Permissions> {
 
 struct LocalFile(File);
 
+impl LocalFile {
+    /// Does what changes nothing of the file but its modification time, and sets that back, even when it fails.
+    fn keeping_its_time(&self, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let modified = self.0.metadata()?.modified()?;
+        let changed = change(&self.0);
+        self.0.set_modified(modified).and(changed)
+    }
+}
+
 impl DiskFile for LocalFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
@@ -185,9 +194,13 @@ impl DiskFile for LocalFile {
         system::write_all_at(&self.0, bytes, offset)
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        system::allocate(&self.0, length)?;
-        self.0.set_len(length)
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        self.keeping_its_time(|file| system::reserve(file, length))
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        // The length that it has already, set again, frees what is after it.
+        self.keeping_its_time(|file| file.set_len(file.metadata()?.len()))
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
@@ -260,13 +273,13 @@ mod system {
 
     /// A disk that is too small says so now, not after hours.
     #[cfg(target_os = "linux")]
-    pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
+    pub(super) fn reserve(file: &File, length: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
         if length == 0 {
             return Ok(());
         }
-        match fallocate(file, FallocateFlags::empty(), 0, length) {
+        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => other.map_err(Into::into),
         }
@@ -302,7 +315,7 @@ mod system {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+    pub(super) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
         Ok(())
     }
 
@@ -377,8 +390,8 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Setting the length, which follows, reserves the space.
-    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+    /// Only a length reserves space, so that of an older copy to be made longer is not.
+    pub(super) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
         Ok(())
     }
 

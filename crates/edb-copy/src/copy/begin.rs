@@ -243,10 +243,10 @@ pub(super) enum TakeBack {
     Nothing,
     /// The partial copy is of this run.
     Remove,
-    /// The partial copy is the older copy, perhaps grown from this length, else unchanged; it gets its name back.
-    Rename { length: u64 },
+    /// The partial copy is the older copy, unchanged; it gets its name back.
+    Rename,
     /// The same, but it had the name of the partial copy before.
-    Leave { length: u64 },
+    Leave,
 }
 
 impl TakeBack {
@@ -267,23 +267,13 @@ impl TakeBack {
                 true => disk.remove(&paths.partial)?,
                 false => return Ok(()),
             },
-            TakeBack::Rename { length } => {
-                cut_back(disk, &paths.partial, length)?;
+            TakeBack::Rename => {
+                disk.open(&paths.partial)?.release_reserved()?;
                 disk.rename(&paths.partial, &paths.target)?;
             }
-            TakeBack::Leave { length } => return cut_back(disk, &paths.partial, length),
+            TakeBack::Leave => return disk.open(&paths.partial)?.release_reserved(),
         }
         disk.sync_folder_of(&paths.target)
-    }
-}
-
-/// Takes away what reserving space has added to an older copy; fails if it was made shorter.
-fn cut_back(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
-    let file = disk.open(path)?;
-    match file.length()? {
-        now if now == length => Ok(()),
-        now if now > length => file.set_length(length).and_then(|()| file.sync_all()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -603,10 +593,15 @@ impl CopyContext<'_> {
     }
 
     fn check_length(&self, state: &JournalState, length: u64) -> Result<(), CopyError> {
-        if state.hashes.is_empty() || length == state.chunks.length() {
-            return Ok(());
+        let fits = match state.begin.method {
+            // An older copy is given its length when all has arrived.
+            Method::Delta => length >= state.bytes_claimed(),
+            Method::Full | Method::Shared => length == state.chunks.length(),
+        };
+        match state.hashes.is_empty() || fits {
+            true => Ok(()),
+            false => Err(self.gone("its length is not the one that it was given: it was changed")),
         }
-        Err(self.gone("its length is not the one that it was given: it was changed"))
     }
 
     fn gone(&self, why: &str) -> CopyError {
@@ -620,7 +615,7 @@ impl CopyContext<'_> {
         let at = |action| CopyError::target(&self.paths.partial, action);
         let file = self.disk.open(&self.paths.partial).map_err(at("open"))?;
         if state.hashes.is_empty() {
-            self.reserve(&*file)?;
+            self.reserve(&*file, state.begin.method)?;
         } else {
             self.check_length(state, file.length().map_err(at("look at"))?)?;
         }
@@ -670,21 +665,19 @@ impl CopyContext<'_> {
             Method::Delta => {
                 let renames = self.exists(target)?;
                 let older = if renames { target } else { partial };
-                let file = self.disk.open(older).map_err(at("open"))?;
-                let length = file.length().map_err(at("look at"))?;
+                // Whether it can be written; Windows renames no file that is open.
+                drop(self.disk.open(older).map_err(at("open"))?);
                 if renames {
-                    // Windows renames no file that is open.
-                    drop(file);
                     self.disk.rename(target, partial).map_err(at("rename to"))?;
-                    *take_back = TakeBack::Rename { length };
+                    *take_back = TakeBack::Rename;
                     self.sync_folder()?;
                 } else {
-                    *take_back = TakeBack::Leave { length };
+                    *take_back = TakeBack::Leave;
                 }
                 self.disk.open(partial).map_err(at("open"))?
             }
         };
-        self.reserve(&*file)?;
+        self.reserve(&*file, method)?;
         self.sync_folder()?;
         Ok(file)
     }
@@ -699,10 +692,13 @@ impl CopyContext<'_> {
         })
     }
 
-    fn reserve(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
-        let reserved = file
-            .allocate(self.known.identity.length)
-            .and_then(|()| file.sync_all());
+    fn reserve(&self, file: &dyn DiskFile, method: Method) -> Result<(), CopyError> {
+        let length = self.known.identity.length;
+        let reserved = match method {
+            Method::Delta => file.reserve(length),
+            Method::Full | Method::Shared => file.allocate(length),
+        };
+        let reserved = reserved.and_then(|()| file.sync_all());
         reserved.map_err(CopyError::target(&self.paths.partial, "reserve space"))
     }
 

@@ -160,9 +160,12 @@ impl DiskFile for MirroredFile {
         self.real.write_all_at(bytes, offset)
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.faulty.allocate(length)?;
-        self.real.set_length(length)
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        self.faulty.reserve(length)
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        self.faulty.release_reserved()
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
