@@ -223,7 +223,8 @@ pub trait Disk: Send + Sync {
     }
 
     /// Opens a file, or creates it, and locks it for as long as it is open. Fails with
-    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
+    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked. It is the file that has the name then: who holds
+    /// the lock may remove it, or replace it by one that is locked too.
     fn open_locked(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = self.open_or_create(path)?;
         file.try_lock()?;

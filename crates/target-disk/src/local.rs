@@ -1,6 +1,7 @@
 //! The file systems of this machine. What differs between operating systems is here.
 
 use crate::{Disk, DiskFile, FileStamp, NewAttributes, PathKind, START_BYTES, folder_of};
+use same_file::Handle;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
@@ -51,9 +52,7 @@ impl Disk for LocalDisk {
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        Ok(Box::new(LocalFile(options.open(path)?)))
+        Ok(Box::new(LocalFile(open_or_create(path)?)))
     }
 
     fn new_number(&self) -> u64 {
@@ -144,6 +143,21 @@ impl Disk for LocalDisk {
         system::sync_folder(folder)
     }
 
+    fn open_locked(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        loop {
+            let file = open_or_create(path)?;
+            file.try_lock().map_err(not_locked)?;
+            // Until it was locked, whoever had it locked before may have removed it.
+            let locked = Handle::from_file(file.try_clone()?)?;
+            match Handle::from_path(path) {
+                Ok(there) if there == locked => return Ok(Box::new(LocalFile(file))),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
         // Opened anew: a file that is open already may hold the lock, and trying it there would give that back.
         let file = File::open(path)?;
@@ -153,6 +167,19 @@ impl Disk for LocalDisk {
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
+fn not_locked(error: TryLockError) -> io::Error {
+    match error {
+        TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        TryLockError::Error(error) => error,
     }
 }
 
@@ -224,10 +251,7 @@ impl DiskFile for LocalFile {
     }
 
     fn try_lock(&self) -> io::Result<()> {
-        self.0.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
-            TryLockError::Error(error) => error,
-        })
+        self.0.try_lock().map_err(not_locked)
     }
 
     fn lock(&self) -> io::Result<()> {

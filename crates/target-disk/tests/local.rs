@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use target_disk::{Disk, LocalDisk, PathKind, SharedDisk};
 use tempfile::TempDir;
 
@@ -64,6 +65,38 @@ fn a_lock_is_held_until_its_file_is_closed() {
     let looked = LocalDisk.look_at(&path).unwrap();
     LocalDisk.open_locked(&path).map(drop).unwrap();
     drop(looked);
+}
+
+#[test]
+fn a_lock_is_held_by_one_even_where_its_file_is_removed_and_replaced() {
+    const TIMES: u64 = 20_000;
+    let folder = TempDir::new().unwrap();
+    let (path, new) = (folder.path().join("lock"), folder.path().join("new"));
+    let inside = AtomicBool::new(false);
+    let turn = |replaces: bool| {
+        let Ok(held) = LocalDisk.open_locked(&path) else {
+            return;
+        };
+        assert!(!inside.swap(true, Ordering::SeqCst), "two hold the lock");
+        std::thread::yield_now();
+        if replaces {
+            let next = LocalDisk.open_locked(&new).unwrap();
+            LocalDisk.rename(&new, &path).unwrap();
+            drop(held);
+            std::thread::yield_now();
+            inside.store(false, Ordering::SeqCst);
+            drop(next);
+        } else {
+            inside.store(false, Ordering::SeqCst);
+            LocalDisk.remove(&path).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let turn = &turn;
+            scope.spawn(move || (0..TIMES).for_each(|time| turn((time + thread) % 3 == 0)));
+        }
+    });
 }
 
 #[test]
