@@ -26,8 +26,22 @@ pub(crate) struct DeltaCounts {
     pub(crate) written: u64,
 }
 
-/// Makes the bytes of `file` from `offset` equal to `new`; `old` is a buffer for those that are there. Pages beyond its
-/// end differ.
+/// Runs of pages of `new` that are not what `file` has from `offset` on; `old` is a buffer for that. Pages beyond its end
+/// differ.
+pub(crate) fn compare(
+    file: &dyn DiskFile,
+    new: &[u8],
+    offset: u64,
+    page_size: usize,
+    old: &mut Buffer,
+) -> io::Result<Vec<Range<usize>>> {
+    old.resize(new.len());
+    let there = file.read_at(old, offset)?;
+    old.truncate(there);
+    Ok(differing_runs(old, new, page_size))
+}
+
+/// Writes the runs of pages that differ.
 ///
 /// A crash in between leaves some pages new and some old; the next comparison finds the old ones.
 pub(crate) fn update(
@@ -35,19 +49,13 @@ pub(crate) fn update(
     new: &[u8],
     offset: u64,
     page_size: usize,
-    old: &mut Buffer,
+    differing: &[Range<usize>],
 ) -> io::Result<DeltaCounts> {
-    old.resize(new.len());
-    let there = file.read_at(old, offset)?;
-    old.truncate(there);
     let mut changed = DeltaCounts {
         compared: new.len().div_ceil(page_size) as u64,
         ..DeltaCounts::default()
     };
-    if **old == *new {
-        return Ok(changed);
-    }
-    for run in differing_runs(old, new, page_size) {
+    for run in differing {
         file.write_all_at(&new[run.clone()], offset + run.start as u64)?;
         changed.written += run.len() as u64;
         changed.pages += run.len().div_ceil(page_size) as u64;
