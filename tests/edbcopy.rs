@@ -109,6 +109,101 @@ fn a_killed_program_goes_on_where_it_was() {
     assert_eq!(fs::read(&source).unwrap(), fs::read(&target).unwrap());
 }
 
+/// Starts a copy of which nothing arrives for minutes, and kills it once there is a partial copy or a new journal.
+fn killed_at_once(source: &Path, target: &Path, way: &str) {
+    let mut child = command(&[
+        "copy".as_ref(),
+        way.as_ref(),
+        source.as_os_str(),
+        target.as_os_str(),
+        "--rate=64KiB/s".as_ref(),
+    ])
+    .stdout(Stdio::null())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let begun = || ["partial", "edbcopy-new"].map(|name| beside(target, name).exists());
+    while !begun().contains(&true) {
+        assert!(Instant::now() < until, "the copy does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A file of the copy `target`.
+fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+#[test]
+fn a_copy_that_was_killed_and_is_then_refused_leaves_the_older_copy_and_its_journal() {
+    let folder = TempDir::new().unwrap();
+    let source = source(&folder, 4);
+    let target = folder.path().join("copy.edb");
+    copy_json(&source, &target);
+    let journal = fs::read(beside(&target, "edbcopy")).unwrap();
+    let look = || {
+        let modified = fs::metadata(&target).unwrap().modified().unwrap();
+        (fs::read(&target).unwrap(), modified)
+    };
+    let before = look();
+    let mut damaged = before.0.clone();
+    damaged.resize(6 << 20, 0);
+    damaged[5 * PAGE + 100..5 * PAGE + 400].fill(0x55);
+    fs::write(&source, damaged).unwrap();
+    for way in ["--force", "--delta"] {
+        killed_at_once(&source, &target, way);
+        // Meanwhile the older copy is what it was, and says so.
+        exits(&edbcopy(["status".as_ref(), target.as_os_str()]), 0);
+        exits(&edbcopy(["verify".as_ref(), target.as_os_str()]), 0);
+        let refused = edbcopy([
+            "copy".as_ref(),
+            way.as_ref(),
+            source.as_os_str(),
+            target.as_os_str(),
+        ]);
+        exits(&refused, 5);
+        assert!(look() == before, "{way}");
+        assert!(fs::read(beside(&target, "edbcopy")).unwrap() == journal);
+        for name in ["partial", "edbcopy-new"] {
+            assert!(!beside(&target, name).exists(), "{way}: {name}");
+        }
+    }
+    exits(&edbcopy(["clean".as_ref(), target.as_os_str()]), 0);
+}
+
+#[test]
+fn a_file_with_the_name_of_a_new_journal_stays_and_no_copy_begins() {
+    let folder = TempDir::new().unwrap();
+    let source = source(&folder, 1);
+    let target = folder.path().join("copy.edb");
+    copy_json(&source, &target);
+    let notes = beside(&target, "edbcopy-new");
+    fs::write(&notes, "mine").unwrap();
+    for more in ["--jobs=1", "--dry-run"] {
+        let refused = edbcopy([
+            "copy".as_ref(),
+            "--force".as_ref(),
+            more.as_ref(),
+            "--json".as_ref(),
+            source.as_os_str(),
+            target.as_os_str(),
+        ]);
+        exits(&refused, 5);
+        assert_eq!(documents(&refused)[0]["reason"], "foreign_journal");
+        assert_eq!(fs::read(&notes).unwrap(), b"mine");
+    }
+    // What needs no new journal does not mind.
+    copy_json(&source, &target);
+    exits(&edbcopy(["clean".as_ref(), target.as_os_str()]), 0);
+    assert_eq!(fs::read(&notes).unwrap(), b"mine");
+}
+
 #[test]
 fn ctrl_c_stops_at_a_safe_point_and_exits_6() {
     let folder = TempDir::new().unwrap();
@@ -135,6 +230,22 @@ fn ctrl_c_stops_at_a_safe_point_and_exits_6() {
         &edbcopy(["verify".as_ref(), source.as_os_str(), target.as_os_str()]),
         0,
     );
+}
+
+#[test]
+fn a_journal_of_any_size_is_answered() {
+    let folder = TempDir::new().unwrap();
+    let target = folder.path().join("copy.edb");
+    let journal = fs::File::create(folder.path().join("copy.edb.edbcopy")).unwrap();
+    journal.set_len(1 << 42).unwrap();
+    for command in ["status", "verify", "clean"] {
+        fs::write(&target, b"a copy").unwrap();
+        let output = edbcopy([command.as_ref(), target.as_os_str()]);
+        exits(&output, 3);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let sizes = "it has 4398046511104 bytes, and may have 1073741824 at most";
+        assert!(message.contains(sizes), "{command}: {message}");
+    }
 }
 
 #[test]

@@ -353,6 +353,7 @@ pub(crate) fn errors() -> Vec<Named> {
             journal: path(),
             why: String::new()
         },
+        ForeignJournal: CopyError::ForeignJournal { path: path() },
         TargetExists: CopyError::TargetExists {
             path: path(),
             why: ""

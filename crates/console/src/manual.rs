@@ -4,9 +4,9 @@ use crate::{Exit, Failure, files};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use target_disk::{Disk, LocalDisk};
 
 /// All programs, each of which has a page.
 const PROGRAMS: [&str; 5] = ["edbtool", "logchain", "edbreplay", "edbcopy", "scr"];
@@ -48,12 +48,14 @@ pub(crate) fn write(
             Failure::new(Exit::Refused, message).advise("choose another folder, or add --force")
         );
     }
-    fs::create_dir_all(folder).map_err(told(folder))?;
+    LocalDisk.create_folders(folder).map_err(told(folder))?;
     for (path, page) in paths.iter().zip(&pages) {
         let written = match replace {
             // A link of that name is replaced; what it leads to is not written.
             true => files::replace(path, &page.roff),
-            false => File::create_new(path).and_then(|mut file| file.write_all(&page.roff)),
+            false => LocalDisk
+                .create(path)
+                .and_then(|file| file.write_all_at(&page.roff, 0)),
         };
         written.map_err(told(path))?;
     }

@@ -4,7 +4,7 @@
 //! copy, and it shows the same copy command that there is nothing to do. What it holds is nowhere else, so it goes
 //! only when somebody says so, and only while the copy that it describes is there, complete and unchanged.
 
-use crate::copy::forget_old_journal;
+use crate::copy::undo;
 use crate::copy_change::CopyChange;
 use crate::journal::LoadedJournal;
 use crate::status::TargetState;
@@ -100,9 +100,11 @@ pub fn clean(
         return keep(cleaned, KeptReason::CopyChanged);
     }
     if !look_only {
+        undo(disk, &paths, &*file).map_err(CopyError::target(
+            &paths.new_journal,
+            "take back the copy of",
+        ))?;
         disk.remove(journal).map_err(at("remove"))?;
-        // A copy that was killed while it began may have left it.
-        forget_old_journal(disk, &paths)?;
         disk.sync_folder_of(journal)
             .map_err(at("sync the folder of"))?;
     }

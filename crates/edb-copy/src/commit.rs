@@ -5,6 +5,7 @@
 //! sync serves several chunks, and no job holds more than the one chunk it waits for: after a crash at most one chunk
 //! for each job is read again.
 
+use crate::copy::Begun;
 use crate::journal::{Claim, Journal, JournalEntry, JournalState};
 use crate::{CopyError, TargetPaths};
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use target_disk::DiskFile;
 pub(crate) struct ChunkCommit<'a> {
     paths: &'a TargetPaths,
     data: &'a dyn DiskFile,
+    begun: &'a Begun<'a>,
     queue: Mutex<Queue<'a>>,
     changed: Condvar,
 }
@@ -41,6 +43,7 @@ impl<'a> ChunkCommit<'a> {
     pub(crate) fn new(
         paths: &'a TargetPaths,
         data: &'a dyn DiskFile,
+        begun: &'a Begun<'a>,
         journal: &'a mut Journal,
         state: &'a mut JournalState,
     ) -> Self {
@@ -48,6 +51,7 @@ impl<'a> ChunkCommit<'a> {
         ChunkCommit {
             paths,
             data,
+            begun,
             queue: Mutex::new(Queue {
                 written: BTreeMap::new(),
                 claiming: Some(Claiming { journal, state }),
@@ -147,6 +151,7 @@ impl<'a> ChunkCommit<'a> {
             state.totals.add(claim);
             state.sha256_state.clone_from(&claim.sha256_state);
         }
+        self.begun.make_final()?;
         let entries: Vec<JournalEntry> = row.into_iter().map(JournalEntry::Chunk).collect();
         let failed = CopyError::target(&self.paths.journal, "write");
         journal.append(&entries).map_err(failed)

@@ -28,10 +28,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 mod begin;
+mod begun;
 mod plan;
 
-use begin::TakeBack;
-pub(crate) use begin::forget_old_journal;
+pub use begun::undo_begun;
+pub(crate) use begun::{Begun, undo};
 pub use plan::{Action, CopyPlan, ExistingFile};
 use target_disk::{Disk, DiskFile, NewAttributes};
 
@@ -114,8 +115,7 @@ pub struct FileCopy<'d> {
     state: JournalState,
     /// `None` when the copy has its name already.
     partial: Option<Box<dyn DiskFile>>,
-    /// How it is taken back as long as nothing has arrived.
-    take_back: Option<TakeBack>,
+    begun: Begun<'d>,
     /// What is known of the older copy without reading it.
     older: Option<OlderCopy>,
     resumed_at: u64,
@@ -154,11 +154,10 @@ impl<'d> FileCopy<'d> {
         if ran
             .as_ref()
             .is_err_and(|error| error.class() == Class::Refused)
-            && self.state.hashes.is_empty()
-            && let Some(take_back) = self.take_back.take()
+            && !self.begun.is_final()
         {
             self.partial = None;
-            take_back.go(self.disk, &self.paths);
+            self.begun.take_back();
         }
         ran
     }
@@ -248,7 +247,13 @@ impl<'d> FileCopy<'d> {
         let method = self.state.begin.method;
         let first = self.state.hashes.len() as u64;
         let digest = sha256.map(|sum| OrderedSha256::new(first, sum));
-        let commit = ChunkCommit::new(&self.paths, &**partial, &mut self.journal, &mut self.state);
+        let commit = ChunkCommit::new(
+            &self.paths,
+            &**partial,
+            &self.begun,
+            &mut self.journal,
+            &mut self.state,
+        );
         let work = Work {
             source: &self.source,
             known: &self.known,
@@ -268,7 +273,7 @@ impl<'d> FileCopy<'d> {
             next: &next,
             bytes_read: &self.bytes_read,
             reads_retried: &self.reads_retried,
-            older_changed: AtomicBool::new(false),
+            begun: &self.begun,
             progress,
             stop: AtomicBool::new(false),
         };
@@ -283,15 +288,8 @@ impl<'d> FileCopy<'d> {
                 });
             }
         });
-        if work.older_changed.into_inner() {
-            self.take_back.take_if(|way| *way != TakeBack::Remove);
-        }
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)?;
-        if self.take_back.is_none() || !self.state.hashes.is_empty() {
-            forget_old_journal(self.disk, &self.paths)?;
-        }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// SHA-256 of what has arrived. A copy that began without it reads that part of the target again.
@@ -351,6 +349,8 @@ impl<'d> FileCopy<'d> {
         let Some(blake3) = self.state.chunks.file_hash(&self.state.hashes) else {
             return Ok(());
         };
+        self.begun.make_final()?;
+        self.give_length()?;
         let arrived = ArrivedEntry {
             blake3,
             sha256: sha256.map(Sha256Sum::finish),
@@ -360,6 +360,22 @@ impl<'d> FileCopy<'d> {
             .map_err(CopyError::target(&self.paths.journal, "write"))?;
         self.state.arrived = Some(arrived);
         Ok(())
+    }
+}
+
+impl FileCopy<'_> {
+    /// Cuts off what an older copy has more than the source.
+    fn give_length(&self) -> Result<(), CopyError> {
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        let length = self.state.chunks.length();
+        let given = match partial.length() {
+            Ok(there) if there == length => Ok(()),
+            Ok(_) => partial.set_length(length).and_then(|()| partial.sync_all()),
+            Err(error) => Err(error),
+        };
+        given.map_err(CopyError::target(&self.paths.partial, "set the length of"))
     }
 }
 
@@ -433,7 +449,7 @@ fn give_name(
         partial,
         target,
         journal,
-        old_journal: _,
+        new_journal: _,
     } = paths;
     let at = |path: &Path, action| CopyError::target(path.to_owned(), action);
     // Without it, the crash came between the renaming and the last entry.
@@ -481,8 +497,7 @@ struct Work<'a> {
     next: &'a AtomicU64,
     bytes_read: &'a AtomicU64,
     reads_retried: &'a AtomicU64,
-    /// Whether the older copy is not what it was any more.
-    older_changed: AtomicBool,
+    begun: &'a Begun<'a>,
     progress: &'a dyn Progress,
     stop: AtomicBool,
 }
@@ -630,9 +645,11 @@ impl Work<'_> {
     ) -> Result<Buffer, CopyError> {
         let range = self.chunks.range(number);
         buffer.resize((range.end - range.start) as usize);
-        self.partial
-            .read_exact_at(&mut buffer, range.start)
+        let there = self
+            .partial
+            .read_at(&mut buffer, range.start)
             .map_err(CopyError::target(&self.paths.partial, "read"))?;
+        buffer[there..].fill(0);
         let blocks = Blocks {
             manifest,
             start: range.start,
@@ -703,22 +720,26 @@ impl Work<'_> {
             self.trust(claim);
             return Ok(());
         }
-        let written = match self.method {
-            Method::Full => self.partial.write_all_at(bytes, offset).map(|()| {
-                claim.written = bytes.len() as u64;
-            }),
-            Method::Delta | Method::Shared => {
-                delta::update(self.partial, bytes, offset, self.page_size(), old).map(|changed| {
-                    claim.written = changed.written;
-                    claim.pages_compared = changed.compared;
-                    claim.pages_changed = changed.pages;
-                })
-            }
-        };
-        if written.is_err() || claim.written > 0 {
-            self.older_changed.store(true, Ordering::Relaxed);
+        let at = |action| CopyError::target(&self.paths.partial, action);
+        if self.method == Method::Full {
+            self.partial
+                .write_all_at(bytes, offset)
+                .map_err(at("write"))?;
+            claim.written = bytes.len() as u64;
+            return Ok(());
         }
-        written.map_err(CopyError::target(&self.paths.partial, "write"))
+        let page_size = self.page_size();
+        let differing =
+            delta::compare(self.partial, bytes, offset, page_size, old).map_err(at("read"))?;
+        if self.method == Method::Delta && !differing.is_empty() {
+            self.begun.make_final()?;
+        }
+        let changed = delta::update(self.partial, bytes, offset, page_size, &differing)
+            .map_err(at("write"))?;
+        claim.written = changed.written;
+        claim.pages_compared = changed.compared;
+        claim.pages_changed = changed.pages;
+        Ok(())
     }
 
     fn page_size(&self) -> usize {

@@ -26,7 +26,22 @@ pub(crate) struct DeltaCounts {
     pub(crate) written: u64,
 }
 
-/// Makes the bytes of `file` from `offset` equal to `new`; `old` is a buffer for those that are there.
+/// Runs of pages of `new` that are not what `file` has from `offset` on; `old` is a buffer for that. Pages beyond its end
+/// differ.
+pub(crate) fn compare(
+    file: &dyn DiskFile,
+    new: &[u8],
+    offset: u64,
+    page_size: usize,
+    old: &mut Buffer,
+) -> io::Result<Vec<Range<usize>>> {
+    old.resize(new.len());
+    let there = file.read_at(old, offset)?;
+    old.truncate(there);
+    Ok(differing_runs(old, new, page_size))
+}
+
+/// Writes the runs of pages that differ.
 ///
 /// A crash in between leaves some pages new and some old; the next comparison finds the old ones.
 pub(crate) fn update(
@@ -34,18 +49,13 @@ pub(crate) fn update(
     new: &[u8],
     offset: u64,
     page_size: usize,
-    old: &mut Buffer,
+    differing: &[Range<usize>],
 ) -> io::Result<DeltaCounts> {
-    old.resize(new.len());
-    file.read_exact_at(old, offset)?;
     let mut changed = DeltaCounts {
         compared: new.len().div_ceil(page_size) as u64,
         ..DeltaCounts::default()
     };
-    if **old == *new {
-        return Ok(changed);
-    }
-    for run in differing_runs(old, new, page_size) {
+    for run in differing {
         file.write_all_at(&new[run.clone()], offset + run.start as u64)?;
         changed.written += run.len() as u64;
         changed.pages += run.len().div_ceil(page_size) as u64;
@@ -53,13 +63,15 @@ pub(crate) fn update(
     Ok(changed)
 }
 
-/// Runs of pages in which `old` and `new`, of equal length, differ.
+/// Runs of pages of `new` that are not in `old`, which may be shorter.
 fn differing_runs(old: &[u8], new: &[u8], page_size: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    let pages = old.chunks(page_size).zip(new.chunks(page_size));
-    for (number, (_, page)) in pages.enumerate().filter(|(_, (old, new))| old != new) {
+    for (number, page) in new.chunks(page_size).enumerate() {
         let start = number * page_size;
         let end = start + page.len();
+        if old.get(start..end) == Some(page) {
+            continue;
+        }
         match runs.last_mut() {
             Some(last) if last.end == start => last.end = end,
             _ => runs.push(start..end),

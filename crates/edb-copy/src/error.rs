@@ -94,6 +94,12 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
+    /// What has the name of a new journal is not one that a copy left.
+    #[error("{} is in the way: it is not a journal that a copy left there", path.display())]
+    ForeignJournal {
+        /// What is there.
+        path: PathBuf,
+    },
     /// Something is where the copy should be.
     #[error("{} exists already{why}", path.display())]
     TargetExists {
@@ -176,6 +182,7 @@ impl Explain for CopyError {
             | CopyError::Dirty { .. }
             | CopyError::Locked { .. }
             | CopyError::BadJournal { .. }
+            | CopyError::ForeignJournal { .. }
             | CopyError::TargetExists { .. }
             | CopyError::NotAFile { .. }
             | CopyError::SeveralNames { .. }
@@ -199,6 +206,7 @@ impl Explain for CopyError {
             | CopyError::OtherSource { .. }
             | CopyError::Locked { .. }
             | CopyError::BadJournal { .. }
+            | CopyError::ForeignJournal { .. }
             | CopyError::TargetExists { .. }
             | CopyError::NotAFile { .. }
             | CopyError::SeveralNames { .. }
@@ -219,6 +227,7 @@ impl Explain for CopyError {
             CopyError::BadPages { .. } => "bad_pages",
             CopyError::Locked { .. } => "locked",
             CopyError::BadJournal { .. } => "bad_journal",
+            CopyError::ForeignJournal { .. } => "foreign_journal",
             CopyError::TargetExists { .. } => "target_exists",
             CopyError::NotAFile { .. } => "not_a_file",
             CopyError::SeveralNames { .. } => "several_names",
@@ -277,6 +286,7 @@ impl Explain for CopyError {
             CopyError::SeveralNames { .. } => {
                 "--force without --delta replaces this name alone; or name another target"
             }
+            CopyError::ForeignJournal { .. } => "move it away, or name another target",
             CopyError::PartialGone { .. } => "--restart starts over",
             CopyError::SameFile { .. } => "name another target",
             CopyError::ChunkSize { .. } => return None,

@@ -26,13 +26,14 @@ use ese_scan::{Counts, PageFinding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::Arc;
 use target_disk::DiskFile;
 
 /// What the first entry calls this format.
 pub(crate) const FORMAT: &str = "edbkit.copy-journal/2";
 
 /// Longest journal that is read: that of a copy of over 100 TB.
-const MAX_LENGTH: u64 = 1 << 30;
+pub(crate) const MAX_LENGTH: u64 = 1 << 30;
 
 /// An entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct BeginEntry {
     pub chunk_size: u64,
     /// From what.
     pub source: SourceIdentity,
+    /// Of a delta: that the older copy had the name of the copy. Else it was a partial copy already.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub from_target: bool,
 }
 
 /// That a chunk has arrived.
@@ -96,6 +100,11 @@ pub struct Claim {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// That all chunks have arrived.
@@ -185,6 +194,8 @@ pub struct LoadedJournal {
     pub dropped: u64,
     /// Whether there are whole lines among those: not a torn end, but damage.
     pub damaged: bool,
+    /// Whether it is what a crash leaves of a first entry: nothing, or a part of it.
+    pub(crate) torn: bool,
     end: u64,
     sum: u32,
 }
@@ -192,7 +203,7 @@ pub struct LoadedJournal {
 impl LoadedJournal {
     /// Reads a journal; never fails on what is in it.
     pub fn read(file: &dyn DiskFile) -> io::Result<LoadedJournal> {
-        Ok(Self::parse(&all_bytes(file)?))
+        Ok(Self::parse(&file.read_all(MAX_LENGTH)?))
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> LoadedJournal {
@@ -200,6 +211,7 @@ impl LoadedJournal {
             state: None,
             dropped: 0,
             damaged: false,
+            torn: false,
             end: 0,
             sum: 0,
         };
@@ -215,7 +227,13 @@ impl LoadedJournal {
         loaded.dropped = rest.len() as u64;
         // The end of a torn write has no complete line after the first one that does not fit.
         loaded.damaged = rest.iter().filter(|byte| **byte == b'\n').count() > 1;
+        loaded.torn = loaded.state.is_none() && !loaded.damaged && begins_as_an_entry(rest);
         loaded
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end == 0 && self.dropped == 0
     }
 
     /// Takes in one line; `None` if it does not fit.
@@ -239,20 +257,6 @@ impl LoadedJournal {
     }
 }
 
-/// The bytes of a journal.
-pub(crate) fn all_bytes(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let length = file.length()?;
-    if length > MAX_LENGTH {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("a journal of {length} bytes"),
-        ));
-    }
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
-}
-
 /// All chunks that a journal claims; none of what is after the last entry that can be trusted.
 pub(crate) fn claims(file: &dyn DiskFile, loaded: &LoadedJournal) -> io::Result<Vec<Claim>> {
     let mut bytes = vec![0; usize::try_from(loaded.end).map_err(io::Error::other)?];
@@ -268,6 +272,20 @@ pub(crate) fn claims(file: &dyn DiskFile, loaded: &LoadedJournal) -> io::Result<
         .split(|byte| *byte == b'\n')
         .filter_map(entry)
         .collect())
+}
+
+/// Whether bytes begin as the first entry of any journal, as far as they are there: a crash can leave zeros for some.
+fn begins_as_an_entry(bytes: &[u8]) -> bool {
+    const AFTER_SUM: &[u8] = b" {\"entry\":\"begin\",";
+    let (sum, text) = bytes.split_at(bytes.len().min(8));
+    let is_text = text
+        .iter()
+        .zip(AFTER_SUM)
+        .all(|(byte, fits)| matches!(*byte, 0) || byte == fits);
+    is_text
+        && sum
+            .iter()
+            .all(|byte| matches!(byte, 0 | b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn continued_sum(sum: u32, text: &[u8]) -> u32 {
@@ -295,6 +313,11 @@ impl JournalState {
         self.chunks.bytes_in(self.hashes.len() as u64)
     }
 
+    /// Whether nothing has arrived.
+    pub(crate) fn has_only_begun(&self) -> bool {
+        self.hashes.is_empty() && self.arrived.is_none()
+    }
+
     fn apply(&mut self, entry: JournalEntry) -> Option<()> {
         let next = self.hashes.len() as u64;
         let all = next == self.chunks.count();
@@ -318,14 +341,15 @@ impl JournalState {
 
 /// A journal being written.
 pub struct Journal {
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     end: u64,
     sum: u32,
 }
 
 impl Journal {
     /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
-    pub fn resume(file: Box<dyn DiskFile>, loaded: &LoadedJournal) -> io::Result<Self> {
+    pub fn resume(file: impl Into<Arc<dyn DiskFile>>, loaded: &LoadedJournal) -> io::Result<Self> {
+        let file = file.into();
         if loaded.dropped > 0 {
             file.set_length(loaded.end)?;
             file.sync_all()?;
@@ -338,9 +362,9 @@ impl Journal {
     }
 
     /// A journal that is about to [`start`](Self::start): nothing of the file is changed yet.
-    pub fn new(file: Box<dyn DiskFile>) -> Self {
+    pub fn new(file: impl Into<Arc<dyn DiskFile>>) -> Self {
         Journal {
-            file,
+            file: file.into(),
             end: 0,
             sum: 0,
         }

@@ -57,6 +57,7 @@ pub use chunk::{ChunkHash, Chunks};
 pub use clean::{Cleaned, KeptReason, clean};
 pub use copy::{
     Action, ArrivedCopy, BadPages, CopyOptions, CopyPlan, ExistingFile, FileCopy, Method,
+    undo_begun,
 };
 pub use error::CopyError;
 pub use folder::{FolderPlan, FolderRole, PlannedFile};

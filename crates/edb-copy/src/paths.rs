@@ -12,8 +12,8 @@ pub struct TargetPaths {
     pub partial: PathBuf,
     /// Its journal.
     pub journal: PathBuf,
-    /// What the journal held before this copy began, as long as the copy may still be refused and all is to be as it was.
-    pub old_journal: PathBuf,
+    /// The journal of a copy of which nothing has arrived, beside that of an older copy which may have to stay.
+    pub new_journal: PathBuf,
 }
 
 impl TargetPaths {
@@ -23,14 +23,14 @@ impl TargetPaths {
         TargetPaths {
             partial: with_suffix(&target, ".partial"),
             journal: with_suffix(&target, ".edbcopy"),
-            old_journal: with_suffix(&target, ".edbcopy-old"),
+            new_journal: with_suffix(&target, ".edbcopy-new"),
             target,
         }
     }
 
     /// Whether `name` is that of a partial copy or of a journal.
     pub fn is_own(name: &Path) -> bool {
-        let own = ["partial", "edbcopy", "edbcopy-old"];
+        let own = ["partial", "edbcopy", "edbcopy-new"];
         name.extension()
             .is_some_and(|extension| own.iter().any(|own| extension == *own))
     }

@@ -1,6 +1,6 @@
 //! How far a copy is.
 
-use crate::journal::{JournalState, LoadedJournal};
+use crate::journal::{JournalState, LoadedJournal, MAX_LENGTH};
 use crate::{CopyError, Method, SourceIdentity, TargetPaths};
 use serde::Serialize;
 use std::io;
@@ -99,12 +99,12 @@ pub fn status(disk: &dyn Disk, target: &Path) -> Result<TargetStatus, CopyError>
 }
 
 fn is_locked(disk: &dyn Disk, journal: &Path) -> Result<bool, CopyError> {
-    let locked = disk.open_to_read(journal).and_then(|file| file.is_locked());
+    let locked = disk.is_locked(journal);
     locked.map_err(CopyError::target(journal, "look at the lock of"))
 }
 
 fn journal_bytes(disk: &dyn Disk, journal: &Path) -> Result<Option<Vec<u8>>, CopyError> {
-    match disk.read(journal) {
+    match disk.read(journal, MAX_LENGTH) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CopyError::target(journal, "read")(error)),

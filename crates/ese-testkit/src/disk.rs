@@ -474,6 +474,13 @@ impl Disk for FaultyDisk {
         state.unsynced_names.clear();
         Ok(())
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.state();
+        state.tick(Call::Look)?;
+        let id = state.id(path)?;
+        Ok(state.locks.contains_key(&id))
+    }
 }
 
 /// An open file.
@@ -534,19 +541,17 @@ impl DiskFile for FaultyFile {
         Ok(())
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
+    fn reserve(&self, length: u64) -> io::Result<()> {
         let mut state = self.call(Call::Write)?;
         // Even where the file is long enough: its blocks may be shared, or holes.
-        if length > 0
-            && let Err(full) = state.take_room(0)
-        {
-            // A file system may keep what it could reserve.
-            let there = state.files[self.id].bytes.len();
-            state.files[self.id].resize(there.max(length as usize / 2));
-            return Err(full);
+        match length {
+            0 => Ok(()),
+            _ => state.take_room(0),
         }
-        state.files[self.id].resize(length as usize);
-        Ok(())
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        self.call(Call::Write).map(drop)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
@@ -576,11 +581,5 @@ impl DiskFile for FaultyFile {
                 Ok(())
             }
         }
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        let state = self.call(Call::Look)?;
-        let holder = state.locks.get(&self.id);
-        Ok(holder.is_some_and(|holder| *holder != self.handle))
     }
 }

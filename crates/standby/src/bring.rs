@@ -1,7 +1,7 @@
 //! Bringing a database to its place, with `edb-copy`: what seeding and failback have in common.
 
 use crate::error::{StandbyError, at};
-use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, Mismatch};
+use edb_copy::{CopyError, CopyOptions, CopyReport, FileCopy, Mismatch, undo_begun};
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, JetError, Progress};
 use evidence::SourceFile;
@@ -107,6 +107,7 @@ pub(crate) fn bring(
     if let Some(folder) = to.parent() {
         disk.create_folders(folder).map_err(at(folder))?;
     }
+    undo_begun(disk, to)?;
     let options = CopyOptions {
         delta: disk.exists(to).map_err(at(to))?,
         ..options
@@ -135,5 +136,36 @@ pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> Result<bool, StandbyError>
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(at(path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ese_testkit::disk::FaultyDisk;
+    use evidence::LocalFile;
+
+    #[test]
+    fn an_update_that_is_killed_at_any_call_goes_on() {
+        let newer = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+        let bytes = std::fs::read(&newer).expect("a fixture can be read");
+        let mut older = bytes.clone();
+        older[20 * 4096 + 200] ^= 1;
+        let source: Arc<dyn SourceFile> = Arc::new(LocalFile::open(&newer).expect("a fixture"));
+        let to = Path::new("/copies/db.edb");
+        for calls in 1.. {
+            let disk = FaultyDisk::new(calls);
+            disk.put(to, older.clone());
+            disk.kill_after(calls);
+            let brought = bring(&disk, &source, to, CopyOptions::default(), &());
+            if !disk.is_killed() {
+                brought.expect("nothing is in its way");
+                assert!(calls > 40, "{calls} calls");
+                break;
+            }
+            disk.crash();
+            bring(&disk, &source, to, CopyOptions::default(), &()).expect("the same call goes on");
+            assert!(disk.get(to).as_ref() == Some(&bytes), "killed at {calls}");
+        }
     }
 }

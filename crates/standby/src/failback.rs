@@ -283,7 +283,7 @@ fn nothing_under_way(database: &Path, begun: bool) -> Result<(), BringError> {
     let names = [TargetPaths::new(database), TargetPaths::new(&coming)];
     let mut names = names
         .into_iter()
-        .flat_map(|paths| [paths.partial, paths.journal, paths.old_journal])
+        .flat_map(|paths| [paths.partial, paths.journal, paths.new_journal])
         .chain([coming]);
     match names.find(|path| !begun && path.symlink_metadata().is_ok()) {
         None => Ok(()),

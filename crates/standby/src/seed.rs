@@ -251,10 +251,10 @@ fn leftovers(database: &Path) -> [PathBuf; 4] {
     let TargetPaths {
         partial,
         journal,
-        old_journal,
+        new_journal,
         ..
     } = paths;
-    [journal, old_journal, partial, journal_path(database)]
+    [journal, new_journal, partial, journal_path(database)]
 }
 
 /// The files that this copy has made beside its database, the newest log last, so that a kill leaves no hole.
@@ -392,7 +392,7 @@ fn nothing_in_the_way(
     let database = &config.target.database;
     let paths = TargetPaths::new(database);
     let journal = journal_path(database);
-    let under_way = [&paths.partial, &paths.journal, &paths.old_journal];
+    let under_way = [&paths.partial, &paths.journal, &paths.new_journal];
     let under_way = under_way.into_iter().filter(|_| !made.seeds(database));
     let strange = under_way.chain((!made.replays(database)).then_some(&journal));
     if let Some(path) = strange

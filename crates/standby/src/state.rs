@@ -29,6 +29,8 @@ use target_disk::{Disk, DiskFile, SharedDisk};
 /// How long a look at a lock may take.
 const A_MOMENT: Duration = Duration::from_millis(500);
 const SCHEMA: &str = "edbkit.scr-state/1";
+/// Longest state that is read; those that are written have kilobytes.
+const MAX_LENGTH: u64 = 1 << 26;
 
 /// What is remembered of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -409,7 +411,7 @@ impl StateFile {
     /// The state as it is; the first one if there is none yet.
     pub fn read(&self) -> Result<CopyState, StandbyError> {
         let path = self.file("json");
-        let bytes = match self.disk.read(&path) {
+        let bytes = match self.disk.read(&path, MAX_LENGTH) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(CopyState::default());
@@ -452,8 +454,7 @@ impl StateFile {
 
     /// Whether a process serves the copy now.
     pub fn is_locked(&self) -> bool {
-        let file = self.disk.open_to_read(&self.file("service"));
-        file.and_then(|file| file.is_locked()).unwrap_or(false)
+        self.disk.is_locked(&self.file("service")).unwrap_or(false)
     }
 
     /// Takes the copy for this process alone, once a service that has it lets go of it: a service does so before its

@@ -42,15 +42,39 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Fills `buffer` from `offset`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        match self.read_at(buffer, offset)? == buffer.len() {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        let needed = buffer.len();
+        match self.read_at(buffer, offset)? {
+            read if read == needed => Ok(()),
+            read => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{needed} bytes are needed at offset {offset:#x}, {read} are there"),
+            )),
         }
+    }
+    /// All of a file that should have at most `limit` bytes: one that has more is not read.
+    fn read_all(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let length = self.length()?;
+        if length > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has {length} bytes, and may have {limit} at most"),
+            ));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
     /// Writes `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Reserves the space for `length` bytes where the file system can. Length, content and modification time stay.
+    fn reserve(&self, length: u64) -> io::Result<()>;
+    /// Gives back what was reserved after the end. Length, content and modification time stay.
+    fn release_reserved(&self) -> io::Result<()>;
     /// Gives it exactly `length` bytes, and reserves the space for them where the file system can.
-    fn allocate(&self, length: u64) -> io::Result<()>;
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.reserve(length)?;
+        self.set_length(length)
+    }
     /// Makes it this long; new bytes are zero, and take no space where the file system can leave holes.
     fn set_length(&self, length: u64) -> io::Result<()>;
     /// Sets when it was last modified.
@@ -74,8 +98,6 @@ pub trait DiskFile: Send + Sync {
             }
         }
     }
-    /// Whether somebody else has it locked.
-    fn is_locked(&self) -> io::Result<bool>;
 }
 
 /// What a file is given besides its bytes.
@@ -201,28 +223,29 @@ pub trait Disk: Send + Sync {
     }
 
     /// Opens a file, or creates it, and locks it for as long as it is open. Fails with
-    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked.
+    /// [`io::ErrorKind::WouldBlock`] if somebody else has it locked. It is the file that has the name then: who holds
+    /// the lock may remove it, or replace it by one that is locked too.
     fn open_locked(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = self.open_or_create(path)?;
         file.try_lock()?;
         Ok(file)
     }
 
+    /// Whether somebody has a file locked, the caller included; nobody's lock is touched.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
+
     /// Opens a file for reading only. Fails with [`io::ErrorKind::WouldBlock`] if somebody has it locked.
     fn look_at(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = self.open_to_read(path)?;
-        match file.is_locked()? {
+        match self.is_locked(path)? {
             true => Err(io::ErrorKind::WouldBlock.into()),
             false => Ok(file),
         }
     }
 
-    /// Reads a small file.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = self.open_to_read(path)?;
-        let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes)
+    /// Reads a file that should have at most `limit` bytes: one that has more is not read.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.open_to_read(path)?.read_all(limit)
     }
 
     /// Creates a file in `folder` under a name of its own, between `prefix` and `suffix`.

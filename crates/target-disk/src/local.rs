@@ -1,6 +1,7 @@
 //! The file systems of this machine. What differs between operating systems is here.
 
 use crate::{Disk, DiskFile, FileStamp, NewAttributes, PathKind, START_BYTES, folder_of};
+use same_file::Handle;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
@@ -51,9 +52,7 @@ impl Disk for LocalDisk {
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        Ok(Box::new(LocalFile(options.open(path)?)))
+        Ok(Box::new(LocalFile(open_or_create(path)?)))
     }
 
     fn new_number(&self) -> u64 {
@@ -143,6 +142,45 @@ impl Disk for LocalDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         system::sync_folder(folder)
     }
+
+    fn open_locked(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        loop {
+            let file = open_or_create(path)?;
+            file.try_lock().map_err(not_locked)?;
+            // Until it was locked, whoever had it locked before may have removed it.
+            let locked = Handle::from_file(file.try_clone()?)?;
+            match Handle::from_path(path) {
+                Ok(there) if there == locked => return Ok(Box::new(LocalFile(file))),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        // Opened anew: a file that is open already may hold the lock, and trying it there would give that back.
+        let file = File::open(path)?;
+        match file.try_lock_shared() {
+            // Held no longer: who begins meanwhile is not to find one who looks in the way.
+            Ok(()) => file.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
+fn not_locked(error: TryLockError) -> io::Error {
+    match error {
+        TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        TryLockError::Error(error) => error,
+    }
 }
 
 /// The permissions of a copy of this file while it is under way, where they need to be set.
@@ -151,6 +189,15 @@ pub(crate) fn under_way(source: &Metadata) -> Option<Permissions> {
 }
 
 struct LocalFile(File);
+
+impl LocalFile {
+    /// Does what changes nothing of the file but its modification time, and sets that back, even when it fails.
+    fn keeping_its_time(&self, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let modified = self.0.metadata()?.modified()?;
+        let changed = change(&self.0);
+        self.0.set_modified(modified).and(changed)
+    }
+}
 
 impl DiskFile for LocalFile {
     fn length(&self) -> io::Result<u64> {
@@ -174,9 +221,13 @@ impl DiskFile for LocalFile {
         system::write_all_at(&self.0, bytes, offset)
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        system::allocate(&self.0, length)?;
-        self.0.set_len(length)
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        self.keeping_its_time(|file| system::reserve(file, length))
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        // The length that it has already, set again, frees what is after it.
+        self.keeping_its_time(|file| file.set_len(file.metadata()?.len()))
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
@@ -200,23 +251,11 @@ impl DiskFile for LocalFile {
     }
 
     fn try_lock(&self) -> io::Result<()> {
-        self.0.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
-            TryLockError::Error(error) => error,
-        })
+        self.0.try_lock().map_err(not_locked)
     }
 
     fn lock(&self) -> io::Result<()> {
         self.0.lock()
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        match self.0.try_lock_shared() {
-            // Held no longer: who begins meanwhile is not to find one who looks in the way.
-            Ok(()) => self.0.unlock().map(|()| false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
     }
 }
 
@@ -258,13 +297,13 @@ mod system {
 
     /// A disk that is too small says so now, not after hours.
     #[cfg(target_os = "linux")]
-    pub(super) fn allocate(file: &File, length: u64) -> io::Result<()> {
+    pub(super) fn reserve(file: &File, length: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
         if length == 0 {
             return Ok(());
         }
-        match fallocate(file, FallocateFlags::empty(), 0, length) {
+        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => other.map_err(Into::into),
         }
@@ -300,7 +339,7 @@ mod system {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+    pub(super) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
         Ok(())
     }
 
@@ -375,8 +414,8 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Setting the length, which follows, reserves the space.
-    pub(super) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
+    /// Only a length reserves space, so that of an older copy to be made longer is not.
+    pub(super) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
         Ok(())
     }
 

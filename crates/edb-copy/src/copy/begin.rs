@@ -1,5 +1,6 @@
 //! Beginning a copy, or finding out where it goes on.
 
+use super::begun::{self, AtTarget, Begun, Kept};
 use super::{
     Arc, BeginEntry, CopyError, CopyOptions, CopyOutcome, Disk, DiskFile, FORMAT, FileCopy,
     Instant, Journal, JournalState, KnownSource, LoadedJournal, Method, Path, PathBuf, Progress,
@@ -7,7 +8,7 @@ use super::{
 };
 use crate::copy_change::CopyChange;
 use crate::delta::OlderCopy;
-use crate::journal::{all_bytes, claims};
+use crate::journal::claims;
 use crate::{Chunks, ManifestFile, SourceCondition};
 use evidence::SourceFile;
 use std::sync::atomic::AtomicU64;
@@ -24,7 +25,12 @@ impl<'d> FileCopy<'d> {
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
         let started = Instant::now();
-        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
+        let paths = TargetPaths::new(target);
+        names_can_be_used(&*source, disk, &paths, &options)?;
+        // Also where the source is refused now, all is to be as it was before the copy that was killed. What is in the
+        // way of that is told when the copy is opened.
+        let _ = begun::undo_begun(disk, &paths.target);
+        let candidate = CopyCandidate::of(source, disk, paths, options, progress)?;
         let mut opened = candidate.context().find()?;
         let CopyCandidate {
             source,
@@ -49,7 +55,7 @@ impl<'d> FileCopy<'d> {
             journal: opened.journal,
             state: opened.state,
             partial: opened.partial,
-            take_back: opened.take_back,
+            begun: opened.begun,
             older: opened.older,
             remarks: opened.remarks,
             paths,
@@ -78,16 +84,14 @@ pub(super) struct CopyCandidate<'d> {
 }
 
 impl<'d> CopyCandidate<'d> {
-    pub(super) fn at(
+    /// Looks at a source, once [`names_can_be_used`].
+    pub(super) fn of(
         source: Arc<dyn SourceFile>,
         disk: &'d dyn Disk,
-        target: PathBuf,
+        paths: TargetPaths,
         options: CopyOptions,
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
-        let paths = TargetPaths::new(target);
-        not_the_source(&*source, disk, &paths)?;
-        can_be_written(disk, &paths, &options)?;
         let known = KnownSource::read(&source, &options.read, progress)?;
         if let (SourceCondition::Dirty { .. }, false) = (&known.condition, options.allow_dirty) {
             return Err(dirty(&*source, &known.condition));
@@ -101,7 +105,7 @@ impl<'d> CopyCandidate<'d> {
         })
     }
 
-    pub(super) fn context(&self) -> CopyContext<'_> {
+    pub(super) fn context(&self) -> CopyContext<'_, 'd> {
         CopyContext {
             source: &*self.source,
             disk: self.disk,
@@ -122,8 +126,19 @@ fn own_names(paths: &TargetPaths) -> [&PathBuf; 4] {
         &paths.target,
         &paths.partial,
         &paths.journal,
-        &paths.old_journal,
+        &paths.new_journal,
     ]
+}
+
+/// Whether what is under the names of a copy is not the source, and may be changed or replaced.
+pub(super) fn names_can_be_used(
+    source: &dyn SourceFile,
+    disk: &dyn Disk,
+    paths: &TargetPaths,
+    options: &CopyOptions,
+) -> Result<(), CopyError> {
+    not_the_source(source, disk, paths)?;
+    can_be_written(disk, paths, options)
 }
 
 fn not_the_source(
@@ -199,20 +214,28 @@ fn dirty(source: &dyn SourceFile, condition: &SourceCondition) -> CopyError {
     }
 }
 
+/// A copy that begins.
+struct NewCopy {
+    begin: BeginEntry,
+    chunks: Chunks,
+    older: Option<OlderCopy>,
+    remarks: Vec<String>,
+}
+
 /// What is needed to find out.
-pub(super) struct CopyContext<'a> {
+pub(super) struct CopyContext<'a, 'd> {
     source: &'a dyn SourceFile,
-    disk: &'a dyn Disk,
+    disk: &'d dyn Disk,
     paths: &'a TargetPaths,
     known: &'a KnownSource,
     options: &'a CopyOptions,
 }
 
-struct OpenedCopy {
+struct OpenedCopy<'d> {
     journal: Journal,
     state: JournalState,
     partial: Option<Box<dyn DiskFile>>,
-    take_back: Option<TakeBack>,
+    begun: Begun<'d>,
     older: Option<OlderCopy>,
     remarks: Vec<String>,
 }
@@ -221,7 +244,7 @@ struct OpenedCopy {
 pub(super) enum CopyStart {
     /// It goes on where the journal ends, or is finished.
     GoOn(PartialCopy),
-    /// It begins, and what the journal held is given up.
+    /// It begins, and what the journal holds is given up.
     Begin(Method),
 }
 
@@ -230,107 +253,47 @@ pub(super) enum CopyStart {
 pub(super) enum PartialCopy {
     /// All of it has arrived.
     NotNeeded,
-    /// It is to be made: the copy was stopped before that.
-    ToBeMade(Method),
     /// It is there.
     There,
 }
 
-/// How a copy of which nothing has arrived is taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TakeBack {
-    /// There is no partial copy of this run.
-    Nothing,
-    /// The partial copy is of this run.
-    Remove,
-    /// The partial copy is the older copy, perhaps grown from this length, else unchanged; it gets its name back.
-    Rename { length: u64 },
-    /// The same, but it had the name of the partial copy before.
-    Leave { length: u64 },
+/// What can be seen at the target, and what follows from it.
+pub(super) struct Look {
+    pub(super) start: CopyStart,
+    pub(super) loaded: LoadedJournal,
+    pub(super) at_target: AtTarget,
 }
 
-impl TakeBack {
-    /// Leaves target and journal as they were. What cannot be taken back stays; the same command goes on from there.
-    ///
-    /// The journal comes last: as long as it says that the copy began, any step of this can be missing.
-    pub(super) fn go(self, disk: &dyn Disk, paths: &TargetPaths) {
-        // What a crash brings back of this is what the same command goes on from.
-        let _ = self
-            .give_partial_back(disk, paths)
-            .and_then(|()| give_journal_back(disk, paths));
-    }
-
-    fn give_partial_back(self, disk: &dyn Disk, paths: &TargetPaths) -> io::Result<()> {
-        match self {
-            TakeBack::Nothing => return Ok(()),
-            TakeBack::Remove => match disk.exists(&paths.partial)? {
-                true => disk.remove(&paths.partial)?,
-                false => return Ok(()),
-            },
-            TakeBack::Rename { length } => {
-                cut_back(disk, &paths.partial, length)?;
-                disk.rename(&paths.partial, &paths.target)?;
-            }
-            TakeBack::Leave { length } => return cut_back(disk, &paths.partial, length),
-        }
-        disk.sync_folder_of(&paths.target)
-    }
-}
-
-/// Takes away what reserving space has added to an older copy; fails if it was made shorter.
-fn cut_back(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
-    let file = disk.open(path)?;
-    match file.length()? {
-        now if now == length => Ok(()),
-        now if now > length => file.set_length(length).and_then(|()| file.sync_all()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-/// Makes the journal what it was before the copy began.
-fn give_journal_back(disk: &dyn Disk, paths: &TargetPaths) -> io::Result<()> {
-    match disk.exists(&paths.old_journal)? {
-        true => disk.rename(&paths.old_journal, &paths.journal)?,
-        false => disk.remove(&paths.journal)?,
-    }
-    disk.sync_folder_of(&paths.target)
-}
-
-/// Removes what the journal held before the copy began: from here on the copy is not taken back.
-pub(crate) fn forget_old_journal(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), CopyError> {
-    let old = &paths.old_journal;
-    let there = disk
-        .exists(old)
-        .map_err(CopyError::target(old, "look at"))?;
-    match there {
-        true => disk.remove(old).map_err(CopyError::target(old, "remove")),
-        false => Ok(()),
-    }
-}
-
-impl CopyContext<'_> {
-    fn find(&self) -> Result<OpenedCopy, CopyError> {
-        let journal_is_new = !self.exists(&self.paths.journal)?;
-        let file = self.open_journal()?;
-        let looked = LoadedJournal::read(&*file)
-            .map_err(self.journal_error("read"))
-            .and_then(|loaded| Ok((self.copy_start(&loaded)?, loaded)));
-        match looked {
-            Ok((CopyStart::Begin(method), loaded)) => self.begin(file, &loaded, method),
-            Ok((CopyStart::GoOn(partial), loaded)) => self.go_on(file, &loaded, partial),
-            Err(error) => {
-                drop(file);
-                if journal_is_new {
-                    // It is empty and says nothing; that it stays would only be untidy.
-                    let _ = self.disk.remove(&self.paths.journal);
-                }
-                Err(error)
+impl<'d> CopyContext<'_, 'd> {
+    fn find(&self) -> Result<OpenedCopy<'d>, CopyError> {
+        let file: Arc<dyn DiskFile> = self.open_journal()?.into();
+        // That a journal stays which was made for its lock only would be untidy.
+        let tidy_up = |_: &CopyError| {
+            let _ = begun::remove_if_empty(self.disk, &self.paths.journal, &*file);
+        };
+        let look = self.undo_and_look(&*file).inspect_err(tidy_up)?;
+        match look.start {
+            CopyStart::GoOn(partial) => self.go_on(file, &look.loaded, partial),
+            CopyStart::Begin(method) => {
+                let new = self.new_copy(&*file, &look, method).inspect_err(tidy_up)?;
+                let kept = self.give_up(&*file, &look, &new.begin);
+                let kept = kept.inspect_err(tidy_up)?;
+                self.begin(file, new, kept)
             }
         }
+    }
+
+    fn undo_and_look(&self, file: &dyn DiskFile) -> Result<Look, CopyError> {
+        begun::undo(self.disk, self.paths, file).map_err(CopyError::target(
+            &self.paths.new_journal,
+            "take back the copy of",
+        ))?;
+        let loaded = LoadedJournal::read(file).map_err(self.journal_error("read"))?;
+        self.look_at(loaded)
     }
 
     /// What opening the copy would do; nothing is changed.
-    pub(super) fn look(&self) -> Result<(CopyStart, LoadedJournal), CopyError> {
+    pub(super) fn look(&self) -> Result<Look, CopyError> {
         let journal = &self.paths.journal;
         let loaded = match self.exists(journal)? {
             false => LoadedJournal::parse(&[]),
@@ -340,40 +303,54 @@ impl CopyContext<'_> {
                 LoadedJournal::read(&*file).map_err(self.journal_error("read"))?
             }
         };
-        Ok((self.copy_start(&loaded)?, loaded))
+        self.look_at(loaded)
     }
 
-    fn copy_start(&self, loaded: &LoadedJournal) -> Result<CopyStart, CopyError> {
+    fn look_at(&self, loaded: LoadedJournal) -> Result<Look, CopyError> {
+        let at_target = AtTarget::look(self.disk, self.paths, &loaded)?;
+        Ok(Look {
+            start: self.copy_start(&loaded, &at_target)?,
+            loaded,
+            at_target,
+        })
+    }
+
+    fn copy_start(
+        &self,
+        loaded: &LoadedJournal,
+        at_target: &AtTarget,
+    ) -> Result<CopyStart, CopyError> {
         match &loaded.state {
-            Some(state) if !self.begins_anew(state)? => {
+            Some(state) if !self.begins_anew(state, at_target)? => {
                 let differences = self.differences(state);
                 if !differences.is_empty() {
                     return Err(state.begin.source.refuse(&self.known.identity, differences));
                 }
-                self.partial_copy(state).map(CopyStart::GoOn)
+                self.partial_copy(state, at_target).map(CopyStart::GoOn)
             }
-            _ => self.method_of_new_copy(loaded).map(CopyStart::Begin),
+            _ => self
+                .method_of_new_copy(loaded, at_target)
+                .map(CopyStart::Begin),
         }
     }
 
     /// Whether a journal that can be read is given up. One of a finished copy is when an older copy is to be brought
-    /// up to date or replaced; one of a copy under way only when that is asked for.
-    fn begins_anew(&self, state: &JournalState) -> Result<bool, CopyError> {
+    /// up to date or replaced; one of a copy under way only when that is asked for, or when nothing came of it.
+    fn begins_anew(&self, state: &JournalState, at_target: &AtTarget) -> Result<bool, CopyError> {
         if self.options.restart {
             return Ok(true);
         }
         if state.complete.is_none() {
-            return Ok(false);
+            return Ok(state.has_only_begun() && at_target.partial == PathKind::Free);
         }
-        if !self.exists(&self.paths.target)? || self.since_finished(state)? == CopyChange::Changed {
+        let Some(target) = &at_target.target else {
+            return Ok(true);
+        };
+        if CopyChange::finished(self.disk, target, state)? == CopyChange::Changed {
             return Ok(true);
         }
         let changed = !self.differences(state).is_empty();
         Ok((self.options.delta && changed) || self.options.force)
-    }
-
-    fn since_finished(&self, state: &JournalState) -> Result<CopyChange, CopyError> {
-        CopyChange::finished(self.disk, &self.paths.target, state)
     }
 
     /// What the journal of the older copy says about its chunks, if it should and can be trusted.
@@ -397,7 +374,7 @@ impl CopyContext<'_> {
             );
             return Ok(None);
         };
-        if self.since_finished(state)? != CopyChange::Unchanged {
+        if CopyChange::finished(self.disk, &self.paths.target, state)? != CopyChange::Unchanged {
             remarks.push(
                 "the older copy was changed since its journal was written: it was read".into(),
             );
@@ -411,82 +388,113 @@ impl CopyContext<'_> {
         state.begin.source.differences(&self.known.identity)
     }
 
-    fn begin(
+    /// What is found out before anything is changed for a copy that begins.
+    fn new_copy(
         &self,
-        file: Box<dyn DiskFile>,
-        loaded: &LoadedJournal,
+        file: &dyn DiskFile,
+        look: &Look,
         method: Method,
-    ) -> Result<OpenedCopy, CopyError> {
+    ) -> Result<NewCopy, CopyError> {
         let mut remarks = Vec::new();
-        let older = self.older(&*file, loaded, &mut remarks)?;
+        let older = self.older(file, &look.loaded, &mut remarks)?;
         let size = older
             .as_ref()
             .map_or(self.options.chunk_size, OlderCopy::chunk_size);
         let length = self.known.identity.length;
         let chunks = Chunks::new(length, size).ok_or(CopyError::ChunkSize { size })?;
-        let half_done = self.exists(&self.paths.partial)?;
-        if half_done && (method != Method::Delta || self.exists(&self.paths.target)?) {
-            // Its space may be needed. Without it, what the journal says of it is of no use.
-            self.disk
-                .remove(&self.paths.partial)
-                .map_err(CopyError::target(&self.paths.partial, "remove"))?;
-            forget_old_journal(self.disk, self.paths)?;
-            self.sync_folder()?;
-        } else {
-            self.keep_journal(&*file)?;
+        if self.options.delta && method != Method::Delta {
+            remarks
+                .push("there is no older copy to bring up to date: everything was copied".into());
         }
         let begin = BeginEntry {
             format: FORMAT.into(),
             method,
             chunk_size: size,
             source: self.known.identity.clone(),
+            from_target: method == Method::Delta && look.at_target.target.is_some(),
         };
-        let mut journal = Journal::new(file);
-        let started = journal
-            .start(begin.clone())
-            .map_err(self.journal_error("write"))
-            .and_then(|()| self.sync_folder());
-        if let Err(error) = started {
-            TakeBack::Nothing.go(self.disk, self.paths);
-            return Err(error);
-        }
-        let (partial, take_back) = self.make_partial(method)?;
-        if self.options.delta && method != Method::Delta {
-            remarks
-                .push("there is no older copy to bring up to date: everything was copied".into());
-        }
-        Ok(OpenedCopy {
-            journal,
-            state: JournalState::new(begin, chunks),
-            partial: Some(partial),
-            take_back: Some(take_back),
+        Ok(NewCopy {
+            begin,
+            chunks,
             older,
             remarks,
         })
     }
 
-    /// Keeps what the journal holds beside it, until the copy is not taken back any more.
-    fn keep_journal(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
-        let old = &self.paths.old_journal;
-        forget_old_journal(self.disk, self.paths)?;
-        let bytes = all_bytes(file).map_err(self.journal_error("read"))?;
-        if !bytes.is_empty() {
-            let kept = self.disk.create(old).and_then(|kept| {
-                kept.write_all_at(&bytes, 0)?;
-                kept.sync_all()
-            });
-            if let Err(error) = kept {
-                // What a full disk takes of it is of no use, and its being there would only be untidy.
-                let _ = self.disk.remove(old);
-                return Err(CopyError::target(old, "write")(error));
-            }
+    fn begin(
+        &self,
+        file: Arc<dyn DiskFile>,
+        new: NewCopy,
+        kept: Kept,
+    ) -> Result<OpenedCopy<'d>, CopyError> {
+        let begun = Begun::new(self.disk, self.paths, file, kept);
+        let mut journal = Journal::new(begun.journal());
+        let partial = journal
+            .start(new.begin.clone())
+            .map_err(self.journal_error("write"))
+            .and_then(|()| self.sync_folder())
+            .and_then(|()| self.make_partial(new.begin.method))
+            .inspect_err(|_| begun.take_back())?;
+        Ok(OpenedCopy {
+            journal,
+            state: JournalState::new(new.begin, new.chunks),
+            partial: Some(partial),
+            begun,
+            older: new.older,
+            remarks: new.remarks,
+        })
+    }
+
+    /// Removes what is given up at once. The rest is kept: an older copy, and what the journal holds, unless that is of no
+    /// use.
+    fn give_up(
+        &self,
+        file: &dyn DiskFile,
+        look: &Look,
+        begin: &BeginEntry,
+    ) -> Result<Kept, CopyError> {
+        let partial = look.at_target.partial != PathKind::Free;
+        let gives_up = partial && (begin.method != Method::Delta || begin.from_target);
+        if gives_up {
+            // Its space may be needed. Without it, what the journal says of it is of no use.
+            self.disk
+                .remove(&self.paths.partial)
+                .map_err(CopyError::target(&self.paths.partial, "remove"))?;
+            self.sync_folder()?;
         }
-        self.sync_folder()
+        let of_use = match &look.loaded.state {
+            Some(state) => state.complete.is_some() || (partial && !gives_up),
+            None => !look.loaded.torn && !gives_up,
+        };
+        if !of_use && !look.loaded.is_empty() {
+            file.set_length(0)
+                .and_then(|()| file.sync_all())
+                .map_err(self.journal_error("write"))?;
+        }
+        if !of_use && begin.method != Method::Delta {
+            return Ok(Kept::Nothing);
+        }
+        let path = &self.paths.new_journal;
+        let created = self.disk.create(path);
+        Ok(Kept::All {
+            new_journal: created.map_err(CopyError::target(path, "create"))?.into(),
+            renames: begin.from_target,
+        })
     }
 
     /// How a copy that begins now gets its bytes, if nothing is in its way.
-    fn method_of_new_copy(&self, loaded: &LoadedJournal) -> Result<Method, CopyError> {
-        if self.exists(&self.paths.partial)? && !self.options.restart {
+    fn method_of_new_copy(
+        &self,
+        loaded: &LoadedJournal,
+        at_target: &AtTarget,
+    ) -> Result<Method, CopyError> {
+        if at_target.foreign_journal {
+            return Err(CopyError::ForeignJournal {
+                path: self.paths.new_journal.clone(),
+            });
+        }
+        let half_done = at_target.partial != PathKind::Free;
+        if half_done && !self.options.restart {
             if loaded.dropped > 0 {
                 return Err(self.bad_journal(
                     "its first entry is damaged, or of another version: which source the partial copy was made from is not known",
@@ -498,8 +506,7 @@ impl CopyContext<'_> {
             });
         }
         // A delta that was given up left the older copy, half brought up to date, under the name of the partial one.
-        let older = self.exists(&self.paths.target)?
-            || (self.options.delta && self.exists(&self.paths.partial)?);
+        let older = at_target.target.is_some() || (self.options.delta && half_done);
         match (older, self.options.delta, self.options.force) {
             (true, true, _) => Ok(Method::Delta),
             (false, ..) | (true, false, true) => {
@@ -518,10 +525,10 @@ impl CopyContext<'_> {
 
     fn go_on(
         &self,
-        file: Box<dyn DiskFile>,
+        file: Arc<dyn DiskFile>,
         loaded: &LoadedJournal,
         partial: PartialCopy,
-    ) -> Result<OpenedCopy, CopyError> {
+    ) -> Result<OpenedCopy<'d>, CopyError> {
         let Some(state) = &loaded.state else {
             return Err(self.bad_journal("its first entry is damaged"));
         };
@@ -538,54 +545,44 @@ impl CopyContext<'_> {
                 state.chunks.size()
             ));
         }
-        let (partial, take_back) = match partial {
-            PartialCopy::NotNeeded => (None, None),
-            PartialCopy::ToBeMade(method) => {
-                let (partial, take_back) = self.make_partial(method)?;
-                (Some(partial), Some(take_back))
-            }
-            PartialCopy::There => (Some(self.open_partial(state)?), None),
+        let partial = match partial {
+            PartialCopy::There => Some(self.open_partial(state)?),
+            PartialCopy::NotNeeded => None,
         };
-        let journal = Journal::resume(file, loaded).map_err(self.journal_error("write"))?;
-        if !state.hashes.is_empty() {
-            forget_old_journal(self.disk, self.paths)?;
-        }
+        let begun = Begun::new(self.disk, self.paths, file, Kept::NotAnyMore);
+        let journal =
+            Journal::resume(begun.journal(), loaded).map_err(self.journal_error("write"))?;
         Ok(OpenedCopy {
             journal,
             state: state.clone(),
             partial,
-            take_back,
+            begun,
             older: None,
             remarks,
         })
     }
 
     /// The partial copy as the journal says it must be there.
-    fn partial_copy(&self, state: &JournalState) -> Result<PartialCopy, CopyError> {
-        let target = self.exists(&self.paths.target)?;
-        let at = CopyError::target(&self.paths.partial, "look at");
-        let partial = self.disk.place(&self.paths.partial).map_err(at)?;
-        match (partial, state.arrived.is_some()) {
+    fn partial_copy(
+        &self,
+        state: &JournalState,
+        at_target: &AtTarget,
+    ) -> Result<PartialCopy, CopyError> {
+        let target = at_target.target.is_some();
+        match (at_target.partial, state.arrived.is_some()) {
             (PathKind::Free, true) if !target => {
                 Err(self.gone("all of it had arrived, but it is gone"))
             }
             (PathKind::Free, true) => Ok(PartialCopy::NotNeeded),
-            // Whatever it is, it came there after the copy began, or the same command says --force.
-            (_, arrived)
-                if target && !self.options.force && (arrived || partial != PathKind::Free) =>
-            {
-                Err(CopyError::TargetExists {
-                    path: self.paths.target.clone(),
-                    why: ", and an interrupted copy would replace it",
-                })
-            }
-            (_, true) => Ok(PartialCopy::NotNeeded),
-            (PathKind::Free, false) if state.hashes.is_empty() => {
-                Ok(PartialCopy::ToBeMade(state.begin.method))
-            }
             (PathKind::Free, false) => {
                 Err(self.gone("the journal says what is in it, but it is gone"))
             }
+            // It came there after the copy began, unless the same command says --force.
+            _ if target && !self.options.force => Err(CopyError::TargetExists {
+                path: self.paths.target.clone(),
+                why: ", and an interrupted copy would replace it",
+            }),
+            (_, true) => Ok(PartialCopy::NotNeeded),
             (
                 PathKind::File {
                     length: Some(length),
@@ -601,10 +598,15 @@ impl CopyContext<'_> {
     }
 
     fn check_length(&self, state: &JournalState, length: u64) -> Result<(), CopyError> {
-        if state.hashes.is_empty() || length == state.chunks.length() {
-            return Ok(());
+        let fits = match state.begin.method {
+            // An older copy is given its length when all has arrived.
+            Method::Delta => length >= state.bytes_claimed(),
+            Method::Full | Method::Shared => length == state.chunks.length(),
+        };
+        match state.has_only_begun() || fits {
+            true => Ok(()),
+            false => Err(self.gone("its length is not the one that it was given: it was changed")),
         }
-        Err(self.gone("its length is not the one that it was given: it was changed"))
     }
 
     fn gone(&self, why: &str) -> CopyError {
@@ -618,38 +620,19 @@ impl CopyContext<'_> {
         let at = |action| CopyError::target(&self.paths.partial, action);
         let file = self.disk.open(&self.paths.partial).map_err(at("open"))?;
         if state.hashes.is_empty() {
-            self.reserve(&*file)?;
+            self.reserve(&*file, state.begin.method)?;
         } else {
             self.check_length(state, file.length().map_err(at("look at"))?)?;
         }
         Ok(file)
     }
 
-    /// Creates the partial copy, or makes the older copy one; and how that is taken back. Nothing of it stays when
-    /// that fails.
-    fn make_partial(&self, method: Method) -> Result<(Box<dyn DiskFile>, TakeBack), CopyError> {
-        let mut take_back = TakeBack::Nothing;
-        match self.try_to_make_partial(method, &mut take_back) {
-            Ok(file) => Ok((file, take_back)),
-            Err(error) => {
-                take_back.go(self.disk, self.paths);
-                Err(error)
-            }
-        }
-    }
-
-    fn try_to_make_partial(
-        &self,
-        method: Method,
-        take_back: &mut TakeBack,
-    ) -> Result<Box<dyn DiskFile>, CopyError> {
+    /// Creates the partial copy, or opens the older copy that will be it; its space is reserved.
+    fn make_partial(&self, method: Method) -> Result<Box<dyn DiskFile>, CopyError> {
         let TargetPaths {
             target, partial, ..
         } = self.paths;
         let at = |action| CopyError::target(partial, action);
-        if method != Method::Delta {
-            *take_back = TakeBack::Remove;
-        }
         if let (Method::Shared, Some(source)) = (method, self.source.path()) {
             // A kind of file system that can, made without: everything will differ, and be written.
             if let Ok(file) = self.disk.create_sharing(source, partial) {
@@ -666,23 +649,15 @@ impl CopyContext<'_> {
                 file
             }
             Method::Delta => {
-                let renames = self.exists(target)?;
-                let older = if renames { target } else { partial };
-                let file = self.disk.open(older).map_err(at("open"))?;
-                let length = file.length().map_err(at("look at"))?;
-                if renames {
-                    // Windows renames no file that is open.
-                    drop(file);
-                    self.disk.rename(target, partial).map_err(at("rename to"))?;
-                    *take_back = TakeBack::Rename { length };
-                    self.sync_folder()?;
-                } else {
-                    *take_back = TakeBack::Leave { length };
-                }
-                self.disk.open(partial).map_err(at("open"))?
+                let older = match self.exists(target)? {
+                    true => target,
+                    false => partial,
+                };
+                let opened = self.disk.open(older);
+                opened.map_err(CopyError::target(older, "open"))?
             }
         };
-        self.reserve(&*file)?;
+        self.reserve(&*file, method)?;
         self.sync_folder()?;
         Ok(file)
     }
@@ -697,10 +672,13 @@ impl CopyContext<'_> {
         })
     }
 
-    fn reserve(&self, file: &dyn DiskFile) -> Result<(), CopyError> {
-        let reserved = file
-            .allocate(self.known.identity.length)
-            .and_then(|()| file.sync_all());
+    fn reserve(&self, file: &dyn DiskFile, method: Method) -> Result<(), CopyError> {
+        let length = self.known.identity.length;
+        let reserved = match method {
+            Method::Delta => file.reserve(length),
+            Method::Full | Method::Shared => file.allocate(length),
+        };
+        let reserved = reserved.and_then(|()| file.sync_all());
         reserved.map_err(CopyError::target(&self.paths.partial, "reserve space"))
     }
 

@@ -1,11 +1,12 @@
 //! What a copy would do, found out without changing anything.
 
-use super::begin::{CopyCandidate, CopyStart, PartialCopy};
+use super::begin::{CopyCandidate, CopyStart, Look, PartialCopy, names_can_be_used};
 use super::{CopyOptions, JournalState, Method};
-use crate::{CopyError, SourceCondition, SourceIdentity};
+use crate::{CopyError, SourceCondition, SourceIdentity, TargetPaths};
 use ese_format::Progress;
 use evidence::SourceFile;
 use serde::Serialize;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use target_disk::{Disk, PathKind};
@@ -71,13 +72,22 @@ impl CopyPlan {
         options: CopyOptions,
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
-        let candidate = CopyCandidate::at(source, disk, target.into(), options, progress)?;
-        let (copy_start, loaded) = candidate.context().look()?;
+        let paths = TargetPaths::new(target);
+        names_can_be_used(&*source, disk, &paths, &options)?;
+        let candidate = CopyCandidate::of(source, disk, paths, options, progress)?;
+        let Look {
+            start,
+            loaded,
+            at_target,
+        } = candidate.context().look()?;
         let (paths, length) = (candidate.paths, candidate.known.identity.length);
-        let overwrites = existing(disk, &paths.target)?;
-        let partial = existing(disk, &paths.partial)?;
+        let overwrites = match &at_target.target {
+            Some(place) => ExistingFile::of(&paths.target, disk.place(place), place)?,
+            None => None,
+        };
+        let partial = ExistingFile::of(&paths.partial, Ok(at_target.partial), &paths.partial)?;
         let state = loaded.state.as_ref();
-        let (action, method, resumed_at) = match copy_start {
+        let (action, method, resumed_at) = match start {
             CopyStart::Begin(method) => {
                 let action = match (method, &overwrites) {
                     (Method::Delta, _) => Action::Update,
@@ -91,7 +101,7 @@ impl CopyPlan {
                 let action = match there {
                     PartialCopy::NotNeeded if complete => Action::Nothing,
                     PartialCopy::NotNeeded => Action::Finish,
-                    PartialCopy::ToBeMade(_) | PartialCopy::There => Action::GoOn,
+                    PartialCopy::There => Action::GoOn,
                 };
                 let method = state.map_or(Method::Full, |state| state.begin.method);
                 (action, method, state.map_or(0, JournalState::bytes_claimed))
@@ -116,19 +126,23 @@ impl CopyPlan {
     }
 }
 
-fn existing(disk: &dyn Disk, path: &Path) -> Result<Option<ExistingFile>, CopyError> {
-    let place = disk
-        .place(path)
-        .map_err(CopyError::target(path, "look at"))?;
-    let path = path.to_owned();
-    Ok(match place {
-        PathKind::Free => None,
-        PathKind::File { length, .. } => Some(ExistingFile {
-            path,
-            bytes: length,
-        }),
-        PathKind::Folder | PathKind::Link | PathKind::Other => {
-            Some(ExistingFile { path, bytes: None })
-        }
-    })
+impl ExistingFile {
+    /// What is at `place` now and belongs under `path`.
+    fn of(
+        path: &Path,
+        found: io::Result<PathKind>,
+        place: &Path,
+    ) -> Result<Option<Self>, CopyError> {
+        let path = path.to_owned();
+        Ok(match found.map_err(CopyError::target(place, "look at"))? {
+            PathKind::Free => None,
+            PathKind::File { length, .. } => Some(ExistingFile {
+                path,
+                bytes: length,
+            }),
+            PathKind::Folder | PathKind::Link | PathKind::Other => {
+                Some(ExistingFile { path, bytes: None })
+            }
+        })
+    }
 }

@@ -165,6 +165,10 @@ impl Disk for MirroredDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.at(folder).sync_folder(folder)
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.faulty.is_locked(path)
+    }
 }
 
 /// An open file on both disks; what is read comes from the faulty one.
@@ -187,9 +191,12 @@ impl DiskFile for MirroredFile {
         self.real.write_all_at(bytes, offset)
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.faulty.allocate(length)?;
-        self.real.set_length(length)
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        self.faulty.reserve(length)
+    }
+
+    fn release_reserved(&self) -> io::Result<()> {
+        self.faulty.release_reserved()
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
@@ -212,9 +219,5 @@ impl DiskFile for MirroredFile {
 
     fn try_lock(&self) -> io::Result<()> {
         self.faulty.try_lock()
-    }
-
-    fn is_locked(&self) -> io::Result<bool> {
-        self.faulty.is_locked()
     }
 }
