@@ -45,8 +45,12 @@ fn own_logs(world: &World, copy: usize) -> BTreeMap<Generation, Vec<u8>> {
         return BTreeMap::new();
     };
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let own = paths.filter(|path| path.is_file() && !copy.strangers.contains_key(path));
-    let log = |path: std::path::PathBuf| Some((generation_of(&path)?, fs::read(&path).ok()?));
+    let log = |path: std::path::PathBuf| {
+        let bytes = fs::read(&path).ok()?;
+        let is_stranger = copy.strangers.get(&path) == Some(&bytes);
+        Some((generation_of(&path).filter(|_| !is_stranger)?, bytes))
+    };
+    let own = paths.filter(|path| path.is_file());
     own.filter_map(log).collect()
 }
 
@@ -160,7 +164,10 @@ fn chain_has_no_hole(world: &World, copy: usize, state: &CopyState) -> Result<()
         return Ok(());
     }
     if !own.contains_key(&next) {
-        return Err(format!("{next} was inspected and is not there"));
+        return Err(format!(
+            "{next} was inspected and is not there: {:?}\n{state:?}",
+            own.keys()
+        ));
     }
     let oldest = *own.keys().next().expect("there is one");
     while next > oldest {

@@ -280,6 +280,13 @@ impl World {
     /// Lets time go by, also for the service.
     pub fn wait(&mut self, time: SignedDuration) {
         self.clock.advance(time);
+        // A clock that goes back makes waits longer, and by how much is not said.
+        let now = self.clock.now();
+        for copy in &mut self.copies {
+            for at in copy.replayed.values_mut() {
+                *at = now.min(*at);
+            }
+        }
     }
 
     /// Sets what is wrong on the way to the source.
@@ -479,8 +486,8 @@ impl World {
 
     /// A person takes the files away again.
     pub fn take_strangers(&mut self, copy: usize) {
-        for (path, _) in std::mem::take(&mut self.copies[copy].strangers) {
-            if path.exists() {
+        for (path, bytes) in std::mem::take(&mut self.copies[copy].strangers) {
+            if fs::read(&path).is_ok_and(|there| there == bytes) {
                 let removed = self.disk.remove(&path);
                 removed
                     .and_then(|()| self.disk.sync_folder_of(&path))

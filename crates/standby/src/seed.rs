@@ -487,8 +487,10 @@ impl Order {
         if self.seeding.cleared {
             return Ok(cleared);
         }
+        let here = listing_of(config)?;
         let known = self.state.update(|state| {
             state.made.settle_in(&config.target.logs);
+            state.made.settle_placing(&here);
             state.made.set_seeding(Some(&config.target.database));
         })?;
         for own in leftovers(&config.target.database) {
