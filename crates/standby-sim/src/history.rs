@@ -9,9 +9,10 @@ use standby::activate::{ActivateError, ActivateOptions, ActivateReport};
 use standby::state::TroubleKind;
 use standby::status::Summary;
 use std::fs;
+use std::path::PathBuf;
 
 /// Events in a history; between two of them pass up to twelve hours.
-const EVENTS: usize = 120;
+const EVENTS: usize = 160;
 /// Tries of a command that dies on the way.
 const TRIES: usize = 12;
 
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub killed: u32,
     /// Copies that were activated, and whose rows were compared.
     pub activated: u32,
+    /// Databases that went back to the source.
+    pub failed_back: u32,
     /// Copies that were seeded.
     pub seeded: u32,
     /// Times that the source went another way.
@@ -104,7 +107,11 @@ impl History {
         if self.world.is_killed() {
             return Ok(());
         }
-        self.world.undisturbed(laws::check)
+        self.world.undisturbed(laws::check)?;
+        match self.calm {
+            true => self.world.undisturbed(laws::nothing_waits),
+            false => Ok(()),
+        }
     }
 
     fn event(&mut self) -> Result<(), String> {
@@ -324,6 +331,9 @@ impl History {
         }
         self.outcome.activated += 1;
         self.judge(copy, &report)?;
+        if self.world.random.below(3) == 0 {
+            self.fail_back(copy, &report)?;
+        }
         // The server with the copy is the first one's standby again.
         self.world.recover();
         self.ordered(|world| world.disable(copy).is_ok());
@@ -334,6 +344,46 @@ impl History {
         self.world.serve();
         self.update(copy, false);
         Ok(true)
+    }
+
+    /// The database goes back to the source, and nothing that was there is lost.
+    fn fail_back(&mut self, copy: usize, report: &ActivateReport) -> Result<(), String> {
+        let before = self.world.server.files();
+        let mut answer = None;
+        self.ordered(|world| {
+            let done = world.failback(copy);
+            let is_done = done.is_ok();
+            answer = Some(done);
+            is_done
+        });
+        let database = self.world.server.database();
+        let after = self.world.server.files();
+        let is_kept = |bytes: &Vec<u8>| after.iter().any(|(_, kept)| kept == bytes);
+        match answer.expect("it was tried") {
+            Ok(failback) => {
+                self.outcome.failed_back += 1;
+                self.world.note("failed back");
+                let restored = fs::read(&report.database).ok();
+                if fs::read(&database).ok() != restored {
+                    return Err(format!("copy {copy}: another database was brought back"));
+                }
+                // One of which the restored one is a later state is brought up to date.
+                let is_replaced =
+                    |path: &PathBuf| *path == database && failback.old_database.is_none();
+                let mut lost = before
+                    .iter()
+                    .filter(|(path, bytes)| !is_replaced(path) && !is_kept(bytes));
+                if let Some((path, _)) = lost.next() {
+                    return Err(format!(
+                        "copy {copy}: {} is gone after a failback",
+                        path.display()
+                    ));
+                }
+            }
+            Err(error) => self.world.note(format!("not failed back: {error}")),
+        }
+        self.world.server.put_back();
+        Ok(())
     }
 
     /// What was activated holds what its report says.

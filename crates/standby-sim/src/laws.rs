@@ -7,6 +7,7 @@ use ese_format::database::HeaderCopies;
 use jiff::{SignedDuration, Timestamp};
 use standby::clock::Clock;
 use standby::config::CopyConfig;
+use standby::metrics::Metrics;
 use standby::state::CopyState;
 use standby::status::Summary;
 use std::collections::BTreeMap;
@@ -323,7 +324,7 @@ fn replay_keeps_its_lag(world: &mut World, copy: usize, state: &CopyState) -> Re
     Ok(())
 }
 
-/// Healthy is a copy that has what the source has.
+/// Healthy is a copy that has what the source has; and the metrics say the same as the status.
 fn status_is_true(world: &mut World) -> Result<(), String> {
     let troubled = std::mem::take(&mut world.is_troubled) || {
         let fault = world.server.fault.lock();
@@ -332,6 +333,22 @@ fn status_is_true(world: &mut World) -> Result<(), String> {
     let statuses = world
         .statuses()
         .map_err(|error| format!("there is no status: {error}"))?;
+    let metrics = Metrics(&statuses).to_string();
+    for status in &statuses {
+        let is_told = metrics.lines().any(|line| {
+            let words = [&*status.name, &*format!("{:?}", status.summary)];
+            line.ends_with(" 1")
+                && words
+                    .iter()
+                    .all(|word| line.to_lowercase().contains(&word.to_lowercase()))
+        });
+        if !is_told {
+            return Err(format!(
+                "{}: {}, and the metrics do not say it:\n{metrics}",
+                status.name, status.summary
+            ));
+        }
+    }
     for status in statuses {
         let copies = &world.copies;
         let at = copies
@@ -375,4 +392,60 @@ fn status_is_true(world: &mut World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Where nothing goes wrong, a copy does what it may, no later: the model that its rules describe.
+pub fn nothing_waits(world: &mut World) -> Result<(), String> {
+    if !world.is_at_rest() {
+        return Ok(());
+    }
+    let now = world.clock.now();
+    let kept_back = world.configuration().service.kept_back;
+    for copy in 0..world.copies.len() {
+        let state = world
+            .state_of(copy)
+            .read()
+            .map_err(|error| error.to_string())?;
+        let known = &world.copies[copy];
+        let rests = state.suspended.is_some() || state.activation.is_some();
+        if rests || !known.enabled || state.seeding.is_some() {
+            continue;
+        }
+        let newest = world.server.closed().last().copied();
+        let inspected = state.inspected.map(|inspected| inspected.generation);
+        // A log before the first that its database needs does not come.
+        let comes =
+            newest.filter(|newest| needed(&known.config).is_some_and(|needed| *newest >= needed));
+        if inspected < comes {
+            return Err(format!(
+                "{}: {newest:?} is closed, {inspected:?} inspected",
+                known.config.name
+            ));
+        }
+        let wait = lag(known.config.replay_lag);
+        let may = |generation: &Generation, at: Timestamp| {
+            age(at, now) >= wait
+                && inspected.is_some_and(|newest| newest.0 - generation.0 >= kept_back)
+        };
+        let there = known.logs.iter().filter(|(_, log)| log.is_there);
+        let due = there.filter(|(generation, log)| may(generation, log.at));
+        let due = due.map(|(generation, _)| *generation).max();
+        // Before it has all that it requires, a database waits as a whole.
+        let required = required(&known.config);
+        let due = due.filter(|due| required.is_some_and(|required| *due >= required));
+        let replayed = state.replayed.map(|replayed| replayed.generation);
+        if replayed < due {
+            return Err(format!(
+                "{}: {due:?} may be replayed, {replayed:?} was",
+                known.config.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The last generation that the database of a copy requires.
+fn required(config: &CopyConfig) -> Option<Generation> {
+    let bytes = fs::read(&config.target.database).ok()?;
+    Some(HeaderCopies::read(&bytes).good()?.fields.max_required)
 }

@@ -4,6 +4,7 @@ use crate::engine::{Stream, checkpoint, clean_database, streams};
 use ese_format::Generation;
 use ese_format::database::HeaderCopies;
 use ese_log::LogError;
+use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use evidence::EvidenceError;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
@@ -223,6 +224,26 @@ impl Server {
             self.flush();
         }
         true
+    }
+
+    /// Every file that is there, in whatever folder.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = fixtures::files_below(&self.folder).into_iter();
+        files
+            .map(|path| {
+                let bytes = fs::read(&path).expect("a file can be read");
+                (path, bytes)
+            })
+            .collect()
+    }
+
+    /// Makes the folder what its engine had made of it.
+    pub fn put_back(&mut self) {
+        fs::remove_dir_all(&self.folder).expect("a folder can be removed");
+        fs::create_dir_all(&self.folder).expect("a folder can be made");
+        self.damaged.clear();
+        self.show();
+        self.flush();
     }
 
     /// Damages a closed log on its disk.

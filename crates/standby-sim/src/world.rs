@@ -13,7 +13,8 @@ use standby::activate::{
     ActivateError, ActivateOptions, ActivateReport, activate, preview, take_back,
 };
 use standby::clock::Clock;
-use standby::config::{Configuration, CopyConfig, Service, SourceConfig, TargetConfig};
+use standby::config::{Configuration, CopyConfig, Service, SourceConfig, TargetConfig, add_copy};
+use standby::failback::{FailbackOptions, FailbackReport, failback};
 use standby::lag::Lag;
 use standby::seed::{SeedOptions, seed};
 use standby::service::{Replaying, Shipping, statuses};
@@ -26,7 +27,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use target_disk::{Disk, SharedDisk};
+use target_disk::{Disk, LocalDisk, SharedDisk};
 use tempfile::TempDir;
 
 /// Rounds of a service after which it must have come to rest.
@@ -412,6 +413,23 @@ impl World {
             true => activate(&configuration, &config, source, options, clock, &()),
             false => preview(&configuration, &config, source, options, clock, &()),
         }
+    }
+
+    /// `scr failback --home`: the source's server is the active one again, and what was there is put aside.
+    pub fn failback(&mut self, copy: usize) -> Result<FailbackReport, BringError> {
+        let configuration = self.configuration();
+        let config = self.copies[copy].config.clone();
+        let path = self.folder.path().join("scr.toml");
+        let text = format!("state = {:?}\n", configuration.state);
+        fs::write(&path, text).expect("a file can be written");
+        add_copy(&LocalDisk, &path, &config)?;
+        let options = FailbackOptions {
+            home: true,
+            put_aside: vec![config.source.logs.clone(), config.source.database.clone()],
+            ..FailbackOptions::default()
+        };
+        let clock = &*self.clock;
+        failback(&path, &configuration, &config, &options, clock, &())
     }
 
     /// `scr disable`.

@@ -55,6 +55,7 @@ fn no_history_breaks_a_law() {
                 sum.time += outcome.time;
                 sum.killed += outcome.killed;
                 sum.activated += outcome.activated;
+                sum.failed_back += outcome.failed_back;
                 sum.seeded += outcome.seeded;
                 sum.left += outcome.left;
             }
@@ -62,13 +63,14 @@ fn no_history_breaks_a_law() {
         }
     }
     println!(
-        "{count} histories from {first} on in {:.0} s: {} simulated days, {} killed, {} seeded, {} activated, {} sources went \
+        "{count} histories from {first} on in {:.0} s: {} simulated days, {} killed, {} seeded, {} activated, {} failed back, {} sources went \
          another way; {} failed",
         begun.elapsed().as_secs_f64(),
         sum.time.as_hours() / 24,
         sum.killed,
         sum.seeded,
         sum.activated,
+        sum.failed_back,
         sum.left,
         failures.len()
     );
