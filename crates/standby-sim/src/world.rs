@@ -5,7 +5,7 @@ use crate::engine::streams;
 use crate::source::{BASE_NAME, Fault, FaultySource, Server, Switch};
 use edb_copy::ReadPolicy;
 use ese_format::Generation;
-use ese_testkit::disk::{Call, MirroredDisk};
+use ese_testkit::disk::{Call, FaultyDisk, MirroredDisk};
 use ese_testkit::random::Random;
 use evidence::Retry;
 use jiff::{SignedDuration, Timestamp};
@@ -228,6 +228,30 @@ impl World {
     pub fn note(&mut self, event: impl Into<String>) {
         let now = self.clock.now();
         self.events.push(format!("{now:.0} {}", event.into()));
+    }
+
+    /// Changes the configuration of the service and of every copy.
+    pub fn configure(&mut self, change: impl Fn(&mut Service, &mut CopyConfig)) {
+        let mut machine = lock(&self.machine);
+        let configuration = &mut machine.configuration;
+        for config in &mut configuration.copies {
+            change(&mut configuration.service, config);
+            let mut copies = self.copies.iter_mut();
+            let copy = copies.find(|copy| copy.config.name == config.name);
+            copy.expect("a copy of this world").config = config.clone();
+        }
+    }
+
+    /// The disk of the machine with the copies.
+    pub fn disk(&self) -> &FaultyDisk {
+        self.disk.faulty()
+    }
+
+    /// The power is lost, and the machine comes up again with its service.
+    pub fn lose_power(&mut self) {
+        self.stop();
+        self.disk.crash();
+        self.start();
     }
 
     /// The configuration as it is now.

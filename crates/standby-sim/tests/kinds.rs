@@ -1,0 +1,204 @@
+//! What histories found, each told by itself.
+
+use ese_format::Generation;
+use ese_testkit::disk::Call;
+use ese_testkit::random::Random;
+use jiff::SignedDuration;
+use standby::activate::ActivateOptions;
+use standby::lag::Lag;
+use standby::status::{CopyStatus, Summary};
+use standby_sim::engine::{checkpoint, rows_of, streams};
+use standby_sim::laws;
+use standby_sim::source::Fault;
+use standby_sim::world::World;
+use std::fs;
+
+/// A copy without lags, seeded and served.
+fn served(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.configure(|service, config| {
+        service.kept_back = 0;
+        (config.replay_lag, config.truncation_lag) = (Lag::ZERO, Lag::ZERO);
+        config.wait_for_backup = false;
+    });
+    world.start();
+    for copy in 0..world.copies.len() {
+        world.update(copy, false).unwrap();
+    }
+    world.server.work(300);
+    pass(&mut world);
+    world
+}
+
+/// Ten minutes, and what the service does in them.
+fn pass(world: &mut World) {
+    world.wait(SignedDuration::from_mins(10));
+    world.serve();
+}
+
+fn status(world: &World) -> CopyStatus {
+    world.statuses().unwrap().swap_remove(0)
+}
+
+fn force() -> ActivateOptions {
+    ActivateOptions {
+        force: true,
+        threads: 1,
+        ..ActivateOptions::default()
+    }
+}
+
+#[test]
+fn what_a_pass_did_is_known_though_the_state_could_not_be_written() {
+    for call in 1.. {
+        let mut world = served(1);
+        let before = world.disk().calls();
+        world.disk().fail_at(call);
+        world.server.work(100);
+        pass(&mut world);
+        let has_failed = world.disk().has_failed();
+        world.disk().calm();
+        for _ in 0..3 {
+            pass(&mut world);
+        }
+        let status = status(&world);
+        assert_eq!(status.summary, Summary::Healthy, "call {call}: {status}");
+        let newest = world.server.closed().last().copied();
+        let inspected = status.inspected.map(|inspected| inspected.generation);
+        assert_eq!(inspected, newest, "call {call}: {status}");
+        laws::check(&mut world).unwrap_or_else(|broken| panic!("call {call}: {broken}"));
+        if !has_failed {
+            assert!(
+                world.disk().calls() > before + 50,
+                "there was something to fail"
+            );
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_service_that_cannot_write_its_state_is_not_called_healthy() {
+    let mut world = served(1);
+    assert_eq!(status(&world).summary, Summary::Healthy);
+    world.disk().full_after(0);
+    world.server.work(100);
+    pass(&mut world);
+    pass(&mut world);
+    let said = status(&world);
+    assert_eq!(said.summary, Summary::ServiceDown, "{said}");
+    world.disk().calm();
+    pass(&mut world);
+    assert_eq!(status(&world).summary, Summary::Healthy);
+}
+
+#[test]
+fn a_copy_that_no_service_ever_served_is_not_called_healthy() {
+    let mut world = served(1);
+    world.stop();
+    world.disable(0).unwrap();
+    world.enable(0);
+    // A rehearsal or a refused activation looks at the logs that are there.
+    world.set_fault(Some(Fault::Unreachable));
+    let options = ActivateOptions {
+        threads: 1,
+        ..ActivateOptions::default()
+    };
+    assert!(world.restore(0, &options, true).is_err());
+    let said = world.statuses().unwrap().pop().unwrap();
+    assert_ne!(said.summary, Summary::Healthy, "{said}");
+}
+
+#[test]
+fn a_database_of_logs_that_the_source_has_lost_is_not_called_healthy() {
+    let mut world = served(1);
+    let branch = streams().iter().find_map(|stream| {
+        let (from, at) = stream.leaves?;
+        (from == world.server.stream.number).then_some(at)
+    });
+    let behind = branch.unwrap() - world.server.records;
+    world.server.work(behind + 40);
+    // What the database requires is the current log, which nobody has.
+    world.update(0, true).unwrap();
+    assert!(world.server.lose(&mut Random(1)));
+    world.server.work(400);
+    pass(&mut world);
+    pass(&mut world);
+    let said = status(&world);
+    assert_eq!(said.summary, Summary::Failed, "{said}");
+    assert!(
+        world
+            .restore(0, &force(), false)
+            .is_ok_and(|report| report.refusal.is_some())
+    );
+}
+
+#[test]
+fn of_a_current_log_that_came_earlier_the_rest_is_told_as_lost() {
+    let mut world = served(1);
+    world.suspend(0).unwrap();
+    let current = world.server.current();
+    let logs = world.copies[0].config.target.logs.clone();
+    fs::copy(world.server.folder().join("edb.log"), logs.join("edb.log")).unwrap();
+    let records = world.server.records;
+    world.server.work(400);
+    assert!(world.server.current() > current);
+    world.set_fault(Some(Fault::Unreachable));
+    world.serve();
+    let report = world.restore(0, &force(), true).unwrap();
+    assert_eq!(report.loss.unwrap().first, current);
+    let rows = rows_of(&fs::read(report.database).unwrap());
+    assert!(rows == world.server.stream.rows_after(records));
+}
+
+#[test]
+fn a_checkpoint_after_the_current_log_deletes_nothing_at_the_source() {
+    let mut world = served(1);
+    world.truncates_source = true;
+    world.start();
+    let far = Generation(world.server.current().0 + 5);
+    fs::write(world.server.folder().join("edb.chk"), checkpoint(far)).unwrap();
+    pass(&mut world);
+    assert_eq!(world.server.deleted(), []);
+    // A true one does.
+    let needed = world.server.flush();
+    pass(&mut world);
+    let deleted = world.server.deleted();
+    assert_eq!(deleted.last(), Some(&needed.previous()));
+}
+
+#[test]
+fn a_seeding_that_did_not_finish_is_gone_on_with_by_a_copy_that_is_enabled_anew() {
+    let mut world = served(1);
+    world.disk().full_after(60);
+    assert!(world.update(0, true).is_err());
+    world.disk().calm();
+    world.disable(0).unwrap();
+    world.enable(0);
+    world.update(0, true).unwrap();
+    world.server.work(200);
+    pass(&mut world);
+    assert_eq!(status(&world).summary, Summary::Healthy);
+}
+
+#[test]
+fn what_a_power_loss_brings_back_of_deleted_logs_is_deleted_again() {
+    for call in [Call::Remove, Call::Sync, Call::Rename, Call::Write] {
+        for number in 1..12 {
+            let mut world = served(1);
+            world.server.work(300);
+            world.disk().kill_in(call, number);
+            pass(&mut world);
+            if !world.disk().is_killed() {
+                continue;
+            }
+            world.lose_power();
+            for _ in 0..3 {
+                world.server.work(60);
+                pass(&mut world);
+                laws::check(&mut world)
+                    .unwrap_or_else(|broken| panic!("{call:?} {number}: {broken}"));
+            }
+        }
+    }
+}
