@@ -254,6 +254,13 @@ impl World {
         self.start();
     }
 
+    /// All processes were killed, and the machine starts its service.
+    pub fn restart_machine(&mut self) {
+        self.stop();
+        self.disk.restart();
+        self.start();
+    }
+
     /// The configuration as it is now.
     pub fn configuration(&self) -> Configuration {
         lock(&self.machine).configuration.clone()
