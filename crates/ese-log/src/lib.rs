@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod beside;
 pub mod chain;
 mod checksum_records;
 pub mod diff;

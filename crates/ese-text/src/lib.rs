@@ -12,6 +12,7 @@
 //! | [`record`] | a log record | `eseutil /ml /v` |
 //! | [`chain`] | what verification found in a log stream | the labels of `eseutil /ml` |
 //! | [`lgpos`] | a position | headers |
+//! | [`database_meaning`] | what a database is good for, in one line | |
 //!
 //! People's scripts look for these labels, and tests compare the text with what the reference engine printed. Nothing
 //! here reads bytes: what a thing means is said by the crate that it comes from.
@@ -33,6 +34,7 @@ mod database;
 mod fields;
 mod flush_map;
 mod log;
+mod meaning;
 mod record;
 
 pub use chain::chain;
@@ -40,4 +42,7 @@ pub use database::database_header;
 pub use fields::lgpos;
 pub use flush_map::flush_map;
 pub use log::{checkpoint, log_header};
+pub use meaning::{
+    copies_text, database_meaning, differing_fields, header_findings, is_usable, repair_finding,
+};
 pub use record::record;

@@ -124,6 +124,8 @@ fn a_database_of_logs_that_the_source_has_lost_is_not_called_healthy() {
     world.stop();
     let before = branch.unwrap() - world.server.records;
     world.server.work(before + 40);
+    // Replay would find out, a day later.
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
     // What the database requires is the current log, which nobody has.
     world.update(0, true).unwrap();
     assert!(world.server.lose(&mut Random(1)));

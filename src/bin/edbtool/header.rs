@@ -3,7 +3,6 @@
 use crate::database::half_written;
 use crate::files::{expand, not_ese, snapshot_unread, why_not_ese};
 use crate::names::Named;
-use advice::LogPlaces;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
 use ese_db::space::CutOff;
@@ -12,6 +11,7 @@ use ese_format::file_kind::DETECT_BYTES;
 use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
 use ese_format::log::{CheckpointCopy, CheckpointFile, LogHeader, Unverified};
 use ese_format::{FileKind, FormatError, JetError, JetSuffix, Lgpos};
+use ese_log::beside::{LogNames, LogPlaces, checkpoint_beside};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -218,16 +218,16 @@ fn read_database(
     {
         findings.push(format!(
             "primary and shadow header are both intact but differ: {}",
-            advice::differing_fields(&copies)
+            ese_text::differing_fields(&copies)
         ));
     }
     let cut_off = Database::open(path).ok().and_then(|db| CutOff::of(&db));
     findings.extend(size_findings(file_size, copies.page_size));
     findings.extend(cut_off.map(|cut_off| cut_off.to_string()));
     let header = copies.good().map(|copy| &copy.fields);
-    findings.extend(header.into_iter().flat_map(advice::header_findings));
+    findings.extend(header.into_iter().flat_map(ese_text::header_findings));
     let stream = header.map(|header| &header.log_signature);
-    let names = advice::LogNames::of(path, stream, places);
+    let names = LogNames::of(path, stream, places);
     let (required_logs, committed_logs) = header.map_or_else(Default::default, |header| {
         (names.required(header), names.committed(header))
     });
@@ -277,7 +277,7 @@ fn read_log(path: &Path, start: &[u8], size: u64) -> Result<(Content, Vec<String
     };
     let content = Content::Log {
         header: Box::new(header),
-        checkpoint: advice::checkpoint_beside(path),
+        checkpoint: checkpoint_beside(path),
     };
     Ok((content, findings))
 }
@@ -352,7 +352,7 @@ impl Report {
         let usable = match &self.content {
             Content::Database { copies, .. } => copies
                 .good()
-                .is_some_and(|copy| advice::is_usable(&copy.fields)),
+                .is_some_and(|copy| ese_text::is_usable(&copy.fields)),
             _ => true,
         };
         if !usable || !self.findings.is_empty() {
@@ -432,7 +432,7 @@ impl Report {
                 ese_text::database_header(&copies.shadow)
             )?;
         }
-        writeln!(f, "   Header Copies: {}", advice::copies_text(copies))?;
+        writeln!(f, "   Header Copies: {}", ese_text::copies_text(copies))?;
         if !required_logs.is_empty() {
             writeln!(f, "   Required Logs: {}", required_logs.join(" "))?;
         }

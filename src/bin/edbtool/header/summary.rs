@@ -1,14 +1,14 @@
 //! `edbtool header --summary`: a line for each file, and a summary of all. Made for a tree full of evidence: which
 //! databases are there, which programs they belong to, and which of them need what.
 
-use super::advice::LogPlaces;
-use super::{Content, Report, advice, size_findings};
+use super::{Content, Report, size_findings};
 use crate::columns::{Columns, WIDTH, widest};
 use crate::names::Named;
 use console::{Exit, Failure, Output};
 use ese_db::Database;
 use ese_format::database::{DatabaseState, HeaderStatus};
 use ese_format::{DatabaseHeader, Generation};
+use ese_log::beside::{LogPlaces, logs_there};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -72,7 +72,7 @@ impl Needs {
         (header.state.needs_recovery() && first.0 > 0 && first <= last).then(|| Needs {
             first,
             last,
-            beside: advice::logs_there(path, header, places),
+            beside: logs_there(path, header, places),
         })
     }
 
@@ -126,7 +126,7 @@ impl Summary {
                 .and_then(|catalog| catalog.kind()),
             _ => None,
         };
-        let long = header.and_then(advice::repair_finding);
+        let long = header.and_then(ese_text::repair_finding);
         let short = header.map(|header| {
             let time = header.repair_time.rfc3339();
             format!(
