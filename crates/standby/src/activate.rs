@@ -25,13 +25,12 @@
 
 mod judge;
 mod logs;
-mod report;
 mod result;
 
-pub(crate) use logs::logs_in;
-pub use report::{
+pub use crate::activation_report::{
     ActivateRefusal, ActivateReport, DatabaseProof, LastCommit, LostLogs, ReplayedLogs, SourceLook,
 };
+pub(crate) use logs::logs_in;
 
 use crate::birth::{is_to_be_made, make};
 use crate::clock::Clock;

@@ -2,7 +2,7 @@
 //! that is replicated from its birth (`New-StorageGroup` with `StandbyMachine`).
 
 use crate::config::CopyConfig;
-use crate::replay::{CACHE_BYTES, ReplayFailure};
+use crate::replay_failure::{CACHE_BYTES, ReplayFailure};
 use crate::state::CopyState;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};

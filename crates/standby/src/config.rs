@@ -22,10 +22,9 @@
 
 use crate::error::{StandbyError, at};
 use crate::lag::Lag;
-use crate::product::{ProductRule, broken_rules};
 use crate::rules::KEPT_BACK;
-use crate::source::{has_password, is_address};
 use crate::state::{StateFile, replace_file};
+use evidence::is_address;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -150,6 +149,48 @@ pub struct SourceConfig {
     pub circular: bool,
 }
 
+/// A rule that a configuration may break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductRule {
+    /// Database and logs have the same paths on source and target.
+    SamePaths,
+    /// Source and target are two machines.
+    TwoMachines,
+    /// No local replication (LCR) on a machine that is a target.
+    NoLcrOnTarget,
+    /// At most four targets of one source.
+    FewTargets,
+    /// At most 50 copies on one target machine, 5 with the Standard edition.
+    FewCopies,
+    /// The newest 50 logs are not replayed.
+    KeptBack,
+}
+
+impl ProductRule {
+    /// All of them.
+    pub const ALL: [ProductRule; 6] = [
+        ProductRule::SamePaths,
+        ProductRule::TwoMachines,
+        ProductRule::NoLcrOnTarget,
+        ProductRule::FewTargets,
+        ProductRule::FewCopies,
+        ProductRule::KeptBack,
+    ];
+
+    /// As it is written in a configuration and on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProductRule::SamePaths => "same-paths",
+            ProductRule::TwoMachines => "two-machines",
+            ProductRule::NoLcrOnTarget => "no-lcr-on-target",
+            ProductRule::FewTargets => "few-targets",
+            ProductRule::FewCopies => "few-copies",
+            ProductRule::KeptBack => "kept-back",
+        }
+    }
+}
+
 /// The folders of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,12 +266,6 @@ impl Configuration {
         self.copies.iter().filter(move |copy| {
             copy.source.logs == folder && copy.source.base.eq_ignore_ascii_case(base)
         })
-    }
-
-    /// The rules of the product that it breaks and nobody allowed, as sentences.
-    pub fn warnings(&self) -> Vec<String> {
-        let broken = broken_rules(self);
-        broken.iter().map(ToString::to_string).collect()
     }
 
     fn check(&self) -> Result<(), StandbyError> {
@@ -436,4 +471,17 @@ fn edited(
         toml_edit::de::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     result.check()?;
     Ok((text, result))
+}
+
+/// Whether the address holds a password, or held one on the command line of this process.
+fn has_password(place: &Path) -> bool {
+    let text = place.to_string_lossy();
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+    #[cfg(feature = "remote")]
+    if evidence_remote::keyring::holds(&text) {
+        return true;
+    }
+    login.contains(':')
 }

@@ -15,9 +15,9 @@ use crate::aside::{folder_of, put_aside};
 use crate::birth::is_to_be_made;
 use crate::clock::{Clock, SystemClock, age};
 use crate::config::{CopyConfig, Service};
-use crate::diverge::is_suspicious;
 use crate::error::{StandbyError, at};
 use crate::inspect::{ExpectedLog, LogLink, inspect, inspect_current};
+use crate::listing::{Listing, header_of};
 use crate::obstacle::{
     Obstacle, empty, gap, is_due, not_fetched, occupied, rejected, strangers, target_write,
     unreachable,
@@ -25,8 +25,8 @@ use crate::obstacle::{
 use crate::pass::{PassReport, adopt};
 use crate::place::{Place, listing_of, oldest_of_chain, opening_after, strangers_here};
 use crate::replay::{LogsInUse, Replayer};
-use crate::source::view::{CurrentLog, SourceView, look};
-use crate::source::{Listing, LogSource, header_of};
+use crate::source::LogSource;
+use crate::source::view::{CurrentLog, SourceView, is_suspicious, look};
 use crate::state::{CopyState, ServiceLock, StateFile, TroubleKind};
 use crate::target_view::TargetView;
 use ese_format::{Generation, Signature};

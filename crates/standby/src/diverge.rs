@@ -15,10 +15,11 @@ use crate::aside::{folder_of, put_aside};
 use crate::copy::StandbyCopy;
 use crate::error::StandbyError;
 use crate::inspect::{ExpectedLog, LogLink, continues, inspect};
+use crate::listing::{Listing, header_of};
 use crate::obstacle::Obstacle;
 use crate::place::database_header;
+use crate::source::LogSource;
 use crate::source::view::SourceView;
-use crate::source::{Listing, LogSource, header_of};
 use crate::state::{CopyState, ReachedLog, Resync, TroubleKind};
 use ese_format::log::PreviousChecksum;
 use ese_format::{Generation, JetError};
@@ -37,21 +38,6 @@ enum Common {
     None,
     /// A log at the source that would decide cannot be read now.
     Unread(PathBuf),
-}
-
-/// Whether the source looks as if it had diverged from the log of `link`: it has nothing beyond that, or what it
-/// has does not continue it.
-pub(crate) fn is_suspicious(listing: &Listing, link: &LogLink) -> bool {
-    let current = listing.current.as_ref().map(|(_, header)| header);
-    let named = listing.named.keys().next_back().copied();
-    let Some(highest) = named.max(current.map(|header| header.generation)) else {
-        return false;
-    };
-    let next = link.generation.next();
-    let broken = current
-        .filter(|header| header.generation == next)
-        .is_some_and(|header| continues(header, Some(link)).is_err());
-    highest <= link.generation || broken
 }
 
 impl StandbyCopy {

@@ -1,6 +1,6 @@
 //! Why a standby's configuration or state cannot be used.
 //!
-//! What goes wrong with a copy while it is served is not an error but its [`Trouble`](crate::state::Trouble): it is
+//! What goes wrong with a copy while it is served is not an error but its [`Trouble`](crate::trouble::Trouble): it is
 //! kept, shown and acted on.
 
 use ese_format::explain::{advice_on, advise, jet_of, said};

@@ -28,7 +28,7 @@
 
 mod home;
 
-pub use home::UnreplayedWork;
+pub use crate::unreplayed::UnreplayedWork;
 
 use crate::aside::{folder_of, put_aside};
 use crate::bring::{BringError, PATIENCE, bring, remove};

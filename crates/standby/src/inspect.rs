@@ -6,7 +6,7 @@
 //! when it was copied to where it is now. The log after it shows by its header or, where headers keep no checksum, by
 //! its first records; and so does this log for the one before it, if that had no log after it when it came.
 
-use crate::state::TroubleKind;
+use crate::trouble::TroubleKind;
 use ese_format::log::{LogHeader, PreviousChecksum};
 use ese_format::{Explain, Generation, JetError, Lgpos, LogTime, Signature};
 use ese_log::chain::{Ending, Opening, Proof, prove};

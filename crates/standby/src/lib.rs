@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activate;
+mod activation_report;
 mod aside;
 mod birth;
 mod bring;
@@ -36,6 +37,7 @@ mod error;
 pub mod failback;
 pub mod inspect;
 pub mod lag;
+mod listing;
 pub mod metrics;
 mod obstacle;
 mod own_files;
@@ -44,6 +46,7 @@ mod place;
 pub mod product;
 pub mod proofs;
 pub mod replay;
+mod replay_failure;
 pub mod rules;
 pub mod runbook;
 pub mod seed;
@@ -52,7 +55,9 @@ pub mod source;
 pub mod state;
 pub mod status;
 pub mod target_view;
+mod trouble;
 pub mod truncate;
+mod unreplayed;
 
 pub use bring::BringError;
 pub use copy::{Pass, StandbyCopy};

@@ -3,8 +3,8 @@
 use crate::config::{CopyConfig, Service};
 use crate::inspect::Rejection;
 use crate::source::FetchError;
-use crate::source::view::SourceView;
-use crate::state::{Trouble, TroubleKind};
+use crate::source::view::{CurrentLog, SourceView};
+use crate::trouble::{Trouble, TroubleKind};
 use ese_format::{Explain, Generation, JetError, JetSuffix, Signature};
 use ese_log::LogError;
 use evidence::EvidenceError;
@@ -226,4 +226,70 @@ pub(crate) fn is_locked(error: &io::Error) -> bool {
             && error
                 .raw_os_error()
                 .is_some_and(|code| SHARING.contains(&code)))
+}
+
+impl SourceView {
+    /// What is wrong with the current log, so that the last work of the source cannot be obtained.
+    pub(crate) fn without_current(&self) -> Option<Obstacle> {
+        let generation = self.current_generation();
+        let number =
+            generation.map_or_else(String::new, |at| format!(" (generation {at}, {at:#x})"));
+        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+        let missing = JetError::MISSING_LOG_FILE;
+        let (why, jet) = match &self.current {
+            CurrentLog::Goes(_) => return None,
+            CurrentLog::Missing => {
+                let naming = self.listing.naming.as_ref();
+                let current = naming.map_or_else(String::new, ese_log::Naming::current);
+                (format!("there is no {current}"), missing)
+            }
+            CurrentLog::Repeats(path, closed) => {
+                let numbered = self.listing.named.get(closed);
+                let numbered = numbered.map_or_else(|| "another".to_owned(), |path| name(path));
+                let why = format!(
+                    "{} is a copy of {numbered}, generation {closed} ({closed:#x})",
+                    name(path)
+                );
+                (why, missing)
+            }
+            CurrentLog::Foreign(path) => {
+                let why = format!("{} belongs to another log stream", name(path));
+                (why, JetError::BAD_LOG_SIGNATURE)
+            }
+            CurrentLog::Continues(path, _) => {
+                let why = format!("{} does not continue the log before it", name(path));
+                (why, JetError::INVALID_LOG_SEQUENCE)
+            }
+            CurrentLog::Unreadable(path) => {
+                let why = format!("the header of {} is damaged or cannot be read", name(path));
+                (why, JetError::LOG_FILE_CORRUPT)
+            }
+        };
+        Some(Obstacle {
+            kind: TroubleKind::CurrentMissing,
+            reason: format!("the current log of the source{number} is missing: {why}"),
+            jet: Some(jet),
+            generation,
+        })
+    }
+
+    /// Logs of other streams that lie among those of the source.
+    pub(crate) fn stranger(&self) -> Option<Obstacle> {
+        let first = self.strangers.last()?;
+        let more = self.strangers.len() - 1;
+        let and = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        Some(Obstacle {
+            kind: TroubleKind::Foreign,
+            reason: format!(
+                "{}{and}: the log belongs to another stream than the source's",
+                first.display()
+            ),
+            jet: Some(JetError::BAD_LOG_SIGNATURE),
+            generation: None,
+        })
+    }
 }

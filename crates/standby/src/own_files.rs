@@ -8,7 +8,7 @@
 //! The record is made before the first log of a pass gets its name (`placing`) and settled when the pass is done, or by
 //! the next process if this one died.
 
-use crate::source::{Listing, header_of};
+use crate::listing::{Listing, header_of};
 use ese_format::database::DatabaseHeader;
 use ese_format::log::LogHeader;
 use ese_format::{Generation, Signature};

@@ -3,11 +3,11 @@
 use crate::config::CopyConfig;
 use crate::error::StandbyError;
 use crate::inspect::{ExpectedLog, LogLink, inspect};
+use crate::listing::{Listing, header_of, list};
 use crate::obstacle::{Obstacle, another_stream, empty};
 use crate::own_files::OwnFiles;
-use crate::replay::first_needed;
+use crate::source::LogSource;
 use crate::source::view::SourceView;
-use crate::source::{Listing, LogSource, header_of, list};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::{Generation, Signature};
 use ese_log::LogError;
@@ -186,4 +186,13 @@ pub(crate) fn database_header(path: &Path) -> Option<DatabaseHeader> {
         .and_then(|file| file.start(HEADERS_MAX))
         .ok()?;
     Some(HeaderCopies::read(&start).good()?.fields.clone())
+}
+
+/// The first generation that a database needs to be brought forward: below it lies its checkpoint.
+pub(crate) fn first_needed(header: &DatabaseHeader) -> Generation {
+    let needed = match header.state.needs_recovery() {
+        true => header.min_required,
+        false => header.last_consistent.generation,
+    };
+    needed.max(Generation(1))
 }

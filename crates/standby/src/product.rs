@@ -6,9 +6,9 @@
 //!
 //! Facts: "Planning for Standby Continuous Replication", "Standby Continuous Replication" (Exchange 2007 SP1).
 
+pub use crate::config::ProductRule;
 use crate::config::{Configuration, CopyConfig};
 use crate::rules::KEPT_BACK;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -20,48 +20,6 @@ const ADVISED_TARGETS: usize = 4;
 const ENTERPRISE_COPIES: usize = 50;
 /// Copies on one machine with the Standard edition.
 const STANDARD_COPIES: usize = 5;
-
-/// A rule that a configuration may break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProductRule {
-    /// Database and logs have the same paths on source and target.
-    SamePaths,
-    /// Source and target are two machines.
-    TwoMachines,
-    /// No local replication (LCR) on a machine that is a target.
-    NoLcrOnTarget,
-    /// At most four targets of one source.
-    FewTargets,
-    /// At most 50 copies on one target machine, 5 with the Standard edition.
-    FewCopies,
-    /// The newest 50 logs are not replayed.
-    KeptBack,
-}
-
-impl ProductRule {
-    /// All of them.
-    pub const ALL: [ProductRule; 6] = [
-        ProductRule::SamePaths,
-        ProductRule::TwoMachines,
-        ProductRule::NoLcrOnTarget,
-        ProductRule::FewTargets,
-        ProductRule::FewCopies,
-        ProductRule::KeptBack,
-    ];
-
-    /// As it is written in a configuration and on a command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            ProductRule::SamePaths => "same-paths",
-            ProductRule::TwoMachines => "two-machines",
-            ProductRule::NoLcrOnTarget => "no-lcr-on-target",
-            ProductRule::FewTargets => "few-targets",
-            ProductRule::FewCopies => "few-copies",
-            ProductRule::KeptBack => "kept-back",
-        }
-    }
-}
 
 /// A rule that is broken, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,4 +184,12 @@ fn few_kept_back(configuration: &Configuration) -> Option<BrokenRule> {
         is_refused: false,
         copies: configuration.copies.iter().map(|copy| copy.name.clone()).collect(),
     })
+}
+
+impl Configuration {
+    /// The rules of the product that it breaks and nobody allowed, as sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let broken = broken_rules(self);
+        broken.iter().map(ToString::to_string).collect()
+    }
 }

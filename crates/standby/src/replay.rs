@@ -27,34 +27,28 @@
 use crate::birth::{is_to_be_made, make};
 use crate::config::{CopyConfig, Service};
 use crate::error::StandbyError;
-use crate::obstacle::{Obstacle, is_due, is_locked};
-use crate::place::{database_header, listing_of};
-use crate::rules::{Inspected, ReplayLimit, ReplayWait, replay_limit};
-use crate::source::Listing;
-use crate::state::{CopyState, ReachedLog, ServiceLock, StateFile, TroubleKind};
+use crate::listing::{Listing, inspected_logs};
+use crate::obstacle::{Obstacle, is_due};
+use crate::place::{database_header, first_needed, listing_of};
+use crate::replay_failure::CACHE_BYTES;
+pub use crate::replay_failure::ReplayFailure;
+use crate::rules::{ReplayLimit, ReplayWait, replay_limit};
+use crate::state::{CopyState, ReachedLog, ServiceLock, StateFile};
 use crate::truncate;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Class, Explain, Generation, JetError, Progress};
+use ese_format::{Generation, JetError, Progress};
 use ese_log::{LogError, StreamFiles};
-use ese_replay::Problem;
-use ese_replay::output::{InPlace, OutputError, RecoveryOutput, Target};
+use ese_replay::output::{InPlace, RecoveryOutput, Target};
 use ese_replay::recovery::{
     DatabaseFile, GivenDatabase, PlanRefusal, RecoverOptions, RecoveryError, RecoveryPlan, Until,
     plan, recover,
 };
-use evidence::EvidenceError;
 use jiff::Timestamp;
-use std::borrow::Cow;
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use target_disk::SharedDisk;
-use thiserror::Error;
 use tracing::{info, warn};
 
-/// Memory for pages of the database.
-pub(crate) const CACHE_BYTES: u64 = 64 << 20;
 /// The most logs that one step replays beyond what it must, so that orders are obeyed and other copies have their turn.
 const LOGS_PER_STEP: u32 = 32;
 
@@ -339,37 +333,6 @@ fn first_unreplayed(state: &CopyState, header: &DatabaseHeader) -> Generation {
     known.map_or(first, |known| first.max(known.next()))
 }
 
-/// The first generation that a database needs to be brought forward: below it lies its checkpoint.
-pub(crate) fn first_needed(header: &DatabaseHeader) -> Generation {
-    let needed = match header.state.needs_recovery() {
-        true => header.min_required,
-        false => header.last_consistent.generation,
-    };
-    needed.max(Generation(1))
-}
-
-/// The logs from `first` to `last` that are here without a gap, with the time of their inspection.
-pub(crate) fn inspected_logs(
-    listing: &Listing,
-    first: Generation,
-    last: Generation,
-) -> Vec<Inspected> {
-    let mut logs = Vec::new();
-    let mut expected = first;
-    for (&generation, path) in listing.named.range(first..=last.max(first)) {
-        let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-        let at = modified
-            .ok()
-            .and_then(|time| Timestamp::try_from(time).ok());
-        let Some(at) = at.filter(|_| generation == expected && generation <= last) else {
-            break;
-        };
-        logs.push(Inspected { generation, at });
-        expected = generation.next();
-    }
-    logs
-}
-
 fn waits(limit: &ReplayLimit, header: &DatabaseHeader, inspected: Generation) -> String {
     let needed = header.max_required;
     if needed > inspected {
@@ -387,95 +350,6 @@ fn stream_here(config: &CopyConfig) -> Result<StreamFiles, LogError> {
     files.current.clear();
     files.checkpoints.clear();
     Ok(files)
-}
-
-/// Why logs could not be replayed.
-#[derive(Debug, Error)]
-pub enum ReplayFailure {
-    /// The logs in the folder and the database do not make a recovery.
-    #[error("{reasons}")]
-    Blocked {
-        /// Why.
-        reasons: String,
-        /// The error that the engine would end with.
-        jet: JetError,
-    },
-    /// A record or a file is in the way.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The database could not be written.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-}
-
-impl Explain for ReplayFailure {
-    fn class(&self) -> Class {
-        match self {
-            ReplayFailure::Blocked { .. } => Class::Refused,
-            ReplayFailure::Recovery(error) => error.class(),
-            ReplayFailure::Output(error) => error.class(),
-        }
-    }
-
-    fn jet(&self) -> Option<JetError> {
-        match self {
-            ReplayFailure::Blocked { jet, .. } => Some(*jet),
-            ReplayFailure::Recovery(error) => error.jet(),
-            ReplayFailure::Output(error) => error.jet(),
-        }
-    }
-
-    fn advice(&self) -> Option<Cow<'static, str>> {
-        match self {
-            ReplayFailure::Blocked { .. } => None,
-            ReplayFailure::Recovery(error) => error.advice(),
-            ReplayFailure::Output(error) => error.advice(),
-        }
-    }
-}
-
-impl From<LogError> for ReplayFailure {
-    fn from(error: LogError) -> Self {
-        RecoveryError::Log(error).into()
-    }
-}
-
-impl ReplayFailure {
-    /// What the operating system said, if it was it that refused.
-    fn refused(&self) -> Option<&io::Error> {
-        let recovery = match self {
-            ReplayFailure::Output(OutputError::Io { error, .. }) => return Some(error),
-            ReplayFailure::Output(OutputError::Source(error)) => error,
-            ReplayFailure::Recovery(error) => error,
-            _ => return None,
-        };
-        match recovery {
-            RecoveryError::Log(LogError::Io { source, .. })
-            | RecoveryError::Evidence(EvidenceError::Io { source, .. }) => Some(source),
-            RecoveryError::End(Problem::Io { error, .. }) => Some(error),
-            RecoveryError::Replay(error) => match &error.problem {
-                Problem::Io { error, .. } => Some(error),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn obstacle(&self, generation: Option<Generation>) -> Obstacle {
-        let in_use = matches!(self, ReplayFailure::Output(OutputError::InUse { .. }));
-        let kind = match self.refused() {
-            _ if in_use => TroubleKind::Locked,
-            Some(error) if is_locked(error) => TroubleKind::Locked,
-            Some(_) => TroubleKind::TargetWrite,
-            None => TroubleKind::Replay,
-        };
-        Obstacle {
-            kind,
-            reason: format!("replay: {self}"),
-            jet: self.jet(),
-            generation,
-        }
-    }
 }
 
 /// Brings `database` forward to the end of generation `last`, or to where the oldest transaction began that is open

@@ -21,14 +21,15 @@ pub use logs::OwedLog;
 
 use crate::aside::{folder_of, put_aside};
 use crate::bring::{BringError, PATIENCE, bring, remove};
-use crate::clock::Clock;
+use crate::clock::{Clock, age};
 use crate::config::{Configuration, CopyConfig};
 use crate::error::{StandbyError, at};
+use crate::listing::header_of as header_of_log;
 use crate::obstacle::strangers_reason;
 use crate::own_files::mark;
 use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
-use crate::source::{Variables, header_of as header_of_log, is_address, logs_of, open_file};
+use crate::source::{Variables, is_address, logs_of, open_file};
 use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension};
 use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, SourceReader, TargetPaths};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
@@ -37,16 +38,16 @@ use ese_format::{Generation, JetError, Progress, Signature};
 use ese_replay::output::journal_path;
 use ese_scan::Buffer;
 use evidence::SourceFile;
+use jiff::{SignedDuration, Timestamp};
 use logs::SeedLogs;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use target_disk::Disk;
 
 /// How often the progress is written into the state.
-const REPORTED_EVERY: Duration = Duration::from_secs(1);
+const REPORTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 /// What is wished of a seeding.
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ pub fn seed(
     let order = Order::give(&state, &before, &from, &source, options, clock)?;
     let cleared = order.clear(config, &header, options, clock)?;
     let logs_taken = plan.take_logs(config, &state, clock)?;
-    let database = order.copy(config, &source, options, progress)?;
+    let database = order.copy(config, &source, options, clock, progress)?;
     let suspended = order.end(&state, config, options, clock)?;
     Ok(SeedReport {
         name: config.name.clone(),
@@ -535,6 +536,7 @@ impl Order {
         config: &CopyConfig,
         source: &Arc<dyn SourceFile>,
         options: &SeedOptions,
+        clock: &dyn Clock,
         progress: &dyn Progress,
     ) -> Result<CopyReport, BringError> {
         let options = CopyOptions {
@@ -542,7 +544,7 @@ impl Order {
             read: options.read.clone(),
             ..CopyOptions::default()
         };
-        let progress = SeedProgress::new(&self.state, progress);
+        let progress = SeedProgress::new(&self.state, progress, clock);
         let brought = bring(
             self.disk(),
             source,
@@ -622,16 +624,18 @@ struct SeedProgress<'a> {
     state: &'a StateFile,
     progress: &'a dyn Progress,
     arrived: AtomicU64,
-    last: Mutex<Instant>,
+    clock: &'a dyn Clock,
+    last: Mutex<Timestamp>,
 }
 
 impl<'a> SeedProgress<'a> {
-    fn new(state: &'a StateFile, progress: &'a dyn Progress) -> Self {
+    fn new(state: &'a StateFile, progress: &'a dyn Progress, clock: &'a dyn Clock) -> Self {
         SeedProgress {
             state,
             progress,
             arrived: AtomicU64::new(0),
-            last: Mutex::new(Instant::now()),
+            clock,
+            last: Mutex::new(clock.now()),
         }
     }
 
@@ -666,8 +670,9 @@ impl SeedProgress<'_> {
     fn count(&self, bytes: u64) {
         self.arrived.fetch_add(bytes, Ordering::Relaxed);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() >= REPORTED_EVERY {
-            *last = Instant::now();
+        let now = self.clock.now();
+        if age(*last, now) >= REPORTED_EVERY {
+            *last = now;
             drop(last);
             self.save();
         }

@@ -4,55 +4,22 @@ mod address;
 pub(crate) mod view;
 
 use crate::config::{RemoteConfig, SourceConfig};
-use ese_format::Generation;
+use crate::listing::listing;
 use ese_format::log::{HEADER_SIZE, LogHeader, PreviousChecksum};
 use ese_log::chain::Opening;
-use ese_log::{FileRole, LogError, LogImage, MAX_LOG_SIZE, Naming, StreamFiles, trusted_header};
+use ese_log::{LogError, LogImage, MAX_LOG_SIZE, StreamFiles, trusted_header};
 use evidence::{EvidenceError, EvidenceFile, LocalFolder, ReadError, ReadErrorKind, SourceFolder};
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
-pub(crate) use address::has_password;
+pub use crate::listing::Listing;
 pub use address::{Variables, is_address, open_file};
 
 /// Whole segments at the beginning of a log that hold its first records.
 const OPENING_SIZE: usize = 16 * 4096;
-
-/// The logs of a stream, as their names and the header of the current log show.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// Logs whose names have a generation.
-    pub named: BTreeMap<Generation, PathBuf>,
-    /// Where the current log is, and its header, if it can be trusted at this moment.
-    pub current: Option<(PathBuf, LogHeader)>,
-    /// Where a file lies that is called as the current log is, whatever it holds.
-    pub current_file: Option<PathBuf>,
-    /// How the stream spells its names.
-    pub naming: Option<Naming>,
-}
-
-impl Listing {
-    /// Where the log with this generation is, under a number or as the current log.
-    pub fn find(&self, generation: Generation) -> Option<&Path> {
-        let current = || {
-            let (path, header) = self.current.as_ref()?;
-            (header.generation == generation).then_some(path)
-        };
-        self.named
-            .get(&generation)
-            .or_else(current)
-            .map(PathBuf::as_path)
-    }
-
-    /// The lowest generation that has a file of its own.
-    pub fn oldest(&self) -> Option<Generation> {
-        self.named.keys().next().copied()
-    }
-}
 
 /// Why a log could not be brought here.
 #[derive(Debug, Error)]
@@ -247,42 +214,4 @@ impl LogSource for FolderSource {
         written.map_err(|source| FetchError::Target { source })?;
         Ok(size)
     }
-}
-
-/// The stream `base` in `folder`; a folder without it has an empty listing.
-pub(crate) fn list(folder: &Path, base: &str) -> Result<Listing, LogError> {
-    match StreamFiles::find(folder, Some(base)) {
-        Ok(files) => Ok(listing(Some(files), header_of)),
-        Err(LogError::NoStream { .. }) => Ok(listing(None, header_of)),
-        Err(error) => Err(error),
-    }
-}
-
-/// What `files` are; the header of the current log is read by `header`.
-fn listing(files: Option<StreamFiles>, header: impl Fn(&Path) -> Option<LogHeader>) -> Listing {
-    let mut listing = Listing {
-        named: BTreeMap::new(),
-        current: None,
-        current_file: None,
-        naming: None,
-    };
-    let Some(files) = files else { return listing };
-    for file in files.logs {
-        if let FileRole::Generation { generation, .. } = file.role {
-            listing.named.entry(generation).or_insert(file.path);
-        }
-    }
-    listing.current_file = files.current.into_iter().next().map(|file| file.path);
-    let current = listing.current_file.clone();
-    listing.current = current.and_then(|path| Some((path.clone(), header(&path)?)));
-    listing.naming = Some(files.naming);
-    listing
-}
-
-/// The header of the log at `path` here, if it can be trusted.
-pub(crate) fn header_of(path: &Path) -> Option<LogHeader> {
-    let start = EvidenceFile::open(path)
-        .and_then(|file| file.start(HEADER_SIZE))
-        .ok()?;
-    Some(trusted_header(&start).ok()?.0)
 }

@@ -6,8 +6,8 @@
 use crate::birth::is_to_be_made;
 use crate::clock::age;
 use crate::config::{CopyConfig, Service};
+use crate::listing::{Listing, header_of};
 use crate::place::listing_of;
-use crate::source::{Listing, header_of};
 use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::{DatabaseHeader, Explain, Generation, JetError};
 use ese_replay::recovery::DatabaseFile;

@@ -17,12 +17,11 @@
 
 use crate::config::{Configuration, CopyConfig, SourceConfig};
 use crate::error::{StandbyError, at};
-use crate::place::{database_header, listing_of};
-use crate::replay::{first_needed, inspected_logs};
+use crate::listing::{header_of, inspected_logs, list};
+use crate::place::{database_header, first_needed, listing_of};
 use crate::rules::{
     Replayed, SourceTruncationFacts, TruncationFacts, source_truncation_limit, truncation_limit,
 };
-use crate::source::{header_of, list};
 use crate::state::{CopyState, StateFile};
 use ese_format::Generation;
 use ese_format::database::DatabaseHeader;

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config::CopyConfig;
+use crate::listing::header_of;
 use crate::proofs::ProvedRange;
-use crate::source::header_of;
 use crate::state::CopyState;
 use ese_format::database::DatabaseHeader;
 use ese_format::{Generation, JetError, Progress};

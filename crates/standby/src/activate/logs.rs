@@ -3,8 +3,8 @@
 use super::{ActivateError, ActivateOptions, SourceLook};
 use crate::clock::Clock;
 use crate::copy::StandbyCopy;
+use crate::listing::header_of;
 use crate::place::database_header;
-use crate::source::header_of;
 use crate::state::CopyState;
 use ese_format::Generation;
 use ese_log::{FileRole, LogError, StreamFile, StreamFiles};

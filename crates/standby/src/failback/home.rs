@@ -13,15 +13,15 @@ use crate::activate::ActivateReport;
 use crate::bring::BringError;
 use crate::config::SourceConfig;
 use crate::error::{StandbyError, at};
+use crate::listing::header_of;
 use crate::own_files::mark;
 use crate::place::database_header;
-use crate::source::header_of;
 use crate::state::Activation;
+use crate::unreplayed::UnreplayedWork;
 use ese_format::database::{DatabaseHeader, DatabaseState};
 use ese_format::{Generation, JetError, Lgpos, Record};
 use ese_log::transactions::Transactions;
 use ese_log::{FileRole, LogImage, RecordCursor, StreamFile, StreamFiles, subject};
-use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,25 +55,6 @@ struct ReplacementObstacle {
     path: PathBuf,
     reason: String,
     jet: JetError,
-}
-
-/// Work of the first server that was never replayed here: what the activation lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreplayedWork {
-    /// The first generation that holds some of it.
-    pub first: Generation,
-    /// The last one.
-    pub last: Generation,
-    /// Its logs that are there.
-    pub logs: u32,
-    /// Transactions in them that were committed.
-    pub committed: u64,
-    /// Transactions in them that were rolled back.
-    pub rolled_back: u64,
-    /// Transactions that never ended.
-    pub open: u32,
-    /// Where reading them ended before their end, and why.
-    pub stopped: Option<String>,
 }
 
 impl Home {

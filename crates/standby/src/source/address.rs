@@ -15,19 +15,6 @@ pub type Variables = fn(&str) -> Option<String>;
 /// Whether a place of the configuration is an address and not a path.
 pub use evidence::is_address;
 
-/// Whether the address holds a password, or held one on the command line of this process.
-pub(crate) fn has_password(place: &Path) -> bool {
-    let text = place.to_string_lossy();
-    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default();
-    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
-    #[cfg(feature = "remote")]
-    if evidence_remote::keyring::holds(&text) {
-        return true;
-    }
-    login.contains(':')
-}
-
 #[cfg(feature = "remote")]
 fn settings(
     remote: &RemoteConfig,

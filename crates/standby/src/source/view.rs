@@ -9,13 +9,13 @@
 //! (`ErrLGNewLogFile`, `ese/_log/logstream.cxx`). So a log with a number is complete, whatever lies beside it; and a
 //! listing that was made between the two renames shows no current log, or one that is two ahead: it is made again.
 
-use super::{Listing, LogSource};
-use crate::obstacle::Obstacle;
-use crate::state::TroubleKind;
+use super::LogSource;
+use crate::inspect::{LogLink, continues};
+use crate::listing::Listing;
 use ese_format::log::LogHeader;
-use ese_format::{Generation, JetError, Signature};
+use ese_format::{Generation, Signature};
 use ese_log::LogError;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -180,68 +180,19 @@ impl SourceView {
             _ => Some(self.newest_closed?.next()),
         }
     }
+}
 
-    /// What is wrong with the current log, so that the last work of the source cannot be obtained.
-    pub(crate) fn without_current(&self) -> Option<Obstacle> {
-        let generation = self.current_generation();
-        let number =
-            generation.map_or_else(String::new, |at| format!(" (generation {at}, {at:#x})"));
-        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
-        let missing = JetError::MISSING_LOG_FILE;
-        let (why, jet) = match &self.current {
-            CurrentLog::Goes(_) => return None,
-            CurrentLog::Missing => {
-                let naming = self.listing.naming.as_ref();
-                let current = naming.map_or_else(String::new, ese_log::Naming::current);
-                (format!("there is no {current}"), missing)
-            }
-            CurrentLog::Repeats(path, closed) => {
-                let numbered = self.listing.named.get(closed);
-                let numbered = numbered.map_or_else(|| "another".to_owned(), |path| name(path));
-                let why = format!(
-                    "{} is a copy of {numbered}, generation {closed} ({closed:#x})",
-                    name(path)
-                );
-                (why, missing)
-            }
-            CurrentLog::Foreign(path) => {
-                let why = format!("{} belongs to another log stream", name(path));
-                (why, JetError::BAD_LOG_SIGNATURE)
-            }
-            CurrentLog::Continues(path, _) => {
-                let why = format!("{} does not continue the log before it", name(path));
-                (why, JetError::INVALID_LOG_SEQUENCE)
-            }
-            CurrentLog::Unreadable(path) => {
-                let why = format!("the header of {} is damaged or cannot be read", name(path));
-                (why, JetError::LOG_FILE_CORRUPT)
-            }
-        };
-        Some(Obstacle {
-            kind: TroubleKind::CurrentMissing,
-            reason: format!("the current log of the source{number} is missing: {why}"),
-            jet: Some(jet),
-            generation,
-        })
-    }
-
-    /// Logs of other streams that lie among those of the source.
-    pub(crate) fn stranger(&self) -> Option<Obstacle> {
-        let first = self.strangers.last()?;
-        let more = self.strangers.len() - 1;
-        let and = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        Some(Obstacle {
-            kind: TroubleKind::Foreign,
-            reason: format!(
-                "{}{and}: the log belongs to another stream than the source's",
-                first.display()
-            ),
-            jet: Some(JetError::BAD_LOG_SIGNATURE),
-            generation: None,
-        })
-    }
+/// Whether the source looks as if it had diverged from the log of `link`: it has nothing beyond that, or what it
+/// has does not continue it.
+pub(crate) fn is_suspicious(listing: &Listing, link: &LogLink) -> bool {
+    let current = listing.current.as_ref().map(|(_, header)| header);
+    let named = listing.named.keys().next_back().copied();
+    let Some(highest) = named.max(current.map(|header| header.generation)) else {
+        return false;
+    };
+    let next = link.generation.next();
+    let broken = current
+        .filter(|header| header.generation == next)
+        .is_some_and(|header| continues(header, Some(link)).is_err());
+    highest <= link.generation || broken
 }

@@ -1,6 +1,6 @@
 //! The result of an activation, or what it would be.
 
-use crate::state::Jet;
+use crate::trouble::Jet;
 use ese_format::{Explain, Generation};
 use ese_replay::recovery::{RecoveryError, ReplaySummary};
 use ese_scan::{Counts, PageFinding};
@@ -96,7 +96,7 @@ pub struct LastCommit {
 
 impl LastCommit {
     /// The last commit of a replay.
-    pub(super) fn of(summary: &ReplaySummary) -> Option<Self> {
+    pub(crate) fn of(summary: &ReplaySummary) -> Option<Self> {
         Some(LastCommit {
             lgpos: summary.last_commit?.to_string(),
             from: summary.committed_at.from.rfc3339(),
@@ -107,7 +107,7 @@ impl LastCommit {
 
 impl ActivateReport {
     /// Says that the recovery failed, or would fail.
-    pub(super) fn refuse(&mut self, problem: &RecoveryError) {
+    pub(crate) fn refuse(&mut self, problem: &RecoveryError) {
         self.mountable = false;
         self.refusal = Some(ActivateRefusal {
             reason: problem.to_string(),
