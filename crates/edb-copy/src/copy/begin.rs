@@ -533,6 +533,8 @@ impl<'d> CopyContext<'_, 'd> {
         let Some(state) = &loaded.state else {
             return Err(self.bad_journal("its first entry is damaged"));
         };
+        // The names under which all of it is found may be those of a process that was killed before it synced them.
+        self.sync_folder()?;
         let mut remarks = Vec::new();
         if loaded.damaged {
             remarks.push(format!(
