@@ -55,7 +55,7 @@ impl AddAssign for Totals {
     }
 }
 
-/// What must have come before, or the cases prove less than they say.
+/// What must come before in many cases, or they prove less than they say.
 const KINDS: [&str; 8] = [
     "complete",
     "a delta",
@@ -64,7 +64,7 @@ const KINDS: [&str; 8] = [
     "went on with what had arrived",
     "damaged pages were kept",
     "stopped at a damaged page",
-    "there was no room for a second copy of the name",
+    "something had the name already",
 ];
 
 /// A copy that is to be made.
@@ -331,9 +331,11 @@ impl Case {
         )?;
         let journal = disk.get(&paths.journal);
         let untouched = journal == self.before.get(&paths.journal);
-        if untouched && there != old && !(old.is_none() && is_whole) {
+        // With --restart, one that had arrived whole may begin again.
+        let is_kept = |file: &Option<Vec<u8>>| *file == old || file.as_ref() == Some(&*self.bytes);
+        if untouched && !is_kept(&there) {
             // It was renamed, and that can be taken back.
-            ensure(there.is_none() && partial == old, || {
+            ensure(there.is_none() && is_kept(&partial), || {
                 "nothing has arrived, and the older copy is not what it was".into()
             })?;
         }
@@ -541,6 +543,7 @@ fn a_copy_that_loses_power_at_any_call_ends_as_if_nothing_had_happened() {
     );
     for (kind, count) in KINDS.iter().zip(totals.kinds) {
         println!("{count:6} {kind}");
+        assert!(count > 0 || totals.losses < 50_000, "{kind}: never");
     }
     assert!(totals.losses > 10);
 }
@@ -548,8 +551,8 @@ fn a_copy_that_loses_power_at_any_call_ends_as_if_nothing_had_happened() {
 /// A process that is killed leaves what it did not sync, and the next one finds it. Then the power goes.
 #[test]
 fn what_a_killed_copy_had_not_synced_may_go_while_the_next_one_goes_on() {
-    // Deltas with a manifest, one that makes the older copy shorter; an older copy that is replaced; one that starts over.
-    for number in [34, 210, 240, 488] {
+    // Deltas with a manifest, one that makes the older copy shorter; an older copy that is replaced; one that is refused.
+    for number in [34, 210, 240, 2201] {
         let case = Case::of(number);
         let after = case.before.fork(0);
         let expected = case.run(&after);
