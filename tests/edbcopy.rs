@@ -141,6 +141,21 @@ fn beside(target: &Path, suffix: &str) -> PathBuf {
 }
 
 #[test]
+fn a_copy_that_is_gone_is_not_called_complete() {
+    let folder = TempDir::new().unwrap();
+    let source = source(&folder, 1);
+    let target = folder.path().join("copy.edb");
+    copy_json(&source, &target);
+    exits(&edbcopy(["status".as_ref(), target.as_os_str()]), 0);
+    fs::remove_file(&target).unwrap();
+    let status = edbcopy(["status".as_ref(), target.as_os_str()]);
+    exits(&status, 1);
+    assert!(stdout(&status).contains("it was complete, and is gone"));
+    copy_json(&source, &target);
+    exits(&edbcopy(["status".as_ref(), target.as_os_str()]), 0);
+}
+
+#[test]
 fn a_copy_that_was_killed_and_is_then_refused_leaves_the_older_copy_and_its_journal() {
     let folder = TempDir::new().unwrap();
     let source = source(&folder, 4);

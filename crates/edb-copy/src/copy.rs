@@ -364,7 +364,8 @@ impl<'d> FileCopy<'d> {
 }
 
 impl FileCopy<'_> {
-    /// Cuts off what an older copy has more than the source.
+    /// Cuts off what an older copy has more than the source. A process that was killed may have done so, and not have made
+    /// sure that it lasts.
     fn give_length(&self) -> Result<(), CopyError> {
         let Some(partial) = &self.partial else {
             return Ok(());
@@ -372,9 +373,10 @@ impl FileCopy<'_> {
         let length = self.state.chunks.length();
         let given = match partial.length() {
             Ok(there) if there == length => Ok(()),
-            Ok(_) => partial.set_length(length).and_then(|()| partial.sync_all()),
+            Ok(_) => partial.set_length(length),
             Err(error) => Err(error),
         };
+        let given = given.and_then(|()| partial.sync_all());
         given.map_err(CopyError::target(&self.paths.partial, "set the length of"))
     }
 }

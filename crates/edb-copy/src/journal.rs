@@ -347,13 +347,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too.
+    /// Goes on after the last entry that can be trusted; what is after it is cut off, on the disk too. A process that was
+    /// killed may have written entries and not synced them: what is built on them must not outlive them.
     pub fn resume(file: impl Into<Arc<dyn DiskFile>>, loaded: &LoadedJournal) -> io::Result<Self> {
         let file = file.into();
         if loaded.dropped > 0 {
             file.set_length(loaded.end)?;
-            file.sync_all()?;
         }
+        file.sync_all()?;
         Ok(Journal {
             file,
             end: loaded.end,

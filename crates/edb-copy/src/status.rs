@@ -21,6 +21,8 @@ pub enum TargetState {
     Arrived,
     /// It is finished.
     Complete,
+    /// It was finished, and nothing has its name any more.
+    Gone,
 }
 
 impl TargetState {
@@ -75,15 +77,19 @@ pub fn status(disk: &dyn Disk, target: &Path) -> Result<TargetStatus, CopyError>
     };
     let loaded = bytes.as_deref().map(LoadedJournal::parse);
     let journal = loaded.as_ref().and_then(|loaded| loaded.state.as_ref());
+    let target_exists = exists(&paths.target)?;
     Ok(TargetStatus {
         target: paths.target.clone(),
         state: match (&loaded, journal) {
             (None, _) => TargetState::NoJournal,
             (Some(_), None) => TargetState::Unreadable,
-            (Some(_), Some(state)) => TargetState::of(state),
+            (Some(_), Some(state)) => match TargetState::of(state) {
+                TargetState::Complete if !target_exists => TargetState::Gone,
+                found => found,
+            },
         },
         running: bytes.is_some() && is_locked(disk, &paths.journal)?,
-        target_exists: exists(&paths.target)?,
+        target_exists,
         partial_exists: exists(&paths.partial)?,
         source: journal.map(|state| state.begin.source.clone()),
         method: journal.map(|state| state.begin.method),

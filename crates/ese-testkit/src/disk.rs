@@ -22,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use target_disk::{Disk, DiskFile, NewAttributes, PathKind};
+use target_disk::{Disk, DiskFile, FileStamp, NewAttributes, PathKind, START_BYTES};
 
 /// What survives or not, sector by sector.
 const SECTOR: usize = 512;
@@ -92,6 +92,7 @@ struct State {
 #[derive(Default)]
 struct FileState {
     bytes: Vec<u8>,
+    /// As it was set; unknown once the file was written after that.
     modified: Option<SystemTime>,
     /// How to take back each change that no sync has made safe, oldest first.
     unsynced: Vec<Undo>,
@@ -122,6 +123,25 @@ impl FaultyDisk {
             room: u64::MAX,
             random: Random(seed),
         })))
+    }
+
+    /// Another disk with the same files, all of them synced.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let fork = FaultyDisk::new(seed);
+        let (from, mut to) = (self.state(), fork.state());
+        to.folders.clone_from(&from.folders);
+        for (path, id) in &from.names {
+            let new = to.files.len();
+            to.files.push(FileState {
+                bytes: from.files[*id].bytes.clone(),
+                modified: from.files[*id].modified,
+                unsynced: Vec::new(),
+            });
+            to.names.insert(path.clone(), new);
+        }
+        drop(to);
+        fork
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -323,6 +343,7 @@ impl FileState {
         }
         let cut = self.bytes.get(length..).unwrap_or(&[]).to_vec();
         let old_length = self.bytes.len();
+        self.modified = None;
         self.unsynced.push(Undo::Resize { old_length, cut });
         self.bytes.resize(length, 0);
     }
@@ -333,6 +354,7 @@ impl FileState {
             self.resize(end);
         }
         let old = self.bytes[offset..end].to_vec();
+        self.modified = None;
         self.unsynced.push(Undo::Write { offset, old });
         self.bytes[offset..end].copy_from_slice(bytes);
     }
@@ -389,6 +411,20 @@ impl Disk for FaultyDisk {
             true => Err(io::ErrorKind::NotFound.into()),
             false => Ok(inside),
         }
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
+        let mut state = self.state();
+        state.tick(Call::Look)?;
+        let id = state.id(path)?;
+        let FileState {
+            bytes, modified, ..
+        } = &state.files[id];
+        Ok(FileStamp {
+            length: bytes.len() as u64,
+            modified: *modified,
+            start: bytes[..bytes.len().min(START_BYTES)].to_vec(),
+        })
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accident;
+pub mod campaign;
 pub mod cases;
 pub mod damage;
 pub mod disk;

@@ -5,12 +5,15 @@ use standby::clock::Clock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// What goes on while somebody waits.
+type Meanwhile = dyn FnMut(&SimClock) + Send;
+
 /// A clock that stands still but for what the simulation adds, and for waits.
 pub struct SimClock {
     now: Mutex<Timestamp>,
     /// Earliest and latest time shown since the last look.
     shown: Mutex<(Timestamp, Timestamp)>,
-    meanwhile: Mutex<Option<Box<dyn FnMut(&SimClock) + Send>>>,
+    meanwhile: Mutex<Option<Box<Meanwhile>>>,
 }
 
 impl SimClock {

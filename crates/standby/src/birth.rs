@@ -4,11 +4,12 @@
 use crate::config::CopyConfig;
 use crate::replay_failure::{CACHE_BYTES, ReplayFailure};
 use crate::state::CopyState;
+use ese_format::database::DatabaseState;
 use ese_format::{Generation, Progress};
 use ese_log::{StreamFiles, Until};
 use ese_replay::output::{OutputError, RecoveryOutput};
 use ese_replay::recovery::{
-    CreatedDatabase, EmptyFile, RecoverOptions, RecoveryPlan, plan, recover,
+    CreatedDatabase, EmptyFile, RecoverOptions, RecoveredDatabase, RecoveryPlan, plan, recover,
 };
 use ese_replay::redo::NewDatabase;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub(crate) fn is_to_be_made(
 }
 
 /// Makes the database at `to` with the logs up to generation `last`, ready for those that come after them; `false` if they
-/// create none.
+/// create none, or end before its creation does: a database that is just created is of no use to the next step.
 pub(crate) fn make(
     disk: &SharedDisk,
     config: &CopyConfig,
@@ -73,7 +74,9 @@ pub(crate) fn make(
         ..RecoverOptions::default()
     };
     let recovered = recover(&plan, Vec::new(), vec![given], options, progress)?;
-    let Some(database) = recovered.databases.first() else {
+    let finished =
+        |database: &&RecoveredDatabase| database.header().state != DatabaseState::JUST_CREATED;
+    let Some(database) = recovered.databases.first().filter(finished) else {
         return Ok(false);
     };
     output.commit(database)?;

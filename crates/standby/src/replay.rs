@@ -245,7 +245,9 @@ impl Replayer {
                 self.state.update(|state| state.made.begin_replay(path))?;
                 Outcome::Replayed(last, limit)
             }
-            Ok(false) => Outcome::Waits("a log that creates the database".to_owned()),
+            Ok(false) => {
+                Outcome::Waits("the logs that create the database, all of them".to_owned())
+            }
             Err(ReplayFailure::Recovery(RecoveryError::Interrupted)) => Outcome::Stopped,
             Err(failure) => Outcome::Blocked(failure.obstacle(Some(first))),
         })

@@ -162,3 +162,23 @@ fn two_thousand_generations_are_shipped_replayed_and_deleted_as_they_come() {
     let history = history(&testdata_set(SPREAD_SET));
     assert!(rows_of(&report.database) == history[history.len() - 1]);
 }
+
+/// The first logs may be closed in the middle of it. A database that is just created is one that no step can bring forward.
+#[test]
+fn a_database_is_made_once_the_logs_hold_the_end_of_its_creation() {
+    let mut setting = Setting::spread(288);
+    setting.config.replay_lag = Lag::ZERO;
+    setting.service.kept_back = 0;
+    setting.restart();
+    let mut made = None;
+    for generation in 1..=8 {
+        setting.stream.roll();
+        let status = setting.settle_all();
+        assert!(status.trouble.is_none(), "{status}");
+        if status.replayed.is_some() {
+            made.get_or_insert(generation);
+            assert_eq!(status.replay_queue_length, 0, "{status}");
+        }
+    }
+    assert!(made > Some(1), "made with log {made:?}");
+}

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let count: usize = needs.values().sum();
     let needs: Vec<String> = needs.into_keys().collect();
     println!(
-        "{count} tests need more than this machine has to have ({}): `.ci/run` runs them",
+        "{count} tests need more than this machine has to have ({}): `.ci/run` runs them, and `.ci/full` those that take long",
         needs.join("; ")
     );
     ExitCode::SUCCESS

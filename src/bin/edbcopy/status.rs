@@ -67,6 +67,7 @@ impl Display for Line<'_> {
             TargetState::UnderWay => "interrupted",
             TargetState::Arrived => "arrived",
             TargetState::Complete => "complete",
+            TargetState::Gone => "gone",
         };
         let name = status.target.file_name().unwrap_or_default();
         let (done, percent) = (status.bytes_arrived, percent(status));
@@ -112,6 +113,9 @@ impl Display for Shown<'_> {
             TargetState::UnderWay => "interrupted; the same copy command goes on",
             TargetState::Arrived => "all of it has arrived; the same command gives it its name",
             TargetState::Complete => "complete",
+            TargetState::Gone => {
+                "it was complete, and is gone; the same copy command makes it again"
+            }
         };
         writeln!(f, "Copy: {}", status.target.display())?;
         writeln!(f, "     State: {words}")?;

@@ -455,21 +455,22 @@ impl<'d> CopyContext<'_, 'd> {
     ) -> Result<Kept, CopyError> {
         let partial = look.at_target.partial != PathKind::Free;
         let gives_up = partial && (begin.method != Method::Delta || begin.from_target);
-        if gives_up {
-            // Its space may be needed. Without it, what the journal says of it is of no use.
-            self.disk
-                .remove(&self.paths.partial)
-                .map_err(CopyError::target(&self.paths.partial, "remove"))?;
-            self.sync_folder()?;
-        }
         let of_use = match &look.loaded.state {
             Some(state) => state.complete.is_some() || (partial && !gives_up),
             None => !look.loaded.torn && !gives_up,
         };
+        // A journal never says more than is there: it goes before the partial copy does.
         if !of_use && !look.loaded.is_empty() {
             file.set_length(0)
                 .and_then(|()| file.sync_all())
                 .map_err(self.journal_error("write"))?;
+        }
+        if gives_up {
+            // Its space may be needed.
+            self.disk
+                .remove(&self.paths.partial)
+                .map_err(CopyError::target(&self.paths.partial, "remove"))?;
+            self.sync_folder()?;
         }
         if !of_use && begin.method != Method::Delta {
             return Ok(Kept::Nothing);
@@ -532,6 +533,8 @@ impl<'d> CopyContext<'_, 'd> {
         let Some(state) = &loaded.state else {
             return Err(self.bad_journal("its first entry is damaged"));
         };
+        // The names under which all of it is found may be those of a process that was killed before it synced them.
+        self.sync_folder()?;
         let mut remarks = Vec::new();
         if loaded.damaged {
             remarks.push(format!(

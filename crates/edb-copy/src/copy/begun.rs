@@ -292,11 +292,13 @@ fn undo_alone(disk: &dyn Disk, paths: &TargetPaths, locked: &dyn DiskFile) -> io
     locked.sync_all()
 }
 
+/// Makes sure that there is no such file. One that is not there may have been removed by a process that was killed, and come
+/// back.
 fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.exists(path)? {
-        true => disk.remove(path).and_then(|()| disk.sync_folder_of(path)),
-        false => Ok(()),
+    if disk.exists(path)? {
+        disk.remove(path)?;
     }
+    disk.sync_folder_of(path)
 }
 
 /// Removes a journal that says nothing: it was made for its lock.

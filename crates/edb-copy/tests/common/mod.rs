@@ -5,6 +5,7 @@ use edb_copy::{BadPages, CopyError, CopyOptions, CopyReport, FileCopy, ReadPolic
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use evidence::{ReadError, Retry, SourceFile, Stamp};
+use jiff::Timestamp;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::num::NonZeroUsize;
@@ -55,6 +56,7 @@ pub(crate) struct MemorySource {
     pub(crate) piece: usize,
     /// The version that its store gives it.
     pub(crate) tag: Option<String>,
+    pub(crate) modified: Option<Timestamp>,
 }
 
 impl MemorySource {
@@ -65,6 +67,7 @@ impl MemorySource {
             bytes_read: AtomicU64::new(0),
             piece: 1 << 20,
             tag: None,
+            modified: None,
         })
     }
 
@@ -76,6 +79,19 @@ impl MemorySource {
             bytes_read: AtomicU64::new(0),
             piece: 1 << 20,
             tag: Some(tag.into()),
+            modified: None,
+        })
+    }
+
+    /// The same file as it was at this time.
+    pub(crate) fn of_time(bytes: &Arc<Vec<u8>>, modified: Timestamp) -> Arc<Self> {
+        Arc::new(MemorySource {
+            bytes: Mutex::new(Arc::clone(bytes)),
+            hook: Box::new(|_, _| Ok(())),
+            bytes_read: AtomicU64::new(0),
+            piece: 1 << 20,
+            tag: None,
+            modified: Some(modified),
         })
     }
 
@@ -102,7 +118,7 @@ impl SourceFile for MemorySource {
     fn stamp(&self) -> Stamp {
         Stamp {
             length: self.content().len() as u64,
-            modified: None,
+            modified: self.modified,
             tag: self.tag.clone(),
         }
     }

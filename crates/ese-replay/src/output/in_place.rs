@@ -3,12 +3,15 @@
 //! The journal is an overlay beside the database ("Overlay" in `docs/concepts.md`). It holds whole pages, so that writing
 //! them once more gives the same file.
 //!
-//! 1. All changed pages, the index and the new header go to the journal. When they are on disk, its first 4096 bytes are
+//! 1. All changed pages, the index and the new header go to the journal. When they are on disk, its first 16 bytes are
 //!    written, which were zeroes. The database is locked and only read.
 //! 2. The journal is finished: from here on the recovery counts as done.
 //! 3. The database gets its length and its pages, then the header, then the shadow header, each after all before is on
 //!    disk.
 //! 4. The journal is emptied, then removed.
+//!
+//! Whoever finds a journal syncs it and its name before it uses it: the process that wrote it may have been killed before it
+//! did, and what a loss of power takes away then must not have been applied in part.
 //!
 //! | killed, or power lost | the database | the journal | the next run in place |
 //! |---|---|---|---|
@@ -28,7 +31,6 @@ use crate::recovery::{DatabaseFile, RecoveryError};
 use ese_format::Pgno;
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies, seal_header};
 use evidence::EvidenceFile;
-use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,11 +100,12 @@ impl InPlace {
             return Ok(false);
         }
         let mut database = open_locked(disk, path)?;
-        let journal = open_journal(disk, &journal_path)?;
-        let done = apply_journal(&mut database, journal).map_err(|error| OutputError::Journal {
-            path: journal_path.clone(),
-            problem: error.to_string(),
-        })?;
+        let mut journal = open_journal(disk, &journal_path)?;
+        let synced = journal.sync();
+        let synced = synced.and_then(|()| disk.sync_folder_of(&journal_path));
+        synced.map_err(at(&journal_path))?;
+        let done = apply_journal(&mut database, journal);
+        let done = done.map_err(not_applied(path, &journal_path))?;
         remove_journal(disk, &journal_path)?;
         Ok(done)
     }
@@ -148,7 +151,8 @@ impl InPlace {
         finished.map_err(&io)?;
         disk.sync_folder_of(&journal_path).map_err(&io)?;
         let journal = open_journal(&*disk, &journal_path)?;
-        apply_journal(&mut self.database, journal).map_err(at(&self.path))?;
+        let applied = apply_journal(&mut self.database, journal);
+        applied.map_err(not_applied(&self.path, &journal_path))?;
         remove_journal(&*disk, &journal_path)?;
         Ok(self.path)
     }
@@ -166,14 +170,10 @@ impl InPlace {
             return Ok(());
         };
         let mut file: Arc<dyn DiskFile> = Arc::from(file);
-        let problem = |problem: &dyn Display| OutputError::Journal {
-            path: journal.clone(),
-            problem: problem.to_string(),
-        };
         let (mark, header) = match Overlay::read_header(&mut file) {
             Ok(found) => found,
             Err(OverlayError::Unfinished | OverlayError::NotAnOverlay) => return Ok(()),
-            Err(error) => return Err(problem(&error)),
+            Err(error) => return Err(not_applied(path, &journal)(error)),
         };
         let start = EvidenceFile::open(path).and_then(|file| file.start(HEADERS_MAX));
         let start = start.map_err(RecoveryError::from)?;
@@ -182,7 +182,7 @@ impl InPlace {
                 path: path.to_owned(),
                 journal,
             }),
-            false => Err(problem(&FOREIGN)),
+            false => Err(not_applied(path, &journal)(OverlayError::OtherBase)),
         }
     }
 }
@@ -192,11 +192,11 @@ impl InPlace {
 pub fn apply_journal(
     database: &mut dyn OutputFile,
     journal: Box<dyn OutputFile>,
-) -> io::Result<bool> {
+) -> Result<bool, OverlayError> {
     let mut journal = match Overlay::open(journal) {
         Ok(journal) => journal,
         Err(OverlayError::Unfinished) => return Ok(false),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let Some(header) = journal.header().cloned() else {
         return Ok(false);
@@ -226,22 +226,32 @@ pub fn apply_journal(
     Ok(true)
 }
 
-/// Said of a journal that was made over another header than the database has.
-const FOREIGN: &str =
-    "the journal belongs to another state of the database; remove it to start over";
+/// Why a journal was not applied: one that could not be read is as good as it was.
+fn not_applied(database: &Path, journal: &Path) -> impl Fn(OverlayError) -> OutputError {
+    move |error| match error {
+        OverlayError::Io(error) => at(database)(error),
+        OverlayError::NotAnOverlay
+        | OverlayError::Unfinished
+        | OverlayError::Damaged
+        | OverlayError::OtherBase => OutputError::Journal {
+            path: journal.to_owned(),
+            problem: error.to_string(),
+        },
+    }
+}
 
 /// The journal must be of this database.
 fn check_base(
     database: &mut dyn OutputFile,
     journal: &Overlay,
     header: &DatabaseHeader,
-) -> io::Result<()> {
+) -> Result<(), OverlayError> {
     let mut start = vec![0; HEADERS_MAX];
     let read = database.read_at(&mut start, 0)?;
     start.truncate(read);
     match belongs(&start, journal.mark(), header) {
         true => Ok(()),
-        false => Err(io::Error::other(FOREIGN)),
+        false => Err(OverlayError::OtherBase),
     }
 }
 

@@ -15,8 +15,8 @@
 //!                                           the database header as it will be, one page
 //! ```
 //!
-//! The first 4096 bytes are written last, after everything else has reached the disk: an overlay that was not finished
-//! begins with zeroes.
+//! The first 16 bytes are written last, after everything else has reached the disk: an overlay that was not finished
+//! begins with zeroes, or with a part of them.
 
 use crate::output::OutputFile;
 use crate::pages::PageFile;
@@ -51,6 +51,9 @@ pub enum OverlayError {
     /// Its bytes changed.
     #[error("the overlay is damaged")]
     Damaged,
+    /// It was made over another header than the database has.
+    #[error("the journal belongs to another state of the database; remove it to start over")]
+    OtherBase,
 }
 
 /// Which file an overlay lies over.
@@ -95,7 +98,7 @@ impl Start {
     fn read(disk: &mut dyn OutputFile) -> Result<Self, OverlayError> {
         let mut start = Start([0; HASH_AT + HASH_SIZE]);
         let read = disk.read_at(&mut start.0, 0)?;
-        if read < start.0.len() || start.0.iter().all(|byte| *byte == 0) {
+        if read < start.0.len() || start.is_torn() {
             return Err(OverlayError::Unfinished);
         }
         if !start.0.starts_with(MAGIC) {
@@ -109,6 +112,13 @@ impl Start {
             return Err(OverlayError::Damaged);
         }
         Ok(start)
+    }
+
+    /// Whether the last write to the file is not there, or not all of it.
+    fn is_torn(&self) -> bool {
+        let written = MAGIC.iter().zip(&self.0).take_while(|(is, was)| is == was);
+        let written = written.count();
+        written < MAGIC.len() && self.0[written..MAGIC.len()].iter().all(|byte| *byte == 0)
     }
 
     fn word(&self, at: usize) -> u32 {
@@ -287,8 +297,8 @@ impl Overlay {
         seal_header(header, &mut page);
         rest.extend(page);
         let index_at = self.offset(self.used);
-        let mut start = vec![0; START as usize];
-        start[..16].copy_from_slice(MAGIC);
+        let mut start = [0; HASH_AT + HASH_SIZE];
+        start[..MAGIC.len()].copy_from_slice(MAGIC);
         let words = [self.page_size, count, self.last.0, self.base_last.0];
         LittleEndian::write_u32_into(&words, &mut start[16..32]);
         LittleEndian::write_u64(&mut start[32..], index_at);
@@ -296,8 +306,10 @@ impl Overlay {
         let hash = hash(&start[..HASH_AT], &rest);
         start[HASH_AT..HASH_AT + HASH_SIZE].copy_from_slice(&hash);
         self.disk.write_at(&rest, index_at)?;
+        self.disk
+            .write_at(&start[MAGIC.len()..], MAGIC.len() as u64)?;
         self.disk.sync()?;
-        self.disk.write_at(&start, 0)?;
+        self.disk.write_at(MAGIC, 0)?;
         self.disk.sync()?;
         self.header = Some(header.clone());
         Ok(())
