@@ -486,6 +486,7 @@ impl Order {
         }
         let mut cleared = Cleared::default();
         if self.seeding.cleared {
+            cleared.removed += u32::from(self.remove_orphan(config)?);
             return Ok(cleared);
         }
         let here = listing_of(config)?;
@@ -511,6 +512,16 @@ impl Order {
             state.proofs = Proofs::default();
         })?;
         Ok(cleared)
+    }
+
+    /// Removes what this seeding had copied if the journal of it was lost with the power: nothing says what it is.
+    fn remove_orphan(&self, config: &CopyConfig) -> Result<bool, StandbyError> {
+        let paths = TargetPaths::new(&config.target.database);
+        let has = |path: &Path| self.disk().exists(path).map_err(at(path));
+        if has(&paths.journal)? || has(&paths.new_journal)? {
+            return Ok(false);
+        }
+        remove(self.disk(), &paths.partial)
     }
 
     /// Removes what this copy has made beside its database.
