@@ -136,10 +136,7 @@ impl Case {
                 slack: random.below(2) as u32,
             },
         };
-        let segments = match base.page_size().bytes() {
-            ..=8192 => 12,
-            _ => 16,
-        };
+        let segments = base.segments();
         let tear = match random.below(8) {
             0 => Tear::LastSegment,
             _ => Tear::None,

@@ -157,11 +157,7 @@ impl GrowingStream {
 
     /// Writes a checkpoint at the begin of `generation`, as an engine does when it has written all changes before.
     pub fn move_checkpoint(&self, generation: u32) {
-        let mut file = self.checkpoint.clone();
-        for copy in file.chunks_exact_mut(HEADER_SIZE) {
-            copy[12..12 + Lgpos::SIZE].copy_from_slice(&Lgpos::new(generation, 1, 0).to_bytes());
-            seal_header(copy);
-        }
+        let file = moved_checkpoint(&self.checkpoint, generation);
         fs::write(self.folder.join("E00.chk"), file).expect("the folder is writable");
     }
 
@@ -197,6 +193,16 @@ impl GrowingStream {
         }
         fs::rename(prepared, self.current()).expect("the folder is writable");
     }
+}
+
+/// A checkpoint file whose copies stand at the begin of `generation`.
+pub fn moved_checkpoint(file: &[u8], generation: u32) -> Vec<u8> {
+    let mut file = file.to_vec();
+    for copy in file.chunks_exact_mut(HEADER_SIZE) {
+        copy[12..12 + Lgpos::SIZE].copy_from_slice(&Lgpos::new(generation, 1, 0).to_bytes());
+        seal_header(copy);
+    }
+    file
 }
 
 fn checkpoint_beside(log: &Path) -> Vec<u8> {

@@ -3,11 +3,12 @@
 //! A stream is made once, from a seed, and holds every log that its engine will ever write. Where a source stands in it is
 //! a number of records: the logs before that record are closed, the one that holds it is the current one.
 
+use ese_format::Generation;
 use ese_format::log::HEADER_SIZE;
-use ese_format::{Generation, Lgpos};
 use ese_log::LogImage;
 use ese_testkit::fixtures;
-use ese_testkit::logs::{records_of, seal_header, write_segments};
+use ese_testkit::growing::moved_checkpoint;
+use ese_testkit::logs::{records_of, write_segments};
 use ese_testkit::random::Random;
 use ese_testkit::rows::Rows;
 use ese_testkit::work::{Work, read_tree};
@@ -104,12 +105,7 @@ pub fn clean_database() -> &'static [u8] {
 
 /// A checkpoint file at the beginning of a generation.
 pub fn checkpoint(generation: Generation) -> Vec<u8> {
-    let mut file = CHECKPOINT.clone();
-    for copy in file.chunks_exact_mut(HEADER_SIZE) {
-        copy[12..12 + Lgpos::SIZE].copy_from_slice(&Lgpos::new(generation.0, 1, 0).to_bytes());
-        seal_header(copy);
-    }
-    file
+    moved_checkpoint(&CHECKPOINT, generation.0)
 }
 
 /// The rows of a database of any stream.

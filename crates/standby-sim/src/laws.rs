@@ -69,7 +69,7 @@ fn strangers_stay(world: &World, copy: usize) -> Result<(), String> {
 
 /// Only logs that all copies have go at the source, and only if that was ordered.
 fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
-    let checkpoint = fs::read(world.server.folder().join("edb.chk")).ok();
+    let at = world.server.checkpoint();
     let gone = world.server.deleted();
     let Some(newest) = gone.last() else {
         return Ok(());
@@ -79,9 +79,7 @@ fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
             "{newest} was deleted at the source without an order"
         ));
     }
-    let at =
-        checkpoint.map(|bytes| u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]));
-    if at.is_none_or(|at| newest.0 >= at) {
+    if at.is_none_or(|at| *newest >= at) {
         return Err(format!(
             "{newest} was deleted at the source above its checkpoint {at:?}"
         ));

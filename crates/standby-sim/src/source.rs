@@ -3,6 +3,7 @@
 use crate::engine::{Stream, checkpoint, clean_database, streams};
 use ese_format::Generation;
 use ese_format::database::HeaderCopies;
+use ese_format::log::CheckpointFile;
 use ese_log::LogError;
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
@@ -156,11 +157,12 @@ impl Server {
         needed
     }
 
-    /// Whether its checkpoint lies before this log, or at it.
-    fn is_checkpoint_before(&self, generation: Generation) -> bool {
-        let file = fs::read(self.folder.join("edb.chk"));
-        let at = |bytes: Vec<u8>| u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-        file.is_ok_and(|bytes| at(bytes) <= generation.0)
+    /// Where its checkpoint file stands, if it has one.
+    pub fn checkpoint(&self) -> Option<Generation> {
+        let file = fs::read(self.folder.join("edb.chk")).ok()?;
+        let copies = CheckpointFile::read(&file);
+        let (checkpoint, _) = copies.current().ok()?;
+        Some(checkpoint.checkpoint.generation)
     }
 
     /// The first log that its database needs.
@@ -220,7 +222,7 @@ impl Server {
         self.closed.extend(back);
         self.show();
         // The checkpoint file may be that of the work that was lost.
-        if self.is_checkpoint_before(self.current()) || random.below(2) == 0 {
+        if self.checkpoint() <= Some(self.current()) || random.below(2) == 0 {
             self.flush();
         }
         true

@@ -43,8 +43,8 @@ use tracing::{info, warn};
 /// The most logs that one pass ships, so that orders are obeyed and other copies have their turn.
 const LOGS_PER_PASS: u32 = 64;
 
-/// How often a long pass lets the state know that it goes on.
-const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// A pass that ships logs takes no longer, but for the log that it is at.
+const LONGEST_PASS: SignedDuration = SignedDuration::from_mins(1);
 
 /// A copy that this process serves.
 pub struct StandbyCopy {
@@ -267,6 +267,13 @@ impl StandbyCopy {
         })
     }
 
+    /// Says that the service goes on, while it is busy with other copies.
+    pub(crate) fn tell(&self, now: Timestamp) -> Result<(), StandbyError> {
+        self.state
+            .update(|state| state.served = Some(now))
+            .map(drop)
+    }
+
     /// The logs in the log folder.
     pub(crate) fn here(&self) -> Result<Listing, StandbyError> {
         match self.config.target.logs.exists() {
@@ -340,9 +347,10 @@ impl StandbyCopy {
         clock: &dyn Clock,
     ) -> Result<(), StandbyError> {
         let here = self.here()?;
-        let mut told = clock.now();
+        let begun = clock.now();
         while let Some(next) = self.place.next {
-            if report.shipped == LOGS_PER_PASS {
+            let is_long = report.shipped > 0 && age(begun, clock.now()) >= LONGEST_PASS;
+            if report.shipped == LOGS_PER_PASS || is_long {
                 report.more = true;
                 break;
             }
@@ -359,12 +367,6 @@ impl StandbyCopy {
                     report.shipped += 1;
                     report.copied = Some(next);
                     report.inspected = Some(next);
-                    // A long pass is no silence.
-                    let now = clock.now();
-                    if age(told, now) >= TOLD_EVERY {
-                        self.state.update(|state| state.served = Some(now))?;
-                        told = now;
-                    }
                 }
                 Ok(None) => break,
                 Err(obstacle) => {

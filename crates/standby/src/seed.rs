@@ -31,7 +31,9 @@ use crate::place::{database_header, listing_of, strangers_here};
 use crate::proofs::Proofs;
 use crate::source::{Variables, is_address, logs_of, open_file};
 use crate::state::{CopyState, Seeding, ServiceLock, StateFile, Suspension};
-use edb_copy::{CopyError, CopyOptions, CopyReport, ReadPolicy, SourceReader, TargetPaths};
+use edb_copy::{
+    CopyError, CopyOptions, CopyReport, ReadPolicy, SourceReader, TargetPaths, undo_begun,
+};
 use ese_format::database::{DatabaseHeader, HEADERS_MAX, HeaderCopies};
 use ese_format::file_kind::FileKind;
 use ese_format::{Generation, JetError, Progress, Signature};
@@ -515,13 +517,14 @@ impl Order {
     }
 
     /// Removes what this seeding had copied if the journal of it was lost with the power: nothing says what it is.
-    fn remove_orphan(&self, config: &CopyConfig) -> Result<bool, StandbyError> {
+    fn remove_orphan(&self, config: &CopyConfig) -> Result<bool, BringError> {
+        undo_begun(self.disk(), &config.target.database)?;
         let paths = TargetPaths::new(&config.target.database);
         let has = |path: &Path| self.disk().exists(path).map_err(at(path));
         if has(&paths.journal)? || has(&paths.new_journal)? {
             return Ok(false);
         }
-        remove(self.disk(), &paths.partial)
+        Ok(remove(self.disk(), &paths.partial)?)
     }
 
     /// Removes what this copy has made beside its database.

@@ -4,7 +4,7 @@
 //! [`Replaying`] replays them and deletes old ones. `scr run` drives each on a thread of its own. Whoever drives them says
 //! what the time is, how sources are reached, and when to stop.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, age};
 use crate::config::{Configuration, CopyConfig};
 use crate::copy::StandbyCopy;
 use crate::error::StandbyError;
@@ -14,7 +14,7 @@ use crate::status::{CopyStatus, status};
 use crate::target_view::TargetView;
 use crate::truncate;
 use ese_format::Progress;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{error, info};
@@ -36,7 +36,12 @@ pub struct Shipping {
 struct ServedCopy {
     copy: StandbyCopy,
     replayer: SharedReplayer,
+    /// When its state was last told that it is served.
+    told: Timestamp,
 }
+
+/// How often the state of a copy is told that it is served, whatever the service is busy with.
+const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 impl Shipping {
     /// A service that goes on until it is stopped.
@@ -66,6 +71,7 @@ impl Shipping {
             if progress.should_stop() {
                 break;
             }
+            self.tell(clock.now());
             match self.serve(configuration, config, clock, connect) {
                 Ok(has_more) => more |= has_more,
                 // One copy that cannot be served is no reason to leave the others alone.
@@ -90,6 +96,16 @@ impl Shipping {
         });
     }
 
+    /// Tells the copies that wait for their turn. One that cannot be told is not.
+    fn tell(&mut self, now: Timestamp) {
+        let waiting = self.copies.values_mut();
+        for served in waiting.filter(|served| age(served.told, now) >= TOLD_EVERY) {
+            if served.copy.tell(now).is_ok() {
+                served.told = now;
+            }
+        }
+    }
+
     fn serve(
         &mut self,
         configuration: &Configuration,
@@ -107,7 +123,10 @@ impl Shipping {
         };
         let served = self.copies.entry(config.name.clone()).or_insert(served);
         match served.copy.pass(&configuration.service, clock) {
-            Ok(pass) => Ok(pass.more),
+            Ok(pass) => {
+                served.told = clock.now();
+                Ok(pass.more)
+            }
             Err(problem) => {
                 // It may have done more than the state says. The next round finds out from the files.
                 self.copies.remove(&config.name);
@@ -128,7 +147,12 @@ impl Shipping {
         let copy = if self.once { copy.once() } else { copy };
         info!(copy = config.name, source = %config.source.logs.display(), "served");
         let replayer = Arc::new(Mutex::new(copy.replayer()));
-        Ok(ServedCopy { copy, replayer })
+        let told = clock.now();
+        Ok(ServedCopy {
+            copy,
+            replayer,
+            told,
+        })
     }
 }
 

@@ -147,7 +147,7 @@ impl TargetView {
     }
 }
 
-/// How long a service may say nothing: it does so after every pass, and after every minute of a long one.
+/// How long a service may say nothing: it says so after every pass and, to copies that wait for their turn, every minute.
 const SILENCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// Whether the last log that a dirty database requires is here as another one: the source has lost it and written it anew.

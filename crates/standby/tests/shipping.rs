@@ -3,13 +3,21 @@
 mod support;
 
 use ese_format::Generation;
-use ese_log::StreamFiles;
 use ese_log::chain::{ChainFindingKind, verify};
+use ese_log::{LogError, StreamFiles};
 use jiff::SignedDuration;
+use standby::clock::{Clock, SetClock};
+use standby::config::{Configuration, CopyConfig};
+use standby::service::{self, Shipping};
+use standby::source::{FetchError, FolderSource, Listing, LogSource};
 use standby::state::Suspension;
+use standby::status::CopyStatus;
 use standby::status::Summary;
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use support::{Fault, LOG_SIZE, Setting, assert_failed_for_good, jet};
 
 #[test]
@@ -310,4 +318,86 @@ fn a_suspended_copy_rests_and_knows_its_queue() {
         .unwrap();
     assert_eq!(setting.settle().summary, Summary::Healthy);
     setting.assert_shipped(17);
+}
+
+/// A source from which each log takes its time; at every log, all copies are looked at.
+struct SlowSource {
+    inner: FolderSource,
+    clock: Arc<SetClock>,
+    look: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl LogSource for SlowSource {
+    fn list(&self) -> Result<Listing, LogError> {
+        self.inner.list()
+    }
+
+    fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
+        self.inner.start(path, most)
+    }
+
+    fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
+        self.clock.advance(SignedDuration::from_secs(50));
+        (self.look)();
+        self.inner.fetch(path, to)
+    }
+}
+
+#[test]
+fn copies_that_wait_for_their_turn_are_known_to_be_served() {
+    const COPIES: usize = 12;
+    const LOGS: u32 = 4;
+    let setting = Setting::unserved(LOGS);
+    let copies = (0..COPIES).map(|number| {
+        let mut config = setting.config.clone();
+        let folder = setting.folder.path().join(format!("copy-{number}"));
+        config.name = format!("SG1-{number}");
+        config.target.logs = folder.join("logs");
+        config.target.system = folder.join("logs");
+        config.target.database = folder.join("MBX1.edb");
+        config
+    });
+    let configuration = Configuration {
+        state: setting.state_folder(),
+        service: setting.service.clone(),
+        copies: copies.collect(),
+        disk: setting.disk.clone(),
+    };
+    let clock = Arc::new(SetClock::new(setting.clock.now()));
+    let statuses = {
+        let (configuration, clock) = (configuration.clone(), Arc::clone(&clock));
+        move || service::statuses(&configuration, &configuration.copies, clock.now()).unwrap()
+    };
+    let looked = Arc::new(AtomicUsize::new(0));
+    let look: Arc<dyn Fn() + Send + Sync> = {
+        let (statuses, looked) = (statuses.clone(), Arc::clone(&looked));
+        Arc::new(move || {
+            for status in statuses().iter().filter(|status| status.served.is_some()) {
+                looked.fetch_add(1, Ordering::Relaxed);
+                assert!(status.is_served, "{status}");
+            }
+        })
+    };
+    let connect = |_: &Configuration, config: &CopyConfig| -> Box<dyn LogSource> {
+        Box::new(SlowSource {
+            inner: FolderSource::new(&config.source.logs, &config.source.base),
+            clock: Arc::clone(&clock),
+            look: Arc::clone(&look),
+        })
+    };
+    let mut shipping = Shipping::new();
+    while shipping
+        .round(&configuration, &*clock, &connect, &())
+        .unwrap()
+    {}
+    assert!(looked.load(Ordering::Relaxed) > COPIES * COPIES);
+    let inspected = |status: &CopyStatus| status.inspected.map(|log| log.generation);
+    assert!(
+        statuses()
+            .iter()
+            .all(|status| inspected(status) == Some(Generation(LOGS)))
+    );
+    // A service that has gone on to nothing for longer than that is no service.
+    clock.advance(SignedDuration::from_mins(15));
+    assert!(statuses().iter().all(|status| !status.is_served));
 }

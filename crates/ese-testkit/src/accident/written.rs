@@ -38,10 +38,7 @@ pub fn scene(random: &mut Random) -> Scene {
             slack: random.below(2) as u32,
         },
     };
-    let segments = match base.page_size().bytes() {
-        ..=8192 => 12,
-        _ => 16,
-    };
+    let segments = base.segments();
     let crash = base.crash(work.writer(), cut, segments, Tear::None, disk);
     let records = crash.records;
     let committed = work.committed().iter().cloned();

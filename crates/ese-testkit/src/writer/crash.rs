@@ -146,6 +146,14 @@ impl Base {
         self.size
     }
 
+    /// Segments of a log that any record about its pages fits into.
+    pub fn segments(&self) -> u16 {
+        match self.size.bytes() {
+            ..=8192 => 12,
+            _ => 16,
+        }
+    }
+
     /// The clean database.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
