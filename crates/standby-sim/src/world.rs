@@ -483,6 +483,11 @@ impl World {
         lock(&self.machine).configuration.copies.push(config);
     }
 
+    /// A file on the machine with the copies goes.
+    pub fn remove(&mut self, path: &Path) {
+        self.disk.remove(path).expect("a file is removed");
+    }
+
     /// A person removes everything that is in the folders of a copy.
     pub fn remove_files(&mut self, copy: usize) {
         let folder = folder_of(&self.copies[copy].config);

@@ -200,6 +200,28 @@ fn a_seeding_that_did_not_finish_is_gone_on_with_by_a_copy_that_is_enabled_anew(
 }
 
 #[test]
+fn a_seeding_whose_journal_was_lost_is_gone_on_with() {
+    let mut had_lost = 0;
+    for call in (5..200).step_by(5) {
+        let mut world = served(1);
+        world.disk().kill_after(call);
+        let _ = world.update(0, true);
+        world.restart_machine();
+        let database = world.copies[0].config.target.database.clone();
+        let journal = database.with_extension("edb.edbcopy");
+        if !database.with_extension("edb.partial").exists() || !journal.exists() {
+            continue;
+        }
+        had_lost += 1;
+        world.remove(&journal);
+        world
+            .update(0, true)
+            .unwrap_or_else(|error| panic!("call {call}: {error}"));
+    }
+    assert!(had_lost > 0);
+}
+
+#[test]
 fn what_a_power_loss_brings_back_of_deleted_logs_is_deleted_again() {
     for call in [Call::Remove, Call::Sync, Call::Rename, Call::Write] {
         for number in 1..12 {
