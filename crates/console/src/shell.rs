@@ -215,6 +215,11 @@ pub fn run<P: Parser>(
     }
     limit_threads(options.threads());
     let mut output = Output::new(&options);
+    if is_cut(arguments) {
+        output.remark(
+            &"NOTE: what comes after ? in an address is not sent; a signed link does not work",
+        );
+    }
     let worked = work(program, &mut output).and_then(|exit| output.flush().map(|()| exit));
     match worked {
         Ok(exit) => exit.into(),
@@ -226,6 +231,13 @@ pub fn run<P: Parser>(
             failure.exit.into()
         }
     }
+}
+
+/// Whether an address lost its query.
+fn is_cut(arguments: &[OsString]) -> bool {
+    let has_query = |argument: &OsString| argument.to_string_lossy().contains('?');
+    let mut typed = std::env::args_os().zip(arguments);
+    typed.any(|(typed, plain)| has_query(&typed) && !has_query(plain))
 }
 
 fn limit_threads(threads: usize) {
