@@ -143,6 +143,23 @@ fn a_database_of_logs_that_the_source_has_lost_is_not_called_healthy() {
 }
 
 #[test]
+fn a_database_that_was_activated_is_not_called_a_healthy_copy_again() {
+    let mut world = served(1);
+    assert!(world.restore(0, &force(), true).unwrap().mountable);
+    world.disable(0).unwrap();
+    world.enable(0);
+    // Replay would find out, a day later.
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
+    world.server.work(600);
+    pass(&mut world);
+    pass(&mut world);
+    let said = world.statuses().unwrap().pop().unwrap();
+    assert_eq!(said.summary, Summary::Failed, "{said}");
+    let jet = said.trouble.unwrap().jet.map(|jet| jet.code);
+    assert_eq!(jet, Some(-1216));
+}
+
+#[test]
 fn of_a_current_log_that_came_earlier_the_rest_is_told_as_lost() {
     let mut world = served(1);
     world.suspend(0).unwrap();

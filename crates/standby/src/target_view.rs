@@ -9,6 +9,8 @@ use crate::config::{CopyConfig, Service};
 use crate::listing::{Listing, header_of};
 use crate::place::listing_of;
 use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
+use ese_format::database::DatabaseState;
+use ese_format::log::Attachment;
 use ese_format::{DatabaseHeader, Explain, Generation, JetError};
 use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
@@ -50,13 +52,14 @@ impl TargetView {
         let path = &config.target.database;
         let (database, lacks) = match path.exists().then(|| DatabaseFile::open(path)) {
             None => (DatabasePresence::Missing, None),
-            Some(Ok(file)) => match (lacks(&file.header, logs), another(&file.header, logs)) {
-                (None, Some(problem)) => {
-                    let jet = JetError::REQUIRED_LOG_FILES_MISSING;
-                    (DatabasePresence::Unusable(problem, Some(jet)), None)
+            Some(Ok(file)) => {
+                let (header, lacks) = (&file.header, lacks(&file.header, logs));
+                let strange = needs_another(header, logs).or_else(|| went_alone(header, logs));
+                match strange.filter(|_| lacks.is_none()) {
+                    Some((problem, jet)) => (DatabasePresence::Unusable(problem, Some(jet)), None),
+                    None => (DatabasePresence::There, lacks),
                 }
-                (lacks, _) => (DatabasePresence::There, lacks),
-            },
+            }
             Some(Err(error)) => (
                 DatabasePresence::Unusable(error.to_string(), error.jet()),
                 None,
@@ -151,19 +154,44 @@ impl TargetView {
 const SILENCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// Whether the last log that a dirty database requires is here as another one: the source has lost it and written it anew.
-fn another(header: &DatabaseHeader, here: &Listing) -> Option<String> {
+fn needs_another(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetError)> {
     let generation = header.max_required;
     let expected = header
         .last_required_log_created()
         .filter(|_| header.state.needs_recovery())?;
     let found = header_of(here.find(generation)?)?.created;
     (found != expected).then(|| {
-        format!(
+        let problem = format!(
             "the copy could not be activated: its database needs generation {generation} ({generation:#x}) as it was \
              created {}, and the one that is here was created {} (`scr update --delete-existing-files` seeds it anew)",
             expected.shown(),
             found.shown()
-        )
+        );
+        (problem, JetError::REQUIRED_LOG_FILES_MISSING)
+    })
+}
+
+/// Whether a clean database became so by itself, as by an activation: logs that were begun later know it as attached since
+/// before. A shutdown may go over the end of one log, so that the first of them says nothing.
+fn went_alone(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetError)> {
+    if header.state != DatabaseState::CLEAN_SHUTDOWN {
+        return None;
+    }
+    let clean_at = header.last_consistent;
+    let later = here
+        .named
+        .range(clean_at.generation.next().next()..)
+        .next()?;
+    let log = header_of(later.1)?;
+    let mut attached = log.attachments.databases.iter();
+    let is_it = |known: &&Attachment| known.database_signature == header.signature;
+    let known = attached.find(is_it)?;
+    (log.signature == header.log_signature && known.last_attach <= clean_at).then(|| {
+        let problem = format!(
+            "the copy could not be activated: its database was recovered up to {clean_at} and is none of the source's any \
+             more, which went on without that (`scr update --delete-existing-files` seeds it anew)"
+        );
+        (problem, JetError::ATTACHED_DATABASE_MISMATCH)
     })
 }
 
