@@ -120,7 +120,17 @@ fn logs_are_whole(
         }
         let mut logs = streams().iter().filter_map(|stream| stream.log(generation));
         if !logs.any(|log| log.bytes == bytes) {
-            return Err(format!("{generation} has its name and is no whole log"));
+            let logs = streams().iter().filter_map(|stream| stream.log(generation));
+            let differs = logs.map(|log| {
+                let pairs = bytes.iter().zip(&log.bytes).enumerate();
+                let other = pairs.filter(|(_, (is, was))| is != was);
+                let first: Vec<usize> = other.clone().take(8).map(|(at, _)| at).collect();
+                (first, other.count(), log.end)
+            });
+            let nearest = differs.min_by_key(|(_, count, _)| *count);
+            return Err(format!(
+                "{generation} has its name and is no whole log; of the nearest it differs at (first, how many, its end) {nearest:?}"
+            ));
         }
         if at < shown.0 || at > shown.1 {
             return Err(format!(
