@@ -16,10 +16,12 @@ mod objects;
 
 pub use crate::value::ColumnType;
 pub use columns::{Column, ColumnFlags};
-use objects::{Kind, Object};
+use objects::Object;
+pub use objects::ObjectKind;
 
 use crate::btree::Tree;
 use crate::{Database, DbError, Losses};
+use ese_format::page::PageSize;
 use ese_format::{ObjId, Pgno};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -282,6 +284,17 @@ impl Catalog {
         })
     }
 
+    /// The catalog of these records; nothing says what is missing.
+    pub fn of_records(records: impl IntoIterator<Item = CatalogRecord>) -> Self {
+        let records = records.into_iter();
+        let objects = records.map(|record| (record.key, record.object));
+        Catalog {
+            tables: assemble(objects.collect()),
+            losses: Losses::default(),
+            shadow_used: false,
+        }
+    }
+
     /// The table of this name, compared without case.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables
@@ -290,11 +303,51 @@ impl Catalog {
     }
 }
 
+/// One record of the catalog.
+#[derive(Debug, Clone)]
+pub struct CatalogRecord {
+    key: objects::Key,
+    object: Object,
+}
+
+impl CatalogRecord {
+    /// The record whose node has this data, on a page of this size.
+    pub fn read(data: &[u8], page_size: PageSize) -> Result<Self, DbError> {
+        let (key, object) = Object::read(data, page_size)?;
+        Ok(CatalogRecord { key, object })
+    }
+
+    /// The table that it is about.
+    pub fn table(&self) -> ObjId {
+        self.key.table
+    }
+
+    /// What it describes.
+    pub fn kind(&self) -> ObjectKind {
+        self.key.kind
+    }
+
+    /// The name of what it describes.
+    pub fn name(&self) -> &str {
+        self.object.name()
+    }
+
+    /// Whether it describes a column that was deleted: its record stays, without a type.
+    pub fn is_deleted_column(&self) -> bool {
+        self.kind() == ObjectKind::Column && self.object.column_type() == ColumnType::Deleted
+    }
+
+    /// Whether it describes the index that orders the table.
+    pub fn is_primary_index(&self) -> bool {
+        self.kind() == ObjectKind::Index && self.object.is_primary()
+    }
+}
+
 /// Makes tables of the catalog's records, which come ordered by table, type and id.
 fn assemble(objects: BTreeMap<objects::Key, Object>) -> Vec<Table> {
     let mut tables: BTreeMap<ObjId, Table> = BTreeMap::new();
     for (key, object) in objects {
-        if key.kind == Kind::Table {
+        if key.kind == ObjectKind::Table {
             tables.insert(key.table, object.into_table(key.id));
             continue;
         }
@@ -302,16 +355,16 @@ fn assemble(objects: BTreeMap<objects::Key, Object>) -> Vec<Table> {
             continue;
         };
         match key.kind {
-            Kind::Column => table.columns.push(object.into_column(key.id)),
-            Kind::Index => table.indexes.push(object.into_index(key.id)),
-            Kind::LongValues => {
+            ObjectKind::Column => table.columns.push(object.into_column(key.id)),
+            ObjectKind::Index => table.indexes.push(object.into_index(key.id)),
+            ObjectKind::LongValues => {
                 table.long_values = Some(LongValueTree {
                     objid: ObjId(key.id),
                     root: object.root(),
                 });
             }
-            Kind::Callback => table.callbacks.push(object.into_callback()),
-            Kind::Table => {}
+            ObjectKind::Callback => table.callbacks.push(object.into_callback()),
+            ObjectKind::Table => {}
         }
     }
     let mut tables: Vec<Table> = tables.into_values().collect();

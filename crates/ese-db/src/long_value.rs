@@ -34,31 +34,17 @@ impl LongValues {
     /// The long values of `table`; `None` when it has no tree for them.
     pub fn new(db: &Database, table: &Table) -> Option<Self> {
         let tree = table.long_values?;
-        let size = table
-            .chunk_size
-            .map_or_else(|| default_chunk_size(db.page_size()), |size| size as usize);
         Some(LongValues {
             db: db.clone(),
             tree: Tree::new(tree.root, tree.objid),
-            chunk_size: size,
+            chunk_size: chunk_size(table, db.page_size()),
             leaves: OnceLock::new(),
         })
     }
 
     /// The value that a record refers to by these bytes, piece by piece.
     pub fn pieces_of(&self, reference: &[u8]) -> Result<Pieces<'_>, DbError> {
-        let id = match reference.len() {
-            size @ (4 | 8) => LittleEndian::read_uint(reference, size),
-            _ => {
-                return Err(DbError::Record {
-                    what: "id of a long value",
-                    offset: 0,
-                    needed: 4,
-                    found: reference.len(),
-                });
-            }
-        };
-        self.pieces(id)
+        self.pieces(id_of(reference)?)
     }
 
     /// The value `id`, piece by piece.
@@ -83,6 +69,12 @@ impl LongValues {
             None => Err(error),
         }
     }
+}
+
+/// Size of the pieces of a table's long values.
+pub fn chunk_size(table: &Table, page_size: PageSize) -> usize {
+    let size = table.chunk_size;
+    size.map_or_else(|| default_chunk_size(page_size), |size| size as usize)
 }
 
 /// Size of the pieces where the catalog does not say (`InitVariablesWithPageSize`, `ese/jetapi.cxx`). Formats before
@@ -114,13 +106,9 @@ fn first_at_or_after(page: &Page, key: &[u8]) -> Result<usize, DbError> {
 ///
 /// At any time no more than two pieces are in memory. After the first thing that is wrong, pieces come as they are
 /// stored, so that no byte is lost; [`Pieces::problem`] says so at the end.
-#[derive(Debug)]
 pub struct Pieces<'v> {
-    values: &'v LongValues,
-    key: Vec<u8>,
-    page: Page,
-    line: usize,
-    pages_left: u32,
+    nodes: Nodes<'v>,
+    chunk_size: usize,
     size: u32,
     encrypted: bool,
     /// A piece that was read to see where it starts.
@@ -135,77 +123,42 @@ pub struct Pieces<'v> {
 }
 
 /// A node of one value: its key after the id, and its data.
-type OwnNode = (Vec<u8>, Vec<u8>);
+pub type OwnNode = (Vec<u8>, Vec<u8>);
+/// The nodes of one value that are not deleted, in order, and `None` after the last.
+pub type Nodes<'v> = Box<dyn FnMut() -> Result<Option<OwnNode>, DbError> + 'v>;
 
-/// A piece as stored.
-#[derive(Debug)]
-struct Piece {
-    offset: u32,
-    data: Vec<u8>,
+/// Goes through the nodes of one value in its tree.
+struct Walk<'v> {
+    values: &'v LongValues,
+    key: Vec<u8>,
+    page: Page,
+    line: usize,
+    pages_left: u32,
 }
 
-impl Piece {
-    fn end(&self) -> u64 {
-        u64::from(self.offset) + self.data.len() as u64
+/// The bytes that the key of each node of the value `id` begins with.
+pub fn key_of(id: u64) -> Vec<u8> {
+    let wide = id.to_be_bytes();
+    match id & WIDE_ID {
+        0 => wide[4..].to_vec(),
+        _ => wide.to_vec(),
     }
 }
 
-impl<'v> Pieces<'v> {
-    fn open(values: &'v LongValues, id: u64) -> Result<Self, DbError> {
-        let fail = |what: String| DbError::LongValue { lid: id, what };
-        let wide = id.to_be_bytes();
-        let key = if id & WIDE_ID == 0 {
-            &wide[4..]
-        } else {
-            &wide[..]
-        };
-        let page = values.leaf_of(key)?;
-        let mut pieces = Pieces {
-            values,
-            key: key.to_vec(),
-            line: first_at_or_after(&page, key)?,
-            page,
-            pages_left: values.db.last_page().0,
-            size: 0,
-            encrypted: false,
-            pending: None,
-            given: 0,
-            ended: false,
-            problem: None,
-            broken: None,
-        };
-        let root = match pieces.next_node()? {
-            Some((rest, data)) if rest.is_empty() => data,
-            _ => return Err(fail("it is not in the tree".into())),
-        };
-        let &[_, _, _, _, a, b, c, d, ref rest @ ..] = root.as_slice() else {
-            let found = root.len();
-            return Err(fail(format!(
-                "its root has {found} bytes, 8 or 9 are needed"
-            )));
-        };
-        pieces.size = u32::from_le_bytes([a, b, c, d]);
-        pieces.encrypted = rest.first().is_some_and(|flags| flags & ENCRYPTED != 0);
-        Ok(pieces)
+/// The id of a long value by the bytes that a record holds.
+pub fn id_of(reference: &[u8]) -> Result<u64, DbError> {
+    match reference.len() {
+        size @ (4 | 8) => Ok(LittleEndian::read_uint(reference, size)),
+        found => Err(DbError::Record {
+            what: "id of a long value",
+            offset: 0,
+            needed: 4,
+            found,
+        }),
     }
+}
 
-    /// Why the bytes given are not the value, when they are not. Known when no piece is left.
-    pub fn problem(&self) -> Option<String> {
-        if self.encrypted {
-            return Some("the value is encrypted".into());
-        }
-        let short = || {
-            let (have, size) = (self.given, self.size);
-            match &self.broken {
-                Some(error) => format!("a piece is lost: {error}"),
-                None => format!("it has {have} bytes, its root claims {size}"),
-            }
-        };
-        let whole = self.given == u64::from(self.size);
-        self.problem.clone().or_else(|| (!whole).then(short))
-    }
-
-    /// The next node of the value that is not deleted.
+impl Walk<'_> {
     fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
         loop {
             let view = self.page.view();
@@ -229,12 +182,100 @@ impl<'v> Pieces<'v> {
             self.line = 0;
         }
     }
+}
+
+/// A piece as stored.
+#[derive(Debug)]
+struct Piece {
+    offset: u32,
+    data: Vec<u8>,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        u64::from(self.offset) + self.data.len() as u64
+    }
+}
+
+impl std::fmt::Debug for Pieces<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pieces")
+            .field("size", &self.size)
+            .field("given", &self.given)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'v> Pieces<'v> {
+    fn open(values: &'v LongValues, id: u64) -> Result<Self, DbError> {
+        let key = key_of(id);
+        let page = values.leaf_of(&key)?;
+        let mut walk = Walk {
+            values,
+            line: first_at_or_after(&page, &key)?,
+            key,
+            page,
+            pages_left: values.db.last_page().0,
+        };
+        let nodes = Box::new(move || walk.next_node());
+        Pieces::of_nodes(id, values.chunk_size, nodes)
+    }
+
+    /// The value `id` whose nodes these are; pieces of a whole value are no longer than `chunk_size`.
+    pub fn of_nodes(id: u64, chunk_size: usize, nodes: Nodes<'v>) -> Result<Self, DbError> {
+        let fail = |what: String| DbError::LongValue { lid: id, what };
+        let mut pieces = Pieces {
+            nodes,
+            chunk_size,
+            size: 0,
+            encrypted: false,
+            pending: None,
+            given: 0,
+            ended: false,
+            problem: None,
+            broken: None,
+        };
+        let root = match (pieces.nodes)()? {
+            Some((rest, data)) if rest.is_empty() => data,
+            _ => return Err(fail("it is not in the tree".into())),
+        };
+        let &[_, _, _, _, a, b, c, d, ref rest @ ..] = root.as_slice() else {
+            let found = root.len();
+            return Err(fail(format!(
+                "its root has {found} bytes, 8 or 9 are needed"
+            )));
+        };
+        pieces.size = u32::from_le_bytes([a, b, c, d]);
+        pieces.encrypted = rest.first().is_some_and(|flags| flags & ENCRYPTED != 0);
+        Ok(pieces)
+    }
+
+    /// Bytes that the value has, as its root says.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Why the bytes given are not the value, when they are not. Known when no piece is left.
+    pub fn problem(&self) -> Option<String> {
+        if self.encrypted {
+            return Some("the value is encrypted".into());
+        }
+        let short = || {
+            let (have, size) = (self.given, self.size);
+            match &self.broken {
+                Some(error) => format!("a piece is lost: {error}"),
+                None => format!("it has {have} bytes, its root claims {size}"),
+            }
+        };
+        let whole = self.given == u64::from(self.size);
+        self.problem.clone().or_else(|| (!whole).then(short))
+    }
 
     fn next_stored(&mut self) -> Option<Piece> {
         if self.ended {
             return None;
         }
-        match self.next_node() {
+        match (self.nodes)() {
             Ok(Some((rest, data))) => {
                 if let Ok(offset) = rest.try_into() {
                     let offset = u32::from_be_bytes(offset);
@@ -259,7 +300,7 @@ impl<'v> Pieces<'v> {
             return data;
         }
         let end = next.unwrap_or(self.size).min(self.size);
-        let longest = self.values.chunk_size.max(data.len());
+        let longest = self.chunk_size.max(data.len());
         let place = (end.saturating_sub(offset) as usize).min(longest);
         if data.len() >= place {
             return data;

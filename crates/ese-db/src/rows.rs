@@ -6,7 +6,7 @@ use crate::long_value::{LongValues, Pieces};
 use crate::record::{DataRecord, Field, RawValue, Tagged};
 use crate::value::{Value, decode};
 use crate::{Database, DbError, Losses, Page, compression};
-use ese_format::page::Node;
+use ese_format::page::{Node, NodeFlags, PageSize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -129,20 +129,9 @@ impl Row {
 
     /// The fields, ready to be read column by column.
     pub fn fields(&self) -> Result<Fields<'_>, DbError> {
-        let node = self.node()?;
-        let record = DataRecord::parse(node.data, self.reader.0.db.page_size())?;
-        let (mut tagged, problem) = match record.tagged() {
-            Ok(tagged) => (tagged, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        tagged.sort_by_key(Tagged::name);
-        Ok(Fields {
-            reader: &self.reader.0,
-            node,
-            record,
-            tagged,
-            problem,
-        })
+        let page_size = self.reader.0.db.page_size();
+        let long_values = self.reader.0.long_values.as_ref();
+        Fields::read(self.node()?, page_size, long_values)
     }
 }
 
@@ -174,14 +163,19 @@ pub enum Contents<'a> {
 /// A long value that a record refers to; nothing of it is read yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Separated<'a> {
-    values: &'a LongValues,
+    values: Option<&'a LongValues>,
     reference: &'a [u8],
 }
 
 impl<'a> Separated<'a> {
     /// The value, piece by piece.
     pub fn pieces(&self) -> Result<Pieces<'a>, DbError> {
-        self.values.pieces_of(self.reference)
+        match self.values {
+            Some(values) => values.pieces_of(self.reference),
+            None => Err(DbError::Catalog {
+                what: "the table has no tree of long values".into(),
+            }),
+        }
     }
 
     /// The id of the value as the record holds it.
@@ -208,7 +202,7 @@ impl<'a> Separated<'a> {
 /// The fields of one row.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    reader: &'a OpenedTable,
+    long_values: Option<&'a LongValues>,
     node: Node<'a>,
     record: DataRecord<'a>,
     /// In the order of [`Tagged::name`]: a record can hold thousands of them.
@@ -218,6 +212,39 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The fields of the record with this data, wherever it is from. Its long values are given as references only.
+    pub fn of_record(key: &'a [u8], data: &'a [u8], page_size: PageSize) -> Result<Self, DbError> {
+        let node = Node {
+            pgno: ese_format::Pgno::NULL,
+            itag: 0,
+            flags: NodeFlags::empty(),
+            prefix: key,
+            suffix: &[],
+            data,
+        };
+        Fields::read(node, page_size, None)
+    }
+
+    fn read(
+        node: Node<'a>,
+        page_size: PageSize,
+        long_values: Option<&'a LongValues>,
+    ) -> Result<Self, DbError> {
+        let record = DataRecord::parse(node.data, page_size)?;
+        let (mut tagged, problem) = match record.tagged() {
+            Ok(tagged) => (tagged, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        tagged.sort_by_key(Tagged::name);
+        Ok(Fields {
+            long_values,
+            node,
+            record,
+            tagged,
+            problem,
+        })
+    }
+
     /// Key of the row in the primary index.
     pub fn key(&self) -> Vec<u8> {
         self.node.key().to_vec()
@@ -294,13 +321,10 @@ impl<'a> Fields<'a> {
     fn content(&self, raw: RawValue<'a>) -> Content<'a> {
         let stored = Cow::Borrowed(raw.bytes);
         if raw.separated {
-            return match &self.reader.long_values {
-                None => Content::Undecoded(stored, "the table has no tree of long values".into()),
-                Some(values) => Content::Separated(Separated {
-                    values,
-                    reference: raw.bytes,
-                }),
-            };
+            return Content::Separated(Separated {
+                values: self.long_values,
+                reference: raw.bytes,
+            });
         }
         if raw.encrypted {
             return Content::Undecoded(stored, "the value is encrypted".into());

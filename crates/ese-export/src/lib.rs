@@ -32,6 +32,7 @@ mod cell;
 mod error;
 mod export;
 mod fetch;
+pub mod json;
 mod layout;
 mod look;
 mod manifest;

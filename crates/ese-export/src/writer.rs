@@ -12,7 +12,8 @@ mod text;
 
 pub(crate) use self::csv::field;
 pub(crate) use self::grid::Grid;
-pub(crate) use self::jsonl::write_text;
+pub(crate) use self::jsonl::write_json;
+pub use self::jsonl::write_text;
 use self::parquet::ParquetTable;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;

@@ -92,6 +92,13 @@ impl fmt::Display for Lgpos {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Lgpos {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Reads what [`Display`](fmt::Display) writes, and the `(0x10,2,78E)` of header dumps; all parts hexadecimal.
 impl FromStr for Lgpos {
     type Err = String;

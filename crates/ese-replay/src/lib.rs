@@ -38,7 +38,7 @@ pub mod pages;
 pub mod recovery;
 pub mod redo;
 pub mod session;
-mod tree;
+pub mod tree;
 pub mod undo;
 pub mod view;
 

@@ -1,4 +1,4 @@
-//! Finding a row in a tree, as undo and the file's size need it.
+//! Finding rows in a tree, as undo, the file's size and those who watch redo need it.
 //!
 //! Invariant: a walk looks at no more levels than a tree can have, and follows siblings only to pages of the same tree;
 //! anything else is an error that names the page.
@@ -8,7 +8,7 @@ use crate::page_edit::PageBuffer;
 use crate::pages::Pages;
 use crate::session::Bookmark;
 use ese_format::page::{Extent, Key, Node};
-use ese_format::{ObjId, Pgno};
+use ese_format::{Dbtime, ObjId, Pgno};
 use std::cmp::Ordering;
 
 /// Levels that no tree exceeds (`cBTMaxDepth`, `inc/btsplit.hxx`), with room to spare.
@@ -36,6 +36,90 @@ pub(crate) fn last_owned_page(pages: &mut Pages, root: Pgno) -> Result<Option<Pg
     };
     let extent = Extent::read(&page.node(last)?).map_err(|error| Problem::Edit(error.into()))?;
     Ok(Some(extent.last))
+}
+
+/// A node of a leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafNode {
+    /// Its whole key.
+    pub key: Vec<u8>,
+    /// Whether it is flagged as deleted.
+    pub is_deleted: bool,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+/// Goes through the nodes of a tree from a key on.
+#[derive(Debug)]
+pub struct TreeWalk {
+    root: Pgno,
+    objid: ObjId,
+    pgno: Pgno,
+    line: usize,
+    pages_left: u32,
+    newest: Dbtime,
+}
+
+impl TreeWalk {
+    /// From the first node on whose key is not before `key`.
+    pub fn from(pages: &mut Pages, root: Pgno, objid: ObjId, key: &[u8]) -> Result<Self, Problem> {
+        let bookmark = Bookmark {
+            dbid: 0,
+            root,
+            objid,
+            unique: true,
+            key: key.to_vec(),
+            data: Vec::new(),
+        };
+        let pgno = descend(pages, root, objid, |page| child_for(page, &bookmark))?;
+        let page = pages.get(pgno)?;
+        let line = first_not(page, |node| Ok(node.key() < Key::from(key)))?;
+        Ok(TreeWalk {
+            root,
+            objid,
+            pgno,
+            line: line.unwrap_or(0),
+            pages_left: pages.last().0,
+            newest: Dbtime(0),
+        })
+    }
+
+    /// The next node; none after the last.
+    pub fn next_node(&mut self, pages: &mut Pages) -> Result<Option<LeafNode>, Problem> {
+        loop {
+            let page = pages.get(self.pgno)?;
+            let (root, pgno) = (self.root, self.pgno);
+            if page.objid() != self.objid || !page.is_leaf() {
+                let what = "the page after a leaf belongs to another tree";
+                return Err(Problem::Tree { root, pgno, what });
+            }
+            self.newest = self.newest.max(page.dbtime());
+            if self.line < page.node_count() {
+                let node = page.node(self.line)?;
+                self.line += 1;
+                return Ok(Some(LeafNode {
+                    key: node.key().to_vec(),
+                    is_deleted: node.is_deleted(),
+                    data: node.data.to_vec(),
+                }));
+            }
+            let next = page.next();
+            if next.is_null() {
+                return Ok(None);
+            }
+            self.pages_left = self.pages_left.checked_sub(1).ok_or(Problem::Tree {
+                root,
+                pgno,
+                what: "its leaves go in a circle",
+            })?;
+            (self.pgno, self.line) = (next, 0);
+        }
+    }
+
+    /// The highest dbtime of the leaves that were looked at.
+    pub fn newest(&self) -> Dbtime {
+        self.newest
+    }
 }
 
 /// Goes from the root to a leaf by the line that `choose` picks on every page above it.

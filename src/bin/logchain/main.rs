@@ -5,6 +5,7 @@ mod header;
 mod records;
 mod stat;
 mod stream;
+mod timeline;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +37,7 @@ enum Command {
     Records(records::Arguments),
     Stat(stat::Arguments),
     Diff(diff::Arguments),
+    Timeline(timeline::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
             Command::Records(arguments) => records::run(&arguments, output),
             Command::Stat(arguments) => stat::run(&arguments, output),
             Command::Diff(arguments) => diff::run(&arguments, output),
+            Command::Timeline(arguments) => timeline::run(&arguments, output),
             Command::Shell(shell) => shell.print::<Program>(output),
         },
     )

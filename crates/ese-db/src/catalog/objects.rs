@@ -8,18 +8,23 @@ use crate::btree::Tree;
 use crate::record::{DataRecord, Field, RawValue};
 use crate::{Database, DbError, Losses, compression};
 use byteorder::{ByteOrder, LittleEndian};
-use ese_format::page::{Node, PageSize};
+use ese_format::page::PageSize;
 use ese_format::text::utf16_units;
 use ese_format::{ObjId, Pgno};
 use std::collections::BTreeMap;
 
-/// What a record describes (`SYSOBJ`).
+/// What a record of the catalog describes (`SYSOBJ`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub enum ObjectKind {
+    /// A table.
     Table = 1,
+    /// A column.
     Column,
+    /// An index.
     Index,
+    /// A table's tree of long values.
     LongValues,
+    /// A callback.
     Callback,
 }
 
@@ -27,7 +32,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub table: ObjId,
-    pub kind: Kind,
+    pub kind: ObjectKind,
     pub id: u32,
 }
 
@@ -93,7 +98,7 @@ pub(super) fn read(
         for node in leaf.view().nodes() {
             let record = match node {
                 Ok(node) if node.is_deleted() => continue,
-                Ok(node) => Object::read(&node, db.page_size()),
+                Ok(node) => Object::read(node.data, db.page_size()),
                 Err(error) => Err(error.into()),
             };
             match record {
@@ -109,14 +114,14 @@ pub(super) fn read(
 }
 
 impl Object {
-    fn read(node: &Node<'_>, page_size: PageSize) -> Result<(Key, Object), DbError> {
-        let record = DataRecord::parse(node.data, page_size)?;
+    pub(super) fn read(data: &[u8], page_size: PageSize) -> Result<(Key, Object), DbError> {
+        let record = DataRecord::parse(data, page_size)?;
         let kind = match number(&record, fixed::KIND, 2)? {
-            Some(1) => Kind::Table,
-            Some(2) => Kind::Column,
-            Some(3) => Kind::Index,
-            Some(4) => Kind::LongValues,
-            Some(5) => Kind::Callback,
+            Some(1) => ObjectKind::Table,
+            Some(2) => ObjectKind::Column,
+            Some(3) => ObjectKind::Index,
+            Some(4) => ObjectKind::LongValues,
+            Some(5) => ObjectKind::Callback,
             other => {
                 return Err(DbError::Catalog {
                     what: format!("there is no object of type {other:?}"),
@@ -153,6 +158,19 @@ impl Object {
             locale_name: locale_name(&record)?,
         };
         Ok((key, object))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type of a column, by number.
+    pub(super) fn column_type(&self) -> ColumnType {
+        ColumnType::from_number(self.type_or_root)
+    }
+
+    pub(super) fn is_primary(&self) -> bool {
+        IndexFlags::from_bits_retain(self.flags).contains(IndexFlags::PRIMARY)
     }
 
     pub(super) fn root(&self) -> Pgno {

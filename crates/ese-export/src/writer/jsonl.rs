@@ -49,7 +49,7 @@ impl JsonlRows {
 }
 
 /// The JSON of one cell. Numbers that JSON has no form for (NaN, infinities) are text.
-pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
+pub(crate) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
     let display = |out: &mut Vec<u8>, text: &dyn std::fmt::Display| {
         let written = write!(out, "{text}");
         debug_assert!(written.is_ok(), "memory takes everything");
@@ -90,7 +90,8 @@ pub(super) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
     }
 }
 
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Adds text as a JSON string.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
     let written = serde_json::to_writer(out, text);
     debug_assert!(written.is_ok(), "memory takes everything");
 }

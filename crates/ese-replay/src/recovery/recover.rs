@@ -33,7 +33,7 @@ use super::{DatabaseFile, DatabasePlan, PlanRefusal, RecoveryError, RecoveryPlan
 use crate::database::ReplayDatabase;
 use crate::error::Problem;
 use crate::pages::{PageCounts, PageFile, Pages};
-use crate::redo::{NewDatabase, PageDivergence, Redo, RedoCounts};
+use crate::redo::{NewDatabase, PageDivergence, Redo, RedoCounts, RedoObserver};
 use crate::undo::UndoneOperation;
 use ese_format::record::CreateDb;
 use ese_format::{DatabaseHeader, JetError, Pgno, Progress, Signature};
@@ -76,6 +76,8 @@ pub struct RecoverOptions<'o> {
     pub measure_time: bool,
     /// Sees every log when it is read.
     pub observer: Option<LogObserver>,
+    /// Sees what redo does to nodes.
+    pub changes: Option<Box<dyn RedoObserver>>,
     /// Sees the databases as redo leaves them, before anything is rolled back.
     pub after_redo: Option<AfterRedo<'o>>,
 }
@@ -190,6 +192,9 @@ pub fn recover(
     redo.create_with(creator(created));
     if options.measure_time {
         redo.measure_time();
+    }
+    if let Some(observer) = options.changes.take() {
+        redo.show_to(observer);
     }
     let mut until = *plan.until();
     if options.until_undo {

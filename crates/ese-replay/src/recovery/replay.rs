@@ -86,6 +86,7 @@ pub fn replay(
             if progress.should_stop() {
                 return Err(RecoveryError::Interrupted);
             }
+            redo.log_begins(image);
             enter(redo, image, &mut summary)?;
             segment = None;
             progress.advance(image.bytes.len() as u64);
@@ -99,7 +100,9 @@ pub fn replay(
         }
         if segment != Some(lgpos.segment) {
             segment = Some(lgpos.segment);
-            summary.segment_begins(time_of(image, lgpos));
+            let time = time_of(image, lgpos);
+            summary.segment_begins(time);
+            redo.segment_begins(lgpos, time);
         }
         let committed = redo.counts().transactions.committed;
         redo.apply(&raw)?;

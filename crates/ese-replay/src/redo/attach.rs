@@ -185,6 +185,7 @@ impl Redo {
         database.note(logged.dbtime, logged.objid_last);
         self.missing.remove(&logged.dbid);
         self.databases.insert(logged.dbid, database);
+        self.show_attached(logged.dbid, &logged.name);
         Ok((self.databases.len() > attached).into())
     }
 
@@ -239,6 +240,7 @@ impl Redo {
         database.required_until = Generation(0);
         database.touched = true;
         self.databases.insert(record.dbid, database);
+        self.show_attached(record.dbid, &logged.name);
         self.share_out();
         Ok(RedoOutcome::Applied)
     }

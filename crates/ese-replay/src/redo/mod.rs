@@ -23,6 +23,7 @@
 //! | [`obsolete`] | splits, merges and conversions of the oldest form |
 //! | [`attach`], [`files`] | create, attach, detach; extend, shrink, trim, format version |
 //! | [`scan`] | pages that a scan compares |
+//! | [`observe`] | shows what redo does to nodes |
 //!
 //! Invariant: a record either applies in full to the pages that need it, or the replay ends with an error, and nothing
 //! of it is used; where a record changes several pages, they are taken out, changed, and put back together.
@@ -35,6 +36,7 @@ mod image;
 mod lines;
 mod merge;
 mod nodes;
+mod observe;
 mod obsolete;
 mod page_move;
 mod scan;
@@ -45,6 +47,7 @@ mod trees;
 pub use attach::{Creator, LoggedAttach, MissingDatabase, NewDatabase, PassedOverDatabase};
 pub use counts::{RedoCounts, RedoOutcome, TypeCounts};
 pub(crate) use nodes::undo_on_page;
+pub use observe::{AddedNumber, NodeChange, NodeChangeKind, RedoObserver};
 pub use scan::{PageDivergence, logged_data_checksum};
 
 use crate::database::ReplayDatabase;
@@ -87,6 +90,7 @@ pub struct Redo {
     format: Option<RecordFormat>,
     log_signature: Signature,
     engine_version: u32,
+    observer: Option<Box<dyn RedoObserver>>,
 }
 
 impl Redo {
@@ -166,7 +170,18 @@ impl Redo {
         let record = raw.decode().map_err(Problem::Record);
         let outcome = record.and_then(|record| {
             self.counts.transactions.follow(raw.lgpos, &record);
-            self.dispatch(&record, raw.bytes)
+            let coming = match &mut self.observer {
+                None => None,
+                Some(observer) => {
+                    observer.record(raw.lgpos, &record);
+                    self.coming(&record, raw.bytes.len())?
+                }
+            };
+            let outcome = self.dispatch(&record, raw.bytes)?;
+            if let Some(coming) = coming {
+                self.show(coming, outcome)?;
+            }
+            Ok(outcome)
         });
         let outcome = outcome.map_err(|problem| problem.at(raw.lgpos, self.record))?;
         let outcome = match outcome {

@@ -1,0 +1,96 @@
+//! Which changes are wanted.
+
+use crate::event::{Operation, Status};
+use ese_format::{Lgpos, LogTime, Pgno, ProcId};
+use jiff::Timestamp;
+
+/// Which changes are wanted: those that pass all that is set.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of these tables, compared without case.
+    pub tables: Vec<String>,
+    /// With this in a column: name and value, as the value's JSON or its text; before or after.
+    pub conditions: Vec<(String, String)>,
+    /// Of the row with this bookmark.
+    pub bookmark: Option<Vec<u8>>,
+    /// These operations.
+    pub operations: Vec<Operation>,
+    /// Of this session.
+    pub session: Option<ProcId>,
+    /// Of the transaction with this id.
+    pub transaction: Option<u32>,
+    /// On this page.
+    pub page: Option<Pgno>,
+    /// From this record on.
+    pub since: Option<Lgpos>,
+    /// Up to this record.
+    pub until: Option<Lgpos>,
+    /// Those that may have been made at this time or later.
+    pub since_time: Option<Timestamp>,
+    /// Those that may have been made at this time or earlier.
+    pub until_time: Option<Timestamp>,
+    /// Only those that ended so.
+    pub status: Option<Status>,
+    /// Tables of the engine too.
+    pub with_system: bool,
+}
+
+impl Filter {
+    /// Whether a record at this place may be wanted.
+    pub(crate) fn takes_place(&self, lgpos: Lgpos, page: Pgno, session: ProcId) -> bool {
+        self.since.is_none_or(|since| lgpos >= since)
+            && self.until.is_none_or(|until| lgpos <= until)
+            && self.page.is_none_or(|wanted| wanted == page)
+            && self.session.is_none_or(|wanted| wanted == session)
+    }
+
+    /// Whether a change that was made between these times, as far as they are known, may be wanted.
+    pub(crate) fn takes_time(&self, earliest: LogTime, latest: LogTime) -> bool {
+        let earliest = earliest.timestamp().zip(self.until_time);
+        let latest = latest.timestamp().zip(self.since_time);
+        earliest.is_none_or(|(earliest, until)| earliest <= until)
+            && latest.is_none_or(|(latest, since)| latest >= since)
+    }
+
+    /// Whether changes of this kind to this table are wanted.
+    pub(crate) fn takes(&self, table: &str, operation: Operation) -> bool {
+        let is_named = |name: &String| name.eq_ignore_ascii_case(table);
+        (self.tables.is_empty() || self.tables.iter().any(is_named))
+            && (self.operations.is_empty() || self.operations.contains(&operation))
+    }
+
+    /// Whether the row, before or after, has what is asked for.
+    pub(crate) fn takes_row(&self, bookmark: Option<&[u8]>, before: &str, after: &str) -> bool {
+        if (self.bookmark.is_some()) && self.bookmark.as_deref() != bookmark {
+            return false;
+        }
+        if self.conditions.is_empty() {
+            return true;
+        }
+        [before, after].into_iter().any(|row| {
+            let row: serde_json::Value = serde_json::from_str(row).unwrap_or_default();
+            let mut conditions = self.conditions.iter();
+            conditions.all(|(column, wanted)| has(&row, column, wanted))
+        })
+    }
+}
+
+/// Whether a column of `row`, found without case, or one of its values, is `wanted`. A null is the empty text.
+fn has(row: &serde_json::Value, column: &str, wanted: &str) -> bool {
+    let Some(row) = row.as_object() else {
+        return false;
+    };
+    let mut columns = row.iter();
+    let found = columns.find(|(name, _)| name.eq_ignore_ascii_case(column));
+    let Some((_, value)) = found else {
+        return wanted.is_empty();
+    };
+    let is = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text == wanted,
+        other => other.to_string() == wanted,
+    };
+    match value {
+        serde_json::Value::Array(values) => values.iter().any(is),
+        value => is(value),
+    }
+}

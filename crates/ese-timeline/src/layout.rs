@@ -1,0 +1,255 @@
+//! A table as rows of it are read: its columns with their JSON names, its key, its long values.
+
+use crate::event::{RowImage, RowState};
+use ese_db::catalog::Column;
+use ese_db::long_value::chunk_size;
+use ese_db::rows::{Content, Contents, Fields};
+use ese_db::value::decode;
+use ese_db::{ColumnType, Table, Value};
+use ese_export::json::{Unreadable, write_raw_dates, write_text, write_value};
+use ese_format::page::PageSize;
+use ese_format::{ObjId, Pgno, hex};
+use sha2::{Digest, Sha256};
+use std::ops::Range;
+
+/// A column on its way out.
+#[derive(Debug)]
+struct OutColumn {
+    column: Column,
+    /// `"name":`
+    label: Vec<u8>,
+    /// `"name_raw":` of a date.
+    raw_label: Option<Vec<u8>>,
+}
+
+/// A table at one moment.
+#[derive(Debug)]
+pub struct TableLayout {
+    /// Its name.
+    pub name: String,
+    /// Whether it belongs to the engine.
+    pub is_system: bool,
+    columns: Vec<OutColumn>,
+    /// Places of the primary key's columns.
+    key: Vec<usize>,
+    /// Root and object id of its long values.
+    pub(crate) long_values: Option<(Pgno, ObjId)>,
+    pub(crate) chunk_size: usize,
+    page_size: PageSize,
+}
+
+/// A long value that a row refers to.
+pub(crate) enum LongValue {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is too long for a row.
+    Long { length: u64, sha256: String },
+    /// It is not known, and why.
+    Unknown(String),
+}
+
+/// Gives the long value of a reference, of which no more than so many bytes are kept.
+pub(crate) type FetchLong<'f> = dyn FnMut(&[u8], usize) -> LongValue + 'f;
+
+/// A row as JSON.
+#[derive(Debug, Default)]
+pub(crate) struct RowText {
+    json: Vec<u8>,
+    /// Where each column's value is; none of a null.
+    places: Vec<Option<Range<usize>>>,
+    unknown: Vec<(usize, String)>,
+}
+
+impl TableLayout {
+    /// The layout of `table`.
+    pub(crate) fn new(table: &Table, page_size: PageSize) -> Self {
+        let label = |name: &str| {
+            let mut label = Vec::new();
+            write_text(&mut label, name);
+            label.push(b':');
+            label
+        };
+        let columns = table.columns.iter().filter(|column| !column.is_deleted());
+        let columns: Vec<OutColumn> = columns
+            .map(|column| OutColumn {
+                label: label(&column.name),
+                raw_label: (column.column_type == ColumnType::DateTime)
+                    .then(|| label(&format!("{}_raw", column.name))),
+                column: column.clone(),
+            })
+            .collect();
+        let key = table.primary_index().map(|index| &index.columns);
+        let place = |part: &ese_db::catalog::IndexColumn| {
+            let name = part.name.as_ref()?;
+            columns.iter().position(|own| own.column.name == *name)
+        };
+        TableLayout {
+            name: table.name.clone(),
+            is_system: table.is_system() || table.name.starts_with("MSys"),
+            key: key.into_iter().flatten().filter_map(place).collect(),
+            columns,
+            long_values: table.long_values.map(|tree| (tree.root, tree.objid)),
+            chunk_size: chunk_size(table, page_size),
+            page_size,
+        }
+    }
+
+    /// A layout without columns, for what is known by its number only.
+    pub(crate) fn nameless(name: String, page_size: PageSize) -> Self {
+        TableLayout {
+            name,
+            is_system: false,
+            columns: Vec::new(),
+            key: Vec::new(),
+            long_values: None,
+            chunk_size: 0,
+            page_size,
+        }
+    }
+
+    /// The row with this data; `limit` is the length up to which long values are in it. An error says why it is no row.
+    pub(crate) fn row(
+        &self,
+        data: &[u8],
+        limit: usize,
+        fetch: &mut FetchLong<'_>,
+    ) -> Result<RowText, String> {
+        let fields = Fields::of_record(&[], data, self.page_size);
+        let fields = fields.map_err(|error| error.to_string())?;
+        let mut row = RowText::default();
+        row.json.push(b'{');
+        for (place, out) in self.columns.iter().enumerate() {
+            let contents = fields.contents(&out.column);
+            if matches!(contents, Contents::Null) {
+                row.places.push(None);
+                continue;
+            }
+            if row.json.len() > 1 {
+                row.json.push(b',');
+            }
+            row.json.extend_from_slice(&out.label);
+            let start = row.json.len();
+            match contents {
+                Contents::Null => {}
+                Contents::One(content) => row.add(place, &out.column, content, limit, fetch),
+                Contents::Several(contents) => {
+                    row.json.push(b'[');
+                    for (index, content) in contents.into_iter().enumerate() {
+                        if index > 0 {
+                            row.json.push(b',');
+                        }
+                        row.add(place, &out.column, content, limit, fetch);
+                    }
+                    row.json.push(b']');
+                }
+            }
+            row.places.push(Some(start..row.json.len()));
+            if let Some(label) = &out.raw_label {
+                row.json.push(b',');
+                row.json.extend_from_slice(label);
+                write_raw_dates(&mut row.json, &fields.value(&out.column));
+            }
+        }
+        row.json.push(b'}');
+        Ok(row)
+    }
+
+    /// The key columns of a row, as a JSON object.
+    pub(crate) fn key_of(&self, row: &RowText) -> String {
+        let mut key = vec![b'{'];
+        for place in &self.key {
+            if key.len() > 1 {
+                key.push(b',');
+            }
+            key.extend_from_slice(&self.columns[*place].label);
+            key.extend_from_slice(row.value(*place).unwrap_or(b"null"));
+        }
+        key.push(b'}');
+        text(key)
+    }
+
+    /// Names of the columns in which two rows are known to differ.
+    pub(crate) fn changed(&self, before: &RowText, after: &RowText) -> Vec<String> {
+        let differ = |place: &usize| {
+            let unknown = |row: &RowText| row.unknown.iter().any(|(of, _)| of == place);
+            before.value(*place) != after.value(*place) && !unknown(before) && !unknown(after)
+        };
+        let places = (0..self.columns.len()).filter(differ);
+        places
+            .map(|place| self.columns[place].column.name.clone())
+            .collect()
+    }
+
+    /// The row as events hold it.
+    pub(crate) fn image(&self, row: RowText) -> RowImage {
+        let name = |place: usize| self.columns[place].column.name.clone();
+        let unknown: Vec<(String, String)> = (row.unknown.into_iter())
+            .map(|(place, why)| (name(place), why))
+            .collect();
+        RowImage {
+            state: match unknown.is_empty() {
+                true => RowState::Complete,
+                false => RowState::Partial,
+            },
+            json: text(row.json),
+            unknown,
+        }
+    }
+}
+
+impl RowText {
+    fn value(&self, place: usize) -> Option<&[u8]> {
+        let place = self.places.get(place)?.clone()?;
+        self.json.get(place)
+    }
+
+    fn add(
+        &mut self,
+        place: usize,
+        column: &Column,
+        content: Content<'_>,
+        limit: usize,
+        fetch: &mut FetchLong<'_>,
+    ) {
+        let is_long = matches!(
+            column.column_type,
+            ColumnType::LongBinary | ColumnType::LongText
+        );
+        let value = match content {
+            Content::Bytes(bytes) if is_long && bytes.len() > limit => {
+                let sha256 = hex::encode(Sha256::digest(&bytes));
+                return self.add_long(bytes.len() as u64, &sha256);
+            }
+            Content::Bytes(bytes) => decode(bytes, column.column_type, column.code_page),
+            Content::Undecoded(bytes, reason) => Value::Undecoded { bytes, reason },
+            Content::Separated(long) => match fetch(long.reference(), limit) {
+                LongValue::Whole(bytes) => {
+                    decode(bytes.into(), column.column_type, column.code_page)
+                }
+                LongValue::Long { length, sha256 } => return self.add_long(length, &sha256),
+                LongValue::Unknown(reason) => Value::Undecoded {
+                    bytes: Vec::new().into(),
+                    reason,
+                },
+            },
+        };
+        for Unreadable { bytes, reason } in write_value(&mut self.json, &value) {
+            let why = match bytes.is_empty() {
+                true => reason,
+                false => format!("{reason}: {}", hex::encode(bytes)),
+            };
+            self.unknown.push((place, why));
+        }
+    }
+
+    /// Of a value that is too long for a row, what tells it from others.
+    fn add_long(&mut self, length: u64, sha256: &str) {
+        let value = format!("{{\"length\":{length},\"sha256\":\"{sha256}\"}}");
+        self.json.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// JSON that was put together here is text.
+fn text(json: Vec<u8>) -> String {
+    String::from_utf8(json).unwrap_or_default()
+}

@@ -1,0 +1,62 @@
+//! JSON Lines for Timesketch: `message`, `datetime`, `timestamp`, `timestamp_desc` and `data_type` on every line, and the
+//! parts of the change as fields of their own. The moment is the earliest possible one.
+
+use super::{ChangeSink, Object, rfc3339, sentence};
+use crate::event::Change;
+use std::io::{self, Write};
+
+/// Writes changes for Timesketch.
+pub struct TimesketchSink<W> {
+    to: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write + Send> TimesketchSink<W> {
+    /// A sink that writes to `to`.
+    pub fn new(to: W) -> Self {
+        TimesketchSink {
+            to,
+            line: Vec::new(),
+        }
+    }
+}
+
+impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
+    fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
+        self.line.clear();
+        let event = change.event;
+        let at = change.earliest.timestamp();
+        let mut line = Object::begin(&mut self.line);
+        line.text("message", &sentence(change));
+        line.text("datetime", &at.map_or(String::new(), |at| at.to_string()));
+        line.number("timestamp", at.map_or(0, |at| at.as_microsecond()));
+        let desc = match at {
+            Some(_) => "Change Logged (earliest)",
+            None => "Change Logged (time not known)",
+        };
+        line.text("timestamp_desc", desc);
+        line.text("data_type", "windows:ese:change");
+        line.text("operation", event.operation.name());
+        line.text("status", change.status.name());
+        line.text("database", change.database);
+        line.text("table", &change.table.name);
+        line.text("key", &event.key);
+        line.text("before", &event.before.json);
+        line.text("after", &event.after.json);
+        line.text("changed", &event.changed.join(","));
+        line.text("latest", &rfc3339(change.latest).unwrap_or_default());
+        line.number("session", event.session);
+        line.number("transaction", change.transaction);
+        line.text("log", &change.log.name);
+        line.text("lgpos", &event.lgpos.to_string());
+        line.number("dbtime", event.dbtime);
+        line.number("page", event.page);
+        line.end();
+        self.line.push(b'\n');
+        self.to.write_all(&self.line)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}

@@ -1,0 +1,67 @@
+//! What a timeline came to, in numbers.
+
+use crate::event::{Change, Operation, RowState, Status};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Changes of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ChangeCounts {
+    /// How many.
+    pub changes: u64,
+    /// Bytes of log that they take.
+    pub bytes: u64,
+}
+
+/// What a timeline came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimelineSummary {
+    /// Logs that were read.
+    pub logs: u64,
+    /// Their bytes.
+    pub log_bytes: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Changes by database, table, operation and status.
+    pub counts: BTreeMap<(String, String, Operation, Status), ChangeCounts>,
+    /// Changes of which all is known, of which a part is, and of which only is known that they were made.
+    pub complete: u64,
+    /// See there.
+    pub partial: u64,
+    /// See there.
+    pub unknown: u64,
+    /// Changes of trees that the catalog does not know (any more): of what is not known.
+    pub of_unknown_trees: u64,
+    /// Pieces of long values that changed without a record of the row that owns them.
+    pub long_values_without_row: u64,
+    /// The most bytes of events that waited in a temporary file.
+    pub spilled_bytes: u64,
+}
+
+impl TimelineSummary {
+    /// How many changes were told.
+    pub fn changes(&self) -> u64 {
+        self.counts.values().map(|counts| counts.changes).sum()
+    }
+
+    pub(crate) fn count(&mut self, change: &Change<'_>) {
+        let event = change.event;
+        let kind = (
+            change.database.to_owned(),
+            change.table.name.clone(),
+            event.operation,
+            change.status,
+        );
+        let counts = self.counts.entry(kind).or_default();
+        counts.changes += 1;
+        counts.bytes += event.bytes as u64;
+        let states = [event.before.state, event.after.state];
+        if states.contains(&RowState::Unknown) {
+            self.unknown += 1;
+        } else if states.contains(&RowState::Partial) {
+            self.partial += 1;
+        } else {
+            self.complete += 1;
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Transactions that are open, with their events, and those that ended and wait to be told.
+
+use crate::store::Kept;
+use ese_format::{Lgpos, ProcId};
+use std::collections::BTreeMap;
+
+/// What was known of an event when it came, for what may happen to it later.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    rceid: u32,
+    level: u8,
+    undone: bool,
+}
+
+/// A transaction and its events.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    /// Its session.
+    pub(crate) session: ProcId,
+    /// The id it got when it began.
+    pub(crate) id: u32,
+    /// Where it began, if that is in the logs.
+    pub(crate) began: Option<Lgpos>,
+    /// The first thing that is known of it.
+    pub(crate) first: Lgpos,
+    level: u8,
+    marks: Vec<Mark>,
+    /// Its events by their places; those that nobody wants are not kept.
+    events: Vec<(u32, Kept)>,
+}
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) transaction: Transaction,
+    /// Where; nowhere if the logs end before it does.
+    pub(crate) at: Option<Lgpos>,
+    pub(crate) committed: bool,
+}
+
+impl Transaction {
+    fn new(session: ProcId, id: u32, began: Option<Lgpos>, first: Lgpos) -> Self {
+        Transaction {
+            session,
+            id,
+            began,
+            first,
+            level: 0,
+            marks: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// How many changes it made.
+    pub(crate) fn count(&self) -> u64 {
+        self.marks.len() as u64
+    }
+
+    /// Adds a change; it is kept if somebody wants it.
+    pub(crate) fn add(&mut self, rceid: u32, level: u8, kept: Option<Kept>) {
+        let place = self.marks.len();
+        self.marks.push(Mark {
+            rceid,
+            level: level.min(self.level.max(1)),
+            undone: false,
+        });
+        if let (Some(kept), Ok(place)) = (kept, u32::try_from(place)) {
+            self.events.push((place, kept));
+        }
+    }
+
+    /// Its events with their places, and whether each was taken back.
+    pub(crate) fn take_events(&mut self) -> Vec<(u64, bool, Kept)> {
+        let marks = &self.marks;
+        let events = std::mem::take(&mut self.events).into_iter();
+        let events = events.map(|(place, kept)| {
+            let undone = marks.get(place as usize).is_some_and(|mark| mark.undone);
+            (u64::from(place) + 1, undone, kept)
+        });
+        events.collect()
+    }
+
+    /// Whether it made nothing that is to be told.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+/// The transactions that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Open(BTreeMap<ProcId, Transaction>);
+
+impl Open {
+    /// Levels begin. What the session had open before is given back: it cannot go on.
+    pub(crate) fn begin(
+        &mut self,
+        session: ProcId,
+        (from, levels): (u8, u8),
+        id: u32,
+        lgpos: Lgpos,
+    ) -> Option<Transaction> {
+        let mut old = None;
+        if from == 0 {
+            let begun = Transaction::new(session, id, Some(lgpos), lgpos);
+            old = self.0.insert(session, begun);
+        }
+        if let Some(open) = self.0.get_mut(&session) {
+            open.level = open.level.max(from.saturating_add(levels));
+        }
+        old
+    }
+
+    /// The session's transaction gets another id.
+    pub(crate) fn refresh(&mut self, session: ProcId, id: u32) {
+        if let Some(open) = self.0.get_mut(&session) {
+            open.id = id;
+        }
+    }
+
+    /// The session's transaction; one that began before the logs if none began in them.
+    pub(crate) fn of(&mut self, session: ProcId, id: u32, lgpos: Lgpos) -> &mut Transaction {
+        let open = self.0.entry(session);
+        open.or_insert_with(|| Transaction::new(session, id, None, lgpos))
+    }
+
+    /// Commits down to `level`; the transaction, if that ends it.
+    pub(crate) fn commit(&mut self, session: ProcId, level: u8) -> Option<Transaction> {
+        if level == 0 {
+            return self.0.remove(&session);
+        }
+        let open = self.0.get_mut(&session)?;
+        open.level = open.level.min(level);
+        for mark in open.marks.iter_mut().rev() {
+            if mark.level <= level {
+                break;
+            }
+            mark.level = level;
+        }
+        None
+    }
+
+    /// Ends `levels` levels, whose changes are taken back; the transaction, if that ends it.
+    pub(crate) fn roll_back(&mut self, session: ProcId, levels: u8) -> Option<Transaction> {
+        let open = self.0.get_mut(&session)?;
+        open.level = open.level.saturating_sub(levels);
+        let level = open.level;
+        for mark in open.marks.iter_mut().rev() {
+            if mark.level <= level {
+                break;
+            }
+            mark.undone = true;
+        }
+        match level {
+            0 => self.0.remove(&session),
+            _ => None,
+        }
+    }
+
+    /// An operation is taken back by itself.
+    pub(crate) fn undo(&mut self, session: ProcId, rceid: u32) {
+        let Some(open) = self.0.get_mut(&session) else {
+            return;
+        };
+        let mut marks = open.marks.iter_mut().rev();
+        if rceid != 0
+            && let Some(mark) = marks.find(|mark| mark.rceid == rceid)
+        {
+            mark.undone = true;
+        }
+    }
+
+    /// All of them, oldest first: nothing goes on.
+    pub(crate) fn take_all(&mut self) -> Vec<Transaction> {
+        let mut all: Vec<Transaction> = std::mem::take(&mut self.0).into_values().collect();
+        all.sort_by_key(|transaction| transaction.first);
+        all
+    }
+
+    /// The first thing that is known of any that is open.
+    pub(crate) fn oldest(&self) -> Option<Lgpos> {
+        self.0.values().map(|transaction| transaction.first).min()
+    }
+}

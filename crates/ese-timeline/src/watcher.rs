@@ -1,0 +1,604 @@
+//! Follows a redo and makes changes of rows of what it does to nodes.
+//!
+//! ```text
+//! record of a node ─ tree? ─┬─ rows of a table   before and after, decoded with the catalog as it is now   -> event
+//!                           ├─ long values       what was there before is kept until the row that owns it comes
+//!                           ├─ catalog           an event of the schema; the catalog is read anew
+//!                           └─ anything else     nothing: rows say what indexes hold
+//! end of a transaction ──── its events wait until the time of the next segment is known, then they are told
+//! ```
+//!
+//! The engine writes the pieces of a long value before the record that refers to them. So when a row changes, its long
+//! values are in their tree as they are after the change; what they were before is what the session has overwritten since
+//! its last row. A long value is given only if no leaf that holds it is newer than the record at hand.
+
+use crate::escrow::Escrow;
+use crate::event::{Change, Event, Operation, RowImage, SourceLog, Status, TimeSource};
+use crate::filter::Filter;
+use crate::layout::{LongValue, RowText, TableLayout};
+use crate::long_values::{Overwritten, fetch};
+use crate::schema::{Role, Schema};
+use crate::sink::ChangeSink;
+use crate::store::{Kept, Store};
+use crate::summary::TimelineSummary;
+use crate::transactions::{Ended, Open, Transaction};
+use ese_db::catalog::{CatalogRecord, ObjectKind};
+use ese_format::log::Layout;
+use ese_format::record::Record;
+use ese_format::{Lgpos, LogTime, ObjId, ProcId, hex};
+use ese_log::LogImage;
+use ese_log::transactions::TransactionStep;
+use ese_replay::redo::{NodeChange, NodeChangeKind, RedoObserver};
+use ese_replay::{Problem, ReplayDatabase};
+use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+/// What is asked of a timeline.
+#[derive(Debug, Clone)]
+pub struct TimelineOptions {
+    /// Which changes are wanted.
+    pub filter: Filter,
+    /// Long values of more bytes than this are given by length and hash.
+    pub inline_limit: usize,
+    /// Bytes of events that wait for the end of their transaction in memory.
+    pub memory: usize,
+    /// Count only: no rows are made.
+    pub only_count: bool,
+}
+
+/// A timeline that is being made.
+pub(crate) struct Timeline {
+    options: TimelineOptions,
+    sink: Box<dyn ChangeSink>,
+    databases: Vec<String>,
+    layouts: Vec<TableLayout>,
+    logs: Vec<SourceLog>,
+    schemas: BTreeMap<u8, Schema>,
+    open: Open,
+    store: Store,
+    /// What sessions have overwritten of long values since their last row.
+    overwritten: FxHashMap<ProcId, Overwritten>,
+    escrow: Escrow,
+    /// Changes of trees that the catalog does not know (yet).
+    unknown_trees: FxHashMap<(u8, ObjId), u64>,
+    /// Transactions that ended, until the time of the next segment is known.
+    ended: VecDeque<Ended>,
+    /// When segments began, by their first record.
+    segments: BTreeMap<(u32, u16), LogTime>,
+    times: TimeSource,
+    lgpos: Lgpos,
+    /// The first error of the sink or the store; nothing is told after it.
+    pub(crate) failure: Option<io::Error>,
+    pub(crate) summary: TimelineSummary,
+}
+
+impl Timeline {
+    pub(crate) fn new(options: TimelineOptions, sink: Box<dyn ChangeSink>) -> Self {
+        Timeline {
+            store: Store::new(options.memory),
+            options,
+            sink,
+            databases: Vec::new(),
+            layouts: Vec::new(),
+            logs: Vec::new(),
+            schemas: BTreeMap::new(),
+            open: Open::default(),
+            overwritten: FxHashMap::default(),
+            escrow: Escrow::default(),
+            unknown_trees: FxHashMap::default(),
+            ended: VecDeque::new(),
+            segments: BTreeMap::new(),
+            times: TimeSource::Segments,
+            lgpos: Lgpos::NULL,
+            failure: None,
+            summary: TimelineSummary::default(),
+        }
+    }
+
+    /// Ends it: what is open is told as such.
+    pub(crate) fn finish(&mut self) -> io::Result<TimelineSummary> {
+        self.end_all();
+        self.tell_ended();
+        // Those of which the catalog came to know later are indexes and tables of the engine, made with the database.
+        let known = |(dbid, objid): &(u8, ObjId)| {
+            let schema = self.schemas.get(dbid);
+            schema.is_some_and(|schema| schema.role(*objid).is_some())
+        };
+        self.unknown_trees.retain(|tree, _| !known(tree));
+        self.summary.of_unknown_trees = self.unknown_trees.values().sum();
+        self.summary.spilled_bytes = self.store.spilled;
+        if let Err(error) = self.sink.finish() {
+            self.failure.get_or_insert(error);
+        }
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut self.summary)),
+        }
+    }
+
+    fn end_all(&mut self) {
+        for transaction in self.open.take_all() {
+            self.end(transaction, None, false);
+        }
+        self.overwritten.clear();
+        self.escrow = Escrow::default();
+    }
+
+    fn end(&mut self, transaction: Transaction, at: Option<Lgpos>, committed: bool) {
+        self.escrow.end(transaction.session);
+        if let Some(overwritten) = self.overwritten.remove(&transaction.session) {
+            self.summary.long_values_without_row += overwritten.without_row();
+        }
+        if !transaction.is_silent() {
+            self.ended.push_back(Ended {
+                transaction,
+                at,
+                committed,
+            });
+        }
+    }
+
+    fn follow(&mut self, lgpos: Lgpos, step: TransactionStep) {
+        match step {
+            TransactionStep::Begin {
+                session,
+                from,
+                levels,
+                trx,
+            } => {
+                let old = self.open.begin(session, (from, levels), trx, lgpos);
+                // A session that begins anew has ended what it did before.
+                if let Some(old) = old {
+                    self.end(old, None, false);
+                }
+            }
+            TransactionStep::Refresh { session, trx } => self.open.refresh(session, trx),
+            TransactionStep::Commit { session, level } => {
+                if let Some(ended) = self.open.commit(session, level) {
+                    self.end(ended, Some(lgpos), true);
+                }
+            }
+            TransactionStep::Rollback { session, levels } => {
+                if let Some(ended) = self.open.roll_back(session, levels) {
+                    self.end(ended, Some(lgpos), false);
+                }
+            }
+            TransactionStep::EndAll => self.end_all(),
+        }
+    }
+
+    /// Tells the transactions that ended.
+    fn tell_ended(&mut self) {
+        while let Some(ended) = self.ended.pop_front() {
+            let told = match self.failure {
+                None => self.tell(ended),
+                Some(_) => Ok(()),
+            };
+            if let Err(error) = told {
+                self.failure.get_or_insert(error);
+            }
+        }
+        // Times are needed only from the oldest event on that is not told yet.
+        let oldest = self.open.oldest().unwrap_or(self.lgpos);
+        let key = (oldest.generation.0, oldest.segment);
+        let first = self.segments.range(..=key).next_back();
+        if let Some(first) = first.map(|(key, _)| *key)
+            && self.segments.len() > 64
+        {
+            self.segments = self.segments.split_off(&first);
+        }
+    }
+
+    fn tell(&mut self, ended: Ended) -> io::Result<()> {
+        let Ended {
+            mut transaction,
+            at,
+            committed,
+        } = ended;
+        let count = transaction.count();
+        for (place, undone, kept) in transaction.take_events() {
+            let status = match (committed, at) {
+                _ if undone => Status::RolledBack,
+                (true, _) => Status::Committed,
+                (false, Some(_)) => Status::RolledBack,
+                (false, None) => Status::OpenAtEnd,
+            };
+            let wanted = self.options.filter.status;
+            if wanted.is_some_and(|wanted| wanted != status) {
+                self.store.drop_kept(&kept);
+                continue;
+            }
+            let event = self.store.take(kept)?;
+            let key = (event.lgpos.generation.0, event.lgpos.segment);
+            let until = self.segments.range(..=key).next_back();
+            let after = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
+            let next = self.segments.range(after).next();
+            let change = Change {
+                event: &event,
+                database: self.databases.get(event.database).map_or("", |name| name),
+                table: &self.layouts[event.layout],
+                log: &self.logs[event.log],
+                status,
+                transaction: transaction.id,
+                began: transaction.began,
+                ended: at,
+                place,
+                count,
+                earliest: until.map_or(LogTime::default(), |(_, time)| *time),
+                latest: next.map_or(LogTime::default(), |(_, time)| *time),
+                times: self.times,
+            };
+            let filter = &self.options.filter;
+            if !filter.takes_time(change.earliest, change.latest) {
+                continue;
+            }
+            self.summary.count(&change);
+            if !self.options.only_count {
+                self.sink.change(&change)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The event of a change, apart from rows.
+    fn event(&self, change: &NodeChange<'_>, operation: Operation, layout: usize) -> Event {
+        Event {
+            lgpos: change.lgpos,
+            operation,
+            database: (self.schemas.get(&change.page.dbid)).map_or(0, |schema| schema.database),
+            layout,
+            log: self.logs.len().saturating_sub(1),
+            session: change.page.procid,
+            page: change.page.pgno,
+            dbtime: change.page.dbtime,
+            objid: change.node.objid,
+            bytes: change.bytes,
+            key: String::new(),
+            bookmark: change.key.map(<[u8]>::to_vec),
+            before: RowImage::default(),
+            after: RowImage::default(),
+            changed: Vec::new(),
+            object: None,
+        }
+    }
+
+    /// Keeps an event until its transaction ends; none says that nobody wants it.
+    fn keep(&mut self, change: &NodeChange<'_>, event: Option<Event>) {
+        let filter = &self.options.filter;
+        let event = event.filter(|event| {
+            let layout = &self.layouts[event.layout];
+            filter.takes(&layout.name, event.operation)
+                && filter.takes_row(
+                    event.bookmark.as_deref(),
+                    &event.before.json,
+                    &event.after.json,
+                )
+        });
+        let kept = match event.map(|event| self.store.keep(event)).transpose() {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                None
+            }
+        };
+        self.add(change, kept);
+    }
+
+    fn add(&mut self, change: &NodeChange<'_>, kept: Option<Kept>) {
+        let page = &change.page;
+        let transaction = self.open.of(page.procid, page.trx, change.lgpos);
+        let rceid = match page.is_versioned() {
+            true => change.node.rceid,
+            false => 0,
+        };
+        transaction.add(rceid, page.level, kept);
+    }
+
+    /// A row of a table.
+    fn row_changed(
+        &mut self,
+        change: &NodeChange<'_>,
+        layout: usize,
+        database: &mut ReplayDatabase,
+    ) {
+        let operation = match change.kind {
+            NodeChangeKind::Insert => Operation::Insert,
+            // The engine also empties nodes that it keeps for their page.
+            NodeChangeKind::Replace | NodeChangeKind::FlagDelete if change.was_deleted => return,
+            NodeChangeKind::Replace => Operation::Update,
+            NodeChangeKind::FlagDelete => Operation::Delete,
+            // What was flagged as deleted before goes for good: nothing that was not told.
+            NodeChangeKind::Remove if change.was_deleted || !change.is_applied => return,
+            NodeChangeKind::Remove => Operation::Delete,
+            NodeChangeKind::Undo => {
+                let (session, rceid) = (change.page.procid, change.node.rceid);
+                self.escrow.undo(session, rceid);
+                return self.open.undo(session, rceid);
+            }
+        };
+        match change.added {
+            None => self.tell_row(change, (operation, layout), database),
+            Some(added) => {
+                let seen = |data: &[u8]| self.escrow.seen(change, data);
+                let (before, after) = (change.before.map(seen), change.after.map(seen));
+                let seen = NodeChange {
+                    before: before.as_deref(),
+                    after: after.as_deref(),
+                    ..*change
+                };
+                self.tell_row(&seen, (operation, layout), database);
+                self.escrow.note(change, added);
+            }
+        }
+    }
+
+    fn tell_row(
+        &mut self,
+        change: &NodeChange<'_>,
+        (operation, layout): (Operation, usize),
+        database: &mut ReplayDatabase,
+    ) {
+        let page = &change.page;
+        let filter = &self.options.filter;
+        let id = filter.transaction;
+        if !filter.takes_place(change.lgpos, page.pgno, page.procid)
+            || id.is_some_and(|id| id != page.trx)
+            || !filter.takes(&self.layouts[layout].name, operation)
+        {
+            return self.add(change, None);
+        }
+        let mut event = self.event(change, operation, layout);
+        if !self.options.only_count {
+            self.read_rows(&mut event, change, layout, database);
+        }
+        self.overwritten.remove(&change.page.procid);
+        self.keep(change, Some(event));
+    }
+
+    fn read_rows(
+        &mut self,
+        event: &mut Event,
+        change: &NodeChange<'_>,
+        layout: usize,
+        database: &mut ReplayDatabase,
+    ) {
+        let table = &self.layouts[layout];
+        let overwritten = self.overwritten.get(&change.page.procid);
+        let limit = self.options.inline_limit;
+        let (is_applied, dbtime) = (change.is_applied, change.page.dbtime);
+        let dbid = change.page.dbid;
+        let mut read = |data: &[u8], earlier: Option<&Overwritten>| -> Result<RowText, String> {
+            table.row(data, limit, &mut |reference, limit| match is_applied {
+                true => fetch((dbid, database), table, reference, earlier, dbtime, limit),
+                // The tree is that of a later moment.
+                false => LongValue::Unknown("the database has a later state already".into()),
+            })
+        };
+        let nothing = Overwritten::default();
+        let before = change.before.map(|data| {
+            let earlier = overwritten.unwrap_or(&nothing);
+            read(data, Some(earlier))
+        });
+        let after = change.after.map(|data| read(data, None));
+        let row = |row: &Option<Result<RowText, String>>| match row {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(RowImage {
+                unknown: vec![(String::new(), why.clone())],
+                ..RowImage::unknown()
+            }),
+            None => Some(RowImage::unknown()),
+        };
+        let (no_before, no_after) = (row(&before), row(&after));
+        let (before, after) = (before.and_then(Result::ok), after.and_then(Result::ok));
+        if let (Some(before), Some(after)) = (&before, &after) {
+            event.changed = table.changed(before, after);
+        }
+        event.key = match (&after, &before) {
+            (Some(row), _) | (None, Some(row)) => table.key_of(row),
+            (None, None) => String::new(),
+        };
+        let has_before = event.operation != Operation::Insert;
+        let has_after = event.operation != Operation::Delete;
+        if has_before {
+            event.before =
+                before.map_or_else(|| no_before.unwrap_or_default(), |row| table.image(row));
+        }
+        if has_after {
+            event.after =
+                after.map_or_else(|| no_after.unwrap_or_default(), |row| table.image(row));
+        }
+    }
+
+    /// A record of the catalog.
+    fn catalog_changed(&mut self, change: &NodeChange<'_>, database: &mut ReplayDatabase) {
+        if change.kind == NodeChangeKind::Undo {
+            self.open.undo(change.page.procid, change.node.rceid);
+        }
+        let page_size = database.pages.size();
+        let read = |data: Option<&[u8]>| CatalogRecord::read(data?, page_size).ok();
+        let (before, after) = (read(change.before), read(change.after));
+        let told = told(change.kind, before.as_ref(), after.as_ref());
+        let of = after.as_ref().or(before.as_ref());
+        let layout = of.map(|record| self.layout_for(change.page.dbid, record, database));
+        if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
+            schema.outdate();
+        }
+        let (Some((operation, record)), Some(layout)) = (told, layout) else {
+            return;
+        };
+        let page = &change.page;
+        let filter = &self.options.filter;
+        if self.layouts[layout].is_system && !filter.with_system {
+            return;
+        }
+        if !filter.takes_place(change.lgpos, page.pgno, page.procid) {
+            return self.add(change, None);
+        }
+        let mut event = self.event(change, operation, layout);
+        let name_before = before.as_ref().map(|record| record.name().to_owned());
+        let renamed = name_before.filter(|name| name != record.name());
+        event.bookmark = None;
+        event.object = match (operation, &before) {
+            // A column that is deleted loses its name.
+            (Operation::DeleteColumn, Some(before)) => Some((before.name().to_owned(), None)),
+            _ => Some((record.name().to_owned(), renamed)),
+        };
+        self.keep(change, Some(event));
+    }
+
+    /// The layout of the table that a record of the catalog is about, or one with its name alone.
+    fn layout_for(
+        &mut self,
+        dbid: u8,
+        record: &CatalogRecord,
+        database: &mut ReplayDatabase,
+    ) -> usize {
+        let known = self.schemas.get(&dbid);
+        let known = known.and_then(|schema| schema.table(record.table()));
+        let name = match record.kind() {
+            ObjectKind::Table => Some(record.name().to_owned()),
+            _ => None,
+        };
+        match (known, name) {
+            (Some(layout), None) => layout,
+            (Some(layout), Some(name)) if self.layouts[layout].name == name => layout,
+            (None, None) => {
+                if let Some(schema) = self.schemas.get_mut(&dbid) {
+                    schema.outdate();
+                    schema.refresh(database, &mut self.layouts);
+                    if let Some(layout) = schema.table(record.table()) {
+                        return layout;
+                    }
+                }
+                self.nameless(format!("objid {}", record.table()), database)
+            }
+            (_, Some(name)) => self.nameless(name, database),
+        }
+    }
+
+    fn nameless(&mut self, name: String, database: &ReplayDatabase) -> usize {
+        let page_size = database.pages.size();
+        self.layouts.push(TableLayout::nameless(name, page_size));
+        self.layouts.len() - 1
+    }
+}
+
+/// What a change of the catalog means, and the record that says of what.
+fn told<'r>(
+    kind: NodeChangeKind,
+    before: Option<&'r CatalogRecord>,
+    after: Option<&'r CatalogRecord>,
+) -> Option<(Operation, &'r CatalogRecord)> {
+    use Operation::{
+        AddColumn, CreateIndex, CreateTable, DeleteColumn, DropIndex, DropTable, RenameColumn,
+        RenameTable,
+    };
+    let operations = match kind {
+        NodeChangeKind::Insert => (CreateTable, AddColumn, CreateIndex),
+        NodeChangeKind::FlagDelete | NodeChangeKind::Remove => (DropTable, DeleteColumn, DropIndex),
+        NodeChangeKind::Replace => {
+            let (before, after) = (before?, after?);
+            return match after.kind() {
+                ObjectKind::Column if after.is_deleted_column() && !before.is_deleted_column() => {
+                    Some((DeleteColumn, after))
+                }
+                ObjectKind::Column if before.name() != after.name() => Some((RenameColumn, after)),
+                ObjectKind::Table if before.name() != after.name() => Some((RenameTable, after)),
+                _ => None,
+            };
+        }
+        NodeChangeKind::Undo => return None,
+    };
+    let record = after.or(before)?;
+    let operation = match record.kind() {
+        ObjectKind::Table => operations.0,
+        ObjectKind::Column => operations.1,
+        ObjectKind::Index => operations.2,
+        ObjectKind::LongValues | ObjectKind::Callback => return None,
+    };
+    Some((operation, record))
+}
+
+impl RedoObserver for Timeline {
+    fn log_begins(&mut self, image: &LogImage) {
+        let name = image.path.file_name().unwrap_or_default();
+        self.logs.push(SourceLog {
+            name: name.to_string_lossy().into_owned(),
+            sha256: hex::encode(Sha256::digest(&image.bytes)),
+        });
+        self.times = match image.layout {
+            Layout::Segments => TimeSource::Segments,
+            Layout::ChecksumRecords => TimeSource::Logs,
+        };
+        self.summary.logs += 1;
+        self.summary.log_bytes += image.bytes.len() as u64;
+    }
+
+    fn segment_begins(&mut self, lgpos: Lgpos, time: LogTime) {
+        let last = self.segments.last_key_value();
+        if last.is_none_or(|(_, last)| *last != time) {
+            let key = (lgpos.generation.0, lgpos.segment);
+            self.segments.insert(key, time);
+            self.lgpos = lgpos;
+            self.tell_ended();
+        }
+    }
+
+    fn record(&mut self, lgpos: Lgpos, record: &Record<'_>) {
+        self.lgpos = lgpos;
+        self.summary.records += 1;
+        if let Some(step) = TransactionStep::of(record) {
+            self.follow(lgpos, step);
+        }
+    }
+
+    fn wants(&self, dbid: u8, objid: ObjId) -> bool {
+        let schema = self.schemas.get(&dbid);
+        let with_system = self.options.filter.with_system;
+        schema.is_some_and(|schema| schema.wants(objid, with_system, &self.layouts))
+    }
+
+    fn changed(
+        &mut self,
+        change: &NodeChange<'_>,
+        database: &mut ReplayDatabase,
+    ) -> Result<(), Problem> {
+        let objid = change.node.objid;
+        let Some(schema) = self.schemas.get_mut(&change.page.dbid) else {
+            return Ok(());
+        };
+        if schema.role(objid) != Some(Role::Catalog) {
+            schema.refresh(database, &mut self.layouts);
+        }
+        match schema.role(objid) {
+            Some(Role::Catalog) => self.catalog_changed(change, database),
+            Some(Role::Rows(layout)) => {
+                if !self.layouts[layout].is_system || self.options.filter.with_system {
+                    self.row_changed(change, layout, database);
+                }
+            }
+            Some(Role::LongValues(_)) => {
+                let overwritten = self.overwritten.entry(change.page.procid).or_default();
+                overwritten.note(change);
+            }
+            Some(Role::Other) => {}
+            None => {
+                let tree = (change.page.dbid, objid);
+                *self.unknown_trees.entry(tree).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn attached(&mut self, dbid: u8, name: &str, _: &mut ReplayDatabase) {
+        let name = name.rsplit(['\\', '/']).next().unwrap_or(name);
+        let known = self.databases.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.databases.push(name.to_owned());
+            self.databases.len() - 1
+        });
+        self.schemas.insert(dbid, Schema::new(place));
+    }
+}

@@ -1,0 +1,347 @@
+//! `logchain timeline`: what happened to rows.
+
+use console::values::{bytes, number};
+use console::{Exit, Failure, Output};
+use ese_format::{Lgpos, Pgno, ProcId, hex};
+use ese_log::chain::Readiness;
+use ese_log::{StreamChoice, StreamFiles};
+use ese_replay::recovery::{DatabaseFile, Until, plan};
+use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
+use ese_timeline::{
+    ChangeSink, Filter, Operation, Status, TimelineOptions, TimelineSummary, Told, timeline,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+/// Changed pages up to this many bytes stay in memory; more go to a temporary file.
+const PAGES_IN_MEMORY: usize = 128 << 20;
+/// Likewise changes whose transactions are open.
+const EVENTS_IN_MEMORY: usize = 128 << 20;
+
+/// Tell every change of a row that the logs hold: who, when, the row before and after
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  logchain timeline /evidence/sg1 --db mailbox.edb --format jsonl > changes.jsonl\n  logchain timeline /evidence/sg1 --table Items --where id=2"
+)]
+pub(crate) struct Arguments {
+    /// Folder with the logs, or one log; may be given several times
+    #[arg(value_name = "PLACE", required = true)]
+    logs: Vec<PathBuf>,
+    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
+    /// A database to begin with, as it was before the logs; without any, those that the logs create
+    #[arg(long, value_name = "DATABASE")]
+    db: Vec<PathBuf>,
+    /// How changes are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Only changes of this table; may be given several times
+    #[arg(long, value_name = "TABLE")]
+    table: Vec<String>,
+    /// Only rows that have this value in a column, before or after; may be given several times
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition)]
+    conditions: Vec<(String, String)>,
+    /// Only the row with this bookmark, the key in hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = bookmark)]
+    bookmark: Option<Bookmark>,
+    /// Only this operation; may be given several times
+    #[arg(long, value_name = "OPERATION", value_parser = operation)]
+    op: Vec<Operation>,
+    /// Only this session (procid)
+    #[arg(long, value_name = "PROCID", value_parser = number::<u32>)]
+    session: Option<u32>,
+    /// Only the transaction that began with this id
+    #[arg(long, value_name = "TRX", value_parser = number::<u32>)]
+    transaction: Option<u32>,
+    /// Only changes on this page
+    #[arg(long, value_name = "PGNO", value_parser = number::<u32>)]
+    page: Option<u32>,
+    /// Begin here: a generation, as in 42 or 0x2A, a position, as in 0000002A:0010:01F4, or a time, as in 2024-05-01T12:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = since)]
+    since: Option<Moment>,
+    /// End here, all of it included: a generation, a position or a time
+    #[arg(long, value_name = "MOMENT", value_parser = until)]
+    until: Option<Moment>,
+    /// Only what committed
+    #[arg(long)]
+    committed: bool,
+    /// Tables of the engine too
+    #[arg(long)]
+    system: bool,
+    /// Count only: changes and bytes of log by table and operation
+    #[arg(long, conflicts_with = "format")]
+    stats: bool,
+    /// Long values of more bytes than this are given by length and SHA-256
+    #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = bytes::<usize>)]
+    inline_limit: usize,
+}
+
+/// How changes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line for people
+    Text,
+    /// JSON Lines, edbkit.change/1
+    Jsonl,
+    /// CSV; rows as JSON
+    Csv,
+    /// JSON Lines for Timesketch
+    Timesketch,
+    /// The envelope of Debezium
+    Debezium,
+}
+
+/// A bookmark on the command line.
+#[derive(Debug, Clone)]
+struct Bookmark(Vec<u8>);
+
+/// A place in the logs on the command line.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Place(Lgpos),
+    Time(Timestamp),
+}
+
+fn condition(text: &str) -> Result<(String, String), String> {
+    let (column, value) = text
+        .split_once('=')
+        .ok_or("write it as COLUMN=VALUE, as in id=2")?;
+    Ok((column.to_owned(), value.to_owned()))
+}
+
+fn bookmark(text: &str) -> Result<Bookmark, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let bytes = hex::decode(digits).ok_or("it is not hexadecimal")?;
+    Ok(Bookmark(bytes))
+}
+
+fn operation(text: &str) -> Result<Operation, String> {
+    let mut all = Operation::ALL.into_iter();
+    all.find(|operation| operation.name() == text)
+        .ok_or_else(|| {
+            let names = Operation::ALL.map(Operation::name).join(", ");
+            format!("the operations are {names}")
+        })
+}
+
+fn moment(text: &str, segment: u16, byte: u16) -> Result<Moment, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Moment::Time(time));
+    }
+    if text.contains([':', ',']) {
+        return Ok(Moment::Place(text.parse()?));
+    }
+    let place = Lgpos::new(number(text)?, segment, byte);
+    Ok(Moment::Place(place))
+}
+
+fn since(text: &str) -> Result<Moment, String> {
+    moment(text, 0, 0)
+}
+
+fn until(text: &str) -> Result<Moment, String> {
+    moment(text, u16::MAX, u16::MAX)
+}
+
+impl Moment {
+    fn place(self) -> Option<Lgpos> {
+        match self {
+            Moment::Place(place) => Some(place),
+            Moment::Time(_) => None,
+        }
+    }
+
+    fn time(self) -> Option<Timestamp> {
+        match self {
+            Moment::Place(_) => None,
+            Moment::Time(time) => Some(time),
+        }
+    }
+}
+
+impl Arguments {
+    fn filter(&self) -> Filter {
+        Filter {
+            tables: self.table.clone(),
+            conditions: self.conditions.clone(),
+            bookmark: self.bookmark.as_ref().map(|bookmark| bookmark.0.clone()),
+            operations: self.op.clone(),
+            session: self
+                .session
+                .map(|session| ProcId(u16::try_from(session).unwrap_or(u16::MAX))),
+            transaction: self.transaction,
+            page: self.page.map(Pgno),
+            since: self.since.and_then(Moment::place),
+            until: self.until.and_then(Moment::place),
+            since_time: self.since.and_then(Moment::time),
+            until_time: self.until.and_then(Moment::time),
+            status: self.committed.then_some(Status::Committed),
+            with_system: self.system,
+        }
+    }
+
+    fn sink(&self, output: &mut Output) -> Result<Box<dyn ChangeSink>, Failure> {
+        let stream = BufWriter::with_capacity(1 << 16, output.stream()?);
+        let format = match output.is_json() {
+            true => Format::Jsonl,
+            false => self.format,
+        };
+        Ok(match format {
+            Format::Text => Box::new(TextSink::new(stream)),
+            Format::Jsonl => Box::new(JsonlSink::new(stream)),
+            Format::Csv => {
+                let sink = CsvSink::new(stream);
+                Box::new(sink.map_err(|error| Failure::new(Exit::Io, error.to_string()))?)
+            }
+            Format::Timesketch => Box::new(TimesketchSink::new(stream)),
+            Format::Debezium => Box::new(DebeziumSink::new(stream)),
+        })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let databases = arguments.db.iter();
+    let databases: Vec<DatabaseFile> = databases
+        .map(|path| DatabaseFile::open(path).map_err(|error| Failure::of(&error)))
+        .collect::<Result<_, _>>()?;
+    let choice = StreamChoice {
+        base: arguments.base.as_deref(),
+        signatures: databases
+            .iter()
+            .map(|database| database.header.log_signature)
+            .collect(),
+    };
+    let stream = StreamFiles::gather(&arguments.logs, &choice);
+    let stream = stream.map_err(|error| Failure::of(&error))?;
+    let bar = output.bar(0, "Reading logs");
+    let plan = plan(&stream, None, &databases, &Until::default(), &bar);
+    let plan = plan.map_err(|error| Failure::of(&error))?;
+    let mut exit = Exit::Clean;
+    for database in &plan.databases {
+        let verdict = &database.verdict;
+        if verdict.readiness == Readiness::Ready {
+            continue;
+        }
+        exit = Exit::Finding;
+        for reason in &verdict.reasons {
+            output.remark(reason);
+        }
+    }
+    let options = TimelineOptions {
+        filter: arguments.filter(),
+        inline_limit: arguments.inline_limit,
+        memory: EVENTS_IN_MEMORY,
+        only_count: arguments.stats,
+    };
+    let sink = arguments.sink(output)?;
+    let told = timeline(&plan, &databases, PAGES_IN_MEMORY, options, sink, &bar);
+    drop(bar);
+    let told = told.map_err(|error| Failure::new(Exit::Io, format!("writing changes: {error}")))?;
+    if arguments.stats {
+        output.answer(
+            "edbkit.timeline-stats/1",
+            &Stats::of(&told.summary),
+            &Stats::of(&told.summary),
+        )?;
+    }
+    report(&told, output, &mut exit);
+    match told.problem {
+        None => Ok(exit),
+        Some(problem) => {
+            output.flush()?;
+            Err(Failure::of(&problem))
+        }
+    }
+}
+
+/// Says what the changes do not say by themselves.
+fn report(told: &Told, output: &Output, exit: &mut Exit) {
+    let summary = &told.summary;
+    let mut finding = |count: u64, what: &str| {
+        if count > 0 {
+            output.remark(&format!("{count} {what}"));
+            *exit = Exit::Finding;
+        }
+    };
+    finding(
+        summary.of_unknown_trees,
+        "changes are of trees that the catalog does not know, and were left out",
+    );
+    finding(
+        summary.long_values_without_row,
+        "pieces of long values changed without a change of the row that owns them, and were left out",
+    );
+    let total = summary.changes();
+    output.remark(&format!(
+        "{total} changes: {} complete, {} partial, {} unknown",
+        summary.complete, summary.partial, summary.unknown
+    ));
+}
+
+/// `--stats`.
+#[derive(Debug, Serialize)]
+struct Stats {
+    logs: u64,
+    log_bytes: u64,
+    records: u64,
+    changes: u64,
+    tables: Vec<StatsRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatsRow {
+    database: String,
+    table: String,
+    operation: &'static str,
+    status: &'static str,
+    changes: u64,
+    bytes: u64,
+}
+
+impl Stats {
+    fn of(summary: &TimelineSummary) -> Self {
+        let rows = summary.counts.iter();
+        let rows = rows.map(|((database, table, operation, status), counts)| StatsRow {
+            database: database.clone(),
+            table: table.clone(),
+            operation: operation.name(),
+            status: status.name(),
+            changes: counts.changes,
+            bytes: counts.bytes,
+        });
+        Stats {
+            logs: summary.logs,
+            log_bytes: summary.log_bytes,
+            records: summary.records,
+            changes: summary.changes(),
+            tables: rows.collect(),
+        }
+    }
+}
+
+impl Display for Stats {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>12} {:>14}  {:<14} {:<12} {}",
+            "Changes", "Bytes of log", "Operation", "Status", "Table"
+        )?;
+        for row in &self.tables {
+            writeln!(
+                f,
+                "{:>12} {:>14}  {:<14} {:<12} {}: {}",
+                row.changes, row.bytes, row.operation, row.status, row.database, row.table
+            )?;
+        }
+        writeln!(
+            f,
+            "{} changes in {} records of {} logs ({} bytes)",
+            self.changes, self.records, self.logs, self.log_bytes
+        )
+    }
+}
