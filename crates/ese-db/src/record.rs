@@ -26,6 +26,7 @@
 use crate::DbError;
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::page::PageSize;
+use std::ops::Range;
 
 /// The largest id of a fixed column; ids start at 1.
 pub const LAST_FIXED: u16 = 127;
@@ -252,6 +253,51 @@ impl<'a> DataRecord<'a> {
             columns.push(self.tagged_column(id, word, bytes, self.tagged_start + start));
         }
         Ok(columns)
+    }
+
+    /// Which bytes decide what the record says of a column: the bytes of its value, and those by which they are found. Of a
+    /// fixed column `place` is where its value is, and its size; of a tagged one `name` is [`Tagged::name`].
+    pub fn deciding(&self, name: (bool, u16), place: (usize, usize)) -> Vec<Range<usize>> {
+        let (_, id) = name;
+        if id <= LAST_FIXED {
+            let mut ranges = vec![0..1];
+            if id <= self.last_fixed {
+                let nulls = self.fixed_end - usize::from(self.last_fixed).div_ceil(8);
+                let null = nulls + usize::from(id.saturating_sub(1)) / 8;
+                let (offset, size) = place;
+                ranges.extend([2..HEADER, null..null + 1, offset..offset + size]);
+            }
+            return ranges;
+        }
+        let end_of = |index: usize| self.fixed_end + index * 2..self.fixed_end + index * 2 + 2;
+        if id <= LAST_VARIABLE {
+            let mut ranges = vec![1..2];
+            if id <= self.last_variable {
+                let index = usize::from(id - LAST_FIXED - 1);
+                let before = index.checked_sub(1);
+                let start = before.map_or(0, |before| self.variable_end(before).0);
+                let end = self.variable_end(index).0.max(start);
+                ranges.extend([2..HEADER, end_of(index)]);
+                ranges.extend(before.map(end_of));
+                ranges.push(self.variable_start + start..self.variable_start + end);
+            }
+            return ranges;
+        }
+        let mut ranges = vec![1..HEADER];
+        let variables = usize::from(self.last_variable.saturating_sub(LAST_FIXED));
+        ranges.extend(variables.checked_sub(1).map(end_of));
+        let all = self.tagged_start..self.bytes.len();
+        let Ok(tagged) = self.tagged() else {
+            ranges.push(all);
+            return ranges;
+        };
+        ranges.push(self.tagged_start..self.tagged_start + tagged.len() * 4);
+        let mut found = tagged.iter().filter(|tagged| tagged.name() == name);
+        ranges.extend(found.next().map(|tagged| {
+            let start = tagged.data_offset;
+            start..(start + tagged.bytes.len() + 1).min(self.bytes.len())
+        }));
+        ranges
     }
 
     fn tagged_column(&self, id: u16, word: u16, bytes: &'a [u8], at: usize) -> Tagged<'a> {

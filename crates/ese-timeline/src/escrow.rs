@@ -3,8 +3,10 @@
 //! Such a number is on its page with all that was added, committed or not. A transaction sees it without what others have
 //! added and not committed; so does a row of the timeline (`ErrVERAccess`, `ese/ver.cxx`).
 
+use crate::change::RowChange;
+use crate::masked::Masked;
 use ese_format::{ObjId, ProcId};
-use ese_replay::redo::{AddedNumber, NodeChange};
+use ese_replay::redo::AddedNumber;
 use rustc_hash::FxHashMap;
 
 #[derive(Debug)]
@@ -22,8 +24,8 @@ pub(crate) struct Escrow {
 
 impl Escrow {
     /// The data of a node as the session of `change` sees it.
-    pub(crate) fn seen(&self, change: &NodeChange<'_>, data: &[u8]) -> Vec<u8> {
-        let mut data = data.to_vec();
+    pub(crate) fn seen(&self, change: &RowChange<'_>, data: &Masked) -> Masked {
+        let mut data = data.clone();
         let others = self.additions(change).iter();
         for other in others.filter(|other| other.session != change.page.procid) {
             let AddedNumber {
@@ -31,25 +33,19 @@ impl Escrow {
                 amount,
                 width,
             } = other.added;
-            let start = usize::from(offset);
-            let Some(number) = data.get_mut(start..start + width) else {
-                continue;
-            };
-            let mut wide = [0; 8];
-            wide[..width].copy_from_slice(number);
-            let less = u64::from_le_bytes(wide).wrapping_sub(amount.cast_unsigned());
-            number.copy_from_slice(&less.to_le_bytes()[..width]);
+            let less = data.add(usize::from(offset), amount.wrapping_neg(), width);
+            data = less.unwrap_or(data);
         }
         data
     }
 
-    fn additions(&self, change: &NodeChange<'_>) -> &[OpenAddition] {
+    fn additions(&self, change: &RowChange<'_>) -> &[OpenAddition] {
         let additions = key(change).and_then(|key| self.rows.get(&key));
         additions.map_or(&[], Vec::as_slice)
     }
 
     /// Takes note of an addition.
-    pub(crate) fn note(&mut self, change: &NodeChange<'_>, added: AddedNumber) {
+    pub(crate) fn note(&mut self, change: &RowChange<'_>, added: AddedNumber) {
         if let Some(key) = key(change).filter(|_| change.page.is_versioned()) {
             self.rows.entry(key).or_default().push(OpenAddition {
                 session: change.page.procid,
@@ -77,7 +73,7 @@ impl Escrow {
     }
 }
 
-fn key(change: &NodeChange<'_>) -> Option<(u8, ObjId, Vec<u8>)> {
+fn key(change: &RowChange<'_>) -> Option<(u8, ObjId, Vec<u8>)> {
     let bookmark = change.key?.to_vec();
     Some((change.page.dbid, change.node.objid, bookmark))
 }

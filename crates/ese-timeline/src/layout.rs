@@ -1,8 +1,10 @@
 //! A table as rows of it are read: its columns with their JSON names, its key, its long values.
 
 use crate::event::{RowImage, RowState};
-use ese_db::catalog::Column;
+use crate::masked::Masked;
+use ese_db::catalog::{Column, ColumnFlags};
 use ese_db::long_value::chunk_size;
+use ese_db::record::DataRecord;
 use ese_db::rows::{Content, Contents, Fields};
 use ese_db::value::decode;
 use ese_db::{ColumnType, Table, Value};
@@ -110,15 +112,25 @@ impl TableLayout {
     /// The row with this data; `limit` is the length up to which long values are in it. An error says why it is no row.
     pub(crate) fn row(
         &self,
-        data: &[u8],
+        data: &Masked,
         limit: usize,
         fetch: &mut FetchLong<'_>,
     ) -> Result<RowText, String> {
-        let fields = Fields::of_record(&[], data, self.page_size);
+        if !data.knows(&(0..RECORD_HEADER.min(data.bytes().len()))) {
+            return Err(UNKNOWN_BYTES.into());
+        }
+        let fields = Fields::of_record(&[], data.bytes(), self.page_size);
         let fields = fields.map_err(|error| error.to_string())?;
+        let record = DataRecord::parse(data.bytes(), self.page_size);
+        let record = record.map_err(|error| error.to_string())?;
         let mut row = RowText::default();
         row.json.push(b'{');
         for (place, out) in self.columns.iter().enumerate() {
+            if !data.is_complete() && !is_decided(&record, &out.column, data) {
+                row.unknown.push((place, UNKNOWN_BYTES.into()));
+                row.places.push(None);
+                continue;
+            }
             let contents = fields.contents(&out.column);
             if matches!(contents, Contents::Null) {
                 row.places.push(None);
@@ -154,8 +166,12 @@ impl TableLayout {
         Ok(row)
     }
 
-    /// The key columns of a row, as a JSON object.
+    /// The key columns of a row, as a JSON object; nothing if one of them is not known.
     pub(crate) fn key_of(&self, row: &RowText) -> String {
+        let is_unknown = |place: &usize| row.unknown.iter().any(|(of, _)| of == place);
+        if self.key.iter().any(is_unknown) {
+            return String::new();
+        }
         let mut key = vec![b'{'];
         for place in &self.key {
             if key.len() > 1 {
@@ -195,6 +211,22 @@ impl TableLayout {
             unknown,
         }
     }
+}
+
+/// Why a column is not known.
+const UNKNOWN_BYTES: &str = "the logs and the database do not hold its bytes";
+/// Bytes by which everything else in a record is found (`REC`, `inc/rec.hxx`).
+const RECORD_HEADER: usize = 4;
+
+/// Whether all bytes are known that decide what a record says of a column.
+fn is_decided(record: &DataRecord<'_>, column: &Column, data: &Masked) -> bool {
+    let derived = column.of_template && column.flags.contains(ColumnFlags::TEMPLATE);
+    let place = match column.is_fixed() {
+        true => (usize::from(column.record_offset), column.fixed_size()),
+        false => (0, 0),
+    };
+    let deciding = record.deciding((derived, column.id), place);
+    deciding.iter().all(|range| data.knows(range))
 }
 
 impl RowText {

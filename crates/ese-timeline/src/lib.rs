@@ -6,23 +6,28 @@
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod escrow;
 mod event;
 mod filter;
+mod history;
 mod layout;
 mod long_values;
+mod masked;
 mod schema;
 pub mod sink;
 mod store;
 mod summary;
 mod timeline;
 mod transactions;
+mod trees;
 mod watcher;
 
 pub use event::{Change, Event, Operation, RowImage, RowState, SourceLog, Status, TimeSource};
 pub use filter::Filter;
+pub use history::{History, history};
 pub use layout::TableLayout;
 pub use sink::ChangeSink;
 pub use summary::{ChangeCounts, TimelineSummary};
-pub use timeline::{Told, timeline};
+pub use timeline::{Told, at_end, timeline};
 pub use watcher::TimelineOptions;

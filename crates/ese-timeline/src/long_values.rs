@@ -1,12 +1,12 @@
 //! Long values at the moment of a record, and as they were before their session changed them.
 
+use crate::change::RowChange;
 use crate::layout::{LongValue, TableLayout};
+use crate::trees::Trees;
 use ese_db::DbError;
 use ese_db::long_value::{OwnNode, Pieces, id_of, key_of};
 use ese_format::{Dbtime, ObjId, hex};
-use ese_replay::ReplayDatabase;
-use ese_replay::redo::{NodeChange, NodeChangeKind};
-use ese_replay::tree::TreeWalk;
+use ese_replay::redo::NodeChangeKind;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -31,13 +31,13 @@ pub(crate) struct Overwritten {
 
 impl Overwritten {
     /// Takes note of a change of a node.
-    pub(crate) fn note(&mut self, change: &NodeChange<'_>) {
+    pub(crate) fn note(&mut self, change: &RowChange<'_>) {
         let Some(key) = change.key else { return };
         let before = match (change.kind, change.before) {
             (NodeChangeKind::Insert, _) => Before::Nothing,
             _ if change.was_deleted => return,
-            (_, Some(data)) => Before::Data(data.to_vec()),
-            (_, None) => Before::Unknown,
+            (_, Some(data)) if data.is_complete() => Before::Data(data.bytes().to_vec()),
+            _ => Before::Unknown,
         };
         let is_root = key.len() == 4 || key.len() == 8 && key[0] & 0x80 != 0;
         let makes = matches!(
@@ -58,7 +58,7 @@ impl Overwritten {
 /// The long value that a row refers to, of which up to `limit` bytes are kept: as it is now, or with `earlier` as it was
 /// before that. It must be in leaves that are no newer than `dbtime`.
 pub(crate) fn fetch(
-    (dbid, database): (u8, &mut ReplayDatabase),
+    (dbid, database): (u8, &mut dyn Trees),
     table: &TableLayout,
     reference: &[u8],
     earlier: Option<&Overwritten>,
@@ -70,7 +70,7 @@ pub(crate) fn fetch(
 }
 
 fn read(
-    (dbid, database): (u8, &mut ReplayDatabase),
+    (dbid, database): (u8, &mut dyn Trees),
     table: &TableLayout,
     reference: &[u8],
     earlier: Option<&Overwritten>,
@@ -82,9 +82,7 @@ fn read(
     let Some((root, objid)) = table.long_values else {
         return Err("the table has no tree of long values".into());
     };
-    let pages = &mut database.pages;
-    let walk = TreeWalk::from(pages, root, objid, &key);
-    let mut walk = walk.map_err(|error| error.to_string())?;
+    let mut walk = database.nodes((root, objid), &key)?;
     let first = (dbid, objid, key.clone());
     let own = earlier.map(|earlier| earlier.nodes.range(first..));
     let mut own = own.into_iter().flatten().peekable();
@@ -96,8 +94,7 @@ fn read(
     let mut next = || -> Result<Option<OwnNode>, DbError> {
         loop {
             while waiting.is_none() && !is_over {
-                let node = walk.next_node(pages);
-                let node = node.map_err(|error| broken(error.to_string()))?;
+                let node = walk.next_node().map_err(&broken)?;
                 newer |= walk.newest() > dbtime;
                 match node.and_then(|node| {
                     let rest = node.key.strip_prefix(key.as_slice())?.to_vec();

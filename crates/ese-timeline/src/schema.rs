@@ -1,12 +1,10 @@
 //! The tables of a database as of a moment of the log.
 
 use crate::layout::TableLayout;
+use crate::trees::Trees;
 use ese_db::catalog::{CATALOG, CATALOG_SHADOW, CatalogRecord};
 use ese_db::{Catalog, Table};
 use ese_format::ObjId;
-use ese_replay::Problem;
-use ese_replay::ReplayDatabase;
-use ese_replay::tree::TreeWalk;
 use rustc_hash::FxHashMap;
 
 /// What a tree is.
@@ -82,11 +80,7 @@ impl Schema {
     }
 
     /// Reads the catalog if it has changed since it was last read.
-    pub(crate) fn refresh(
-        &mut self,
-        database: &mut ReplayDatabase,
-        layouts: &mut Vec<TableLayout>,
-    ) {
+    pub(crate) fn refresh(&mut self, database: &mut dyn Trees, layouts: &mut Vec<TableLayout>) {
         if !self.is_stale {
             return;
         }
@@ -94,7 +88,7 @@ impl Schema {
         let Ok(records) = catalog_records(database) else {
             return;
         };
-        let page_size = database.pages.size();
+        let page_size = database.page_size();
         self.trees.clear();
         let mut known = std::mem::take(&mut self.tables);
         for table in Catalog::of_records(records).tables {
@@ -119,12 +113,11 @@ impl Schema {
     }
 }
 
-fn catalog_records(database: &mut ReplayDatabase) -> Result<Vec<CatalogRecord>, Problem> {
-    let pages = &mut database.pages;
-    let page_size = pages.size();
-    let mut walk = TreeWalk::from(pages, CATALOG.0, CATALOG.1, &[])?;
+fn catalog_records(database: &mut dyn Trees) -> Result<Vec<CatalogRecord>, String> {
+    let page_size = database.page_size();
+    let mut nodes = database.nodes(CATALOG, &[])?;
     let mut records = Vec::new();
-    while let Some(node) = walk.next_node(pages)? {
+    while let Some(node) = nodes.next_node()? {
         if node.is_deleted {
             continue;
         }

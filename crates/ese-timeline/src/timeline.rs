@@ -65,6 +65,32 @@ pub fn timeline(
     })
 }
 
+/// The databases of `plan` as redo leaves them at the end of its logs, with nothing rolled back.
+pub fn at_end(
+    plan: &RecoveryPlan,
+    databases: &[DatabaseFile],
+    memory: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<ReplayDatabase>, RecoveryError> {
+    let mut redone = Vec::new();
+    let options = RecoverOptions {
+        lossy: true,
+        accept_cut_off: true,
+        ignore_missing: true,
+        read_ahead: true,
+        after_redo: Some(Box::new(|databases| {
+            redone.extend(std::mem::take(databases).into_values());
+        })),
+        ..RecoverOptions::default()
+    };
+    // What comes after redo has nothing to do without the databases.
+    let recovered = trial(plan, databases, memory, options, progress);
+    if redone.is_empty() {
+        recovered?;
+    }
+    Ok(redone)
+}
+
 /// The timeline, seen by the replay and by its owner.
 #[derive(Clone)]
 struct Watcher(Arc<Mutex<Timeline>>);

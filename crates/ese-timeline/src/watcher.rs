@@ -12,16 +12,19 @@
 //! values are in their tree as they are after the change; what they were before is what the session has overwritten since
 //! its last row. A long value is given only if no leaf that holds it is newer than the record at hand.
 
+use crate::change::RowChange;
 use crate::escrow::Escrow;
 use crate::event::{Change, Event, Operation, RowImage, SourceLog, Status, TimeSource};
 use crate::filter::Filter;
 use crate::layout::{LongValue, RowText, TableLayout};
 use crate::long_values::{Overwritten, fetch};
+use crate::masked::Masked;
 use crate::schema::{Role, Schema};
 use crate::sink::ChangeSink;
 use crate::store::{Kept, Store};
 use crate::summary::TimelineSummary;
 use crate::transactions::{Ended, Open, Transaction};
+use crate::trees::Trees;
 use ese_db::catalog::{CatalogRecord, ObjectKind};
 use ese_format::log::Layout;
 use ese_format::record::Record;
@@ -243,7 +246,7 @@ impl Timeline {
     }
 
     /// The event of a change, apart from rows.
-    fn event(&self, change: &NodeChange<'_>, operation: Operation, layout: usize) -> Event {
+    fn event(&self, change: &RowChange<'_>, operation: Operation, layout: usize) -> Event {
         Event {
             lgpos: change.lgpos,
             operation,
@@ -265,7 +268,7 @@ impl Timeline {
     }
 
     /// Keeps an event until its transaction ends; none says that nobody wants it.
-    fn keep(&mut self, change: &NodeChange<'_>, event: Option<Event>) {
+    fn keep(&mut self, change: &RowChange<'_>, event: Option<Event>) {
         let filter = &self.options.filter;
         let event = event.filter(|event| {
             let layout = &self.layouts[event.layout];
@@ -286,7 +289,7 @@ impl Timeline {
         self.add(change, kept);
     }
 
-    fn add(&mut self, change: &NodeChange<'_>, kept: Option<Kept>) {
+    fn add(&mut self, change: &RowChange<'_>, kept: Option<Kept>) {
         let page = &change.page;
         let transaction = self.open.of(page.procid, page.trx, change.lgpos);
         let rceid = match page.is_versioned() {
@@ -297,12 +300,7 @@ impl Timeline {
     }
 
     /// A row of a table.
-    fn row_changed(
-        &mut self,
-        change: &NodeChange<'_>,
-        layout: usize,
-        database: &mut ReplayDatabase,
-    ) {
+    fn row_changed(&mut self, change: &RowChange<'_>, layout: usize, database: &mut dyn Trees) {
         let operation = match change.kind {
             NodeChangeKind::Insert => Operation::Insert,
             // The engine also empties nodes that it keeps for their page.
@@ -310,7 +308,7 @@ impl Timeline {
             NodeChangeKind::Replace => Operation::Update,
             NodeChangeKind::FlagDelete => Operation::Delete,
             // What was flagged as deleted before goes for good: nothing that was not told.
-            NodeChangeKind::Remove if change.was_deleted || !change.is_applied => return,
+            NodeChangeKind::Remove if change.was_deleted || change.before.is_none() => return,
             NodeChangeKind::Remove => Operation::Delete,
             NodeChangeKind::Undo => {
                 let (session, rceid) = (change.page.procid, change.node.rceid);
@@ -321,11 +319,11 @@ impl Timeline {
         match change.added {
             None => self.tell_row(change, (operation, layout), database),
             Some(added) => {
-                let seen = |data: &[u8]| self.escrow.seen(change, data);
+                let seen = |data: &Masked| self.escrow.seen(change, data);
                 let (before, after) = (change.before.map(seen), change.after.map(seen));
-                let seen = NodeChange {
-                    before: before.as_deref(),
-                    after: after.as_deref(),
+                let seen = RowChange {
+                    before: before.as_ref(),
+                    after: after.as_ref(),
                     ..*change
                 };
                 self.tell_row(&seen, (operation, layout), database);
@@ -336,9 +334,9 @@ impl Timeline {
 
     fn tell_row(
         &mut self,
-        change: &NodeChange<'_>,
+        change: &RowChange<'_>,
         (operation, layout): (Operation, usize),
-        database: &mut ReplayDatabase,
+        database: &mut dyn Trees,
     ) {
         let page = &change.page;
         let filter = &self.options.filter;
@@ -360,18 +358,25 @@ impl Timeline {
     fn read_rows(
         &mut self,
         event: &mut Event,
-        change: &NodeChange<'_>,
+        change: &RowChange<'_>,
         layout: usize,
-        database: &mut ReplayDatabase,
+        database: &mut dyn Trees,
     ) {
         let table = &self.layouts[layout];
         let overwritten = self.overwritten.get(&change.page.procid);
         let limit = self.options.inline_limit;
-        let (is_applied, dbtime) = (change.is_applied, change.page.dbtime);
+        let (is_current, dbtime) = (change.is_current, change.page.dbtime);
         let dbid = change.page.dbid;
-        let mut read = |data: &[u8], earlier: Option<&Overwritten>| -> Result<RowText, String> {
-            table.row(data, limit, &mut |reference, limit| match is_applied {
-                true => fetch((dbid, database), table, reference, earlier, dbtime, limit),
+        let mut read = |data: &Masked, earlier: Option<&Overwritten>| -> Result<RowText, String> {
+            table.row(data, limit, &mut |reference, limit| match is_current {
+                true => fetch(
+                    (dbid, &mut *database),
+                    table,
+                    reference,
+                    earlier,
+                    dbtime,
+                    limit,
+                ),
                 // The tree is that of a later moment.
                 false => LongValue::Unknown("the database has a later state already".into()),
             })
@@ -412,12 +417,15 @@ impl Timeline {
     }
 
     /// A record of the catalog.
-    fn catalog_changed(&mut self, change: &NodeChange<'_>, database: &mut ReplayDatabase) {
+    fn catalog_changed(&mut self, change: &RowChange<'_>, database: &mut dyn Trees) {
         if change.kind == NodeChangeKind::Undo {
             self.open.undo(change.page.procid, change.node.rceid);
         }
-        let page_size = database.pages.size();
-        let read = |data: Option<&[u8]>| CatalogRecord::read(data?, page_size).ok();
+        let page_size = database.page_size();
+        let read = |data: Option<&Masked>| {
+            let data = data.filter(|data| data.is_complete())?;
+            CatalogRecord::read(data.bytes(), page_size).ok()
+        };
         let (before, after) = (read(change.before), read(change.after));
         let told = told(change.kind, before.as_ref(), after.as_ref());
         let of = after.as_ref().or(before.as_ref());
@@ -449,12 +457,7 @@ impl Timeline {
     }
 
     /// The layout of the table that a record of the catalog is about, or one with its name alone.
-    fn layout_for(
-        &mut self,
-        dbid: u8,
-        record: &CatalogRecord,
-        database: &mut ReplayDatabase,
-    ) -> usize {
+    fn layout_for(&mut self, dbid: u8, record: &CatalogRecord, database: &mut dyn Trees) -> usize {
         let known = self.schemas.get(&dbid);
         let known = known.and_then(|schema| schema.table(record.table()));
         let name = match record.kind() {
@@ -478,10 +481,49 @@ impl Timeline {
         }
     }
 
-    fn nameless(&mut self, name: String, database: &ReplayDatabase) -> usize {
-        let page_size = database.pages.size();
+    fn nameless(&mut self, name: String, database: &dyn Trees) -> usize {
+        let page_size = database.page_size();
         self.layouts.push(TableLayout::nameless(name, page_size));
         self.layouts.len() - 1
+    }
+
+    /// A node was changed; the database is as it is after the change.
+    pub(crate) fn node_changed(&mut self, change: &RowChange<'_>, database: &mut dyn Trees) {
+        let objid = change.node.objid;
+        let Some(schema) = self.schemas.get_mut(&change.page.dbid) else {
+            return;
+        };
+        if schema.role(objid) != Some(Role::Catalog) {
+            schema.refresh(database, &mut self.layouts);
+        }
+        match schema.role(objid) {
+            Some(Role::Catalog) => self.catalog_changed(change, database),
+            Some(Role::Rows(layout)) => {
+                if !self.layouts[layout].is_system || self.options.filter.with_system {
+                    self.row_changed(change, layout, database);
+                }
+            }
+            Some(Role::LongValues(_)) => {
+                let overwritten = self.overwritten.entry(change.page.procid).or_default();
+                overwritten.note(change);
+            }
+            Some(Role::Other) => {}
+            None => {
+                let tree = (change.page.dbid, objid);
+                *self.unknown_trees.entry(tree).or_default() += 1;
+            }
+        }
+    }
+
+    /// A database has come under this number.
+    pub(crate) fn name_database(&mut self, dbid: u8, name: &str) {
+        let name = name.rsplit(['\\', '/']).next().unwrap_or(name);
+        let known = self.databases.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.databases.push(name.to_owned());
+            self.databases.len() - 1
+        });
+        self.schemas.insert(dbid, Schema::new(place));
     }
 }
 
@@ -565,40 +607,26 @@ impl RedoObserver for Timeline {
         change: &NodeChange<'_>,
         database: &mut ReplayDatabase,
     ) -> Result<(), Problem> {
-        let objid = change.node.objid;
-        let Some(schema) = self.schemas.get_mut(&change.page.dbid) else {
-            return Ok(());
+        let before = change.before.map(Masked::known);
+        let after = change.after.map(Masked::known);
+        let change = RowChange {
+            lgpos: change.lgpos,
+            page: change.page,
+            node: change.node,
+            kind: change.kind,
+            added: change.added,
+            bytes: change.bytes,
+            is_current: change.is_applied,
+            key: change.key,
+            was_deleted: change.was_deleted,
+            before: before.as_ref(),
+            after: after.as_ref(),
         };
-        if schema.role(objid) != Some(Role::Catalog) {
-            schema.refresh(database, &mut self.layouts);
-        }
-        match schema.role(objid) {
-            Some(Role::Catalog) => self.catalog_changed(change, database),
-            Some(Role::Rows(layout)) => {
-                if !self.layouts[layout].is_system || self.options.filter.with_system {
-                    self.row_changed(change, layout, database);
-                }
-            }
-            Some(Role::LongValues(_)) => {
-                let overwritten = self.overwritten.entry(change.page.procid).or_default();
-                overwritten.note(change);
-            }
-            Some(Role::Other) => {}
-            None => {
-                let tree = (change.page.dbid, objid);
-                *self.unknown_trees.entry(tree).or_default() += 1;
-            }
-        }
+        self.node_changed(&change, database);
         Ok(())
     }
 
     fn attached(&mut self, dbid: u8, name: &str, _: &mut ReplayDatabase) {
-        let name = name.rsplit(['\\', '/']).next().unwrap_or(name);
-        let known = self.databases.iter().position(|known| known == name);
-        let place = known.unwrap_or_else(|| {
-            self.databases.push(name.to_owned());
-            self.databases.len() - 1
-        });
-        self.schemas.insert(dbid, Schema::new(place));
+        self.name_database(dbid, name);
     }
 }

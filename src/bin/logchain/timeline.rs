@@ -4,20 +4,23 @@ use console::values::{bytes, number};
 use console::{Exit, Failure, Output};
 use ese_format::{Lgpos, Pgno, ProcId, hex};
 use ese_log::chain::Readiness;
-use ese_log::{StreamChoice, StreamFiles};
-use ese_replay::recovery::{DatabaseFile, Until, plan};
+use ese_log::{FileRole, StreamChoice, StreamFile, StreamFiles};
+use ese_replay::recovery::{DatabaseFile, RecoveryError, Until, plan};
 use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
 use ese_timeline::{
-    ChangeSink, Filter, Operation, Status, TimelineOptions, TimelineSummary, Told, timeline,
+    ChangeSink, Filter, Operation, Status, TimelineOptions, TimelineSummary, at_end, history,
+    timeline,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
 const PAGES_IN_MEMORY: usize = 128 << 20;
+/// Bytes of the largest page.
+const PAGE_MOST: usize = 32 << 10;
 /// Likewise changes whose transactions are open.
 const EVENTS_IN_MEMORY: usize = 128 << 20;
 
@@ -239,18 +242,44 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         only_count: arguments.stats,
     };
     let sink = arguments.sink(output)?;
-    let told = timeline(&plan, &databases, PAGES_IN_MEMORY, options, sink, &bar);
+    let (summary, problem) = if has_logs_behind_it(&databases, &stream) {
+        let ended = at_end(&plan, &databases, PAGES_IN_MEMORY, &bar);
+        let (ended, problem) = match ended {
+            Ok(ended) if !ended.is_empty() => (ended, None),
+            // Where its logs do not bring it to their end, its pages still say what they were.
+            other => {
+                let as_it_is = |file: &DatabaseFile| {
+                    file.database(Box::new(file.pages()), PAGES_IN_MEMORY / PAGE_MOST)
+                };
+                (databases.iter().map(as_it_is).collect(), other.err())
+            }
+        };
+        let files: Vec<StreamFile> = stream.in_order().cloned().collect();
+        let told = history(&files, ended, options, sink, &bar).map_err(|error| writing(&error))?;
+        for problem in &told.problems {
+            output.remark(problem);
+            exit = Exit::Finding;
+        }
+        if told.contradictions > 0 {
+            output.remark(&format!(
+                "{} times the logs and the database said different things of a row; what they say there was given up",
+                told.contradictions
+            ));
+            exit = Exit::Finding;
+        }
+        (told.summary, problem)
+    } else {
+        let told = timeline(&plan, &databases, PAGES_IN_MEMORY, options, sink, &bar);
+        let told = told.map_err(|error| writing(&error))?;
+        (told.summary, told.problem)
+    };
     drop(bar);
-    let told = told.map_err(|error| Failure::new(Exit::Io, format!("writing changes: {error}")))?;
     if arguments.stats {
-        output.answer(
-            "edbkit.timeline-stats/1",
-            &Stats::of(&told.summary),
-            &Stats::of(&told.summary),
-        )?;
+        let stats = Stats::of(&summary);
+        output.answer("edbkit.timeline-stats/1", &stats, &stats)?;
     }
-    report(&told, output, &mut exit);
-    match told.problem {
+    report(&summary, output, &mut exit);
+    match problem {
         None => Ok(exit),
         Some(problem) => {
             output.flush()?;
@@ -259,9 +288,30 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
 }
 
+fn writing(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Failure::of(&RecoveryError::Interrupted),
+        _ => Failure::new(Exit::Io, format!("writing changes: {error}")),
+    }
+}
+
+/// Whether pages of the databases hold changes of the logs already: then these are followed backwards.
+fn has_logs_behind_it(databases: &[DatabaseFile], stream: &StreamFiles) -> bool {
+    let first = stream.logs.iter().filter_map(|log| match log.role {
+        FileRole::Generation { generation, .. } => Some(generation),
+        _ => None,
+    });
+    let first = first.min();
+    databases.iter().any(|database| {
+        let header = &database.header;
+        header.state.needs_recovery()
+            || first.is_some_and(|first| first < header.last_consistent.generation)
+            || first.is_none() && !header.last_consistent.is_null()
+    })
+}
+
 /// Says what the changes do not say by themselves.
-fn report(told: &Told, output: &Output, exit: &mut Exit) {
-    let summary = &told.summary;
+fn report(summary: &TimelineSummary, output: &Output, exit: &mut Exit) {
     let mut finding = |count: u64, what: &str| {
         if count > 0 {
             output.remark(&format!("{count} {what}"));

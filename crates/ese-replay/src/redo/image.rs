@@ -12,7 +12,7 @@ use ese_format::record::{self, PageImageFlags};
 use ese_format::{Dbtime, Pgno};
 
 /// The page that a record's image holds, at the dbtime `before`.
-pub(super) fn unpack(
+pub fn unpack(
     image: &record::PageImage<'_>,
     pgno: Pgno,
     size: PageSize,
@@ -37,7 +37,7 @@ pub(super) fn unpack(
 }
 
 /// The page that header and trailer of a page move hold, at the dbtime `before`.
-pub(super) fn join(
+pub fn join(
     header: &[u8],
     trailer: &[u8],
     pgno: Pgno,

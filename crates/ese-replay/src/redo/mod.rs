@@ -32,7 +32,7 @@ pub(crate) mod access;
 mod attach;
 mod counts;
 mod files;
-mod image;
+pub mod image;
 mod lines;
 mod merge;
 mod nodes;

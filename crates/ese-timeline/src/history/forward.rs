@@ -1,0 +1,281 @@
+//! The way forward again: what the way back found, and what was known of each line before, give its rows.
+//!
+//! A line is known whole from its insert, from a whole replace, or from a logged page on, and every difference after that
+//! gives the next whole row. Where both ways know a byte, they must agree.
+
+use super::past::Past;
+use super::spool::{Finding, Findings};
+use super::survey::Survey;
+use crate::change::RowChange;
+use crate::masked::Masked;
+use crate::watcher::Timeline;
+use ese_format::record::{Operation, Record, RecordFormat};
+use ese_format::{Lgpos, ProcId, Progress};
+use ese_log::transactions::TransactionStep;
+use ese_log::{LogError, StreamFile, StreamRecords, StreamStep, time_of};
+use ese_replay::redo::{AddedNumber, NodeChangeKind, RedoObserver};
+use rustc_hash::FxHashMap;
+use std::io;
+
+/// What is known of a line before its next record.
+#[derive(Debug, Default)]
+struct Known {
+    key: Option<Vec<u8>>,
+    is_deleted: Option<bool>,
+    data: Option<Masked>,
+}
+
+/// The way forward.
+pub(super) struct Forward<'d> {
+    survey: &'d Survey,
+    pasts: &'d mut [Past],
+    findings: Findings,
+    next: Option<Finding>,
+    lines: FxHashMap<u64, Known>,
+    /// What operations of open transactions replaced.
+    replaced: FxHashMap<ProcId, FxHashMap<u32, Masked>>,
+    format: RecordFormat,
+    /// How often the two ways contradicted each other.
+    pub(super) contradictions: u64,
+}
+
+impl<'d> Forward<'d> {
+    pub(super) fn new(
+        survey: &'d Survey,
+        pasts: &'d mut [Past],
+        mut findings: Findings,
+    ) -> io::Result<Self> {
+        Ok(Forward {
+            survey,
+            pasts,
+            next: findings.next_finding()?,
+            findings,
+            lines: FxHashMap::default(),
+            replaced: FxHashMap::default(),
+            format: RecordFormat::NEWEST,
+            contradictions: 0,
+        })
+    }
+
+    /// Goes through these logs, which are in order. Those that cannot be read to their ends are given back.
+    pub(super) fn go(
+        &mut self,
+        files: &[StreamFile],
+        timeline: &mut Timeline,
+        progress: &dyn Progress,
+    ) -> io::Result<Vec<LogError>> {
+        let mut problems = Vec::new();
+        for file in files {
+            if progress.should_stop() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let mut records = StreamRecords::new([file.clone()]);
+            let mut segment = None;
+            loop {
+                let step = match records.advance() {
+                    Ok(Some(step)) => step,
+                    Ok(None) => break,
+                    Err(error) => {
+                        problems.push(error);
+                        break;
+                    }
+                };
+                let Some(image) = records.image() else { break };
+                if step == StreamStep::Log {
+                    timeline.log_begins(image);
+                    for attachment in &image.header.attachments.databases {
+                        timeline.name_database(attachment.dbid, &attachment.path);
+                    }
+                    self.format = image.format();
+                    progress.advance(image.bytes.len() as u64);
+                    continue;
+                }
+                let Some(raw) = records.current() else { break };
+                if segment != Some(raw.lgpos.segment) {
+                    segment = Some(raw.lgpos.segment);
+                    timeline.segment_begins(raw.lgpos, time_of(image, raw.lgpos));
+                }
+                let Ok(record) = raw.decode() else { continue };
+                timeline.record(raw.lgpos, &record);
+                match &record {
+                    Record::CreateDb(create) => {
+                        timeline.name_database(create.dbid, &create.names.first());
+                    }
+                    Record::AttachDb(attach) => {
+                        timeline.name_database(attach.dbid, &attach.names.first());
+                    }
+                    _ => {}
+                }
+                self.follow(&record);
+                self.tell(raw.lgpos, timeline)?;
+                if let Some(error) = timeline.failure.take() {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    fn follow(&mut self, record: &Record<'_>) {
+        match TransactionStep::of(record) {
+            Some(TransactionStep::Begin {
+                session, from: 0, ..
+            })
+            | Some(TransactionStep::Commit { session, level: 0 }) => {
+                self.replaced.remove(&session);
+            }
+            Some(TransactionStep::EndAll) => self.replaced.clear(),
+            _ => {}
+        }
+    }
+
+    /// Tells what was found at this record.
+    fn tell(&mut self, at: Lgpos, timeline: &mut Timeline) -> io::Result<()> {
+        while let Some(finding) = self.next.take_if(|next| next.at <= at) {
+            self.next = self.findings.next_finding()?;
+            if finding.record.is_empty() {
+                self.learn(finding);
+                continue;
+            }
+            let format = self.format;
+            let Ok((record, _)) = Record::decode(&finding.record, 0, format) else {
+                continue;
+            };
+            self.change(&finding, &record, timeline)?;
+        }
+        Ok(())
+    }
+
+    /// A logged page shows a line.
+    fn learn(&mut self, finding: Finding) {
+        let known = self.lines.entry(finding.line).or_default();
+        known.key = finding.key.or(known.key.take());
+        known.is_deleted = finding.was_deleted.or(known.is_deleted);
+        known.data = finding.before.or(known.data.take());
+    }
+
+    fn both(&mut self, one: Option<Masked>, other: Option<&Masked>) -> Option<Masked> {
+        match (one, other) {
+            (Some(one), Some(other)) => match one.with(other) {
+                Ok(both) => Some(both),
+                Err(_) => {
+                    self.contradictions += 1;
+                    None
+                }
+            },
+            (one, other) => one.or_else(|| other.cloned()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        finding: &Finding,
+        record: &Record<'_>,
+        timeline: &mut Timeline,
+    ) -> io::Result<()> {
+        let Some((page, node)) = record.node_op() else {
+            return Ok(());
+        };
+        let Some(database) = self.survey.database(page.dbid, finding.at) else {
+            return Ok(());
+        };
+        let known = self.lines.remove(&finding.line).unwrap_or_default();
+        let key = finding.key.clone().or(known.key);
+        let was_deleted = finding.was_deleted.or(known.is_deleted);
+        let before = self.both(known.data, finding.before.as_ref());
+        let page_size = self.pasts[database].database.pages.size().as_usize();
+        let added = |width, delta: &ese_format::record::Delta<'_>| AddedNumber {
+            offset: delta.offset,
+            amount: delta.delta,
+            width,
+        };
+        let added = match record {
+            Record::Delta(delta) => Some(added(4, delta)),
+            Record::Delta64(delta) => Some(added(8, delta)),
+            _ => None,
+        };
+        use NodeChangeKind::{FlagDelete, Insert, Remove, Replace, Undo};
+        let (kind, is_deleted, made) = match record {
+            Record::Insert(record) => (Insert, Some(false), Some(Masked::known(record.data))),
+            Record::FlagInsert(record) => (Insert, Some(false), Some(Masked::known(record.data))),
+            Record::FlagInsertAndReplaceData(record) => {
+                (Insert, Some(false), Some(Masked::known(record.data)))
+            }
+            Record::Replace(record) => (Replace, was_deleted, Some(Masked::known(record.data))),
+            Record::ReplaceDelta(record) => {
+                let after = before.as_ref();
+                let after = after.and_then(|before| before.after(record.diff, page_size));
+                (Replace, was_deleted, after)
+            }
+            Record::Delta(_) | Record::Delta64(_) => {
+                let after = before.as_ref().zip(added).and_then(|(before, added)| {
+                    before.add(usize::from(added.offset), added.amount, added.width)
+                });
+                (Replace, was_deleted, after)
+            }
+            Record::FlagDelete(_) => (FlagDelete, Some(true), before.clone()),
+            Record::Delete(_) => (Remove, None, None),
+            Record::Undo(undo) => match undo.operation {
+                Operation::Insert => (Undo, Some(true), before.clone()),
+                Operation::FlagDelete => (Undo, Some(false), before.clone()),
+                _ => {
+                    let session = self.replaced.get(&page.procid);
+                    let replaced = session.and_then(|own| own.get(&node.rceid)).cloned();
+                    (Undo, was_deleted, replaced)
+                }
+            },
+            _ => return Ok(()),
+        };
+        let after = self.both(made, finding.after.as_ref());
+        if kind == Replace
+            && page.is_versioned()
+            && let Some(before) = &before
+        {
+            let own = self.replaced.entry(page.procid).or_default();
+            own.entry(node.rceid).or_insert_with(|| before.clone());
+        }
+        let past = &mut self.pasts[database];
+        past.now = finding.at;
+        if past.is_asked(node.objid)
+            && kind != Remove
+            && let Some(key) = &key
+        {
+            let data = after.as_ref().filter(|data| data.is_complete());
+            let now = match is_deleted {
+                Some(true) => None,
+                _ => Some(data.map(Masked::bytes)),
+            };
+            past.set(node.objid, key, now)?;
+        }
+        let is_row = kind != Insert && was_deleted != Some(true);
+        // Of a node that goes for good, nobody knows here whether it was deleted before; the engine removes only such.
+        let change = RowChange {
+            lgpos: finding.lgpos,
+            page: *page,
+            node: *node,
+            kind,
+            added,
+            bytes: finding.record.len(),
+            is_current: true,
+            key: key.as_deref(),
+            was_deleted: was_deleted == Some(true) || kind == Remove && was_deleted.is_none(),
+            before: before.as_ref().filter(|_| is_row),
+            after: after.as_ref().filter(|_| is_deleted != Some(true)),
+        };
+        timeline.node_changed(&change, past);
+        if !finding.is_last && kind != Remove {
+            self.lines.insert(
+                finding.line,
+                Known {
+                    key,
+                    is_deleted,
+                    data: after.or(match kind {
+                        FlagDelete | Undo => before,
+                        _ => None,
+                    }),
+                },
+            );
+        }
+        Ok(())
+    }
+}

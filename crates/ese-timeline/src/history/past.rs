@@ -1,0 +1,238 @@
+//! A database at an earlier moment than its file: the file, and over it what the logs say was different then.
+
+use crate::trees::{Nodes, Trees};
+use ese_db::catalog::{CATALOG, Catalog, CatalogRecord, ObjectKind};
+use ese_format::page::PageSize;
+use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
+use ese_replay::ReplayDatabase;
+use ese_replay::tree::{LeafNode, TreeWalk};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::iter::Peekable;
+
+/// What a node was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    /// Not there, or deleted.
+    Absent,
+    /// There, with data that is not known.
+    Unknown,
+    /// There; its data is so many bytes of the file, from there on.
+    There(u64, u32),
+}
+
+/// Data that would take too much memory.
+#[derive(Debug, Default)]
+pub(super) struct DataFile {
+    file: Option<File>,
+    end: u64,
+}
+
+impl DataFile {
+    /// Keeps data.
+    pub(super) fn put(&mut self, data: &[u8]) -> io::Result<Node> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile()?),
+        };
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(data)?;
+        let node = Node::There(self.end, data.len() as u32);
+        self.end += data.len() as u64;
+        Ok(node)
+    }
+
+    fn get(&mut self, at: u64, length: u32) -> io::Result<Vec<u8>> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let mut data = vec![0; length as usize];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut data)?;
+        Ok(data)
+    }
+}
+
+/// A database at a moment.
+pub(super) struct Past {
+    /// As it is at the end of the logs.
+    pub(super) database: ReplayDatabase,
+    /// Roots of trees at the end.
+    roots: FxHashMap<ObjId, Pgno>,
+    /// Trees that follow from rows.
+    indexes: FxHashSet<ObjId>,
+    /// Trees of rows, whose nodes nobody asks for by key.
+    row_trees: FxHashSet<ObjId>,
+    /// Nodes that differ from the end, by tree and key.
+    nodes: BTreeMap<(ObjId, Vec<u8>), Node>,
+    data: DataFile,
+    /// Up to where a node of this tree changed of which the key is not known: what the end has of it may not be true before.
+    unsure: FxHashMap<ObjId, Lgpos>,
+    /// The moment.
+    pub(super) now: Lgpos,
+}
+
+impl Past {
+    /// The end itself.
+    pub(super) fn new(mut database: ReplayDatabase) -> Self {
+        let (mut roots, mut indexes, mut row_trees) = Default::default();
+        if let Ok(catalog) = catalog_of(&mut database) {
+            for table in &catalog.tables {
+                let roots: &mut FxHashMap<_, _> = &mut roots;
+                roots.insert(table.objid, table.root);
+                FxHashSet::insert(&mut row_trees, table.objid);
+                roots.extend(table.long_values.map(|tree| (tree.objid, tree.root)));
+                let others = table.indexes.iter().filter(|index| !index.is_primary());
+                FxHashSet::extend(&mut indexes, others.map(|index| index.objid));
+            }
+        }
+        row_trees.remove(&CATALOG.1);
+        Past {
+            database,
+            roots,
+            indexes,
+            row_trees,
+            nodes: BTreeMap::new(),
+            data: DataFile::default(),
+            unsure: FxHashMap::default(),
+            now: Lgpos::NULL,
+        }
+    }
+
+    /// Whether what happens to a tree matters.
+    pub(super) fn follows(&self, objid: ObjId) -> bool {
+        !self.indexes.contains(&objid)
+    }
+
+    /// Whether nodes of a tree are looked for by their keys.
+    pub(super) fn is_asked(&self, objid: ObjId) -> bool {
+        !self.row_trees.contains(&objid)
+    }
+
+    /// Says what a node is at the moment.
+    pub(super) fn set(
+        &mut self,
+        objid: ObjId,
+        key: &[u8],
+        data: Option<Option<&[u8]>>,
+    ) -> io::Result<()> {
+        let node = match data {
+            None => Node::Absent,
+            Some(None) => Node::Unknown,
+            Some(Some(data)) => self.data.put(data)?,
+        };
+        self.nodes.insert((objid, key.to_vec()), node);
+        Ok(())
+    }
+
+    /// Says that some node of a tree changed here.
+    pub(super) fn doubt(&mut self, objid: ObjId, lgpos: Lgpos) {
+        let last = self.unsure.entry(objid).or_default();
+        *last = lgpos.max(*last);
+    }
+}
+
+fn catalog_of(database: &mut ReplayDatabase) -> Result<Catalog, String> {
+    let page_size = database.pages.size();
+    let mut records = Vec::new();
+    let mut nodes = database.nodes(CATALOG, &[])?;
+    while let Some(node) = nodes.next_node()? {
+        if !node.is_deleted {
+            records.extend(CatalogRecord::read(&node.data, page_size).ok());
+        }
+    }
+    records.retain(|record| record.kind() != ObjectKind::Callback);
+    Ok(Catalog::of_records(records))
+}
+
+impl Trees for Past {
+    fn page_size(&self) -> PageSize {
+        self.database.pages.size()
+    }
+
+    fn nodes<'t>(
+        &'t mut self,
+        (root, objid): (Pgno, ObjId),
+        from: &[u8],
+    ) -> Result<Box<dyn Nodes + 't>, String> {
+        if self
+            .unsure
+            .get(&objid)
+            .is_some_and(|last| *last >= self.now)
+        {
+            return Err("a node of its tree changed later of which the key is not known".into());
+        }
+        // The catalog of the moment may name an earlier root.
+        let root = match objid == CATALOG.1 {
+            true => Some(root),
+            false => self.roots.get(&objid).copied(),
+        };
+        let walk = root.map(|root| TreeWalk::from(&mut self.database.pages, root, objid, from));
+        let walk = walk.transpose().map_err(|problem| problem.to_string())?;
+        let first = (objid, from.to_vec());
+        let own = self.nodes.range(first..);
+        Ok(Box::new(PastNodes {
+            database: &mut self.database,
+            walk,
+            there: None,
+            objid,
+            own: own.peekable(),
+            data: &mut self.data,
+        }))
+    }
+}
+
+struct PastNodes<'p, I: Iterator> {
+    database: &'p mut ReplayDatabase,
+    walk: Option<TreeWalk>,
+    /// The next node of the file.
+    there: Option<LeafNode>,
+    objid: ObjId,
+    own: Peekable<I>,
+    data: &'p mut DataFile,
+}
+
+impl<'p, I> Nodes for PastNodes<'p, I>
+where
+    I: Iterator<Item = (&'p (ObjId, Vec<u8>), &'p Node)>,
+{
+    fn next_node(&mut self) -> Result<Option<LeafNode>, String> {
+        loop {
+            if self.there.is_none()
+                && let Some(walk) = &mut self.walk
+            {
+                let node = walk.next_node(&mut self.database.pages);
+                self.there = node.map_err(|problem| problem.to_string())?;
+                if self.there.is_none() {
+                    self.walk = None;
+                }
+            }
+            let own = self.own.peek().filter(|((of, _), _)| *of == self.objid);
+            let Some(((_, key), node)) = own.copied() else {
+                return Ok(self.there.take());
+            };
+            match &self.there {
+                Some(there) if there.key < *key => return Ok(self.there.take()),
+                Some(there) if there.key == *key => self.there = None,
+                _ => {}
+            }
+            self.own.next();
+            match *node {
+                Node::Absent => {}
+                Node::Unknown => return Err("a node of it is not known".into()),
+                Node::There(at, length) => {
+                    let data = self.data.get(at, length);
+                    return Ok(Some(LeafNode {
+                        key: key.clone(),
+                        is_deleted: false,
+                        data: data.map_err(|error| error.to_string())?,
+                    }));
+                }
+            }
+        }
+    }
+
+    fn newest(&self) -> Dbtime {
+        Dbtime(0)
+    }
+}

@@ -1,0 +1,105 @@
+//! What has to be known of logs before they can be read backwards: which database a number means where, and which macro
+//! operations never committed.
+
+use ese_format::record::Record;
+use ese_format::{Dbtime, Lgpos, ProcId, RecordType, Signature};
+use ese_log::{StreamFile, StreamRecords, StreamStep};
+use rustc_hash::FxHashSet;
+
+/// What was found in logs.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Where a number came to mean a database, or none that is given; in order.
+    attached: Vec<(Lgpos, u8, Option<usize>)>,
+    /// Macro operations that began and did not commit.
+    open_macros: FxHashSet<(ProcId, Dbtime)>,
+}
+
+impl Survey {
+    /// Reads these logs, which are in order; `databases` are the signatures of those that are given. Logs that cannot be
+    /// read are passed over here, and reported when they are read backwards.
+    pub(super) fn of(files: &[StreamFile], databases: &[Signature]) -> Self {
+        let mut survey = Survey::default();
+        let place = |signature: Signature| databases.iter().position(|known| *known == signature);
+        for file in files {
+            let mut records = StreamRecords::new([file.clone()]);
+            while let Ok(Some(step)) = records.advance() {
+                let Some(image) = records.image() else { break };
+                if step == StreamStep::Log {
+                    let begin = Lgpos::new(image.header.generation.0, 0, 0);
+                    for attachment in &image.header.attachments.databases {
+                        let database = place(attachment.database_signature);
+                        survey.attached.push((begin, attachment.dbid, database));
+                    }
+                    continue;
+                }
+                let Some(raw) = records.current().filter(|raw| matters(raw.kind)) else {
+                    continue;
+                };
+                if let Ok(record) = raw.decode() {
+                    survey.note(raw.lgpos, &record, &place);
+                }
+            }
+        }
+        survey
+    }
+
+    fn note(
+        &mut self,
+        lgpos: Lgpos,
+        record: &Record<'_>,
+        place: &impl Fn(Signature) -> Option<usize>,
+    ) {
+        match record {
+            Record::MacroBegin(begin) => {
+                self.open_macros.insert((begin.procid, begin.dbtime));
+            }
+            Record::MacroCommit(end) => {
+                self.open_macros.remove(&(end.procid, end.dbtime));
+            }
+            Record::CreateDb(create) => {
+                let database = place(create.signature);
+                self.attached.push((lgpos, create.dbid, database));
+            }
+            Record::AttachDb(attach) => {
+                let database = place(attach.db_signature);
+                self.attached.push((lgpos, attach.dbid, database));
+            }
+            _ => {}
+        }
+    }
+
+    /// The database that a number means at a place.
+    pub(super) fn database(&self, dbid: u8, lgpos: Lgpos) -> Option<usize> {
+        let end = self.attached.partition_point(|(at, ..)| *at <= lgpos);
+        let mut before = self.attached[..end].iter().rev();
+        before
+            .find(|(_, number, _)| *number == dbid)
+            .and_then(|(_, _, database)| *database)
+    }
+
+    /// Whether a record belongs to a macro operation that never committed.
+    pub(super) fn never_happened(&self, record: &Record<'_>) -> bool {
+        if matches!(record, Record::Undo(_) | Record::UndoInfo(_)) || self.open_macros.is_empty() {
+            return false;
+        }
+        let (procid, dbtime) = match record {
+            Record::NewPage(record) => (record.procid, record.dbtime),
+            other => match other.page_op() {
+                Some(page) => (page.procid, page.dbtime),
+                None => return false,
+            },
+        };
+        self.open_macros.contains(&(procid, dbtime))
+    }
+}
+
+fn matters(kind: RecordType) -> bool {
+    matches!(
+        kind,
+        RecordType::MacroBegin
+            | RecordType::MacroCommit
+            | RecordType::CreateDb
+            | RecordType::AttachDb
+    )
+}
