@@ -56,8 +56,8 @@ pub struct Version {
     pub before: Before,
 }
 
-/// Records of a macro operation that has not committed yet, as bytes.
-pub(crate) type MacroRecords = Vec<Vec<u8>>;
+/// Records of a macro operation that has not committed yet: where each is, and its bytes.
+pub(crate) type MacroRecords = Vec<(Lgpos, Vec<u8>)>;
 
 /// A session of the log.
 #[derive(Debug, Clone, Default)]

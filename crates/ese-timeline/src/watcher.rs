@@ -345,6 +345,7 @@ impl Timeline {
             || id.is_some_and(|id| id != page.trx)
             || !filter.takes(&self.layouts[layout].name, operation)
         {
+            self.overwritten.remove(&page.procid);
             return self.add(change, None);
         }
         let mut event = self.event(change, operation, layout);

@@ -225,9 +225,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let plan = plan(&stream, None, &databases, &Until::default(), &bar);
     let plan = plan.map_err(|error| Failure::of(&error))?;
     let mut exit = Exit::Clean;
-    for database in &plan.databases {
-        let verdict = &database.verdict;
-        if verdict.readiness == Readiness::Ready {
+    let follows_back = has_logs_behind_it(&databases, &stream);
+    for (database, planned) in databases.iter().zip(&plan.databases) {
+        let verdict = &planned.verdict;
+        let needs_nothing = follows_back && !database.header.state.needs_recovery();
+        if verdict.readiness == Readiness::Ready || needs_nothing {
             continue;
         }
         exit = Exit::Finding;
@@ -242,7 +244,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         only_count: arguments.stats,
     };
     let sink = arguments.sink(output)?;
-    let (summary, problem) = if has_logs_behind_it(&databases, &stream) {
+    let (summary, problem) = if follows_back {
         let ended = at_end(&plan, &databases, PAGES_IN_MEMORY, &bar);
         let (ended, problem) = match ended {
             Ok(ended) if !ended.is_empty() => (ended, None),

@@ -210,7 +210,7 @@ impl Redo {
                 self.macro_abort(record)?;
             }
             Record::MacroCommit(record) => {
-                for bytes in self.take_macro(record).unwrap_or_default() {
+                for (_, bytes) in self.take_macro(record).unwrap_or_default() {
                     let (record, _) =
                         Record::decode(&bytes, 0, raw.format).map_err(Problem::Record)?;
                     self.note_change(&record);

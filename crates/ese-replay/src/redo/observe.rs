@@ -92,6 +92,7 @@ pub trait RedoObserver: Send {
 
 /// A change that is about to be made.
 pub(super) struct Coming {
+    lgpos: Lgpos,
     page: PageOp,
     node: NodeOp,
     kind: NodeChangeKind,
@@ -160,11 +161,11 @@ impl Redo {
 
     fn coming_of_macro(
         &mut self,
-        stored: &[Vec<u8>],
+        stored: &[(Lgpos, Vec<u8>)],
         format: RecordFormat,
     ) -> Result<Option<Coming>, Problem> {
         let mut records = Vec::with_capacity(stored.len());
-        for bytes in stored {
+        for (_, bytes) in stored {
             let (record, _) = Record::decode(bytes, 0, format).map_err(Problem::Record)?;
             records.push(record);
         }
@@ -173,9 +174,12 @@ impl Redo {
             Record::Split2(record) => Some((record.page, record.split.iline_operation)),
             _ => None,
         });
-        for (record, bytes) in records.iter().zip(stored).filter(|_| split.is_some()) {
+        for (record, (lgpos, bytes)) in records.iter().zip(stored).filter(|_| split.is_some()) {
             if let Some(coming) = self.coming_of(record, bytes.len(), split)? {
-                return Ok(Some(coming));
+                return Ok(Some(Coming {
+                    lgpos: *lgpos,
+                    ..coming
+                }));
             }
         }
         Ok(None)
@@ -233,6 +237,7 @@ impl Redo {
             width,
         });
         let mut coming = Coming {
+            lgpos: self.lgpos,
             page,
             node,
             kind,
@@ -300,7 +305,7 @@ impl Redo {
             After::OnPage | After::Nothing => None,
         };
         let change = NodeChange {
-            lgpos: self.lgpos,
+            lgpos: coming.lgpos,
             page: coming.page,
             node: coming.node,
             kind: coming.kind,

@@ -69,7 +69,8 @@ impl Redo {
     /// Takes out what a macro operation holds, if it is under way.
     pub(super) fn take_macro(&mut self, record: &Macro) -> Option<MacroRecords> {
         let stored = self.session(record.procid).end_macro(record.dbtime)?;
-        self.macro_bytes -= MACRO_BYTES + stored.iter().map(Vec::len).sum::<usize>();
+        self.macro_bytes -=
+            MACRO_BYTES + stored.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         Some(stored)
     }
 
@@ -94,7 +95,7 @@ impl Redo {
         };
         let format = self.format.unwrap_or(RecordFormat::NEWEST);
         let mut records = Vec::with_capacity(stored.len());
-        for bytes in &stored {
+        for (_, bytes) in &stored {
             let (record, _) = Record::decode(bytes, 0, format).map_err(Problem::Record)?;
             records.push(record);
         }
@@ -155,11 +156,12 @@ impl Redo {
                 | Record::Merge(_)
                 | Record::Merge2(_)
         );
+        let lgpos = self.lgpos;
         let session = self.session(procid);
         if session.seen_begin
             && let Some(records) = session.macro_records(dbtime)
         {
-            records.push(bytes.to_vec());
+            records.push((lgpos, bytes.to_vec()));
             self.hold_for_macro(bytes.len())?;
             return Ok(Some(RedoOutcome::Deferred));
         }
@@ -182,10 +184,11 @@ impl Redo {
         let Some((procid, _, dbtime)) = changed_by(record) else {
             return Ok(false);
         };
+        let lgpos = self.lgpos;
         let Some(records) = self.session(procid).macro_records(dbtime) else {
             return Ok(false);
         };
-        records.push(bytes.to_vec());
+        records.push((lgpos, bytes.to_vec()));
         self.hold_for_macro(bytes.len())?;
         Ok(true)
     }

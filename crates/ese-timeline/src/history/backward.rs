@@ -356,11 +356,13 @@ impl<'d> Backward<'d> {
                         found.was_deleted = Some(true);
                         line.is_deleted = Some(true);
                     }
-                    _ => {
+                    Operation::Replace => {
                         if let Some(data) = line.data.take() {
                             self.replaced.insert(operation, data);
                         }
                     }
+                    // How much was taken off is said where it was added.
+                    _ => line.data = None,
                 }
             }
             _ => return Ok(false),

@@ -25,6 +25,15 @@ struct Known {
     data: Option<Masked>,
 }
 
+/// What taking an operation back does.
+#[derive(Debug)]
+enum Version {
+    /// It puts this data back.
+    Data(Masked),
+    /// It takes this off a number to which others may have added.
+    Added(AddedNumber),
+}
+
 /// The way forward.
 pub(super) struct Forward<'d> {
     survey: &'d Survey,
@@ -32,8 +41,8 @@ pub(super) struct Forward<'d> {
     findings: Findings,
     next: Option<Finding>,
     lines: FxHashMap<u64, Known>,
-    /// What operations of open transactions replaced.
-    replaced: FxHashMap<ProcId, FxHashMap<u32, Masked>>,
+    /// Operations of open transactions.
+    versions: FxHashMap<ProcId, FxHashMap<u32, Version>>,
     format: RecordFormat,
     /// How often the two ways contradicted each other.
     pub(super) contradictions: u64,
@@ -51,7 +60,7 @@ impl<'d> Forward<'d> {
             next: findings.next_finding()?,
             findings,
             lines: FxHashMap::default(),
-            replaced: FxHashMap::default(),
+            versions: FxHashMap::default(),
             format: RecordFormat::NEWEST,
             contradictions: 0,
         })
@@ -122,9 +131,9 @@ impl<'d> Forward<'d> {
                 session, from: 0, ..
             })
             | Some(TransactionStep::Commit { session, level: 0 }) => {
-                self.replaced.remove(&session);
+                self.versions.remove(&session);
             }
-            Some(TransactionStep::EndAll) => self.replaced.clear(),
+            Some(TransactionStep::EndAll) => self.versions.clear(),
             _ => {}
         }
     }
@@ -219,20 +228,28 @@ impl<'d> Forward<'d> {
                 Operation::Insert => (Undo, Some(true), before.clone()),
                 Operation::FlagDelete => (Undo, Some(false), before.clone()),
                 _ => {
-                    let session = self.replaced.get(&page.procid);
-                    let replaced = session.and_then(|own| own.get(&node.rceid)).cloned();
-                    (Undo, was_deleted, replaced)
+                    let session = self.versions.get(&page.procid);
+                    let after = match session.and_then(|own| own.get(&node.rceid)) {
+                        Some(Version::Data(data)) => Some(data.clone()),
+                        Some(Version::Added(added)) => before.as_ref().and_then(|before| {
+                            let amount = added.amount.wrapping_neg();
+                            before.add(usize::from(added.offset), amount, added.width)
+                        }),
+                        None => None,
+                    };
+                    (Undo, was_deleted, after)
                 }
             },
             _ => return Ok(()),
         };
         let after = self.both(made, finding.after.as_ref());
-        if kind == Replace
-            && page.is_versioned()
-            && let Some(before) = &before
-        {
-            let own = self.replaced.entry(page.procid).or_default();
-            own.entry(node.rceid).or_insert_with(|| before.clone());
+        if kind == Replace && page.is_versioned() {
+            let version = match added {
+                Some(added) => Some(Version::Added(added)),
+                None => before.clone().map(Version::Data),
+            };
+            let own = self.versions.entry(page.procid).or_default();
+            own.extend(version.map(|version| (node.rceid, version)));
         }
         let past = &mut self.pasts[database];
         past.now = finding.at;

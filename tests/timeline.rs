@@ -1,0 +1,424 @@
+//! `logchain timeline`: every change of a row, as the workloads made it, from nothing and from the end of the logs alone.
+
+mod common;
+
+use common::{document, exit, run, stderr, stdout};
+use ese_format::hex;
+use ese_testkit::fixtures;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Sets whose logs do not go back to the creation of their databases.
+const WITHOUT_CREATION: [&str; 2] = ["backup-p8k", "circ-p4k"];
+/// The set of which the last two logs were taken away.
+const CUT_SHORT: &str = "lossy-p8k";
+
+fn timeline(arguments: &[&OsStr]) -> Vec<Value> {
+    let fixed: [&OsStr; 3] = ["timeline".as_ref(), "--format".as_ref(), "jsonl".as_ref()];
+    let output = run("logchain", fixed.iter().chain(arguments));
+    assert_eq!(exit(&output), 0, "{arguments:?}: {}", stderr(&output));
+    let lines = stdout(&output).lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("a line is a document"))
+        .collect()
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn is_of_row(change: &Value) -> bool {
+    ["insert", "update", "delete"].contains(&text(change, "operation"))
+}
+
+fn is_committed_row(change: &Value) -> bool {
+    text(change, "status") == "committed" && is_of_row(change)
+}
+
+/// The bytes that a value of ours may stand for.
+fn bytes_of(ours: &Value, raw: Option<&Value>) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    if let Some(text) = ours.as_str() {
+        all.extend(hex::decode(text));
+        all.push(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        all.push(text.bytes().collect());
+        if let Some(digits) = hex::decode(&text.replace('-', "")).filter(|guid| guid.len() == 16) {
+            let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+            all.push(order.iter().map(|place| digits[*place]).collect());
+        }
+    }
+    if let Some(number) = ours.as_f64() {
+        all.push(number.to_le_bytes().to_vec());
+        all.push((number as f32).to_le_bytes().to_vec());
+    }
+    let bits = raw.and_then(Value::as_str);
+    let bits = bits.and_then(|raw| u64::from_str_radix(raw.trim_start_matches("0x"), 16).ok());
+    all.extend(bits.map(|bits| bits.to_le_bytes().to_vec()));
+    all
+}
+
+/// Whether a value of the timeline is the one that a workload wrote down.
+fn is_same(theirs: &Value, ours: &Value, raw: Option<&Value>) -> bool {
+    let hash = |bytes: &Vec<u8>| json!(hex::encode(Sha256::digest(bytes)));
+    match theirs {
+        Value::Array(theirs) => ours.as_array().is_some_and(|ours| {
+            let pairs = theirs.iter().zip(ours);
+            theirs.len() == ours.len() && pairs.into_iter().all(|(a, b)| is_same(a, b, None))
+        }),
+        Value::Object(long) if ours.is_object() => {
+            long["len"] == ours["length"] && long["sha256"] == ours["sha256"]
+        }
+        Value::Object(long) => bytes_of(ours, raw)
+            .iter()
+            .any(|bytes| long["len"] == json!(bytes.len()) && long["sha256"] == hash(bytes)),
+        Value::String(theirs) if theirs.starts_with("x:") => {
+            let theirs = hex::decode(&theirs[2..]).expect("hexadecimal");
+            bytes_of(ours, raw).contains(&theirs)
+        }
+        theirs => theirs == ours,
+    }
+}
+
+fn assert_row(theirs: &Value, ours: &Value, of: &str) {
+    let (theirs, ours) = (theirs.as_object().unwrap(), ours.as_object().unwrap());
+    let names = |row: &Map<String, Value>| -> Vec<String> {
+        let names = row.keys().filter(|name| !name.ends_with("_raw"));
+        names.cloned().collect()
+    };
+    assert_eq!(names(theirs), names(ours), "{of}");
+    for (name, value) in theirs {
+        let raw = ours.get(&format!("{name}_raw"));
+        assert!(
+            is_same(value, &ours[name], raw),
+            "{of}: {name} is {}, not {value}",
+            ours[name]
+        );
+    }
+}
+
+/// The rows that a set's workload changed, by transaction, in the order of their commits. A `put` that leaves a row as it
+/// was is left out: the engine logs nothing for it (an escrow column to which zero is added).
+fn committed(set: &Path) -> Vec<Vec<Value>> {
+    let text_of_set = fs::read_to_string(set.join("transactions.jsonl")).unwrap();
+    let mut transactions: Vec<Vec<Value>> = Vec::new();
+    let mut rows: HashMap<(String, String, String), Value> = HashMap::new();
+    let mut last = Value::Null;
+    for line in text_of_set.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        if line["tx"] != last {
+            last = line["tx"].clone();
+            transactions.push(Vec::new());
+        }
+        let word = |name: &str| text(&line, name).to_owned();
+        let place = (word("db"), word("table"), word("bm"));
+        match text(&line, "op") {
+            "put" if rows.get(&place) == Some(&line["row"]) => continue,
+            "put" => drop(rows.insert(place, line["row"].clone())),
+            "del" => drop(rows.remove(&place)),
+            "droptable" => {
+                rows.retain(|(db, table, _), _| *db != place.0 || *table != place.1);
+                continue;
+            }
+            _ => continue,
+        }
+        transactions.last_mut().unwrap().push(line);
+    }
+    transactions.retain(|changes| !changes.is_empty());
+    transactions
+}
+
+/// The committed changes of rows of users' tables, by transaction. An update after which a row is as before is left out
+/// here, too.
+fn told(changes: &[Value]) -> Vec<Vec<&Value>> {
+    let mut transactions: Vec<Vec<&Value>> = Vec::new();
+    let mut last = &Value::Null;
+    for change in changes.iter().filter(|change| is_committed_row(change)) {
+        if &change["transaction"]["end"] != last {
+            last = &change["transaction"]["end"];
+            transactions.push(Vec::new());
+        }
+        if text(change, "operation") != "update" || change["before"] != change["after"] {
+            transactions.last_mut().unwrap().push(change);
+        }
+    }
+    transactions.retain(|changes| !changes.is_empty());
+    transactions
+}
+
+fn from_nothing(set: &Path) -> Vec<Value> {
+    timeline(&[set.join("state").as_os_str()])
+}
+
+#[test]
+fn from_nothing_every_committed_transaction_is_told_in_order() {
+    let (mut transactions, mut rows) = (0, 0);
+    for name in fixtures::engine_set_names() {
+        if WITHOUT_CREATION.contains(&name.as_str()) {
+            continue;
+        }
+        let set = fixtures::engine_set(&name);
+        let changes = from_nothing(&set);
+        let (expected, found) = (committed(&set), told(&changes));
+        if name == CUT_SHORT {
+            assert!(found.len() > 100 && found.len() < expected.len(), "{name}");
+        } else {
+            assert_eq!(found.len(), expected.len(), "{name}: transactions");
+        }
+        for (number, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            assert_eq!(expected.len(), found.len(), "{name}: transaction {number}");
+            for (expected, found) in expected.iter().zip(found) {
+                let of = format!("{name}: {expected}");
+                for (theirs, ours) in [("db", "database"), ("table", "table"), ("bm", "bookmark")] {
+                    assert_eq!(expected[theirs], found[ours], "{of}");
+                }
+                match text(expected, "op") {
+                    "put" => assert_row(&expected["row"], &found["after"], &of),
+                    _ => assert_eq!(text(found, "operation"), "delete", "{of}"),
+                }
+                rows += 1;
+            }
+            transactions += 1;
+        }
+        for change in changes.iter().filter(|change| is_of_row(change)) {
+            let states = (text(change, "before_state"), text(change, "after_state"));
+            let expected = match text(change, "operation") {
+                "insert" => ("absent", "complete"),
+                "update" => ("complete", "complete"),
+                _ => ("complete", "absent"),
+            };
+            assert_eq!(states, expected, "{name}: {change}");
+        }
+    }
+    let expected = fixtures::either((16_280, 101_888), (2_772, 19_000));
+    assert!(
+        transactions >= expected.0 && rows >= expected.1,
+        "{transactions} transactions, {rows} changes"
+    );
+    println!("{transactions} transactions, {rows} changes of rows");
+}
+
+/// Copies of the logs of a set with those that its recovery wrote, and its recovered databases.
+fn recovered(set: &Path, into: &Path) -> Vec<PathBuf> {
+    let mut databases = BTreeMap::new();
+    for folder in ["state", "recovered"] {
+        let Ok(entries) = fs::read_dir(set.join(folder)) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_owned();
+            match path.extension().and_then(OsStr::to_str) {
+                Some("log" | "jtx") => drop(fs::copy(&path, into.join(&name)).unwrap()),
+                Some("edb") => drop(databases.insert(name, path)),
+                _ => {}
+            }
+        }
+    }
+    databases.into_values().collect()
+}
+
+fn from_the_end(set: &Path) -> Vec<Value> {
+    let folder = TempDir::new().unwrap();
+    let databases = recovered(set, folder.path());
+    let mut arguments: Vec<OsString> = vec![folder.path().into()];
+    for database in databases {
+        arguments.extend(["--db".into(), database.into_os_string()]);
+    }
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    timeline(&arguments)
+}
+
+/// Changes of rows by where they are.
+fn by_place(changes: &[Value]) -> BTreeMap<(String, String), &Value> {
+    let rows = changes.iter().filter(|change| is_of_row(change));
+    rows.map(|change| {
+        let place = text(&change["source"], "lgpos").to_owned();
+        ((text(change, "database").to_owned(), place), change)
+    })
+    .collect()
+}
+
+#[test]
+fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
+    let (mut all, mut complete, mut worst) = (0, 0, (1.0, String::new()));
+    for name in fixtures::engine_set_names() {
+        if WITHOUT_CREATION.contains(&name.as_str()) || name == CUT_SHORT {
+            continue;
+        }
+        let set = fixtures::engine_set(&name);
+        let folder = TempDir::new().unwrap();
+        recovered(&set, folder.path());
+        let truth = timeline(&[folder.path().as_os_str()]);
+        let found = from_the_end(&set);
+        let (truth, found) = (by_place(&truth), by_place(&found));
+        assert!(truth.keys().eq(found.keys()), "{name}: other changes");
+        let mut known = 0;
+        for (place, truth) in &truth {
+            let found = found[place];
+            for field in [
+                "operation",
+                "status",
+                "table",
+                "transaction",
+                "time",
+                "source",
+            ] {
+                assert_eq!(truth[field], found[field], "{name}: {place:?}");
+            }
+            for field in ["bookmark", "key"] {
+                let value = &found[field];
+                assert!(
+                    value.is_null() || *value == truth[field],
+                    "{name}: {place:?}"
+                );
+            }
+            let unknown = found["unknown_columns"].as_object();
+            for (side, state) in [("before", "before_state"), ("after", "after_state")] {
+                if text(found, state) == "unknown" {
+                    assert!(found[side].is_null(), "{name}: {place:?}");
+                    continue;
+                }
+                assert_eq!(
+                    truth[side].is_null(),
+                    found[side].is_null(),
+                    "{name}: {place:?}"
+                );
+                let Some(row) = truth[side].as_object() else {
+                    continue;
+                };
+                let found = found[side].as_object().unwrap();
+                for column in row.keys().chain(found.keys()) {
+                    let of = column.strip_suffix("_raw").unwrap_or(column);
+                    if unknown.is_none_or(|unknown| !unknown.contains_key(of)) {
+                        assert_eq!(row.get(column), found.get(column), "{name}: {place:?}");
+                    }
+                }
+            }
+            let states = ["before_state", "after_state"].map(|state| text(found, state));
+            known += usize::from(
+                states
+                    .iter()
+                    .all(|state| ["complete", "absent"].contains(state)),
+            );
+        }
+        let share = known as f64 / truth.len() as f64;
+        println!(
+            "{name:22} {:6} changes, {:5.1} % complete",
+            truth.len(),
+            100.0 * share
+        );
+        if share < worst.0 {
+            worst = (share, name.clone());
+        }
+        (all, complete) = (all + truth.len(), complete + known);
+    }
+    println!(
+        "{all} changes, {:.1} % complete",
+        100.0 * complete as f64 / all as f64
+    );
+    assert!(worst.0 > 0.9, "{worst:?}");
+    assert!(complete as f64 > 0.98 * all as f64);
+}
+
+#[test]
+fn statistics_count_what_is_told() {
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let changes = from_nothing(&fixtures::testdata_set("crash-p8k"));
+    let stats = run(
+        "logchain",
+        [
+            "timeline".as_ref(),
+            "--stats".as_ref(),
+            "--json".as_ref(),
+            state.as_os_str(),
+        ],
+    );
+    let stats = document(&stats);
+    assert_eq!(stats["schema"], "edbkit.timeline-stats/1");
+    assert_eq!(stats["changes"], json!(changes.len()));
+    let mut counted: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+    for change in &changes {
+        let word = |name: &str| text(change, name).to_owned();
+        *counted
+            .entry((word("table"), word("operation"), word("status")))
+            .or_default() += 1;
+    }
+    let rows = stats["tables"].as_array().unwrap();
+    assert_eq!(rows.len(), counted.len());
+    for row in rows {
+        let word = |name: &str| text(row, name).to_owned();
+        let kind = (word("table"), word("operation"), word("status"));
+        assert_eq!(row["changes"], json!(counted[&kind]), "{kind:?}");
+    }
+}
+
+#[test]
+fn filters_take_what_they_say_and_nothing_else() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let state = set.join("state");
+    let all = from_nothing(&set);
+    let one = all.iter().find(|change| is_committed_row(change)).unwrap();
+    let session = one["transaction"]["session"].to_string();
+    let id = one["transaction"]["id"].to_string();
+    let page = one["source"]["page"].to_string();
+    let row = format!("id={}", one["after"]["id"]);
+    let place = text(&one["source"], "lgpos");
+    let kept = |wanted: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+        all.iter()
+            .filter(|change| wanted(change))
+            .cloned()
+            .collect()
+    };
+    let is_with = |row: &Value| row["id"] == one["after"]["id"];
+    let cases: [(Vec<&str>, Vec<Value>); 8] = [
+        (
+            vec!["--table", "items"],
+            kept(&|change| change["table"] == "Items"),
+        ),
+        (
+            vec!["--op", "delete"],
+            kept(&|change| change["operation"] == "delete"),
+        ),
+        (
+            vec!["--committed"],
+            kept(&|change| change["status"] == "committed"),
+        ),
+        (
+            vec!["--session", &session],
+            kept(&|change| change["transaction"]["session"].to_string() == session),
+        ),
+        (
+            vec!["--page", &page],
+            kept(&|change| change["source"]["page"].to_string() == page),
+        ),
+        (
+            vec!["--where", &row],
+            kept(&|change| is_with(&change["before"]) || is_with(&change["after"])),
+        ),
+        (
+            vec!["--since", place, "--until", place],
+            kept(&|change| change["source"]["lgpos"] == place),
+        ),
+        (
+            vec!["--bookmark", text(one, "bookmark")],
+            kept(&|change| change["bookmark"] == one["bookmark"]),
+        ),
+    ];
+    for (words, expected) in cases {
+        assert!(
+            !expected.is_empty() && expected.len() < all.len(),
+            "{words:?}"
+        );
+        let mut arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        arguments.push(state.as_os_str());
+        assert_eq!(timeline(&arguments), expected, "{words:?}");
+    }
+    let of_one: Vec<&OsStr> = ["--transaction", &id].map(OsStr::new).into_iter().collect();
+    let of_one = [of_one, vec![state.as_os_str()]].concat();
+    assert!(timeline(&of_one).contains(one));
+}
