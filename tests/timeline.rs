@@ -326,6 +326,176 @@ fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
 }
 
 #[test]
+fn the_order_of_the_log_holds_the_same_changes() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let state = set.join("state");
+    let mut by_commit = from_nothing(&set);
+    let by_log = timeline(&["--order".as_ref(), "log".as_ref(), state.as_os_str()]);
+    let place = |change: &Value| text(&change["source"], "lgpos").to_owned();
+    assert!(by_log.is_sorted_by_key(place) && !by_commit.is_sorted_by_key(place));
+    by_commit.sort_by_key(place);
+    assert_eq!(by_commit, by_log);
+}
+
+#[test]
+fn long_values_become_files_that_have_their_hashes_as_names() {
+    let folder = TempDir::new().unwrap();
+    let state = fixtures::testdata_set("crash-p8k").join("state");
+    let to = folder.path().join("long");
+    let changes = timeline(&[
+        "--inline-limit".as_ref(),
+        "500".as_ref(),
+        "--blobs".as_ref(),
+        to.as_os_str(),
+        state.as_os_str(),
+    ]);
+    let mut values = 0;
+    for change in &changes {
+        let rows = [&change["before"], &change["after"]].map(Value::as_object);
+        let columns = rows.into_iter().flatten().flat_map(Map::values);
+        let all =
+            columns.flat_map(|value| value.as_array().cloned().unwrap_or(vec![value.clone()]));
+        for value in all.filter(Value::is_object) {
+            let bytes = fs::read(to.join(text(&value, "file"))).unwrap();
+            assert_eq!(value["length"], json!(bytes.len()));
+            assert_eq!(text(&value, "sha256"), hex::encode(Sha256::digest(&bytes)));
+            assert!(bytes.len() > 500 && text(&value, "file").ends_with(text(&value, "sha256")));
+            values += 1;
+        }
+    }
+    assert!(values > 100, "{values}");
+}
+
+/// The answer in some format, as text.
+fn answer(format: &str, state: &Path) -> Vec<u8> {
+    let words: [&OsStr; 4] = [
+        "timeline".as_ref(),
+        "--format".as_ref(),
+        format.as_ref(),
+        state.as_os_str(),
+    ];
+    let output = run("logchain", words);
+    assert_eq!(exit(&output), 0, "{}", stderr(&output));
+    output.stdout
+}
+
+#[test]
+fn every_format_says_the_same() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let state = set.join("state");
+    let changes = from_nothing(&set);
+    let lines = |format: &str| -> Vec<Value> {
+        let answer = answer(format, &state);
+        let lines = str::from_utf8(&answer).unwrap().lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let timesketch = lines("timesketch");
+    assert_eq!(timesketch.len(), changes.len());
+    for (line, change) in timesketch.iter().zip(&changes) {
+        assert_eq!(line["datetime"], change["time"]["earliest"]);
+        let time: jiff::Timestamp = text(line, "datetime").parse().unwrap();
+        assert_eq!(line["timestamp"], json!(time.as_microsecond()));
+        assert_eq!(line["data_type"], "windows:ese:change");
+        for name in ["operation", "status", "table"] {
+            assert_eq!(line[name], change[name]);
+        }
+        assert!(
+            text(line, "message").contains(text(change, "table"))
+                && !text(line, "timestamp_desc").is_empty()
+        );
+        let after = text(line, "after");
+        if !after.is_empty() {
+            assert_eq!(
+                serde_json::from_str::<Value>(after).unwrap(),
+                change["after"]
+            );
+        }
+    }
+    let rows: Vec<&Value> = changes.iter().filter(|change| is_of_row(change)).collect();
+    let debezium = lines("debezium");
+    assert_eq!(debezium.len(), rows.len());
+    for (line, change) in debezium.iter().zip(&rows) {
+        for name in ["before", "after"] {
+            assert_eq!(line[name], change[name]);
+        }
+        let op = match text(change, "operation") {
+            "insert" => "c",
+            "update" => "u",
+            _ => "d",
+        };
+        assert_eq!(line["op"], op);
+        for name in ["table", "db"] {
+            let own = if name == "db" { "database" } else { name };
+            assert_eq!(line["source"][name], change[own]);
+        }
+        assert!(line["ts_ms"].as_i64().unwrap() > 0 && line["transaction"]["id"].is_string());
+    }
+    let text_lines = answer("text", &state);
+    assert_eq!(
+        str::from_utf8(&text_lines).unwrap().lines().count(),
+        changes.len()
+    );
+    let csv = answer("csv", &state);
+    let csv = str::from_utf8(&csv).unwrap();
+    assert!(csv.starts_with("earliest,latest,operation,status,database,table,"));
+    assert_eq!(csv.lines().count(), changes.len() + 1);
+    let parquet = answer("parquet", &state);
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+}
+
+#[test]
+fn the_life_of_a_row_is_told_from_its_insert_on() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let (state, database) = (set.join("state"), set.join("state/db.edb"));
+    let all = from_nothing(&set);
+    let mut lives: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+    for change in all
+        .iter()
+        .filter(|change| is_of_row(change) && change["table"] == "Items")
+    {
+        lives
+            .entry(text(change, "bookmark").to_owned())
+            .or_default()
+            .push(change);
+    }
+    let (bookmark, life) = lives.iter_mut().max_by_key(|(_, life)| life.len()).unwrap();
+    life.sort_by_key(|change| text(&change["source"], "lgpos"));
+    assert!(life.len() > 3);
+    let by_column = format!("id={}", life[0]["after"]["id"]);
+    for key in [bookmark, &by_column] {
+        let words: [&OsStr; 9] = [
+            "history".as_ref(),
+            database.as_os_str(),
+            "--with-logs".as_ref(),
+            state.as_os_str(),
+            "--table".as_ref(),
+            "items".as_ref(),
+            "--key".as_ref(),
+            key.as_ref(),
+            "--json".as_ref(),
+        ];
+        let output = run("edbtool", words);
+        assert_eq!(exit(&output), 0, "{}", stderr(&output));
+        let found = common::documents(&output);
+        assert_eq!(found.len(), life.len());
+        for (found, expected) in found.iter().zip(life.iter()) {
+            assert_eq!(found["source"]["lgpos"], expected["source"]["lgpos"]);
+            assert_eq!(found["after"], expected["after"]);
+        }
+        let shown = run("edbtool", &words[..8]);
+        let shown = stdout(&shown);
+        assert_eq!(
+            shown.lines().filter(|line| !line.starts_with(' ')).count(),
+            life.len(),
+            "{shown}"
+        );
+        assert!(shown.contains("    ver: 0 -> 1\n"), "{shown}");
+    }
+}
+
+#[test]
 fn statistics_count_what_is_told() {
     let state = fixtures::testdata_set("crash-p8k").join("state");
     let changes = from_nothing(&fixtures::testdata_set("crash-p8k"));

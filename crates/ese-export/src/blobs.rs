@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The folder of long values.
 #[derive(Debug)]
-pub(crate) struct Blobs {
+pub struct Blobs {
     folder: PathBuf,
     started: AtomicU64,
     /// Files and bytes that are there. Held while a file gets its name.
@@ -22,7 +22,7 @@ pub(crate) struct Blobs {
 
 impl Blobs {
     /// Long values go below `folder`. If an export `goes_on` there, those that it has written already count.
-    pub(crate) fn new(folder: &Path, goes_on: bool) -> Result<Self, ExportError> {
+    pub fn new(folder: &Path, goes_on: bool) -> Result<Self, ExportError> {
         let folder = folder.join("blobs");
         let totals = match goes_on {
             true => left(&folder).map_err(|error| ExportError::write(&folder, error))?,
@@ -36,7 +36,7 @@ impl Blobs {
     }
 
     /// Starts the file of one value.
-    pub(crate) fn create(&self) -> Result<Blob<'_>, ExportError> {
+    pub fn create(&self) -> Result<Blob<'_>, ExportError> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         fs::create_dir_all(&self.folder)
             .map_err(|error| ExportError::write(&self.folder, error))?;
@@ -77,7 +77,7 @@ fn left(folder: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// A file under way.
-pub(crate) struct Blob<'b> {
+pub struct Blob<'b> {
     blobs: &'b Blobs,
     sink: Sink,
     path: PathBuf,
@@ -85,13 +85,13 @@ pub(crate) struct Blob<'b> {
 
 impl Blob<'_> {
     /// Adds bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
         let written = self.sink.write_all(bytes);
         written.map_err(|error| ExportError::write(&self.path, error))
     }
 
     /// Ends the file and names it by its hash; returns its path below the folder of the export.
-    pub(crate) fn finish(self) -> Result<String, ExportError> {
+    pub fn finish(self) -> Result<String, ExportError> {
         let (length, hash) = self.sink.finish()?;
         let (shard, _) = hash.split_at(2);
         let folder = self.blobs.folder.join(shard);

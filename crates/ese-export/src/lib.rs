@@ -27,7 +27,7 @@
 
 #![forbid(unsafe_code)]
 
-mod blobs;
+pub mod blobs;
 mod cell;
 mod error;
 mod export;

@@ -197,6 +197,15 @@ impl Event {
     }
 }
 
+/// A database, as events name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceDatabase {
+    /// Its file name.
+    pub name: String,
+    /// Its path on the machine that wrote the logs.
+    pub path: String,
+}
+
 /// A log, as events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLog {
@@ -222,7 +231,7 @@ pub struct Change<'a> {
     /// The change itself.
     pub event: &'a Event,
     /// The database.
-    pub database: &'a str,
+    pub database: &'a SourceDatabase,
     /// The table.
     pub table: &'a TableLayout,
     /// The log.

@@ -8,6 +8,7 @@ use ese_db::record::DataRecord;
 use ese_db::rows::{Content, Contents, Fields};
 use ese_db::value::decode;
 use ese_db::{ColumnType, Table, Value};
+use ese_export::blobs::{Blob, Blobs};
 use ese_export::json::{Unreadable, write_raw_dates, write_text, write_value};
 use ese_format::page::PageSize;
 use ese_format::{ObjId, Pgno, hex};
@@ -44,14 +45,84 @@ pub struct TableLayout {
 pub(crate) enum LongValue {
     /// All of it.
     Whole(Vec<u8>),
-    /// It is too long for a row.
-    Long { length: u64, sha256: String },
+    /// It is too long for a row, and perhaps in a file.
+    Long {
+        length: u64,
+        sha256: String,
+        file: Option<String>,
+    },
     /// It is not known, and why.
     Unknown(String),
 }
 
-/// Gives the long value of a reference, of which no more than so many bytes are kept.
-pub(crate) type FetchLong<'f> = dyn FnMut(&[u8], usize) -> LongValue + 'f;
+/// Gives the long value of a reference.
+pub(crate) type FetchLong<'f> = dyn FnMut(&[u8]) -> LongValue + 'f;
+
+/// What becomes of values that are too long for a row.
+#[derive(Debug)]
+pub struct LongValues {
+    /// Those of more bytes than this are.
+    pub inline_limit: usize,
+    /// Where they are written to; without it, only their lengths and hashes are given.
+    pub blobs: Option<Blobs>,
+}
+
+/// A value that comes piece by piece.
+pub(crate) struct LongWriter<'l> {
+    values: &'l LongValues,
+    length: u64,
+    /// As long as it fits into a row.
+    whole: Option<Vec<u8>>,
+    hasher: Sha256,
+    blob: Option<Blob<'l>>,
+}
+
+impl<'l> LongWriter<'l> {
+    pub(crate) fn new(values: &'l LongValues) -> Self {
+        LongWriter {
+            values,
+            length: 0,
+            whole: Some(Vec::new()),
+            hasher: Sha256::new(),
+            blob: None,
+        }
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) -> Result<(), String> {
+        self.length += piece.len() as u64;
+        if let Some(whole) = &mut self.whole
+            && whole.len() + piece.len() <= self.values.inline_limit
+        {
+            whole.extend_from_slice(piece);
+            return Ok(());
+        }
+        let before = self.whole.take();
+        if before.is_some()
+            && let Some(blobs) = &self.values.blobs
+        {
+            self.blob = Some(blobs.create().map_err(|error| error.to_string())?);
+        }
+        for bytes in [before.as_deref().unwrap_or_default(), piece] {
+            self.hasher.update(bytes);
+            if let Some(blob) = &mut self.blob {
+                blob.write(bytes).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<LongValue, String> {
+        if let Some(whole) = self.whole {
+            return Ok(LongValue::Whole(whole));
+        }
+        let file = self.blob.map(Blob::finish).transpose();
+        Ok(LongValue::Long {
+            length: self.length,
+            sha256: hex::encode(self.hasher.finalize()),
+            file: file.map_err(|error| error.to_string())?,
+        })
+    }
+}
 
 /// A row as JSON.
 #[derive(Debug, Default)]
@@ -109,11 +180,11 @@ impl TableLayout {
         }
     }
 
-    /// The row with this data; `limit` is the length up to which long values are in it. An error says why it is no row.
+    /// The row with this data. An error says why it is no row.
     pub(crate) fn row(
         &self,
         data: &Masked,
-        limit: usize,
+        long_values: &LongValues,
         fetch: &mut FetchLong<'_>,
     ) -> Result<RowText, String> {
         if !data.knows(&(0..RECORD_HEADER.min(data.bytes().len()))) {
@@ -143,14 +214,14 @@ impl TableLayout {
             let start = row.json.len();
             match contents {
                 Contents::Null => {}
-                Contents::One(content) => row.add(place, &out.column, content, limit, fetch),
+                Contents::One(content) => row.add(place, &out.column, content, long_values, fetch),
                 Contents::Several(contents) => {
                     row.json.push(b'[');
                     for (index, content) in contents.into_iter().enumerate() {
                         if index > 0 {
                             row.json.push(b',');
                         }
-                        row.add(place, &out.column, content, limit, fetch);
+                        row.add(place, &out.column, content, long_values, fetch);
                     }
                     row.json.push(b']');
                 }
@@ -240,32 +311,42 @@ impl RowText {
         place: usize,
         column: &Column,
         content: Content<'_>,
-        limit: usize,
+        long_values: &LongValues,
         fetch: &mut FetchLong<'_>,
     ) {
         let is_long = matches!(
             column.column_type,
             ColumnType::LongBinary | ColumnType::LongText
         );
-        let value = match content {
-            Content::Bytes(bytes) if is_long && bytes.len() > limit => {
-                let sha256 = hex::encode(Sha256::digest(&bytes));
-                return self.add_long(bytes.len() as u64, &sha256);
+        let long = match content {
+            Content::Bytes(bytes) if is_long && bytes.len() > long_values.inline_limit => {
+                let mut writer = LongWriter::new(long_values);
+                let written = writer.add(&bytes).and_then(|()| writer.finish());
+                written.unwrap_or_else(LongValue::Unknown)
             }
-            Content::Bytes(bytes) => decode(bytes, column.column_type, column.code_page),
-            Content::Undecoded(bytes, reason) => Value::Undecoded { bytes, reason },
-            Content::Separated(long) => match fetch(long.reference(), limit) {
-                LongValue::Whole(bytes) => {
-                    decode(bytes.into(), column.column_type, column.code_page)
-                }
-                LongValue::Long { length, sha256 } => return self.add_long(length, &sha256),
-                LongValue::Unknown(reason) => Value::Undecoded {
-                    bytes: Vec::new().into(),
-                    reason,
-                },
+            Content::Bytes(bytes) => LongValue::Whole(bytes.into_owned()),
+            Content::Undecoded(bytes, reason) => {
+                return self.add_value(place, &Value::Undecoded { bytes, reason });
+            }
+            Content::Separated(long) => fetch(long.reference()),
+        };
+        let value = match long {
+            LongValue::Whole(bytes) => decode(bytes.into(), column.column_type, column.code_page),
+            LongValue::Long {
+                length,
+                sha256,
+                file,
+            } => return self.add_long(length, &sha256, file.as_deref()),
+            LongValue::Unknown(reason) => Value::Undecoded {
+                bytes: Vec::new().into(),
+                reason,
             },
         };
-        for Unreadable { bytes, reason } in write_value(&mut self.json, &value) {
+        self.add_value(place, &value);
+    }
+
+    fn add_value(&mut self, place: usize, value: &Value<'_>) {
+        for Unreadable { bytes, reason } in write_value(&mut self.json, value) {
             let why = match bytes.is_empty() {
                 true => reason,
                 false => format!("{reason}: {}", hex::encode(bytes)),
@@ -275,8 +356,12 @@ impl RowText {
     }
 
     /// Of a value that is too long for a row, what tells it from others.
-    fn add_long(&mut self, length: u64, sha256: &str) {
-        let value = format!("{{\"length\":{length},\"sha256\":\"{sha256}\"}}");
+    fn add_long(&mut self, length: u64, sha256: &str, file: Option<&str>) {
+        let mut value = format!("{{\"length\":{length},\"sha256\":\"{sha256}\"");
+        if let Some(file) = file {
+            value += &format!(",\"file\":\"{file}\"");
+        }
+        value.push('}');
         self.json.extend_from_slice(value.as_bytes());
     }
 }

@@ -23,11 +23,12 @@ mod transactions;
 mod trees;
 mod watcher;
 
-pub use event::{Change, Event, Operation, RowImage, RowState, SourceLog, Status, TimeSource};
+pub use event::{
+    Change, Event, Operation, RowImage, RowState, SourceDatabase, SourceLog, Status, TimeSource,
+};
 pub use filter::Filter;
-pub use history::{History, history};
-pub use layout::TableLayout;
+pub use layout::{LongValues, TableLayout};
 pub use sink::ChangeSink;
 pub use summary::{ChangeCounts, TimelineSummary};
-pub use timeline::{Told, at_end, timeline};
-pub use watcher::TimelineOptions;
+pub use timeline::{TellError, Told, tell};
+pub use watcher::{Order, TimelineOptions};

@@ -1,13 +1,12 @@
 //! Long values at the moment of a record, and as they were before their session changed them.
 
 use crate::change::RowChange;
-use crate::layout::{LongValue, TableLayout};
+use crate::layout::{LongValue, LongValues, LongWriter, TableLayout};
 use crate::trees::Trees;
 use ese_db::DbError;
 use ese_db::long_value::{OwnNode, Pieces, id_of, key_of};
-use ese_format::{Dbtime, ObjId, hex};
+use ese_format::{Dbtime, ObjId};
 use ese_replay::redo::NodeChangeKind;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// What a node of a long value held before.
@@ -55,7 +54,7 @@ impl Overwritten {
     }
 }
 
-/// The long value that a row refers to, of which up to `limit` bytes are kept: as it is now, or with `earlier` as it was
+/// The long value that a row refers to: as it is now, or with `earlier` as it was
 /// before that. It must be in leaves that are no newer than `dbtime`.
 pub(crate) fn fetch(
     (dbid, database): (u8, &mut dyn Trees),
@@ -63,9 +62,9 @@ pub(crate) fn fetch(
     reference: &[u8],
     earlier: Option<&Overwritten>,
     dbtime: Dbtime,
-    limit: usize,
+    values: &LongValues,
 ) -> LongValue {
-    let read = read((dbid, database), table, reference, earlier, dbtime, limit);
+    let read = read((dbid, database), table, reference, earlier, dbtime, values);
     read.unwrap_or_else(LongValue::Unknown)
 }
 
@@ -75,7 +74,7 @@ fn read(
     reference: &[u8],
     earlier: Option<&Overwritten>,
     dbtime: Dbtime,
-    limit: usize,
+    values: &LongValues,
 ) -> Result<LongValue, String> {
     let id = id_of(reference).map_err(|error| error.to_string())?;
     let key = key_of(id);
@@ -126,7 +125,7 @@ fn read(
             }
         }
     };
-    let value = gather(id, table.chunk_size, &mut next, limit)?;
+    let value = gather(id, table.chunk_size, &mut next, values)?;
     match newer {
         true => Err("its pages are of a later moment".into()),
         false => Ok(value),
@@ -137,34 +136,16 @@ fn gather(
     id: u64,
     chunk_size: usize,
     next: &mut dyn FnMut() -> Result<Option<OwnNode>, DbError>,
-    limit: usize,
+    values: &LongValues,
 ) -> Result<LongValue, String> {
     let mut pieces =
         Pieces::of_nodes(id, chunk_size, Box::new(next)).map_err(|error| error.to_string())?;
-    let mut whole = Vec::new();
-    let mut hash = None;
-    let mut length = 0;
+    let mut writer = LongWriter::new(values);
     for piece in &mut pieces {
-        length += piece.len() as u64;
-        if hash.is_none() && whole.len() + piece.len() > limit {
-            let mut hasher = Sha256::new();
-            hasher.update(&whole);
-            whole = Vec::new();
-            hash = Some(hasher);
-        }
-        match &mut hash {
-            Some(hasher) => hasher.update(&piece),
-            None => whole.extend_from_slice(&piece),
-        }
+        writer.add(&piece)?;
     }
-    if let Some(problem) = pieces.problem() {
-        return Err(problem);
+    match pieces.problem() {
+        Some(problem) => Err(problem),
+        None => writer.finish(),
     }
-    Ok(match hash {
-        None => LongValue::Whole(whole),
-        Some(hasher) => LongValue::Long {
-            length,
-            sha256: hex::encode(hasher.finalize()),
-        },
-    })
 }

@@ -22,7 +22,7 @@ pub struct TimelineSummary {
     pub log_bytes: u64,
     /// Records in them.
     pub records: u64,
-    /// Changes by database, table, operation and status.
+    /// Changes by path of the database, table, operation and status.
     pub counts: BTreeMap<(String, String, Operation, Status), ChangeCounts>,
     /// Changes of which all is known, of which a part is, and of which only is known that they were made.
     pub complete: u64,
@@ -47,7 +47,7 @@ impl TimelineSummary {
     pub(crate) fn count(&mut self, change: &Change<'_>) {
         let event = change.event;
         let kind = (
-            change.database.to_owned(),
+            change.database.path.clone(),
             change.table.name.clone(),
             event.operation,
             change.status,

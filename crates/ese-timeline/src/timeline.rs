@@ -1,33 +1,121 @@
-//! The timeline of a plan: its recovery, watched.
+//! Which way a timeline is made, and the one that goes forward only: a recovery that is watched.
 
+use crate::history::history;
 use crate::sink::ChangeSink;
 use crate::summary::TimelineSummary;
 use crate::watcher::{Timeline, TimelineOptions};
 use ese_format::record::Record;
 use ese_format::{Lgpos, LogTime, ObjId, Progress};
-use ese_log::LogImage;
+use ese_log::chain::Readiness;
+use ese_log::{FileRole, LogError, LogImage, StreamFile, StreamFiles};
 use ese_replay::recovery::{
-    DatabaseFile, RecoverOptions, RecoveryError, RecoveryPlan, ReplaySummary, trial,
+    DatabaseFile, RecoverOptions, RecoveryError, RecoveryPlan, Until, plan, trial,
 };
 use ese_replay::redo::{NodeChange, RedoObserver};
 use ese_replay::{Problem, ReplayDatabase};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+
+/// Bytes of the largest page.
+const PAGE_MOST: usize = 32 << 10;
 
 /// What came of a timeline.
+#[non_exhaustive]
 pub struct Told {
     /// What was told.
     pub summary: TimelineSummary,
-    /// How far the replay went; none if it failed.
-    pub replayed: Option<ReplaySummary>,
-    /// Why it ended early; what was told until then stands.
+    /// Why the logs do not suffice for the databases, in sentences.
+    pub reasons: Vec<String>,
+    /// Logs that could not be read to their ends; what they hold after that was not told.
+    pub log_problems: Vec<LogError>,
+    /// How often two accounts of the same bytes contradicted each other, so that both were given up.
+    pub contradictions: u64,
+    /// Why a recovery ended early; what was told stands.
     pub problem: Option<RecoveryError>,
 }
 
-/// Tells `sink` every change that the logs of `plan` hold, for `databases` or for those that the logs create. Up to
-/// `memory` bytes of changed pages stay in memory. An error is one of the sink.
-pub fn timeline(
+/// Why there is no timeline, or only a part of it.
+#[derive(Debug, Error)]
+pub enum TellError {
+    /// Logs or databases cannot be read.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// Changes cannot be written, or kept until they are.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Tells `sink` every change of rows that the logs of a stream hold, for `databases`, or without any for those that the
+/// logs create. Up to `memory` bytes of changed pages stay in memory.
+///
+/// A database that the logs bring forward from before their start is watched while they do. One that has changes of the
+/// logs in its pages already is followed backwards; then some rows may not be known.
+pub fn tell(
+    stream: &StreamFiles,
+    databases: &[DatabaseFile],
+    memory: usize,
+    options: TimelineOptions,
+    sink: Box<dyn ChangeSink>,
+    progress: &dyn Progress,
+) -> Result<Told, TellError> {
+    let plan = plan(stream, None, databases, &Until::default(), progress)?;
+    let goes_back = has_logs_behind_it(databases, stream);
+    let mut reasons = Vec::new();
+    for (database, planned) in databases.iter().zip(&plan.databases) {
+        let verdict = &planned.verdict;
+        let needs_nothing = goes_back && !database.header.state.needs_recovery();
+        if verdict.readiness != Readiness::Ready && !needs_nothing {
+            reasons.extend(verdict.reasons.iter().cloned());
+        }
+    }
+    if !goes_back {
+        let told = forward(&plan, databases, memory, options, sink, progress)?;
+        return Ok(Told { reasons, ..told });
+    }
+    let (ended, problem) = match at_end(&plan, databases, memory, progress) {
+        Ok(ended) if !ended.is_empty() => (ended, None),
+        Err(RecoveryError::Interrupted) => return Err(RecoveryError::Interrupted.into()),
+        // Where its logs do not bring it to their end, its pages still say what they were.
+        other => {
+            let as_it_is =
+                |file: &DatabaseFile| file.database(Box::new(file.pages()), memory / PAGE_MOST);
+            (databases.iter().map(as_it_is).collect(), other.err())
+        }
+    };
+    let files: Vec<StreamFile> = stream.in_order().cloned().collect();
+    let told = history(&files, ended, options, sink, progress);
+    let told = told.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => RecoveryError::Interrupted.into(),
+        _ => TellError::Io(error),
+    })?;
+    Ok(Told {
+        summary: told.summary,
+        reasons,
+        log_problems: told.problems,
+        contradictions: told.contradictions,
+        problem,
+    })
+}
+
+/// Whether pages of the databases hold changes of the logs already.
+fn has_logs_behind_it(databases: &[DatabaseFile], stream: &StreamFiles) -> bool {
+    let generations = stream.logs.iter().filter_map(|log| match log.role {
+        FileRole::Generation { generation, .. } => Some(generation),
+        _ => None,
+    });
+    let first = generations.min();
+    databases.iter().any(|database| {
+        let header = &database.header;
+        header.state.needs_recovery()
+            || first.is_some_and(|first| first < header.last_consistent.generation)
+            || first.is_none() && !header.last_consistent.is_null()
+    })
+}
+
+/// The timeline of a plan, watched while it brings its databases forward.
+fn forward(
     plan: &RecoveryPlan,
     databases: &[DatabaseFile],
     memory: usize,
@@ -40,7 +128,6 @@ pub fn timeline(
     let recover = RecoverOptions {
         lossy: true,
         accept_cut_off: true,
-        ignore_missing: true,
         read_ahead: true,
         changes: Some(Box::new(Handle {
             watcher: watcher.clone(),
@@ -50,23 +137,17 @@ pub fn timeline(
     };
     let stopping = Stopping { progress, failed };
     let recovered = trial(plan, databases, memory, recover, &stopping);
-    let summary = watcher.lock().finish()?;
-    Ok(match recovered {
-        Ok(recovered) => Told {
-            summary,
-            replayed: Some(recovered.summary),
-            problem: None,
-        },
-        Err(problem) => Told {
-            summary,
-            replayed: None,
-            problem: Some(problem),
-        },
+    Ok(Told {
+        summary: watcher.lock().finish()?,
+        reasons: Vec::new(),
+        log_problems: Vec::new(),
+        contradictions: 0,
+        problem: recovered.err(),
     })
 }
 
 /// The databases of `plan` as redo leaves them at the end of its logs, with nothing rolled back.
-pub fn at_end(
+fn at_end(
     plan: &RecoveryPlan,
     databases: &[DatabaseFile],
     memory: usize,

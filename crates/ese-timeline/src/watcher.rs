@@ -14,9 +14,11 @@
 
 use crate::change::RowChange;
 use crate::escrow::Escrow;
-use crate::event::{Change, Event, Operation, RowImage, SourceLog, Status, TimeSource};
+use crate::event::{
+    Change, Event, Operation, RowImage, SourceDatabase, SourceLog, Status, TimeSource,
+};
 use crate::filter::Filter;
-use crate::layout::{LongValue, RowText, TableLayout};
+use crate::layout::{LongValue, LongValues, RowText, TableLayout};
 use crate::long_values::{Overwritten, fetch};
 use crate::masked::Masked;
 use crate::schema::{Role, Schema};
@@ -38,24 +40,51 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+/// An order of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Transactions in the order in which they ended, each as a whole.
+    Commit,
+    /// As the log has them.
+    Log,
+}
+
 /// What is asked of a timeline.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TimelineOptions {
     /// Which changes are wanted.
     pub filter: Filter,
-    /// Long values of more bytes than this are given by length and hash.
-    pub inline_limit: usize,
+    /// What becomes of long values.
+    pub long_values: LongValues,
+    /// The order in which changes are told.
+    pub order: Order,
     /// Bytes of events that wait for the end of their transaction in memory.
     pub memory: usize,
     /// Count only: no rows are made.
     pub only_count: bool,
 }
 
+/// A change with all that is said of it.
+struct Telling {
+    event: Event,
+    status: Status,
+    transaction: u32,
+    began: Option<Lgpos>,
+    ended: Option<Lgpos>,
+    place: u64,
+    count: u64,
+    earliest: LogTime,
+    latest: LogTime,
+    times: TimeSource,
+}
+
 /// A timeline that is being made.
 pub(crate) struct Timeline {
     options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
-    databases: Vec<String>,
+    databases: Vec<SourceDatabase>,
+    /// Changes that were made after one whose transaction goes on, in the order of the log.
+    waiting: BTreeMap<Lgpos, Telling>,
     layouts: Vec<TableLayout>,
     logs: Vec<SourceLog>,
     schemas: BTreeMap<u8, Schema>,
@@ -84,6 +113,7 @@ impl Timeline {
             options,
             sink,
             databases: Vec::new(),
+            waiting: BTreeMap::new(),
             layouts: Vec::new(),
             logs: Vec::new(),
             schemas: BTreeMap::new(),
@@ -183,6 +213,11 @@ impl Timeline {
                 self.failure.get_or_insert(error);
             }
         }
+        if self.failure.is_none()
+            && let Err(error) = self.give_waiting()
+        {
+            self.failure = Some(error);
+        }
         // Times are needed only from the oldest event on that is not told yet.
         let oldest = self.open.oldest().unwrap_or(self.lgpos);
         let key = (oldest.generation.0, oldest.segment);
@@ -218,11 +253,8 @@ impl Timeline {
             let until = self.segments.range(..=key).next_back();
             let after = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
             let next = self.segments.range(after).next();
-            let change = Change {
-                event: &event,
-                database: self.databases.get(event.database).map_or("", |name| name),
-                table: &self.layouts[event.layout],
-                log: &self.logs[event.log],
+            let telling = Telling {
+                event,
                 status,
                 transaction: transaction.id,
                 began: transaction.began,
@@ -234,15 +266,52 @@ impl Timeline {
                 times: self.times,
             };
             let filter = &self.options.filter;
-            if !filter.takes_time(change.earliest, change.latest) {
+            if !filter.takes_time(telling.earliest, telling.latest) {
                 continue;
             }
-            self.summary.count(&change);
-            if !self.options.only_count {
-                self.sink.change(&change)?;
+            match self.options.order {
+                Order::Commit => self.give(&telling)?,
+                Order::Log => drop(self.waiting.insert(telling.event.lgpos, telling)),
             }
         }
         Ok(())
+    }
+
+    /// Gives what waits in the order of the log, up to the first change whose transaction goes on.
+    fn give_waiting(&mut self) -> io::Result<()> {
+        let open = self.open.oldest();
+        while let Some(first) = self.waiting.first_entry() {
+            if open.is_some_and(|open| *first.key() >= open) {
+                break;
+            }
+            let telling = first.remove();
+            self.give(&telling)?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, telling: &Telling) -> io::Result<()> {
+        let event = &telling.event;
+        let change = Change {
+            event,
+            database: &self.databases[event.database],
+            table: &self.layouts[event.layout],
+            log: &self.logs[event.log],
+            status: telling.status,
+            transaction: telling.transaction,
+            began: telling.began,
+            ended: telling.ended,
+            place: telling.place,
+            count: telling.count,
+            earliest: telling.earliest,
+            latest: telling.latest,
+            times: telling.times,
+        };
+        self.summary.count(&change);
+        match self.options.only_count {
+            true => Ok(()),
+            false => self.sink.change(&change),
+        }
     }
 
     /// The event of a change, apart from rows.
@@ -365,18 +434,18 @@ impl Timeline {
     ) {
         let table = &self.layouts[layout];
         let overwritten = self.overwritten.get(&change.page.procid);
-        let limit = self.options.inline_limit;
+        let long_values = &self.options.long_values;
         let (is_current, dbtime) = (change.is_current, change.page.dbtime);
         let dbid = change.page.dbid;
         let mut read = |data: &Masked, earlier: Option<&Overwritten>| -> Result<RowText, String> {
-            table.row(data, limit, &mut |reference, limit| match is_current {
+            table.row(data, long_values, &mut |reference| match is_current {
                 true => fetch(
                     (dbid, &mut *database),
                     table,
                     reference,
                     earlier,
                     dbtime,
-                    limit,
+                    long_values,
                 ),
                 // The tree is that of a later moment.
                 false => LongValue::Unknown("the database has a later state already".into()),
@@ -517,13 +586,20 @@ impl Timeline {
     }
 
     /// A database has come under this number.
-    pub(crate) fn name_database(&mut self, dbid: u8, name: &str) {
-        let name = name.rsplit(['\\', '/']).next().unwrap_or(name);
-        let known = self.databases.iter().position(|known| known == name);
+    pub(crate) fn name_database(&mut self, dbid: u8, path: &str) {
+        let known = self.databases.iter().position(|known| known.path == path);
         let place = known.unwrap_or_else(|| {
-            self.databases.push(name.to_owned());
+            let name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+            self.databases.push(SourceDatabase {
+                name: name.to_owned(),
+                path: path.to_owned(),
+            });
             self.databases.len() - 1
         });
+        let schema = self.schemas.get(&dbid);
+        if schema.is_some_and(|schema| schema.database == place) {
+            return;
+        }
         self.schemas.insert(dbid, Schema::new(place));
     }
 }

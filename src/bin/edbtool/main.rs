@@ -6,6 +6,7 @@ mod database;
 mod export;
 mod files;
 mod header;
+mod history;
 mod names;
 mod page;
 mod rows;
@@ -48,6 +49,7 @@ enum Command {
     Export(export::Arguments),
     Page(page::Arguments),
     Space(space::Arguments),
+    History(history::Arguments),
     #[command(flatten)]
     Shell(ShellCommand),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             Command::Export(arguments) => export::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),
+            Command::History(arguments) => history::run(&arguments, output),
             Command::Shell(shell) => shell.print::<Program>(output),
         },
     )

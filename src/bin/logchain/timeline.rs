@@ -2,25 +2,23 @@
 
 use console::values::{bytes, number};
 use console::{Exit, Failure, Output};
+use ese_export::blobs::Blobs;
 use ese_format::{Lgpos, Pgno, ProcId, hex};
-use ese_log::chain::Readiness;
-use ese_log::{FileRole, StreamChoice, StreamFile, StreamFiles};
-use ese_replay::recovery::{DatabaseFile, RecoveryError, Until, plan};
+use ese_log::{StreamChoice, StreamFiles};
+use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
 use ese_timeline::{
-    ChangeSink, Filter, Operation, Status, TimelineOptions, TimelineSummary, at_end, history,
-    timeline,
+    ChangeSink, Filter, LongValues, Operation, Order, Status, TellError, TimelineOptions,
+    TimelineSummary, Told, tell,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::PathBuf;
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
 const PAGES_IN_MEMORY: usize = 128 << 20;
-/// Bytes of the largest page.
-const PAGE_MOST: usize = 32 << 10;
 /// Likewise changes whose transactions are open.
 const EVENTS_IN_MEMORY: usize = 128 << 20;
 
@@ -75,12 +73,36 @@ pub(crate) struct Arguments {
     /// Tables of the engine too
     #[arg(long)]
     system: bool,
+    /// In which order: transaction by transaction as they ended, or record by record as the log has them
+    #[arg(long, value_enum, default_value_t = OrderArgument::Commit)]
+    order: OrderArgument,
+    /// Write long values that are too long for a row to files in this folder
+    #[arg(long, value_name = "DIR")]
+    blobs: Option<PathBuf>,
     /// Count only: changes and bytes of log by table and operation
     #[arg(long, conflicts_with = "format")]
     stats: bool,
     /// Long values of more bytes than this are given by length and SHA-256
     #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = bytes::<usize>)]
     inline_limit: usize,
+}
+
+/// In which order changes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OrderArgument {
+    /// Transaction by transaction, as they ended
+    Commit,
+    /// Record by record, as the log has them
+    Log,
+}
+
+impl From<OrderArgument> for Order {
+    fn from(order: OrderArgument) -> Self {
+        match order {
+            OrderArgument::Commit => Order::Commit,
+            OrderArgument::Log => Order::Log,
+        }
+    }
 }
 
 /// How changes are written.
@@ -92,6 +114,9 @@ enum Format {
     Jsonl,
     /// CSV; rows as JSON
     Csv,
+    /// Apache Parquet; rows as JSON
+    #[cfg(feature = "parquet")]
+    Parquet,
     /// JSON Lines for Timesketch
     Timesketch,
     /// The envelope of Debezium
@@ -187,6 +212,12 @@ impl Arguments {
         }
     }
 
+    fn blobs(&self) -> Result<Option<Blobs>, Failure> {
+        let blobs = self.blobs.as_deref();
+        let blobs = blobs.map(|folder| Blobs::new(folder, true)).transpose();
+        blobs.map_err(|error| Failure::of(&error))
+    }
+
     fn sink(&self, output: &mut Output) -> Result<Box<dyn ChangeSink>, Failure> {
         let stream = BufWriter::with_capacity(1 << 16, output.stream()?);
         let format = match output.is_json() {
@@ -198,6 +229,11 @@ impl Arguments {
             Format::Jsonl => Box::new(JsonlSink::new(stream)),
             Format::Csv => {
                 let sink = CsvSink::new(stream);
+                Box::new(sink.map_err(|error| Failure::new(Exit::Io, error.to_string()))?)
+            }
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                let sink = ese_timeline::sink::ParquetSink::new(stream);
                 Box::new(sink.map_err(|error| Failure::new(Exit::Io, error.to_string()))?)
             }
             Format::Timesketch => Box::new(TimesketchSink::new(stream)),
@@ -222,66 +258,29 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let stream = StreamFiles::gather(&arguments.logs, &choice);
     let stream = stream.map_err(|error| Failure::of(&error))?;
     let bar = output.bar(0, "Reading logs");
-    let plan = plan(&stream, None, &databases, &Until::default(), &bar);
-    let plan = plan.map_err(|error| Failure::of(&error))?;
-    let mut exit = Exit::Clean;
-    let follows_back = has_logs_behind_it(&databases, &stream);
-    for (database, planned) in databases.iter().zip(&plan.databases) {
-        let verdict = &planned.verdict;
-        let needs_nothing = follows_back && !database.header.state.needs_recovery();
-        if verdict.readiness == Readiness::Ready || needs_nothing {
-            continue;
-        }
-        exit = Exit::Finding;
-        for reason in &verdict.reasons {
-            output.remark(reason);
-        }
-    }
     let options = TimelineOptions {
         filter: arguments.filter(),
-        inline_limit: arguments.inline_limit,
+        long_values: LongValues {
+            inline_limit: arguments.inline_limit,
+            blobs: arguments.blobs()?,
+        },
+        order: arguments.order.into(),
         memory: EVENTS_IN_MEMORY,
         only_count: arguments.stats,
     };
     let sink = arguments.sink(output)?;
-    let (summary, problem) = if follows_back {
-        let ended = at_end(&plan, &databases, PAGES_IN_MEMORY, &bar);
-        let (ended, problem) = match ended {
-            Ok(ended) if !ended.is_empty() => (ended, None),
-            // Where its logs do not bring it to their end, its pages still say what they were.
-            other => {
-                let as_it_is = |file: &DatabaseFile| {
-                    file.database(Box::new(file.pages()), PAGES_IN_MEMORY / PAGE_MOST)
-                };
-                (databases.iter().map(as_it_is).collect(), other.err())
-            }
-        };
-        let files: Vec<StreamFile> = stream.in_order().cloned().collect();
-        let told = history(&files, ended, options, sink, &bar).map_err(|error| writing(&error))?;
-        for problem in &told.problems {
-            output.remark(problem);
-            exit = Exit::Finding;
-        }
-        if told.contradictions > 0 {
-            output.remark(&format!(
-                "{} times the logs and the database said different things of a row; what they say there was given up",
-                told.contradictions
-            ));
-            exit = Exit::Finding;
-        }
-        (told.summary, problem)
-    } else {
-        let told = timeline(&plan, &databases, PAGES_IN_MEMORY, options, sink, &bar);
-        let told = told.map_err(|error| writing(&error))?;
-        (told.summary, told.problem)
-    };
+    let told = tell(&stream, &databases, PAGES_IN_MEMORY, options, sink, &bar);
     drop(bar);
+    let told = told.map_err(|error| match error {
+        TellError::Recovery(error) => Failure::of(&error),
+        TellError::Io(error) => Failure::new(Exit::Io, format!("writing changes: {error}")),
+    })?;
     if arguments.stats {
-        let stats = Stats::of(&summary);
+        let stats = Stats::of(&told.summary);
         output.answer("edbkit.timeline-stats/1", &stats, &stats)?;
     }
-    report(&summary, output, &mut exit);
-    match problem {
+    let exit = report(&told, output);
+    match told.problem {
         None => Ok(exit),
         Some(problem) => {
             output.flush()?;
@@ -290,49 +289,43 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
 }
 
-fn writing(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::Interrupted => Failure::of(&RecoveryError::Interrupted),
-        _ => Failure::new(Exit::Io, format!("writing changes: {error}")),
-    }
-}
-
-/// Whether pages of the databases hold changes of the logs already: then these are followed backwards.
-fn has_logs_behind_it(databases: &[DatabaseFile], stream: &StreamFiles) -> bool {
-    let first = stream.logs.iter().filter_map(|log| match log.role {
-        FileRole::Generation { generation, .. } => Some(generation),
-        _ => None,
-    });
-    let first = first.min();
-    databases.iter().any(|database| {
-        let header = &database.header;
-        header.state.needs_recovery()
-            || first.is_some_and(|first| first < header.last_consistent.generation)
-            || first.is_none() && !header.last_consistent.is_null()
-    })
-}
-
 /// Says what the changes do not say by themselves.
-fn report(summary: &TimelineSummary, output: &Output, exit: &mut Exit) {
-    let mut finding = |count: u64, what: &str| {
-        if count > 0 {
-            output.remark(&format!("{count} {what}"));
-            *exit = Exit::Finding;
-        }
+fn report(told: &Told, output: &Output) -> Exit {
+    let summary = &told.summary;
+    let mut exit = Exit::Clean;
+    let mut finding = |what: &str| {
+        output.remark(&what);
+        exit = Exit::Finding;
     };
-    finding(
-        summary.of_unknown_trees,
-        "changes are of trees that the catalog does not know, and were left out",
-    );
-    finding(
-        summary.long_values_without_row,
-        "pieces of long values changed without a change of the row that owns them, and were left out",
-    );
-    let total = summary.changes();
+    told.reasons.iter().for_each(|reason| finding(reason));
+    for problem in &told.log_problems {
+        finding(&problem.to_string());
+    }
+    let counts = [
+        (
+            told.contradictions,
+            "times the logs and the database said different things of a row; what they say there was given up",
+        ),
+        (
+            summary.of_unknown_trees,
+            "changes are of trees that the catalog does not know, and were left out",
+        ),
+        (
+            summary.long_values_without_row,
+            "pieces of long values changed without a change of the row that owns them, and were left out",
+        ),
+    ];
+    for (count, what) in counts {
+        if count > 0 {
+            finding(&format!("{count} {what}"));
+        }
+    }
+    let (total, complete) = (summary.changes(), summary.complete);
+    let (partial, unknown) = (summary.partial, summary.unknown);
     output.remark(&format!(
-        "{total} changes: {} complete, {} partial, {} unknown",
-        summary.complete, summary.partial, summary.unknown
+        "{total} changes: {complete} complete, {partial} partial, {unknown} unknown"
     ));
+    exit
 }
 
 /// `--stats`.

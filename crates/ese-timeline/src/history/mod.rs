@@ -34,20 +34,20 @@ use std::io;
 use survey::Survey;
 
 /// What came of a history.
-pub struct History {
+pub(crate) struct History {
     /// What was told.
-    pub summary: TimelineSummary,
+    pub(crate) summary: TimelineSummary,
     /// Logs that could not be read to their ends; what they hold after that is not told.
-    pub problems: Vec<LogError>,
+    pub(crate) problems: Vec<LogError>,
     /// How often two accounts of the same bytes contradicted each other.
-    pub contradictions: u64,
+    pub(crate) contradictions: u64,
 }
 
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
 ///
 /// `files` are logs in the order of their generations; `databases` are as they were when the last of them ended, with
 /// nothing rolled back that the logs do not roll back.
-pub fn history(
+pub(crate) fn history(
     files: &[StreamFile],
     databases: Vec<ReplayDatabase>,
     options: TimelineOptions,

@@ -6,7 +6,8 @@ use csv::Writer;
 use ese_format::hex;
 use std::io::{self, Write};
 
-const COLUMNS: [&str; 25] = [
+/// The columns of a flat table of changes.
+pub(super) const COLUMNS: [&str; 25] = [
     "earliest",
     "latest",
     "operation",
@@ -48,42 +49,45 @@ impl<W: Write + Send> CsvSink<W> {
     }
 }
 
+/// A change as the row of a flat table.
+pub(super) fn record_of(change: &Change<'_>) -> [String; 25] {
+    let event = change.event;
+    let lgpos =
+        |lgpos: Option<ese_format::Lgpos>| lgpos.map_or(String::new(), |lgpos| lgpos.to_string());
+    let (object, old_name) = event.object.clone().unwrap_or_default();
+    let bookmark = event.bookmark.as_ref().map(hex::encode);
+    [
+        rfc3339(change.earliest).unwrap_or_default(),
+        rfc3339(change.latest).unwrap_or_default(),
+        event.operation.name().to_owned(),
+        change.status.name().to_owned(),
+        change.database.name.clone(),
+        change.table.name.clone(),
+        object,
+        old_name.unwrap_or_default(),
+        event.key.clone(),
+        bookmark.unwrap_or_default(),
+        event.changed.join(","),
+        event.before.json.clone(),
+        event.before.state.name().to_owned(),
+        event.after.json.clone(),
+        event.after.state.name().to_owned(),
+        event.session.to_string(),
+        change.transaction.to_string(),
+        lgpos(change.began),
+        lgpos(change.ended),
+        change.place.to_string(),
+        change.count.to_string(),
+        change.log.name.clone(),
+        event.lgpos.to_string(),
+        event.dbtime.to_string(),
+        event.page.to_string(),
+    ]
+}
+
 impl<W: Write + Send> ChangeSink for CsvSink<W> {
     fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
-        let event = change.event;
-        let lgpos = |lgpos: Option<ese_format::Lgpos>| {
-            lgpos.map_or(String::new(), |lgpos| lgpos.to_string())
-        };
-        let (object, old_name) = event.object.clone().unwrap_or_default();
-        let bookmark = event.bookmark.as_ref().map(hex::encode);
-        let record: [String; 25] = [
-            rfc3339(change.earliest).unwrap_or_default(),
-            rfc3339(change.latest).unwrap_or_default(),
-            event.operation.name().to_owned(),
-            change.status.name().to_owned(),
-            change.database.to_owned(),
-            change.table.name.clone(),
-            object,
-            old_name.unwrap_or_default(),
-            event.key.clone(),
-            bookmark.unwrap_or_default(),
-            event.changed.join(","),
-            event.before.json.clone(),
-            event.before.state.name().to_owned(),
-            event.after.json.clone(),
-            event.after.state.name().to_owned(),
-            event.session.to_string(),
-            change.transaction.to_string(),
-            lgpos(change.began),
-            lgpos(change.ended),
-            change.place.to_string(),
-            change.count.to_string(),
-            change.log.name.clone(),
-            event.lgpos.to_string(),
-            event.dbtime.to_string(),
-            event.page.to_string(),
-        ];
-        Ok(self.to.write_record(record)?)
+        Ok(self.to.write_record(record_of(change))?)
     }
 
     fn finish(&mut self) -> io::Result<()> {

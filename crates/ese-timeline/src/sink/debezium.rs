@@ -38,10 +38,10 @@ impl<W: Write + Send> ChangeSink for DebeziumSink<W> {
         let mut source = line.object("source");
         source.text("version", env!("CARGO_PKG_VERSION"));
         source.text("connector", "ese");
-        source.text("name", change.database);
+        source.text("name", &change.database.name);
         source.number("ts_ms", at);
         source.text("snapshot", "false");
-        source.text("db", change.database);
+        source.text("db", &change.database.name);
         source.text("table", &change.table.name);
         source.text("log", &change.log.name);
         source.text("lgpos", &event.lgpos.to_string());

@@ -44,7 +44,7 @@ fn write_change(line: &mut Object<'_>, change: &Change<'_>) {
     let event = change.event;
     line.text("operation", event.operation.name());
     line.text("status", change.status.name());
-    line.text("database", change.database);
+    line.text("database", &change.database.name);
     line.text("table", &change.table.name);
     if event.operation.is_of_row() {
         line.json("key", &event.key);
@@ -99,6 +99,7 @@ fn write_change(line: &mut Object<'_>, change: &Change<'_>) {
     time.text("from", times);
     time.end();
     let mut source = line.object("source");
+    source.text("database", &change.database.path);
     source.text("log", &change.log.name);
     source.text("sha256", &change.log.sha256);
     source.text("lgpos", &event.lgpos.to_string());

@@ -3,12 +3,18 @@
 mod csv;
 mod debezium;
 mod jsonl;
+mod life;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod text;
 mod timesketch;
 
 pub use csv::CsvSink;
 pub use debezium::DebeziumSink;
 pub use jsonl::JsonlSink;
+pub use life::LifeSink;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetSink;
 pub use text::TextSink;
 pub use timesketch::TimesketchSink;
 

@@ -19,7 +19,7 @@ impl<W: Write + Send> TextSink<W> {
 impl<W: Write + Send> ChangeSink for TextSink<W> {
     fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
         let time = rfc3339(change.earliest).unwrap_or_else(|| "-".to_owned());
-        let (lgpos, database) = (change.event.lgpos, change.database);
+        let (lgpos, database) = (change.event.lgpos, &change.database.name);
         writeln!(self.to, "{time}  {lgpos}  {database}  {}", sentence(change))
     }
 

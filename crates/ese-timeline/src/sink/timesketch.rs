@@ -28,7 +28,8 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
         let at = change.earliest.timestamp();
         let mut line = Object::begin(&mut self.line);
         line.text("message", &sentence(change));
-        line.text("datetime", &at.map_or(String::new(), |at| at.to_string()));
+        let datetime = at.and_then(|_| rfc3339(change.earliest));
+        line.text("datetime", &datetime.unwrap_or_default());
         line.number("timestamp", at.map_or(0, |at| at.as_microsecond()));
         let desc = match at {
             Some(_) => "Change Logged (earliest)",
@@ -38,7 +39,7 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
         line.text("data_type", "windows:ese:change");
         line.text("operation", event.operation.name());
         line.text("status", change.status.name());
-        line.text("database", change.database);
+        line.text("database", &change.database.path);
         line.text("table", &change.table.name);
         line.text("key", &event.key);
         line.text("before", &event.before.json);

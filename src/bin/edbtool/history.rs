@@ -1,0 +1,127 @@
+//! `edbtool history`: the life of one row.
+
+use console::{Exit, Failure, Output};
+use ese_log::{StreamChoice, StreamFiles};
+use ese_replay::recovery::DatabaseFile;
+use ese_timeline::sink::{JsonlSink, LifeSink};
+use ese_timeline::{ChangeSink, Filter, LongValues, Order, TellError, TimelineOptions, tell};
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+/// Changed pages up to this many bytes stay in memory; more go to a temporary file. Likewise changes whose transactions
+/// are open.
+const MEMORY: usize = 128 << 20;
+/// Long values of more bytes than this are given by length and hash.
+const INLINE_LIMIT: usize = 4 << 10;
+
+/// Tell the life of one row: every version that the logs know, with who made it and when
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  edbtool history SRUDB.dat --with-logs . --table SruDbIdMapTable --key IdIndex=42\n  edbtool history mailbox.edb --with-logs sg1 --table Msg --key 7f8000002a"
+)]
+pub(crate) struct Arguments {
+    /// The database
+    #[arg(value_name = "DATABASE")]
+    path: PathBuf,
+    /// Folder with its logs, or one log; may be given several times
+    #[arg(long, value_name = "PLACE", required = true)]
+    with_logs: Vec<PathBuf>,
+    /// Base name of the logs, as in E00; needed only if the folder holds several streams
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
+    /// The table
+    #[arg(long, value_name = "TABLE")]
+    table: String,
+    /// The row: COLUMN=VALUE, which may be given several times, or its bookmark in hexadecimal
+    #[arg(long, value_name = "KEY", required = true)]
+    key: Vec<String>,
+}
+
+impl Arguments {
+    fn filter(&self) -> Result<Filter, Failure> {
+        let mut filter = Filter {
+            tables: vec![self.table.clone()],
+            with_system: true,
+            ..Filter::default()
+        };
+        for key in &self.key {
+            match key.split_once('=') {
+                Some((column, value)) => {
+                    filter
+                        .conditions
+                        .push((column.to_owned(), value.to_owned()));
+                }
+                None => filter.bookmark = Some(bookmark(key)?),
+            }
+        }
+        Ok(filter)
+    }
+}
+
+fn bookmark(key: &str) -> Result<Vec<u8>, Failure> {
+    let digits = key.strip_prefix("0x").unwrap_or(key);
+    ese_format::hex::decode(digits).ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("{key:?} is neither COLUMN=VALUE nor a bookmark in hexadecimal"),
+        )
+        .advise("name the row by a column, as in id=2")
+    })
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let database = DatabaseFile::open(&arguments.path).map_err(|error| Failure::of(&error))?;
+    let choice = StreamChoice {
+        base: arguments.base.as_deref(),
+        signatures: vec![database.header.log_signature],
+    };
+    let stream = StreamFiles::gather(&arguments.with_logs, &choice);
+    let stream = stream.map_err(|error| Failure::of(&error))?;
+    let options = TimelineOptions {
+        filter: arguments.filter()?,
+        long_values: LongValues {
+            inline_limit: INLINE_LIMIT,
+            blobs: None,
+        },
+        order: Order::Log,
+        memory: MEMORY,
+        only_count: false,
+    };
+    let to = BufWriter::with_capacity(1 << 16, output.stream()?);
+    let sink: Box<dyn ChangeSink> = match output.is_json() {
+        true => Box::new(JsonlSink::new(to)),
+        false => Box::new(LifeSink::new(to)),
+    };
+    let bar = output.bar(0, "Reading logs");
+    let told = tell(&stream, &[database], MEMORY, options, sink, &bar);
+    drop(bar);
+    let told = told.map_err(|error| match error {
+        TellError::Recovery(error) => Failure::of(&error),
+        TellError::Io(error) => Failure::new(Exit::Io, format!("writing the history: {error}")),
+    })?;
+    let mut exit = Exit::Clean;
+    let problems = told.log_problems.iter().map(ToString::to_string);
+    for reason in told.reasons.iter().cloned().chain(problems) {
+        output.remark(&reason);
+        exit = Exit::Finding;
+    }
+    if told.contradictions > 0 {
+        output.remark(&"the logs and the database said different things of some rows; what they say there was given up");
+        exit = Exit::Finding;
+    }
+    if told.summary.changes() == 0 {
+        output.remark(&"the logs hold no change of such a row");
+        exit = Exit::Finding;
+    }
+    if told.summary.partial + told.summary.unknown > 0 {
+        output.remark(&"not all of these versions are known whole");
+    }
+    match told.problem {
+        None => Ok(exit),
+        Some(problem) => {
+            output.flush()?;
+            Err(Failure::of(&problem))
+        }
+    }
+}
