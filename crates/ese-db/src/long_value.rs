@@ -135,7 +135,7 @@ pub struct Pieces<'v> {
 }
 
 /// A node of one value: its key after the id, and its data.
-type OwnNode = (Vec<u8>, Vec<u8>);
+pub type OwnNode = (Vec<u8>, Vec<u8>);
 
 /// A piece as stored.
 #[derive(Debug)]
@@ -205,8 +205,23 @@ impl<'v> Pieces<'v> {
         self.problem.clone().or_else(|| (!whole).then(short))
     }
 
-    /// The next node of the value that is not deleted.
-    fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
+    /// Whether the value is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The length that the root of the value claims.
+    pub fn claimed_size(&self) -> u32 {
+        self.size
+    }
+
+    /// Whether every piece that was given is a part of the value itself: nothing was wrong so far.
+    pub fn is_sound(&self) -> bool {
+        !self.encrypted && self.problem.is_none() && self.broken.is_none()
+    }
+
+    /// The next node of the value that is not deleted, as it is stored: who walks these nodes gets no pieces.
+    pub fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
         loop {
             let view = self.page.view();
             while self.line < view.node_count() {
