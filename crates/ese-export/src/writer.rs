@@ -11,8 +11,8 @@ mod parquet;
 mod text;
 
 pub(crate) use self::csv::field;
-pub(crate) use self::grid::Grid;
-pub(crate) use self::jsonl::write_text;
+pub(crate) use self::grid::{Grid, WIDTH, shortened};
+pub(crate) use self::jsonl::{JsonlRows, write_text};
 use self::parquet::ParquetTable;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;
