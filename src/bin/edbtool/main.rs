@@ -3,6 +3,7 @@
 mod choice;
 mod columns;
 mod database;
+mod diff;
 mod export;
 mod files;
 mod header;
@@ -46,6 +47,7 @@ enum Command {
     Schema(schema::Arguments),
     Rows(rows::Arguments),
     Export(export::Arguments),
+    Diff(diff::Arguments),
     Page(page::Arguments),
     Space(space::Arguments),
     #[command(flatten)]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             Command::Schema(arguments) => schema::run(&arguments, output),
             Command::Rows(arguments) => rows::run(&arguments, output),
             Command::Export(arguments) => export::run(&arguments, output),
+            Command::Diff(arguments) => diff::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),
             Command::Shell(shell) => shell.print::<Program>(output),
