@@ -37,6 +37,9 @@ pub use tables::{ColumnDefinition, ColumnDifference, MatchedBy, Place};
 pub use writer::DiffForm;
 use writer::{Change, Op, TableText, Writer};
 
+/// Rows that differ and wait to be written, at most: each keeps its pages in memory.
+const PENDING: usize = 256;
+
 /// Something of each of the two databases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Sides<T> {
@@ -279,9 +282,11 @@ impl<'d> Comparison<'d> {
                 rules: RowRules::new(pair, columns, self.sides, progress),
                 text: TableText::new(pair, &found, catalogs, &self.views, limit, progress),
                 writer: self.writer.as_mut(),
+                pending: Vec::new(),
                 found: &mut found,
             };
             job.merge(&mut feeds)?;
+            job.write()?;
             let (a, b) = (feeds.a.into_losses(), feeds.b.into_losses());
             found.losses.a.add(&a.0);
             found.losses.b.add(&b.0);
@@ -298,6 +303,8 @@ struct Job<'j, 't> {
     rules: RowRules<'t>,
     text: TableText<'t>,
     writer: Option<&'j mut Writer>,
+    /// Rows that wait to be written.
+    pending: Vec<Change>,
     found: &'j mut TableDiff,
 }
 
@@ -347,7 +354,7 @@ impl Job<'_, '_> {
             Some(_) => Op::Deleted,
             None => Op::Inserted,
         };
-        self.give(op, row, &RowOutcome::default())
+        self.give(op, row, RowOutcome::default())
     }
 
     fn both(&mut self, one: &Row, other: &Row) -> Result<(), ExportError> {
@@ -364,14 +371,14 @@ impl Job<'_, '_> {
             a: Some(one),
             b: Some(other),
         };
-        self.give(op, rows, &outcome)
+        self.give(op, rows, outcome)
     }
 
     fn give(
         &mut self,
         op: Op,
         rows: Sides<Option<&Row>>,
-        outcome: &RowOutcome,
+        outcome: RowOutcome,
     ) -> Result<(), ExportError> {
         let found = &mut *self.found;
         *match op {
@@ -380,22 +387,32 @@ impl Job<'_, '_> {
             Op::Changed => &mut found.changed,
             Op::Unknown => &mut found.unknown,
         } += 1;
-        let mut lost = outcome.lost;
-        if let Some(writer) = &mut self.writer {
-            let change = Change {
-                op,
-                rows,
-                changed: &outcome.changed,
-                undecided: &outcome.undecided,
-            };
-            let given = self.text.give(&change, writer)?;
-            // What could not be compared cannot be shown either, unless it is left out for its length.
-            lost.a = lost.a.max(given.problems.a);
-            lost.b = lost.b.max(given.problems.b);
-            found.values_left_out += given.left_out;
+        if self.writer.is_none() {
+            found.losses.a.values += outcome.lost.a;
+            found.losses.b.values += outcome.lost.b;
+            return Ok(());
         }
-        found.losses.a.values += lost.a;
-        found.losses.b.values += lost.b;
+        self.pending.push(Change {
+            op,
+            rows: rows.map(Option::<&Row>::cloned),
+            outcome,
+        });
+        match self.pending.len() < PENDING {
+            true => Ok(()),
+            false => self.write(),
+        }
+    }
+
+    /// Writes the rows that wait.
+    fn write(&mut self) -> Result<(), ExportError> {
+        let changes = std::mem::take(&mut self.pending);
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        let given = self.text.give(&changes, writer)?;
+        self.found.losses.a.values += given.lost.a;
+        self.found.losses.b.values += given.lost.b;
+        self.found.values_left_out += given.left_out;
         Ok(())
     }
 }

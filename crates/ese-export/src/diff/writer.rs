@@ -2,6 +2,7 @@
 //!
 //! Rows in JSON are those of an export in JSON Lines. Lines for a person fit a terminal; what does not fit is cut.
 
+use super::compare::RowOutcome;
 use super::tables::{TablePair, primary_index};
 use super::{Sides, TableDiff};
 use crate::ExportError;
@@ -14,6 +15,7 @@ use crate::writer::{JsonlRows, WIDTH, field, shortened, write_text};
 use ese_db::{Catalog, Row};
 use ese_format::text::Escaped;
 use ese_format::{Progress, hex};
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -22,6 +24,11 @@ use std::io::{self, BufWriter, Write};
 const STREAM: &str = "standard output";
 /// Characters of one value in a line for a person.
 const VALUE: usize = 32;
+
+/// Rows that one thread makes text of at a time.
+const PART_ROWS: usize = 32;
+/// Bytes of text after which that ends early.
+const PART_BYTES: usize = 256 << 10;
 
 /// The form in which rows that differ are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,55 +70,56 @@ impl Op {
     }
 }
 
-/// A row that differs, or may; columns by their number among the pairs.
-pub(super) struct Change<'c> {
+/// A row that differs, or may.
+pub(super) struct Change {
     pub op: Op,
-    pub rows: Sides<Option<&'c Row>>,
-    pub changed: &'c [usize],
-    pub undecided: &'c [usize],
+    pub rows: Sides<Option<Row>>,
+    pub outcome: RowOutcome,
 }
 
-/// What was not given of a row.
+/// The first changes of some as text.
+#[derive(Default)]
+struct Part {
+    text: Vec<u8>,
+    taken: usize,
+    given: Given,
+}
+
+/// What was not given of rows.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     /// Values that could not be read.
-    pub problems: Sides<u64>,
+    pub lost: Sides<u64>,
     /// Values that are too long.
     pub left_out: u64,
 }
 
+impl Given {
+    fn add(&mut self, other: &Given) {
+        self.lost.a += other.lost.a;
+        self.lost.b += other.lost.b;
+        self.left_out += other.left_out;
+    }
+}
+
 /// Where rows go.
-pub(super) enum Writer {
-    Text(BufWriter<Stream>),
-    Csv(Box<csv::Writer<BufWriter<Stream>>>),
-    Documents(BufWriter<Stream>, &'static str),
+pub(super) struct Writer {
+    form: DiffForm,
+    out: BufWriter<Stream>,
 }
 
 impl Writer {
     pub(super) fn new(form: DiffForm, stream: Stream) -> Result<Self, ExportError> {
-        let out = BufWriter::with_capacity(1 << 18, stream);
-        Ok(match form {
-            DiffForm::Text => Writer::Text(out),
-            DiffForm::Documents(schema) => Writer::Documents(out, schema),
-            DiffForm::Csv => {
-                let names = [
-                    "table", "op", "bookmark", "key", "changed", "unknown", "before", "after",
-                ];
-                let mut table = csv::Writer::from_writer(out);
-                table
-                    .write_record(names)
-                    .map_err(|error| fail(error.into()))?;
-                Writer::Csv(Box::new(table))
-            }
-        })
+        let mut out = BufWriter::with_capacity(1 << 18, stream);
+        if form == DiffForm::Csv {
+            let names = "table,op,bookmark,key,changed,unknown,before,after";
+            writeln!(out, "{names}").map_err(fail)?;
+        }
+        Ok(Writer { form, out })
     }
 
-    pub(super) fn finish(self) -> Result<(), ExportError> {
-        let flushed = match self {
-            Writer::Text(mut out) | Writer::Documents(mut out, _) => out.flush(),
-            Writer::Csv(mut table) => table.flush(),
-        };
-        flushed.map_err(fail)
+    pub(super) fn finish(mut self) -> Result<(), ExportError> {
+        self.out.flush().map_err(fail)
     }
 }
 
@@ -221,49 +229,98 @@ impl<'t> TableText<'t> {
         }
     }
 
-    /// Gives one row.
+    /// Gives rows, in their order: as text that several threads make of some at a time.
     pub(super) fn give(
         &mut self,
-        change: &Change<'_>,
+        changes: &[Change],
         writer: &mut Writer,
     ) -> Result<Given, ExportError> {
-        let for_person = matches!(writer, Writer::Text(_));
-        let written = |side: &Option<SideText<'_>>, row: Option<&Row>| {
+        if changes.is_empty() {
+            return Ok(Given::default());
+        }
+        if writer.form == DiffForm::Text && !self.is_begun {
+            self.is_begun = true;
+            writeln!(writer.out, "{}", self.heading).map_err(fail)?;
+        }
+        let form = writer.form;
+        let part = |changes: &[Change]| self.part(changes, form);
+        let parts: Vec<Part> = match rayon::current_num_threads() {
+            0 | 1 => changes
+                .chunks(PART_ROWS)
+                .map(part)
+                .collect::<Result<_, _>>()?,
+            _ => changes
+                .par_chunks(PART_ROWS)
+                .map(part)
+                .collect::<Result<_, _>>()?,
+        };
+        let mut given = Given::default();
+        let mut add = |part: &Part| {
+            given.add(&part.given);
+            writer.out.write_all(&part.text).map_err(fail)
+        };
+        for (changes, part) in changes.chunks(PART_ROWS).zip(parts) {
+            add(&part)?;
+            // One by one those that the part was too long to hold.
+            for change in &changes[part.taken..] {
+                add(&self.part(std::slice::from_ref(change), form)?)?;
+            }
+        }
+        Ok(given)
+    }
+
+    fn part(&self, changes: &[Change], form: DiffForm) -> Result<Part, ExportError> {
+        let mut part = Part::default();
+        for change in changes {
+            if part.text.len() > PART_BYTES {
+                break;
+            }
+            let given = self.one(change, form, &mut part.text)?;
+            part.given.add(&given);
+            part.taken += 1;
+        }
+        Ok(part)
+    }
+
+    fn one(
+        &self,
+        change: &Change,
+        form: DiffForm,
+        text: &mut Vec<u8>,
+    ) -> Result<Given, ExportError> {
+        let written = |side: &Option<SideText<'_>>, row: &Option<Row>| {
             let (Some(side), Some(row)) = (side, row) else {
                 return Ok(None);
             };
-            self.written(side, row, for_person)
+            self.written(side, row, form == DiffForm::Text)
         };
         let rows = Sides {
-            a: written(&self.sides.a, change.rows.a)?,
-            b: written(&self.sides.b, change.rows.b)?,
+            a: written(&self.sides.a, &change.rows.a)?,
+            b: written(&self.sides.b, &change.rows.b)?,
         };
+        match form {
+            DiffForm::Text => {
+                let line = shortened(&self.line(change, &rows), WIDTH).0;
+                text.extend_from_slice(line.as_bytes());
+                text.push(b'\n');
+            }
+            DiffForm::Csv => self.record(change, &rows, text).map_err(fail)?,
+            DiffForm::Documents(schema) => self.document(change, &rows, schema, text),
+        }
         let lengths = |count: fn(&Written) -> usize| {
             let count = |row: &Option<Written>| row.as_ref().map_or(0, count) as u64;
             rows.as_ref().map(count)
         };
+        let unreadable = lengths(|row| row.unreadable.len());
         let left_out = lengths(|row| row.left_out.len());
-        let given = Given {
-            problems: lengths(|row| row.unreadable.len()),
+        // What could not be compared cannot be shown either, unless it is left out for its length.
+        Ok(Given {
+            lost: Sides {
+                a: change.outcome.lost.a.max(unreadable.a),
+                b: change.outcome.lost.b.max(unreadable.b),
+            },
             left_out: left_out.a + left_out.b,
-        };
-        let done = match writer {
-            Writer::Text(out) => {
-                let mut text = String::new();
-                if !self.is_begun {
-                    text = format!("{}\n", self.heading);
-                    self.is_begun = true;
-                }
-                let line = shortened(&self.line(change, &rows), WIDTH).0;
-                text.push_str(&line);
-                text.push('\n');
-                out.write_all(text.as_bytes())
-            }
-            Writer::Csv(table) => self.record(change, &rows, table),
-            Writer::Documents(out, schema) => out.write_all(&self.document(change, &rows, schema)),
-        };
-        done.map_err(fail)?;
-        Ok(given)
+        })
     }
 
     fn written(
@@ -314,44 +371,44 @@ impl<'t> TableText<'t> {
 
     fn document(
         &self,
-        change: &Change<'_>,
+        change: &Change,
         rows: &Sides<Option<Written>>,
         schema: &str,
-    ) -> Vec<u8> {
-        let mut text = b"{\"schema\":".to_vec();
-        write_text(&mut text, schema);
+        text: &mut Vec<u8>,
+    ) {
+        text.extend_from_slice(b"{\"schema\":");
+        write_text(text, schema);
         text.extend_from_slice(b",\"table\":");
-        write_text(&mut text, &self.name);
+        write_text(text, &self.name);
         text.extend_from_slice(b",\"op\":");
-        write_text(&mut text, change.op.name());
+        write_text(text, change.op.name());
         text.extend_from_slice(b",\"bookmark\":\"");
         let known = rows.a.as_ref().or(rows.b.as_ref());
-        hex::append(&mut text, known.map_or(&[], |row| &row.bookmark));
+        hex::append(text, known.map_or(&[], |row| &row.bookmark));
         text.extend_from_slice(b"\",\"key\":");
         text.extend_from_slice(known.map_or(b"{}", |row| &row.key));
         text.extend_from_slice(b",\"changed\":");
-        text.extend(list(self.names(change.changed)));
+        text.extend(list(self.names(&change.outcome.changed)));
         text.extend_from_slice(b",\"unknown\":");
-        text.extend(list(self.names(change.undecided)));
+        text.extend(list(self.names(&change.outcome.undecided)));
         text.extend_from_slice(b",\"unreadable\":");
         text.extend(list(self.named(rows, |row| &row.unreadable)));
         text.extend_from_slice(b",\"left_out\":");
         text.extend(list(self.named(rows, |row| &row.left_out)));
         for (name, row) in [("before", &rows.a), ("after", &rows.b)] {
             text.push(b',');
-            write_text(&mut text, name);
+            write_text(text, name);
             text.push(b':');
             text.extend_from_slice(row.as_ref().map_or(b"null", |row| &row.json));
         }
         text.extend_from_slice(b"}\n");
-        text
     }
 
     fn record(
         &self,
-        change: &Change<'_>,
+        change: &Change,
         rows: &Sides<Option<Written>>,
-        table: &mut csv::Writer<BufWriter<Stream>>,
+        text: &mut Vec<u8>,
     ) -> io::Result<()> {
         let known = rows.a.as_ref().or(rows.b.as_ref());
         let json = |row: &'_ Option<Written>| row.as_ref().map(|row| row.json.clone());
@@ -362,17 +419,19 @@ impl<'t> TableText<'t> {
             change.op.name().into(),
             hex::encode(known.map_or(&[][..], |row| &row.bookmark)).into(),
             known.map(|row| row.key.clone()).unwrap_or_default(),
-            list(self.names(change.changed)),
-            list(self.names(change.undecided)),
+            list(self.names(&change.outcome.changed)),
+            list(self.names(&change.outcome.undecided)),
             json(&rows.a).unwrap_or_default(),
             json(&rows.b).unwrap_or_default(),
         ];
-        Ok(table.write_record(fields)?)
+        let mut table = csv::Writer::from_writer(text);
+        table.write_record(fields)?;
+        table.flush()
     }
 
     /// A line for a person: `+` and `-` with the values of the row, `~` with what they were and are. A value that cannot be
     /// read is `?`.
-    fn line(&self, change: &Change<'_>, rows: &Sides<Option<Written>>) -> String {
+    fn line(&self, change: &Change, rows: &Sides<Option<Written>>) -> String {
         let known = rows.a.as_ref().or(rows.b.as_ref());
         let key = known.map_or("", |row| &row.key_text);
         let mut line = format!("  {} {key} ", change.op.sign());
@@ -385,8 +444,8 @@ impl<'t> TableText<'t> {
             Some(other),
         ) = (self.sides.as_ref().map(Option::as_ref), &rows.a, &rows.b)
         {
-            let changed = change.changed.iter().map(|number| (number, "null"));
-            let undecided = change.undecided.iter().map(|number| (number, "?"));
+            let changed = change.outcome.changed.iter().map(|number| (number, "null"));
+            let undecided = change.outcome.undecided.iter().map(|number| (number, "?"));
             for (number, nothing) in changed.chain(undecided) {
                 let text = |row: &Written, place: Option<usize>| {
                     let text = place.and_then(|place| row.texts[place].clone());
