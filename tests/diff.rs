@@ -425,7 +425,17 @@ fn a_database_does_not_differ_from_itself() {
         );
         assert_eq!((exit(&output), stderr(&output).as_str()), (0, ""));
     }
-    // One that is dirty does not either, but that is no good end: values of it may be nowhere yet.
+    // One that is dirty does not either, but that is no good end.
+    let dirty = fixtures::real().join("museum/SRUM/Win11/RathbunVM/Dirty/SRUDB.dat");
+    let output = edbtool([Path::new("diff"), &dirty, &dirty]);
+    let said = stdout(&output);
+    assert!(
+        said.starts_with("No difference in what the pages hold: "),
+        "{said}"
+    );
+    assert_eq!(exit(&output), 1);
+    assert!(stderr(&output).contains("the database is dirty"));
+    // Values of what a crash left may be nowhere yet.
     let dirty = fixtures::testdata_set("dirtyterm-p8k").join("state/db.edb");
     let found = diff(&dirty, &dirty);
     assert_eq!(found.exit, 1);

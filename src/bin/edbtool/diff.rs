@@ -218,6 +218,9 @@ impl Report<'_> {
         let different = different.count();
         let rows: u64 = summary.tables.iter().map(|table| table.same).sum();
         let text = match summary.verdict {
+            DiffVerdict::Same if self.databases.any(|side| side.dirty) => {
+                format!("No difference in what the pages hold: {rows} rows of {tables} tables")
+            }
             DiffVerdict::Same => format!("No difference: {rows} rows of {tables} tables"),
             DiffVerdict::Unknown => format!(
                 "Not known to differ, but not everything could be read: {rows} rows are the same, {} are unknown",
