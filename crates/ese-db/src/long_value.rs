@@ -250,9 +250,24 @@ impl<'v> Pieces<'v> {
         Ok(pieces)
     }
 
-    /// Bytes that the value has, as its root says.
-    pub fn size(&self) -> u32 {
+    /// Whether the value is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The length that the root of the value claims.
+    pub fn claimed_size(&self) -> u32 {
         self.size
+    }
+
+    /// Whether every piece that was given is a part of the value itself: nothing was wrong so far.
+    pub fn is_sound(&self) -> bool {
+        !self.encrypted && self.problem.is_none() && self.broken.is_none()
+    }
+
+    /// The next node of the value that is not deleted, as it is stored: who walks these nodes gets no pieces.
+    pub fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
+        (self.nodes)()
     }
 
     /// Why the bytes given are not the value, when they are not. Known when no piece is left.

@@ -291,6 +291,21 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the record refers to long values in the table's tree. Only these can change while its bytes stay the same.
+    pub fn has_separated(&self) -> bool {
+        let is_separated = |field: Result<Field<'_>, DbError>| match field {
+            Ok(Field::Single(raw)) => raw.separated,
+            Ok(Field::Multi(values)) => values.iter().any(|raw| raw.separated),
+            Ok(Field::Absent | Field::Null) => false,
+            Err(_) => true,
+        };
+        self.problem.is_some()
+            || self
+                .tagged
+                .iter()
+                .any(|tagged| is_separated(tagged.field()))
+    }
+
     /// What the record itself says of `column`.
     pub fn stored(&self, column: &Column) -> Result<Field<'a>, DbError> {
         if column.is_fixed() {

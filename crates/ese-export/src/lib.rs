@@ -3,7 +3,7 @@
 //! A table becomes one file; rows stream through, so that memory does not grow with the table. What cannot be read of
 //! a value is in `problems.jsonl` with its bytes, and what is lost is counted in `manifest.json`, which is written
 //! last: a folder without one holds an export that did not finish; the same call continues it.
-//! [`look`] gives rows of one table to a stream instead.
+//! [`look`] gives rows of one table to a stream instead, [`diff()`] those in which two databases differ.
 //!
 //! ```
 //! use ese_db::Database;
@@ -29,6 +29,7 @@
 
 pub mod blobs;
 mod cell;
+mod diff;
 mod error;
 mod export;
 mod fetch;
@@ -45,6 +46,10 @@ mod unfinished;
 mod view;
 mod writer;
 
+pub use diff::{
+    ColumnDefinition, ColumnDifference, DiffForm, DiffOptions, DiffSide, DiffSummary, DiffVerdict,
+    MatchedBy, Place, Sides, TableDiff, diff,
+};
 pub use error::ExportError;
 pub use export::{ExportOptions, INLINE_LIMIT, export, table_meant, user_tables};
 pub use look::{Form, LookSummary, Selection, look};

@@ -11,9 +11,9 @@ mod parquet;
 mod text;
 
 pub(crate) use self::csv::field;
-pub(crate) use self::grid::Grid;
-pub(crate) use self::jsonl::write_json;
+pub(crate) use self::grid::{Grid, WIDTH, shortened};
 pub use self::jsonl::write_text;
+pub(crate) use self::jsonl::{JsonlRows, write_json};
 use self::parquet::ParquetTable;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;

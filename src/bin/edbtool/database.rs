@@ -82,6 +82,16 @@ pub(crate) struct ViewArguments {
 const MEMORY: usize = 128 << 20;
 
 impl ViewArguments {
+    /// A database as it will be after recovery with the logs of these places; as its file is if there are none.
+    pub(crate) fn with_logs(places: &[PathBuf]) -> Self {
+        ViewArguments {
+            with_logs: places.to_vec(),
+            base: None,
+            ignore_missing: false,
+            overlay: None,
+        }
+    }
+
     /// Whether the file is read as it is.
     pub(crate) fn is_plain(&self) -> bool {
         self.with_logs.is_empty() && self.overlay.is_none()

@@ -3,6 +3,7 @@
 mod choice;
 mod columns;
 mod database;
+mod diff;
 mod export;
 mod files;
 mod header;
@@ -47,6 +48,7 @@ enum Command {
     Schema(schema::Arguments),
     Rows(rows::Arguments),
     Export(export::Arguments),
+    Diff(diff::Arguments),
     Page(page::Arguments),
     Space(space::Arguments),
     History(history::Arguments),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             Command::Schema(arguments) => schema::run(&arguments, output),
             Command::Rows(arguments) => rows::run(&arguments, output),
             Command::Export(arguments) => export::run(&arguments, output),
+            Command::Diff(arguments) => diff::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),
             Command::History(arguments) => history::run(&arguments, output),

@@ -10,7 +10,7 @@ use ese_format::text::Escaped;
 use std::io::{self, Write};
 
 /// Characters of a line.
-const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 /// Characters of the widest column of a line.
 const WIDEST: usize = 40;
 /// Cells that are looked at before the first line is written.
@@ -172,7 +172,7 @@ fn aligned(text: &str, width: usize, right: bool) -> String {
 }
 
 /// `text` in `width` characters, and whether it was cut for that.
-fn shortened(text: &str, width: usize) -> (String, bool) {
+pub(crate) fn shortened(text: &str, width: usize) -> (String, bool) {
     if length(text) <= width {
         return (text.to_owned(), false);
     }

@@ -11,7 +11,7 @@ pub(crate) struct JsonlRows {
 }
 
 impl JsonlRows {
-    pub(super) fn new(columns: &[OutColumn<'_>]) -> Self {
+    pub(crate) fn new(columns: &[OutColumn<'_>]) -> Self {
         let columns = columns.iter().map(|column| {
             let mut name = Vec::new();
             write_text(&mut name, &column.name);
@@ -24,7 +24,7 @@ impl JsonlRows {
     }
 
     /// Adds a row to `text`.
-    pub(super) fn row(&self, cells: &[Cell<'_>], text: &mut Vec<u8>) {
+    pub(crate) fn row(&self, cells: &[Cell<'_>], text: &mut Vec<u8>) {
         text.push(b'{');
         let begun = text.len();
         for (cell, (name, kind, list)) in cells.iter().zip(&self.columns) {
