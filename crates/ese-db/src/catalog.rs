@@ -317,6 +317,11 @@ impl CatalogRecord {
         Ok(CatalogRecord { key, object })
     }
 
+    /// What tells it from all other records: the table, the kind of object, and its number.
+    pub fn key(&self) -> (ObjId, ObjectKind, u32) {
+        (self.key.table, self.key.kind, self.key.id)
+    }
+
     /// The table that it is about.
     pub fn table(&self) -> ObjId {
         self.key.table

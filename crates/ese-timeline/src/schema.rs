@@ -1,11 +1,15 @@
 //! The tables of a database as of a moment of the log.
+//!
+//! The catalog is read when the database comes, and followed record by record after that. Only a change that cannot be
+//! followed, such as one that is undone, has it read again.
 
 use crate::layout::TableLayout;
 use crate::trees::Trees;
-use ese_db::catalog::{CATALOG, CATALOG_SHADOW, CatalogRecord};
+use ese_db::catalog::{CATALOG, CATALOG_SHADOW, CatalogRecord, ObjectKind};
 use ese_db::{Catalog, Table};
 use ese_format::ObjId;
 use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +24,19 @@ pub(crate) enum Role {
     Other,
 }
 
+type RecordKey = (ObjId, ObjectKind, u32);
+
 /// A database, as far as the log was followed.
 #[derive(Debug)]
 pub(crate) struct Schema {
     /// Its place in the list of databases.
     pub(crate) database: usize,
+    records: BTreeMap<RecordKey, CatalogRecord>,
     trees: FxHashMap<ObjId, Role>,
     /// Tables by their object id, with the places of their layouts.
     tables: FxHashMap<ObjId, (Table, usize)>,
+    /// Tables whose records changed since their layouts were made.
+    touched: BTreeSet<ObjId>,
     is_stale: bool,
 }
 
@@ -36,37 +45,32 @@ impl Schema {
     pub(crate) fn new(database: usize) -> Self {
         Schema {
             database,
+            records: BTreeMap::new(),
             trees: FxHashMap::default(),
             tables: FxHashMap::default(),
+            touched: BTreeSet::new(),
             is_stale: true,
         }
     }
 
     /// Whether changes of this tree matter. Of a tree that is not known, they may.
     pub(crate) fn wants(&self, objid: ObjId, with_system: bool, layouts: &[TableLayout]) -> bool {
-        let of_table = |layout: &usize| {
-            let table = layouts.get(*layout);
-            with_system || table.is_none_or(|table| !table.is_system)
-        };
         match self.role(objid) {
-            Some(Role::Catalog) => true,
             Some(Role::Rows(layout) | Role::LongValues(layout)) => {
-                self.is_stale || of_table(&layout)
+                with_system || !layouts[layout].is_system
             }
-            Some(Role::Other) => objid != CATALOG_SHADOW.1 && self.is_stale,
-            None => true,
+            Some(Role::Other) => false,
+            Some(Role::Catalog) | None => true,
         }
     }
 
-    /// What a tree is, as it was when the catalog was last read.
+    /// What a tree is, as far as the catalog was followed.
     pub(crate) fn role(&self, objid: ObjId) -> Option<Role> {
-        if objid == CATALOG.1 {
-            return Some(Role::Catalog);
+        match objid {
+            _ if objid == CATALOG.1 => Some(Role::Catalog),
+            _ if objid == CATALOG_SHADOW.1 => Some(Role::Other),
+            _ => self.trees.get(&objid).copied(),
         }
-        if objid == CATALOG_SHADOW.1 {
-            return Some(Role::Other);
-        }
-        self.trees.get(&objid).copied()
     }
 
     /// The layout of a table by its object id.
@@ -74,42 +78,95 @@ impl Schema {
         self.tables.get(&objid).map(|(_, layout)| *layout)
     }
 
-    /// The catalog has changed.
-    pub(crate) fn outdate(&mut self) {
-        self.is_stale = true;
-    }
-
-    /// Reads the catalog if it has changed since it was last read.
-    pub(crate) fn refresh(&mut self, database: &mut dyn Trees, layouts: &mut Vec<TableLayout>) {
-        if !self.is_stale {
-            return;
-        }
-        // While it is being made, it cannot be read.
-        let Ok(records) = catalog_records(database) else {
+    /// A record of the catalog has come or changed, or it has gone. Without any that is known, the catalog is read again.
+    pub(crate) fn follow(&mut self, before: Option<&CatalogRecord>, after: Option<&CatalogRecord>) {
+        let Some(record) = after.or(before) else {
+            self.is_stale = true;
             return;
         };
-        let page_size = database.page_size();
-        self.trees.clear();
-        let mut known = std::mem::take(&mut self.tables);
-        for table in Catalog::of_records(records).tables {
-            let layout = match known.remove(&table.objid) {
-                Some((same, layout)) if same == table => layout,
-                _ => {
-                    layouts.push(TableLayout::new(&table, page_size));
-                    layouts.len() - 1
-                }
-            };
-            for index in &table.indexes {
-                self.trees.insert(index.objid, Role::Other);
-            }
-            self.trees.insert(table.objid, Role::Rows(layout));
-            if let Some(long_values) = table.long_values {
-                self.trees
-                    .insert(long_values.objid, Role::LongValues(layout));
-            }
-            self.tables.insert(table.objid, (table, layout));
+        self.touched.insert(record.table());
+        if let Some(before) = before {
+            self.records.remove(&before.key());
         }
-        self.is_stale = false;
+        if let Some(after) = after {
+            self.records.insert(after.key(), after.clone());
+        }
+    }
+
+    /// Makes the layouts of what has changed.
+    pub(crate) fn refresh(&mut self, database: &mut dyn Trees, layouts: &mut Vec<TableLayout>) {
+        if !self.is_stale && self.touched.is_empty() {
+            return;
+        }
+        let page_size = database.page_size();
+        let touched = std::mem::take(&mut self.touched);
+        let mut made = None;
+        if self.is_stale {
+            // While it is being made, it cannot be read.
+            let Ok(records) = catalog_records(database) else {
+                return;
+            };
+            self.records = (records.into_iter())
+                .map(|record| (record.key(), record))
+                .collect();
+            self.is_stale = false;
+        } else {
+            let own = touched.iter().flat_map(|objid| self.records_of(*objid));
+            let tables = Catalog::of_records(own.cloned()).tables;
+            // Tables that derive from others need these, too.
+            let is_alone = tables.iter().all(|table| table.template.is_none());
+            made = is_alone.then_some(tables);
+        }
+        match &made {
+            Some(_) => touched.into_iter().for_each(|objid| self.forget(objid)),
+            None => self.trees.clear(),
+        }
+        let known = match &made {
+            Some(_) => FxHashMap::default(),
+            None => std::mem::take(&mut self.tables),
+        };
+        let made = made.unwrap_or_else(|| {
+            let all = self.records.values().cloned();
+            Catalog::of_records(all).tables
+        });
+        for table in made {
+            let same = known.get(&table.objid).filter(|(known, _)| *known == table);
+            let layout = same.map(|(_, layout)| *layout);
+            let layout = layout.unwrap_or_else(|| {
+                layouts.push(TableLayout::new(&table, page_size));
+                layouts.len() - 1
+            });
+            self.take(table, layout);
+        }
+    }
+
+    fn records_of(&self, table: ObjId) -> impl Iterator<Item = &CatalogRecord> {
+        let own = self.records.range((table, ObjectKind::Table, 0)..);
+        own.take_while(move |((of, ..), _)| *of == table)
+            .map(|(_, record)| record)
+    }
+
+    /// Lets go of a table and its trees.
+    fn forget(&mut self, objid: ObjId) {
+        if let Some((table, _)) = self.tables.remove(&objid) {
+            let indexes = table.indexes.iter().map(|index| index.objid);
+            let long_values = table.long_values.map(|tree| tree.objid);
+            for tree in indexes.chain([objid]).chain(long_values) {
+                self.trees.remove(&tree);
+            }
+        }
+    }
+
+    fn take(&mut self, table: Table, layout: usize) {
+        for index in &table.indexes {
+            self.trees.insert(index.objid, Role::Other);
+        }
+        self.trees.insert(table.objid, Role::Rows(layout));
+        if let Some(long_values) = table.long_values {
+            self.trees
+                .insert(long_values.objid, Role::LongValues(layout));
+        }
+        self.tables.insert(table.objid, (table, layout));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::history::history;
 use crate::sink::ChangeSink;
 use crate::summary::TimelineSummary;
-use crate::watcher::{Timeline, TimelineOptions};
+use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use ese_format::record::Record;
 use ese_format::{Lgpos, LogTime, ObjId, Progress};
 use ese_log::chain::Readiness;
@@ -11,11 +11,11 @@ use ese_log::{FileRole, LogError, LogImage, StreamFile, StreamFiles};
 use ese_replay::recovery::{
     DatabaseFile, RecoverOptions, RecoveryError, RecoveryPlan, Until, plan, trial,
 };
-use ese_replay::redo::{NodeChange, RedoObserver};
+use ese_replay::redo::{Interest, NodeChange, RedoObserver};
 use ese_replay::{Problem, ReplayDatabase};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 /// Bytes of the largest page.
@@ -123,22 +123,27 @@ fn forward(
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
 ) -> io::Result<Told> {
-    let watcher = Watcher(Arc::new(Mutex::new(Timeline::new(options, sink))));
+    let hashes = Hashes::default();
+    let back = Arc::new(Mutex::new(None));
     let failed = Arc::new(AtomicBool::new(false));
     let recover = RecoverOptions {
         lossy: true,
         accept_cut_off: true,
         read_ahead: true,
-        changes: Some(Box::new(Handle {
-            watcher: watcher.clone(),
+        observer: Some(hashes.observer()),
+        changes: Some(Box::new(Watcher {
+            timeline: Some(Timeline::new(options, sink, hashes)),
+            back: Arc::clone(&back),
             failed: Arc::clone(&failed),
         })),
         ..RecoverOptions::default()
     };
     let stopping = Stopping { progress, failed };
     let recovered = trial(plan, databases, memory, recover, &stopping);
+    let timeline = back.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let summary = timeline.map(|mut timeline: Timeline| timeline.finish());
     Ok(Told {
-        summary: watcher.lock().finish()?,
+        summary: summary.transpose()?.unwrap_or_default(),
         reasons: Vec::new(),
         log_problems: Vec::new(),
         contradictions: 0,
@@ -172,41 +177,45 @@ fn at_end(
     Ok(redone)
 }
 
-/// The timeline, seen by the replay and by its owner.
-#[derive(Clone)]
-struct Watcher(Arc<Mutex<Timeline>>);
-
-impl Watcher {
-    fn lock(&self) -> MutexGuard<'_, Timeline> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the replay has of it.
-struct Handle {
-    watcher: Watcher,
+/// The timeline, as long as the replay has it; after that it is `back`.
+struct Watcher {
+    timeline: Option<Timeline>,
+    back: Arc<Mutex<Option<Timeline>>>,
     failed: Arc<AtomicBool>,
 }
 
-impl RedoObserver for Handle {
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
+        *back = self.timeline.take();
+    }
+}
+
+impl RedoObserver for Watcher {
     fn log_begins(&mut self, image: &LogImage) {
-        self.watcher.lock().log_begins(image);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.log_begins(image);
+        }
     }
 
     fn segment_begins(&mut self, lgpos: Lgpos, time: LogTime) {
-        let mut timeline = self.watcher.lock();
-        timeline.segment_begins(lgpos, time);
-        if timeline.failure.is_some() {
-            self.failed.store(true, Ordering::Relaxed);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.segment_begins(lgpos, time);
+            if timeline.failure.is_some() {
+                self.failed.store(true, Ordering::Relaxed);
+            }
         }
     }
 
     fn record(&mut self, lgpos: Lgpos, record: &Record<'_>) {
-        self.watcher.lock().record(lgpos, record);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(lgpos, record);
+        }
     }
 
-    fn wants(&self, dbid: u8, objid: ObjId) -> bool {
-        self.watcher.lock().wants(dbid, objid)
+    fn wants(&self, dbid: u8, objid: ObjId) -> Interest {
+        let timeline = self.timeline.as_ref();
+        timeline.map_or(Interest::Nothing, |timeline| timeline.wants(dbid, objid))
     }
 
     fn changed(
@@ -214,11 +223,16 @@ impl RedoObserver for Handle {
         change: &NodeChange<'_>,
         database: &mut ReplayDatabase,
     ) -> Result<(), Problem> {
-        self.watcher.lock().changed(change, database)
+        match &mut self.timeline {
+            Some(timeline) => timeline.changed(change, database),
+            None => Ok(()),
+        }
     }
 
     fn attached(&mut self, dbid: u8, name: &str, database: &mut ReplayDatabase) {
-        self.watcher.lock().attached(dbid, name, database);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.attached(dbid, name, database);
+        }
     }
 }
 

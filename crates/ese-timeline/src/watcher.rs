@@ -31,14 +31,16 @@ use ese_db::catalog::{CatalogRecord, ObjectKind};
 use ese_format::log::Layout;
 use ese_format::record::Record;
 use ese_format::{Lgpos, LogTime, ObjId, ProcId, hex};
-use ese_log::LogImage;
 use ese_log::transactions::TransactionStep;
-use ese_replay::redo::{NodeChange, NodeChangeKind, RedoObserver};
+use ese_log::{LogImage, LogObserver};
+use ese_replay::redo::{Interest, NodeChange, NodeChangeKind, RedoObserver};
 use ese_replay::{Problem, ReplayDatabase};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An order of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,29 @@ pub struct TimelineOptions {
     pub memory: usize,
     /// Count only: no rows are made.
     pub only_count: bool,
+}
+
+/// Hashes of logs, made by whoever reads them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hashes(Arc<Mutex<FxHashMap<PathBuf, String>>>);
+
+impl Hashes {
+    /// What makes them.
+    pub(crate) fn observer(&self) -> LogObserver {
+        let own = self.clone();
+        Box::new(move |path, bytes| {
+            let hash = hex::encode(Sha256::digest(bytes));
+            own.lock().insert(path.to_owned(), hash);
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FxHashMap<PathBuf, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, image: &LogImage) -> String {
+        self.lock().remove(&image.path).unwrap_or_default()
+    }
 }
 
 /// A change with all that is said of it.
@@ -93,6 +118,7 @@ pub(crate) struct Timeline {
     /// What sessions have overwritten of long values since their last row.
     overwritten: FxHashMap<ProcId, Overwritten>,
     escrow: Escrow,
+    hashes: Hashes,
     /// Changes of trees that the catalog does not know (yet).
     unknown_trees: FxHashMap<(u8, ObjId), u64>,
     /// Transactions that ended, until the time of the next segment is known.
@@ -107,7 +133,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(crate) fn new(options: TimelineOptions, sink: Box<dyn ChangeSink>) -> Self {
+    pub(crate) fn new(options: TimelineOptions, sink: Box<dyn ChangeSink>, hashes: Hashes) -> Self {
         Timeline {
             store: Store::new(options.memory),
             options,
@@ -120,6 +146,7 @@ impl Timeline {
             open: Open::default(),
             overwritten: FxHashMap::default(),
             escrow: Escrow::default(),
+            hashes,
             unknown_trees: FxHashMap::default(),
             ended: VecDeque::new(),
             segments: BTreeMap::new(),
@@ -377,7 +404,7 @@ impl Timeline {
             NodeChangeKind::Replace => Operation::Update,
             NodeChangeKind::FlagDelete => Operation::Delete,
             // What was flagged as deleted before goes for good: nothing that was not told.
-            NodeChangeKind::Remove if change.was_deleted || change.before.is_none() => return,
+            NodeChangeKind::Remove if change.was_deleted || !change.is_current => return,
             NodeChangeKind::Remove => Operation::Delete,
             NodeChangeKind::Undo => {
                 let (session, rceid) = (change.page.procid, change.node.rceid);
@@ -490,6 +517,13 @@ impl Timeline {
     fn catalog_changed(&mut self, change: &RowChange<'_>, database: &mut dyn Trees) {
         if change.kind == NodeChangeKind::Undo {
             self.open.undo(change.page.procid, change.node.rceid);
+            if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
+                schema.follow(None, None);
+            }
+            return;
+        }
+        if change.was_deleted || change.kind == NodeChangeKind::Remove {
+            return;
         }
         let page_size = database.page_size();
         let read = |data: Option<&Masked>| {
@@ -501,7 +535,7 @@ impl Timeline {
         let of = after.as_ref().or(before.as_ref());
         let layout = of.map(|record| self.layout_for(change.page.dbid, record, database));
         if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
-            schema.outdate();
+            schema.follow(before.as_ref(), after.as_ref());
         }
         let (Some((operation, record)), Some(layout)) = (told, layout) else {
             return;
@@ -539,7 +573,6 @@ impl Timeline {
             (Some(layout), Some(name)) if self.layouts[layout].name == name => layout,
             (None, None) => {
                 if let Some(schema) = self.schemas.get_mut(&dbid) {
-                    schema.outdate();
                     schema.refresh(database, &mut self.layouts);
                     if let Some(layout) = schema.table(record.table()) {
                         return layout;
@@ -645,7 +678,7 @@ impl RedoObserver for Timeline {
         let name = image.path.file_name().unwrap_or_default();
         self.logs.push(SourceLog {
             name: name.to_string_lossy().into_owned(),
-            sha256: hex::encode(Sha256::digest(&image.bytes)),
+            sha256: self.hashes.of(image),
         });
         self.times = match image.layout {
             Layout::Segments => TimeSource::Segments,
@@ -673,10 +706,18 @@ impl RedoObserver for Timeline {
         }
     }
 
-    fn wants(&self, dbid: u8, objid: ObjId) -> bool {
-        let schema = self.schemas.get(&dbid);
+    fn wants(&self, dbid: u8, objid: ObjId) -> Interest {
+        let Some(schema) = self.schemas.get(&dbid) else {
+            return Interest::Nothing;
+        };
         let with_system = self.options.filter.with_system;
-        schema.is_some_and(|schema| schema.wants(objid, with_system, &self.layouts))
+        match schema.role(objid) {
+            _ if !schema.wants(objid, with_system, &self.layouts) => Interest::Nothing,
+            Some(Role::Rows(_) | Role::LongValues(_)) if self.options.only_count => {
+                Interest::ThatItChanged
+            }
+            _ => Interest::Data,
+        }
     }
 
     fn changed(

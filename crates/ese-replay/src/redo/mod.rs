@@ -47,7 +47,7 @@ mod trees;
 pub use attach::{Creator, LoggedAttach, MissingDatabase, NewDatabase, PassedOverDatabase};
 pub use counts::{RedoCounts, RedoOutcome, TypeCounts};
 pub(crate) use nodes::undo_on_page;
-pub use observe::{AddedNumber, NodeChange, NodeChangeKind, RedoObserver};
+pub use observe::{AddedNumber, Interest, NodeChange, NodeChangeKind, RedoObserver};
 pub use scan::{PageDivergence, logged_data_checksum};
 
 use crate::database::ReplayDatabase;

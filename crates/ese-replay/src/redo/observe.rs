@@ -65,6 +65,17 @@ pub struct NodeChange<'a> {
     pub after: Option<&'a [u8]>,
 }
 
+/// What an observer asks of the changes of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// They are not shown.
+    Nothing,
+    /// They are shown without keys and data.
+    ThatItChanged,
+    /// They are shown with all that is known.
+    Data,
+}
+
 /// Sees what redo does, record by record.
 pub trait RedoObserver: Send {
     /// A log begins.
@@ -76,8 +87,8 @@ pub trait RedoObserver: Send {
     /// A record comes, before anything is done about it. Those of macro operations come too, whatever becomes of them.
     fn record(&mut self, lgpos: Lgpos, record: &Record<'_>);
 
-    /// Whether changes of this tree are to be shown.
-    fn wants(&self, dbid: u8, objid: ObjId) -> bool;
+    /// What is to be shown of this tree's changes.
+    fn wants(&self, dbid: u8, objid: ObjId) -> Interest;
 
     /// A node was changed; the database is as it is after the change.
     fn changed(
@@ -193,39 +204,51 @@ impl Redo {
         split: Option<(PageOp, u16)>,
     ) -> Result<Option<Coming>, Problem> {
         use NodeChangeKind::{FlagDelete, Insert, Remove, Replace, Undo};
-        let (kind, after, key) = match record {
-            Record::Insert(record) => {
-                let key = [record.key_prefix, record.key_suffix].concat();
-                (Insert, After::Known(record.data.to_vec()), Some(key))
+        let kind = match record {
+            Record::Insert(_) | Record::FlagInsert(_) | Record::FlagInsertAndReplaceData(_) => {
+                Insert
             }
-            Record::FlagInsert(record) => (
-                Insert,
-                After::Known(record.data.to_vec()),
-                Some(record.key.to_vec()),
-            ),
-            Record::FlagInsertAndReplaceData(record) => (
-                Insert,
-                After::Known(record.data.to_vec()),
-                Some(record.key.to_vec()),
-            ),
-            Record::Replace(record) => (Replace, After::Known(record.data.to_vec()), None),
-            Record::ReplaceDelta(_) => (Replace, After::OnPage, None),
-            Record::Delta(record) | Record::Delta64(record) => {
-                (Replace, After::OnPage, Some(record.bookmark_key.to_vec()))
-            }
-            Record::FlagDelete(_) => (FlagDelete, After::Nothing, None),
-            Record::Delete(_) => (Remove, After::Nothing, None),
-            Record::Undo(_) => (Undo, After::Nothing, None),
+            Record::Replace(_)
+            | Record::ReplaceDelta(_)
+            | Record::Delta(_)
+            | Record::Delta64(_) => Replace,
+            Record::FlagDelete(_) => FlagDelete,
+            Record::Delete(_) => Remove,
+            Record::Undo(_) => Undo,
             _ => return Ok(None),
         };
         let Some((page, node)) = record.node_op() else {
             return Ok(None);
         };
         let (page, node) = (*page, *node);
-        let wanted = |observer: &Box<dyn RedoObserver>| observer.wants(page.dbid, node.objid);
-        if page.is_space() || !self.observer.as_ref().is_some_and(wanted) {
+        let observer = self.observer.as_ref();
+        let interest = observer.map_or(Interest::Nothing, |observer| {
+            observer.wants(page.dbid, node.objid)
+        });
+        if page.is_space() || interest == Interest::Nothing {
             return Ok(None);
         }
+        let (key, after) = match record {
+            _ if interest == Interest::ThatItChanged => (None, After::Nothing),
+            Record::Insert(record) => {
+                let key = [record.key_prefix, record.key_suffix].concat();
+                (Some(key), After::Known(record.data.to_vec()))
+            }
+            Record::FlagInsert(record) => (
+                Some(record.key.to_vec()),
+                After::Known(record.data.to_vec()),
+            ),
+            Record::FlagInsertAndReplaceData(record) => (
+                Some(record.key.to_vec()),
+                After::Known(record.data.to_vec()),
+            ),
+            Record::Replace(record) => (None, After::Known(record.data.to_vec())),
+            Record::ReplaceDelta(_) => (None, After::OnPage),
+            Record::Delta(record) | Record::Delta64(record) => {
+                (Some(record.bookmark_key.to_vec()), After::OnPage)
+            }
+            _ => (None, After::Nothing),
+        };
         let added = match record {
             Record::Delta(record) => Some((record, 4)),
             Record::Delta64(record) => Some((record, 8)),
@@ -268,9 +291,11 @@ impl Redo {
         if kind != Insert
             && let Ok(there) = image.node(usize::from(line))
         {
-            coming.key = Some(there.key().to_vec());
             coming.was_deleted = there.is_deleted();
-            coming.before = (!there.is_deleted()).then(|| there.data.to_vec());
+            if interest == Interest::Data {
+                coming.key = Some(there.key().to_vec());
+                coming.before = (!there.is_deleted()).then(|| there.data.to_vec());
+            }
         }
         Ok(Some(coming))
     }

@@ -8,7 +8,7 @@ use super::spool::{Finding, Findings};
 use super::survey::Survey;
 use crate::change::RowChange;
 use crate::masked::Masked;
-use crate::watcher::Timeline;
+use crate::watcher::{Hashes, Timeline};
 use ese_format::record::{Operation, Record, RecordFormat};
 use ese_format::{Lgpos, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
@@ -70,6 +70,7 @@ impl<'d> Forward<'d> {
     pub(super) fn go(
         &mut self,
         files: &[StreamFile],
+        hashes: &Hashes,
         timeline: &mut Timeline,
         progress: &dyn Progress,
     ) -> io::Result<Vec<LogError>> {
@@ -78,7 +79,8 @@ impl<'d> Forward<'d> {
             if progress.should_stop() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let mut records = StreamRecords::new([file.clone()]);
+            let records = StreamRecords::new([file.clone()]);
+            let mut records = records.shown_to(hashes.observer());
             let mut segment = None;
             loop {
                 let step = match records.advance() {

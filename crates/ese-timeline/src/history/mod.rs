@@ -22,7 +22,7 @@ mod survey;
 
 use crate::sink::ChangeSink;
 use crate::summary::TimelineSummary;
-use crate::watcher::{Timeline, TimelineOptions};
+use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use backward::Backward;
 use ese_format::{Progress, Signature};
 use ese_log::{LogError, StreamFile};
@@ -63,8 +63,9 @@ pub(crate) fn history(
     let backward = Backward::new(&survey, &mut pasts)?;
     let (spool, taken_back) = backward.go(&mut records, |_| !progress.should_stop())?;
     let mut forward = Forward::new(&survey, &mut pasts, spool.read()?)?;
-    let mut timeline = Timeline::new(options, sink);
-    let problems = forward.go(files, &mut timeline, progress)?;
+    let hashes = Hashes::default();
+    let mut timeline = Timeline::new(options, sink, hashes.clone());
+    let problems = forward.go(files, &hashes, &mut timeline, progress)?;
     let contradictions = taken_back + forward.contradictions;
     Ok(History {
         summary: timeline.finish()?,
