@@ -206,6 +206,6 @@ impl Stream {
 
     /// The database as the engine has written it after so many records.
     pub fn database(&self, records: usize) -> Vec<u8> {
-        BASE.dirty(self.work.writer(), records, &self.written, 0)
+        BASE.database(self.work.writer(), records, &self.written, 0)
     }
 }
