@@ -446,6 +446,25 @@ const NEEDED: [RecordType; 15] = [
 ];
 
 #[test]
+fn a_transaction_may_begin_with_the_first_record_after_an_attach() {
+    for base in &*BASES {
+        let mut work = Work::begin(base);
+        let steps = [Step::Fill(1, 0, 0, 20, 100), Step::Commit(1), Step::Remount];
+        steps.iter().for_each(|step| work.step(base, step));
+        work.step(base, &Step::Thin(1, 0, 0, 20));
+        for page in 0..work.pages().len() {
+            work.step(base, &Step::Flush(page as u32));
+        }
+        let (records, disk) = (
+            work.writer.records().len(),
+            WrittenPages::Flushed { slack: 0 },
+        );
+        let crash = base.crash(&work.writer, records, segments(base), Tear::None, disk);
+        judge(&work, &crash, true, &mut Totals::default()).unwrap();
+    }
+}
+
+#[test]
 fn recovery_leaves_the_committed_rows() {
     let cut = (any::<Index>(), tears(), disks(), prop::bool::weighted(0.1));
     let cases = (any::<Index>(), steps(), prop::collection::vec(cut, 1..6));
