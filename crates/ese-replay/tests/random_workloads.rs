@@ -49,6 +49,8 @@ enum Step {
     /// A tree loses all rows and pages but its root.
     Clear(u16, usize),
     Flush(u32),
+    /// The database is dismounted and mounted again.
+    Remount,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -76,6 +78,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         14 => (0..TREES, 0..KEYS, 0u8..6).prop_map(|(tree, key, kind)| Step::Merge(tree, key, kind)),
         1 => (1..=SESSIONS, tree_to_clear).prop_map(|(session, tree)| Step::Clear(session, tree)),
         12 => any::<u32>().prop_map(Step::Flush),
+        1 => Just(Step::Remount),
     ];
     prop::collection::vec(step, 1..250)
 }
@@ -135,14 +138,11 @@ impl Work {
         Work { writer, model }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, base: &Base, step: &Step) {
         match *step {
             Step::Nest(session) if self.writer.level(session) < 4 => self.writer.begin(session),
             Step::Commit(session) if self.writer.level(session) > 0 => self.commit(session),
-            Step::RollBack(session) if self.writer.level(session) > 0 => {
-                self.model.roll_back(session, self.writer.level(session));
-                self.writer.roll_back(session);
-            }
+            Step::RollBack(session) if self.writer.level(session) > 0 => self.roll_back(session),
             Step::Put(session, tree, number, size) => self.put(session, tree, number, size),
             Step::Delete(session, tree, number) => self.delete(session, tree, number),
             Step::Add(session, tree, number, delta, wide) => {
@@ -169,15 +169,33 @@ impl Work {
             }
             Step::Merge(tree, number, kind) => self.merge(tree, &key(tree, number), kind),
             Step::Flush(which) => {
-                let pages: Vec<u32> = self
-                    .writer
-                    .pages_at(usize::MAX)
-                    .map(|page| page.pgno)
-                    .collect();
+                let pages = self.pages();
                 self.writer.flush(pages[which as usize % pages.len()]);
+            }
+            Step::Remount => {
+                for session in 1..=SESSIONS {
+                    while self.writer.level(session) > 0 {
+                        self.roll_back(session);
+                    }
+                }
+                for page in self.pages() {
+                    self.writer.flush(page);
+                }
+                base.dismount(&mut self.writer);
+                base.mount(&mut self.writer);
             }
             _ => {}
         }
+    }
+
+    fn pages(&self) -> Vec<u32> {
+        let pages = self.writer.pages_at(usize::MAX);
+        pages.map(|page| page.pgno).collect()
+    }
+
+    fn roll_back(&mut self, session: u16) {
+        self.model.roll_back(session, self.writer.level(session));
+        self.writer.roll_back(session);
     }
 
     fn commit(&mut self, session: u16) {
@@ -409,7 +427,7 @@ struct Totals {
 }
 
 /// Records that the work must bring forth, or it proves less than it says.
-const NEEDED: [RecordType; 14] = [
+const NEEDED: [RecordType; 15] = [
     RecordType::Insert,
     RecordType::FlagInsert,
     RecordType::FlagInsertAndReplaceData,
@@ -424,7 +442,27 @@ const NEEDED: [RecordType; 14] = [
     RecordType::Split2,
     RecordType::Merge2,
     RecordType::EmptyTree,
+    RecordType::ShutDownMark,
 ];
+
+#[test]
+fn a_transaction_may_begin_with_the_first_record_after_an_attach() {
+    for base in &*BASES {
+        let mut work = Work::begin(base);
+        let steps = [Step::Fill(1, 0, 0, 20, 100), Step::Commit(1), Step::Remount];
+        steps.iter().for_each(|step| work.step(base, step));
+        work.step(base, &Step::Thin(1, 0, 0, 20));
+        for page in 0..work.pages().len() {
+            work.step(base, &Step::Flush(page as u32));
+        }
+        let (records, disk) = (
+            work.writer.records().len(),
+            WrittenPages::Flushed { slack: 0 },
+        );
+        let crash = base.crash(&work.writer, records, segments(base), Tear::None, disk);
+        judge(&work, &crash, true, &mut Totals::default()).unwrap();
+    }
+}
 
 #[test]
 fn recovery_leaves_the_committed_rows() {
@@ -440,7 +478,7 @@ fn recovery_leaves_the_committed_rows() {
     let result = runner.run(&cases, |(base, steps, cuts)| {
         let base = base.get(&BASES);
         let mut work = Work::begin(base);
-        steps.iter().for_each(|step| work.step(step));
+        steps.iter().for_each(|step| work.step(base, step));
         let count = work.writer.records().len();
         let last = (
             count - 1,

@@ -1,7 +1,8 @@
 //! A disk in memory with every fault that a disk can have.
 //!
 //! Calls are counted. At a call that the test chooses the power goes, once or for good something fails, or the disk is
-//! full. When the power comes back ([`FaultyDisk::crash`]), some of what was not synced is lost:
+//! full; a slow disk lets something happen at every call. When the power comes back ([`FaultyDisk::crash`]), some of what
+//! was not synced is lost:
 //!
 //! | what | what a crash does to it |
 //! |---|---|
@@ -60,6 +61,9 @@ impl Call {
 #[derive(Clone)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
 
+/// What a slow disk does at every call.
+type Meanwhile = dyn FnMut() + Send;
+
 type Names = BTreeMap<PathBuf, usize>;
 
 struct State {
@@ -86,6 +90,8 @@ struct State {
     full_from: Option<u64>,
     /// Bytes that still fit on the disk.
     room: u64,
+    /// What happens in the time that a call takes.
+    meanwhile: Option<Box<Meanwhile>>,
     random: Random,
 }
 
@@ -121,6 +127,7 @@ impl FaultyDisk {
             failing: None,
             full_from: None,
             room: u64::MAX,
+            meanwhile: None,
             random: Random(seed),
         })))
     }
@@ -181,6 +188,16 @@ impl FaultyDisk {
     pub fn full_after(&self, calls: impl Into<Option<u64>>) {
         let mut state = self.state();
         state.full_from = calls.into().map(|calls| state.calls + calls);
+    }
+
+    /// Makes the disk slow: at every call this happens first.
+    pub fn slow_down(&self, meanwhile: impl FnMut() + Send + 'static) {
+        self.state().meanwhile = Some(Box::new(meanwhile));
+    }
+
+    /// Makes the disk fast again.
+    pub fn speed_up(&self) {
+        self.state().meanwhile = None;
     }
 
     /// Gives the disk room for so many bytes more to be written.
@@ -283,6 +300,9 @@ impl State {
             return Ok(());
         }
         self.calls += 1;
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile();
+        }
         if let Some((kind, left)) = &mut self.killed_in
             && *kind == call
         {

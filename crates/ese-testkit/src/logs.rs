@@ -116,8 +116,8 @@ impl SegmentWriter {
         }
         if self.left() < FILLING {
             self.at = self.at.next_multiple_of(SEGMENT_SIZE);
-            self.open();
-            return self.write(record);
+            // A reader meets the record where the filling begins.
+            return start..self.write(record).end;
         }
         let (mut piece, mut rest) = record.split_at(self.left() - 7);
         self.put(&[FRAGMENT_BEGIN]);

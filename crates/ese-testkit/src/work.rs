@@ -109,6 +109,18 @@ impl Work {
         }
     }
 
+    /// The database is dismounted: what is open is rolled back, and all pages are written.
+    pub fn dismount(&mut self, base: &Base) {
+        (0..SESSIONS).for_each(|session| self.roll_back(session));
+        self.flush_all();
+        base.dismount(&mut self.writer);
+    }
+
+    /// The database is mounted again.
+    pub fn mount(&mut self, base: &Base) {
+        base.mount(&mut self.writer);
+    }
+
     fn pages(&self) -> Vec<u32> {
         let pages = self.writer.pages_at(usize::MAX);
         pages.map(|page| page.pgno).collect()

@@ -8,11 +8,13 @@ use std::time::Duration;
 /// What goes on while somebody waits.
 type Meanwhile = dyn FnMut(&SimClock) + Send;
 
-/// A clock that stands still but for what the simulation adds, and for waits.
+/// A clock that stands still but for what the simulation adds, for waits, and for what is slow.
 pub struct SimClock {
     now: Mutex<Timestamp>,
     /// Earliest and latest time shown since the last look.
     shown: Mutex<(Timestamp, Timestamp)>,
+    /// By how much delays have moved it since the last look.
+    delayed: Mutex<SignedDuration>,
     meanwhile: Mutex<Option<Box<Meanwhile>>>,
 }
 
@@ -22,6 +24,7 @@ impl SimClock {
         SimClock {
             now: Mutex::new(now),
             shown: Mutex::new((now, now)),
+            delayed: Mutex::new(SignedDuration::ZERO),
             meanwhile: Mutex::new(None),
         }
     }
@@ -37,6 +40,17 @@ impl SimClock {
         *now = now.saturating_add(by).unwrap_or(*now);
         let mut shown = lock(&self.shown);
         *shown = (shown.0.min(*now), shown.1.max(*now));
+    }
+
+    /// Something takes so long.
+    pub fn delay(&self, by: SignedDuration) {
+        *lock(&self.delayed) += by;
+        self.advance(by);
+    }
+
+    /// How long what was slow has taken since this was asked last.
+    pub fn delayed(&self) -> SignedDuration {
+        std::mem::take(&mut *lock(&self.delayed))
     }
 
     /// Earliest and latest time shown since this was asked last.

@@ -2,6 +2,8 @@
 //!
 //! A stream is made once, from a seed, and holds every log that its engine will ever write. Where a source stands in it is
 //! a number of records: the logs before that record are closed, the one that holds it is the current one.
+//!
+//! Now and then the database is dismounted and mounted again. Where a source stops between the two, it is dismounted.
 
 use ese_format::Generation;
 use ese_format::log::HEADER_SIZE;
@@ -13,6 +15,7 @@ use ese_testkit::random::Random;
 use ese_testkit::rows::Rows;
 use ese_testkit::work::{Work, read_tree};
 use ese_testkit::writer::crash::{Base, Later, WrittenLogs};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -22,6 +25,8 @@ const SET: &str = "clean-p4k";
 const SEGMENTS: u16 = 8;
 /// Steps of work between two moments at which everything is written to the database.
 const FLUSHED_EVERY: usize = 40;
+/// Steps of work between two dismounts.
+const DISMOUNTED_EVERY: usize = 400;
 /// Steps of work in a stream.
 const STEPS: usize = 8000;
 /// Streams that leave another one.
@@ -133,6 +138,10 @@ impl Stream {
                 if step % FLUSHED_EVERY == 0 {
                     work.flush_all();
                 }
+                if step % DISMOUNTED_EVERY == 0 {
+                    work.dismount(&BASE);
+                    work.mount(&BASE);
+                }
             }
         }
         let count = work.writer().records().len();
@@ -179,6 +188,33 @@ impl Stream {
         self.work.writer().records().len()
     }
 
+    /// For how many records the database is dismounted: from the end of an instance to before the next one attaches it.
+    fn dismounts(&self) -> impl Iterator<Item = RangeInclusive<usize>> {
+        let mounts = self.work.writer().mounts();
+        let pairs = mounts.iter().zip(&mounts[1..]);
+        pairs.filter_map(|(mount, next)| Some(mount.end.as_ref()?.term + 1..=next.attach))
+    }
+
+    /// Whether the database is mounted after so many records.
+    pub fn is_mounted(&self, records: usize) -> bool {
+        self.dismounts()
+            .all(|dismount| !dismount.contains(&records))
+    }
+
+    /// The first moment at which the database is dismounted, at this number of records or later.
+    pub fn dismounted_from(&self, records: usize) -> Option<usize> {
+        let mut dismounts = self.dismounts();
+        let next = dismounts.find(|dismount| *dismount.end() >= records)?;
+        Some(records.max(*next.start()))
+    }
+
+    /// The first moment at which it is mounted, at this number of records or later.
+    pub fn mounted_from(&self, records: usize) -> usize {
+        let mut dismounts = self.dismounts();
+        let dismounted = dismounts.find(|dismount| dismount.contains(&records));
+        dismounted.map_or(records, |dismount| dismount.end() + 1)
+    }
+
     /// The generation that holds the last of so many records.
     pub fn generation_at(&self, records: usize) -> Generation {
         self.written.place(records - 1).generation
@@ -206,6 +242,6 @@ impl Stream {
 
     /// The database as the engine has written it after so many records.
     pub fn database(&self, records: usize) -> Vec<u8> {
-        BASE.dirty(self.work.writer(), records, &self.written, 0)
+        BASE.database(self.work.writer(), records, &self.written, 0)
     }
 }

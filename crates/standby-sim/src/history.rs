@@ -5,9 +5,10 @@ use crate::laws;
 use crate::source::Fault;
 use crate::world::{Violation, World};
 use jiff::SignedDuration;
+use standby::BringError;
 use standby::activate::{ActivateError, ActivateOptions, ActivateReport};
 use standby::state::TroubleKind;
-use standby::status::Summary;
+use standby::status::{CopyStatus, Summary};
 use std::fs;
 use std::path::PathBuf;
 
@@ -85,6 +86,10 @@ impl History {
             _ => world.random.below(720),
         };
         world.wait(SignedDuration::from_mins(minutes as i64));
+        if !world.server.is_mounted() && world.random.below(4) == 0 {
+            world.server.mount();
+            world.note("mounted at the source");
+        }
         if world.random.below(5) > 0 {
             let records = world.random.below(80);
             world.server.work(records);
@@ -121,7 +126,13 @@ impl History {
             false => self.world.random.below(100),
         };
         match which {
-            0..8 => {}
+            0..5 => {}
+            5..8 => {
+                self.world.server.dismount();
+                let at = self.world.server.current();
+                self.world
+                    .note(format!("dismounted at the source, in {at}"));
+            }
             8..10 => {
                 self.world.note(format!("suspend {copy}"));
                 self.ordered(|world| world.suspend(copy).is_ok());
@@ -149,7 +160,11 @@ impl History {
                 self.world.note(format!("{more} records of work"));
                 self.world.server.work(more);
             }
-            30..45 => {
+            30..33 => {
+                self.world.note("the disk is slow");
+                self.world.slow_disk();
+            }
+            33..45 => {
                 let danger = self.world.endanger();
                 self.world.note(danger);
                 self.world.is_endangered = true;
@@ -162,6 +177,7 @@ impl History {
             58..72 => {
                 self.world.note("all is well again");
                 self.world.recover();
+                self.world.disk().speed_up();
                 self.world.set_fault(None);
                 self.world.server.repair();
             }
@@ -244,12 +260,18 @@ impl History {
     }
 
     fn update(&mut self, copy: usize, delete_existing: bool) {
-        self.world
-            .note(format!("update {copy}, delete existing: {delete_existing}"));
+        // What is dismounted may be copied as it is.
+        let dismounted = !self.world.server.is_mounted() && self.world.random.below(2) == 0;
+        self.world.note(format!(
+            "update {copy}, delete existing: {delete_existing}, as it is: {dismounted}"
+        ));
         let mut said = String::new();
         let mut done = false;
         self.ordered(|world| {
-            let updated = world.update(copy, delete_existing);
+            let updated = match dismounted {
+                true => world.update_from(copy, None, delete_existing),
+                false => world.update(copy, delete_existing),
+            };
             done = updated.is_ok();
             said = updated
                 .err()
@@ -298,12 +320,17 @@ impl History {
         self.activate_with(copy, &options).map(drop)
     }
 
-    /// Activates a copy, compares what came of it with the truth, and makes a new copy of it. Whether it was done.
-    fn activate_with(&mut self, copy: usize, options: &ActivateOptions) -> Result<bool, String> {
+    /// Activates a copy, compares what came of it with the truth, and makes a new copy of it. Gives the report, if it was
+    /// done.
+    fn activate_with(
+        &mut self,
+        copy: usize,
+        options: &ActivateOptions,
+    ) -> Result<Option<ActivateReport>, String> {
         self.world
             .note(format!("restore {copy}, force: {}", options.force));
         if !self.world.copies[copy].enabled {
-            return Ok(false);
+            return Ok(None);
         }
         let mut answer = None;
         self.ordered(|world| {
@@ -319,7 +346,7 @@ impl History {
                 let server = &self.world.server;
                 let stands = (server.stream.number, server.records);
                 self.world.copies[copy].died_at.get_or_insert(stands);
-                return Ok(false);
+                return Ok(None);
             }
         };
         self.world.note(format!(
@@ -327,7 +354,7 @@ impl History {
             report.mountable, report.loss
         ));
         if !report.mountable {
-            return Ok(false);
+            return Ok(None);
         }
         self.outcome.activated += 1;
         self.judge(copy, &report)?;
@@ -343,7 +370,7 @@ impl History {
         self.world.enable(copy);
         self.world.serve();
         self.update(copy, false);
-        Ok(true)
+        Ok(Some(report))
     }
 
     /// The database goes back to the source, and nothing that was there is lost.
@@ -379,6 +406,10 @@ impl History {
                         path.display()
                     ));
                 }
+            }
+            // All is there, and nothing needs an order but the logs.
+            Err(error @ BringError::Refused { .. }) if !self.world.server.is_mounted() => {
+                return Err(format!("copy {copy}: not failed back: {error}"));
             }
             Err(error) => self.world.note(format!("not failed back: {error}")),
         }
@@ -420,15 +451,14 @@ impl History {
                 _ => true,
             }
         });
-        // Of the first log that is lost, a part may be here.
+        // Of the first log that is lost, a part may be here, or the database was shut down in it.
         let part = report.replayed.last == Some(loss.first);
         let mut any = streams.flat_map(|stream| {
             let first = stream.records_before(loss.first);
-            let last = match part {
-                true => stream.records_before(loss.first.next()),
-                false => first,
-            };
-            (first..=last).map(|records| stream.rows_after(records))
+            let in_log = first..=stream.records_before(loss.first.next());
+            let here = in_log
+                .filter(move |records| part || *records == first || !stream.is_mounted(*records));
+            here.map(|records| stream.rows_after(records))
         });
         match any.any(|expected| expected == rows) {
             true => Ok(()),
@@ -444,7 +474,9 @@ impl History {
     fn end(&mut self) -> Result<(), String> {
         self.world.note("faults stop");
         self.world.server.is_ending = true;
+        self.world.server.mount();
         self.world.recover();
+        self.world.disk().speed_up();
         self.world.set_fault(None);
         self.world.server.repair();
         for copy in 0..self.world.copies.len() {
@@ -453,27 +485,17 @@ impl History {
         self.world.start();
         self.rest();
         self.check()?;
-        let statuses = self.statuses()?;
-        for status in &statuses {
-            let tells = match status.summary {
-                Summary::Failed if status.suspended.is_some() => true,
-                Summary::Failed => status.trouble.as_ref().is_some_and(|trouble| {
-                    let is_told = trouble.is_final() || trouble.kind == TroubleKind::Database;
-                    is_told && !trouble.reason.is_empty()
-                }),
-                Summary::Healthy => true,
-                Summary::Suspended => status.suspended.is_some(),
-                Summary::Disabled => status.activation.is_some(),
-                Summary::Seeding => status.seeding.is_some(),
-                Summary::Initializing => status.waits.is_some() || status.replay_waits.is_some(),
-                Summary::Resynchronizing | Summary::ServiceDown => false,
-            };
-            if !tells {
-                return Err(format!(
-                    "{}: {} long after faults stopped: {:?}\n{status}",
-                    status.name, status.summary, status.trouble
-                ));
-            }
+        let mut statuses = self.statuses()?;
+        if !statuses.iter().all(tells) {
+            // What failed for the first time just now is tried again.
+            self.rest();
+            statuses = self.statuses()?;
+        }
+        if let Some(status) = statuses.iter().find(|status| !tells(status)) {
+            return Err(format!(
+                "{}: {} long after faults stopped: {:?}\n{status}",
+                status.name, status.summary, status.trouble
+            ));
         }
         for copy in 0..self.world.copies.len() {
             self.heal(copy)?;
@@ -483,12 +505,22 @@ impl History {
                 threads: 1,
                 ..ActivateOptions::default()
             };
-            if !self.activate_with(copy, &options)? {
-                return Err(format!(
+            if self.world.random.below(2) == 0 {
+                self.world.server.dismount();
+                self.world.note("dismounted at the source");
+            }
+            let report = self.activate_with(copy, &options)?.ok_or_else(|| {
+                format!(
                     "copy {copy} is Healthy and cannot be restored: {}",
                     self.world.events.last().cloned().unwrap_or_default()
+                )
+            })?;
+            if report.loss.is_some() {
+                return Err(format!(
+                    "copy {copy}: a loss, and all of the source can be reached: {report:?}"
                 ));
             }
+            self.world.server.mount();
         }
         Ok(())
     }
@@ -501,7 +533,7 @@ impl History {
         }
     }
 
-    fn statuses(&self) -> Result<Vec<standby::status::CopyStatus>, String> {
+    fn statuses(&self) -> Result<Vec<CopyStatus>, String> {
         let statuses = self.world.statuses();
         statuses.map_err(|error| format!("no status long after faults stopped: {error}"))
     }
@@ -554,6 +586,23 @@ impl History {
                     .collect::<Vec<_>>()
             )),
         }
+    }
+}
+
+/// Whether a copy is Healthy, or says why not.
+fn tells(status: &CopyStatus) -> bool {
+    match status.summary {
+        Summary::Failed if status.suspended.is_some() => true,
+        Summary::Failed => status.trouble.as_ref().is_some_and(|trouble| {
+            let is_told = trouble.is_final() || trouble.kind == TroubleKind::Database;
+            is_told && !trouble.reason.is_empty()
+        }),
+        Summary::Healthy => true,
+        Summary::Suspended => status.suspended.is_some(),
+        Summary::Disabled => status.activation.is_some(),
+        Summary::Seeding => status.seeding.is_some(),
+        Summary::Initializing => status.waits.is_some() || status.replay_waits.is_some(),
+        Summary::Resynchronizing | Summary::ServiceDown => false,
     }
 }
 

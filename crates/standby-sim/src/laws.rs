@@ -1,6 +1,7 @@
 //! What must be true after every event.
 
 use crate::engine::streams;
+use crate::source::Fault;
 use crate::world::{SeenLog, World};
 use ese_format::Generation;
 use ese_format::database::HeaderCopies;
@@ -17,6 +18,7 @@ use std::path::Path;
 /// All laws.
 pub fn check(world: &mut World) -> Result<(), String> {
     let shown = world.clock.shown();
+    let delayed = world.clock.delayed();
     source_keeps_its_logs(world)?;
     for copy in 0..world.copies.len() {
         let name = world.copies[copy].config.name.clone();
@@ -26,8 +28,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
         let state = state.map_err(|error| law(format!("its state cannot be read: {error}")))?;
         logs_are_whole(world, copy, shown).map_err(law)?;
         chain_has_no_hole(world, copy, &state).map_err(law)?;
-        logs_go_when_they_may(world, copy, &state).map_err(law)?;
-        replay_keeps_its_lag(world, copy, &state).map_err(law)?;
+        logs_go_when_they_may(world, copy, &state, delayed).map_err(law)?;
+        replay_keeps_its_lag(world, copy, &state, delayed).map_err(law)?;
         world.copies[copy].inspected = state.inspected.map(|inspected| inspected.generation);
     }
     status_is_true(world)
@@ -138,6 +140,16 @@ fn logs_are_whole(
                 shown.0, shown.1
             ));
         }
+        let name = format!("edb{:05X}.log", generation.0);
+        let came = world
+            .server
+            .way
+            .came(&world.copies[copy].config.name, name.as_ref());
+        if came.is_some_and(|came| at < came) {
+            return Err(format!(
+                "{generation} came at {came:?}, and has the time {at}"
+            ));
+        }
         let seen = SeenLog {
             bytes,
             at,
@@ -220,7 +232,14 @@ fn age(since: Timestamp, now: Timestamp) -> SignedDuration {
 }
 
 /// A log is deleted only when the database does not need it, it was replayed, and both lags are over.
-fn logs_go_when_they_may(world: &mut World, copy: usize, state: &CopyState) -> Result<(), String> {
+///
+/// What was seen to be replayed may have been replayed earlier, by what was slow since.
+fn logs_go_when_they_may(
+    world: &mut World,
+    copy: usize,
+    state: &CopyState,
+    delayed: SignedDuration,
+) -> Result<(), String> {
     let now = world.clock.now();
     let own = own_logs(world, copy);
     let gone: Vec<Generation> = world.copies[copy]
@@ -245,7 +264,7 @@ fn logs_go_when_they_may(world: &mut World, copy: usize, state: &CopyState) -> R
         let is_replayed = state
             .replayed
             .is_some_and(|now| now.generation >= generation);
-        let replayed = replayed.or(is_replayed.then_some(now));
+        let replayed = replayed.or(is_replayed.then_some(now - delayed));
         if ordered || state.activation.is_some() || is_put_aside(&known.config, &bytes) {
             continue;
         }
@@ -290,7 +309,12 @@ fn is_put_aside(config: &CopyConfig, bytes: &[u8]) -> bool {
 }
 
 /// No log is replayed before its lag is over, nor one of the newest that are kept back.
-fn replay_keeps_its_lag(world: &mut World, copy: usize, state: &CopyState) -> Result<(), String> {
+fn replay_keeps_its_lag(
+    world: &mut World,
+    copy: usize,
+    state: &CopyState,
+    delayed: SignedDuration,
+) -> Result<(), String> {
     let now = world.clock.now();
     let kept_back = world.configuration().service.kept_back;
     let known = &mut world.copies[copy];
@@ -309,7 +333,7 @@ fn replay_keeps_its_lag(world: &mut World, copy: usize, state: &CopyState) -> Re
         if generation > replayed || known.replayed.contains_key(&generation) {
             continue;
         }
-        known.replayed.insert(generation, now);
+        known.replayed.insert(generation, now - delayed);
         // The seed had what is in those.
         if Some(generation) < known.seeded_from {
             continue;
@@ -334,10 +358,8 @@ fn replay_keeps_its_lag(world: &mut World, copy: usize, state: &CopyState) -> Re
 
 /// Healthy is a copy that has what the source has; and the metrics say the same as the status.
 fn status_is_true(world: &mut World) -> Result<(), String> {
-    let troubled = std::mem::take(&mut world.is_troubled) || {
-        let fault = world.server.fault.lock();
-        fault.is_ok_and(|fault| fault.is_some())
-    };
+    let fault = world.server.way.fault();
+    let troubled = std::mem::take(&mut world.is_troubled) || fault.is_some_and(Fault::is_trouble);
     let statuses = world
         .statuses()
         .map_err(|error| format!("there is no status: {error}"))?;
@@ -438,9 +460,9 @@ pub fn nothing_waits(world: &mut World) -> Result<(), String> {
         let there = known.logs.iter().filter(|(_, log)| log.is_there);
         let due = there.filter(|(generation, log)| may(generation, log.at));
         let due = due.map(|(generation, _)| *generation).max();
-        // Before it has all that it requires, a database waits as a whole.
-        let required = required(&known.config);
-        let due = due.filter(|due| required.is_some_and(|required| *due >= required));
+        // Before it has all that it requires, a database waits as a whole; one that was shut down has what is older.
+        let least = required(&known.config).max(needed(&known.config));
+        let due = due.filter(|due| least.is_some_and(|least| *due >= least));
         let replayed = state.replayed.map(|replayed| replayed.generation);
         if replayed < due {
             return Err(format!(

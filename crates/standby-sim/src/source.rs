@@ -1,5 +1,6 @@
 //! The server that is copied: a folder of logs that its engine writes, and what goes wrong with it and on the way to it.
 
+use crate::clock::SimClock;
 use crate::engine::{Stream, checkpoint, clean_database, streams};
 use ese_format::Generation;
 use ese_format::database::HeaderCopies;
@@ -8,12 +9,15 @@ use ese_log::LogError;
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use evidence::EvidenceError;
+use jiff::{SignedDuration, Timestamp};
+use standby::clock::Clock;
 use standby::source::{FetchError, FolderSource, Listing, LogSource};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Base name of the stream.
 pub const BASE_NAME: &str = "edb";
@@ -33,25 +37,79 @@ pub enum Fault {
     Half,
     /// A byte changes on the way.
     Changed,
+    /// All comes, and each answer takes minutes.
+    Slow,
 }
 
+/// A list, the beginning of a log and a whole log over a slow link take less than so many seconds.
+const SLOW_LIST: usize = 180;
+const SLOW_START: usize = 60;
+const SLOW_FETCH: usize = 1800;
+
 impl Fault {
-    const ALL: [Fault; 5] = [
+    const ALL: [Fault; 6] = [
         Fault::Unreachable,
         Fault::Locked,
         Fault::Cut,
         Fault::Half,
         Fault::Changed,
+        Fault::Slow,
     ];
 
     /// Any of them.
     pub fn any(random: &mut Random) -> Self {
         Self::ALL[random.below(Self::ALL.len())]
     }
+
+    /// Whether something does not come, or not as it is.
+    pub fn is_trouble(self) -> bool {
+        self != Fault::Slow
+    }
 }
 
-/// What is wrong now, known to all who read the source.
-pub type Switch = Arc<Mutex<Option<Fault>>>;
+/// The way to the source, the same for all who read it.
+pub struct Way {
+    fault: Mutex<Option<Fault>>,
+    clock: Arc<SimClock>,
+    delays: Mutex<Random>,
+    /// When the last byte of each log came last, by the name of the copy and that of the log.
+    came: Mutex<BTreeMap<(String, OsString), Timestamp>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Way {
+    /// A way on which nothing is wrong.
+    pub fn new(clock: &Arc<SimClock>, random: &mut Random) -> Self {
+        Way {
+            fault: Mutex::default(),
+            clock: Arc::clone(clock),
+            delays: Mutex::new(Random(random.number())),
+            came: Mutex::default(),
+        }
+    }
+
+    /// What is wrong on it.
+    pub fn fault(&self) -> Option<Fault> {
+        *lock(&self.fault)
+    }
+
+    /// When the last byte of a log came to a copy.
+    pub fn came(&self, copy: &str, log: &OsStr) -> Option<Timestamp> {
+        let key = (copy.to_owned(), log.to_owned());
+        lock(&self.came).get(&key).copied()
+    }
+
+    /// Lets time pass if it is slow, less than so many seconds.
+    fn delay(&self, most: usize) {
+        if self.fault() == Some(Fault::Slow) {
+            let seconds = lock(&self.delays).below(most);
+            self.clock.delay(SignedDuration::from_secs(seconds as i64));
+        }
+    }
+}
 
 /// The server.
 pub struct Server {
@@ -64,15 +122,15 @@ pub struct Server {
     closed: BTreeSet<Generation>,
     /// Closed logs that are damaged there.
     pub damaged: BTreeSet<Generation>,
-    /// What is wrong on the way to it.
-    pub fault: Switch,
+    /// The way to it.
+    pub way: Arc<Way>,
     /// Whether faults have stopped.
     pub is_ending: bool,
 }
 
 impl Server {
     /// A server in this folder, on which nobody has worked yet.
-    pub fn new(folder: &Path, random: &mut Random) -> Self {
+    pub fn new(folder: &Path, clock: &Arc<SimClock>, random: &mut Random) -> Self {
         fs::create_dir_all(folder).expect("a folder can be made");
         let roots: Vec<&Arc<Stream>> = streams()
             .iter()
@@ -84,7 +142,7 @@ impl Server {
             records: FIRST_RECORDS,
             closed: BTreeSet::new(),
             damaged: BTreeSet::new(),
-            fault: Switch::default(),
+            way: Arc::new(Way::new(clock, random)),
             is_ending: false,
         };
         server.show();
@@ -117,16 +175,49 @@ impl Server {
         self.folder.join(format!("edb{:05X}.log", generation.0))
     }
 
-    /// People work: so many records more. The end of the stream is kept for what comes after the faults.
+    /// Whether its database is mounted.
+    pub fn is_mounted(&self) -> bool {
+        self.stream.is_mounted(self.records)
+    }
+
+    /// The end of the stream is kept for what comes after the faults.
+    fn most(&self) -> usize {
+        match self.is_ending {
+            true => self.stream.records(),
+            false => self.stream.records() * 3 / 4,
+        }
+    }
+
+    /// People work until its database is dismounted. Nothing happens at the end of the stream.
+    pub fn dismount(&mut self) {
+        let at = self.stream.dismounted_from(self.records);
+        if let Some(at) = at.filter(|at| *at <= self.most()) {
+            self.go_to(at);
+            self.flush();
+        }
+    }
+
+    /// Its database is mounted, unless it is.
+    pub fn mount(&mut self) {
+        if !self.is_mounted() {
+            self.go_to(self.stream.mounted_from(self.records));
+            self.show_database();
+        }
+    }
+
+    /// People work: so many records more, and none while the database is dismounted.
     pub fn work(&mut self, records: usize) {
-        let most = self.stream.records() * 3 / 4;
-        let most = if self.is_ending {
-            self.stream.records()
-        } else {
-            most
-        };
+        if !self.is_mounted() {
+            return;
+        }
+        let records = (self.records + records).min(self.most()).max(self.records);
+        self.go_to(self.stream.mounted_from(records));
+    }
+
+    /// Writes the stream up to so many records.
+    fn go_to(&mut self, records: usize) {
         let before = self.current();
-        self.records = (self.records + records).min(most).max(self.records);
+        self.records = records;
         for generation in before.0..self.current().0 {
             self.closed.insert(Generation(generation));
         }
@@ -148,11 +239,16 @@ impl Server {
             .expect("a log can be written");
     }
 
+    /// Writes the database as it is on its disk, and gives the first log that it needs.
+    fn show_database(&self) -> Generation {
+        let database = self.stream.database(self.records);
+        fs::write(self.database(), &database).expect("a file can be written");
+        first_needed(&database)
+    }
+
     /// Writes the database as it is on its disk, and a checkpoint, and gives the generation of that.
     pub fn flush(&self) -> Generation {
-        let database = self.stream.database(self.records);
-        let needed = first_needed(&database);
-        fs::write(self.database(), &database).expect("a file can be written");
+        let needed = self.show_database();
         fs::write(self.folder.join("edb.chk"), checkpoint(needed)).expect("a file can be written");
         needed
     }
@@ -215,12 +311,14 @@ impl Server {
             self.closed.remove(&Generation(generation));
             self.damaged.remove(&Generation(generation));
         }
-        (self.stream, self.records) = (way, at + 1);
+        self.records = way.mounted_from(at + 1);
+        self.stream = way;
         // What its database needs then is there again.
         let needed = self.needed();
         let back = (needed.0..self.current().0).map(Generation);
         self.closed.extend(back);
         self.show();
+        self.show_database();
         // The checkpoint file may be that of the work that was lost.
         if self.checkpoint() <= Some(self.current()) || random.below(2) == 0 {
             self.flush();
@@ -285,42 +383,44 @@ impl Server {
         whole.collect()
     }
 
-    /// How it is reached.
-    pub fn reached(&self) -> Box<dyn LogSource> {
+    /// How a copy of this name reaches it.
+    pub fn reached(&self, copy: &str) -> Box<dyn LogSource> {
         Box::new(FaultySource {
             inner: FolderSource::new(&self.folder, BASE_NAME),
-            fault: Arc::clone(&self.fault),
+            way: Arc::clone(&self.way),
+            copy: copy.to_owned(),
         })
     }
 
     /// Sets what is wrong on the way.
     pub fn set_fault(&self, fault: Option<Fault>) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *lock(&self.way.fault) = fault;
     }
 }
 
 fn first_needed(database: &[u8]) -> Generation {
     let copies = HeaderCopies::read(database);
-    copies.good().expect("an intact header").fields.min_required
+    let header = &copies.good().expect("an intact header").fields;
+    match header.state.needs_recovery() {
+        true => header.min_required,
+        false => header.last_consistent.generation,
+    }
 }
 
 /// A source over a way on which things go wrong.
 pub struct FaultySource {
     /// The source itself.
     pub inner: FolderSource,
-    /// What is wrong.
-    pub fault: Switch,
-}
-
-impl FaultySource {
-    fn fault(&self) -> Option<Fault> {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// The way.
+    pub way: Arc<Way>,
+    /// The copy that reads it.
+    pub copy: String,
 }
 
 impl LogSource for FaultySource {
     fn list(&self) -> Result<Listing, LogError> {
-        match self.fault() {
+        self.way.delay(SLOW_LIST);
+        match self.way.fault() {
             Some(Fault::Unreachable) => Err(LogError::Io {
                 path: "source".into(),
                 source: io::ErrorKind::HostUnreachable.into(),
@@ -330,13 +430,18 @@ impl LogSource for FaultySource {
     }
 
     fn start(&self, path: &Path, most: usize) -> Option<Vec<u8>> {
-        match self.fault() {
+        self.way.delay(SLOW_START);
+        match self.way.fault() {
             Some(Fault::Unreachable | Fault::Locked) => None,
             _ => self.inner.start(path, most),
         }
     }
 
     fn fetch(&self, path: &Path, to: &mut dyn Write) -> Result<u64, FetchError> {
+        self.way.delay(SLOW_FETCH);
+        let name = path.file_name().unwrap_or_default();
+        let key = (self.copy.clone(), name.to_owned());
+        lock(&self.way.came).insert(key, self.way.clock.now());
         let broken = |kind: io::ErrorKind| {
             let path = path.to_owned();
             let source = kind.into();
@@ -344,11 +449,11 @@ impl LogSource for FaultySource {
         };
         // Nothing shows of the newest log whether its end is there.
         let is_current = path.ends_with("edb.log");
-        let fault = self.fault();
+        let fault = self.way.fault();
         let fault = fault.filter(|fault| *fault != Fault::Half || !is_current);
         let mut log = Vec::new();
         match fault {
-            None => return self.inner.fetch(path, to),
+            None | Some(Fault::Slow) => return self.inner.fetch(path, to),
             Some(Fault::Unreachable) => return broken(io::ErrorKind::HostUnreachable),
             Some(Fault::Locked) => return broken(io::ErrorKind::PermissionDenied),
             Some(Fault::Cut | Fault::Half | Fault::Changed) => {

@@ -2,7 +2,7 @@
 
 use crate::clock::SimClock;
 use crate::engine::streams;
-use crate::source::{BASE_NAME, Fault, FaultySource, Server, Switch};
+use crate::source::{BASE_NAME, Fault, FaultySource, Server, Way};
 use edb_copy::ReadPolicy;
 use ese_format::Generation;
 use ese_testkit::disk::{Call, FaultyDisk, MirroredDisk};
@@ -84,7 +84,7 @@ struct Process {
 struct Machine {
     configuration: Configuration,
     process: Option<Process>,
-    switch: Switch,
+    way: Arc<Way>,
     /// Whether its last round came to rest.
     at_rest: bool,
 }
@@ -96,9 +96,9 @@ impl Machine {
             return;
         };
         let configuration = self.configuration.clone();
-        let switch = Arc::clone(&self.switch);
+        let way = Arc::clone(&self.way);
         let connect = move |_: &Configuration, config: &CopyConfig| -> Box<dyn LogSource> {
-            reach(config, &switch)
+            reach(config, &way)
         };
         self.at_rest = false;
         for _ in 0..ROUNDS_MOST {
@@ -142,10 +142,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn reach(config: &CopyConfig, switch: &Switch) -> Box<dyn LogSource> {
+fn reach(config: &CopyConfig, way: &Arc<Way>) -> Box<dyn LogSource> {
     Box::new(FaultySource {
         inner: FolderSource::new(&config.source.logs, &config.source.base),
-        fault: Arc::clone(switch),
+        way: Arc::clone(way),
+        copy: config.name.clone(),
     })
 }
 
@@ -163,7 +164,9 @@ impl World {
             .prefix("standby-sim")
             .tempdir()
             .expect("a temporary folder can be made");
-        let server = Server::new(&folder.path().join("source"), &mut random);
+        let start = Timestamp::from_second(1_800_000_000).expect("a time");
+        let clock = Arc::new(SimClock::new(start));
+        let server = Server::new(&folder.path().join("source"), &clock, &mut random);
         let target = folder.path().join("target");
         fs::create_dir_all(&target).expect("a folder can be made");
         let disk = MirroredDisk::of(&target, seed);
@@ -196,12 +199,10 @@ impl World {
         let machine = Machine {
             configuration,
             process: None,
-            switch: Arc::clone(&server.fault),
+            way: Arc::clone(&server.way),
             at_rest: false,
         };
         let machine = Arc::new(Mutex::new(machine));
-        let start = Timestamp::from_second(1_800_000_000).expect("a time");
-        let clock = Arc::new(SimClock::new(start));
         let served = Arc::clone(&machine);
         clock.set_meanwhile(move |clock| {
             if let Ok(mut machine) = served.try_lock() {
@@ -323,8 +324,21 @@ impl World {
 
     /// Sets what is wrong on the way to the source.
     pub fn set_fault(&mut self, fault: Option<Fault>) {
-        self.is_troubled |= fault.is_some();
+        self.is_troubled |= fault.is_some_and(Fault::is_trouble);
         self.server.set_fault(fault);
+    }
+
+    /// Every call of the disk takes seconds, some of them minutes, until it is fast again.
+    pub fn slow_disk(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        let mut delays = Random(self.random.number());
+        self.disk.faulty().slow_down(move || {
+            let seconds = match delays.below(64) {
+                0 => delays.below(300),
+                _ => delays.below(4),
+            };
+            clock.delay(SignedDuration::from_secs(seconds as i64));
+        });
     }
 
     /// The power goes, the process is killed, or the disk has a fault, at some call from now on.
@@ -403,11 +417,22 @@ impl World {
 
     /// `scr update`, from a snapshot that is taken now.
     pub fn update(&mut self, copy: usize, delete_existing: bool) -> Result<(), BringError> {
-        let needed = self.server.flush();
         let snapshot = self.folder.path().join("snapshot.edb");
+        self.server.flush();
         fs::copy(self.server.database(), &snapshot).expect("a file can be copied");
+        self.update_from(copy, Some(snapshot), delete_existing)
+    }
+
+    /// `scr update`, from the database of the source itself unless another one is named.
+    pub fn update_from(
+        &mut self,
+        copy: usize,
+        from: Option<PathBuf>,
+        delete_existing: bool,
+    ) -> Result<(), BringError> {
+        let needed = self.server.flush();
         let options = SeedOptions {
-            from: Some(snapshot),
+            from,
             delete_existing,
             manual_resume: false,
             not_in_use: false,
@@ -438,7 +463,7 @@ impl World {
     ) -> Result<ActivateReport, ActivateError> {
         let configuration = self.configuration();
         let config = self.copies[copy].config.clone();
-        let source = self.server.reached();
+        let source = self.server.reached(&config.name);
         let clock = &*self.clock;
         match for_real {
             true => activate(&configuration, &config, source, options, clock, &()),
@@ -446,7 +471,8 @@ impl World {
         }
     }
 
-    /// `scr failback --home`: the source's server is the active one again, and what was there is put aside.
+    /// `scr failback --home`: the source's server is the active one again, and what was there is put aside. A database that
+    /// was dismounted there needs no order.
     pub fn failback(&mut self, copy: usize) -> Result<FailbackReport, BringError> {
         let configuration = self.configuration();
         let config = self.copies[copy].config.clone();
@@ -454,9 +480,13 @@ impl World {
         let text = format!("state = {:?}\n", configuration.state);
         fs::write(&path, text).expect("a file can be written");
         add_copy(&LocalDisk, &path, &config)?;
+        let mut put_aside = vec![config.source.logs.clone()];
+        if self.server.is_mounted() {
+            put_aside.push(config.source.database.clone());
+        }
         let options = FailbackOptions {
             home: true,
-            put_aside: vec![config.source.logs.clone(), config.source.database.clone()],
+            put_aside,
             ..FailbackOptions::default()
         };
         let clock = &*self.clock;

@@ -5,6 +5,7 @@ use ese_testkit::disk::Call;
 use ese_testkit::random::Random;
 use jiff::SignedDuration;
 use standby::activate::ActivateOptions;
+use standby::clock::Clock;
 use standby::lag::Lag;
 use standby::status::{CopyStatus, Summary};
 use standby_sim::engine::{checkpoint, rows_of, streams};
@@ -145,18 +146,162 @@ fn a_database_of_logs_that_the_source_has_lost_is_not_called_healthy() {
 #[test]
 fn a_database_that_was_activated_is_not_called_a_healthy_copy_again() {
     let mut world = served(1);
+    // Of one that was mounted again after that, the engine says that it was consistent elsewhere.
+    world.server.dismount();
+    world.server.mount();
+    world.server.work(140);
+    pass(&mut world);
     assert!(world.restore(0, &force(), true).unwrap().mountable);
     world.disable(0).unwrap();
     world.enable(0);
     // Replay would find out, a day later.
     world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
-    world.server.work(600);
+    world.server.work(440);
     pass(&mut world);
     pass(&mut world);
     let said = world.statuses().unwrap().pop().unwrap();
     assert_eq!(said.summary, Summary::Failed, "{said}");
     let jet = said.trouble.unwrap().jet.map(|jet| jet.code);
     assert_eq!(jet, Some(-1216));
+}
+
+#[test]
+fn a_database_shut_down_in_a_log_that_the_source_has_lost_is_not_called_healthy() {
+    let mut world = served(1);
+    let trunk = world.server.stream.number;
+    let branch = streams().iter().find_map(|stream| {
+        let (from, at) = stream.leaves?;
+        (from == trunk).then_some(at)
+    });
+    world.stop();
+    let before = branch.unwrap() - world.server.records;
+    world.server.work(before + 40);
+    world.server.dismount();
+    // Replay would find out, a day later.
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
+    world.update_from(0, None, true).unwrap();
+    let shut_down_in = world.server.current();
+    assert!(world.server.lose(&mut Random(1)));
+    world.server.mount();
+    while world.server.current() <= shut_down_in {
+        world.server.work(20);
+    }
+    world.start();
+    pass(&mut world);
+    pass(&mut world);
+    let said = status(&world);
+    assert_eq!(said.summary, Summary::Failed, "{said}");
+    assert_eq!(said.inspected.unwrap().generation, shut_down_in, "{said}");
+    let jet = said.trouble.unwrap().jet.map(|jet| jet.code);
+    assert_eq!(jet, Some(-551));
+}
+
+#[test]
+fn a_dismounted_database_is_seeded_as_it_is_and_followed_when_it_is_mounted_again() {
+    let mut world = served(1);
+    // A mounted one is not.
+    assert!(world.update_from(0, None, true).is_err());
+    world.server.dismount();
+    let dismounted_at = world.server.records;
+    world.update_from(0, None, true).unwrap();
+    pass(&mut world);
+    let report = world
+        .restore(0, &ActivateOptions::default(), false)
+        .unwrap();
+    assert_eq!(report.loss, None, "{report:?}");
+    // Nobody works on it.
+    world.server.work(400);
+    assert_eq!(world.server.records, dismounted_at);
+    world.server.mount();
+    world.server.work(900);
+    pass(&mut world);
+    pass(&mut world);
+    let said = status(&world);
+    assert_eq!(said.summary, Summary::Healthy, "{said}");
+    let newest = said.inspected.unwrap().generation;
+    assert_eq!(said.replayed.unwrap().generation, newest, "{said}");
+    let report = world.restore(0, &ActivateOptions::default(), true).unwrap();
+    assert_eq!(report.loss, None);
+    let rows = rows_of(&fs::read(report.database).unwrap());
+    assert!(rows == world.server.stream.rows_after(world.server.records));
+}
+
+#[test]
+fn what_a_database_holds_that_was_shut_down_is_not_told_as_lost() {
+    let mut world = served(1);
+    world.suspend(0).unwrap();
+    let newest_here = world.server.closed().last().copied().unwrap();
+    world.server.work(900);
+    world.server.dismount();
+    let shut_down_in = world.server.current();
+    assert!(shut_down_in > newest_here.next());
+    // The logs stay, and the database is a newer one.
+    let database = world.copies[0].config.target.database.clone();
+    world.remove(&database);
+    world.update_from(0, None, false).unwrap();
+    let rows = world.server.stream.rows_after(world.server.records);
+    world.server.mount();
+    world.server.work(600);
+    let report = world.restore(0, &force(), true).unwrap();
+    let loss = report.loss.unwrap();
+    assert_eq!(loss.first, shut_down_in);
+    assert!(loss.last_known >= Some(shut_down_in), "{loss:?}");
+    assert!(rows_of(&fs::read(report.database).unwrap()) == rows);
+}
+
+#[test]
+fn of_the_log_in_which_a_database_was_shut_down_all_that_came_later_is_told_as_lost() {
+    let mut world = served(1);
+    world.server.dismount();
+    world.suspend(0).unwrap();
+    world.update_from(0, None, true).unwrap();
+    let rows = world.server.stream.rows_after(world.server.records);
+    let shut_down_in = world.server.current();
+    // Another log has its name, and nothing can be replayed.
+    let logs = &world.copies[0].config.target.logs;
+    let other = world.server.path(shut_down_in.previous());
+    fs::copy(other, logs.join(format!("edb{:05X}.log", shut_down_in.0))).unwrap();
+    world.server.mount();
+    world.server.work(600);
+    let report = world.restore(0, &force(), true).unwrap();
+    assert_eq!(report.loss.unwrap().first, shut_down_in);
+    assert!(rows_of(&fs::read(report.database).unwrap()) == rows);
+}
+
+#[test]
+fn a_log_that_came_slowly_has_the_time_at_which_it_came() {
+    let mut world = served(1);
+    laws::check(&mut world).unwrap();
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(3600));
+    world.set_fault(Some(Fault::Slow));
+    let begun = world.clock.now();
+    world.server.work(900);
+    pass(&mut world);
+    laws::check(&mut world).unwrap();
+    let took = world.clock.now().duration_since(begun);
+    assert!(took > SignedDuration::from_mins(20), "it was slow: {took}");
+    // A pass that took long is no service that hangs.
+    assert_eq!(status(&world).summary, Summary::Healthy);
+}
+
+#[test]
+fn logs_count_as_replayed_when_a_slow_step_of_replay_ends() {
+    let mut world = served(1);
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(3600));
+    world.server.work(900);
+    pass(&mut world);
+    world.slow_disk();
+    let mut serve = || {
+        let begun = world.clock.now();
+        world.serve();
+        let replayed = status(&world).replayed.unwrap().at;
+        let took = world.clock.now().duration_since(begun);
+        world.wait(SignedDuration::from_hours(1));
+        (replayed.duration_since(begun), took)
+    };
+    let (_, idle) = serve();
+    let (replayed_after, _) = serve();
+    assert!(replayed_after > idle * 2, "{replayed_after}, {idle}");
 }
 
 #[test]

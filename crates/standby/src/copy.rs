@@ -243,6 +243,8 @@ impl StandbyCopy {
             &self.config.clone(),
             TargetView::with(&self.config, &listing, true),
         );
+        // Over a slow link a pass takes its time.
+        let now = clock.now();
         let retried = state.suspended.is_none();
         let state = self.record(|state| {
             report.write(state, service, now, retried);
@@ -354,7 +356,7 @@ impl StandbyCopy {
                 report.more = true;
                 break;
             }
-            match self.bring(next, view, &here, clock.now()) {
+            match self.bring(next, view, &here, clock) {
                 Ok(Some((link, is_written))) => {
                     if is_written {
                         let placed = report.placed.get_or_insert((link.signature, Vec::new()));
@@ -476,7 +478,7 @@ impl StandbyCopy {
         generation: Generation,
         view: &SourceView,
         here: &Listing,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<Option<(LogLink, bool)>, Obstacle> {
         let after = opening_after(&*self.source, generation, view);
         let before = self.place.link.clone();
@@ -504,7 +506,7 @@ impl StandbyCopy {
         let Some(path) = view.listing.named.get(&generation) else {
             return Err(gap(generation, view));
         };
-        let link = self.fetch(path, expected, now)?;
+        let link = self.fetch(path, expected, clock)?;
         Ok(Some((link, true)))
     }
 
@@ -514,7 +516,7 @@ impl StandbyCopy {
         &mut self,
         path: &Path,
         expected: ExpectedLog<'_>,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<LogLink, Obstacle> {
         let generation = expected.generation;
         let name = path.file_name().unwrap_or_default();
@@ -524,6 +526,7 @@ impl StandbyCopy {
             inspect(&raw, expected).map_err(|rejection| rejected(path, generation, &rejection))?;
         self.intend(link.signature, generation)
             .map_err(|error| not_kept(&error, generation))?;
+        let now = clock.now();
         if log.symlink_metadata().is_ok() {
             let folder = folder_of(&self.into, now);
             let aside = put_aside(self.disk(), &log, &folder)

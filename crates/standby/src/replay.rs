@@ -153,6 +153,8 @@ impl Replayer {
             state: &self.state,
         };
         let outcome = self.replay(&state, service, now, &progress)?;
+        // A step takes its time, and lags begin at its end.
+        let now = clock.now();
         self.write(outcome, service, now, &mut step)?;
         let due =
             |last: Timestamp| now < last || now.duration_since(last) >= service.truncate.duration();

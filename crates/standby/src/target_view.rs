@@ -11,7 +11,8 @@ use crate::place::listing_of;
 use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::database::DatabaseState;
 use ese_format::log::Attachment;
-use ese_format::{DatabaseHeader, Explain, Generation, JetError};
+use ese_format::{DatabaseHeader, Explain, Generation, JetError, RecordType};
+use ese_log::{LogImage, RecordCursor};
 use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
 
@@ -54,7 +55,9 @@ impl TargetView {
             None => (DatabasePresence::Missing, None),
             Some(Ok(file)) => {
                 let (header, lacks) = (&file.header, lacks(&file.header, logs));
-                let strange = needs_another(header, logs).or_else(|| went_alone(header, logs));
+                let strange = needs_another(header, logs)
+                    .or_else(|| went_alone(header, logs))
+                    .or_else(|| shut_down_elsewhere(header, logs));
                 match strange.filter(|_| lacks.is_none()) {
                     Some((problem, jet)) => (DatabasePresence::Unusable(problem, Some(jet)), None),
                     None => (DatabasePresence::There, lacks),
@@ -193,6 +196,37 @@ fn went_alone(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetErr
         );
         (problem, JetError::ATTACHED_DATABASE_MISMATCH)
     })
+}
+
+/// Whether the log in which a clean database was shut down is here as another one, which knows nothing of that: its records
+/// are read, since the header of such a database does not say when that log was created. An engine that ends, also after a
+/// recovery, writes a mark, whose place the header gets (`ErrIOTerm`, `ErrIOTermUpdateAndWriteDatabaseHeader`,
+/// `ese/io.cxx`). A log in which any database was detached says nothing here.
+fn shut_down_elsewhere(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetError)> {
+    if header.state != DatabaseState::CLEAN_SHUTDOWN {
+        return None;
+    }
+    let clean_at = header.last_consistent;
+    let log = LogImage::read(here.named.get(&clean_at.generation)?).ok()?;
+    if log.header.signature != header.log_signature {
+        return None;
+    }
+    let mut cursor = RecordCursor::new();
+    while let Some(record) = cursor.next_record(&log).ok()? {
+        let is_end = match record.kind {
+            RecordType::ShutDownMark => record.lgpos == clean_at,
+            kind => kind == RecordType::DetachDb,
+        };
+        if is_end {
+            return None;
+        }
+    }
+    let problem = format!(
+        "the copy could not be activated: its database was shut down at {clean_at}, and the log with this number that is \
+         here knows nothing of that: the source has lost that work, or the database is none of the source's \
+         (`scr update --delete-existing-files` seeds it anew)"
+    );
+    Some((problem, JetError::CONSISTENT_TIME_MISMATCH))
 }
 
 /// The first generation that a dirty database requires and that is not in the log folder.

@@ -240,9 +240,7 @@ impl Redo {
             Record::Rollback(record) => {
                 self.rollback(record)?;
             }
-            Record::UndoInfo(record) => {
-                self.undo_info(record)?;
-            }
+            Record::UndoInfo(record) => self.remember_undo_info(record),
             Record::Undo(record) => {
                 self.session(record.page.procid).take(record.node.rceid);
             }

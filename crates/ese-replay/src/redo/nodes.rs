@@ -293,6 +293,13 @@ impl Redo {
         {
             return Ok(RedoOutcome::InPlace);
         }
+        self.remember_undo_info(record);
+        Ok(RedoOutcome::NoPage)
+    }
+
+    /// Takes over what the record says, wherever redo stands: it may have stopped at the record that attached the database.
+    pub(super) fn remember_undo_info(&mut self, record: &UndoInfo<'_>) {
+        let page = &record.page;
         let key = record.bookmark_key.to_vec();
         let bookmark = bookmark(page, &record.node, key, record.bookmark_data);
         let before = match record.operation {
@@ -300,7 +307,6 @@ impl Redo {
             _ => Before::Nothing,
         };
         self.remember(page, record.node.rceid, record.operation, bookmark, before);
-        Ok(RedoOutcome::NoPage)
     }
 
     /// A rollback that the log did itself: the page is changed as the record of the operation's version says

@@ -1,15 +1,16 @@
 //! The files of a crash: the logs up to some record, and a database some pages of which had been written.
 
+use super::mount::Mount;
 use super::{DBID, OWNED, Page, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
-use crate::logs::{records_of, write_segments_and_places};
+use crate::logs::{records_of, write_segments, write_segments_and_places};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, DatabaseState, HeaderCopies, seal_header};
 use ese_format::log::{LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
 use ese_format::page::PageSize;
-use ese_format::record::{AttachDb, AttachDbFlags, FileNames, Record, RecordType};
-use ese_format::{Generation, Lgpos, LogTime, ProcId};
+use ese_format::record::RecordType;
+use ese_format::{Generation, Lgpos, LogTime};
 use ese_log::LogImage;
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,6 @@ use tempfile::TempDir;
 
 /// The record that attaches the database, among the writer's.
 const ATTACH: usize = 1;
-const NAME: &str = "C:\\SG\\written.edb";
 /// Where an attach list begins in a log header.
 const ATTACH_LIST: usize = 671;
 
@@ -27,11 +27,13 @@ const ATTACH_LIST: usize = 671;
 #[derive(Debug, Clone)]
 pub struct Base {
     bytes: Vec<u8>,
-    header: DatabaseHeader,
+    pub(super) header: DatabaseHeader,
     size: PageSize,
     log_header: Vec<u8>,
     log_records: Vec<Vec<u8>>,
-    start: Vec<u8>,
+    /// The record with which an instance begins, and that with which it ends.
+    pub(super) start: Vec<u8>,
+    pub(super) term: Vec<u8>,
 }
 
 /// How the last log ends.
@@ -131,11 +133,15 @@ impl Base {
             let is_start = |record: &&Vec<u8>| record[0] == RecordType::Init2.number();
             records.iter().find(is_start).cloned()
         });
+        let log_records = from_shutdown(records_of(&last));
+        let is_term = |record: &&Vec<u8>| record[0] == RecordType::Term2.number();
+        let term = log_records.iter().find(is_term).cloned();
         Base {
             size: PageSize::new(copies.page_size).expect("a page size"),
             bytes,
             header,
-            log_records: from_shutdown(records_of(&last)),
+            log_records,
+            term: term.expect("an engine was shut down"),
             log_header: last.bytes,
             start: starts.expect("an engine was started"),
         }
@@ -179,21 +185,7 @@ impl Base {
         assert!(owned.is_leaf(), "the extents stand on one page");
         let dbtime = self.header.dbtime.0;
         let mut writer = Writer::new(self.size, vec![owned], self.last(), dbtime);
-        writer.records.push(self.start.clone());
-        let names: Vec<u8> = name_bytes();
-        writer.log(&Record::AttachDb(AttachDb {
-            procid: ProcId(1),
-            dbid: DBID,
-            max_pages: 0,
-            lgpos_consistent: self.header.last_consistent,
-            db_signature: self.header.signature,
-            log_signature: self.header.log_signature,
-            attach_flags: AttachDbFlags::UNICODE_NAMES,
-            names: FileNames {
-                unicode: true,
-                bytes: &names,
-            },
-        }));
+        self.mount(&mut writer);
         writer
     }
 
@@ -221,7 +213,7 @@ impl Base {
         let database = match disk {
             // Nothing is written before the attach is in the log.
             WrittenPages::Flushed { slack } if records > ATTACH => {
-                self.dirty(writer, records, &logs, slack)
+                self.database(writer, records, &logs, slack)
             }
             _ => self.bytes.clone(),
         };
@@ -260,13 +252,15 @@ impl Base {
                 0 if self.is_consistent_behind_its_log() => own,
                 _ => fitting(&all[done..], segments),
             };
-            let written: Vec<Vec<u8>> = all[done..done + count]
+            let mut written: Vec<Vec<u8>> = all[done..done + count]
                 .iter()
                 .map(|&record| record.clone())
                 .collect();
-            let (log, places) = write_segments_and_places(&header, &written);
+            let (_, places) = write_segments_and_places(&header, &written);
             let number = generation(&header);
-            for place in places.into_iter().skip(own.saturating_sub(done)) {
+            let skipped = own.saturating_sub(done);
+            let first = logs.places.len();
+            for place in places.into_iter().skip(skipped) {
                 // The first record of a segment is at its byte 0.
                 let byte = match place.start % SEGMENT_SIZE {
                     SEGMENT_HEADER_SIZE => 0,
@@ -275,10 +269,17 @@ impl Base {
                 let at = ((place.start / SEGMENT_SIZE) as u16, byte as u16);
                 logs.places.push((Lgpos::new(number, at.0, at.1), place));
             }
+            for (mount, Mount { attach, .. }) in writer.mounts().iter().enumerate() {
+                if (first..logs.places.len()).contains(attach) {
+                    let consistent = self.consistent_before(writer, mount, &logs);
+                    written[attach - first + skipped] = self.attach_record(consistent);
+                }
+            }
+            let log = write_segments(&header, &written);
             done += count;
             let later = later.filter(|later| later.from.0 == number + 1);
             let seconds = 1 + later.map_or(0, |later| later.seconds);
-            self.continue_header(&mut header, &log, seconds, &mut logs);
+            self.continue_header(&mut header, &log, seconds, writer, &mut logs);
             logs.files.push((Generation(number), log));
         }
         logs
@@ -295,7 +296,14 @@ impl Base {
     }
 
     /// Makes the header of the next log, created some seconds after `log`, out of that of `log`.
-    fn continue_header(&self, header: &mut [u8], log: &[u8], seconds: i64, logs: &mut WrittenLogs) {
+    fn continue_header(
+        &self,
+        header: &mut [u8],
+        log: &[u8],
+        seconds: i64,
+        writer: &Writer,
+        logs: &mut WrittenLogs,
+    ) {
         let fields = LogHeader::read(log).expect("a whole header");
         let fields = fields.as_read();
         logs.created.insert(fields.generation, fields.created);
@@ -307,30 +315,14 @@ impl Base {
         LittleEndian::write_u64(&mut header[653..], accumulated(log));
         let list = &mut header[ATTACH_LIST..ATTACH_LIST + 2048];
         list.fill(0);
-        if let Some((attach, _)) = logs.places.get(ATTACH) {
-            let entry = self.attachment(*attach);
+        if let Some(entry) = self.attachment(writer, logs.places.len(), logs) {
             list[..entry.len()].copy_from_slice(&entry);
         }
     }
 
-    fn attachment(&self, attach: Lgpos) -> Vec<u8> {
-        const UNICODE: u8 = 0x20;
-        let name = name_bytes();
-        let mut entry = vec![DBID, UNICODE];
-        entry.extend((name.len() as u16).to_le_bytes());
-        entry.extend(self.header.dbtime.0.to_le_bytes());
-        entry.extend(self.header.last_objid.0.to_le_bytes());
-        entry.extend([0; 4]);
-        entry.extend(attach.to_bytes());
-        entry.extend(self.header.last_consistent.to_bytes());
-        entry.extend(signature_bytes(&self.header));
-        entry.extend(name);
-        entry
-    }
-
-    /// The database as a crash after this many records leaves it. Recovery may begin `slack` generations earlier than it
-    /// has to.
-    pub fn dirty(
+    /// The database as it is on disk after this many records: dirty while it is attached. Recovery may begin `slack`
+    /// generations earlier than it has to.
+    pub fn database(
         &self,
         writer: &Writer,
         records: usize,
@@ -354,9 +346,17 @@ impl Base {
         }
         let place = |record: usize| logs.places[record].0;
         let newest = logs.places[records - 1].0.generation;
-        let oldest = place(writer.oldest_needed(records).clamp(ATTACH, records - 1)).generation;
-        let attach = place(ATTACH);
+        let (number, mount) = writer.mount_at(records).expect("it was attached");
+        if let Some(end) = mount.end.as_ref().filter(|end| end.is_over(records)) {
+            write_header(&self.clean_header(mount, end, logs), &mut file, size);
+            return file;
+        }
+        let oldest = writer.oldest_needed(records);
+        let oldest = place(oldest.clamp(mount.attach, records - 1)).generation;
+        let attach = place(mount.attach);
         let mut header = self.header.clone();
+        mount.note_in(&mut header);
+        header.last_consistent = self.consistent_before(writer, number, logs);
         header.state = DatabaseState::DIRTY_SHUTDOWN;
         header.dbid = DBID.into();
         header.last_attach = attach;
@@ -369,22 +369,17 @@ impl Base {
         header.max_committed = newest;
         header.max_required_created = logs.created[&newest];
         header.max_committed_created = header.max_required_created;
-        for copy in file[..2 * size].chunks_exact_mut(size) {
-            copy.fill(0);
-            seal_header(&header, copy);
-        }
+        write_header(&header, &mut file, size);
         file
     }
 }
 
-fn signature_bytes(header: &DatabaseHeader) -> Vec<u8> {
-    const SIGNATURE: Range<usize> = 24..52;
-    header.to_bytes()[SIGNATURE].to_vec()
-}
-
-fn name_bytes() -> Vec<u8> {
-    let units = NAME.encode_utf16().chain([0]);
-    units.flat_map(u16::to_le_bytes).collect()
+/// Writes both copies of the header of a database with pages of this size.
+fn write_header(header: &DatabaseHeader, file: &mut [u8], size: usize) {
+    for copy in file[..2 * size].chunks_exact_mut(size) {
+        copy.fill(0);
+        seal_header(header, copy);
+    }
 }
 
 /// How many of these records one log takes.

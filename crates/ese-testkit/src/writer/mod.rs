@@ -11,6 +11,7 @@
 //! | [`rows`] | changes of rows, and their rollback |
 //! | [`split`], [`merge`] | changes of a tree's shape |
 //! | [`craft`] | single records of any type |
+//! | [`mount`] | the end of an instance, and the next one |
 //! | [`crash`] | the files of a crash: a database with the pages that had been written, and its logs |
 //!
 //! Invariant: what is written follows the rules that redo relies on. Each change gives its pages the next dbtime; a page
@@ -20,6 +21,7 @@
 mod craft;
 pub mod crash;
 mod merge;
+pub mod mount;
 pub mod page;
 mod rows;
 mod split;
@@ -33,6 +35,7 @@ use ese_format::record::{
     PageOp, PageOpFlags, Record, Rollback,
 };
 use ese_format::{Dbtime, ObjId, Pgno, ProcId};
+use mount::Mount;
 use std::collections::{BTreeMap, HashMap};
 
 /// The number of the database in its logs.
@@ -121,6 +124,7 @@ pub struct Writer {
     sizes: Vec<(usize, u32)>,
     /// Begin and end of each transaction.
     transactions: Vec<(usize, usize)>,
+    mounts: Vec<Mount>,
     keeps_history: bool,
     growth: u32,
 }
@@ -144,6 +148,7 @@ impl Writer {
             flushed: Vec::new(),
             sizes: vec![(0, last)],
             transactions: Vec::new(),
+            mounts: Vec::new(),
             keeps_history: true,
             growth: GROWTH,
         };

@@ -222,23 +222,29 @@ fn loss(
     if look.current.is_some() && look.current == last {
         return Ok(None);
     }
-    let last = last.or_else(|| newest(files));
+    // A log that is here and could not be used does not bring a database forward that was shut down.
+    let dirty = header.state.needs_recovery();
+    let last = last.or_else(|| newest(files).filter(|_| dirty));
     let current = files.current.first().and_then(|file| header_of(&file.path));
+    // What was written after the database was shut down begins in that log, whatever older ones are here.
+    let known = header.last_consistent.generation;
     let first = match last {
-        // Without any log, all that was written since the database was shut down is lost.
-        None => header.last_consistent.generation,
+        None => known,
         // A current log that came here earlier: nothing shows how it went on.
         Some(last) if current.is_some_and(|current| current.generation == last) => last,
-        Some(last) => last.next(),
+        Some(last) => last.next().max(known),
     };
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(LostLogs {
         first,
         // After the newest closed log there was a current one.
-        last_known: look
-            .newest_closed
-            .map(|closed| closed.next().max(look.current.unwrap_or_default())),
+        last_known: look.newest_closed.map(|closed| {
+            closed
+                .next()
+                .max(look.current.unwrap_or_default())
+                .max(known)
+        }),
         after: last_write(files, kept, progress)?,
         until: begun.unwrap_or_else(|| clock.now()),
         last_seen: state.generated.map(|generated| generated.at),
