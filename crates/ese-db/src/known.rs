@@ -73,6 +73,23 @@ const SRUM: [(&str, &str); 14] = [
     ),
 ];
 
+/// What a table is called whose name is this GUID.
+fn known_guid(name: &str) -> Option<&'static str> {
+    let mut known = SRUM.iter();
+    let known = known.find(|(guid, _)| guid.eq_ignore_ascii_case(name));
+    known.map(|(_, known)| *known)
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.replace(['{', '}'], "").replace('_', " ");
+    plain(one).eq_ignore_ascii_case(&plain(other))
+}
+
+/// Whether somebody who says `said` can mean the table called `name`: see [`Catalog::table_meant`].
+pub fn may_mean(said: &str, name: &str) -> bool {
+    is_same(said, name) || known_guid(name).is_some_and(|known| is_same(said, known))
+}
+
 impl Catalog {
     /// The program that the database belongs to, judged by its tables.
     pub fn kind(&self) -> Option<&'static str> {
@@ -84,17 +101,13 @@ impl Catalog {
     /// What `table` is called by people, where its own name is a GUID.
     pub fn known_as(&self, table: &Table) -> Option<&'static str> {
         self.table(SRUM_MAP)?;
-        let known = SRUM
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(&table.name));
-        known.map(|(_, known)| *known)
+        known_guid(&table.name)
     }
 
     /// The table that somebody means by `name`: its own name in any case, without the braces of a GUID, or what it is known
     /// as, with blanks or `_`.
     pub fn table_meant(&self, name: &str) -> Option<&Table> {
-        let plain = |text: &str| text.replace(['{', '}'], "").replace('_', " ");
-        let same = |text: &str| plain(text).eq_ignore_ascii_case(&plain(name));
+        let same = |text: &str| is_same(text, name);
         self.table(name).or_else(|| {
             let mut meant = self
                 .tables

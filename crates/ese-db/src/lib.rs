@@ -44,7 +44,7 @@ pub mod value;
 pub use catalog::{Catalog, Column, ColumnType, Index, Table};
 pub use database::{Database, Page};
 pub use error::DbError;
-pub use known::SRUM_MAP;
+pub use known::{SRUM_MAP, may_mean};
 pub use losses::{Losses, LostPage};
 pub use rows::{Row, TableReader};
 pub use source::{FileSource, MemorySource, OverlaySource, PageSource};

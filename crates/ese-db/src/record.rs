@@ -287,11 +287,13 @@ impl<'a> DataRecord<'a> {
         let variables = usize::from(self.last_variable.saturating_sub(LAST_FIXED));
         ranges.extend(variables.checked_sub(1).map(end_of));
         let all = self.tagged_start..self.bytes.len();
+        // The first entry says how many there are.
+        ranges.push(all.start..(all.start + 4).min(all.end));
         let Ok(tagged) = self.tagged() else {
             ranges.push(all);
             return ranges;
         };
-        ranges.push(self.tagged_start..self.tagged_start + tagged.len() * 4);
+        ranges.push(all.start..all.start + tagged.len() * 4);
         let mut found = tagged.iter().filter(|tagged| tagged.name() == name);
         ranges.extend(found.next().map(|tagged| {
             let start = tagged.data_offset;

@@ -84,6 +84,8 @@ pub enum Status {
     RolledBack,
     /// The logs end before its transaction does.
     OpenAtEnd,
+    /// How its transaction ended stands in a log that is missing or cannot be read.
+    EndNotKnown,
 }
 
 impl Status {
@@ -93,6 +95,7 @@ impl Status {
             Status::Committed => "committed",
             Status::RolledBack => "rolled_back",
             Status::OpenAtEnd => "open_at_end",
+            Status::EndNotKnown => "end_not_known",
         }
     }
 }
@@ -204,6 +207,18 @@ pub struct SourceDatabase {
     pub name: String,
     /// Its path on the machine that wrote the logs.
     pub path: String,
+    /// Whether another database has the same name.
+    pub shares_name: bool,
+}
+
+impl SourceDatabase {
+    /// What tells it from the others: its name, or its path if others have that name.
+    pub fn label(&self) -> &str {
+        match self.shares_name {
+            true => &self.path,
+            false => &self.name,
+        }
+    }
 }
 
 /// A log, as events name it.

@@ -1,12 +1,17 @@
 //! Which changes are wanted.
 
-use crate::event::{Operation, Status};
-use ese_format::{Lgpos, LogTime, Pgno, ProcId};
+use crate::event::{Operation, RowImage, Status};
+use crate::layout::TableLayout;
+use ese_db::may_mean;
+use ese_format::{Lgpos, LogTime, Pgno, ProcId, Signature};
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Which changes are wanted: those that pass all that is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Of these databases.
+    pub databases: Vec<Signature>,
     /// Of these tables, compared without case.
     pub tables: Vec<String>,
     /// With this in a column: name and value, as the value's JSON or its text; before or after.
@@ -54,29 +59,62 @@ impl Filter {
 
     /// Whether changes of this kind to this table are wanted.
     pub(crate) fn takes(&self, table: &str, operation: Operation) -> bool {
-        let is_named = |name: &String| name.eq_ignore_ascii_case(table);
+        let is_named = |name: &String| may_mean(name, table);
         (self.tables.is_empty() || self.tables.iter().any(is_named))
             && (self.operations.is_empty() || self.operations.contains(&operation))
     }
 
+    /// Whether it depends on what is in a row whether a change is wanted.
+    pub(crate) fn asks_for_rows(&self) -> bool {
+        !self.conditions.is_empty() || self.bookmark.is_some()
+    }
+
     /// Whether the row, before or after, has what is asked for.
-    pub(crate) fn takes_row(&self, bookmark: Option<&[u8]>, before: &str, after: &str) -> bool {
+    pub(crate) fn takes_row(
+        &self,
+        bookmark: Option<&[u8]>,
+        before: &RowImage,
+        after: &RowImage,
+    ) -> bool {
         if (self.bookmark.is_some()) && self.bookmark.as_deref() != bookmark {
             return false;
         }
         if self.conditions.is_empty() {
             return true;
         }
-        [before, after].into_iter().any(|row| {
-            let row: serde_json::Value = serde_json::from_str(row).unwrap_or_default();
+        [before, after].into_iter().any(|image| {
+            let Ok(row) = serde_json::from_str::<Value>(&image.json) else {
+                return false;
+            };
             let mut conditions = self.conditions.iter();
-            conditions.all(|(column, wanted)| has(&row, column, wanted))
+            conditions.all(|(column, wanted)| {
+                let is_it = |(name, _): &(String, String)| name.eq_ignore_ascii_case(column);
+                !image.unknown.iter().any(is_it) && has(&row, column, wanted)
+            })
         })
+    }
+
+    /// Tables that none of these layouts is of, and columns that none of the tables meant has.
+    pub(crate) fn not_met(&self, layouts: &[TableLayout]) -> (Vec<String>, Vec<String>) {
+        let is_meant = |layout: &&TableLayout| {
+            self.tables.is_empty() || self.tables.iter().any(|name| may_mean(name, &layout.name))
+        };
+        let met: Vec<&TableLayout> = layouts.iter().filter(is_meant).collect();
+        let tables = self.tables.iter();
+        let tables = tables.filter(|name| !met.iter().any(|layout| may_mean(name, &layout.name)));
+        let tables: Vec<String> = tables.cloned().collect();
+        let columns = self.conditions.iter().map(|(column, _)| column);
+        let columns = columns.filter(|column| !met.iter().any(|layout| layout.has(column)));
+        let columns = match tables.is_empty() {
+            true => columns.cloned().collect(),
+            false => Vec::new(),
+        };
+        (tables, columns)
     }
 }
 
 /// Whether a column of `row`, found without case, or one of its values, is `wanted`. A null is the empty text.
-fn has(row: &serde_json::Value, column: &str, wanted: &str) -> bool {
+fn has(row: &Value, column: &str, wanted: &str) -> bool {
     let Some(row) = row.as_object() else {
         return false;
     };
@@ -85,12 +123,12 @@ fn has(row: &serde_json::Value, column: &str, wanted: &str) -> bool {
     let Some((_, value)) = found else {
         return wanted.is_empty();
     };
-    let is = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text == wanted,
+    let is = |value: &Value| match value {
+        Value::String(text) => text == wanted,
         other => other.to_string() == wanted,
     };
     match value {
-        serde_json::Value::Array(values) => values.iter().any(is),
+        Value::Array(values) => values.iter().any(is),
         value => is(value),
     }
 }

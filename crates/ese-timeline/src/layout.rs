@@ -170,14 +170,20 @@ impl TableLayout {
     /// A layout without columns, for what is known by its number only.
     pub(crate) fn nameless(name: String, page_size: PageSize) -> Self {
         TableLayout {
+            is_system: name.starts_with("MSys"),
             name,
-            is_system: false,
             columns: Vec::new(),
             key: Vec::new(),
             long_values: None,
             chunk_size: 0,
             page_size,
         }
+    }
+
+    /// Whether it has a column of this name, compared without case.
+    pub(crate) fn has(&self, column: &str) -> bool {
+        let mut names = self.columns.iter().map(|own| &own.column.name);
+        names.any(|name| name.eq_ignore_ascii_case(column))
     }
 
     /// The row with this data. An error says why it is no row.

@@ -1,6 +1,7 @@
 //! What a timeline came to, in numbers.
 
 use crate::event::{Change, Operation, RowState, Status};
+use ese_format::Generation;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,12 @@ pub struct TimelineSummary {
     pub of_unknown_trees: u64,
     /// Pieces of long values that changed without a record of the row that owns them.
     pub long_values_without_row: u64,
+    /// Generations that are missing between logs: the first and the last of each gap.
+    pub missing: Vec<(Generation, Generation)>,
+    /// Tables that were asked for and that no database had.
+    pub tables_not_met: Vec<String>,
+    /// Columns that were asked for and that no such table had.
+    pub columns_not_met: Vec<String>,
     /// The most bytes of events that waited in a temporary file.
     pub spilled_bytes: u64,
 }

@@ -5,7 +5,7 @@ use crate::sink::ChangeSink;
 use crate::summary::TimelineSummary;
 use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use ese_format::record::Record;
-use ese_format::{Lgpos, LogTime, ObjId, Progress};
+use ese_format::{Lgpos, LogTime, ObjId, Progress, Signature};
 use ese_log::chain::Readiness;
 use ese_log::{FileRole, LogError, LogImage, StreamFile, StreamFiles};
 use ese_replay::recovery::{
@@ -60,30 +60,54 @@ pub fn tell(
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
 ) -> Result<Told, TellError> {
+    let signatures: Vec<Signature> = (databases.iter())
+        .map(|database| database.header.signature)
+        .collect();
+    // Logs that go back to the creation of the databases know everything without them.
+    let whole = plan(stream, None, &[], &Until::default(), progress)?;
+    let made = |signature: &Signature| {
+        let mut created = whole.created().iter();
+        created.any(|created| created.signature == *signature)
+    };
+    let is_whole = whole.obstacle(false).is_none() && !signatures.is_empty();
+    if signatures.iter().all(made) && (is_whole || databases.is_empty()) {
+        return Ok(forward(
+            &whole,
+            &[],
+            &signatures,
+            memory,
+            options,
+            sink,
+            progress,
+        )?);
+    }
     let plan = plan(stream, None, databases, &Until::default(), progress)?;
     let goes_back = has_logs_behind_it(databases, stream);
     let mut reasons = Vec::new();
     for (database, planned) in databases.iter().zip(&plan.databases) {
         let verdict = &planned.verdict;
         let needs_nothing = goes_back && !database.header.state.needs_recovery();
-        if verdict.readiness != Readiness::Ready && !needs_nothing {
+        let is_lacking = matches!(
+            verdict.readiness,
+            Readiness::NotReady | Readiness::ReadyWithLoss
+        );
+        if is_lacking && !needs_nothing {
             reasons.extend(verdict.reasons.iter().cloned());
         }
     }
     if !goes_back {
-        let told = forward(&plan, databases, memory, options, sink, progress)?;
+        let told = forward(&plan, databases, &[], memory, options, sink, progress)?;
         return Ok(Told { reasons, ..told });
     }
-    let (ended, problem) = match at_end(&plan, databases, memory, progress) {
-        Ok(ended) if !ended.is_empty() => (ended, None),
-        Err(RecoveryError::Interrupted) => return Err(RecoveryError::Interrupted.into()),
-        // Where its logs do not bring it to their end, its pages still say what they were.
-        other => {
-            let as_it_is =
-                |file: &DatabaseFile| file.database(Box::new(file.pages()), memory / PAGE_MOST);
-            (databases.iter().map(as_it_is).collect(), other.err())
+    let (mut ended, problem) = at_end(&plan, databases, memory, progress)?;
+    for file in databases {
+        let signature = file.header.signature;
+        let is_it = |ended: &ReplayDatabase| ended.header.signature == signature;
+        if !ended.iter().any(is_it) {
+            // Where its logs do not bring it to their end, its pages still say what they were.
+            ended.push(file.database(Box::new(file.pages()), memory / PAGE_MOST));
         }
-    };
+    }
     let files: Vec<StreamFile> = stream.in_order().cloned().collect();
     let told = history(&files, ended, options, sink, progress);
     let told = told.map_err(|error| match error.kind() {
@@ -114,15 +138,18 @@ fn has_logs_behind_it(databases: &[DatabaseFile], stream: &StreamFiles) -> bool 
     })
 }
 
-/// The timeline of a plan, watched while it brings its databases forward.
+/// The timeline of a plan, watched while it brings its databases forward; of those with the signatures that are wanted, if any
+/// are named.
 fn forward(
     plan: &RecoveryPlan,
     databases: &[DatabaseFile],
+    wanted: &[Signature],
     memory: usize,
-    options: TimelineOptions,
+    mut options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
 ) -> io::Result<Told> {
+    options.filter.databases = wanted.to_vec();
     let hashes = Hashes::default();
     let back = Arc::new(Mutex::new(None));
     let failed = Arc::new(AtomicBool::new(false));
@@ -151,30 +178,43 @@ fn forward(
     })
 }
 
-/// The databases of `plan` as redo leaves them at the end of its logs, with nothing rolled back.
+/// The databases of `plan` as redo leaves them at the end of its logs, with nothing rolled back, as far as it comes there;
+/// and why it does not.
 fn at_end(
     plan: &RecoveryPlan,
     databases: &[DatabaseFile],
     memory: usize,
     progress: &dyn Progress,
-) -> Result<Vec<ReplayDatabase>, RecoveryError> {
-    let mut redone = Vec::new();
+) -> Result<(Vec<ReplayDatabase>, Option<RecoveryError>), RecoveryError> {
+    let mut ended: Vec<ReplayDatabase> = Vec::new();
     let options = RecoverOptions {
         lossy: true,
         accept_cut_off: true,
         ignore_missing: true,
         read_ahead: true,
         after_redo: Some(Box::new(|databases| {
-            redone.extend(std::mem::take(databases).into_values());
+            ended.extend(std::mem::take(databases).into_values());
         })),
         ..RecoverOptions::default()
     };
-    // What comes after redo has nothing to do without the databases.
     let recovered = trial(plan, databases, memory, options, progress);
-    if redone.is_empty() {
-        recovered?;
+    match recovered {
+        // Those that the logs leave attached were taken away; the others ended before.
+        Ok(recovered) => {
+            let others = recovered.databases.into_iter().map(|recovered| {
+                let header = recovered.header().clone();
+                ReplayDatabase::new(header, recovered.into_pages())
+            });
+            ended.extend(others);
+            Ok((ended, None))
+        }
+        Err(RecoveryError::Interrupted) => Err(RecoveryError::Interrupted),
+        // What comes after redo has nothing to do without the databases that were taken away.
+        Err(problem) => {
+            let problem = ended.is_empty().then_some(problem);
+            Ok((ended, problem))
+        }
     }
-    Ok(redone)
 }
 
 /// The timeline, as long as the replay has it; after that it is `back`.

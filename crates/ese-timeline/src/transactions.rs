@@ -30,12 +30,23 @@ pub(crate) struct Transaction {
 }
 
 /// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It committed here.
+    Committed(Lgpos),
+    /// It was rolled back; here, or by the end of its session.
+    RolledBack(Option<Lgpos>),
+    /// The logs end first.
+    Open,
+    /// A log is missing.
+    NotKnown,
+}
+
+/// A transaction that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) transaction: Transaction,
-    /// Where; nowhere if the logs end before it does.
-    pub(crate) at: Option<Lgpos>,
-    pub(crate) committed: bool,
+    pub(crate) end: End,
 }
 
 impl Transaction {

@@ -25,12 +25,12 @@ use crate::schema::{Role, Schema};
 use crate::sink::ChangeSink;
 use crate::store::{Kept, Store};
 use crate::summary::TimelineSummary;
-use crate::transactions::{Ended, Open, Transaction};
+use crate::transactions::{End, Ended, Open, Transaction};
 use crate::trees::Trees;
 use ese_db::catalog::{CatalogRecord, ObjectKind};
 use ese_format::log::Layout;
 use ese_format::record::Record;
-use ese_format::{Lgpos, LogTime, ObjId, ProcId, hex};
+use ese_format::{Generation, Lgpos, LogTime, ObjId, ProcId, hex};
 use ese_log::transactions::TransactionStep;
 use ese_log::{LogImage, LogObserver};
 use ese_replay::redo::{Interest, NodeChange, NodeChangeKind, RedoObserver};
@@ -127,6 +127,8 @@ pub(crate) struct Timeline {
     segments: BTreeMap<(u32, u16), LogTime>,
     times: TimeSource,
     lgpos: Lgpos,
+    /// The log at hand.
+    generation: Option<Generation>,
     /// The first error of the sink or the store; nothing is told after it.
     pub(crate) failure: Option<io::Error>,
     pub(crate) summary: TimelineSummary,
@@ -152,6 +154,7 @@ impl Timeline {
             segments: BTreeMap::new(),
             times: TimeSource::Segments,
             lgpos: Lgpos::NULL,
+            generation: None,
             failure: None,
             summary: TimelineSummary::default(),
         }
@@ -159,7 +162,7 @@ impl Timeline {
 
     /// Ends it: what is open is told as such.
     pub(crate) fn finish(&mut self) -> io::Result<TimelineSummary> {
-        self.end_all();
+        self.end_all(End::Open);
         self.tell_ended();
         // Those of which the catalog came to know later are indexes and tables of the engine, made with the database.
         let known = |(dbid, objid): &(u8, ObjId)| {
@@ -169,6 +172,8 @@ impl Timeline {
         self.unknown_trees.retain(|tree, _| !known(tree));
         self.summary.of_unknown_trees = self.unknown_trees.values().sum();
         self.summary.spilled_bytes = self.store.spilled;
+        let filter = &self.options.filter;
+        (self.summary.tables_not_met, self.summary.columns_not_met) = filter.not_met(&self.layouts);
         if let Err(error) = self.sink.finish() {
             self.failure.get_or_insert(error);
         }
@@ -178,26 +183,27 @@ impl Timeline {
         }
     }
 
-    fn end_all(&mut self) {
+    fn end_all(&mut self, end: End) {
         for transaction in self.open.take_all() {
-            self.end(transaction, None, false);
+            self.end(transaction, end);
         }
         self.overwritten.clear();
         self.escrow = Escrow::default();
     }
 
-    fn end(&mut self, transaction: Transaction, at: Option<Lgpos>, committed: bool) {
+    fn end(&mut self, transaction: Transaction, end: End) {
         self.escrow.end(transaction.session);
         if let Some(overwritten) = self.overwritten.remove(&transaction.session) {
             self.summary.long_values_without_row += overwritten.without_row();
         }
         if !transaction.is_silent() {
-            self.ended.push_back(Ended {
-                transaction,
-                at,
-                committed,
-            });
+            self.ended.push_back(Ended { transaction, end });
         }
+    }
+
+    /// Records are missing here: what becomes of open transactions is not known.
+    pub(crate) fn records_are_missing(&mut self) {
+        self.end_all(End::NotKnown);
     }
 
     fn follow(&mut self, lgpos: Lgpos, step: TransactionStep) {
@@ -211,21 +217,22 @@ impl Timeline {
                 let old = self.open.begin(session, (from, levels), trx, lgpos);
                 // A session that begins anew has ended what it did before.
                 if let Some(old) = old {
-                    self.end(old, None, false);
+                    self.end(old, End::RolledBack(None));
                 }
             }
             TransactionStep::Refresh { session, trx } => self.open.refresh(session, trx),
             TransactionStep::Commit { session, level } => {
                 if let Some(ended) = self.open.commit(session, level) {
-                    self.end(ended, Some(lgpos), true);
+                    self.end(ended, End::Committed(lgpos));
                 }
             }
             TransactionStep::Rollback { session, levels } => {
                 if let Some(ended) = self.open.roll_back(session, levels) {
-                    self.end(ended, Some(lgpos), false);
+                    self.end(ended, End::RolledBack(Some(lgpos)));
                 }
             }
-            TransactionStep::EndAll => self.end_all(),
+            // What an instance leaves open, recovery rolls back.
+            TransactionStep::EndAll => self.end_all(End::RolledBack(None)),
         }
     }
 
@@ -259,17 +266,17 @@ impl Timeline {
     fn tell(&mut self, ended: Ended) -> io::Result<()> {
         let Ended {
             mut transaction,
-            at,
-            committed,
+            end,
         } = ended;
         let count = transaction.count();
         for (place, undone, kept) in transaction.take_events() {
-            let status = match (committed, at) {
-                _ if undone => Status::RolledBack,
-                (true, _) => Status::Committed,
-                (false, Some(_)) => Status::RolledBack,
-                (false, None) => Status::OpenAtEnd,
+            let (status, at) = match end {
+                End::Committed(at) => (Status::Committed, Some(at)),
+                End::RolledBack(at) => (Status::RolledBack, at),
+                End::Open => (Status::OpenAtEnd, None),
+                End::NotKnown => (Status::EndNotKnown, None),
             };
+            let status = if undone { Status::RolledBack } else { status };
             let wanted = self.options.filter.status;
             if wanted.is_some_and(|wanted| wanted != status) {
                 self.store.drop_kept(&kept);
@@ -341,6 +348,10 @@ impl Timeline {
         }
     }
 
+    fn makes_rows(&self) -> bool {
+        !self.options.only_count || self.options.filter.asks_for_rows()
+    }
+
     /// The event of a change, apart from rows.
     fn event(&self, change: &RowChange<'_>, operation: Operation, layout: usize) -> Event {
         Event {
@@ -369,11 +380,7 @@ impl Timeline {
         let event = event.filter(|event| {
             let layout = &self.layouts[event.layout];
             filter.takes(&layout.name, event.operation)
-                && filter.takes_row(
-                    event.bookmark.as_deref(),
-                    &event.before.json,
-                    &event.after.json,
-                )
+                && filter.takes_row(event.bookmark.as_deref(), &event.before, &event.after)
         });
         let kept = match event.map(|event| self.store.keep(event)).transpose() {
             Ok(kept) => kept,
@@ -445,7 +452,7 @@ impl Timeline {
             return self.add(change, None);
         }
         let mut event = self.event(change, operation, layout);
-        if !self.options.only_count {
+        if self.makes_rows() {
             self.read_rows(&mut event, change, layout, database);
         }
         self.overwritten.remove(&change.page.procid);
@@ -623,9 +630,14 @@ impl Timeline {
         let known = self.databases.iter().position(|known| known.path == path);
         let place = known.unwrap_or_else(|| {
             let name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+            let mut shares_name = false;
+            for other in self.databases.iter_mut().filter(|other| other.name == name) {
+                (other.shares_name, shares_name) = (true, true);
+            }
             self.databases.push(SourceDatabase {
                 name: name.to_owned(),
                 path: path.to_owned(),
+                shares_name,
             });
             self.databases.len() - 1
         });
@@ -675,6 +687,21 @@ fn told<'r>(
 
 impl RedoObserver for Timeline {
     fn log_begins(&mut self, image: &LogImage) {
+        let generation = image.header.generation;
+        if self
+            .generation
+            .is_some_and(|last| last.next() != generation)
+        {
+            self.records_are_missing();
+        }
+        self.generation = Some(generation);
+        let filter = &self.options.filter;
+        let asks_for_times = filter.since_time.is_some() || filter.until_time.is_some();
+        if asks_for_times && !image.header.created.is_utc() {
+            let what = "these logs hold local times of an unknown zone";
+            let error = io::Error::new(io::ErrorKind::Unsupported, what);
+            self.failure.get_or_insert(error);
+        }
         let name = image.path.file_name().unwrap_or_default();
         self.logs.push(SourceLog {
             name: name.to_string_lossy().into_owned(),
@@ -713,7 +740,7 @@ impl RedoObserver for Timeline {
         let with_system = self.options.filter.with_system;
         match schema.role(objid) {
             _ if !schema.wants(objid, with_system, &self.layouts) => Interest::Nothing,
-            Some(Role::Rows(_) | Role::LongValues(_)) if self.options.only_count => {
+            Some(Role::Rows(_) | Role::LongValues(_)) if !self.makes_rows() => {
                 Interest::ThatItChanged
             }
             _ => Interest::Data,
@@ -744,7 +771,12 @@ impl RedoObserver for Timeline {
         Ok(())
     }
 
-    fn attached(&mut self, dbid: u8, name: &str, _: &mut ReplayDatabase) {
+    fn attached(&mut self, dbid: u8, name: &str, database: &mut ReplayDatabase) {
+        let wanted = &self.options.filter.databases;
+        if !wanted.is_empty() && !wanted.contains(&database.header.signature) {
+            self.schemas.remove(&dbid);
+            return;
+        }
         self.name_database(dbid, name);
     }
 }

@@ -14,7 +14,7 @@ const MEMORY: usize = 128 << 20;
 /// Long values of more bytes than this are given by length and hash.
 const INLINE_LIMIT: usize = 4 << 10;
 
-/// Tell the life of one row: every version that the logs know, with who made it and when
+/// Tell the life of one row: every version that the logs know, with its transaction and when it was made
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  edbtool history SRUDB.dat --with-logs . --table SruDbIdMapTable --key IdIndex=42\n  edbtool history mailbox.edb --with-logs sg1 --table Msg --key 7f8000002a"
@@ -106,12 +106,26 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         output.remark(&reason);
         exit = Exit::Finding;
     }
+    if !told.summary.missing.is_empty() {
+        output.remark(&"logs are missing; what they held is not told");
+        exit = Exit::Finding;
+    }
     if told.contradictions > 0 {
         output.remark(&"the logs and the database said different things of some rows; what they say there was given up");
         exit = Exit::Finding;
     }
+    let names = [
+        ("table", &told.summary.tables_not_met),
+        ("column of this table", &told.summary.columns_not_met),
+    ];
+    for (what, names) in names {
+        if let Some(name) = names.first() {
+            let failure = Failure::new(Exit::Usage, format!("no {what} is called {name:?}"));
+            return Err(failure.advise("`edbtool schema` lists tables and their columns"));
+        }
+    }
     if told.summary.changes() == 0 {
-        output.remark(&"the logs hold no change of such a row");
+        output.remark(&"the logs hold no change of such a row; `edbtool rows` shows what the database has of it");
         exit = Exit::Finding;
     }
     if told.summary.partial + told.summary.unknown > 0 {

@@ -14,7 +14,7 @@ use ese_timeline::{
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
@@ -22,7 +22,7 @@ const PAGES_IN_MEMORY: usize = 128 << 20;
 /// Likewise changes whose transactions are open.
 const EVENTS_IN_MEMORY: usize = 128 << 20;
 
-/// Tell every change of a row that the logs hold: who, when, the row before and after
+/// Tell every change of a row that the logs hold: when, in which transaction, the row before and after
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  logchain timeline /evidence/sg1 --db mailbox.edb --format jsonl > changes.jsonl\n  logchain timeline /evidence/sg1 --table Items --where id=2"
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
-    /// A database to begin with, as it was before the logs; without any, those that the logs create
+    /// A database of these logs, as it is today or as it was before; without any, those that the logs create
     #[arg(long, value_name = "DATABASE")]
     db: Vec<PathBuf>,
     /// How changes are written
@@ -53,8 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "OPERATION", value_parser = operation)]
     op: Vec<Operation>,
     /// Only this session (procid)
-    #[arg(long, value_name = "PROCID", value_parser = number::<u32>)]
-    session: Option<u32>,
+    #[arg(long, value_name = "PROCID", value_parser = number::<u16>)]
+    session: Option<u16>,
     /// Only the transaction that began with this id
     #[arg(long, value_name = "TRX", value_parser = number::<u32>)]
     transaction: Option<u32>,
@@ -160,6 +160,9 @@ fn moment(text: &str, segment: u16, byte: u16) -> Result<Moment, String> {
     if let Ok(time) = text.parse() {
         return Ok(Moment::Time(time));
     }
+    if text.contains('-') {
+        return Err("write a time with its zone, as in 2024-05-01T12:00:00Z".into());
+    }
     if text.contains([':', ',']) {
         return Ok(Moment::Place(text.parse()?));
     }
@@ -198,9 +201,7 @@ impl Arguments {
             conditions: self.conditions.clone(),
             bookmark: self.bookmark.as_ref().map(|bookmark| bookmark.0.clone()),
             operations: self.op.clone(),
-            session: self
-                .session
-                .map(|session| ProcId(u16::try_from(session).unwrap_or(u16::MAX))),
+            session: self.session.map(ProcId),
             transaction: self.transaction,
             page: self.page.map(Pgno),
             since: self.since.and_then(Moment::place),
@@ -209,6 +210,31 @@ impl Arguments {
             until_time: self.until.and_then(Moment::time),
             status: self.committed.then_some(Status::Committed),
             with_system: self.system,
+            ..Filter::default()
+        }
+    }
+
+    /// Refuses what contradicts itself.
+    fn check(&self, output: &Output) -> Result<(), Failure> {
+        if output.is_json() && !matches!(self.format, Format::Text | Format::Jsonl) {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--json is JSON Lines; leave it out, or leave --format out",
+            ));
+        }
+        let places = self
+            .since
+            .and_then(Moment::place)
+            .zip(self.until.and_then(Moment::place));
+        let times = self
+            .since
+            .and_then(Moment::time)
+            .zip(self.until.and_then(Moment::time));
+        let is_turned = places.is_some_and(|(since, until)| since > until)
+            || times.is_some_and(|(since, until)| since > until);
+        match is_turned {
+            true => Err(Failure::new(Exit::Usage, "--since lies after --until")),
+            false => Ok(()),
         }
     }
 
@@ -244,6 +270,7 @@ impl Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    arguments.check(output)?;
     let databases = arguments.db.iter();
     let databases: Vec<DatabaseFile> = databases
         .map(|path| DatabaseFile::open(path).map_err(|error| Failure::of(&error)))
@@ -273,13 +300,20 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     drop(bar);
     let told = told.map_err(|error| match error {
         TellError::Recovery(error) => Failure::of(&error),
+        TellError::Io(error) if error.kind() == io::ErrorKind::Unsupported => {
+            Failure::new(Exit::Refused, error.to_string()).advise(
+                "name positions with --since and --until: generations, or as in 0000002A:0010:01F4",
+            )
+        }
         TellError::Io(error) => Failure::new(Exit::Io, format!("writing changes: {error}")),
     })?;
+    refuse_unknown_names(&told.summary)?;
     if arguments.stats {
         let stats = Stats::of(&told.summary);
         output.answer("edbkit.timeline-stats/1", &stats, &stats)?;
     }
-    let exit = report(&told, output);
+    output.flush()?;
+    let exit = report(&told, arguments.stats, output);
     match told.problem {
         None => Ok(exit),
         Some(problem) => {
@@ -290,7 +324,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
 }
 
 /// Says what the changes do not say by themselves.
-fn report(told: &Told, output: &Output) -> Exit {
+fn report(told: &Told, only_counted: bool, output: &Output) -> Exit {
     let summary = &told.summary;
     let mut exit = Exit::Clean;
     let mut finding = |what: &str| {
@@ -301,18 +335,25 @@ fn report(told: &Told, output: &Output) -> Exit {
     for problem in &told.log_problems {
         finding(&problem.to_string());
     }
+    for (first, last) in &summary.missing {
+        let what = match first == last {
+            true => format!("generation {first} ({first:#x}) is missing"),
+            false => format!("generations {first} to {last} ({first:#x} to {last:#x}) are missing"),
+        };
+        finding(&format!("{what}: what it held is not told"));
+    }
     let counts = [
         (
             told.contradictions,
-            "times the logs and the database said different things of a row; what they say there was given up",
+            "contradictions between the logs and the database: what they say there was given up",
         ),
         (
             summary.of_unknown_trees,
-            "changes are of trees that the catalog does not know, and were left out",
+            "changes of trees that the catalog does not know were left out",
         ),
         (
             summary.long_values_without_row,
-            "pieces of long values changed without a change of the row that owns them, and were left out",
+            "changes of long values came without a change of the row that owns them, and were left out",
         ),
     ];
     for (count, what) in counts {
@@ -322,10 +363,32 @@ fn report(told: &Told, output: &Output) -> Exit {
     }
     let (total, complete) = (summary.changes(), summary.complete);
     let (partial, unknown) = (summary.partial, summary.unknown);
-    output.remark(&format!(
-        "{total} changes: {complete} complete, {partial} partial, {unknown} unknown"
-    ));
+    if !only_counted && told.problem.is_none() {
+        output.remark(&format!(
+            "changes: {total}, of which complete: {complete}, partial: {partial}, unknown: {unknown}"
+        ));
+    }
     exit
+}
+
+/// A name that nothing has would make an answer look as if nothing had happened.
+pub(crate) fn refuse_unknown_names(summary: &TimelineSummary) -> Result<(), Failure> {
+    let unknown = |what: &str, names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        let message = format!("no {what} is called {}", names.join(" or "));
+        Failure::new(Exit::Usage, message)
+    };
+    if !summary.tables_not_met.is_empty() {
+        return Err(unknown("table of these logs", &summary.tables_not_met)
+            .advise("`logchain timeline --stats` lists the tables that changed"));
+    }
+    if !summary.columns_not_met.is_empty() {
+        return Err(
+            unknown("column of the tables meant", &summary.columns_not_met)
+                .advise("`edbtool schema` lists the columns of a table"),
+        );
+    }
+    Ok(())
 }
 
 /// `--stats`.

@@ -18,6 +18,7 @@
 use super::page::{Ids, Leaf, Line};
 use super::past::Past;
 use super::reverse::{OwnRecord, Reverse};
+use super::shelf::Shelf;
 use super::spool::{Finding, Spool};
 use super::survey::Survey;
 use crate::masked::{Contradiction, Masked};
@@ -35,7 +36,7 @@ use std::io;
 pub(super) struct Backward<'d> {
     survey: &'d Survey,
     pasts: &'d mut [Past],
-    leaves: FxHashMap<(usize, Pgno), Leaf>,
+    leaves: Shelf<(usize, Pgno), Leaf>,
     ids: Ids,
     /// What operations replaced, by their ids, from undo and undo-info records.
     replaced: FxHashMap<(ProcId, u32), Masked>,
@@ -54,11 +55,15 @@ struct Places {
 }
 
 impl<'d> Backward<'d> {
-    pub(super) fn new(survey: &'d Survey, pasts: &'d mut [Past]) -> io::Result<Self> {
+    pub(super) fn new(
+        survey: &'d Survey,
+        pasts: &'d mut [Past],
+        memory: usize,
+    ) -> io::Result<Self> {
         Ok(Backward {
             survey,
             pasts,
-            leaves: FxHashMap::default(),
+            leaves: Shelf::new(memory),
             ids: Ids::default(),
             replaced: FxHashMap::default(),
             spool: Spool::new()?,
@@ -95,28 +100,39 @@ impl<'d> Backward<'d> {
         Ok((self.spool, self.contradictions))
     }
 
-    fn leaf(&mut self, database: usize, pgno: Pgno, objid: ObjId) -> &mut Leaf {
-        let (pasts, ids) = (&mut *self.pasts, &mut self.ids);
-        self.leaves.entry((database, pgno)).or_insert_with(|| {
-            let past = &mut pasts[database].database;
-            Leaf::of(past, pgno, objid, ids)
-        })
+    /// Takes a page out, to be put back as it was before.
+    fn leaf(&mut self, database: usize, pgno: Pgno, objid: ObjId) -> io::Result<Leaf> {
+        if let Some(leaf) = self.leaves.take((database, pgno))? {
+            return Ok(leaf);
+        }
+        let past = &mut self.pasts[database].database;
+        Ok(Leaf::of(past, pgno, objid, &mut self.ids))
+    }
+
+    fn put(&mut self, database: usize, pgno: Pgno, leaf: Leaf) -> io::Result<()> {
+        self.leaves.put((database, pgno), leaf)
     }
 
     /// A page changed, and none of its lines did.
-    fn touch(&mut self, database: usize, (pgno, objid): (Pgno, ObjId), dbtimes: (Dbtime, Dbtime)) {
+    fn touch(
+        &mut self,
+        database: usize,
+        (pgno, objid): (Pgno, ObjId),
+        dbtimes: (Dbtime, Dbtime),
+    ) -> io::Result<()> {
         if pgno.is_null() {
-            return;
+            return Ok(());
         }
-        let leaf = self.leaf(database, pgno, objid);
+        let mut leaf = self.leaf(database, pgno, objid)?;
         if leaf.is_after(dbtimes.1) {
             leaf.dbtime = Some(dbtimes.0);
         }
+        self.put(database, pgno, leaf)
     }
 
     /// Nothing is known of a page before.
-    fn lose(&mut self, database: usize, pgno: Pgno, dbtime: Option<Dbtime>) {
-        self.leaves.insert((database, pgno), Leaf::unknown(dbtime));
+    fn lose(&mut self, database: usize, pgno: Pgno, dbtime: Option<Dbtime>) -> io::Result<()> {
+        self.put(database, pgno, Leaf::unknown(dbtime))
     }
 
     fn take_back(&mut self, places: Places, record: &Record<'_>, bytes: &[u8]) -> io::Result<()> {
@@ -133,22 +149,22 @@ impl<'d> Backward<'d> {
             }
             Record::CreateDb(create) => {
                 if let Some(database) = self.survey.database(create.dbid, lgpos) {
-                    self.leaves.retain(|(of, _), _| *of != database);
+                    self.leaves.retain(|(of, _)| *of != database);
                 }
             }
             Record::NewPage(new) => {
                 if let Some(database) = self.survey.database(new.dbid, lgpos) {
-                    self.lose(database, new.pgno, None);
+                    self.lose(database, new.pgno, None)?;
                 }
             }
-            Record::CreateMultipleExtentFdp(create) => self.made(&create.page, lgpos),
-            Record::CreateSingleExtentFdp(create) => self.made(&create.page, lgpos),
+            Record::CreateMultipleExtentFdp(create) => self.made(&create.page, lgpos)?,
+            Record::CreateSingleExtentFdp(create) => self.made(&create.page, lgpos)?,
             Record::EmptyTree(empty) => {
                 let page = &empty.page;
                 if let Some(database) = self.survey.database(page.dbid, lgpos) {
-                    self.lose(database, page.pgno, Some(page.dbtime_before));
+                    self.lose(database, page.pgno, Some(page.dbtime_before))?;
                     for freed in empty.pages.iter() {
-                        self.lose(database, freed.pgno, Some(freed.dbtime_before));
+                        self.lose(database, freed.pgno, Some(freed.dbtime_before))?;
                     }
                 }
             }
@@ -157,12 +173,12 @@ impl<'d> Backward<'d> {
                 if let Some(database) = self.survey.database(convert.page.dbid, lgpos) {
                     let page = &convert.page;
                     let dbtimes = (page.dbtime_before, page.dbtime);
-                    self.touch(database, (page.pgno, convert.convert.objid), dbtimes);
+                    self.touch(database, (page.pgno, convert.convert.objid), dbtimes)?;
                 }
             }
             Record::Scrub(scrub) => {
                 if let Some(database) = self.survey.database(scrub.page.dbid, lgpos) {
-                    self.lose(database, scrub.page.pgno, Some(scrub.page.dbtime_before));
+                    self.lose(database, scrub.page.pgno, Some(scrub.page.dbtime_before))?;
                 }
             }
             other => {
@@ -179,9 +195,10 @@ impl<'d> Backward<'d> {
     }
 
     /// A page was made by a record.
-    fn made(&mut self, page: &PageOp, lgpos: Lgpos) {
-        if let Some(database) = self.survey.database(page.dbid, lgpos) {
-            self.lose(database, page.pgno, None);
+    fn made(&mut self, page: &PageOp, lgpos: Lgpos) -> io::Result<()> {
+        match self.survey.database(page.dbid, lgpos) {
+            Some(database) => self.lose(database, page.pgno, None),
+            None => Ok(()),
         }
     }
 
@@ -198,11 +215,10 @@ impl<'d> Backward<'d> {
         if page.is_space() || !self.pasts[database].follows(node.objid) {
             return Ok(());
         }
-        let leaf = self.leaf(database, page.pgno, node.objid);
+        let mut leaf = self.leaf(database, page.pgno, node.objid)?;
         if !leaf.is_after(page.dbtime) {
-            return Ok(());
+            return self.put(database, page.pgno, leaf);
         }
-        let mut leaf = std::mem::take(leaf);
         let at = usize::from(page.iline);
         match record {
             Record::SetExternalHeader(_) => {}
@@ -246,7 +262,7 @@ impl<'d> Backward<'d> {
             }
         }
         leaf.dbtime = Some(page.dbtime_before);
-        self.leaves.insert((database, page.pgno), leaf);
+        self.put(database, page.pgno, leaf)?;
         Ok(())
     }
 
@@ -481,8 +497,8 @@ impl<'d> Backward<'d> {
             };
             match record {
                 Record::PageMove(moved) => self.take_back_page_move(places, moved)?,
-                Record::Split(split) => self.lose_split(split, places.lgpos),
-                Record::Merge(merge) => self.lose_merge(merge, places.lgpos),
+                Record::Split(split) => self.lose_split(split, places.lgpos)?,
+                Record::Merge(merge) => self.lose_merge(merge, places.lgpos)?,
                 _ => {}
             }
         }
@@ -507,26 +523,24 @@ impl<'d> Backward<'d> {
             return Ok(());
         }
         let dbtimes = (fields.dbtime_right_before, page.dbtime);
-        self.touch(database, (fields.pgno_right, fields.objid), dbtimes);
+        self.touch(database, (fields.pgno_right, fields.objid), dbtimes)?;
         let is_vertical = fields.split_type == SplitType::Vertical;
         let first_new = usize::from(fields.iline_split);
         let all = usize::from(fields.line_count);
         let mut lines = Vec::new();
         let mut fits = first_new <= all;
         if !is_vertical {
-            let leaf = self.leaf(database, page.pgno, fields.objid);
+            let mut leaf = self.leaf(database, page.pgno, fields.objid)?;
             if !leaf.is_after(page.dbtime) {
-                return Ok(());
+                return self.put(database, page.pgno, leaf);
             }
-            let mut leaf = std::mem::take(leaf);
             match leaf.take(first_new, &mut self.ids) {
                 Some(kept) => lines = kept,
                 None => fits = false,
             }
         }
-        let new = self.leaf(database, fields.pgno_new, fields.objid);
+        let mut new = self.leaf(database, fields.pgno_new, fields.objid)?;
         let is_new = new.is_after(page.dbtime);
-        let mut new = std::mem::take(new);
         let count = if is_vertical {
             all
         } else {
@@ -536,7 +550,7 @@ impl<'d> Backward<'d> {
             Some(moved) => lines.extend(moved),
             None => fits = false,
         }
-        self.lose(database, fields.pgno_new, None);
+        self.lose(database, fields.pgno_new, None)?;
         if fits
             && let Some((own, record)) =
                 operation.filter(|_| fields.operation != SplitOperation::None)
@@ -573,7 +587,7 @@ impl<'d> Backward<'d> {
             };
             before = self.meet(places, before, logged)?;
         }
-        self.leaves.insert((database, page.pgno), before);
+        self.put(database, page.pgno, before)?;
         Ok(())
     }
 
@@ -652,9 +666,9 @@ impl<'d> Backward<'d> {
                 fields.merge_type,
                 MergeType::EmptyPage | MergeType::EmptyTree
             ) {
-                self.take_back_emptied(database, merge);
+                self.take_back_emptied(database, merge)?;
             } else {
-                self.lose_merge(merge, places.at);
+                self.lose_merge(merge, places.at)?;
             }
             return Ok(());
         };
@@ -680,7 +694,7 @@ impl<'d> Backward<'d> {
             (fields.pgno_right, fields.dbtime_right_before, !to_left),
         ] {
             if !receives || moved == 0 {
-                self.touch(database, (pgno, objid), (before, page.dbtime));
+                self.touch(database, (pgno, objid), (before, page.dbtime))?;
             }
         }
         let mut given: std::vec::IntoIter<Line> = Vec::new().into_iter();
@@ -689,9 +703,8 @@ impl<'d> Backward<'d> {
                 true => (fields.pgno_left, fields.dbtime_left_before),
                 false => (fields.pgno_right, fields.dbtime_right_before),
             };
-            let leaf = self.leaf(database, pgno, objid);
+            let mut leaf = self.leaf(database, pgno, objid)?;
             if leaf.is_after(page.dbtime) {
-                let mut leaf = std::mem::take(leaf);
                 if !to_left || !leaf.is_open {
                     if !to_left {
                         leaf.line(moved - 1, &mut self.ids);
@@ -712,16 +725,15 @@ impl<'d> Backward<'d> {
                     leaf = Leaf::unknown(None);
                 }
                 leaf.dbtime = Some(before);
-                self.leaves.insert((database, pgno), leaf);
             }
+            self.put(database, pgno, leaf)?;
         }
         // Of a page that gave only some, the others are where they were.
         let mut kept: std::vec::IntoIter<Line> = Vec::new().into_iter();
         if is_partial {
             let count = logged.len() - moving.len();
-            let leaf = self.leaf(database, page.pgno, objid);
+            let mut leaf = self.leaf(database, page.pgno, objid)?;
             if leaf.is_after(page.dbtime) {
-                let mut leaf = std::mem::take(leaf);
                 match leaf.take(count, &mut self.ids) {
                     Some(lines) => kept = lines.into_iter(),
                     None => self.contradictions += 1,
@@ -746,7 +758,7 @@ impl<'d> Backward<'d> {
             is_open: false,
             is_dead: false,
         };
-        self.leaves.insert((database, page.pgno), leaf);
+        self.put(database, page.pgno, leaf)?;
         Ok(())
     }
 
@@ -763,15 +775,13 @@ impl<'d> Backward<'d> {
             (fields.pgno_left, fields.dbtime_left_before),
             (fields.pgno_right, fields.dbtime_right_before),
         ] {
-            self.touch(database, (pgno, objid), (before, page.dbtime));
+            self.touch(database, (pgno, objid), (before, page.dbtime))?;
         }
-        let leaf = self.leaf(database, fields.pgno_dest, objid);
-        let is_there = leaf.is_after(page.dbtime);
-        let mut leaf = match is_there {
-            true => std::mem::take(leaf),
-            false => Leaf::unknown(None),
-        };
-        self.lose(database, fields.pgno_dest, None);
+        let mut leaf = self.leaf(database, fields.pgno_dest, objid)?;
+        if !leaf.is_after(page.dbtime) {
+            leaf = Leaf::unknown(None);
+        }
+        self.lose(database, fields.pgno_dest, None)?;
         leaf.dbtime = Some(page.dbtime_before);
         let size = self.pasts[database].database.pages.size();
         let logged = image::join(
@@ -789,40 +799,41 @@ impl<'d> Backward<'d> {
         if let Some(logged) = logged {
             leaf = self.meet(places, leaf, logged)?;
         }
-        self.leaves.insert((database, page.pgno), leaf);
+        self.put(database, page.pgno, leaf)?;
         Ok(())
     }
 
-    fn lose_split(&mut self, split: &Split<'_>, lgpos: Lgpos) {
+    fn lose_split(&mut self, split: &Split<'_>, lgpos: Lgpos) -> io::Result<()> {
         let (page, fields) = (&split.page, &split.split);
         let Some(database) = self.survey.database(page.dbid, lgpos) else {
-            return;
+            return Ok(());
         };
-        self.lose(database, page.pgno, Some(page.dbtime_before));
+        self.lose(database, page.pgno, Some(page.dbtime_before))?;
         if !fields.pgno_new.is_null() {
-            self.lose(database, fields.pgno_new, None);
+            self.lose(database, fields.pgno_new, None)?;
         }
         let dbtimes = (fields.dbtime_right_before, page.dbtime);
-        self.touch(database, (fields.pgno_right, fields.objid), dbtimes);
+        self.touch(database, (fields.pgno_right, fields.objid), dbtimes)
     }
 
     /// A page that held nothing but deleted lines was taken out of its tree.
-    fn take_back_emptied(&mut self, database: usize, merge: &Merge<'_>) {
+    fn take_back_emptied(&mut self, database: usize, merge: &Merge<'_>) -> io::Result<()> {
         let (page, fields) = (&merge.page, &merge.merge);
         let dead = Leaf::dead(page.dbtime_before);
-        self.leaves.insert((database, page.pgno), dead);
+        self.put(database, page.pgno, dead)?;
         for (pgno, before) in [
             (fields.pgno_left, fields.dbtime_left_before),
             (fields.pgno_right, fields.dbtime_right_before),
         ] {
-            self.touch(database, (pgno, fields.objid), (before, page.dbtime));
+            self.touch(database, (pgno, fields.objid), (before, page.dbtime))?;
         }
+        Ok(())
     }
 
-    fn lose_merge(&mut self, merge: &Merge<'_>, lgpos: Lgpos) {
+    fn lose_merge(&mut self, merge: &Merge<'_>, lgpos: Lgpos) -> io::Result<()> {
         let (page, fields) = (&merge.page, &merge.merge);
         let Some(database) = self.survey.database(page.dbid, lgpos) else {
-            return;
+            return Ok(());
         };
         let lost = [
             (page.pgno, page.dbtime_before),
@@ -831,9 +842,10 @@ impl<'d> Backward<'d> {
         ];
         for (pgno, before) in lost {
             if !pgno.is_null() {
-                self.lose(database, pgno, Some(before));
+                self.lose(database, pgno, Some(before))?;
             }
         }
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@
 //! gives the next whole row. Where both ways know a byte, they must agree.
 
 use super::past::Past;
-use super::spool::{Finding, Findings};
+use super::shelf::{Kept, Shelf};
+use super::spool::{Finding, Findings, Parser, push_bytes, push_flag, push_masked};
 use super::survey::Survey;
 use crate::change::RowChange;
 use crate::masked::Masked;
@@ -25,6 +26,27 @@ struct Known {
     data: Option<Masked>,
 }
 
+impl Kept for Known {
+    fn weight(&self) -> usize {
+        let data = self.data.as_ref().map_or(0, |data| data.bytes().len());
+        size_of::<Known>() + data + self.key.as_ref().map_or(0, Vec::len)
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        push_bytes(bytes, self.key.as_deref());
+        push_flag(bytes, self.is_deleted);
+        push_masked(bytes, self.data.as_ref());
+    }
+
+    fn read(bytes: &mut Parser<'_>) -> Option<Self> {
+        Some(Known {
+            key: bytes.bytes()?,
+            is_deleted: bytes.flag()?,
+            data: bytes.masked()?,
+        })
+    }
+}
+
 /// What taking an operation back does.
 #[derive(Debug)]
 enum Version {
@@ -40,7 +62,7 @@ pub(super) struct Forward<'d> {
     pasts: &'d mut [Past],
     findings: Findings,
     next: Option<Finding>,
-    lines: FxHashMap<u64, Known>,
+    lines: Shelf<u64, Known>,
     /// Operations of open transactions.
     versions: FxHashMap<ProcId, FxHashMap<u32, Version>>,
     format: RecordFormat,
@@ -53,13 +75,14 @@ impl<'d> Forward<'d> {
         survey: &'d Survey,
         pasts: &'d mut [Past],
         mut findings: Findings,
+        memory: usize,
     ) -> io::Result<Self> {
         Ok(Forward {
             survey,
             pasts,
             next: findings.next_finding()?,
             findings,
-            lines: FxHashMap::default(),
+            lines: Shelf::new(memory),
             versions: FxHashMap::default(),
             format: RecordFormat::NEWEST,
             contradictions: 0,
@@ -88,6 +111,7 @@ impl<'d> Forward<'d> {
                     Ok(None) => break,
                     Err(error) => {
                         problems.push(error);
+                        timeline.records_are_missing();
                         break;
                     }
                 };
@@ -145,7 +169,7 @@ impl<'d> Forward<'d> {
         while let Some(finding) = self.next.take_if(|next| next.at <= at) {
             self.next = self.findings.next_finding()?;
             if finding.record.is_empty() {
-                self.learn(finding);
+                self.learn(finding)?;
                 continue;
             }
             let format = self.format;
@@ -158,11 +182,14 @@ impl<'d> Forward<'d> {
     }
 
     /// A logged page shows a line.
-    fn learn(&mut self, finding: Finding) {
-        let known = self.lines.entry(finding.line).or_default();
-        known.key = finding.key.or(known.key.take());
-        known.is_deleted = finding.was_deleted.or(known.is_deleted);
-        known.data = finding.before.or(known.data.take());
+    fn learn(&mut self, finding: Finding) -> io::Result<()> {
+        let known = self.lines.take(finding.line)?.unwrap_or_default();
+        let known = Known {
+            key: finding.key.or(known.key),
+            is_deleted: finding.was_deleted.or(known.is_deleted),
+            data: finding.before.or(known.data),
+        };
+        self.lines.put(finding.line, known)
     }
 
     fn both(&mut self, one: Option<Masked>, other: Option<&Masked>) -> Option<Masked> {
@@ -190,7 +217,7 @@ impl<'d> Forward<'d> {
         let Some(database) = self.survey.database(page.dbid, finding.at) else {
             return Ok(());
         };
-        let known = self.lines.remove(&finding.line).unwrap_or_default();
+        let known = self.lines.take(finding.line)?.unwrap_or_default();
         let key = finding.key.clone().or(known.key);
         let was_deleted = finding.was_deleted.or(known.is_deleted);
         let before = self.both(known.data, finding.before.as_ref());
@@ -283,7 +310,7 @@ impl<'d> Forward<'d> {
         };
         timeline.node_changed(&change, past);
         if !finding.is_last && kind != Remove {
-            self.lines.insert(
+            self.lines.put(
                 finding.line,
                 Known {
                     key,
@@ -293,7 +320,7 @@ impl<'d> Forward<'d> {
                         _ => None,
                     }),
                 },
-            );
+            )?;
         }
         Ok(())
     }

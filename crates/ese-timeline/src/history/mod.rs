@@ -17,6 +17,7 @@ mod forward;
 mod page;
 mod past;
 mod reverse;
+mod shelf;
 mod spool;
 mod survey;
 
@@ -60,9 +61,10 @@ pub(crate) fn history(
     let survey = Survey::of(files, &signatures);
     let mut pasts: Vec<Past> = databases.into_iter().map(Past::new).collect();
     let mut records = Reverse::new(files.to_vec());
-    let backward = Backward::new(&survey, &mut pasts)?;
+    let memory = options.memory;
+    let backward = Backward::new(&survey, &mut pasts, memory)?;
     let (spool, taken_back) = backward.go(&mut records, |_| !progress.should_stop())?;
-    let mut forward = Forward::new(&survey, &mut pasts, spool.read()?)?;
+    let mut forward = Forward::new(&survey, &mut pasts, spool.read()?, memory)?;
     let hashes = Hashes::default();
     let mut timeline = Timeline::new(options, sink, hashes.clone());
     let problems = forward.go(files, &hashes, &mut timeline, progress)?;

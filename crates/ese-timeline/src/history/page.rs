@@ -1,5 +1,7 @@
 //! A leaf as it was at a moment, followed backwards: its lines with what is known of them.
 
+use super::shelf::Kept;
+use super::spool::{Parser, push_bytes, push_flag, push_masked, push_u32};
 use crate::masked::Masked;
 use ese_format::page::PageFlags;
 use ese_format::{Dbtime, ObjId, Pgno};
@@ -176,5 +178,56 @@ impl Leaf {
         }
         let lines = std::mem::take(&mut self.lines);
         (lines.len() == count).then_some(lines)
+    }
+}
+
+impl Kept for Leaf {
+    fn weight(&self) -> usize {
+        let of_line = |line: &Line| {
+            let data = line.data.as_ref().map_or(0, |data| data.bytes().len());
+            size_of::<Line>() + data + line.key.as_ref().map_or(0, Vec::len)
+        };
+        size_of::<Leaf>() + self.lines.iter().map(of_line).sum::<usize>()
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let dbtime = self.dbtime.map(|dbtime| dbtime.0.to_le_bytes());
+        push_bytes(bytes, dbtime.as_ref().map(<[u8; 8]>::as_slice));
+        bytes.extend_from_slice(&[u8::from(self.is_open), u8::from(self.is_dead)]);
+        push_u32(bytes, self.lines.len());
+        for line in &self.lines {
+            bytes.extend_from_slice(&line.id.to_le_bytes());
+            bytes.extend_from_slice(&[u8::from(line.has_later), u8::from(line.is_lost)]);
+            push_flag(bytes, line.is_deleted);
+            push_bytes(bytes, line.key.as_deref());
+            push_masked(bytes, line.data.as_ref());
+        }
+    }
+
+    fn read(bytes: &mut Parser<'_>) -> Option<Self> {
+        let number = |bytes: Vec<u8>| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+        let dbtime = match bytes.bytes()? {
+            Some(dbtime) => Some(Dbtime(number(dbtime)?)),
+            None => None,
+        };
+        let (is_open, is_dead) = (bytes.take(1)? == [1], bytes.take(1)? == [1]);
+        let count = bytes.u32()?;
+        let mut line = || {
+            Some(Line {
+                id: number(bytes.take(8)?)?,
+                has_later: bytes.take(1)? == [1],
+                is_lost: bytes.take(1)? == [1],
+                is_deleted: bytes.flag()?,
+                key: bytes.bytes()?,
+                data: bytes.masked()?,
+            })
+        };
+        let lines = (0..count).map(|_| line()).collect::<Option<Vec<_>>>()?;
+        Some(Leaf {
+            dbtime,
+            lines,
+            is_open,
+            is_dead,
+        })
     }
 }

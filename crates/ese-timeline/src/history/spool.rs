@@ -55,12 +55,8 @@ impl Spool {
             bytes.extend_from_slice(&lgpos.byte.to_le_bytes());
         }
         bytes.extend_from_slice(&finding.line.to_le_bytes());
-        let was_deleted = match finding.was_deleted {
-            None => 0,
-            Some(false) => 1,
-            Some(true) => 2,
-        };
-        bytes.extend_from_slice(&[u8::from(finding.is_last), was_deleted]);
+        bytes.push(u8::from(finding.is_last));
+        push_flag(&mut bytes, finding.was_deleted);
         push_bytes(&mut bytes, finding.key.as_deref());
         push_masked(&mut bytes, finding.before.as_ref());
         push_masked(&mut bytes, finding.after.as_ref());
@@ -82,11 +78,20 @@ impl Spool {
     }
 }
 
-fn push_u32(bytes: &mut Vec<u8>, number: usize) {
+pub(super) fn push_u32(bytes: &mut Vec<u8>, number: usize) {
     bytes.extend_from_slice(&(number as u32).to_le_bytes());
 }
 
-fn push_bytes(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
+/// A flag that may not be known.
+pub(super) fn push_flag(bytes: &mut Vec<u8>, flag: Option<bool>) {
+    bytes.push(match flag {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    });
+}
+
+pub(super) fn push_bytes(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
     bytes.push(u8::from(part.is_some()));
     if let Some(part) = part {
         push_u32(bytes, part.len());
@@ -94,7 +99,7 @@ fn push_bytes(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
     }
 }
 
-fn push_masked(bytes: &mut Vec<u8>, data: Option<&Masked>) {
+pub(super) fn push_masked(bytes: &mut Vec<u8>, data: Option<&Masked>) {
     push_bytes(bytes, data.map(Masked::bytes));
     if let Some(data) = data {
         push_u32(bytes, data.unknown().len());
@@ -149,17 +154,27 @@ impl Findings {
     }
 }
 
-struct Parser<'b>(&'b [u8]);
+/// Reads what was written.
+pub(super) struct Parser<'b>(&'b [u8]);
 
-impl Parser<'_> {
-    fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+impl<'b> Parser<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Parser(bytes)
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Option<Vec<u8>> {
         let (part, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(part.to_vec())
     }
 
-    fn u32(&mut self) -> Option<usize> {
+    pub(super) fn u32(&mut self) -> Option<usize> {
         Some(LittleEndian::read_u32(&self.take(4)?) as usize)
+    }
+
+    pub(super) fn flag(&mut self) -> Option<Option<bool>> {
+        let flag = usize::from(*self.take(1)?.first()?);
+        [None, Some(false), Some(true)].get(flag).copied()
     }
 
     fn lgpos(&mut self) -> Option<Lgpos> {
@@ -172,7 +187,7 @@ impl Parser<'_> {
         ))
     }
 
-    fn bytes(&mut self) -> Option<Option<Vec<u8>>> {
+    pub(super) fn bytes(&mut self) -> Option<Option<Vec<u8>>> {
         let is_there = self.take(1)? == [1];
         if !is_there {
             return Some(None);
@@ -181,7 +196,7 @@ impl Parser<'_> {
         self.take(length).map(Some)
     }
 
-    fn masked(&mut self) -> Option<Option<Masked>> {
+    pub(super) fn masked(&mut self) -> Option<Option<Masked>> {
         let Some(bytes) = self.bytes()? else {
             return Some(None);
         };
@@ -194,13 +209,12 @@ impl Parser<'_> {
     fn finding(&mut self) -> Option<Finding> {
         let (at, lgpos) = (self.lgpos()?, self.lgpos()?);
         let line = LittleEndian::read_u64(&self.take(8)?);
-        let flags = self.take(2)?;
         Some(Finding {
             at,
             lgpos,
             line,
-            is_last: flags[0] == 1,
-            was_deleted: [None, Some(false), Some(true)][usize::from(flags[1]).min(2)],
+            is_last: self.take(1)? == [1],
+            was_deleted: self.flag()?,
             key: self.bytes()?,
             before: self.masked()?,
             after: self.masked()?,

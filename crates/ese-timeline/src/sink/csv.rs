@@ -1,13 +1,13 @@
 //! CSV: a line of names, then one line for each change; rows and keys as JSON.
 
-use super::{ChangeSink, rfc3339};
+use super::{ChangeSink, rfc3339, unknown_columns};
 use crate::event::Change;
 use csv::Writer;
 use ese_format::hex;
 use std::io::{self, Write};
 
 /// The columns of a flat table of changes.
-pub(super) const COLUMNS: [&str; 25] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "earliest",
     "latest",
     "operation",
@@ -23,13 +23,16 @@ pub(super) const COLUMNS: [&str; 25] = [
     "before_state",
     "after",
     "after_state",
+    "unknown_columns",
     "session",
     "transaction",
     "begin",
     "end",
     "place",
     "changes",
+    "database_path",
     "log",
+    "sha256",
     "lgpos",
     "dbtime",
     "page",
@@ -50,7 +53,7 @@ impl<W: Write + Send> CsvSink<W> {
 }
 
 /// A change as the row of a flat table.
-pub(super) fn record_of(change: &Change<'_>) -> [String; 25] {
+pub(super) fn record_of(change: &Change<'_>) -> [String; 28] {
     let event = change.event;
     let lgpos =
         |lgpos: Option<ese_format::Lgpos>| lgpos.map_or(String::new(), |lgpos| lgpos.to_string());
@@ -72,13 +75,16 @@ pub(super) fn record_of(change: &Change<'_>) -> [String; 25] {
         event.before.state.name().to_owned(),
         event.after.json.clone(),
         event.after.state.name().to_owned(),
+        unknown_columns(event).join(","),
         event.session.to_string(),
         change.transaction.to_string(),
         lgpos(change.began),
         lgpos(change.ended),
         change.place.to_string(),
         change.count.to_string(),
+        change.database.path.clone(),
         change.log.name.clone(),
+        change.log.sha256.clone(),
         event.lgpos.to_string(),
         event.dbtime.to_string(),
         event.page.to_string(),

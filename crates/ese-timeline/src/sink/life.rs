@@ -1,6 +1,6 @@
 //! The life of one row, for people: each change, and the row as it was after it.
 
-use super::{ChangeSink, rfc3339, sentence};
+use super::{ChangeSink, interval, sentence};
 use crate::event::{Change, Operation, RowState};
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -20,8 +20,12 @@ impl<W: Write + Send> LifeSink<W> {
 impl<W: Write + Send> ChangeSink for LifeSink<W> {
     fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
         let event = change.event;
-        let time = rfc3339(change.earliest).unwrap_or_else(|| "-".to_owned());
-        writeln!(self.to, "{time}  {}  {}", event.lgpos, sentence(change))?;
+        let (when, what, lgpos) = (interval(change), sentence(change), event.lgpos);
+        let (session, transaction) = (event.session, change.transaction);
+        writeln!(
+            self.to,
+            "{when}  {lgpos}  {what}  [session {session}, transaction {transaction}]"
+        )?;
         let row =
             |json: &str| -> Map<String, Value> { serde_json::from_str(json).unwrap_or_default() };
         let (before, after) = (row(&event.before.json), row(&event.after.json));
@@ -38,8 +42,13 @@ impl<W: Write + Send> ChangeSink for LifeSink<W> {
                 .get(column)
                 .filter(|_| event.operation == Operation::Update)
             {
-                Some(before) => writeln!(self.to, "    {column}: {before} -> {value}")?,
-                None => writeln!(self.to, "    {column}: {value}")?,
+                Some(before) => writeln!(
+                    self.to,
+                    "    {column}: {} -> {}",
+                    short(before),
+                    short(value)
+                )?,
+                None => writeln!(self.to, "    {column}: {}", short(value))?,
             }
         }
         let gone = event
@@ -48,7 +57,7 @@ impl<W: Write + Send> ChangeSink for LifeSink<W> {
             .filter(|column| !after.contains_key(*column));
         for column in gone {
             if let Some(before) = before.get(column) {
-                writeln!(self.to, "    {column}: {before} -> null")?;
+                writeln!(self.to, "    {column}: {} -> null", short(before))?;
             }
         }
         let states = [("before", &event.before), ("after", &event.after)];
@@ -68,5 +77,21 @@ impl<W: Write + Send> ChangeSink for LifeSink<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.to.flush()
+    }
+}
+
+/// The most characters of a value that are shown.
+const SHOWN: usize = 200;
+
+/// A value as JSON, cut off where it is long.
+fn short(value: &Value) -> String {
+    let whole = value.to_string();
+    match whole.char_indices().nth(SHOWN) {
+        None => whole,
+        Some((end, _)) => format!(
+            "{}... ({} characters)",
+            &whole[..end],
+            whole.chars().count()
+        ),
     }
 }

@@ -18,7 +18,7 @@ pub use parquet::ParquetSink;
 pub use text::TextSink;
 pub use timesketch::TimesketchSink;
 
-use crate::event::Change;
+use crate::event::{Change, Event};
 use ese_export::json::write_text;
 use ese_format::LogTime;
 use std::io;
@@ -102,6 +102,21 @@ fn rfc3339(time: LogTime) -> Option<String> {
         .or_else(|| (!time.is_null()).then(|| time.shown().to_string()))
 }
 
+/// When it happened, as an interval of ISO 8601; `..` is an end that is not known.
+fn interval(change: &Change<'_>) -> String {
+    let end = |time| rfc3339(time).unwrap_or_else(|| "..".to_owned());
+    format!("{}/{}", end(change.earliest), end(change.latest))
+}
+
+/// Columns of which it is not known what they held before or after.
+fn unknown_columns(event: &Event) -> Vec<String> {
+    let unknown = event.before.unknown.iter().chain(&event.after.unknown);
+    let mut names: Vec<String> = unknown.map(|(column, _)| column.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// What happened, in words.
 fn sentence(change: &Change<'_>) -> String {
     use crate::event::{Operation, Status};
@@ -111,20 +126,20 @@ fn sentence(change: &Change<'_>) -> String {
     let name = object.map_or("", |(name, _)| name);
     let old = object.and_then(|(_, old)| old.as_deref()).unwrap_or("");
     let key = || match (event.key.is_empty(), &event.bookmark) {
-        (false, _) if event.key != "{}" => event.key.clone(),
-        (_, Some(bookmark)) => format!("key {}", ese_format::hex::encode(bookmark)),
-        _ => "a row whose key is not known".to_owned(),
+        (false, _) if event.key != "{}" => format!("row {}", event.key),
+        (_, Some(bookmark)) => format!("row with key {}", ese_format::hex::encode(bookmark)),
+        _ => "row whose key is not known".to_owned(),
     };
     let what = match event.operation {
-        Operation::Insert => format!("{table}: row {} inserted", key()),
+        Operation::Insert => format!("{table}: {} inserted", key()),
         Operation::Update => {
             let changed = event.changed.join(", ");
             match changed.is_empty() {
-                true => format!("{table}: row {} updated", key()),
-                false => format!("{table}: row {} updated ({changed})", key()),
+                true => format!("{table}: {} updated", key()),
+                false => format!("{table}: {} updated ({changed})", key()),
             }
         }
-        Operation::Delete => format!("{table}: row {} deleted", key()),
+        Operation::Delete => format!("{table}: {} deleted", key()),
         Operation::CreateTable => format!("table {name} created"),
         Operation::DropTable => format!("table {name} dropped"),
         Operation::RenameTable => format!("table {old} renamed to {name}"),
@@ -138,5 +153,8 @@ fn sentence(change: &Change<'_>) -> String {
         Status::Committed => what,
         Status::RolledBack => format!("{what}, and rolled back"),
         Status::OpenAtEnd => format!("{what}, not committed when the logs end"),
+        Status::EndNotKnown => {
+            format!("{what}, and a log is missing that says whether it was committed")
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A line of text for each change, for people.
 
-use super::{ChangeSink, rfc3339, sentence};
+use super::{ChangeSink, interval, sentence};
 use crate::event::Change;
 use std::io::{self, Write};
 
@@ -18,9 +18,13 @@ impl<W: Write + Send> TextSink<W> {
 
 impl<W: Write + Send> ChangeSink for TextSink<W> {
     fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
-        let time = rfc3339(change.earliest).unwrap_or_else(|| "-".to_owned());
-        let (lgpos, database) = (change.event.lgpos, &change.database.name);
-        writeln!(self.to, "{time}  {lgpos}  {database}  {}", sentence(change))
+        let (when, what) = (interval(change), sentence(change));
+        let (lgpos, database) = (change.event.lgpos, change.database.label());
+        let (session, transaction) = (change.event.session, change.transaction);
+        writeln!(
+            self.to,
+            "{when}  {lgpos}  {database}  {what}  [session {session}, transaction {transaction}]"
+        )
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -1,8 +1,9 @@
 //! JSON Lines for Timesketch: `message`, `datetime`, `timestamp`, `timestamp_desc` and `data_type` on every line, and the
 //! parts of the change as fields of their own. The moment is the earliest possible one.
 
-use super::{ChangeSink, Object, rfc3339, sentence};
+use super::{ChangeSink, Object, rfc3339, sentence, unknown_columns};
 use crate::event::Change;
+use jiff::tz::TimeZone;
 use std::io::{self, Write};
 
 /// Writes changes for Timesketch.
@@ -26,14 +27,23 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
         self.line.clear();
         let event = change.event;
         let at = change.earliest.timestamp();
+        let local = change.earliest.civil();
+        let as_utc = local.and_then(|local| local.to_zoned(TimeZone::UTC).ok());
+        let moment = at.or(as_utc.map(|zoned| zoned.timestamp()));
         let mut line = Object::begin(&mut self.line);
         line.text("message", &sentence(change));
-        let datetime = at.and_then(|_| rfc3339(change.earliest));
+        let datetime = match at {
+            Some(_) => rfc3339(change.earliest),
+            None => moment.map(|moment| moment.to_string()),
+        };
         line.text("datetime", &datetime.unwrap_or_default());
-        line.number("timestamp", at.map_or(0, |at| at.as_microsecond()));
-        let desc = match at {
-            Some(_) => "Change Logged (earliest)",
-            None => "Change Logged (time not known)",
+        line.number("timestamp", moment.map_or(0, |at| at.as_microsecond()));
+        let desc = match (at, moment) {
+            (Some(_), _) => "Change Logged (earliest)",
+            (None, Some(_)) => {
+                "Change Logged (earliest; local time of an unknown zone, written as UTC)"
+            }
+            (None, None) => "Change Logged (time not known)",
         };
         line.text("timestamp_desc", desc);
         line.text("data_type", "windows:ese:change");
@@ -44,6 +54,9 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
         line.text("key", &event.key);
         line.text("before", &event.before.json);
         line.text("after", &event.after.json);
+        line.text("before_state", event.before.state.name());
+        line.text("after_state", event.after.state.name());
+        line.text("unknown_columns", &unknown_columns(event).join(","));
         line.text("changed", &event.changed.join(","));
         line.text("latest", &rfc3339(change.latest).unwrap_or_default());
         line.number("session", event.session);
