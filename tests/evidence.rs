@@ -126,7 +126,7 @@ fn changes(line: &str) -> bool {
 }
 
 /// Programs and their arguments; `OUT` is where writing is allowed.
-const READING: [(&str, &str); 27] = [
+const READING: [(&str, &str); 29] = [
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "header db.edb edb.chk edb.log edb00010.log",
@@ -157,9 +157,17 @@ const READING: [(&str, &str); 27] = [
     ),
     (env!("CARGO_BIN_EXE_edbtool"), "tables db.edb --with-logs ."),
     (env!("CARGO_BIN_EXE_edbtool"), "verify db.edb --with-logs ."),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "tables db.edb --with-logs . --as-of 23",
+    ),
     (env!("CARGO_BIN_EXE_logchain"), "header ."),
     (env!("CARGO_BIN_EXE_logchain"), "verify . --db db.edb"),
     (env!("CARGO_BIN_EXE_logchain"), "records ."),
+    (
+        env!("CARGO_BIN_EXE_logchain"),
+        "records . --times --table Items --catalog db.edb",
+    ),
     (env!("CARGO_BIN_EXE_logchain"), "stat ."),
     (env!("CARGO_BIN_EXE_logchain"), "diff . ."),
     (env!("CARGO_BIN_EXE_edbreplay"), "plan db.edb --logs ."),

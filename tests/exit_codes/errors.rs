@@ -10,11 +10,12 @@ use ese_format::{
     Dbtime, Explain, FormatError, Generation, JetError, Lgpos, ObjId, Pgno, RecordError, Signature,
 };
 use ese_log::chain::attached::LostAttach;
-use ese_log::{HeaderProblem, LogError};
+use ese_log::{HeaderProblem, LogError, Moment};
 use ese_replay::Problem;
+use ese_replay::as_of::{AsOfError, Place};
 use ese_replay::output::OutputError;
 use ese_replay::page_files::OverlayError;
-use ese_replay::recovery::{LostEnd, PlanRefusal, RecoveryError};
+use ese_replay::recovery::{Interval, LostEnd, PlanRefusal, RecoveryError};
 use ese_replay::view::ViewError;
 use ese_scan::{PageFinding, PageFindingKind, Position, ScanError};
 use evidence::EvidenceError;
@@ -69,6 +70,21 @@ fn bad_page() -> PageFinding {
         position: Position::Page(5),
         offset: 0,
         kind: PageFindingKind::BlankHeader,
+    }
+}
+
+fn after_end() -> AsOfError {
+    AsOfError::AfterEnd {
+        path: path(),
+        asked: Moment::Generation(Generation(2)),
+        last: place(),
+    }
+}
+
+fn place() -> Place {
+    Place {
+        lgpos: Lgpos::new(1, 8, 0),
+        logged: Interval::default(),
     }
 }
 
@@ -301,8 +317,28 @@ pub(crate) fn errors() -> Vec<Named> {
         },
         Source: OutputError::Source(refusal(true)),
     }));
+    all.extend(every!(AsOfError {
+        BeforeRequired: AsOfError::BeforeRequired {
+            path: path(),
+            asked: Moment::Generation(generation),
+            required: generation,
+            earliest: place()
+        },
+        BeforeConsistent: AsOfError::BeforeConsistent {
+            path: path(),
+            asked: Moment::Generation(generation),
+            consistent: place()
+        },
+        AfterEnd: after_end(),
+        NoTime: AsOfError::NoTime {
+            path: path(),
+            asked: Moment::Lgpos(lgpos),
+            at: lgpos
+        },
+    }));
     all.extend(every!(ViewError {
         Recovery: ViewError::Recovery(refusal(false)),
+        AsOf: ViewError::AsOf(after_end()),
         Overlay: ViewError::Overlay {
             path: path(),
             problem: OverlayError::Damaged

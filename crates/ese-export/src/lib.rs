@@ -54,8 +54,8 @@ pub use error::ExportError;
 pub use export::{ExportOptions, INLINE_LIMIT, export, table_meant, user_tables};
 pub use look::{Form, LookSummary, Selection, look};
 pub use manifest::{
-    ColumnEntry, ExportManifest, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry,
-    TableEntry,
+    ColumnEntry, ExportManifest, FileEntry, MomentEntry, Provenance, RecoveryEntry, RunEntry,
+    SourceEntry, TableEntry,
 };
 pub use set::{ExportSet, finished};
 pub use sink::Stream;

@@ -84,10 +84,25 @@ pub struct RecoveryEntry {
     pub as_of: Option<Lgpos>,
     /// When the log was there.
     pub as_of_time: Option<LogTime>,
+    /// The moment that was asked for.
+    pub moment: Option<MomentEntry>,
     /// The last page of the recovered database.
     pub last_page: Pgno,
     /// The fields of the header that recovery gives it.
     pub header: Option<DatabaseHeader>,
+}
+
+/// A moment of the logs at which a database is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct MomentEntry {
+    /// The last record that counts.
+    pub lgpos: Lgpos,
+    /// When the segment was begun that holds it.
+    pub from: LogTime,
+    /// When the next one was; null if that is not known.
+    pub until: LogTime,
+    /// Transactions that were open there and are rolled back.
+    pub rolled_back: usize,
 }
 
 /// The identity of a file.

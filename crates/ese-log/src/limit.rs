@@ -1,7 +1,8 @@
 //! Where a reading of records ends if the logs go on.
 
 use crate::image::LogImage;
-use ese_format::log::{Layout, SEGMENT_SIZE, SegmentHeader};
+use crate::moment::segment_time;
+use ese_format::log::Layout;
 use ese_format::{Generation, Lgpos, LogTime};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -52,14 +53,7 @@ impl Until {
 /// such time, when the log was.
 pub fn time_of(image: &LogImage, lgpos: Lgpos) -> LogTime {
     let begun = match image.layout {
-        Layout::Segments => {
-            let offset = usize::from(lgpos.segment) * SEGMENT_SIZE;
-            let segment = image.bytes.get(offset..);
-            segment
-                .and_then(|segment| SegmentHeader::read(segment, 0).ok())
-                .map(|header| header.started)
-                .filter(|started| started.timestamp().is_some())
-        }
+        Layout::Segments => segment_time(image, lgpos.segment),
         Layout::ChecksumRecords => None,
     };
     begun.unwrap_or(image.header.created)

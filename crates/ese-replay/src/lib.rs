@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod as_of;
 pub mod database;
 pub mod error;
 pub mod output;

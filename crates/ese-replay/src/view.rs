@@ -4,20 +4,21 @@
 //! goes to a nameless temporary file above a limit. Everything that reads a database through
 //! [`ese_db::PageSource`] reads this too.
 
+use crate::as_of::{AsOf, AsOfError, NoAnswer, Question};
 use crate::output::OutputFile;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
 use crate::recovery::headers_of;
 use crate::recovery::{
-    DatabaseFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError, RecoveryPlan, Until,
-    plan, recover,
+    DatabaseFile, GivenDatabase, RecoverOptions, Recovered, RecoveryError, RecoveryPlan, plan,
+    recover,
 };
 use ese_db::{DbError, PageSource};
 use ese_format::database::HeaderCopies;
 use ese_format::explain::{advice_on, advise, jet_of};
 use ese_format::page::PageSize;
 use ese_format::{Class, DatabaseHeader, Explain, JetError, Pgno, Progress};
-use ese_log::StreamFiles;
+use ese_log::{Moment, StreamFiles};
 use evidence::EvidenceError;
 use std::borrow::Cow;
 use std::io;
@@ -33,6 +34,9 @@ pub enum ViewError {
     /// The recovery cannot be done.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// It cannot be shown at the moment that was asked for.
+    #[error(transparent)]
+    AsOf(#[from] AsOfError),
     /// The overlay cannot be read.
     #[error("{}: {problem}", path.display())]
     Overlay {
@@ -54,10 +58,20 @@ pub enum ViewError {
     Temporary(#[from] io::Error),
 }
 
+impl From<NoAnswer> for ViewError {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::AsOf(error) => error.into(),
+            NoAnswer::Recovery(error) => error.into(),
+        }
+    }
+}
+
 impl Explain for ViewError {
     fn class(&self) -> Class {
         match self {
             ViewError::Recovery(error) => error.class(),
+            ViewError::AsOf(error) => error.class(),
             ViewError::Overlay {
                 problem: OverlayError::Io(_),
                 ..
@@ -70,6 +84,7 @@ impl Explain for ViewError {
     fn jet(&self) -> Option<JetError> {
         match self {
             ViewError::Recovery(error) => error.jet(),
+            ViewError::AsOf(error) => error.jet(),
             ViewError::Overlay {
                 problem: OverlayError::Io(error),
                 ..
@@ -82,6 +97,7 @@ impl Explain for ViewError {
     fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
             ViewError::Recovery(error) => error.advice(),
+            ViewError::AsOf(error) => error.advice(),
             ViewError::Overlay {
                 problem: OverlayError::Io(error),
                 ..
@@ -103,6 +119,19 @@ pub struct Recovery {
     pub plan: RecoveryPlan,
     /// What it did.
     pub recovered: Recovered,
+    /// Where it ends, if a moment was asked for.
+    pub as_of: Option<AsOf>,
+}
+
+/// How a recovery that is only looked at is done.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewOptions {
+    /// At most so many bytes of changed pages, and about as many of pages in use, stay in memory.
+    pub memory: usize,
+    /// Leaves out other databases that the logs change.
+    pub ignore_missing: bool,
+    /// Shows the database as it was then, not as it is at the end of the logs.
+    pub as_of: Option<Moment>,
 }
 
 /// The pages of a database as they will be after recovery.
@@ -117,35 +146,49 @@ pub struct RecoveredView {
 }
 
 impl RecoveredView {
-    /// Recovers `database` with the logs of `stream`, and tells how. At most `memory` bytes of changed pages, and about as
-    /// many of pages in use, stay in memory. `ignore_missing` leaves out other databases that the logs change.
+    /// Recovers `database` with the logs of `stream`, and tells how.
     pub fn after_recovery(
         database: &DatabaseFile,
         stream: &StreamFiles,
-        memory: usize,
-        ignore_missing: bool,
+        options: ViewOptions,
         progress: &dyn Progress,
     ) -> Result<(Self, Recovery), ViewError> {
         let databases = std::slice::from_ref(database);
-        let plan = plan(stream, None, databases, &Until::default(), progress)?;
-        let disk = Box::new(SpooledTempFile::new(memory));
+        let until = options.as_of.map(Moment::until).unwrap_or_default();
+        let plan = plan(stream, None, databases, &until, progress)?;
+        let question = options.as_of.map(|moment| Question {
+            moment,
+            database,
+            plan: &plan,
+        });
+        if let Some(question) = &question {
+            question.refuse_early()?;
+        }
+        let disk = Box::new(SpooledTempFile::new(options.memory));
         let overlay = Shared::new(crate::output::over(database, disk)?);
         let given = GivenDatabase {
             database,
             pages: Box::new(overlay.clone()),
         };
-        let options = RecoverOptions {
-            memory: Some(memory as u64),
-            ignore_missing,
+        let recover_options = RecoverOptions {
+            memory: Some(options.memory as u64),
+            ignore_missing: options.ignore_missing,
             ..RecoverOptions::default()
         };
-        let recovered = recover(&plan, vec![given], Vec::new(), options, progress)?;
+        let recovered = recover(&plan, vec![given], Vec::new(), recover_options, progress)?;
+        let as_of = question.map(|question| question.answer(&recovered));
+        let as_of = as_of.transpose()?;
         let signature = database.header.signature;
         let own = recovered.databases.iter();
         let mut own = own.filter(|other| other.signature() == signature);
         let header = own.next().map_or(&database.header, |own| own.header());
         let view = RecoveredView::new(overlay, header, database);
-        Ok((view, Recovery { plan, recovered }))
+        let recovery = Recovery {
+            plan,
+            recovered,
+            as_of,
+        };
+        Ok((view, recovery))
     }
 
     /// Reads `database` through the overlay at `path`, which a recovery of just this file left.

@@ -688,10 +688,11 @@ fn told<'r>(
 impl RedoObserver for Timeline {
     fn log_begins(&mut self, image: &LogImage) {
         let generation = image.header.generation;
-        if self
-            .generation
-            .is_some_and(|last| last.next() != generation)
+        if let Some(last) = self.generation
+            && last.next() != generation
         {
+            let gap = (last.next(), generation.previous());
+            self.summary.missing.push(gap);
             self.records_are_missing();
         }
         self.generation = Some(generation);

@@ -5,11 +5,13 @@ use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, DbError, Losses};
 use ese_export::ExportError;
 use ese_format::{DatabaseHeader, JetSuffix, Pgno};
-use ese_log::{LogError, StreamChoice, StreamFiles};
+use ese_log::{LogError, Moment, StreamChoice, StreamFiles};
 use ese_replay::Problem;
+use ese_replay::as_of::AsOf;
 use ese_replay::output::{InPlace, OutputError, journal_path};
 use ese_replay::recovery::{DatabaseFile, RecoveryError};
-use ese_replay::view::{RecoveredView, Recovery, ViewError};
+use ese_replay::view::{RecoveredView, Recovery, ViewError, ViewOptions};
+use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,33 @@ pub(crate) struct OpenedDatabase {
     pub(crate) cut_off: Option<CutOff>,
     /// How it is read, where that is not as its file is.
     pub(crate) recovered: Option<RecoveredInput>,
+}
+
+impl OpenedDatabase {
+    /// The moment at which it is shown, if one was asked for.
+    pub(crate) fn as_of(&self) -> Option<AsOf> {
+        match &self.recovered.as_ref()?.by {
+            RecoveredBy::Logs(recovery) => recovery.as_of,
+            RecoveredBy::Overlay(_) => None,
+        }
+    }
+
+    /// A document about the database, with the moment at which that is shown.
+    pub(crate) fn document<'d, D: Serialize>(&self, document: &'d D) -> Shown<'d, D> {
+        Shown {
+            document,
+            as_of: self.as_of(),
+        }
+    }
+}
+
+/// A document about a database that is shown at some moment.
+#[derive(Serialize)]
+pub(crate) struct Shown<'d, D> {
+    #[serde(flatten)]
+    document: &'d D,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<AsOf>,
 }
 
 /// What makes a database readable as recovery leaves it.
@@ -73,6 +102,10 @@ pub(crate) struct ViewArguments {
     /// With --with-logs: leave out other databases that the logs change
     #[arg(long, requires = "with_logs")]
     ignore_missing: bool,
+    /// With --with-logs: read the database as it was at this moment. A generation, as in 42 or 0x2A, or a position, as in
+    /// 0000002A:0010:01F4, all of it included, or a time, as in 2024-05-01T12:00:00Z
+    #[arg(long, value_name = "MOMENT", requires = "with_logs")]
+    as_of: Option<Moment>,
     /// Read the database through an overlay that `edbreplay run --overlay` made
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
@@ -82,12 +115,14 @@ pub(crate) struct ViewArguments {
 const MEMORY: usize = 128 << 20;
 
 impl ViewArguments {
-    /// A database as it will be after recovery with the logs of these places; as its file is if there are none.
-    pub(crate) fn with_logs(places: &[PathBuf]) -> Self {
+    /// A database as it will be after recovery with the logs of these places, or as it was at a moment of them; as its file is
+    /// if there are none.
+    pub(crate) fn with_logs(places: &[PathBuf], as_of: Option<Moment>) -> Self {
         ViewArguments {
             with_logs: places.to_vec(),
             base: None,
             ignore_missing: false,
+            as_of,
             overlay: None,
         }
     }
@@ -149,14 +184,17 @@ impl ViewArguments {
             None => {
                 let stream = self.stream(path, &file)?;
                 let bar = output.bar(0, "Recovering");
-                let recovered = RecoveredView::after_recovery(
-                    &file,
-                    &stream,
-                    MEMORY,
-                    self.ignore_missing,
-                    &bar,
-                );
+                let options = ViewOptions {
+                    memory: MEMORY,
+                    ignore_missing: self.ignore_missing,
+                    as_of: self.as_of,
+                };
+                let recovered = RecoveredView::after_recovery(&file, &stream, options, &bar);
+                drop(bar);
                 let (view, recovery) = recovered.map_err(|error| view_failure(path, &error))?;
+                if let Some(as_of) = &recovery.as_of {
+                    output.remark(&format_args!("{}: as of {as_of}", path.display()));
+                }
                 (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }
         };

@@ -15,6 +15,7 @@ use ese_export::{
 };
 use ese_format::Progress;
 use ese_format::text::Escaped;
+use ese_log::Moment;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -22,15 +23,15 @@ use std::path::{Path, PathBuf};
 /// Compare two databases: rows inserted, deleted and changed from A to B, matched by the primary index of their table
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  edbtool diff before.edb after.edb\n  edbtool diff before.edb after.edb --summary\n  edbtool diff db.edb db.edb --with-logs-b . --table Items --format csv\n\nEnds with 0 only if everything could be compared and nothing differs."
+    after_help = "Examples:\n  edbtool diff before.edb after.edb\n  edbtool diff before.edb after.edb --summary\n  edbtool diff db.edb db.edb --with-logs-b . --table Items --format csv\n  edbtool diff db.edb@42 db.edb --with-logs-a . --with-logs-b .\n\nEnds with 0 only if everything could be compared and nothing differs."
 )]
 pub(crate) struct Arguments {
-    /// The database from which the differences lead
-    #[arg(value_name = "A")]
-    a: PathBuf,
-    /// The database to which they lead
-    #[arg(value_name = "B")]
-    b: PathBuf,
+    /// The database from which the differences lead; with its logs also DATABASE@MOMENT, as it was at that moment
+    #[arg(value_name = "A", value_parser = side)]
+    a: Side,
+    /// The database to which they lead, likewise
+    #[arg(value_name = "B", value_parser = side)]
+    b: Side,
     /// A table to compare; may be given several times (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
@@ -66,6 +67,30 @@ enum FormatArgument {
     Csv,
 }
 
+/// One of both databases, as it is named.
+#[derive(Debug, Clone)]
+struct Side {
+    path: PathBuf,
+    as_of: Option<Moment>,
+}
+
+/// `DATABASE` or `DATABASE@MOMENT`. A file that has the whole name is that file.
+fn side(text: &str) -> Result<Side, String> {
+    if let Some((path, moment)) = text.rsplit_once('@')
+        && !Path::new(text).exists()
+        && let Ok(moment) = moment.parse()
+    {
+        return Ok(Side {
+            path: path.into(),
+            as_of: Some(moment),
+        });
+    }
+    Ok(Side {
+        path: text.into(),
+        as_of: None,
+    })
+}
+
 /// One of both databases, opened.
 struct OpenedSide<'a> {
     path: &'a Path,
@@ -76,8 +101,14 @@ struct OpenedSide<'a> {
 
 impl<'a> OpenedSide<'a> {
     /// Opens the database at `path`, as it is or as these logs bring it forward.
-    fn open(path: &'a Path, logs: &[PathBuf], output: &Output) -> Result<Self, Failure> {
-        let opened = ViewArguments::with_logs(logs).look_at(path, output)?;
+    fn open(side: &'a Side, logs: &[PathBuf], output: &Output) -> Result<Self, Failure> {
+        let path = &side.path;
+        if let (Some(moment), true) = (side.as_of, logs.is_empty()) {
+            let message = format!("{}: {moment} is a moment of its logs", path.display());
+            return Err(Failure::new(Exit::Usage, message)
+                .advise("name the logs with --with-logs-a or --with-logs-b"));
+        }
+        let opened = ViewArguments::with_logs(logs, side.as_of).look_at(path, output)?;
         Ok(OpenedSide {
             path,
             catalog: catalog(path, &opened.database)?,
@@ -137,7 +168,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let both = sides.as_ref().map(OpenedSide::side);
     let summary = diff(both, &options, rows, &progress);
-    let summary = summary.map_err(|error| stream_failure(&arguments.a, &error))?;
+    let summary = summary.map_err(|error| stream_failure(&arguments.a.path, &error))?;
     drop(progress);
     let report = Report {
         databases: sides.as_ref().map(OpenedSide::entry),

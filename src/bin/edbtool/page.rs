@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         .map_err(|error| failure(&arguments.database.path, &error.into()))?;
     let most = if arguments.full { usize::MAX } else { 24 };
     let report = Report::of(db, &view, most);
-    output.answer("edbkit.page/1", &report, &report)?;
+    output.answer("edbkit.page/1", &opened.document(&report), &report)?;
     Ok(match report.problems.is_empty() {
         true => opened.found,
         false => Exit::Finding,

@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             path,
             summary: &summary,
         };
-        output.document("edbkit.rows/1", &report)?;
+        output.document("edbkit.rows/1", &opened.document(&report))?;
     }
     output.flush()?;
     let dirty = is_dirty(&opened.database);

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         tables,
         catalog: &catalog,
     };
-    output.answer("edbkit.schema/1", &schema, &schema)?;
+    output.answer("edbkit.schema/1", &opened.document(&schema), &schema)?;
     output.flush()?;
     tell_losses(&catalog.losses, output);
     Ok(exit_of(&catalog.losses).and(opened.found))

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         report.trees.retain(is_chosen);
     }
     report.losses.add(&catalog.losses);
-    output.answer("edbkit.space/1", &report, &report)?;
+    output.answer("edbkit.space/1", &opened.document(&report), &report)?;
     output.flush()?;
     if !report.leaked.is_empty() {
         output.remark(&LEAKED);

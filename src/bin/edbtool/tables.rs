@@ -44,14 +44,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             path: &arguments.database.path,
             names: tables.iter().map(|table| table.name.as_str()).collect(),
         };
-        output.answer("edbkit.table-names/1", &names, &names)?;
+        output.answer("edbkit.table-names/1", &opened.document(&names), &names)?;
         output.flush()?;
         tell_losses(&catalog.losses, output);
         return Ok(exit_of(&catalog.losses).and(opened.found));
     }
     let mut report = Report::of(arguments, &opened.database, &catalog, &tables);
     report.cut_off = opened.cut_off;
-    output.answer("edbkit.tables/1", &report, &report)?;
+    output.answer("edbkit.tables/1", &opened.document(&report), &report)?;
     output.flush()?;
     tell_losses(&report.losses, output);
     Ok(exit_of(&report.losses).and(opened.found))

@@ -112,9 +112,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
                 "--with-logs and --overlay are for exactly one database",
             ));
         };
-        let database = arguments.view.open(path, output)?.database;
-        let report = database::verify_view(path, &database, arguments)?;
-        output.answer("edbkit.verify/1", &report, &report)?;
+        let opened = arguments.view.open(path, output)?;
+        let report = database::verify_view(path, &opened, arguments)?;
+        output.answer("edbkit.verify/1", &opened.document(&report), &report)?;
         return Ok(report.exit());
     }
     let job = Job {

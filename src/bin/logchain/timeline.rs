@@ -3,15 +3,14 @@
 use console::values::{bytes, number};
 use console::{Exit, Failure, Output};
 use ese_export::blobs::Blobs;
-use ese_format::{Lgpos, Pgno, ProcId, hex};
-use ese_log::{StreamChoice, StreamFiles};
+use ese_format::{Pgno, ProcId, hex};
+use ese_log::{Moment, StreamChoice, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
 use ese_timeline::{
     ChangeSink, Filter, LongValues, Operation, Order, Status, TellError, TimelineOptions,
     TimelineSummary, Told, tell,
 };
-use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, BufWriter};
@@ -62,10 +61,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PGNO", value_parser = number::<u32>)]
     page: Option<u32>,
     /// Begin here: a generation, as in 42 or 0x2A, a position, as in 0000002A:0010:01F4, or a time, as in 2024-05-01T12:00:00Z
-    #[arg(long, value_name = "MOMENT", value_parser = since)]
+    #[arg(long, value_name = "MOMENT")]
     since: Option<Moment>,
     /// End here, all of it included: a generation, a position or a time
-    #[arg(long, value_name = "MOMENT", value_parser = until)]
+    #[arg(long, value_name = "MOMENT")]
     until: Option<Moment>,
     /// Only what committed
     #[arg(long)]
@@ -127,13 +126,6 @@ enum Format {
 #[derive(Debug, Clone)]
 struct Bookmark(Vec<u8>);
 
-/// A place in the logs on the command line.
-#[derive(Debug, Clone, Copy)]
-enum Moment {
-    Place(Lgpos),
-    Time(Timestamp),
-}
-
 fn condition(text: &str) -> Result<(String, String), String> {
     let (column, value) = text
         .split_once('=')
@@ -156,44 +148,6 @@ fn operation(text: &str) -> Result<Operation, String> {
         })
 }
 
-fn moment(text: &str, segment: u16, byte: u16) -> Result<Moment, String> {
-    if let Ok(time) = text.parse() {
-        return Ok(Moment::Time(time));
-    }
-    if text.contains('-') {
-        return Err("write a time with its zone, as in 2024-05-01T12:00:00Z".into());
-    }
-    if text.contains([':', ',']) {
-        return Ok(Moment::Place(text.parse()?));
-    }
-    let place = Lgpos::new(number(text)?, segment, byte);
-    Ok(Moment::Place(place))
-}
-
-fn since(text: &str) -> Result<Moment, String> {
-    moment(text, 0, 0)
-}
-
-fn until(text: &str) -> Result<Moment, String> {
-    moment(text, u16::MAX, u16::MAX)
-}
-
-impl Moment {
-    fn place(self) -> Option<Lgpos> {
-        match self {
-            Moment::Place(place) => Some(place),
-            Moment::Time(_) => None,
-        }
-    }
-
-    fn time(self) -> Option<Timestamp> {
-        match self {
-            Moment::Place(_) => None,
-            Moment::Time(time) => Some(time),
-        }
-    }
-}
-
 impl Arguments {
     fn filter(&self) -> Filter {
         Filter {
@@ -204,8 +158,8 @@ impl Arguments {
             session: self.session.map(ProcId),
             transaction: self.transaction,
             page: self.page.map(Pgno),
-            since: self.since.and_then(Moment::place),
-            until: self.until.and_then(Moment::place),
+            since: self.since.and_then(Moment::first),
+            until: self.until.and_then(Moment::last),
             since_time: self.since.and_then(Moment::time),
             until_time: self.until.and_then(Moment::time),
             status: self.committed.then_some(Status::Committed),
@@ -222,14 +176,10 @@ impl Arguments {
                 "--json is JSON Lines; leave it out, or leave --format out",
             ));
         }
-        let places = self
-            .since
-            .and_then(Moment::place)
-            .zip(self.until.and_then(Moment::place));
-        let times = self
-            .since
-            .and_then(Moment::time)
-            .zip(self.until.and_then(Moment::time));
+        let first = self.since.and_then(Moment::first);
+        let places = first.zip(self.until.and_then(Moment::last));
+        let since = self.since.and_then(Moment::time);
+        let times = since.zip(self.until.and_then(Moment::time));
         let is_turned = places.is_some_and(|(since, until)| since > until)
             || times.is_some_and(|(since, until)| since > until);
         match is_turned {

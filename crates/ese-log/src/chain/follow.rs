@@ -57,7 +57,7 @@ pub enum DatabaseEventKind {
 
 impl DatabaseEventKind {
     /// What `record` does to a database as a whole.
-    fn of(record: &Record<'_>) -> Option<Self> {
+    pub fn of(record: &Record<'_>) -> Option<Self> {
         Some(match record {
             Record::CreateDb(record) => DatabaseEventKind::Created {
                 dbid: record.dbid,

@@ -20,7 +20,8 @@ mod trial;
 
 pub use cut_off::LostEnd;
 pub(crate) use cut_off::headers_of;
-pub use ese_log::Until;
+pub use ese_log::{Interval, Until};
+pub(crate) use plan::LogEnd;
 pub use plan::{
     CreatedDatabase, DatabasePlan, NeededDatabase, PlanRefusal, RecoveryPlan, plan, plan_of,
 };
@@ -28,7 +29,7 @@ pub use recover::{
     AfterRedo, EmptyFile, GivenDatabase, RecoverOptions, Recovered, RecoveredDatabase, Timing,
     recover,
 };
-pub use replay::{Interval, ReplaySummary, replay};
+pub use replay::{ReplaySummary, replay};
 pub use source::{DatabaseFile, SourcePages};
 pub use trial::{TrialResult, trial, try_out};
 

@@ -18,7 +18,7 @@
 use super::{DatabaseFile, RecoveryError};
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_format::page::PageSize;
-use ese_format::{Generation, JetError, Lgpos, Progress, Signature};
+use ese_format::{Generation, JetError, Lgpos, LogTime, Progress, Signature};
 use ese_log::chain::ranges::{
     Reach, first_position, reach, reach_of_all, replay_files, replay_start,
 };
@@ -26,7 +26,10 @@ use ese_log::chain::{
     ChainReport, CheckpointReport, DatabaseEvent, DatabaseEventKind, DatabaseVerdict, LogContent,
     LogReport, Readiness, TransactionsAt, verdict_until, verify_from,
 };
-use ese_log::{FileRole, StreamFile, StreamFiles, StreamRecords, Until, trusted_header};
+use ese_log::{
+    FileRole, Interval, LogError, LogImage, RecordCursor, StreamFile, StreamFiles, StreamRecords,
+    Until, begun_after, logged, trusted_header,
+};
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -97,6 +100,16 @@ pub struct NeededDatabase {
     pub path: String,
     /// Whether it is attached where the replay ends, so that it cannot be left out unnoticed.
     pub attached_at_end: bool,
+}
+
+/// Where a log ends.
+pub(crate) struct LogEnd {
+    /// Its last record; without any, where the first would be.
+    pub(crate) lgpos: Lgpos,
+    /// When that was logged.
+    pub(crate) logged: Interval,
+    /// When the log was created.
+    pub(crate) created: LogTime,
 }
 
 /// Why a plan is not carried out.
@@ -223,6 +236,54 @@ impl RecoveryPlan {
         generation <= self.range_end() && !is_cut
     }
 
+    /// The first record that a limit leaves out; none if it leaves out nothing that is there.
+    pub(crate) fn limited_before(&self) -> Option<Lgpos> {
+        self.transactions.limited_before
+    }
+
+    /// The log of a generation that is replayed, and when the one after it was begun.
+    fn log_of(&self, generation: Generation) -> Result<Option<(LogImage, LogTime)>, LogError> {
+        let start = self.reach.as_ref().map(|reach| reach.start.generation);
+        let place = start.and_then(|start| generation.0.checked_sub(start.0));
+        let Some(place) = place.and_then(|place| usize::try_from(place).ok()) else {
+            return Ok(None);
+        };
+        let Some(file) = self.files.get(place) else {
+            return Ok(None);
+        };
+        let image = LogImage::read(&file.path)?;
+        let next = place.checked_add(1).and_then(|next| self.files.get(next));
+        let next = next.map(|next| begun_after(&image.header, &next.path));
+        let next = next.transpose()?.flatten().unwrap_or_default();
+        let is_it = image.header.generation == generation;
+        Ok(is_it.then_some((image, next)))
+    }
+
+    /// When a record that is replayed was logged.
+    pub(crate) fn logged(&self, lgpos: Lgpos) -> Result<Interval, LogError> {
+        let log = self.log_of(lgpos.generation)?;
+        Ok(log.map_or_else(Interval::default, |(image, next)| {
+            logged(&image, lgpos, next)
+        }))
+    }
+
+    /// Where a generation that is replayed ends.
+    pub(crate) fn end_of(&self, generation: Generation) -> Result<Option<LogEnd>, LogError> {
+        let Some((image, next)) = self.log_of(generation)? else {
+            return Ok(None);
+        };
+        let mut cursor = RecordCursor::new();
+        let mut last = None;
+        while let Ok(true) = cursor.advance(&image) {
+            last = Some(cursor.lgpos());
+        }
+        Ok(Some(LogEnd {
+            lgpos: last.unwrap_or_else(|| image.end()),
+            logged: last.map_or_else(Interval::default, |last| logged(&image, last, next)),
+            created: image.header.created,
+        }))
+    }
+
     /// The last generation of what is replayed, limits considered.
     pub(super) fn range_end(&self) -> Generation {
         let limit = self.transactions.limited_before;
@@ -279,6 +340,20 @@ pub fn plan_of(
     let page_size = contents()
         .map(|content| LogHeader::page_size(&content.header))
         .next();
+    let transactions = contents()
+        .next_back()
+        .map(|content| content.transactions.clone())
+        .unwrap_or_default();
+    let until = &Until {
+        before: [
+            until.before,
+            transactions.limited_before.filter(|_| until.time.is_some()),
+        ]
+        .into_iter()
+        .flatten()
+        .min(),
+        ..*until
+    };
     let attachments = Attachments::of(contents(), databases);
     let stop = reach.as_ref().and_then(|reach| reach.stop.as_ref());
     let stop = stop.filter(|stop| !until.leaves_out(stop.generation));
@@ -299,10 +374,7 @@ pub fn plan_of(
             .collect(),
         created: attachments.created,
         needed: attachments.needed,
-        transactions: contents()
-            .next_back()
-            .map(|content| content.transactions.clone())
-            .unwrap_or_default(),
+        transactions,
         log_bytes: replayed().map(|log| log.size).sum(),
         reach,
         logs: files.iter().map(|file| file.path.clone()).collect(),

@@ -5,18 +5,9 @@ use crate::redo::{LoggedAttach, Redo};
 use ese_format::log::Attachment;
 use ese_format::{Generation, Lgpos, LogTime, Progress};
 use ese_log::chain::attached::{listed_later, lost};
-use ese_log::{LogImage, StreamRecords, StreamStep, Until, time_of};
+use ese_log::{Interval, LogImage, StreamRecords, StreamStep, Until, time_of};
 use serde::Serialize;
 use std::path::PathBuf;
-
-/// When something happened, as far as the logs know: they keep the time of each segment, in the older layout of each log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Interval {
-    /// The segment that holds it was begun then.
-    pub from: LogTime,
-    /// The next segment was begun then; null if there is none.
-    pub until: LogTime,
-}
 
 /// How far a replay came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,7 +1,7 @@
 //! The files of a crash: the logs up to some record, and a database some pages of which had been written.
 
 use super::mount::Mount;
-use super::{DBID, OWNED, Page, Writer};
+use super::{DBID, Line, OWNED, Page, Tree, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
 use crate::logs::{records_of, write_segments, write_segments_and_places};
@@ -187,6 +187,25 @@ impl Base {
         let mut writer = Writer::new(self.size, vec![owned], self.last(), dbtime);
         self.mount(&mut writer);
         writer
+    }
+
+    /// Takes a tree of the database over, for changes of its rows.
+    pub fn adopt(&self, writer: &mut Writer, root: u32, objid: u32) -> usize {
+        let mut left = vec![root];
+        while let Some(pgno) = left.pop() {
+            let page = Page::read(pgno, self.page(pgno));
+            if !page.is_leaf() {
+                left.extend(page.lines.iter().map(Line::child));
+            }
+            writer.history.insert(pgno, vec![(0, 0, page.clone())]);
+            writer.pages.insert(pgno, page);
+        }
+        writer.trees.push(Tree {
+            root,
+            objid,
+            unique: true,
+        });
+        writer.trees.len() - 1
     }
 
     /// The files that a crash leaves after this many of the writer's records, with logs of `segments` segments.

@@ -2,7 +2,9 @@
 
 use crate::database::{OpenedDatabase, RecoveredBy, RecoveredInput, is_dirty};
 use console::{Failure, Output};
-use ese_export::{ExportError, FileEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry};
+use ese_export::{
+    ExportError, FileEntry, MomentEntry, Provenance, RecoveryEntry, RunEntry, SourceEntry,
+};
 use ese_format::Progress;
 use ese_scan::{DigestKind, digest_file};
 use evidence::EvidenceFile;
@@ -32,6 +34,9 @@ pub(super) fn identity(path: &Path, opened: &OpenedDatabase) -> Result<String, F
         Some(RecoveredBy::Overlay(overlay)) => paths.push(overlay),
         None => {}
     }
+    let moment = opened
+        .as_of()
+        .map(|as_of| format!("; as of {}", as_of.lgpos));
     let mut identity = concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
     for path in paths {
         let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
@@ -43,6 +48,7 @@ pub(super) fn identity(path: &Path, opened: &OpenedDatabase) -> Result<String, F
         identity += &format!("; {} {} {checksum:08x}", path.display(), file.length());
         identity.extend(modified.map(|time| format!(" {time}")));
     }
+    identity.extend(moment);
     Ok(identity)
 }
 
@@ -102,6 +108,15 @@ impl Custody<'_> {
             overlay: overlay.map(|path| self.file(path, output)).transpose()?,
             as_of: header.as_ref().map(|header| header.last_consistent),
             as_of_time: header.as_ref().map(|header| header.last_consistent_time),
+            moment: match &recovered.by {
+                RecoveredBy::Logs(recovery) => recovery.as_of.map(|moment| MomentEntry {
+                    lgpos: moment.lgpos,
+                    from: moment.logged.from,
+                    until: moment.logged.until,
+                    rolled_back: moment.rolled_back,
+                }),
+                RecoveredBy::Overlay(_) => None,
+            },
             last_page: db.last_page(),
             header,
         })

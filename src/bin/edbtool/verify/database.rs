@@ -3,7 +3,7 @@
 use super::Arguments;
 use super::report::{Checked, Report};
 use super::resume::Place;
-use crate::database::half_written;
+use crate::database::{OpenedDatabase, half_written};
 use crate::header::size_findings;
 use console::{Exit, Failure};
 use ese_db::Database;
@@ -140,9 +140,10 @@ fn report(
 /// Verifies the pages of a database that is read as recovery will leave it.
 pub(super) fn verify_view(
     path: &Path,
-    database: &Database,
+    opened: &OpenedDatabase,
     arguments: &Arguments,
 ) -> Result<Report, Failure> {
+    let database = &opened.database;
     let page_size = database.page_size().bytes();
     let last = database.last_page();
     let length = last.file_offset(page_size) + u64::from(page_size);
@@ -166,8 +167,12 @@ pub(super) fn verify_view(
     }
     found.counts.pages_seen += blank;
     found.counts.uninitialized_pages += blank;
-    let remark = "these are the pages as recovery will leave them; the file as it is now was not checked, its \
-                  headers not at all";
+    let pages_are = match opened.as_of() {
+        Some(_) => "these are the pages as they were at that moment, recovered",
+        None => "these are the pages as recovery will leave them",
+    };
+    let remark =
+        format!("{pages_are}; the file as it is now was not checked, its headers not at all");
     Ok(Report {
         path: path.to_owned(),
         kind: FileKind::Database,
@@ -188,7 +193,7 @@ pub(super) fn verify_view(
             .pages
             .iter()
             .map(only_pages)
-            .chain([remark.into()])
+            .chain([remark])
             .collect(),
         interrupted_at: None,
     })
