@@ -22,6 +22,15 @@ fn timeline(arguments: &[&OsStr]) -> Vec<Value> {
     timeline_with(arguments, 0)
 }
 
+/// Changes, and the exit code.
+fn answered(arguments: &[&OsStr]) -> (Vec<Value>, i32) {
+    let fixed: [&OsStr; 3] = ["timeline".as_ref(), "--format".as_ref(), "jsonl".as_ref()];
+    let output = run("logchain", fixed.iter().chain(arguments));
+    let lines = stdout(&output).lines();
+    let changes = lines.map(|line| serde_json::from_str(line).expect("a line is a document"));
+    (changes.collect(), exit(&output))
+}
+
 fn timeline_with(arguments: &[&OsStr], code: i32) -> Vec<Value> {
     let fixed: [&OsStr; 3] = ["timeline".as_ref(), "--format".as_ref(), "jsonl".as_ref()];
     let output = run("logchain", fixed.iter().chain(arguments));
@@ -312,16 +321,17 @@ fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
         let truth = timeline(&[folder.path().as_os_str()]);
         // Without the log of their creation, the databases are needed.
         fs::remove_file(&logs_in(folder.path())[0]).unwrap();
-        let found = timeline(&words(&arguments(folder.path(), &databases)));
+        let (found, code) = answered(&words(&arguments(folder.path(), &databases)));
         let late = |change: &&Value| !text(&change["source"], "lgpos").starts_with("00000001:");
         let late: Vec<Value> = truth.iter().filter(late).cloned().collect();
-        let (known, count) = assert_nothing_wrong(&name, &truth, &found);
-        assert_eq!(by_place(&late).len(), count, "{name}: changes are missing");
-        for (place, change) in by_place(&late) {
-            let same = by_place(&found)[&place]["time"] == change["time"];
-            assert!(same, "{name}: {change}");
-            if count > 2000 {
-                break;
+        let (known, told) = assert_nothing_wrong(&name, &truth, &found);
+        let (late, found) = (by_place(&late), by_place(&found));
+        // Of tables that were made in that log and are gone since, nothing is known: that is said.
+        let count = late.len();
+        assert_eq!(code, i32::from(told < count), "{name}: changes are missing");
+        for (place, change) in &late {
+            if let Some(found) = found.get(place) {
+                assert_eq!(found["time"], change["time"], "{name}: {place:?}");
             }
         }
         let share = known as f64 / count.max(1) as f64;
@@ -338,13 +348,13 @@ fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
         "{all} changes, {:.1} % complete",
         100.0 * complete as f64 / all as f64
     );
-    assert!(worst.0 > 0.85, "{worst:?}");
-    assert!(complete as f64 > 0.97 * all as f64);
+    assert!(worst.0 > 0.88, "{worst:?}");
+    assert!(complete as f64 > 0.96 * all as f64);
 }
 
 #[test]
 fn whatever_log_is_missing_no_value_is_wrong() {
-    let mut told = 0;
+    let (mut told, mut tried) = (0, 0);
     for name in fixtures::engine_set_names() {
         if WITHOUT_CREATION.contains(&name.as_str()) || name == CUT_SHORT {
             continue;
@@ -357,15 +367,23 @@ fn whatever_log_is_missing_no_value_is_wrong() {
         let [_, middle @ .., _] = &logs[..] else {
             continue;
         };
-        // One of each set, another one for each.
-        let Some(missing) = middle.get(name.len() % middle.len().max(1)) else {
-            continue;
-        };
-        fs::remove_file(missing).unwrap();
-        let found = timeline_with(&words(&arguments(folder.path(), &databases)), 1);
-        let (_, count) = assert_nothing_wrong(&name, &truth, &found);
-        told += count;
+        // One of each set, or with EDBKIT_EVERY_LOG each of them.
+        let every = std::env::var_os("EDBKIT_EVERY_LOG").is_some();
+        let one = name.len() % middle.len().max(1);
+        for (place, missing) in middle.iter().enumerate() {
+            if !every && place != one {
+                continue;
+            }
+            let aside = missing.with_extension("aside");
+            fs::rename(missing, &aside).unwrap();
+            let found = timeline_with(&words(&arguments(folder.path(), &databases)), 1);
+            let name = format!("{name} without {}", missing.display());
+            told += assert_nothing_wrong(&name, &truth, &found).1;
+            fs::rename(&aside, missing).unwrap();
+            tried += 1;
+        }
     }
+    println!("{tried} streams with a gap, {told} changes told");
     assert!(told > 1000, "{told}");
 }
 

@@ -376,3 +376,67 @@ impl RowText {
 fn text(json: Vec<u8>) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ese_db::{Database, TableReader};
+    use ese_testkit::fixtures;
+    use ese_testkit::random::Random;
+
+    /// Some bytes of each row are lost, and others stand in their place: every column that is said to be known is what it was.
+    #[test]
+    fn what_is_said_to_be_known_does_not_depend_on_lost_bytes() {
+        let long_values = LongValues {
+            inline_limit: usize::MAX,
+            blobs: None,
+        };
+        let mut fetch = |_: &[u8]| LongValue::Unknown("it is elsewhere".into());
+        let mut random = Random(7);
+        let (mut known, mut unknown) = (0, 0);
+        for set in ["crash-p8k", "names8-log-p32k", "clean-p4k"] {
+            let set = fixtures::testdata_set(set);
+            let database = Database::open(set.join("state/db.edb")).unwrap();
+            for table in &database.catalog().unwrap().tables {
+                let layout = TableLayout::new(table, database.page_size());
+                for row in TableReader::new(&database, table).rows() {
+                    let data = row.node().unwrap().data.to_vec();
+                    let whole = Masked::known(data.clone());
+                    let truth = layout.row(&whole, &long_values, &mut fetch).unwrap();
+                    for _ in 0..20 {
+                        let mut lost = data.clone();
+                        let mut gaps = Vec::new();
+                        let mut at = random.below(data.len());
+                        while at < data.len() {
+                            let end = (at + 1 + random.below(12)).min(data.len());
+                            let zeros = random.below(2) == 0;
+                            for byte in &mut lost[at..end] {
+                                *byte = if zeros { 0 } else { random.below(256) as u8 };
+                            }
+                            gaps.push(at..end);
+                            at = end + 1 + random.below(data.len());
+                        }
+                        let lost = Masked::with_gaps(lost, gaps);
+                        let Ok(found) = layout.row(&lost, &long_values, &mut fetch) else {
+                            continue;
+                        };
+                        for place in 0..layout.columns.len() {
+                            if found.unknown.iter().any(|(of, _)| *of == place) {
+                                unknown += 1;
+                                continue;
+                            }
+                            let name = &layout.columns[place].column.name;
+                            let of = format!("{}.{name}: {lost:?}", layout.name);
+                            assert_eq!(found.value(place), truth.value(place), "{of}");
+                            known += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(
+            known > 10_000 && unknown > 10_000,
+            "{known} known, {unknown} unknown"
+        );
+    }
+}

@@ -453,7 +453,7 @@ impl<'d> Backward<'d> {
             true => None,
             false => Some(data.map(Masked::bytes)),
         };
-        past.set(objid, key, node)
+        past.set((objid, places.at), key, node)
     }
 
     fn take_back_macro(&mut self, at: Lgpos, own: &[OwnRecord]) -> io::Result<()> {

@@ -291,7 +291,7 @@ impl<'d> Forward<'d> {
                 Some(true) => None,
                 _ => Some(data.map(Masked::bytes)),
             };
-            past.set(node.objid, key, now)?;
+            past.set((node.objid, finding.at), key, now)?;
         }
         let is_row = kind != Insert && was_deleted != Some(true);
         // Of a node that goes for good, nobody knows here whether it was deleted before; the engine removes only such.

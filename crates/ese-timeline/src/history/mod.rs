@@ -59,7 +59,9 @@ pub(crate) fn history(
         .map(|database| database.header.signature)
         .collect();
     let survey = Survey::of(files, &signatures);
-    let mut pasts: Vec<Past> = databases.into_iter().map(Past::new).collect();
+    let mut pasts: Vec<Past> = (databases.into_iter())
+        .map(|database| Past::new(database, &survey.gaps))
+        .collect();
     let mut records = Reverse::new(files.to_vec());
     let memory = options.memory;
     let backward = Backward::new(&survey, &mut pasts, memory)?;

@@ -63,8 +63,11 @@ pub(super) struct Past {
     indexes: FxHashSet<ObjId>,
     /// Trees of rows, whose nodes nobody asks for by key.
     row_trees: FxHashSet<ObjId>,
-    /// Nodes that differ from the end, by tree and key.
-    nodes: BTreeMap<(ObjId, Vec<u8>), Node>,
+    /// Nodes that differ from the end, by tree and key, and the record that says so.
+    nodes: BTreeMap<(ObjId, Vec<u8>), (Node, Lgpos)>,
+    /// Where logs begin before which records are missing: nothing that is known on one side of a gap is known on the other, but
+    /// by pages that did not change.
+    gaps: Vec<Lgpos>,
     data: DataFile,
     /// Up to where a node of this tree changed of which the key is not known: what the end has of it may not be true before.
     unsure: FxHashMap<ObjId, Lgpos>,
@@ -74,7 +77,7 @@ pub(super) struct Past {
 
 impl Past {
     /// The end itself.
-    pub(super) fn new(mut database: ReplayDatabase) -> Self {
+    pub(super) fn new(mut database: ReplayDatabase, gaps: &[Lgpos]) -> Self {
         let (mut roots, mut indexes, mut row_trees) = Default::default();
         if let Ok(catalog) = catalog_of(&mut database) {
             for table in &catalog.tables {
@@ -94,6 +97,7 @@ impl Past {
             row_trees,
             nodes: BTreeMap::new(),
             data: DataFile::default(),
+            gaps: gaps.to_vec(),
             unsure: FxHashMap::default(),
             now: Lgpos::NULL,
         }
@@ -109,10 +113,15 @@ impl Past {
         !self.row_trees.contains(&objid)
     }
 
-    /// Says what a node is at the moment.
+    /// How many gaps are before a place.
+    fn gaps_before(&self, lgpos: Lgpos) -> usize {
+        self.gaps.partition_point(|gap| *gap <= lgpos)
+    }
+
+    /// Says what a node is at the moment, by the record at `at`.
     pub(super) fn set(
         &mut self,
-        objid: ObjId,
+        (objid, at): (ObjId, Lgpos),
         key: &[u8],
         data: Option<Option<&[u8]>>,
     ) -> io::Result<()> {
@@ -121,7 +130,7 @@ impl Past {
             Some(None) => Node::Unknown,
             Some(Some(data)) => self.data.put(data)?,
         };
-        self.nodes.insert((objid, key.to_vec()), node);
+        self.nodes.insert((objid, key.to_vec()), (node, at));
         Ok(())
     }
 
@@ -170,12 +179,19 @@ impl Trees for Past {
         let walk = root.map(|root| TreeWalk::from(&mut self.database.pages, root, objid, from));
         let walk = walk.transpose().map_err(|problem| problem.to_string())?;
         let first = (objid, from.to_vec());
+        let side = self.gaps_before(self.now);
+        let gaps = &self.gaps;
+        let is_known =
+            move |at: Lgpos| objid == CATALOG.1 || gaps.partition_point(|gap| *gap <= at) == side;
         let own = self.nodes.range(first..);
+        let own = own.map(move |(key, (node, at))| (key, is_known(*at).then_some(*node)));
         Ok(Box::new(PastNodes {
             database: &mut self.database,
             walk,
             there: None,
+            newest: Dbtime(0),
             objid,
+            is_after_gaps: side == self.gaps.len(),
             own: own.peekable(),
             data: &mut self.data,
         }))
@@ -187,14 +203,18 @@ struct PastNodes<'p, I: Iterator> {
     walk: Option<TreeWalk>,
     /// The next node of the file.
     there: Option<LeafNode>,
+    /// The highest dbtime that was met, when the walk is over.
+    newest: Dbtime,
     objid: ObjId,
+    /// Whether no record is missing between the moment and the end.
+    is_after_gaps: bool,
     own: Peekable<I>,
     data: &'p mut DataFile,
 }
 
 impl<'p, I> Nodes for PastNodes<'p, I>
 where
-    I: Iterator<Item = (&'p (ObjId, Vec<u8>), &'p Node)>,
+    I: Iterator<Item = (&'p (ObjId, Vec<u8>), Option<Node>)>,
 {
     fn next_node(&mut self) -> Result<Option<LeafNode>, String> {
         loop {
@@ -204,23 +224,25 @@ where
                 let node = walk.next_node(&mut self.database.pages);
                 self.there = node.map_err(|problem| problem.to_string())?;
                 if self.there.is_none() {
+                    self.newest = walk.newest();
                     self.walk = None;
                 }
             }
             let own = self.own.peek().filter(|((of, _), _)| *of == self.objid);
-            let Some(((_, key), node)) = own.copied() else {
+            let Some(&(place, node)) = own else {
                 return Ok(self.there.take());
             };
+            let key = &place.1;
             match &self.there {
                 Some(there) if there.key < *key => return Ok(self.there.take()),
                 Some(there) if there.key == *key => self.there = None,
                 _ => {}
             }
             self.own.next();
-            match *node {
-                Node::Absent => {}
-                Node::Unknown => return Err("a node of it is not known".into()),
-                Node::There(at, length) => {
+            match node {
+                Some(Node::Absent) => {}
+                None | Some(Node::Unknown) => return Err("a node of it is not known".into()),
+                Some(Node::There(at, length)) => {
                     let data = self.data.get(at, length);
                     return Ok(Some(LeafNode {
                         key: key.clone(),
@@ -233,6 +255,10 @@ where
     }
 
     fn newest(&self) -> Dbtime {
-        Dbtime(0)
+        match (&self.walk, self.is_after_gaps) {
+            (Some(walk), false) => walk.newest().max(self.newest),
+            (None, false) => self.newest,
+            (_, true) => Dbtime(0),
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! operations never committed.
 
 use ese_format::record::Record;
-use ese_format::{Dbtime, Lgpos, ProcId, RecordType, Signature};
+use ese_format::{Dbtime, Generation, Lgpos, ProcId, RecordType, Signature};
 use ese_log::{StreamFile, StreamRecords, StreamStep};
 use rustc_hash::FxHashSet;
 
@@ -11,6 +11,8 @@ use rustc_hash::FxHashSet;
 pub(super) struct Survey {
     /// Where a number came to mean a database, or none that is given; in order.
     attached: Vec<(Lgpos, u8, Option<usize>)>,
+    /// Where logs begin before which records are missing.
+    pub(super) gaps: Vec<Lgpos>,
     /// Macro operations that began and did not commit.
     open_macros: FxHashSet<(ProcId, Dbtime)>,
 }
@@ -21,12 +23,27 @@ impl Survey {
     pub(super) fn of(files: &[StreamFile], databases: &[Signature]) -> Self {
         let mut survey = Survey::default();
         let place = |signature: Signature| databases.iter().position(|known| *known == signature);
+        let mut last: Option<Generation> = None;
         for file in files {
             let mut records = StreamRecords::new([file.clone()]);
-            while let Ok(Some(step)) = records.advance() {
+            loop {
+                let step = match records.advance() {
+                    Ok(Some(step)) => step,
+                    Ok(None) => break,
+                    Err(_) => {
+                        // No generation follows this one.
+                        last = Some(Generation(u32::MAX));
+                        break;
+                    }
+                };
                 let Some(image) = records.image() else { break };
                 if step == StreamStep::Log {
-                    let begin = Lgpos::new(image.header.generation.0, 0, 0);
+                    let generation = image.header.generation;
+                    let begin = Lgpos::new(generation.0, 0, 0);
+                    if last.is_some_and(|last| last.0.checked_add(1) != Some(generation.0)) {
+                        survey.gaps.push(begin);
+                    }
+                    last = Some(generation);
                     for attachment in &image.header.attachments.databases {
                         let database = place(attachment.database_signature);
                         survey.attached.push((begin, attachment.dbid, database));
