@@ -348,8 +348,8 @@ fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
         "{all} changes, {:.1} % complete",
         100.0 * complete as f64 / all as f64
     );
-    assert!(worst.0 > 0.88, "{worst:?}");
-    assert!(complete as f64 > 0.96 * all as f64);
+    assert!(worst.0 > 0.85, "{worst:?}");
+    assert!(complete as f64 > 0.95 * all as f64);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Numbers to which several transactions add at the same time (escrow columns).
 //!
 //! Such a number is on its page with all that was added, committed or not. A transaction sees it without what others have
-//! added and not committed; so does a row of the timeline (`ErrVERAccess`, `ese/ver.cxx`).
+//! added and not committed; so does a row of the timeline (`ErrVERAccess`, `ese/ver.cxx`). Where transactions may be open
+//! whose records are not in the logs, such a number is not known.
 
 use crate::change::RowChange;
 use crate::masked::Masked;
@@ -19,12 +20,19 @@ struct OpenAddition {
 /// What was added and not committed, by the row.
 #[derive(Debug, Default)]
 pub(crate) struct Escrow {
+    /// Whether the records of all open transactions are known.
+    knows_all: bool,
     rows: FxHashMap<(u8, ObjId, Vec<u8>), Vec<OpenAddition>>,
 }
 
 impl Escrow {
     /// The data of a node as the session of `change` sees it.
-    pub(crate) fn seen(&self, change: &RowChange<'_>, data: &Masked) -> Masked {
+    pub(crate) fn seen(&self, change: &RowChange<'_>, data: &Masked, added: AddedNumber) -> Masked {
+        if !self.knows_all {
+            let start = usize::from(added.offset);
+            let without = data.without(start..start + added.width);
+            return without.unwrap_or_else(|| data.clone());
+        }
         let mut data = data.clone();
         let others = self.additions(change).iter();
         for other in others.filter(|other| other.session != change.page.procid) {
@@ -58,6 +66,18 @@ impl Escrow {
     /// An addition was taken back.
     pub(crate) fn undo(&mut self, session: ProcId, rceid: u32) {
         self.keep(|open| open.session != session || open.rceid != rceid);
+    }
+
+    /// An instance of the engine begins or ends: no transaction is open.
+    pub(crate) fn end_all(&mut self) {
+        self.rows.clear();
+        self.knows_all = true;
+    }
+
+    /// Records are missing here: transactions may be open that nobody knows.
+    pub(crate) fn forget(&mut self) {
+        self.rows.clear();
+        self.knows_all = false;
     }
 
     /// A session ended its transaction.

@@ -133,17 +133,22 @@ impl Masked {
         (old.bytes.len() == length).then_some(old)
     }
 
+    /// The data, of which a range is not known any more; none if there is no such range.
+    pub(crate) fn without(&self, range: Range<usize>) -> Option<Masked> {
+        let mut less = Masked::default();
+        less.push_part(self, 0..range.start)?;
+        less.push_unknown(range.len());
+        less.push_part(self, range.end..self.bytes.len())?;
+        Some(less)
+    }
+
     /// The data with `amount` added to the little-endian number of `width` bytes at `offset`; of a number that is not known
     /// as a whole, nothing is known after.
     pub(crate) fn add(&self, offset: usize, amount: i64, width: usize) -> Option<Masked> {
         let range = offset..offset + width;
         let number = self.bytes.get(range.clone())?;
         if !self.knows(&range) {
-            let mut sum = Masked::default();
-            sum.push_part(self, 0..offset)?;
-            sum.push_unknown(width);
-            sum.push_part(self, range.end..self.bytes.len())?;
-            return Some(sum);
+            return self.without(range);
         }
         let mut wide = [0; 8];
         wide[..width].copy_from_slice(number);

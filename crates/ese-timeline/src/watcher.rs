@@ -188,7 +188,6 @@ impl Timeline {
             self.end(transaction, end);
         }
         self.overwritten.clear();
-        self.escrow = Escrow::default();
     }
 
     fn end(&mut self, transaction: Transaction, end: End) {
@@ -204,6 +203,7 @@ impl Timeline {
     /// Records are missing here: what becomes of open transactions is not known.
     pub(crate) fn records_are_missing(&mut self) {
         self.end_all(End::NotKnown);
+        self.escrow.forget();
     }
 
     fn follow(&mut self, lgpos: Lgpos, step: TransactionStep) {
@@ -232,7 +232,10 @@ impl Timeline {
                 }
             }
             // What an instance leaves open, recovery rolls back.
-            TransactionStep::EndAll => self.end_all(End::RolledBack(None)),
+            TransactionStep::EndAll => {
+                self.end_all(End::RolledBack(None));
+                self.escrow.end_all();
+            }
         }
     }
 
@@ -422,7 +425,7 @@ impl Timeline {
         match change.added {
             None => self.tell_row(change, (operation, layout), database),
             Some(added) => {
-                let seen = |data: &Masked| self.escrow.seen(change, data);
+                let seen = |data: &Masked| self.escrow.seen(change, data, added);
                 let (before, after) = (change.before.map(seen), change.after.map(seen));
                 let seen = RowChange {
                     before: before.as_ref(),

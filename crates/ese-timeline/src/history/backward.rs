@@ -28,6 +28,7 @@ use ese_format::record::{
     SplitType,
 };
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId};
+use ese_log::transactions::TransactionStep;
 use ese_replay::redo::image;
 use rustc_hash::FxHashMap;
 use std::io;
@@ -77,9 +78,14 @@ impl<'d> Backward<'d> {
         records: &mut Reverse,
         mut passed: impl FnMut(Lgpos) -> bool,
     ) -> io::Result<(Spool, u64)> {
+        let mut later_gaps = self.survey.gaps.clone();
         while let Some(own) = records.next_record() {
             if !passed(own.lgpos) {
                 break;
+            }
+            while later_gaps.pop_if(|gap| *gap > own.lgpos).is_some() {
+                // Sessions and operations on the other side are others, whatever their numbers.
+                self.replaced.clear();
             }
             let Ok(record) = own.decode() else { continue };
             if let Record::MacroCommit(commit) = record {
@@ -137,6 +143,9 @@ impl<'d> Backward<'d> {
 
     fn take_back(&mut self, places: Places, record: &Record<'_>, bytes: &[u8]) -> io::Result<()> {
         let lgpos = places.lgpos;
+        if TransactionStep::of(record) == Some(TransactionStep::EndAll) {
+            self.replaced.clear();
+        }
         match record {
             Record::Begin0(begin) | Record::Begin(begin) if begin.level_from == 0 => {
                 let session = begin.procid;

@@ -122,6 +122,9 @@ impl<'d> Forward<'d> {
                         timeline.name_database(attachment.dbid, &attachment.path);
                     }
                     self.format = image.format();
+                    if self.survey.is_after_gap(image.header.generation) {
+                        self.versions.clear();
+                    }
                     progress.advance(image.bytes.len() as u64);
                     continue;
                 }
@@ -315,10 +318,7 @@ impl<'d> Forward<'d> {
                 Known {
                     key,
                     is_deleted,
-                    data: after.or(match kind {
-                        FlagDelete | Undo => before,
-                        _ => None,
-                    }),
+                    data: after,
                 },
             )?;
         }

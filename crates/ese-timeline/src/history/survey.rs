@@ -86,6 +86,11 @@ impl Survey {
         }
     }
 
+    /// Whether records are missing before this log.
+    pub(super) fn is_after_gap(&self, generation: Generation) -> bool {
+        self.gaps.iter().any(|gap| gap.generation == generation)
+    }
+
     /// The database that a number means at a place.
     pub(super) fn database(&self, dbid: u8, lgpos: Lgpos) -> Option<usize> {
         let end = self.attached.partition_point(|(at, ..)| *at <= lgpos);
