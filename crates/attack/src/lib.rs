@@ -17,7 +17,7 @@ mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("database_header", targets::headers::database),
     ("log_header", targets::headers::log),
     ("flush_map", targets::headers::flush_map),
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 17] = [
     ("chain", targets::logs::chain),
     ("plan", targets::replay::plan),
     ("replay", targets::replay::replay),
+    ("timeline", targets::replay::timeline),
     ("copy_journal", targets::files::copy_journal),
     ("overlay", targets::files::overlay),
     ("standby_files", targets::files::standby),

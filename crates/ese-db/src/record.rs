@@ -260,7 +260,8 @@ impl<'a> DataRecord<'a> {
     pub fn deciding(&self, name: (bool, u16), place: (usize, usize)) -> Vec<Range<usize>> {
         let (_, id) = name;
         if id <= LAST_FIXED {
-            let mut ranges = vec![0..1];
+            let last_id = 0..1;
+            let mut ranges = vec![last_id];
             if id <= self.last_fixed {
                 let nulls = self.fixed_end - usize::from(self.last_fixed).div_ceil(8);
                 let null = nulls + usize::from(id.saturating_sub(1)) / 8;
@@ -271,7 +272,8 @@ impl<'a> DataRecord<'a> {
         }
         let end_of = |index: usize| self.fixed_end + index * 2..self.fixed_end + index * 2 + 2;
         if id <= LAST_VARIABLE {
-            let mut ranges = vec![1..2];
+            let last_id = 1..2;
+            let mut ranges = vec![last_id];
             if id <= self.last_variable {
                 let index = usize::from(id - LAST_FIXED - 1);
                 let before = index.checked_sub(1);
@@ -283,7 +285,8 @@ impl<'a> DataRecord<'a> {
             }
             return ranges;
         }
-        let mut ranges = vec![1..HEADER];
+        let header = 1..HEADER;
+        let mut ranges = vec![header];
         let variables = usize::from(self.last_variable.saturating_sub(LAST_FIXED));
         ranges.extend(variables.checked_sub(1).map(end_of));
         let all = self.tagged_start..self.bytes.len();

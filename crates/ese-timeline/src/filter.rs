@@ -125,7 +125,10 @@ fn has(row: &Value, column: &str, wanted: &str) -> bool {
     };
     let is = |value: &Value| match value {
         Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        other => {
+            let other = other.to_string();
+            other == wanted
+        }
     };
     match value {
         Value::Array(values) => values.iter().any(is),

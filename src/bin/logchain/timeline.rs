@@ -386,8 +386,8 @@ impl Display for Stats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:>12} {:>14}  {:<14} {:<12} {}",
-            "Changes", "Bytes of log", "Operation", "Status", "Table"
+            "{:>12} {:>14}  {:<14} {:<12} Table",
+            "Changes", "Bytes of log", "Operation", "Status"
         )?;
         for row in &self.tables {
             writeln!(

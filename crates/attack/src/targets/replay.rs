@@ -1,4 +1,4 @@
-//! Recovery: the plan for edited headers, and the replay of edited records from nothing.
+//! Recovery: the plan for edited headers, the replay of edited records from nothing, and their timeline.
 
 use super::choice;
 use super::logs::rewritten;
@@ -10,7 +10,10 @@ use ese_replay::page_files::MemoryFile;
 use ese_replay::recovery::{self, DatabaseFile, Until};
 use ese_replay::redo::NewDatabase;
 use ese_testkit::logs::seal_header;
+use ese_timeline::sink::JsonlSink;
+use ese_timeline::{Filter, LongValues, Order, TimelineOptions, tell};
 use std::fs;
+use std::io;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -67,4 +70,37 @@ pub(crate) fn replay(bytes: &[u8]) {
         }
     }
     let _ = redo.roll_back_open();
+}
+
+/// The timeline of edited logs: from nothing, or followed backwards from the database of the stream.
+pub(crate) fn timeline(bytes: &[u8]) {
+    let (choice, edits) = choice(bytes);
+    let folder = TempDir::new().expect("a temporary folder");
+    for (number, log) in seeds::logs().iter().enumerate() {
+        let edited = number == usize::from(choice & 1);
+        let edits: &[u8] = if edited { edits } else { &[] };
+        let Some(bytes) = rewritten(log, edits, choice & 2 == 2) else {
+            return;
+        };
+        fs::write(folder.path().join(log.name), bytes).expect("the folder is writable");
+    }
+    let databases = match choice & 4 {
+        0 => Vec::new(),
+        _ => vec![DatabaseFile::open(&seeds::stream().join("db.edb")).expect("testdata")],
+    };
+    let Ok(files) = StreamFiles::find(folder.path(), None) else {
+        return;
+    };
+    let options = TimelineOptions {
+        filter: Filter::default(),
+        long_values: LongValues {
+            inline_limit: 100,
+            blobs: None,
+        },
+        order: Order::Commit,
+        memory: 1 << 20,
+        only_count: choice & 8 == 8,
+    };
+    let sink = Box::new(JsonlSink::new(io::sink()));
+    let _ = tell(&files, &databases, 8 << 20, options, sink, &());
 }

@@ -473,15 +473,15 @@ impl<'d> Backward<'d> {
             };
             records.push((own, record));
         }
-        let splits = records.iter().filter_map(|(_, record)| match record {
+        let mut splits = records.iter().filter_map(|(_, record)| match record {
             Record::Split2(split) => Some(split),
             _ => None,
         });
-        let merges = records.iter().filter_map(|(own, record)| match record {
+        let mut merges = records.iter().filter_map(|(own, record)| match record {
             Record::Merge2(merge) => Some((own.lgpos, merge)),
             _ => None,
         });
-        if let Some(split) = splits.last() {
+        if let Some(split) = splits.next_back() {
             let operation = records.iter().find(|(_, record)| {
                 matches!(
                     record,
@@ -490,7 +490,7 @@ impl<'d> Backward<'d> {
             });
             return self.take_back_split(at, split, operation);
         }
-        if let Some((lgpos, merge)) = &merges.last() {
+        if let Some((lgpos, merge)) = &merges.next_back() {
             let places = Places {
                 at,
                 lgpos: *lgpos,

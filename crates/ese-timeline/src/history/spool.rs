@@ -69,7 +69,10 @@ impl Spool {
 
     /// The findings, oldest first.
     pub(super) fn read(self) -> io::Result<Findings> {
-        let file = self.to.into_inner().map_err(|error| error.into_error())?;
+        let file = self
+            .to
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         Ok(Findings {
             file,
             start: self.end,

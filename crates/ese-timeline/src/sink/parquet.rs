@@ -60,7 +60,7 @@ impl Column {
             Column::Number(to) => to.append_option(value.parse().ok()),
             Column::Time(to) => {
                 let time = value.parse::<jiff::Timestamp>().ok();
-                to.append_option(time.map(|time| time.as_microsecond()));
+                to.append_option(time.map(jiff::Timestamp::as_microsecond));
             }
         }
     }

@@ -37,7 +37,8 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
             None => moment.map(|moment| moment.to_string()),
         };
         line.text("datetime", &datetime.unwrap_or_default());
-        line.number("timestamp", moment.map_or(0, |at| at.as_microsecond()));
+        let stamp = moment.map_or(0, jiff::Timestamp::as_microsecond);
+        line.number("timestamp", stamp);
         let desc = match (at, moment) {
             (Some(_), _) => "Change Logged (earliest)",
             (None, Some(_)) => {
