@@ -11,6 +11,7 @@ use ese_checksum::header_checksum;
 use ese_format::Lgpos;
 use ese_format::database::{DatabaseHeader, DatabaseState, HEADERS_MAX, HeaderCopies};
 use ese_format::log::{HEADER_SIZE, LogHeader};
+use ese_format::record::Record;
 use ese_log::LogImage;
 use ese_testkit::growing::accumulated;
 use ese_testkit::logs::{records_of, seal_header, write_segments};
@@ -90,6 +91,8 @@ impl Organisation {
         let log = site.generation(1);
         let mut records = records_of(&LogImage::read(&log).unwrap());
         records.truncate(1);
+        // An engine that ends leaves a mark, whose place the header of its database gets.
+        records.insert(0, Record::ShutDownMark.encode().unwrap());
         Organisation {
             root: site.folder.path().to_owned(),
             here: "SRV2",
@@ -593,5 +596,5 @@ fn logs_of(folder: &Path, prefix: &str) -> Vec<String> {
 /// The place of the first record of a log.
 fn place(log: &[u8]) -> [u8; 8] {
     let generation = u32::from_le_bytes(log[4..8].try_into().unwrap());
-    Lgpos::new(generation, 1, 40).to_bytes()
+    Lgpos::new(generation, 1, 0).to_bytes()
 }

@@ -33,6 +33,8 @@ pub struct TimelineSummary {
     pub unknown: u64,
     /// Changes of trees that the catalog does not know (any more): of what is not known.
     pub of_unknown_trees: u64,
+    /// Changes of the schema of which is not known what they were about.
+    pub of_unknown_objects: u64,
     /// Pieces of long values that changed without a record of the row that owns them.
     pub long_values_without_row: u64,
     /// Generations that are missing between logs: the first and the last of each gap.

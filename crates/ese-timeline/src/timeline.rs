@@ -32,6 +32,8 @@ pub struct Told {
     pub log_problems: Vec<LogError>,
     /// How often two accounts of the same bytes contradicted each other, so that both were given up.
     pub contradictions: u64,
+    /// Changes that were made after what the databases hold; they were not told.
+    pub not_reached: u64,
     /// Why a recovery ended early; what was told stands.
     pub problem: Option<RecoveryError>,
 }
@@ -69,17 +71,14 @@ pub fn tell(
         let mut created = whole.created().iter();
         created.any(|created| created.signature == *signature)
     };
-    let is_whole = whole.obstacle(false).is_none() && !signatures.is_empty();
-    if signatures.iter().all(made) && (is_whole || databases.is_empty()) {
-        return Ok(forward(
-            &whole,
-            &[],
-            &signatures,
-            memory,
-            options,
-            sink,
-            progress,
-        )?);
+    let obstacle = whole.obstacle(false);
+    if signatures.iter().all(made) && (obstacle.is_none() || databases.is_empty()) {
+        let told = forward(&whole, &[], &signatures, memory, options, sink, progress)?;
+        let stops = obstacle.filter(|_| told.problem.is_none());
+        return Ok(Told {
+            reasons: stops.map(|refusal| refusal.reasons).into_iter().collect(),
+            ..told
+        });
     }
     let plan = plan(stream, None, databases, &Until::default(), progress)?;
     let goes_back = has_logs_behind_it(databases, stream);
@@ -119,6 +118,7 @@ pub fn tell(
         reasons,
         log_problems: told.problems,
         contradictions: told.contradictions,
+        not_reached: told.not_reached,
         problem,
     })
 }
@@ -168,12 +168,15 @@ fn forward(
     let stopping = Stopping { progress, failed };
     let recovered = trial(plan, databases, memory, recover, &stopping);
     let timeline = back.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let summary = timeline.map(|mut timeline: Timeline| timeline.finish());
+    // Where more logs should follow, they say how transactions ended.
+    let is_cut = recovered.is_err() || plan.obstacle(false).is_some();
+    let summary = timeline.map(|mut timeline: Timeline| timeline.finish(is_cut));
     Ok(Told {
         summary: summary.transpose()?.unwrap_or_default(),
         reasons: Vec::new(),
         log_problems: Vec::new(),
         contradictions: 0,
+        not_reached: 0,
         problem: recovered.err(),
     })
 }

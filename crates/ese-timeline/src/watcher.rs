@@ -160,9 +160,9 @@ impl Timeline {
         }
     }
 
-    /// Ends it: what is open is told as such.
-    pub(crate) fn finish(&mut self) -> io::Result<TimelineSummary> {
-        self.end_all(End::Open);
+    /// Ends it: what is open is told as such, or if the logs should go on, as of an end that is not known.
+    pub(crate) fn finish(&mut self, is_cut: bool) -> io::Result<TimelineSummary> {
+        self.end_all(if is_cut { End::NotKnown } else { End::Open });
         self.tell_ended();
         // Those of which the catalog came to know later are indexes and tables of the engine, made with the database.
         let known = |(dbid, objid): &(u8, ObjId)| {
@@ -173,7 +173,11 @@ impl Timeline {
         self.summary.of_unknown_trees = self.unknown_trees.values().sum();
         self.summary.spilled_bytes = self.store.spilled;
         let filter = &self.options.filter;
-        (self.summary.tables_not_met, self.summary.columns_not_met) = filter.not_met(&self.layouts);
+        // Where no catalog was read, nobody knows which tables there are.
+        if !self.layouts.is_empty() {
+            (self.summary.tables_not_met, self.summary.columns_not_met) =
+                filter.not_met(&self.layouts);
+        }
         if let Err(error) = self.sink.finish() {
             self.failure.get_or_insert(error);
         }
@@ -546,6 +550,9 @@ impl Timeline {
         let layout = of.map(|record| self.layout_for(change.page.dbid, record, database));
         if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
             schema.follow(before.as_ref(), after.as_ref());
+        }
+        if of.is_none() {
+            self.summary.of_unknown_objects += 1;
         }
         let (Some((operation, record)), Some(layout)) = (told, layout) else {
             return;

@@ -11,6 +11,7 @@ use crate::place::listing_of;
 use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::database::DatabaseState;
 use ese_format::log::Attachment;
+use ese_format::record::Record;
 use ese_format::{DatabaseHeader, Explain, Generation, JetError, RecordType};
 use ese_log::{LogImage, RecordCursor};
 use ese_replay::recovery::DatabaseFile;
@@ -201,20 +202,25 @@ fn went_alone(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetErr
 /// Whether the log in which a clean database was shut down is here as another one, which knows nothing of that: its records
 /// are read, since the header of such a database does not say when that log was created. An engine that ends, also after a
 /// recovery, writes a mark, whose place the header gets (`ErrIOTerm`, `ErrIOTermUpdateAndWriteDatabaseHeader`,
-/// `ese/io.cxx`). A log in which any database was detached says nothing here.
+/// `ese/io.cxx`). A recovery of ours writes none: its database is clean where its last log ends. A log in which any database was
+/// detached, or which attaches one that was clean there, says nothing here.
 fn shut_down_elsewhere(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetError)> {
     if header.state != DatabaseState::CLEAN_SHUTDOWN {
         return None;
     }
     let clean_at = header.last_consistent;
     let log = LogImage::read(here.named.get(&clean_at.generation)?).ok()?;
-    if log.header.signature != header.log_signature {
+    if log.header.signature != header.log_signature || log.end() == clean_at {
         return None;
     }
     let mut cursor = RecordCursor::new();
     while let Some(record) = cursor.next_record(&log).ok()? {
         let is_end = match record.kind {
             RecordType::ShutDownMark => record.lgpos == clean_at,
+            RecordType::AttachDb => matches!(
+                record.decode(),
+                Ok(Record::AttachDb(attach)) if attach.lgpos_consistent == clean_at
+            ),
             kind => kind == RecordType::DetachDb,
         };
         if is_end {

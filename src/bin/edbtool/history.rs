@@ -106,8 +106,10 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         output.remark(&reason);
         exit = Exit::Finding;
     }
-    if !told.summary.missing.is_empty() {
-        output.remark(&"logs are missing; what they held is not told");
+    for (first, last) in &told.summary.missing {
+        output.remark(&format!(
+            "generations {first} to {last} ({first:#x} to {last:#x}) are missing; what they held is not told"
+        ));
         exit = Exit::Finding;
     }
     if told.contradictions > 0 {

@@ -286,16 +286,25 @@ fn report(told: &Told, only_counted: bool, output: &Output) -> Exit {
         finding(&problem.to_string());
     }
     for (first, last) in &summary.missing {
-        let what = match first == last {
-            true => format!("generation {first} ({first:#x}) is missing"),
-            false => format!("generations {first} to {last} ({first:#x} to {last:#x}) are missing"),
-        };
-        finding(&format!("{what}: what it held is not told"));
+        finding(&match first == last {
+            true => format!("generation {first} ({first:#x}) is missing: what it held is not told"),
+            false => format!(
+                "generations {first} to {last} ({first:#x} to {last:#x}) are missing: what they held is not told"
+            ),
+        });
     }
     let counts = [
         (
             told.contradictions,
             "contradictions between the logs and the database: what they say there was given up",
+        ),
+        (
+            told.not_reached,
+            "changes were made after what the database holds, and were left out",
+        ),
+        (
+            summary.of_unknown_objects,
+            "changes of the schema, of which is not known what they were about, were left out",
         ),
         (
             summary.of_unknown_trees,

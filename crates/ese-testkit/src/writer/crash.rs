@@ -32,8 +32,8 @@ pub struct Base {
     log_header: Vec<u8>,
     log_records: Vec<Vec<u8>>,
     /// The record with which an instance begins, and that with which it ends.
-    pub(super) start: Vec<u8>,
-    pub(super) term: Vec<u8>,
+    pub(super) start: Option<Vec<u8>>,
+    pub(super) term: Option<Vec<u8>>,
 }
 
 /// How the last log ends.
@@ -128,7 +128,7 @@ impl Base {
         let last = LogImage::read(&state.join("edb.log")).expect("the last log");
         let logs = files_below(state).into_iter();
         let mut logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log"));
-        let starts = logs.find_map(|path| {
+        let start = logs.find_map(|path| {
             let records = records_of(&LogImage::read(&path).ok()?);
             let is_start = |record: &&Vec<u8>| record[0] == RecordType::Init2.number();
             records.iter().find(is_start).cloned()
@@ -141,9 +141,9 @@ impl Base {
             bytes,
             header,
             log_records,
-            term: term.expect("an engine was shut down"),
+            term,
             log_header: last.bytes,
-            start: starts.expect("an engine was started"),
+            start,
         }
     }
 

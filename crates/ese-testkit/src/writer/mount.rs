@@ -84,7 +84,8 @@ impl Writer {
 impl Base {
     /// An instance begins and attaches the database.
     pub fn mount(&self, writer: &mut Writer) {
-        writer.append(self.start.clone());
+        let start = self.start.clone();
+        writer.append(start.expect("an engine was started in the set"));
         let attach = writer.records.len();
         let known = writer.known();
         // Transactions are counted anew.
@@ -111,7 +112,8 @@ impl Base {
         let known = writer.known();
         writer.log(&Record::ShutDownMark);
         let term = writer.records.len();
-        writer.append(self.term.clone());
+        let last = self.term.clone();
+        writer.append(last.expect("an engine was shut down in the set"));
         let mount = writer.mounts.last_mut().expect("it is mounted");
         mount.end = Some(Shutdown { mark, term, known });
     }

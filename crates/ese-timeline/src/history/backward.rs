@@ -44,6 +44,8 @@ pub(super) struct Backward<'d> {
     spool: Spool,
     /// How often two accounts of the same row contradicted each other, or a record did not fit its page.
     pub(super) contradictions: u64,
+    /// Changes that came after what the pages hold.
+    not_reached: u64,
 }
 
 /// Where a record takes effect, and where it is.
@@ -69,6 +71,7 @@ impl<'d> Backward<'d> {
             replaced: FxHashMap::default(),
             spool: Spool::new()?,
             contradictions: 0,
+            not_reached: 0,
         })
     }
 
@@ -77,7 +80,7 @@ impl<'d> Backward<'d> {
         mut self,
         records: &mut Reverse,
         mut passed: impl FnMut(Lgpos) -> bool,
-    ) -> io::Result<(Spool, u64)> {
+    ) -> io::Result<(Spool, u64, u64)> {
         let mut later_gaps = self.survey.gaps.clone();
         while let Some(own) = records.next_record() {
             if !passed(own.lgpos) {
@@ -103,7 +106,7 @@ impl<'d> Backward<'d> {
             };
             self.take_back(places, &record, &own.bytes)?;
         }
-        Ok((self.spool, self.contradictions))
+        Ok((self.spool, self.contradictions, self.not_reached))
     }
 
     /// Takes a page out, to be put back as it was before.
@@ -226,6 +229,7 @@ impl<'d> Backward<'d> {
         }
         let mut leaf = self.leaf(database, page.pgno, node.objid)?;
         if !leaf.is_after(page.dbtime) {
+            self.not_reached += u64::from(self.pasts[database].has_rows(node.objid));
             return self.put(database, page.pgno, leaf);
         }
         let at = usize::from(page.iline);
@@ -541,6 +545,7 @@ impl<'d> Backward<'d> {
         if !is_vertical {
             let mut leaf = self.leaf(database, page.pgno, fields.objid)?;
             if !leaf.is_after(page.dbtime) {
+                self.not_reached += u64::from(self.pasts[database].has_rows(fields.objid));
                 return self.put(database, page.pgno, leaf);
             }
             match leaf.take(first_new, &mut self.ids) {

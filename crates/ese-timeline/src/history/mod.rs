@@ -42,6 +42,8 @@ pub(crate) struct History {
     pub(crate) problems: Vec<LogError>,
     /// How often two accounts of the same bytes contradicted each other.
     pub(crate) contradictions: u64,
+    /// Changes that were made after what the pages of the databases hold; they are not told.
+    pub(crate) not_reached: u64,
 }
 
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
@@ -65,14 +67,16 @@ pub(crate) fn history(
     let mut records = Reverse::new(files.to_vec());
     let memory = options.memory;
     let backward = Backward::new(&survey, &mut pasts, memory)?;
-    let (spool, taken_back) = backward.go(&mut records, |_| !progress.should_stop())?;
+    let (spool, taken_back, not_reached) =
+        backward.go(&mut records, |_| !progress.should_stop())?;
     let mut forward = Forward::new(&survey, &mut pasts, spool.read()?, memory)?;
     let hashes = Hashes::default();
     let mut timeline = Timeline::new(options, sink, hashes.clone());
     let problems = forward.go(files, &hashes, &mut timeline, progress)?;
     let contradictions = taken_back + forward.contradictions;
     Ok(History {
-        summary: timeline.finish()?,
+        summary: timeline.finish(false)?,
+        not_reached,
         problems,
         contradictions,
     })

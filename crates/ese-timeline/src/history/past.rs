@@ -108,6 +108,11 @@ impl Past {
         !self.indexes.contains(&objid)
     }
 
+    /// Whether a tree holds rows of a table.
+    pub(super) fn has_rows(&self, objid: ObjId) -> bool {
+        self.row_trees.contains(&objid)
+    }
+
     /// Whether nodes of a tree are looked for by their keys.
     pub(super) fn is_asked(&self, objid: ObjId) -> bool {
         !self.row_trees.contains(&objid)
