@@ -372,7 +372,7 @@ fn the_differences_lead_from_one_database_to_the_other() {
     ];
     let least = fixtures::either(
         [130, 40, 10_000, 5000, 5000, 1000, 20],
-        [38, 8, 2000, 500, 500, 300, 10],
+        [38, 4, 2000, 500, 500, 300, 10],
     );
     let enough = found
         .iter()

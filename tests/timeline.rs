@@ -83,6 +83,10 @@ fn is_same(theirs: &Value, ours: &Value, raw: Option<&Value>) -> bool {
             let pairs = theirs.iter().zip(ours);
             theirs.len() == ours.len() && pairs.into_iter().all(|(a, b)| is_same(a, b, None))
         }),
+        // A list of one value is written down as the value.
+        theirs if ours.as_array().is_some_and(|ours| ours.len() == 1) => {
+            is_same(theirs, &ours[0], None)
+        }
         Value::Object(long) if ours.is_object() => {
             long["len"] == ours["length"] && long["sha256"] == ours["sha256"]
         }

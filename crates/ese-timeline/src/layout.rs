@@ -218,6 +218,12 @@ impl TableLayout {
             }
             row.json.extend_from_slice(&out.label);
             let start = row.json.len();
+            let holds_several = out.column.flags.contains(ColumnFlags::MULTI_VALUED);
+            let contents = match contents {
+                // One value of several that there may be is a list, too.
+                Contents::One(content) if holds_several => Contents::Several(vec![content]),
+                contents => contents,
+            };
             match contents {
                 Contents::Null => {}
                 Contents::One(content) => row.add(place, &out.column, content, long_values, fetch),
