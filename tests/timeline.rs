@@ -475,6 +475,46 @@ fn long_values_become_files_that_have_their_hashes_as_names() {
     assert!(values > 100, "{values}");
 }
 
+#[test]
+fn the_pages_of_changes_are_those_before_and_after() {
+    let folder = TempDir::new().unwrap();
+    let set = fixtures::testdata_set("crash-p8k");
+    let state = set.join("state");
+    let to = folder.path().join("pages");
+    let asked: [&OsStr; 7] = [
+        "--table".as_ref(),
+        "Items".as_ref(),
+        "--op".as_ref(),
+        "delete".as_ref(),
+        "--save-pages".as_ref(),
+        to.as_os_str(),
+        state.as_os_str(),
+    ];
+    let changes = timeline(&asked);
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 2 * changes.len());
+    for change in &changes {
+        let place = text(&change["source"], "lgpos").replace(':', "-");
+        let pgno = change["source"]["page"].as_u64().unwrap();
+        let page = |when: &str| {
+            let bytes = fs::read(to.join(format!("{place}-page-{pgno}-{when}.bin"))).unwrap();
+            let page = ese_checksum::PageBytes::new(&bytes).unwrap();
+            let verdict = ese_checksum::verify_page(page, pgno as u32);
+            assert!(
+                matches!(verdict, ese_checksum::ChecksumVerdict::Good),
+                "{change}"
+            );
+            bytes
+        };
+        let (before, after) = (page("before"), page("after"));
+        // Every page says when it was last changed (`PGHDR`, `inc/cpage.hxx`).
+        let dbtime = |page: &[u8]| u64::from_le_bytes(page[8..16].try_into().unwrap());
+        assert_eq!(json!(dbtime(&after)), change["source"]["dbtime"]);
+        assert!(dbtime(&before) < dbtime(&after));
+    }
+    let again = [&["timeline".as_ref()], &asked[..]].concat();
+    assert_eq!(exit(&run("logchain", again)), 3, "files are not replaced");
+}
+
 /// The answer in some format, as text.
 fn answer(format: &str, state: &Path) -> Vec<u8> {
     let words: [&OsStr; 4] = [

@@ -30,4 +30,6 @@ pub(crate) struct RowChange<'a> {
     pub(crate) before: Option<&'a Masked>,
     /// The data after, likewise.
     pub(crate) after: Option<&'a Masked>,
+    /// The page before and after.
+    pub(crate) pages: Option<(&'a [u8], &'a [u8])>,
 }

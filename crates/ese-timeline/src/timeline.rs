@@ -98,6 +98,10 @@ pub fn tell(
         let told = forward(&plan, databases, &[], memory, options, sink, progress)?;
         return Ok(Told { reasons, ..told });
     }
+    if options.pages.is_some() {
+        let what = "pages are known only where logs bring a database forward, and not where they are followed backwards";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, what).into());
+    }
     let (mut ended, problem) = at_end(&plan, databases, memory, progress)?;
     for file in databases {
         let signature = file.header.signature;
@@ -254,6 +258,11 @@ impl RedoObserver for Watcher {
         if let Some(timeline) = &mut self.timeline {
             timeline.record(lgpos, record);
         }
+    }
+
+    fn asks_for_pages(&self) -> bool {
+        let timeline = self.timeline.as_ref();
+        timeline.is_some_and(RedoObserver::asks_for_pages)
     }
 
     fn wants(&self, dbid: u8, objid: ObjId) -> Interest {

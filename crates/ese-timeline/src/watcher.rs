@@ -38,7 +38,8 @@ use ese_replay::{Problem, ReplayDatabase};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +59,8 @@ pub struct TimelineOptions {
     pub filter: Filter,
     /// What becomes of long values.
     pub long_values: LongValues,
+    /// A folder for the page before and after each change that is told. Only what redo does has pages.
+    pub pages: Option<PathBuf>,
     /// The order in which changes are told.
     pub order: Order,
     /// Bytes of events that wait for the end of their transaction in memory.
@@ -389,6 +392,11 @@ impl Timeline {
             filter.takes(&layout.name, event.operation)
                 && filter.takes_row(event.bookmark.as_deref(), &event.before, &event.after)
         });
+        if event.is_some()
+            && let Err(error) = self.save_pages(change)
+        {
+            self.failure.get_or_insert(error);
+        }
         let kept = match event.map(|event| self.store.keep(event)).transpose() {
             Ok(kept) => kept,
             Err(error) => {
@@ -397,6 +405,22 @@ impl Timeline {
             }
         };
         self.add(change, kept);
+    }
+
+    /// Writes the page before and after a change to files of their own, which must not be there.
+    fn save_pages(&self, change: &RowChange<'_>) -> io::Result<()> {
+        let (Some(folder), Some((before, after))) = (&self.options.pages, change.pages) else {
+            return Ok(());
+        };
+        let (place, pgno) = (change.lgpos.to_string().replace(':', "-"), change.page.pgno);
+        for (when, bytes) in [("before", before), ("after", after)] {
+            let path = folder.join(format!("{place}-page-{pgno}-{when}.bin"));
+            let file = fs::File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+            file.map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            })?;
+        }
+        Ok(())
     }
 
     fn add(&mut self, change: &RowChange<'_>, kept: Option<Kept>) {
@@ -744,6 +768,10 @@ impl RedoObserver for Timeline {
         }
     }
 
+    fn asks_for_pages(&self) -> bool {
+        self.options.pages.is_some()
+    }
+
     fn wants(&self, dbid: u8, objid: ObjId) -> Interest {
         let Some(schema) = self.schemas.get(&dbid) else {
             return Interest::Nothing;
@@ -777,6 +805,7 @@ impl RedoObserver for Timeline {
             was_deleted: change.was_deleted,
             before: before.as_ref(),
             after: after.as_ref(),
+            pages: change.pages,
         };
         self.node_changed(&change, database);
         Ok(())

@@ -530,6 +530,7 @@ fn committed(files: &StreamFiles, databases: &[DatabaseFile]) -> Result<Vec<Even
             inline_limit: usize::MAX,
             blobs: None,
         },
+        pages: None,
         order: Order::Commit,
         memory: usize::MAX,
         only_count: false,

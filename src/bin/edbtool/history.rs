@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             inline_limit: INLINE_LIMIT,
             blobs: None,
         },
+        pages: None,
         order: Order::Log,
         memory: MEMORY,
         only_count: false,

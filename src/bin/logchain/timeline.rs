@@ -78,6 +78,9 @@ pub(crate) struct Arguments {
     /// Write long values that are too long for a row to files in this folder
     #[arg(long, value_name = "DIR")]
     blobs: Option<PathBuf>,
+    /// Write the page before and after each change to this folder, which is made; only where logs bring a database forward
+    #[arg(long, value_name = "DIR", conflicts_with = "stats")]
+    save_pages: Option<PathBuf>,
     /// Count only: changes and bytes of log by table and operation
     #[arg(long, conflicts_with = "format")]
     stats: bool,
@@ -241,10 +244,15 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             inline_limit: arguments.inline_limit,
             blobs: arguments.blobs()?,
         },
+        pages: arguments.save_pages.clone(),
         order: arguments.order.into(),
         memory: EVENTS_IN_MEMORY,
         only_count: arguments.stats,
     };
+    if let Some(folder) = &arguments.save_pages {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| Failure::new(Exit::Io, format!("{}: {error}", folder.display())))?;
+    }
     let sink = arguments.sink(output)?;
     let told = tell(&stream, &databases, PAGES_IN_MEMORY, options, sink, &bar);
     drop(bar);

@@ -97,6 +97,7 @@ pub(crate) fn timeline(bytes: &[u8]) {
             inline_limit: 100,
             blobs: None,
         },
+        pages: None,
         order: Order::Commit,
         memory: 1 << 20,
         only_count: choice & 8 == 8,

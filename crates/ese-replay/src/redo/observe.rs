@@ -7,7 +7,9 @@
 use super::{Redo, RedoOutcome};
 use crate::database::ReplayDatabase;
 use crate::error::Problem;
+use crate::page_edit::PageBuffer;
 use crate::pages::PageContent;
+use ese_checksum::seal_page;
 use ese_format::record::{NodeOp, PageOp, Record, RecordFormat};
 use ese_format::{Lgpos, LogTime, ObjId};
 use ese_log::LogImage;
@@ -63,6 +65,8 @@ pub struct NodeChange<'a> {
     pub before: Option<&'a [u8]>,
     /// The data after, likewise.
     pub after: Option<&'a [u8]>,
+    /// The page before and after, with their checksums, if the observer asks for pages and redo made the change.
+    pub pages: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// What an observer asks of the changes of a tree.
@@ -86,6 +90,11 @@ pub trait RedoObserver: Send {
 
     /// A record comes, before anything is done about it. Those of macro operations come too, whatever becomes of them.
     fn record(&mut self, lgpos: Lgpos, record: &Record<'_>);
+
+    /// Whether the pages of changes are to be shown, too.
+    fn asks_for_pages(&self) -> bool {
+        false
+    }
 
     /// What is to be shown of this tree's changes.
     fn wants(&self, dbid: u8, objid: ObjId) -> Interest;
@@ -115,6 +124,7 @@ pub(super) struct Coming {
     was_deleted: bool,
     before: Option<Vec<u8>>,
     after: After,
+    page_before: Option<Vec<u8>>,
 }
 
 /// Where the data after the change is found.
@@ -122,6 +132,13 @@ enum After {
     Known(Vec<u8>),
     OnPage,
     Nothing,
+}
+
+/// The bytes of a page with its checksum.
+fn sealed(page: &PageBuffer) -> Vec<u8> {
+    let mut bytes = page.bytes().to_vec();
+    seal_page(&mut bytes, page.pgno().0);
+    bytes
 }
 
 impl Redo {
@@ -271,6 +288,7 @@ impl Redo {
             was_deleted: false,
             before: None,
             after,
+            page_before: None,
         };
         let (at, line) = match split {
             Some((split, line)) => (split, line),
@@ -288,6 +306,11 @@ impl Redo {
         }
         coming.is_due = true;
         let image = database.pages.get(at.pgno)?;
+        let asks = self
+            .observer
+            .as_ref()
+            .is_some_and(|own| own.asks_for_pages());
+        coming.page_before = asks.then(|| sealed(image));
         if kind != Insert
             && let Ok(there) = image.node(usize::from(line))
         {
@@ -329,7 +352,12 @@ impl Redo {
             }
             After::OnPage | After::Nothing => None,
         };
+        let page_after = match &coming.page_before {
+            Some(_) if is_applied => Some(sealed(database.pages.get(coming.page.pgno)?)),
+            _ => None,
+        };
         let change = NodeChange {
+            pages: coming.page_before.as_deref().zip(page_after.as_deref()),
             lgpos: coming.lgpos,
             page: coming.page,
             node: coming.node,

@@ -310,6 +310,7 @@ impl<'d> Forward<'d> {
             was_deleted: was_deleted == Some(true) || kind == Remove && was_deleted.is_none(),
             before: before.as_ref().filter(|_| is_row),
             after: after.as_ref().filter(|_| is_deleted != Some(true)),
+            pages: None,
         };
         timeline.node_changed(&change, past);
         if !finding.is_last && kind != Remove {
