@@ -67,6 +67,16 @@ pub struct LongValues {
     pub blobs: Option<Blobs>,
 }
 
+impl Default for LongValues {
+    /// What is longer than 4 KiB is given by its length and hash.
+    fn default() -> Self {
+        LongValues {
+            inline_limit: 4 << 10,
+            blobs: None,
+        }
+    }
+}
+
 /// A value that comes piece by piece.
 pub(crate) struct LongWriter<'l> {
     values: &'l LongValues,

@@ -12,11 +12,12 @@
 //! values are in their tree as they are after the change; what they were before is what the session has overwritten since
 //! its last row. A long value is given only if no leaf that holds it is newer than the record at hand.
 
+mod ddl;
+mod telling;
+
 use crate::change::RowChange;
 use crate::escrow::Escrow;
-use crate::event::{
-    Change, Event, Operation, RowImage, SourceDatabase, SourceLog, Status, TimeSource,
-};
+use crate::event::{Event, Operation, RowImage, SourceDatabase, SourceLog, TimeSource};
 use crate::filter::Filter;
 use crate::layout::{LongValue, LongValues, RowText, TableLayout};
 use crate::long_values::{Overwritten, fetch};
@@ -27,7 +28,6 @@ use crate::store::{Kept, Store};
 use crate::summary::TimelineSummary;
 use crate::transactions::{End, Ended, Open, Transaction};
 use crate::trees::Trees;
-use ese_db::catalog::{CatalogRecord, ObjectKind};
 use ese_format::log::Layout;
 use ese_format::record::Record;
 use ese_format::{Generation, Lgpos, LogTime, ObjId, ProcId, hex};
@@ -42,6 +42,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use telling::Telling;
 
 /// An order of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,20 @@ pub struct TimelineOptions {
     pub only_count: bool,
 }
 
+impl Default for TimelineOptions {
+    /// Everything, in the order of commits.
+    fn default() -> Self {
+        TimelineOptions {
+            filter: Filter::default(),
+            long_values: LongValues::default(),
+            pages: None,
+            order: Order::Commit,
+            memory: 128 << 20,
+            only_count: false,
+        }
+    }
+}
+
 /// Hashes of logs, made by whoever reads them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hashes(Arc<Mutex<FxHashMap<PathBuf, String>>>);
@@ -90,20 +105,6 @@ impl Hashes {
     fn of(&self, image: &LogImage) -> String {
         self.lock().remove(&image.path).unwrap_or_default()
     }
-}
-
-/// A change with all that is said of it.
-struct Telling {
-    event: Event,
-    status: Status,
-    transaction: u32,
-    began: Option<Lgpos>,
-    ended: Option<Lgpos>,
-    place: u64,
-    count: u64,
-    earliest: LogTime,
-    latest: LogTime,
-    times: TimeSource,
 }
 
 /// A timeline that is being made.
@@ -243,118 +244,6 @@ impl Timeline {
                 self.end_all(End::RolledBack(None));
                 self.escrow.end_all();
             }
-        }
-    }
-
-    /// Tells the transactions that ended.
-    fn tell_ended(&mut self) {
-        while let Some(ended) = self.ended.pop_front() {
-            let told = match self.failure {
-                None => self.tell(ended),
-                Some(_) => Ok(()),
-            };
-            if let Err(error) = told {
-                self.failure.get_or_insert(error);
-            }
-        }
-        if self.failure.is_none()
-            && let Err(error) = self.give_waiting()
-        {
-            self.failure = Some(error);
-        }
-        // Times are needed only from the oldest event on that is not told yet.
-        let oldest = self.open.oldest().unwrap_or(self.lgpos);
-        let key = (oldest.generation.0, oldest.segment);
-        let first = self.segments.range(..=key).next_back();
-        if let Some(first) = first.map(|(key, _)| *key)
-            && self.segments.len() > 64
-        {
-            self.segments = self.segments.split_off(&first);
-        }
-    }
-
-    fn tell(&mut self, ended: Ended) -> io::Result<()> {
-        let Ended {
-            mut transaction,
-            end,
-        } = ended;
-        let count = transaction.count();
-        for (place, undone, kept) in transaction.take_events() {
-            let (status, at) = match end {
-                End::Committed(at) => (Status::Committed, Some(at)),
-                End::RolledBack(at) => (Status::RolledBack, at),
-                End::Open => (Status::OpenAtEnd, None),
-                End::NotKnown => (Status::EndNotKnown, None),
-            };
-            let status = if undone { Status::RolledBack } else { status };
-            let wanted = self.options.filter.status;
-            if wanted.is_some_and(|wanted| wanted != status) {
-                self.store.drop_kept(&kept);
-                continue;
-            }
-            let event = self.store.take(kept)?;
-            let key = (event.lgpos.generation.0, event.lgpos.segment);
-            let until = self.segments.range(..=key).next_back();
-            let after = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
-            let next = self.segments.range(after).next();
-            let telling = Telling {
-                event,
-                status,
-                transaction: transaction.id,
-                began: transaction.began,
-                ended: at,
-                place,
-                count,
-                earliest: until.map_or(LogTime::default(), |(_, time)| *time),
-                latest: next.map_or(LogTime::default(), |(_, time)| *time),
-                times: self.times,
-            };
-            let filter = &self.options.filter;
-            if !filter.takes_time(telling.earliest, telling.latest) {
-                continue;
-            }
-            match self.options.order {
-                Order::Commit => self.give(&telling)?,
-                Order::Log => drop(self.waiting.insert(telling.event.lgpos, telling)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives what waits in the order of the log, up to the first change whose transaction goes on.
-    fn give_waiting(&mut self) -> io::Result<()> {
-        let open = self.open.oldest();
-        while let Some(first) = self.waiting.first_entry() {
-            if open.is_some_and(|open| *first.key() >= open) {
-                break;
-            }
-            let telling = first.remove();
-            self.give(&telling)?;
-        }
-        Ok(())
-    }
-
-    fn give(&mut self, telling: &Telling) -> io::Result<()> {
-        let event = &telling.event;
-        let change = Change {
-            event,
-            database: &self.databases[event.database],
-            table: &self.layouts[event.layout],
-            log: &self.logs[event.log],
-            status: telling.status,
-            transaction: telling.transaction,
-            began: telling.began,
-            ended: telling.ended,
-            place: telling.place,
-            count: telling.count,
-            earliest: telling.earliest,
-            latest: telling.latest,
-            times: telling.times,
-        };
-        self.summary.count(&change);
-        match self.options.only_count {
-            true => Ok(()),
-            false => self.sink.change(&change),
         }
     }
 
@@ -551,86 +440,6 @@ impl Timeline {
         }
     }
 
-    /// A record of the catalog.
-    fn catalog_changed(&mut self, change: &RowChange<'_>, database: &mut dyn Trees) {
-        if change.kind == NodeChangeKind::Undo {
-            self.open.undo(change.page.procid, change.node.rceid);
-            if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
-                schema.follow(None, None);
-            }
-            return;
-        }
-        if change.was_deleted || change.kind == NodeChangeKind::Remove {
-            return;
-        }
-        let page_size = database.page_size();
-        let read = |data: Option<&Masked>| {
-            let data = data.filter(|data| data.is_complete())?;
-            CatalogRecord::read(data.bytes(), page_size).ok()
-        };
-        let (before, after) = (read(change.before), read(change.after));
-        let told = told(change.kind, before.as_ref(), after.as_ref());
-        let of = after.as_ref().or(before.as_ref());
-        let layout = of.map(|record| self.layout_for(change.page.dbid, record, database));
-        if let Some(schema) = self.schemas.get_mut(&change.page.dbid) {
-            schema.follow(before.as_ref(), after.as_ref());
-        }
-        if of.is_none() {
-            self.summary.of_unknown_objects += 1;
-        }
-        let (Some((operation, record)), Some(layout)) = (told, layout) else {
-            return;
-        };
-        let page = &change.page;
-        let filter = &self.options.filter;
-        if self.layouts[layout].is_system && !filter.with_system {
-            return;
-        }
-        if !filter.takes_place(change.lgpos, page.pgno, page.procid) {
-            return self.add(change, None);
-        }
-        let mut event = self.event(change, operation, layout);
-        let name_before = before.as_ref().map(|record| record.name().to_owned());
-        let renamed = name_before.filter(|name| name != record.name());
-        event.bookmark = None;
-        event.object = match (operation, &before) {
-            // A column that is deleted loses its name.
-            (Operation::DeleteColumn, Some(before)) => Some((before.name().to_owned(), None)),
-            _ => Some((record.name().to_owned(), renamed)),
-        };
-        self.keep(change, Some(event));
-    }
-
-    /// The layout of the table that a record of the catalog is about, or one with its name alone.
-    fn layout_for(&mut self, dbid: u8, record: &CatalogRecord, database: &mut dyn Trees) -> usize {
-        let known = self.schemas.get(&dbid);
-        let known = known.and_then(|schema| schema.table(record.table()));
-        let name = match record.kind() {
-            ObjectKind::Table => Some(record.name().to_owned()),
-            _ => None,
-        };
-        match (known, name) {
-            (Some(layout), None) => layout,
-            (Some(layout), Some(name)) if self.layouts[layout].name == name => layout,
-            (None, None) => {
-                if let Some(schema) = self.schemas.get_mut(&dbid) {
-                    schema.refresh(database, &mut self.layouts);
-                    if let Some(layout) = schema.table(record.table()) {
-                        return layout;
-                    }
-                }
-                self.nameless(format!("objid {}", record.table()), database)
-            }
-            (_, Some(name)) => self.nameless(name, database),
-        }
-    }
-
-    fn nameless(&mut self, name: String, database: &dyn Trees) -> usize {
-        let page_size = database.page_size();
-        self.layouts.push(TableLayout::nameless(name, page_size));
-        self.layouts.len() - 1
-    }
-
     /// A node was changed; the database is as it is after the change.
     pub(crate) fn node_changed(&mut self, change: &RowChange<'_>, database: &mut dyn Trees) {
         let objid = change.node.objid;
@@ -681,42 +490,6 @@ impl Timeline {
         }
         self.schemas.insert(dbid, Schema::new(place));
     }
-}
-
-/// What a change of the catalog means, and the record that says of what.
-fn told<'r>(
-    kind: NodeChangeKind,
-    before: Option<&'r CatalogRecord>,
-    after: Option<&'r CatalogRecord>,
-) -> Option<(Operation, &'r CatalogRecord)> {
-    use Operation::{
-        AddColumn, CreateIndex, CreateTable, DeleteColumn, DropIndex, DropTable, RenameColumn,
-        RenameTable,
-    };
-    let operations = match kind {
-        NodeChangeKind::Insert => (CreateTable, AddColumn, CreateIndex),
-        NodeChangeKind::FlagDelete | NodeChangeKind::Remove => (DropTable, DeleteColumn, DropIndex),
-        NodeChangeKind::Replace => {
-            let (before, after) = (before?, after?);
-            return match after.kind() {
-                ObjectKind::Column if after.is_deleted_column() && !before.is_deleted_column() => {
-                    Some((DeleteColumn, after))
-                }
-                ObjectKind::Column if before.name() != after.name() => Some((RenameColumn, after)),
-                ObjectKind::Table if before.name() != after.name() => Some((RenameTable, after)),
-                _ => None,
-            };
-        }
-        NodeChangeKind::Undo => return None,
-    };
-    let record = after.or(before)?;
-    let operation = match record.kind() {
-        ObjectKind::Table => operations.0,
-        ObjectKind::Column => operations.1,
-        ObjectKind::Index => operations.2,
-        ObjectKind::LongValues | ObjectKind::Callback => return None,
-    };
-    Some((operation, record))
 }
 
 impl RedoObserver for Timeline {
