@@ -294,7 +294,12 @@ impl History {
         self.world.copies[copy].may_lose_logs = true;
         let state = self.world.undisturbed(|world| world.state_of(copy).read());
         if state.is_ok_and(|state| state.replayed.is_none()) {
-            self.world.copies[copy].replayed.clear();
+            let known = &mut self.world.copies[copy];
+            known.replayed.clear();
+            // What its database had replayed, it has still.
+            if let Some(needed) = laws::needed(&known.config) {
+                known.seeded_from = known.seeded_from.max(Some(needed));
+            }
         }
     }
 

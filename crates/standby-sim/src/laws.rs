@@ -217,7 +217,7 @@ fn lag(lag: standby::lag::Lag) -> SignedDuration {
 }
 
 /// The first generation that the database of a copy needs.
-fn needed(config: &CopyConfig) -> Option<Generation> {
+pub(crate) fn needed(config: &CopyConfig) -> Option<Generation> {
     let bytes = fs::read(&config.target.database).ok()?;
     let copies = HeaderCopies::read(&bytes);
     let header = &copies.good()?.fields;
