@@ -5,6 +5,7 @@ mod common;
 use common::{document, exit, run, stderr, stdout};
 use ese_format::hex;
 use ese_testkit::fixtures;
+use ese_testkit::logs::{ATTACH_LIST, seal_header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -414,6 +415,32 @@ fn from_nothing_a_missing_log_is_said() {
     }
     assert!(statuses.contains_key("end_not_known"), "{statuses:?}");
     assert!(!statuses.contains_key("open_at_end"), "{statuses:?}");
+}
+
+#[test]
+fn records_of_a_database_that_no_log_names_are_counted() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let folder = TempDir::new().unwrap();
+    let databases = recovered(&set, folder.path());
+    let logs = logs_in(folder.path());
+    fs::remove_file(&logs[0]).unwrap();
+    for path in &logs[1..] {
+        let mut log = fs::read(path).unwrap();
+        log[ATTACH_LIST].fill(0);
+        seal_header(&mut log);
+        fs::write(path, log).unwrap();
+    }
+    let given = arguments(folder.path(), &databases);
+    let output = run(
+        "logchain",
+        std::iter::once("timeline".as_ref()).chain(words(&given)),
+    );
+    assert_eq!(exit(&output), 1);
+    let said = stderr(&output);
+    assert!(
+        said.contains("records are of a database that no log"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -17,6 +17,9 @@ use std::path::Path;
 /// Sector size of the logs that the repacker writes.
 pub const SECTOR: usize = 512;
 
+/// Where the list of attached databases is in the header of a log.
+pub const ATTACH_LIST: Range<usize> = 671..671 + 2048;
+
 /// The engine leaves less than this at the end of a segment to filling.
 const FILLING: usize = 32;
 const FRAGMENT_BEGIN: u8 = 76;

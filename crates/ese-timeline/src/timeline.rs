@@ -34,6 +34,9 @@ pub struct Told {
     pub contradictions: u64,
     /// Changes that were made after what the databases hold; they were not told.
     pub not_reached: u64,
+    /// Records of databases that neither a log header nor a record names, so that nobody knows whose they are; they were
+    /// not told.
+    pub of_unnamed_databases: u64,
     /// Why a recovery ended early; what was told stands.
     pub problem: Option<RecoveryError>,
 }
@@ -123,6 +126,7 @@ pub fn tell(
         log_problems: told.problems,
         contradictions: told.contradictions,
         not_reached: told.not_reached,
+        of_unnamed_databases: told.of_unnamed_databases,
         problem,
     })
 }
@@ -181,6 +185,7 @@ fn forward(
         log_problems: Vec::new(),
         contradictions: 0,
         not_reached: 0,
+        of_unnamed_databases: 0,
         problem: recovered.err(),
     })
 }

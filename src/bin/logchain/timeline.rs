@@ -311,6 +311,10 @@ fn report(told: &Told, only_counted: bool, output: &Output) -> Exit {
             "changes were made after what the database holds, and were left out",
         ),
         (
+            told.of_unnamed_databases,
+            "records are of a database that no log header and no record names: whose they are is not known, and they were left out",
+        ),
+        (
             summary.of_unknown_objects,
             "changes of the schema, of which is not known what they were about, were left out",
         ),

@@ -6,7 +6,7 @@
 
 use crate::growing::accumulated;
 use crate::ledger::Commit;
-use crate::logs::{End, SECTOR, seal_header, write_checksum_records, write_segments};
+use crate::logs::{ATTACH_LIST, End, SECTOR, seal_header, write_checksum_records, write_segments};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, HeaderCopies};
 use ese_format::log::{Attachment, ChecksumRecord, HEADER_SIZE, LogHeader, SEGMENT_SIZE};
@@ -19,8 +19,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-/// Where an attach list is in the header of a log.
-const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
 /// The signature of the stream.
 const SIGNATURE: std::ops::Range<usize> = 44..72;
 /// Whether the names of an attach list are UTF-16.

@@ -68,6 +68,8 @@ pub(super) struct Forward<'d> {
     format: RecordFormat,
     /// How often the two ways contradicted each other.
     pub(super) contradictions: u64,
+    /// Records of pages of databases that no log names.
+    pub(super) of_unnamed_databases: u64,
 }
 
 impl<'d> Forward<'d> {
@@ -86,6 +88,7 @@ impl<'d> Forward<'d> {
             versions: FxHashMap::default(),
             format: RecordFormat::NEWEST,
             contradictions: 0,
+            of_unnamed_databases: 0,
         })
     }
 
@@ -135,6 +138,10 @@ impl<'d> Forward<'d> {
                 }
                 let Ok(record) = raw.decode() else { continue };
                 timeline.record(raw.lgpos, &record);
+                if let Some(page) = record.page_op() {
+                    let is_named = self.survey.names(page.dbid, raw.lgpos);
+                    self.of_unnamed_databases += u64::from(!is_named);
+                }
                 match &record {
                     Record::CreateDb(create) => {
                         timeline.name_database(create.dbid, &create.names.first());

@@ -44,6 +44,8 @@ pub(crate) struct History {
     pub(crate) contradictions: u64,
     /// Changes that were made after what the pages of the databases hold; they are not told.
     pub(crate) not_reached: u64,
+    /// Records of databases that no log names, so that nobody knows whose they are; they are not told.
+    pub(crate) of_unnamed_databases: u64,
 }
 
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
@@ -77,6 +79,7 @@ pub(crate) fn history(
     Ok(History {
         summary: timeline.finish(false)?,
         not_reached,
+        of_unnamed_databases: forward.of_unnamed_databases,
         problems,
         contradictions,
     })

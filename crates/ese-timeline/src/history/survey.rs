@@ -100,6 +100,14 @@ impl Survey {
             .and_then(|(_, _, database)| *database)
     }
 
+    /// Whether logs say before this place which database a number means, given or not.
+    pub(super) fn names(&self, dbid: u8, lgpos: Lgpos) -> bool {
+        let end = self.attached.partition_point(|(at, ..)| *at <= lgpos);
+        self.attached[..end]
+            .iter()
+            .any(|(_, number, _)| *number == dbid)
+    }
+
     /// Whether a record belongs to a macro operation that never committed.
     pub(super) fn never_happened(&self, record: &Record<'_>) -> bool {
         if matches!(record, Record::Undo(_) | Record::UndoInfo(_)) || self.open_macros.is_empty() {
