@@ -8,7 +8,7 @@
 //! The stream must end with no transaction open, as one does that the engine recovered.
 
 use crate::growing::{accumulated, continue_header};
-use crate::logs::{SegmentWriter, records_of};
+use crate::logs::{ATTACH_LIST, SegmentWriter, records_of};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE};
 use ese_format::record::{Record, RecordFormat};
@@ -54,7 +54,10 @@ pub fn write(logs: &[LogImage], folder: &Path, log_size: usize, bytes: u64) -> i
         times.filter(|time| *time < Dbtime::REVERT)
     });
     let round_length = times.max().expect("a stream changes pages").0 + 1;
-    let mut writer = StreamWriter::new(folder, &first.bytes[..HEADER_SIZE], log_size);
+    // What is attached when a log begins stays so through all rounds.
+    let lists = logs.iter().map(|log| &log.bytes[ATTACH_LIST]);
+    let attached = lists.filter(|list| list[0] != 0).last();
+    let mut writer = StreamWriter::new(folder, &first.bytes[..HEADER_SIZE], attached, log_size);
     of(Part::Opening).try_for_each(|record| writer.write(record))?;
     let mut round = 0;
     while round == 0 || writer.bytes_written() < bytes {
@@ -157,13 +160,15 @@ fn raise_at(bytes: &mut [u8], at: usize, by: u64) {
 struct StreamWriter {
     folder: PathBuf,
     header: Vec<u8>,
+    /// The list of attached databases of every log but the first.
+    attached: Option<Vec<u8>>,
     log_size: usize,
     log: SegmentWriter,
     generation: u32,
 }
 
 impl StreamWriter {
-    fn new(folder: &Path, header: &[u8], log_size: usize) -> Self {
+    fn new(folder: &Path, header: &[u8], attached: Option<&[u8]>, log_size: usize) -> Self {
         let mut header = header.to_vec();
         let segments = u16::try_from(log_size / SEGMENT_SIZE);
         let segments = segments.expect("a log has at most 65535 segments");
@@ -173,6 +178,7 @@ impl StreamWriter {
             folder: folder.to_owned(),
             log: SegmentWriter::new(&header),
             header,
+            attached: attached.map(<[u8]>::to_vec),
             log_size,
             generation: 1,
         }
@@ -204,6 +210,9 @@ impl StreamWriter {
         let (generation, seconds) = (self.generation, self.generation.into());
         let sum = accumulated(&log);
         continue_header(&mut self.header, generation, seconds, created, sum);
+        if let Some(attached) = &self.attached {
+            self.header[ATTACH_LIST].copy_from_slice(attached);
+        }
         self.log = SegmentWriter::new(&self.header);
         Ok(())
     }
