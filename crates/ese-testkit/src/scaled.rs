@@ -56,7 +56,7 @@ pub fn write(logs: &[LogImage], folder: &Path, log_size: usize, bytes: u64) -> i
     let round_length = times.max().expect("a stream changes pages").0 + 1;
     // What is attached when a log begins stays so through all rounds.
     let lists = logs.iter().map(|log| &log.bytes[ATTACH_LIST]);
-    let attached = lists.filter(|list| list[0] != 0).last();
+    let attached = lists.rev().find(|list| list[0] != 0);
     let mut writer = StreamWriter::new(folder, &first.bytes[..HEADER_SIZE], attached, log_size);
     of(Part::Opening).try_for_each(|record| writer.write(record))?;
     let mut round = 0;
