@@ -448,7 +448,11 @@ impl History {
             .target
             .logs
             .join(format!("edb{:05X}.log", before.0));
-        let here = fs::read(here).ok();
+        // Under its name may be somebody's file, which says nothing of the stream.
+        let here = fs::read(here).ok().filter(|here| {
+            let logs = streams().iter().filter_map(|stream| stream.log(before));
+            logs.map(|log| &log.bytes).any(|bytes| bytes == here)
+        });
         let streams = streams().iter().filter(|stream| {
             let log = stream.log(before);
             match (&here, log) {
