@@ -441,6 +441,21 @@ fn records_of_a_database_that_no_log_names_are_counted() {
         said.contains("records are of a database that no log"),
         "{said}"
     );
+    // The life of a row, told from the same logs, says the same.
+    let words = ["--table", "Items", "--key", "id=1"].map(OsStr::new);
+    let of_row = [
+        "history".as_ref(),
+        databases[0].as_os_str(),
+        "--with-logs".as_ref(),
+        folder.path().as_os_str(),
+    ];
+    let output = run("edbtool", of_row.into_iter().chain(words));
+    assert_eq!(exit(&output), 1);
+    let said = stderr(&output);
+    assert!(
+        said.contains("records are of a database that no log"),
+        "{said}"
+    );
 }
 
 #[test]

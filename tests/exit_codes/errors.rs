@@ -18,6 +18,7 @@ use ese_replay::page_files::OverlayError;
 use ese_replay::recovery::{Interval, LostEnd, PlanRefusal, RecoveryError};
 use ese_replay::view::ViewError;
 use ese_scan::{PageFinding, PageFindingKind, Position, ScanError};
+use ese_timeline::TellError;
 use evidence::EvidenceError;
 use evidence::{ReadError, ReadErrorKind};
 use standby::activate::ActivateError;
@@ -348,6 +349,18 @@ pub(crate) fn errors() -> Vec<Named> {
             database: path()
         },
         Temporary: ViewError::Temporary(full()),
+    }));
+    all.extend(every!(TellError {
+        Recovery: TellError::Recovery(refusal(false)),
+        Io: TellError::Io(full()),
+        LocalTimes: TellError::LocalTimes,
+        NoPages: TellError::NoPages,
+        NoTable: TellError::NoTable {
+            names: String::new()
+        },
+        NoColumn: TellError::NoColumn {
+            names: String::new()
+        },
     }));
     all.extend(every!(CopyError {
         Read: CopyError::Read {

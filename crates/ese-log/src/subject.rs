@@ -1,6 +1,6 @@
 //! What a record is about: session, database, tree, pages. One place for every filter and count.
 
-use ese_format::{ObjId, Pgno, ProcId, Record};
+use ese_format::{Dbtime, ObjId, Pgno, ProcId, Record};
 
 /// The session that wrote the record, where it names one.
 pub fn session(record: &Record<'_>) -> Option<ProcId> {
@@ -54,6 +54,18 @@ pub fn database(record: &Record<'_>) -> Option<u8> {
         Record::MacroInfo(record) | Record::MacroInfo2(record) => record.dbid,
         Record::Backup2(record) => record.backup.dbid,
         other => other.page_op()?.dbid,
+    })
+}
+
+/// The session, the database and the dbtime of a change of a page.
+pub fn page_change(record: &Record<'_>) -> Option<(ProcId, u8, Dbtime)> {
+    Some(match record {
+        Record::NewPage(record) => (record.procid, record.dbid, record.dbtime),
+        Record::RootPageMove(record) => (record.procid, record.dbid, record.dbtime),
+        other => {
+            let page = other.page_op()?;
+            (page.procid, page.dbid, page.dbtime)
+        }
     })
 }
 

@@ -158,6 +158,17 @@ impl Masked {
         Some(sum)
     }
 
+    /// What two accounts of the same data, as far as they are there, know together.
+    pub(crate) fn both(
+        one: Option<Masked>,
+        other: Option<&Masked>,
+    ) -> Result<Option<Masked>, Contradiction> {
+        match (one, other) {
+            (Some(one), Some(other)) => one.with(other).map(Some),
+            (one, other) => Ok(one.or_else(|| other.cloned())),
+        }
+    }
+
     /// What both accounts of the same data know together.
     pub(crate) fn with(&self, other: &Masked) -> Result<Masked, Contradiction> {
         if self.bytes.len() != other.bytes.len() {

@@ -170,7 +170,8 @@ impl Schema {
     }
 }
 
-fn catalog_records(database: &mut dyn Trees) -> Result<Vec<CatalogRecord>, String> {
+/// The records of the catalog as it is at the moment.
+pub(crate) fn catalog_records(database: &mut dyn Trees) -> Result<Vec<CatalogRecord>, String> {
     let page_size = database.page_size();
     let mut nodes = database.nodes(CATALOG, &[])?;
     let mut records = Vec::new();

@@ -2,55 +2,22 @@
 
 use crate::history::history;
 use crate::sink::ChangeSink;
-use crate::summary::TimelineSummary;
+use crate::told::{TellError, Told};
 use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use ese_format::record::Record;
 use ese_format::{Lgpos, LogTime, ObjId, Progress, Signature};
 use ese_log::chain::Readiness;
-use ese_log::{FileRole, LogError, LogImage, StreamFile, StreamFiles};
+use ese_log::{FileRole, LogImage, StreamFile, StreamFiles};
 use ese_replay::recovery::{
     DatabaseFile, RecoverOptions, RecoveryError, RecoveryPlan, Until, plan, trial,
 };
 use ese_replay::redo::{Interest, NodeChange, RedoObserver};
 use ese_replay::{Problem, ReplayDatabase};
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use thiserror::Error;
 
 /// Bytes of the largest page.
 const PAGE_MOST: usize = 32 << 10;
-
-/// What came of a timeline.
-#[non_exhaustive]
-pub struct Told {
-    /// What was told.
-    pub summary: TimelineSummary,
-    /// Why the logs do not suffice for the databases, in sentences.
-    pub reasons: Vec<String>,
-    /// Logs that could not be read to their ends; what they hold after that was not told.
-    pub log_problems: Vec<LogError>,
-    /// How often two accounts of the same bytes contradicted each other, so that both were given up.
-    pub contradictions: u64,
-    /// Changes that were made after what the databases hold; they were not told.
-    pub not_reached: u64,
-    /// Records of databases that neither a log header nor a record names, so that nobody knows whose they are; they were
-    /// not told.
-    pub of_unnamed_databases: u64,
-    /// Why a recovery ended early; what was told stands.
-    pub problem: Option<RecoveryError>,
-}
-
-/// Why there is no timeline, or only a part of it.
-#[derive(Debug, Error)]
-pub enum TellError {
-    /// Logs or databases cannot be read.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// Changes cannot be written, or kept until they are.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
 
 /// Tells `sink` every change of rows that the logs of a stream hold, for `databases`, or without any for those that the
 /// logs create. Up to `memory` bytes of changed pages stay in memory.
@@ -102,8 +69,7 @@ pub fn tell(
         return Ok(Told { reasons, ..told });
     }
     if options.pages.is_some() {
-        let what = "pages are known only where logs bring a database forward, and not where they are followed backwards";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, what).into());
+        return Err(TellError::NoPages);
     }
     let (mut ended, problem) = at_end(&plan, databases, memory, progress)?;
     for file in databases {
@@ -115,19 +81,13 @@ pub fn tell(
         }
     }
     let files: Vec<StreamFile> = stream.in_order().cloned().collect();
-    let told = history(&files, ended, options, sink, progress);
-    let told = told.map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => RecoveryError::Interrupted.into(),
-        _ => TellError::Io(error),
-    })?;
+    // Where more logs should follow, they say how transactions ended.
+    let is_cut = plan.obstacle(false).is_some();
+    let told = history(&files, ended, options, sink, progress, is_cut)?;
     Ok(Told {
-        summary: told.summary,
         reasons,
-        log_problems: told.problems,
-        contradictions: told.contradictions,
-        not_reached: told.not_reached,
-        of_unnamed_databases: told.of_unnamed_databases,
         problem,
+        ..told
     })
 }
 
@@ -156,7 +116,7 @@ fn forward(
     mut options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
-) -> io::Result<Told> {
+) -> Result<Told, TellError> {
     options.filter.databases = wanted.to_vec();
     let hashes = Hashes::default();
     let back = Arc::new(Mutex::new(None));
@@ -181,12 +141,8 @@ fn forward(
     let summary = timeline.map(|mut timeline: Timeline| timeline.finish(is_cut));
     Ok(Told {
         summary: summary.transpose()?.unwrap_or_default(),
-        reasons: Vec::new(),
-        log_problems: Vec::new(),
-        contradictions: 0,
-        not_reached: 0,
-        of_unnamed_databases: 0,
         problem: recovered.err(),
+        ..Told::default()
     })
 }
 

@@ -26,6 +26,7 @@ use crate::schema::{Role, Schema};
 use crate::sink::ChangeSink;
 use crate::store::{Kept, Store};
 use crate::summary::TimelineSummary;
+use crate::told::TellError;
 use crate::transactions::{End, Ended, Open, Transaction};
 use crate::trees::Trees;
 use ese_format::log::Layout;
@@ -134,7 +135,7 @@ pub(crate) struct Timeline {
     /// The log at hand.
     generation: Option<Generation>,
     /// The first error of the sink or the store; nothing is told after it.
-    pub(crate) failure: Option<io::Error>,
+    pub(crate) failure: Option<TellError>,
     pub(crate) summary: TimelineSummary,
 }
 
@@ -165,7 +166,7 @@ impl Timeline {
     }
 
     /// Ends it: what is open is told as such, or if the logs should go on, as of an end that is not known.
-    pub(crate) fn finish(&mut self, is_cut: bool) -> io::Result<TimelineSummary> {
+    pub(crate) fn finish(&mut self, is_cut: bool) -> Result<TimelineSummary, TellError> {
         self.end_all(if is_cut { End::NotKnown } else { End::Open });
         self.tell_ended();
         // Those of which the catalog came to know later are indexes and tables of the engine, made with the database.
@@ -183,7 +184,7 @@ impl Timeline {
                 filter.not_met(&self.layouts);
         }
         if let Err(error) = self.sink.finish() {
-            self.failure.get_or_insert(error);
+            self.failure.get_or_insert(error.into());
         }
         match self.failure.take() {
             Some(error) => Err(error),
@@ -284,12 +285,12 @@ impl Timeline {
         if event.is_some()
             && let Err(error) = self.save_pages(change)
         {
-            self.failure.get_or_insert(error);
+            self.failure.get_or_insert(error.into());
         }
         let kept = match event.map(|event| self.store.keep(event)).transpose() {
             Ok(kept) => kept,
             Err(error) => {
-                self.failure.get_or_insert(error);
+                self.failure.get_or_insert(error.into());
                 None
             }
         };
@@ -506,9 +507,7 @@ impl RedoObserver for Timeline {
         let filter = &self.options.filter;
         let asks_for_times = filter.since_time.is_some() || filter.until_time.is_some();
         if asks_for_times && !image.header.created.is_utc() {
-            let what = "these logs hold local times of an unknown zone";
-            let error = io::Error::new(io::ErrorKind::Unsupported, what);
-            self.failure.get_or_insert(error);
+            self.failure.get_or_insert(TellError::LocalTimes);
         }
         let name = image.path.file_name().unwrap_or_default();
         self.logs.push(SourceLog {

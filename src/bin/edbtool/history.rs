@@ -4,7 +4,7 @@ use console::{Exit, Failure, Output};
 use ese_log::{StreamChoice, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{JsonlSink, LifeSink};
-use ese_timeline::{ChangeSink, Filter, LongValues, Order, TellError, TimelineOptions, tell};
+use ese_timeline::{ChangeSink, Filter, LongValues, Order, TimelineOptions, tell};
 use std::io::BufWriter;
 use std::path::PathBuf;
 
@@ -97,36 +97,15 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let bar = output.bar(0, "Reading logs");
     let told = tell(&stream, &[database], MEMORY, options, sink, &bar);
     drop(bar);
-    let told = told.map_err(|error| match error {
-        TellError::Recovery(error) => Failure::of(&error),
-        TellError::Io(error) => Failure::new(Exit::Io, format!("writing the history: {error}")),
-    })?;
-    let mut exit = Exit::Clean;
-    let problems = told.log_problems.iter().map(ToString::to_string);
-    for reason in told.reasons.iter().cloned().chain(problems) {
-        output.remark(&reason);
-        exit = Exit::Finding;
-    }
-    for (first, last) in &told.summary.missing {
-        output.remark(&format!(
-            "generations {first} to {last} ({first:#x} to {last:#x}) are missing; what they held is not told"
-        ));
-        exit = Exit::Finding;
-    }
-    if told.contradictions > 0 {
-        output.remark(&"the logs and the database said different things of some rows; what they say there was given up");
-        exit = Exit::Finding;
-    }
-    let names = [
-        ("table", &told.summary.tables_not_met),
-        ("column of this table", &told.summary.columns_not_met),
-    ];
-    for (what, names) in names {
-        if let Some(name) = names.first() {
-            let failure = Failure::new(Exit::Usage, format!("no {what} is called {name:?}"));
-            return Err(failure.advise("`edbtool schema` lists tables and their columns"));
-        }
-    }
+    let told = told.map_err(|error| Failure::of(&error))?;
+    output.flush()?;
+    let findings = told.findings();
+    findings.iter().for_each(|finding| output.remark(finding));
+    told.check_names().map_err(|error| Failure::of(&error))?;
+    let mut exit = match findings.is_empty() {
+        true => Exit::Clean,
+        false => Exit::Finding,
+    };
     if told.summary.changes() == 0 {
         output.remark(&"the logs hold no change of such a row; `edbtool rows` shows what the database has of it");
         exit = Exit::Finding;
@@ -136,9 +115,6 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
     match told.problem {
         None => Ok(exit),
-        Some(problem) => {
-            output.flush()?;
-            Err(Failure::of(&problem))
-        }
+        Some(problem) => Err(Failure::of(&problem)),
     }
 }

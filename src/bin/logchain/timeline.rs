@@ -8,12 +8,12 @@ use ese_log::{Moment, StreamChoice, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
 use ese_timeline::{
-    ChangeSink, Filter, LongValues, Operation, Order, Status, TellError, TimelineOptions,
-    TimelineSummary, Told, tell,
+    ChangeSink, Filter, LongValues, Operation, Order, Status, TimelineOptions, TimelineSummary,
+    Told, tell,
 };
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::PathBuf;
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
@@ -256,82 +256,26 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let sink = arguments.sink(output)?;
     let told = tell(&stream, &databases, PAGES_IN_MEMORY, options, sink, &bar);
     drop(bar);
-    let told = told.map_err(|error| match error {
-        TellError::Recovery(error) => Failure::of(&error),
-        TellError::Io(error) if error.kind() == io::ErrorKind::Unsupported => {
-            Failure::new(Exit::Refused, error.to_string()).advise(
-                "name positions with --since and --until: generations, or as in 0000002A:0010:01F4",
-            )
-        }
-        TellError::Io(error) => Failure::new(Exit::Io, format!("writing changes: {error}")),
-    })?;
-    refuse_unknown_names(&told.summary)?;
-    if arguments.stats {
+    let told = told.map_err(|error| Failure::of(&error))?;
+    let named = told.check_names();
+    if arguments.stats && named.is_ok() {
         let stats = Stats::of(&told.summary);
         output.answer("edbkit.timeline-stats/1", &stats, &stats)?;
     }
     output.flush()?;
     let exit = report(&told, arguments.stats, output);
+    named.map_err(|error| Failure::of(&error))?;
     match told.problem {
         None => Ok(exit),
-        Some(problem) => {
-            output.flush()?;
-            Err(Failure::of(&problem))
-        }
+        Some(problem) => Err(Failure::of(&problem)),
     }
 }
 
 /// Says what the changes do not say by themselves.
 fn report(told: &Told, only_counted: bool, output: &Output) -> Exit {
+    let findings = told.findings();
+    findings.iter().for_each(|finding| output.remark(finding));
     let summary = &told.summary;
-    let mut exit = Exit::Clean;
-    let mut finding = |what: &str| {
-        output.remark(&what);
-        exit = Exit::Finding;
-    };
-    told.reasons.iter().for_each(|reason| finding(reason));
-    for problem in &told.log_problems {
-        finding(&problem.to_string());
-    }
-    for (first, last) in &summary.missing {
-        finding(&match first == last {
-            true => format!("generation {first} ({first:#x}) is missing: what it held is not told"),
-            false => format!(
-                "generations {first} to {last} ({first:#x} to {last:#x}) are missing: what they held is not told"
-            ),
-        });
-    }
-    let counts = [
-        (
-            told.contradictions,
-            "contradictions between the logs and the database: what they say there was given up",
-        ),
-        (
-            told.not_reached,
-            "changes were made after what the database holds, and were left out",
-        ),
-        (
-            told.of_unnamed_databases,
-            "records are of a database that no log header and no record names: whose they are is not known, and they were left out",
-        ),
-        (
-            summary.of_unknown_objects,
-            "changes of the schema, of which is not known what they were about, were left out",
-        ),
-        (
-            summary.of_unknown_trees,
-            "changes of trees that the catalog does not know were left out",
-        ),
-        (
-            summary.long_values_without_row,
-            "changes of long values came without a change of the row that owns them, and were left out",
-        ),
-    ];
-    for (count, what) in counts {
-        if count > 0 {
-            finding(&format!("{count} {what}"));
-        }
-    }
     let (total, complete) = (summary.changes(), summary.complete);
     let (partial, unknown) = (summary.partial, summary.unknown);
     if !only_counted && told.problem.is_none() {
@@ -339,27 +283,10 @@ fn report(told: &Told, only_counted: bool, output: &Output) -> Exit {
             "changes: {total}, of which complete: {complete}, partial: {partial}, unknown: {unknown}"
         ));
     }
-    exit
-}
-
-/// A name that nothing has would make an answer look as if nothing had happened.
-pub(crate) fn refuse_unknown_names(summary: &TimelineSummary) -> Result<(), Failure> {
-    let unknown = |what: &str, names: &[String]| {
-        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-        let message = format!("no {what} is called {}", names.join(" or "));
-        Failure::new(Exit::Usage, message)
-    };
-    if !summary.tables_not_met.is_empty() {
-        return Err(unknown("table of these logs", &summary.tables_not_met)
-            .advise("`logchain timeline --stats` lists the tables that changed"));
+    match findings.is_empty() {
+        true => Exit::Clean,
+        false => Exit::Finding,
     }
-    if !summary.columns_not_met.is_empty() {
-        return Err(
-            unknown("column of the tables meant", &summary.columns_not_met)
-                .advise("`edbtool schema` lists the columns of a table"),
-        );
-    }
-    Ok(())
 }
 
 /// `--stats`.

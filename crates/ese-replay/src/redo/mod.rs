@@ -56,7 +56,7 @@ use crate::pages::PageContent;
 use crate::session::Session;
 use ese_format::record::{FlagDelete, Record, RecordFormat, Replace, ReplaceDelta};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Signature};
-use ese_log::RawRecord;
+use ese_log::{RawRecord, subject};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -364,7 +364,7 @@ impl Redo {
     }
 
     fn note_change(&mut self, record: &Record<'_>) {
-        if let Some((_, dbid, dbtime)) = transactions::changed_by(record)
+        if let Some((_, dbid, dbtime)) = subject::page_change(record)
             && let Some(database) = self.databases.get_mut(&dbid)
         {
             database.note_logged(dbtime);

@@ -22,8 +22,9 @@
 use super::{Redo, RedoOutcome};
 use crate::error::Problem;
 use crate::session::MacroRecords;
+use ese_format::ProcId;
 use ese_format::record::{Begin, Macro, Record, RecordFormat, Refresh, Rollback};
-use ese_format::{Dbtime, ProcId};
+use ese_log::subject;
 
 /// Bytes of macro operations that may be under way. They are the size of a few pages; more than this is no log that an
 /// engine wrote.
@@ -181,7 +182,7 @@ impl Redo {
         record: &Record<'_>,
         bytes: &[u8],
     ) -> Result<bool, Problem> {
-        let Some((procid, _, dbtime)) = changed_by(record) else {
+        let Some((procid, _, dbtime)) = subject::page_change(record) else {
             return Ok(false);
         };
         let lgpos = self.lgpos;
@@ -199,16 +200,4 @@ impl Redo {
         self.macro_bytes = 0;
         Ok(RedoOutcome::NoPage)
     }
-}
-
-/// The session, the database and the dbtime of a change of a page.
-pub(super) fn changed_by(record: &Record<'_>) -> Option<(ProcId, u8, Dbtime)> {
-    Some(match record {
-        Record::NewPage(record) => (record.procid, record.dbid, record.dbtime),
-        Record::RootPageMove(record) => (record.procid, record.dbid, record.dbtime),
-        other => {
-            let page = other.page_op()?;
-            (page.procid, page.dbid, page.dbtime)
-        }
-    })
 }

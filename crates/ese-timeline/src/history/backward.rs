@@ -24,9 +24,11 @@ use super::shelf::Shelf;
 use super::spool::{Finding, Spool};
 use super::survey::Survey;
 use crate::masked::{Contradiction, Masked};
+use crate::told::TellError;
 use ese_format::record::{Diff, NodeOp, Operation, PageOp, Record};
-use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId};
+use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
+use ese_replay::recovery::RecoveryError;
 use rustc_hash::FxHashMap;
 use std::io;
 
@@ -76,24 +78,24 @@ impl<'d> Backward<'d> {
     pub(super) fn go(
         mut self,
         records: &mut Reverse,
-        mut passed: impl FnMut(Lgpos) -> bool,
-    ) -> io::Result<(Spool, u64, u64)> {
+        progress: &dyn Progress,
+    ) -> Result<(Spool, u64, u64), TellError> {
         let mut later_gaps = self.survey.gaps.clone();
         while let Some(own) = records.next_record() {
-            if !passed(own.lgpos) {
-                break;
+            if progress.should_stop() {
+                return Err(RecoveryError::Interrupted.into());
             }
             while later_gaps.pop_if(|gap| *gap > own.lgpos).is_some() {
                 // Sessions and operations on the other side are others, whatever their numbers.
                 self.replaced.clear();
             }
             let Ok(record) = own.decode() else { continue };
+            if self.survey.is_of_broken_macro(&record) {
+                continue;
+            }
             if let Record::MacroCommit(commit) = record {
                 let of_macro = records.macro_of(commit);
                 self.take_back_macro(own.lgpos, &of_macro)?;
-                continue;
-            }
-            if self.survey.never_happened(&record) {
                 continue;
             }
             let places = Places {
@@ -321,7 +323,7 @@ impl<'d> Backward<'d> {
             return Ok(false);
         }
         let replaced = |own: &mut Self, before: Option<Masked>| match own.replaced.get(&operation) {
-            Some(known) if node.rceid != 0 => own.both(before, Some(known.clone())),
+            Some(known) if node.rceid != 0 => own.both(before, &known.clone()),
             _ => before,
         };
         match record {
@@ -413,17 +415,11 @@ impl<'d> Backward<'d> {
         before
     }
 
-    fn both(&mut self, one: Option<Masked>, other: Option<Masked>) -> Option<Masked> {
-        match (one, other) {
-            (Some(one), Some(other)) => match one.with(&other) {
-                Ok(both) => Some(both),
-                Err(Contradiction) => {
-                    self.contradictions += 1;
-                    None
-                }
-            },
-            (one, other) => one.or(other),
-        }
+    fn both(&mut self, one: Option<Masked>, other: &Masked) -> Option<Masked> {
+        Masked::both(one, Some(other)).unwrap_or_else(|Contradiction| {
+            self.contradictions += 1;
+            None
+        })
     }
 
     /// Writes down what was found of a line, and how its node was before.

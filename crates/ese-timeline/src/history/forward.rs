@@ -8,12 +8,14 @@ use super::shelf::{Kept, Shelf};
 use super::spool::{Finding, Findings, Parser, push_bytes, push_flag, push_masked};
 use super::survey::Survey;
 use crate::change::RowChange;
-use crate::masked::Masked;
+use crate::masked::{Contradiction, Masked};
+use crate::told::{TellError, Told};
 use crate::watcher::{Hashes, Timeline};
 use ese_format::record::{Operation, Record, RecordFormat};
 use ese_format::{Lgpos, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
-use ese_log::{LogError, StreamFile, StreamRecords, StreamStep, time_of};
+use ese_log::{StreamFile, StreamRecords, StreamStep, subject, time_of};
+use ese_replay::recovery::RecoveryError;
 use ese_replay::redo::{AddedNumber, NodeChangeKind, RedoObserver};
 use rustc_hash::FxHashMap;
 use std::io;
@@ -68,8 +70,6 @@ pub(super) struct Forward<'d> {
     format: RecordFormat,
     /// How often the two ways contradicted each other.
     pub(super) contradictions: u64,
-    /// Records of pages of databases that no log names.
-    pub(super) of_unnamed_databases: u64,
 }
 
 impl<'d> Forward<'d> {
@@ -88,22 +88,22 @@ impl<'d> Forward<'d> {
             versions: FxHashMap::default(),
             format: RecordFormat::NEWEST,
             contradictions: 0,
-            of_unnamed_databases: 0,
         })
     }
 
-    /// Goes through these logs, which are in order. Those that cannot be read to their ends are given back.
+    /// Goes through these logs, which are in order. What of them cannot be read
+    /// is noted in `told`.
     pub(super) fn go(
         &mut self,
         files: &[StreamFile],
         hashes: &Hashes,
         timeline: &mut Timeline,
         progress: &dyn Progress,
-    ) -> io::Result<Vec<LogError>> {
-        let mut problems = Vec::new();
+        told: &mut Told,
+    ) -> Result<(), TellError> {
         for file in files {
             if progress.should_stop() {
-                return Err(io::ErrorKind::Interrupted.into());
+                return Err(RecoveryError::Interrupted.into());
             }
             let records = StreamRecords::new([file.clone()]);
             let mut records = records.shown_to(hashes.observer());
@@ -113,7 +113,7 @@ impl<'d> Forward<'d> {
                     Ok(Some(step)) => step,
                     Ok(None) => break,
                     Err(error) => {
-                        problems.push(error);
+                        told.log_problems.push(error);
                         timeline.records_are_missing();
                         break;
                     }
@@ -136,11 +136,14 @@ impl<'d> Forward<'d> {
                     segment = Some(raw.lgpos.segment);
                     timeline.segment_begins(raw.lgpos, time_of(image, raw.lgpos));
                 }
-                let Ok(record) = raw.decode() else { continue };
+                let Ok(record) = raw.decode() else {
+                    told.undecoded += 1;
+                    continue;
+                };
                 timeline.record(raw.lgpos, &record);
-                if let Some(page) = record.page_op() {
-                    let is_named = self.survey.names(page.dbid, raw.lgpos);
-                    self.of_unnamed_databases += u64::from(!is_named);
+                if let Some((_, dbid, _)) = subject::page_change(&record) {
+                    let meaning = self.survey.meaning(dbid, raw.lgpos);
+                    told.of_unnamed_databases += u64::from(meaning.is_none());
                 }
                 match &record {
                     Record::CreateDb(create) => {
@@ -158,7 +161,7 @@ impl<'d> Forward<'d> {
                 }
             }
         }
-        Ok(problems)
+        Ok(())
     }
 
     fn follow(&mut self, record: &Record<'_>) {
@@ -203,16 +206,10 @@ impl<'d> Forward<'d> {
     }
 
     fn both(&mut self, one: Option<Masked>, other: Option<&Masked>) -> Option<Masked> {
-        match (one, other) {
-            (Some(one), Some(other)) => match one.with(other) {
-                Ok(both) => Some(both),
-                Err(_) => {
-                    self.contradictions += 1;
-                    None
-                }
-            },
-            (one, other) => one.or_else(|| other.cloned()),
-        }
+        Masked::both(one, other).unwrap_or_else(|Contradiction| {
+            self.contradictions += 1;
+            None
+        })
     }
 
     fn change(

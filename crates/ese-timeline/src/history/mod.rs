@@ -22,43 +22,29 @@ mod spool;
 mod survey;
 
 use crate::sink::ChangeSink;
-use crate::summary::TimelineSummary;
+use crate::told::{TellError, Told};
 use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use backward::Backward;
 use ese_format::{Progress, Signature};
-use ese_log::{LogError, StreamFile};
+use ese_log::StreamFile;
 use ese_replay::ReplayDatabase;
 use forward::Forward;
 use past::Past;
 use reverse::Reverse;
-use std::io;
 use survey::Survey;
-
-/// What came of a history.
-pub(crate) struct History {
-    /// What was told.
-    pub(crate) summary: TimelineSummary,
-    /// Logs that could not be read to their ends; what they hold after that is not told.
-    pub(crate) problems: Vec<LogError>,
-    /// How often two accounts of the same bytes contradicted each other.
-    pub(crate) contradictions: u64,
-    /// Changes that were made after what the pages of the databases hold; they are not told.
-    pub(crate) not_reached: u64,
-    /// Records of databases that no log names, so that nobody knows whose they are; they are not told.
-    pub(crate) of_unnamed_databases: u64,
-}
 
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
 ///
 /// `files` are logs in the order of their generations; `databases` are as they were when the last of them ended, with
-/// nothing rolled back that the logs do not roll back.
+/// nothing rolled back that the logs do not roll back. `is_cut` says that more logs should follow.
 pub(crate) fn history(
     files: &[StreamFile],
     databases: Vec<ReplayDatabase>,
     options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
-) -> io::Result<History> {
+    is_cut: bool,
+) -> Result<Told, TellError> {
     let signatures: Vec<Signature> = (databases.iter())
         .map(|database| database.header.signature)
         .collect();
@@ -69,18 +55,17 @@ pub(crate) fn history(
     let mut records = Reverse::new(files.to_vec());
     let memory = options.memory;
     let backward = Backward::new(&survey, &mut pasts, memory)?;
-    let (spool, taken_back, not_reached) =
-        backward.go(&mut records, |_| !progress.should_stop())?;
+    let (spool, contradictions, not_reached) = backward.go(&mut records, progress)?;
+    let mut told = Told {
+        not_reached,
+        headless_macros: survey.headless_macros(),
+        ..Told::default()
+    };
     let mut forward = Forward::new(&survey, &mut pasts, spool.read()?, memory)?;
     let hashes = Hashes::default();
     let mut timeline = Timeline::new(options, sink, hashes.clone());
-    let problems = forward.go(files, &hashes, &mut timeline, progress)?;
-    let contradictions = taken_back + forward.contradictions;
-    Ok(History {
-        summary: timeline.finish(false)?,
-        not_reached,
-        of_unnamed_databases: forward.of_unnamed_databases,
-        problems,
-        contradictions,
-    })
+    forward.go(files, &hashes, &mut timeline, progress, &mut told)?;
+    told.contradictions = contradictions + forward.contradictions;
+    told.summary = timeline.finish(is_cut)?;
+    Ok(told)
 }

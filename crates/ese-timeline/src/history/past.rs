@@ -1,7 +1,8 @@
 //! A database at an earlier moment than its file: the file, and over it what the logs say was different then.
 
+use crate::schema::catalog_records;
 use crate::trees::{Nodes, Trees};
-use ese_db::catalog::{CATALOG, Catalog, CatalogRecord, ObjectKind};
+use ese_db::catalog::{CATALOG, Catalog};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
 use ese_replay::ReplayDatabase;
@@ -79,8 +80,8 @@ impl Past {
     /// The end itself.
     pub(super) fn new(mut database: ReplayDatabase, gaps: &[Lgpos]) -> Self {
         let (mut roots, mut indexes, mut row_trees) = Default::default();
-        if let Ok(catalog) = catalog_of(&mut database) {
-            for table in &catalog.tables {
+        if let Ok(records) = catalog_records(&mut database) {
+            for table in &Catalog::of_records(records).tables {
                 let roots: &mut FxHashMap<_, _> = &mut roots;
                 roots.insert(table.objid, table.root);
                 FxHashSet::insert(&mut row_trees, table.objid);
@@ -144,19 +145,6 @@ impl Past {
         let last = self.unsure.entry(objid).or_default();
         *last = lgpos.max(*last);
     }
-}
-
-fn catalog_of(database: &mut ReplayDatabase) -> Result<Catalog, String> {
-    let page_size = database.pages.size();
-    let mut records = Vec::new();
-    let mut nodes = database.nodes(CATALOG, &[])?;
-    while let Some(node) = nodes.next_node()? {
-        if !node.is_deleted {
-            records.extend(CatalogRecord::read(&node.data, page_size).ok());
-        }
-    }
-    records.retain(|record| record.kind() != ObjectKind::Callback);
-    Ok(Catalog::of_records(records))
 }
 
 impl Trees for Past {

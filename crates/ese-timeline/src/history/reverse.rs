@@ -2,7 +2,7 @@
 
 use ese_format::record::{Macro, Record, RecordError, RecordFormat};
 use ese_format::{Lgpos, RecordType};
-use ese_log::{LogError, RawRecord, StreamFile, StreamRecords, StreamStep};
+use ese_log::{RawRecord, StreamFile, StreamRecords, StreamStep, subject};
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
@@ -46,8 +46,6 @@ pub(super) struct Reverse {
     logs: VecDeque<Log>,
     /// Records of macro operations, which were given with their commits.
     taken: HashSet<Lgpos>,
-    /// Logs that could not be read to their ends.
-    pub(super) problems: Vec<LogError>,
 }
 
 impl Reverse {
@@ -57,7 +55,6 @@ impl Reverse {
             files,
             logs: VecDeque::new(),
             taken: HashSet::new(),
-            problems: Vec::new(),
         }
     }
 
@@ -89,11 +86,8 @@ impl Reverse {
                     }
                 }
                 Ok(Some(StreamStep::Log)) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    self.problems.push(error);
-                    break;
-                }
+                // What is wrong with a log is reported on the way forward.
+                Ok(None) | Err(_) => break,
             }
         }
         self.logs.push_front(log);
@@ -154,7 +148,7 @@ impl Reverse {
                 found.push(record);
             }
         }
-        // Its begin is not in the logs: nothing is known of what it did.
+        // The log with its begin could not be read again.
         Vec::new()
     }
 }
@@ -198,13 +192,6 @@ fn may_belong(kind: RecordType) -> bool {
 }
 
 fn belongs(record: &Record<'_>, commit: Macro) -> bool {
-    let (procid, dbtime) = match record {
-        Record::NewPage(record) => (record.procid, record.dbtime),
-        Record::RootPageMove(record) => (record.procid, record.dbtime),
-        other => match other.page_op() {
-            Some(page) => (page.procid, page.dbtime),
-            None => return false,
-        },
-    };
-    procid == commit.procid && dbtime == commit.dbtime
+    subject::page_change(record)
+        .is_some_and(|(procid, _, dbtime)| procid == commit.procid && dbtime == commit.dbtime)
 }

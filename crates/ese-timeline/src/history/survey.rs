@@ -3,8 +3,8 @@
 
 use ese_format::record::Record;
 use ese_format::{Dbtime, Generation, Lgpos, ProcId, RecordType, Signature};
-use ese_log::{StreamFile, StreamRecords, StreamStep};
-use rustc_hash::FxHashSet;
+use ese_log::{StreamFile, StreamRecords, StreamStep, subject};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What was found in logs.
 #[derive(Debug, Default)]
@@ -13,9 +13,15 @@ pub(super) struct Survey {
     attached: Vec<(Lgpos, u8, Option<usize>)>,
     /// Where logs begin before which records are missing.
     pub(super) gaps: Vec<Lgpos>,
-    /// Macro operations that began and did not commit.
-    open_macros: FxHashSet<(ProcId, Dbtime)>,
+    /// Macro operations that began and did not commit, and where they began.
+    open_macros: FxHashMap<(ProcId, Dbtime), Generation>,
+    /// Macro operations that committed, and of which the logs do not hold the begin, or not near enough.
+    headless: FxHashSet<(ProcId, Dbtime)>,
 }
+
+/// A macro operation that spans more logs than this was written by no engine: it is a few records that one session writes at
+/// once. So many logs are in memory on the way back.
+const MACRO_LOGS: u32 = 16;
 
 impl Survey {
     /// Reads these logs, which are in order; `databases` are the signatures of those that are given. Logs that cannot be
@@ -69,10 +75,16 @@ impl Survey {
     ) {
         match record {
             Record::MacroBegin(begin) => {
-                self.open_macros.insert((begin.procid, begin.dbtime));
+                let operation = (begin.procid, begin.dbtime);
+                self.open_macros.insert(operation, lgpos.generation);
             }
             Record::MacroCommit(end) => {
-                self.open_macros.remove(&(end.procid, end.dbtime));
+                let operation = (end.procid, end.dbtime);
+                let begun = self.open_macros.remove(&operation);
+                let is_near = |begun: Generation| lgpos.generation.0 - begun.0 <= MACRO_LOGS;
+                if !begun.is_some_and(is_near) {
+                    self.headless.insert(operation);
+                }
             }
             Record::CreateDb(create) => {
                 let database = place(create.signature);
@@ -91,36 +103,34 @@ impl Survey {
         self.gaps.iter().any(|gap| gap.generation == generation)
     }
 
-    /// The database that a number means at a place.
-    pub(super) fn database(&self, dbid: u8, lgpos: Lgpos) -> Option<usize> {
+    /// What a number means at a place, if the logs say it: a database that is given, or another.
+    pub(super) fn meaning(&self, dbid: u8, lgpos: Lgpos) -> Option<Option<usize>> {
         let end = self.attached.partition_point(|(at, ..)| *at <= lgpos);
         let mut before = self.attached[..end].iter().rev();
-        before
-            .find(|(_, number, _)| *number == dbid)
-            .and_then(|(_, _, database)| *database)
+        let named = before.find(|(_, number, _)| *number == dbid)?;
+        Some(named.2)
     }
 
-    /// Whether logs say before this place which database a number means, given or not.
-    pub(super) fn names(&self, dbid: u8, lgpos: Lgpos) -> bool {
-        let end = self.attached.partition_point(|(at, ..)| *at <= lgpos);
-        self.attached[..end]
-            .iter()
-            .any(|(_, number, _)| *number == dbid)
+    /// The database that is given and that a number means at a place.
+    pub(super) fn database(&self, dbid: u8, lgpos: Lgpos) -> Option<usize> {
+        self.meaning(dbid, lgpos).flatten()
     }
 
-    /// Whether a record belongs to a macro operation that never committed.
-    pub(super) fn never_happened(&self, record: &Record<'_>) -> bool {
-        if matches!(record, Record::Undo(_) | Record::UndoInfo(_)) || self.open_macros.is_empty() {
-            return false;
-        }
-        let (procid, dbtime) = match record {
-            Record::NewPage(record) => (record.procid, record.dbtime),
-            other => match other.page_op() {
-                Some(page) => (page.procid, page.dbtime),
-                None => return false,
-            },
+    /// Macro operations that committed, and of which nothing is known, since the logs do not hold their begins.
+    pub(super) fn headless_macros(&self) -> u64 {
+        self.headless.len() as u64
+    }
+
+    /// Whether a record belongs to a macro operation that never committed, or of which the begin is missing.
+    pub(super) fn is_of_broken_macro(&self, record: &Record<'_>) -> bool {
+        let operation = match record {
+            Record::Undo(_) | Record::UndoInfo(_) => None,
+            Record::MacroCommit(end) => Some((end.procid, end.dbtime)),
+            other => subject::page_change(other).map(|(procid, _, dbtime)| (procid, dbtime)),
         };
-        self.open_macros.contains(&(procid, dbtime))
+        operation.is_some_and(|operation| {
+            self.open_macros.contains_key(&operation) || self.headless.contains(&operation)
+        })
     }
 }
 

@@ -29,13 +29,13 @@ impl Timeline {
                 Some(_) => Ok(()),
             };
             if let Err(error) = told {
-                self.failure.get_or_insert(error);
+                self.failure.get_or_insert(error.into());
             }
         }
         if self.failure.is_none()
             && let Err(error) = self.give_waiting()
         {
-            self.failure = Some(error);
+            self.failure = Some(error.into());
         }
         // Times are needed only from the oldest event on that is not told yet.
         let oldest = self.open.oldest().unwrap_or(self.lgpos);
