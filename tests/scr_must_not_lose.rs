@@ -269,6 +269,26 @@ fn a_clean_seed_without_any_log_can_be_activated() {
     assert!(rows_of(to.as_ref()) == rows);
 }
 
+#[test]
+fn a_database_that_was_shut_down_where_the_source_has_no_log_loses_what_the_source_wrote_there() {
+    let site = Exchange::at(2);
+    site.enable(0, &[]);
+    // The source lost its newest work, and goes on from an earlier place of the same log.
+    let current = site.path("srv1/E00.log");
+    let mut log = fs::read(&current).unwrap();
+    log[3 * 4096..].fill(0);
+    fs::write(&current, log).unwrap();
+    fs::remove_file(site.path("srv1/MBX1.edb")).unwrap();
+    for order in [&["restore", "SG1", "--dry-run"][..], &["restore", "SG1"]] {
+        let (report, _) = site.run(1, order);
+        assert_eq!(report["loss"]["first"], 2, "{report}");
+        let reasons = report["reasons"].to_string();
+        assert!(reasons.contains("newer than the logs"), "{report}");
+    }
+    let rows = rows_of(&site.path("srv2/MBX1.edb"));
+    assert!(!rows.is_empty() && rows == rows_of(&site.original("db.edb.old1")));
+}
+
 /// The logs with numbers at SRV1.
 fn numbered(site: &Exchange) -> usize {
     let names = site.files("srv1").into_keys();

@@ -255,6 +255,12 @@ impl DatabaseVerdict {
             }
             self.advise_on_stop(report, stop);
         }
+        let ends_there = reach.last == Some(consistent.generation) && !until.is_limited();
+        if let Some(end) = reach.end.filter(|end| ends_there && *end < consistent) {
+            self.reasons.push(format!(
+                "the database is newer than the logs: it was last consistent at {consistent}, they end at {end}"
+            ));
+        }
         self.remark_unproved(report, consistent.generation, &reach);
         self.reach = Some(reach);
     }

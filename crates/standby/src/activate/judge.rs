@@ -219,11 +219,15 @@ fn loss(
     progress: &dyn Progress,
 ) -> Result<Option<LostLogs>, ActivateError> {
     let last = plan.last();
-    if look.current.is_some() && look.current == last {
+    let dirty = header.state.needs_recovery();
+    // Logs that end before the database was shut down know nothing of that: the source has lost that work and went on
+    // without it, or the database is none of the source's.
+    let end = plan.reach.as_ref().and_then(|reach| reach.end);
+    let is_elsewhere = !dirty && end < Some(header.last_consistent);
+    if look.current.is_some() && look.current == last && !is_elsewhere {
         return Ok(None);
     }
     // A log that is here and could not be used does not bring a database forward that was shut down.
-    let dirty = header.state.needs_recovery();
     let last = last.or_else(|| newest(files).filter(|_| dirty));
     let current = files.current.first().and_then(|file| header_of(&file.path));
     // What was written after the database was shut down begins in that log, whatever older ones are here.
@@ -232,8 +236,9 @@ fn loss(
         None => known,
         // A current log that came here earlier: nothing shows how it went on.
         Some(last) if current.is_some_and(|current| current.generation == last) => last,
-        Some(last) => last.next().max(known),
+        Some(last) => last.next(),
     };
+    let first = first.max(known);
     let kept = last.unwrap_or_default();
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(LostLogs {
