@@ -393,6 +393,90 @@ fn whatever_log_is_missing_no_value_is_wrong() {
     assert!(told > 1000, "{told}");
 }
 
+/// What can be wrong with a log but that it is missing.
+#[derive(Debug, Clone, Copy)]
+enum Accident {
+    /// Its end was never written.
+    EndIsZero,
+    /// Another log of the stream has its name.
+    OtherLog,
+    /// A log of another stream has its name.
+    OtherStream,
+    /// It is the last one that is there.
+    NothingAfter,
+}
+
+/// A file that was damaged is another one, and may have another name.
+fn without_file(change: &mut Value) {
+    let source = change["source"].as_object_mut().unwrap();
+    source.retain(|name, _| name != "log" && name != "sha256");
+}
+
+#[test]
+fn whatever_is_wrong_with_a_log_no_value_is_wrong_and_it_is_said() {
+    use Accident::{EndIsZero, NothingAfter, OtherLog, OtherStream};
+    let foreign = fixtures::testdata_set("clean-p16k").join("state");
+    let foreign = fs::read(&logs_in(&foreign)[2]).unwrap();
+    let (mut told, mut tried) = (0, 0);
+    for name in fixtures::engine_set_names() {
+        if WITHOUT_CREATION.contains(&name.as_str()) || name == CUT_SHORT {
+            continue;
+        }
+        let set = fixtures::engine_set(&name);
+        let folder = TempDir::new().unwrap();
+        let databases = recovered(&set, folder.path());
+        let mut truth = timeline(&[folder.path().as_os_str()]);
+        truth.iter_mut().for_each(without_file);
+        fs::remove_file(&logs_in(folder.path())[0]).unwrap();
+        let logs = logs_in(folder.path());
+        let [_, middle @ .., _, _] = &logs[..] else {
+            continue;
+        };
+        let late = |change: &&Value| !text(&change["source"], "lgpos").starts_with("00000001:");
+        let all = truth.iter().filter(late).count();
+        for (number, accident) in [EndIsZero, OtherLog, OtherStream, NothingAfter]
+            .into_iter()
+            .enumerate()
+        {
+            let Some(log) = middle.get((name.len() * 7 + number) % middle.len().max(1)) else {
+                continue;
+            };
+            let place = logs.iter().position(|other| other == log).unwrap();
+            let changed = match accident {
+                NothingAfter => &logs[place + 1..],
+                _ => &logs[place..=place],
+            };
+            let kept: Vec<Vec<u8>> = changed.iter().map(|log| fs::read(log).unwrap()).collect();
+            match accident {
+                EndIsZero => {
+                    let mut bytes = kept[0].clone();
+                    let from = bytes.len() / 2 / 4096 * 4096;
+                    bytes[from..].fill(0);
+                    fs::write(log, bytes).unwrap();
+                }
+                OtherLog => drop(fs::copy(&logs[place + 1], log).unwrap()),
+                OtherStream => fs::write(log, &foreign).unwrap(),
+                NothingAfter => changed.iter().for_each(|log| fs::remove_file(log).unwrap()),
+            }
+            let of = format!("{name}, {}: {accident:?}", log.display());
+            let (mut found, code) = answered(&words(&arguments(folder.path(), &databases)));
+            found.iter_mut().for_each(without_file);
+            let count = assert_nothing_wrong(&of, &truth, &found).1;
+            assert!(
+                count == all || code != 0,
+                "{of}: {count} of {all} and nothing said"
+            );
+            told += count;
+            tried += 1;
+            for (log, bytes) in changed.iter().zip(kept) {
+                fs::write(log, bytes).unwrap();
+            }
+        }
+    }
+    println!("{tried} streams with an accident, {told} changes told");
+    assert!(told > 1000, "{told}");
+}
+
 #[test]
 fn from_nothing_a_missing_log_is_said() {
     let set = fixtures::testdata_set("crash-p8k");

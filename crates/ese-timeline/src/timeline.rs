@@ -81,9 +81,24 @@ pub fn tell(
         }
     }
     let files: Vec<StreamFile> = stream.in_order().cloned().collect();
-    // Where more logs should follow, they say how transactions ended.
-    let is_cut = plan.obstacle(false).is_some();
-    let told = history(&files, ended, options, sink, progress, is_cut)?;
+    // A database that was shut down has all up to there in its pages, a dirty one may have all that it requires.
+    let reached = databases.iter().map(|database| {
+        let header = &database.header;
+        match header.state.needs_recovery() {
+            true => Lgpos::new(header.max_required.0, 0, 0),
+            false => header.last_consistent,
+        }
+    });
+    let reached = reached.max().unwrap_or_default();
+    let told = history(&files, ended, reached, options, sink, progress)?;
+    for file in databases {
+        if told.unnamed.contains(&file.header.signature) {
+            reasons.push(format!(
+                "no log names {}: nothing is known of what happened to it",
+                file.path().display()
+            ));
+        }
+    }
     Ok(Told {
         reasons,
         problem,

@@ -2,7 +2,7 @@
 
 use crate::summary::TimelineSummary;
 use ese_format::explain::{advice_on, advise, jet_of};
-use ese_format::{Class, Explain, JetError};
+use ese_format::{Class, Explain, JetError, Signature};
 use ese_log::LogError;
 use ese_replay::recovery::RecoveryError;
 use std::borrow::Cow;
@@ -26,8 +26,10 @@ pub struct Told {
     /// Records of databases that neither a log header nor a record names, so that nobody knows whose they are; they were
     /// not told.
     pub of_unnamed_databases: u64,
-    /// Macro operations (splits, merges) of which the logs do not hold the begin; what they did to rows was not told.
-    pub headless_macros: u64,
+    /// Changes of rows that were made along with a split or merge which is not whole in these logs; they were not told.
+    pub in_partial_macros: u64,
+    /// Databases that neither a log header nor a record names: the logs say nothing of them.
+    pub unnamed: Vec<Signature>,
     /// Records that could not be decoded.
     pub undecoded: u64,
     /// Why a recovery ended early; what was told stands.
@@ -62,8 +64,8 @@ impl Told {
                 "records are of a database that no log header and no record names: whose they are is not known, and they were left out",
             ),
             (
-                self.headless_macros,
-                "splits or merges began before the first log or in one that is missing: rows that changed with them were left out",
+                self.in_partial_macros,
+                "changes of rows were made along with a split that is not whole in these logs, and were left out",
             ),
             (
                 summary.of_unknown_objects,

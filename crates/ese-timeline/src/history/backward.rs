@@ -90,7 +90,7 @@ impl<'d> Backward<'d> {
                 self.replaced.clear();
             }
             let Ok(record) = own.decode() else { continue };
-            if self.survey.is_of_broken_macro(&record) {
+            if self.survey.never_happened(&record) || self.survey.is_of_part(&record) {
                 continue;
             }
             if let Record::MacroCommit(commit) = record {

@@ -3,6 +3,7 @@
 //! A line is known whole from its insert, from a whole replace, or from a logged page on, and every difference after that
 //! gives the next whole row. Where both ways know a byte, they must agree.
 
+use super::logs::{LogStep, Logs};
 use super::past::Past;
 use super::shelf::{Kept, Shelf};
 use super::spool::{Finding, Findings, Parser, push_bytes, push_flag, push_masked};
@@ -10,11 +11,11 @@ use super::survey::Survey;
 use crate::change::RowChange;
 use crate::masked::{Contradiction, Masked};
 use crate::told::{TellError, Told};
-use crate::watcher::{Hashes, Timeline};
+use crate::watcher::Timeline;
 use ese_format::record::{Operation, Record, RecordFormat};
-use ese_format::{Lgpos, ProcId, Progress};
+use ese_format::{JetError, Lgpos, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
-use ese_log::{StreamFile, StreamRecords, StreamStep, subject, time_of};
+use ese_log::{LogError, subject, time_of};
 use ese_replay::recovery::RecoveryError;
 use ese_replay::redo::{AddedNumber, NodeChangeKind, RedoObserver};
 use rustc_hash::FxHashMap;
@@ -91,35 +92,31 @@ impl<'d> Forward<'d> {
         })
     }
 
-    /// Goes through these logs, which are in order. What of them cannot be read
-    /// is noted in `told`.
+    /// Goes through the logs once more. What of them cannot be read is noted in `told`.
     pub(super) fn go(
         &mut self,
-        files: &[StreamFile],
-        hashes: &Hashes,
+        mut logs: Logs,
         timeline: &mut Timeline,
         progress: &dyn Progress,
         told: &mut Told,
     ) -> Result<(), TellError> {
-        for file in files {
-            if progress.should_stop() {
-                return Err(RecoveryError::Interrupted.into());
-            }
-            let records = StreamRecords::new([file.clone()]);
-            let mut records = records.shown_to(hashes.observer());
-            let mut segment = None;
-            loop {
-                let step = match records.advance() {
-                    Ok(Some(step)) => step,
-                    Ok(None) => break,
-                    Err(error) => {
-                        told.log_problems.push(error);
-                        timeline.records_are_missing();
-                        break;
+        let mut segment = None;
+        while let Some(step) = logs.advance() {
+            match step {
+                LogStep::Broken(problem) => {
+                    // The timeline says which generations are missing.
+                    let problem = problem.filter(|problem| {
+                        !matches!(problem, LogError::Sequence { jet, .. } if *jet == JetError::MISSING_LOG_FILE)
+                    });
+                    told.log_problems.extend(problem);
+                    timeline.records_are_missing();
+                }
+                LogStep::Log => {
+                    if progress.should_stop() {
+                        return Err(RecoveryError::Interrupted.into());
                     }
-                };
-                let Some(image) = records.image() else { break };
-                if step == StreamStep::Log {
+                    let Some(image) = logs.image() else { break };
+                    segment = None;
                     timeline.log_begins(image);
                     for attachment in &image.header.attachments.databases {
                         timeline.name_database(attachment.dbid, &attachment.path);
@@ -129,39 +126,60 @@ impl<'d> Forward<'d> {
                         self.versions.clear();
                     }
                     progress.advance(image.bytes.len() as u64);
-                    continue;
                 }
-                let Some(raw) = records.current() else { break };
-                if segment != Some(raw.lgpos.segment) {
-                    segment = Some(raw.lgpos.segment);
-                    timeline.segment_begins(raw.lgpos, time_of(image, raw.lgpos));
-                }
-                let Ok(record) = raw.decode() else {
-                    told.undecoded += 1;
-                    continue;
-                };
-                timeline.record(raw.lgpos, &record);
-                if let Some((_, dbid, _)) = subject::page_change(&record) {
-                    let meaning = self.survey.meaning(dbid, raw.lgpos);
-                    told.of_unnamed_databases += u64::from(meaning.is_none());
-                }
-                match &record {
-                    Record::CreateDb(create) => {
-                        timeline.name_database(create.dbid, &create.names.first());
+                LogStep::Record => {
+                    let (Some(image), Some(raw)) = (logs.image(), logs.current()) else {
+                        break;
+                    };
+                    if segment != Some(raw.lgpos.segment) {
+                        segment = Some(raw.lgpos.segment);
+                        timeline.segment_begins(raw.lgpos, time_of(image, raw.lgpos));
                     }
-                    Record::AttachDb(attach) => {
-                        timeline.name_database(attach.dbid, &attach.names.first());
-                    }
-                    _ => {}
+                    let Ok(record) = raw.decode() else {
+                        told.undecoded += 1;
+                        continue;
+                    };
+                    self.record(raw.lgpos, &record, timeline, told)?;
                 }
-                self.follow(&record);
-                self.tell(raw.lgpos, timeline)?;
-                if let Some(error) = timeline.failure.take() {
-                    return Err(error);
-                }
+            }
+            if let Some(error) = timeline.failure.take() {
+                return Err(error);
             }
         }
         Ok(())
+    }
+
+    fn record(
+        &mut self,
+        lgpos: Lgpos,
+        record: &Record<'_>,
+        timeline: &mut Timeline,
+        told: &mut Told,
+    ) -> io::Result<()> {
+        timeline.record(lgpos, record);
+        if let Some((_, dbid, _)) = subject::page_change(record) {
+            let meaning = self.survey.meaning(dbid, lgpos);
+            told.of_unnamed_databases += u64::from(meaning.is_none());
+            if let Some(database) = meaning.flatten()
+                && let Some((_, node)) = record.node_op()
+                && self.survey.is_of_part(record)
+                && changes_row(record)
+            {
+                let has_rows = self.pasts[database].has_rows(node.objid);
+                told.in_partial_macros += u64::from(has_rows);
+            }
+        }
+        match record {
+            Record::CreateDb(create) => {
+                timeline.name_database(create.dbid, &create.names.first());
+            }
+            Record::AttachDb(attach) => {
+                timeline.name_database(attach.dbid, &attach.names.first());
+            }
+            _ => {}
+        }
+        self.follow(record);
+        self.tell(lgpos, timeline)
     }
 
     fn follow(&mut self, record: &Record<'_>) {
@@ -186,9 +204,10 @@ impl<'d> Forward<'d> {
                 continue;
             }
             let format = self.format;
-            let Ok((record, _)) = Record::decode(&finding.record, 0, format) else {
-                continue;
-            };
+            // It was decoded when it was found.
+            let decoded = Record::decode(&finding.record, 0, format);
+            let (record, _) =
+                decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             self.change(&finding, &record, timeline)?;
         }
         Ok(())
@@ -329,4 +348,19 @@ impl<'d> Forward<'d> {
         }
         Ok(())
     }
+}
+
+/// Whether a record, if it is about a row, changes it.
+fn changes_row(record: &Record<'_>) -> bool {
+    matches!(
+        record,
+        Record::Insert(_)
+            | Record::FlagInsert(_)
+            | Record::FlagInsertAndReplaceData(_)
+            | Record::Replace(_)
+            | Record::ReplaceDelta(_)
+            | Record::Delta(_)
+            | Record::Delta64(_)
+            | Record::FlagDelete(_)
+    )
 }

@@ -14,6 +14,7 @@
 
 mod backward;
 mod forward;
+mod logs;
 mod page;
 mod past;
 mod reverse;
@@ -25,10 +26,11 @@ use crate::sink::ChangeSink;
 use crate::told::{TellError, Told};
 use crate::watcher::{Hashes, Timeline, TimelineOptions};
 use backward::Backward;
-use ese_format::{Progress, Signature};
+use ese_format::{Lgpos, Progress, Signature};
 use ese_log::StreamFile;
 use ese_replay::ReplayDatabase;
 use forward::Forward;
+use logs::Logs;
 use past::Past;
 use reverse::Reverse;
 use survey::Survey;
@@ -36,36 +38,40 @@ use survey::Survey;
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
 ///
 /// `files` are logs in the order of their generations; `databases` are as they were when the last of them ended, with
-/// nothing rolled back that the logs do not roll back. `is_cut` says that more logs should follow.
+/// nothing rolled back that the logs do not roll back. Their own logs go on at least to `reached`.
 pub(crate) fn history(
     files: &[StreamFile],
     databases: Vec<ReplayDatabase>,
+    reached: Lgpos,
     options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
-    is_cut: bool,
 ) -> Result<Told, TellError> {
-    let signatures: Vec<Signature> = (databases.iter())
-        .map(|database| database.header.signature)
-        .collect();
-    let survey = Survey::of(files, &signatures);
+    let headers = databases.iter().map(|database| &database.header);
+    let signatures: Vec<Signature> = headers.clone().map(|header| header.signature).collect();
+    let streams: Vec<Signature> = headers.map(|header| header.log_signature).collect();
+    let survey = Survey::of(Logs::new(files, &streams, None), &signatures, reached);
     let mut pasts: Vec<Past> = (databases.into_iter())
         .map(|database| Past::new(database, &survey.gaps))
         .collect();
-    let mut records = Reverse::new(files.to_vec());
+    let mut records = Reverse::new(survey.files.clone());
     let memory = options.memory;
     let backward = Backward::new(&survey, &mut pasts, memory)?;
     let (spool, contradictions, not_reached) = backward.go(&mut records, progress)?;
     let mut told = Told {
         not_reached,
-        headless_macros: survey.headless_macros(),
+        unnamed: (0..signatures.len())
+            .filter(|place| !survey.is_named(*place))
+            .map(|place| signatures[place])
+            .collect(),
         ..Told::default()
     };
     let mut forward = Forward::new(&survey, &mut pasts, spool.read()?, memory)?;
     let hashes = Hashes::default();
     let mut timeline = Timeline::new(options, sink, hashes.clone());
-    forward.go(files, &hashes, &mut timeline, progress, &mut told)?;
+    let logs = Logs::new(files, &streams, Some(&hashes));
+    forward.go(logs, &mut timeline, progress, &mut told)?;
     told.contradictions = contradictions + forward.contradictions;
-    told.summary = timeline.finish(is_cut)?;
+    told.summary = timeline.finish(survey.is_cut)?;
     Ok(told)
 }

@@ -1,22 +1,27 @@
 //! What has to be known of logs before they can be read backwards: which database a number means where, and which macro
 //! operations never committed.
 
+use super::logs::{LogStep, Logs};
 use ese_format::record::Record;
 use ese_format::{Dbtime, Generation, Lgpos, ProcId, RecordType, Signature};
-use ese_log::{StreamFile, StreamRecords, StreamStep, subject};
+use ese_log::{StreamFile, subject};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What was found in logs.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
+    /// Logs of the stream that can be read, and belong where they are.
+    pub(super) files: Vec<StreamFile>,
     /// Where a number came to mean a database, or none that is given; in order.
     attached: Vec<(Lgpos, u8, Option<usize>)>,
     /// Where logs begin before which records are missing.
     pub(super) gaps: Vec<Lgpos>,
+    /// Whether records are missing after the last log.
+    pub(super) is_cut: bool,
     /// Macro operations that began and did not commit, and where they began.
     open_macros: FxHashMap<(ProcId, Dbtime), Generation>,
-    /// Macro operations that committed, and of which the logs do not hold the begin, or not near enough.
-    headless: FxHashSet<(ProcId, Dbtime)>,
+    /// Macro operations of which the logs do not hold the begin, not near enough, or not the end.
+    partial: FxHashSet<(ProcId, Dbtime)>,
 }
 
 /// A macro operation that spans more logs than this was written by no engine: it is a few records that one session writes at
@@ -24,47 +29,53 @@ pub(super) struct Survey {
 const MACRO_LOGS: u32 = 16;
 
 impl Survey {
-    /// Reads these logs, which are in order; `databases` are the signatures of those that are given. Logs that cannot be
-    /// read are passed over here, and reported when they are read backwards.
-    pub(super) fn of(files: &[StreamFile], databases: &[Signature]) -> Self {
+    /// Reads these logs, which are in order; `databases` are the signatures of those that are given, which go on at least to
+    /// `reached`. What is wrong with logs is reported on the way forward.
+    pub(super) fn of(mut logs: Logs, databases: &[Signature], reached: Lgpos) -> Self {
         let mut survey = Survey::default();
         let place = |signature: Signature| databases.iter().position(|known| *known == signature);
-        let mut last: Option<Generation> = None;
-        for file in files {
-            let mut records = StreamRecords::new([file.clone()]);
-            loop {
-                let step = match records.advance() {
-                    Ok(Some(step)) => step,
-                    Ok(None) => break,
-                    Err(_) => {
-                        // No generation follows this one.
-                        last = Some(Generation(u32::MAX));
+        let mut is_broken = false;
+        let mut end = Lgpos::NULL;
+        while let Some(step) = logs.advance() {
+            match step {
+                LogStep::Broken(_) => is_broken = true,
+                LogStep::Log => {
+                    let (Some(image), Some(file)) = (logs.image(), logs.file()) else {
                         break;
+                    };
+                    survey.files.push(file.clone());
+                    let begin = Lgpos::new(image.header.generation.0, 0, 0);
+                    if std::mem::take(&mut is_broken) {
+                        survey.gap(begin);
                     }
-                };
-                let Some(image) = records.image() else { break };
-                if step == StreamStep::Log {
-                    let generation = image.header.generation;
-                    let begin = Lgpos::new(generation.0, 0, 0);
-                    if last.is_some_and(|last| last.0.checked_add(1) != Some(generation.0)) {
-                        survey.gaps.push(begin);
-                    }
-                    last = Some(generation);
+                    end = image.end();
                     for attachment in &image.header.attachments.databases {
                         let database = place(attachment.database_signature);
                         survey.attached.push((begin, attachment.dbid, database));
                     }
-                    continue;
                 }
-                let Some(raw) = records.current().filter(|raw| matters(raw.kind)) else {
-                    continue;
-                };
-                if let Ok(record) = raw.decode() {
-                    survey.note(raw.lgpos, &record, &place);
+                LogStep::Record => {
+                    let raw = logs.current().filter(|raw| matters(raw.kind));
+                    if let Some(raw) = raw
+                        && let Ok(record) = raw.decode()
+                    {
+                        survey.note(raw.lgpos, &record, &place);
+                    }
                 }
             }
         }
+        survey.is_cut = is_broken || end < reached;
+        if survey.is_cut {
+            survey.gap(Lgpos::new(u32::MAX, u16::MAX, u16::MAX));
+        }
         survey
+    }
+
+    /// Records are missing before this place: what was not ended there is not known.
+    fn gap(&mut self, at: Lgpos) {
+        self.gaps.push(at);
+        let open = self.open_macros.drain();
+        self.partial.extend(open.map(|(operation, _)| operation));
     }
 
     fn note(
@@ -81,9 +92,10 @@ impl Survey {
             Record::MacroCommit(end) => {
                 let operation = (end.procid, end.dbtime);
                 let begun = self.open_macros.remove(&operation);
-                let is_near = |begun: Generation| lgpos.generation.0 - begun.0 <= MACRO_LOGS;
+                let is_near =
+                    |begun: Generation| lgpos.generation.0.saturating_sub(begun.0) <= MACRO_LOGS;
                 if !begun.is_some_and(is_near) {
-                    self.headless.insert(operation);
+                    self.partial.insert(operation);
                 }
             }
             Record::CreateDb(create) => {
@@ -116,21 +128,29 @@ impl Survey {
         self.meaning(dbid, lgpos).flatten()
     }
 
-    /// Macro operations that committed, and of which nothing is known, since the logs do not hold their begins.
-    pub(super) fn headless_macros(&self) -> u64 {
-        self.headless.len() as u64
+    /// Whether the logs name a database that is given.
+    pub(super) fn is_named(&self, database: usize) -> bool {
+        let mut named = self.attached.iter().map(|(_, _, named)| *named);
+        named.any(|named| named == Some(database))
     }
 
-    /// Whether a record belongs to a macro operation that never committed, or of which the begin is missing.
-    pub(super) fn is_of_broken_macro(&self, record: &Record<'_>) -> bool {
-        let operation = match record {
-            Record::Undo(_) | Record::UndoInfo(_) => None,
-            Record::MacroCommit(end) => Some((end.procid, end.dbtime)),
-            other => subject::page_change(other).map(|(procid, _, dbtime)| (procid, dbtime)),
-        };
-        operation.is_some_and(|operation| {
-            self.open_macros.contains_key(&operation) || self.headless.contains(&operation)
-        })
+    /// Whether a record belongs to a macro operation that never committed.
+    pub(super) fn never_happened(&self, record: &Record<'_>) -> bool {
+        operation_of(record).is_some_and(|operation| self.open_macros.contains_key(&operation))
+    }
+
+    /// Whether a record belongs to a macro operation that is not whole in these logs, so that nothing is known of what it did.
+    pub(super) fn is_of_part(&self, record: &Record<'_>) -> bool {
+        operation_of(record).is_some_and(|operation| self.partial.contains(&operation))
+    }
+}
+
+/// The macro operation that a record may belong to.
+fn operation_of(record: &Record<'_>) -> Option<(ProcId, Dbtime)> {
+    match record {
+        Record::Undo(_) | Record::UndoInfo(_) => None,
+        Record::MacroCommit(end) => Some((end.procid, end.dbtime)),
+        other => subject::page_change(other).map(|(procid, _, dbtime)| (procid, dbtime)),
     }
 }
 
