@@ -3,15 +3,14 @@
 use crate::event::{Operation, RowImage, Status};
 use crate::layout::TableLayout;
 use ese_db::may_mean;
-use ese_format::{Lgpos, LogTime, Pgno, ProcId, Signature};
+use ese_format::record::PageOp;
+use ese_format::{Lgpos, LogTime, Pgno, ProcId};
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// Which changes are wanted: those that pass all that is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of these databases.
-    pub databases: Vec<Signature>,
     /// Of these tables, compared without case.
     pub tables: Vec<String>,
     /// With this in a column: name and value, as the value's JSON or its text; before or after.
@@ -41,12 +40,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a record at this place may be wanted.
-    pub(crate) fn takes_place(&self, lgpos: Lgpos, page: Pgno, session: ProcId) -> bool {
+    /// Whether a record at this place, with this change of a page, may be wanted.
+    pub(crate) fn takes_place(&self, lgpos: Lgpos, page: &PageOp) -> bool {
         self.since.is_none_or(|since| lgpos >= since)
             && self.until.is_none_or(|until| lgpos <= until)
-            && self.page.is_none_or(|wanted| wanted == page)
-            && self.session.is_none_or(|wanted| wanted == session)
+            && self.page.is_none_or(|wanted| wanted == page.pgno)
+            && self.session.is_none_or(|wanted| wanted == page.procid)
+            && self.transaction.is_none_or(|wanted| wanted == page.trx)
     }
 
     /// Whether a change that was made between these times, as far as they are known, may be wanted.

@@ -390,7 +390,8 @@ impl RowText {
 
 /// JSON that was put together here is text.
 fn text(json: Vec<u8>) -> String {
-    String::from_utf8(json).unwrap_or_default()
+    String::from_utf8(json)
+        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

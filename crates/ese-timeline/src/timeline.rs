@@ -128,11 +128,10 @@ fn forward(
     databases: &[DatabaseFile],
     wanted: &[Signature],
     memory: usize,
-    mut options: TimelineOptions,
+    options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
 ) -> Result<Told, TellError> {
-    options.filter.databases = wanted.to_vec();
     let hashes = Hashes::default();
     let back = Arc::new(Mutex::new(None));
     let failed = Arc::new(AtomicBool::new(false));
@@ -142,7 +141,7 @@ fn forward(
         read_ahead: true,
         observer: Some(hashes.observer()),
         changes: Some(Box::new(Watcher {
-            timeline: Some(Timeline::new(options, sink, hashes)),
+            timeline: Some(Timeline::new(options, wanted, sink, hashes)),
             back: Arc::clone(&back),
             failed: Arc::clone(&failed),
         })),

@@ -1,6 +1,7 @@
 //! Transactions that are open, with their events, and those that ended and wait to be told.
 
 use crate::store::Kept;
+use ese_format::record::PageOp;
 use ese_format::{Lgpos, ProcId};
 use std::collections::BTreeMap;
 
@@ -128,10 +129,13 @@ impl Open {
         }
     }
 
-    /// The session's transaction; one that began before the logs if none began in them.
-    pub(crate) fn of(&mut self, session: ProcId, id: u32, lgpos: Lgpos) -> &mut Transaction {
-        let open = self.0.entry(session);
-        open.or_insert_with(|| Transaction::new(session, id, None, lgpos))
+    /// The session's transaction, which changes a page here; one that began before the logs if none began in them.
+    pub(crate) fn of(&mut self, page: &PageOp, lgpos: Lgpos) -> &mut Transaction {
+        let open = self.0.entry(page.procid);
+        open.or_insert_with(|| Transaction {
+            level: page.level,
+            ..Transaction::new(page.procid, page.trx, None, lgpos)
+        })
     }
 
     /// Commits down to `level`; the transaction, if that ends it.
@@ -190,5 +194,36 @@ impl Open {
     /// The first thing that is known of any that is open.
     pub(crate) fn oldest(&self) -> Option<Lgpos> {
         self.0.values().map(|transaction| transaction.first).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ese_format::record::PageOpFlags;
+    use ese_format::{Dbtime, Pgno};
+
+    #[test]
+    fn a_transaction_seen_first_inside_a_level_goes_on_when_only_that_level_is_rolled_back() {
+        let session = ProcId(3);
+        let page = PageOp {
+            procid: session,
+            dbid: 1,
+            pgno: Pgno(4),
+            dbtime: Dbtime(9),
+            dbtime_before: Dbtime(8),
+            trx: 7,
+            level: 2,
+            iline: 0,
+            flags: PageOpFlags::VERSIONED,
+        };
+        let lgpos = Lgpos::new(5, 1, 0);
+        let mut open = Open::default();
+        open.of(&page, lgpos).add(1, page.level, None);
+        assert!(open.roll_back(session, 1).is_none());
+        open.of(&page, lgpos).add(2, 1, None);
+        let transaction = open.commit(session, 0).unwrap();
+        let undone = transaction.marks.iter().map(|mark| mark.undone);
+        assert_eq!(undone.collect::<Vec<_>>(), [true, false]);
     }
 }

@@ -31,7 +31,7 @@ use crate::transactions::{End, Ended, Open, Transaction};
 use crate::trees::Trees;
 use ese_format::log::Layout;
 use ese_format::record::Record;
-use ese_format::{Generation, Lgpos, LogTime, ObjId, ProcId, hex};
+use ese_format::{Generation, Lgpos, LogTime, ObjId, ProcId, Signature, hex};
 use ese_log::transactions::TransactionStep;
 use ese_log::{LogImage, LogObserver};
 use ese_replay::redo::{Interest, NodeChange, NodeChangeKind, RedoObserver};
@@ -112,6 +112,8 @@ impl Hashes {
 pub(crate) struct Timeline {
     options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
+    /// Only changes of the databases with these signatures are told; without any, of all.
+    wanted: Vec<Signature>,
     databases: Vec<SourceDatabase>,
     /// Changes that were made after one whose transaction goes on, in the order of the log.
     waiting: BTreeMap<Lgpos, Telling>,
@@ -140,11 +142,17 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(crate) fn new(options: TimelineOptions, sink: Box<dyn ChangeSink>, hashes: Hashes) -> Self {
+    pub(crate) fn new(
+        options: TimelineOptions,
+        wanted: &[Signature],
+        sink: Box<dyn ChangeSink>,
+        hashes: Hashes,
+    ) -> Self {
         Timeline {
             store: Store::new(options.memory),
             options,
             sink,
+            wanted: wanted.to_vec(),
             databases: Vec::new(),
             waiting: BTreeMap::new(),
             layouts: Vec::new(),
@@ -315,7 +323,7 @@ impl Timeline {
 
     fn add(&mut self, change: &RowChange<'_>, kept: Option<Kept>) {
         let page = &change.page;
-        let transaction = self.open.of(page.procid, page.trx, change.lgpos);
+        let transaction = self.open.of(page, change.lgpos);
         let rceid = match page.is_versioned() {
             true => change.node.rceid,
             false => 0,
@@ -364,9 +372,7 @@ impl Timeline {
     ) {
         let page = &change.page;
         let filter = &self.options.filter;
-        let id = filter.transaction;
-        if !filter.takes_place(change.lgpos, page.pgno, page.procid)
-            || id.is_some_and(|id| id != page.trx)
+        if !filter.takes_place(change.lgpos, page)
             || !filter.takes(&self.layouts[layout].name, operation)
         {
             self.overwritten.remove(&page.procid);
@@ -584,8 +590,7 @@ impl RedoObserver for Timeline {
     }
 
     fn attached(&mut self, dbid: u8, name: &str, database: &mut ReplayDatabase) {
-        let wanted = &self.options.filter.databases;
-        if !wanted.is_empty() && !wanted.contains(&database.header.signature) {
+        if !self.wanted.is_empty() && !self.wanted.contains(&database.header.signature) {
             self.schemas.remove(&dbid);
             return;
         }

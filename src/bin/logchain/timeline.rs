@@ -167,7 +167,6 @@ impl Arguments {
             until_time: self.until.and_then(Moment::time),
             status: self.committed.then_some(Status::Committed),
             with_system: self.system,
-            ..Filter::default()
         }
     }
 

@@ -25,6 +25,7 @@ use super::spool::{Finding, Spool};
 use super::survey::Survey;
 use crate::masked::{Contradiction, Masked};
 use crate::told::TellError;
+use ese_db::catalog::CATALOG;
 use ese_format::record::{Diff, NodeOp, Operation, PageOp, Record};
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
@@ -145,14 +146,14 @@ impl<'d> Backward<'d> {
 
     fn take_back(&mut self, places: Places, record: &Record<'_>, bytes: &[u8]) -> io::Result<()> {
         let lgpos = places.lgpos;
-        if TransactionStep::of(record) == Some(TransactionStep::EndAll) {
-            self.replaced.clear();
+        match TransactionStep::of(record) {
+            Some(TransactionStep::EndAll) => self.replaced.clear(),
+            Some(TransactionStep::Begin {
+                session, from: 0, ..
+            }) => self.replaced.retain(|(of, _), _| *of != session),
+            _ => {}
         }
         match record {
-            Record::Begin0(begin) | Record::Begin(begin) if begin.level_from == 0 => {
-                let session = begin.procid;
-                self.replaced.retain(|(of, _), _| *of != session);
-            }
             Record::UndoInfo(info) if info.operation == Operation::Replace => {
                 let operation = (info.page.procid, info.node.rceid);
                 let data = Masked::known(info.data);
@@ -205,6 +206,15 @@ impl<'d> Backward<'d> {
         Ok(())
     }
 
+    /// A change came after what the pages hold. What rows mean is not known from there on if it was one of the catalog.
+    fn note_not_reached(&mut self, database: usize, objid: ObjId, at: Lgpos) {
+        let past = &mut self.pasts[database];
+        if objid == CATALOG.1 {
+            past.schema_until = past.schema_until.min(at);
+        }
+        self.not_reached += u64::from(past.has_rows(objid) || objid == CATALOG.1);
+    }
+
     /// A page was made by a record.
     fn made(&mut self, page: &PageOp, lgpos: Lgpos) -> io::Result<()> {
         match self.survey.database(page.dbid, lgpos) {
@@ -228,7 +238,7 @@ impl<'d> Backward<'d> {
         }
         let mut leaf = self.leaf(database, page.pgno, node.objid)?;
         if !leaf.is_after(page.dbtime) {
-            self.not_reached += u64::from(self.pasts[database].has_rows(node.objid));
+            self.note_not_reached(database, node.objid, places.at);
             return self.put(database, page.pgno, leaf);
         }
         let at = usize::from(page.iline);

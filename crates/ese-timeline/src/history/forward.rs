@@ -319,7 +319,8 @@ impl<'d> Forward<'d> {
             };
             past.set((node.objid, finding.at), key, now)?;
         }
-        let is_row = kind != Insert && was_deleted != Some(true);
+        let has_schema = past.schema_until > finding.at;
+        let is_row = has_schema && kind != Insert && was_deleted != Some(true);
         // Of a node that goes for good, nobody knows here whether it was deleted before; the engine removes only such.
         let change = RowChange {
             lgpos: finding.lgpos,
@@ -332,7 +333,7 @@ impl<'d> Forward<'d> {
             key: key.as_deref(),
             was_deleted: was_deleted == Some(true) || kind == Remove && was_deleted.is_none(),
             before: before.as_ref().filter(|_| is_row),
-            after: after.as_ref().filter(|_| is_deleted != Some(true)),
+            after: (after.as_ref()).filter(|_| has_schema && is_deleted != Some(true)),
             pages: None,
         };
         timeline.node_changed(&change, past);

@@ -68,7 +68,7 @@ pub(crate) fn history(
     };
     let mut forward = Forward::new(&survey, &mut pasts, spool.read()?, memory)?;
     let hashes = Hashes::default();
-    let mut timeline = Timeline::new(options, sink, hashes.clone());
+    let mut timeline = Timeline::new(options, &[], sink, hashes.clone());
     let logs = Logs::new(files, &streams, Some(&hashes));
     forward.go(logs, &mut timeline, progress, &mut told)?;
     told.contradictions = contradictions + forward.contradictions;

@@ -4,7 +4,7 @@ use crate::schema::catalog_records;
 use crate::trees::{Nodes, Trees};
 use ese_db::catalog::{CATALOG, Catalog};
 use ese_format::page::PageSize;
-use ese_format::{Dbtime, Lgpos, ObjId, Pgno};
+use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
 use ese_replay::ReplayDatabase;
 use ese_replay::tree::{LeafNode, TreeWalk};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -12,6 +12,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter::Peekable;
+
+/// A place after all records.
+pub(super) const AFTER_ALL: Lgpos = Lgpos {
+    generation: Generation(u32::MAX),
+    segment: u16::MAX,
+    byte: u16::MAX,
+};
 
 /// What a node was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +79,8 @@ pub(super) struct Past {
     data: DataFile,
     /// Up to where a node of this tree changed of which the key is not known: what the end has of it may not be true before.
     unsure: FxHashMap<ObjId, Lgpos>,
+    /// The catalog is known up to this place: changes of it that come after are not in the pages.
+    pub(super) schema_until: Lgpos,
     /// The moment.
     pub(super) now: Lgpos,
 }
@@ -100,6 +109,7 @@ impl Past {
             data: DataFile::default(),
             gaps: gaps.to_vec(),
             unsure: FxHashMap::default(),
+            schema_until: AFTER_ALL,
             now: Lgpos::NULL,
         }
     }

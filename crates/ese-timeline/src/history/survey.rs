@@ -2,6 +2,7 @@
 //! operations never committed.
 
 use super::logs::{LogStep, Logs};
+use super::past::AFTER_ALL;
 use ese_format::record::Record;
 use ese_format::{Dbtime, Generation, Lgpos, ProcId, RecordType, Signature};
 use ese_log::{StreamFile, subject};
@@ -66,7 +67,7 @@ impl Survey {
         }
         survey.is_cut = is_broken || end < reached;
         if survey.is_cut {
-            survey.gap(Lgpos::new(u32::MAX, u16::MAX, u16::MAX));
+            survey.gap(AFTER_ALL);
         }
         survey
     }

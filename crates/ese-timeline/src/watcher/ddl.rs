@@ -45,7 +45,7 @@ impl Timeline {
         if self.layouts[layout].is_system && !filter.with_system {
             return;
         }
-        if !filter.takes_place(change.lgpos, page.pgno, page.procid) {
+        if !filter.takes_place(change.lgpos, page) {
             return self.add(change, None);
         }
         let mut event = self.event(change, operation, layout);

@@ -91,7 +91,7 @@ impl Backward<'_> {
         if !is_vertical {
             let mut leaf = self.leaf(database, page.pgno, fields.objid)?;
             if !leaf.is_after(page.dbtime) {
-                self.not_reached += u64::from(self.pasts[database].has_rows(fields.objid));
+                self.note_not_reached(database, fields.objid, at);
                 return self.put(database, page.pgno, leaf);
             }
             match leaf.take(first_new, &mut self.ids) {
