@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use tempfile::TempDir;
 
 /// Sets whose logs do not go back to the creation of their databases.
@@ -23,23 +24,28 @@ fn timeline(arguments: &[&OsStr]) -> Vec<Value> {
     timeline_with(arguments, 0)
 }
 
-/// Changes, and the exit code.
-fn answered(arguments: &[&OsStr]) -> (Vec<Value>, i32) {
+fn output(arguments: &[&OsStr]) -> Output {
     let fixed: [&OsStr; 3] = ["timeline".as_ref(), "--format".as_ref(), "jsonl".as_ref()];
-    let output = run("logchain", fixed.iter().chain(arguments));
-    let lines = stdout(&output).lines();
-    let changes = lines.map(|line| serde_json::from_str(line).expect("a line is a document"));
-    (changes.collect(), exit(&output))
+    run("logchain", fixed.iter().chain(arguments))
 }
 
-fn timeline_with(arguments: &[&OsStr], code: i32) -> Vec<Value> {
-    let fixed: [&OsStr; 3] = ["timeline".as_ref(), "--format".as_ref(), "jsonl".as_ref()];
-    let output = run("logchain", fixed.iter().chain(arguments));
-    assert_eq!(exit(&output), code, "{arguments:?}: {}", stderr(&output));
-    let lines = stdout(&output).lines();
+fn changes(output: &Output) -> Vec<Value> {
+    let lines = stdout(output).lines();
     lines
         .map(|line| serde_json::from_str(line).expect("a line is a document"))
         .collect()
+}
+
+/// Changes, and the exit code.
+fn answered(arguments: &[&OsStr]) -> (Vec<Value>, i32) {
+    let output = output(arguments);
+    (changes(&output), exit(&output))
+}
+
+fn timeline_with(arguments: &[&OsStr], code: i32) -> Vec<Value> {
+    let output = output(arguments);
+    assert_eq!(exit(&output), code, "{arguments:?}: {}", stderr(&output));
+    changes(&output)
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
@@ -478,6 +484,50 @@ fn whatever_is_wrong_with_a_log_no_value_is_wrong_and_it_is_said() {
 }
 
 #[test]
+fn a_damaged_catalog_is_made_up_for_by_its_shadow_or_said() {
+    const ROOTS: [usize; 2] = [4, 24];
+    let mut tried = 0;
+    for name in fixtures::engine_set_names() {
+        if WITHOUT_CREATION.contains(&name.as_str()) || name == CUT_SHORT {
+            continue;
+        }
+        let set = fixtures::engine_set(&name);
+        let folder = TempDir::new().unwrap();
+        let databases = recovered(&set, folder.path());
+        fs::remove_file(&logs_in(folder.path())[0]).unwrap();
+        let [database] = &databases[..] else {
+            continue;
+        };
+        let aside = TempDir::new().unwrap();
+        let own = aside.path().join("db.edb");
+        fs::copy(database, &own).unwrap();
+        let arguments = arguments(folder.path(), std::slice::from_ref(&own));
+        let (truth, code) = answered(&words(&arguments));
+        let mut bytes = fs::read(&own).unwrap();
+        let page_size = u32::from_le_bytes(bytes[236..240].try_into().unwrap()) as usize;
+        for (number, root) in ROOTS.into_iter().enumerate() {
+            bytes[(root + 1) * page_size..][..page_size].fill(0);
+            fs::write(&own, &bytes).unwrap();
+            let out = output(&words(&arguments));
+            match number {
+                0 => {
+                    let is_same = changes(&out) == truth && exit(&out) == code;
+                    assert!(is_same, "{name}: {}", stderr(&out));
+                }
+                _ => {
+                    assert_eq!(exit(&out), 1, "{name}");
+                    let words = "the catalog of db.edb: it cannot be read";
+                    assert!(stderr(&out).contains(words), "{name}: {}", stderr(&out));
+                    tried += 1;
+                }
+            }
+        }
+    }
+    println!("{tried} databases without a catalog");
+    assert!(tried > 5, "{tried}");
+}
+
+#[test]
 fn from_nothing_a_missing_log_is_said() {
     let set = fixtures::testdata_set("crash-p8k");
     let folder = TempDir::new().unwrap();
@@ -680,6 +730,9 @@ fn every_format_says_the_same() {
             text(line, "message").contains(text(change, "table"))
                 && !text(line, "timestamp_desc").is_empty()
         );
+        if is_of_row(change) {
+            assert_eq!(line["changed"], change["changed"]);
+        }
         let after = text(line, "after");
         if !after.is_empty() {
             assert_eq!(
@@ -716,6 +769,19 @@ fn every_format_says_the_same() {
     let csv = str::from_utf8(&csv).unwrap();
     assert!(csv.starts_with("earliest,latest,operation,status,database,table,"));
     assert_eq!(csv.lines().count(), changes.len() + 1);
+    let mut csv = csv::Reader::from_reader(csv.as_bytes());
+    let place = csv
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|name| name == "changed");
+    for (row, change) in csv.records().zip(&changes) {
+        let row = row.unwrap();
+        let names = &row[place.unwrap()];
+        let expected = (change["changed"].as_array()).filter(|names| !names.is_empty());
+        let expected = expected.map_or(String::new(), |names| json!(names).to_string());
+        assert_eq!(names, expected);
+    }
     let parquet = answer("parquet", &state);
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
 }

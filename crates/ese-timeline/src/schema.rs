@@ -7,7 +7,7 @@ use crate::layout::TableLayout;
 use crate::trees::Trees;
 use ese_db::catalog::{CATALOG, CATALOG_SHADOW, CatalogRecord, ObjectKind};
 use ese_db::{Catalog, Table};
-use ese_format::ObjId;
+use ese_format::{ObjId, Pgno};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,12 @@ pub(crate) struct Schema {
     /// Tables whose records changed since their layouts were made.
     touched: BTreeSet<ObjId>,
     is_stale: bool,
+    /// Why the catalog could not be read when it was last tried, and how many changes are let pass until it is tried again.
+    problem: Option<(String, u64)>,
+    /// Changes that were let pass.
+    passed: u64,
+    /// Records of the catalog that cannot be decoded.
+    pub(crate) undecoded: u64,
 }
 
 impl Schema {
@@ -50,7 +56,16 @@ impl Schema {
             tables: FxHashMap::default(),
             touched: BTreeSet::new(),
             is_stale: true,
+            problem: None,
+            passed: 0,
+            undecoded: 0,
         }
+    }
+
+    /// Why the catalog cannot be read, as far as it was needed.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        let (problem, _) = self.problem.as_ref()?;
+        Some(problem)
     }
 
     /// Whether changes of this tree matter. Of a tree that is not known, they may.
@@ -80,6 +95,9 @@ impl Schema {
 
     /// A record of the catalog has come or changed, or it has gone. Without any that is known, the catalog is read again.
     pub(crate) fn follow(&mut self, before: Option<&CatalogRecord>, after: Option<&CatalogRecord>) {
+        if let Some((_, wait)) = &mut self.problem {
+            *wait = 0;
+        }
         let Some(record) = after.or(before) else {
             self.is_stale = true;
             return;
@@ -98,18 +116,29 @@ impl Schema {
         if !self.is_stale && self.touched.is_empty() {
             return;
         }
+        // Of a catalog that cannot be read, each try may read all of it.
+        if let Some((_, wait)) = &self.problem
+            && self.passed < *wait
+        {
+            self.passed += 1;
+            return;
+        }
         let page_size = database.page_size();
         let touched = std::mem::take(&mut self.touched);
         let mut made = None;
         if self.is_stale {
-            // While it is being made, it cannot be read.
-            let Ok(records) = catalog_records(database) else {
-                return;
-            };
-            self.records = (records.into_iter())
-                .map(|record| (record.key(), record))
-                .collect();
+            match read_catalog(database) {
+                Ok(read) => (self.records, self.undecoded) = (read.records, read.undecoded),
+                // While it is being made, it cannot be read.
+                Err(problem) => {
+                    let wait = self.problem.take().map_or(1, |(_, last)| 2 * last.max(1));
+                    self.problem = Some((problem, wait));
+                    self.passed = 0;
+                    return self.forget_all();
+                }
+            }
             self.is_stale = false;
+            self.problem = None;
         } else {
             let own = touched.iter().flat_map(|objid| self.records_of(*objid));
             let tables = Catalog::of_records(own.cloned()).tables;
@@ -146,6 +175,12 @@ impl Schema {
             .map(|(_, record)| record)
     }
 
+    /// Lets go of all tables: what they are is not known.
+    fn forget_all(&mut self) {
+        self.trees.clear();
+        self.tables.clear();
+    }
+
     /// Lets go of a table and its trees.
     fn forget(&mut self, objid: ObjId) {
         if let Some((table, _)) = self.tables.remove(&objid) {
@@ -170,16 +205,46 @@ impl Schema {
     }
 }
 
-/// The records of the catalog as it is at the moment.
-pub(crate) fn catalog_records(database: &mut dyn Trees) -> Result<Vec<CatalogRecord>, String> {
+/// The catalog as it was read.
+pub(crate) struct CatalogAsRead {
+    pub(crate) records: BTreeMap<RecordKey, CatalogRecord>,
+    /// Records that neither the catalog nor its shadow has in a form that can be read.
+    pub(crate) undecoded: u64,
+}
+
+/// The catalog as it is at the moment; what it lacks, its shadow may have.
+pub(crate) fn read_catalog(database: &mut dyn Trees) -> Result<CatalogAsRead, String> {
+    let mut records = BTreeMap::new();
+    let own = collect_records(database, CATALOG, &mut records);
+    if let Ok(0) = own {
+        return Ok(CatalogAsRead {
+            records,
+            undecoded: 0,
+        });
+    }
+    match collect_records(database, CATALOG_SHADOW, &mut records) {
+        Ok(undecoded) => Ok(CatalogAsRead { records, undecoded }),
+        Err(_) => own.map(|undecoded| CatalogAsRead { records, undecoded }),
+    }
+}
+
+/// Adds the records of a tree to those that are there; says how many cannot be decoded.
+fn collect_records(
+    database: &mut dyn Trees,
+    tree: (Pgno, ObjId),
+    records: &mut BTreeMap<RecordKey, CatalogRecord>,
+) -> Result<u64, String> {
     let page_size = database.page_size();
-    let mut nodes = database.nodes(CATALOG, &[])?;
-    let mut records = Vec::new();
+    let mut undecoded = 0;
+    let mut nodes = database.nodes(tree, &[])?;
     while let Some(node) = nodes.next_node()? {
         if node.is_deleted {
             continue;
         }
-        records.extend(CatalogRecord::read(&node.data, page_size).ok());
+        match CatalogRecord::read(&node.data, page_size) {
+            Ok(record) => drop(records.entry(record.key()).or_insert(record)),
+            Err(_) => undecoded += 1,
+        }
     }
-    Ok(records)
+    Ok(undecoded)
 }

@@ -25,12 +25,14 @@ pub struct TimelineSummary {
     pub records: u64,
     /// Changes by path of the database, table, operation and status.
     pub counts: BTreeMap<(String, String, Operation, Status), ChangeCounts>,
-    /// Changes of which all is known, of which a part is, and of which only is known that they were made.
+    /// Changes of which all is known.
     pub complete: u64,
-    /// See there.
+    /// Changes of which a part of the row is known.
     pub partial: u64,
-    /// See there.
+    /// Changes of which is known only that they were made.
     pub unknown: u64,
+    /// Catalogs that cannot be read, or only in part: the name of the database and what is wrong.
+    pub catalogs: Vec<(String, String)>,
     /// Changes of trees that the catalog does not know (any more): of what is not known.
     pub of_unknown_trees: u64,
     /// Changes of the schema of which is not known what they were about.

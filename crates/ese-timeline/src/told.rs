@@ -81,8 +81,11 @@ impl Told {
             ),
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let catalogs = summary.catalogs.iter();
+        let catalogs = catalogs.map(|(name, problem)| format!("the catalog of {name}: {problem}"));
         let reasons = self.reasons.iter().cloned();
         reasons
+            .chain(catalogs)
             .chain(self.log_problems.iter().map(ToString::to_string))
             .chain(missing)
             .chain(counts.map(|(count, what)| format!("{count} {what}")))

@@ -116,7 +116,7 @@ pub(crate) struct Timeline {
     wanted: Vec<Signature>,
     databases: Vec<SourceDatabase>,
     /// Changes that were made after one whose transaction goes on, in the order of the log.
-    waiting: BTreeMap<Lgpos, Telling>,
+    waiting: BTreeMap<Lgpos, (Kept, Telling)>,
     layouts: Vec<TableLayout>,
     logs: Vec<SourceLog>,
     schemas: BTreeMap<u8, Schema>,
@@ -184,6 +184,9 @@ impl Timeline {
         };
         self.unknown_trees.retain(|tree, _| !known(tree));
         self.summary.of_unknown_trees = self.unknown_trees.values().sum();
+        for schema in std::mem::take(&mut self.schemas).into_values() {
+            self.note_catalog(&schema);
+        }
         self.summary.spilled_bytes = self.store.spilled;
         let filter = &self.options.filter;
         // Where no catalog was read, nobody knows which tables there are.
@@ -495,7 +498,22 @@ impl Timeline {
         if schema.is_some_and(|schema| schema.database == place) {
             return;
         }
-        self.schemas.insert(dbid, Schema::new(place));
+        if let Some(left) = self.schemas.insert(dbid, Schema::new(place)) {
+            self.note_catalog(&left);
+        }
+    }
+
+    /// Notes what was wrong with the catalog of a database of which nothing more comes.
+    fn note_catalog(&mut self, schema: &Schema) {
+        let problem = match (schema.problem(), schema.undecoded) {
+            (Some(problem), _) => format!("it cannot be read, so rows are not told ({problem})"),
+            (None, 0) => return,
+            (None, undecoded) => format!(
+                "{undecoded} of its records cannot be decoded: what they describe is not told"
+            ),
+        };
+        let name = self.databases[schema.database].name.clone();
+        self.summary.catalogs.push((name, problem));
     }
 }
 

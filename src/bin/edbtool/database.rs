@@ -112,7 +112,7 @@ pub(crate) struct ViewArguments {
 }
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
-const MEMORY: usize = 128 << 20;
+pub(crate) const MEMORY: usize = 128 << 20;
 
 impl ViewArguments {
     /// A database as it will be after recovery with the logs of these places, or as it was at a moment of them; as its file is
@@ -211,17 +211,26 @@ impl ViewArguments {
 impl ViewArguments {
     /// The logs of the database; none, so that what is missing is said, where no log is there.
     fn stream(&self, path: &Path, file: &DatabaseFile) -> Result<StreamFiles, Failure> {
-        let choice = StreamChoice {
-            base: self.base.as_deref(),
-            signatures: vec![file.header.log_signature],
-        };
-        match StreamFiles::gather(&self.with_logs, &choice) {
+        match own_stream(&self.with_logs, self.base.as_deref(), file) {
             Err(LogError::NoStream { folder, base }) => {
                 Ok(StreamFiles::none(&folder, base.as_deref()))
             }
             found => found.map_err(|error| view_failure(path, &RecoveryError::from(error).into())),
         }
     }
+}
+
+/// The logs in these places that are the database's own.
+pub(crate) fn own_stream(
+    places: &[PathBuf],
+    base: Option<&str>,
+    database: &DatabaseFile,
+) -> Result<StreamFiles, LogError> {
+    let choice = StreamChoice {
+        base,
+        signatures: vec![database.header.log_signature],
+    };
+    StreamFiles::gather(places, &choice)
 }
 
 /// What is wrong with the database at `path` if a recovery in place did not come to its end.

@@ -1,16 +1,13 @@
 //! `edbtool history`: the life of one row.
 
+use crate::database::{MEMORY, own_stream};
 use console::{Exit, Failure, Output};
-use ese_log::{StreamChoice, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{JsonlSink, LifeSink};
 use ese_timeline::{ChangeSink, Filter, LongValues, Order, TimelineOptions, tell};
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-/// Changed pages up to this many bytes stay in memory; more go to a temporary file. Likewise changes whose transactions
-/// are open.
-const MEMORY: usize = 128 << 20;
 /// Long values of more bytes than this are given by length and hash.
 const INLINE_LIMIT: usize = 4 << 10;
 
@@ -51,7 +48,12 @@ impl Arguments {
                         .conditions
                         .push((column.to_owned(), value.to_owned()));
                 }
-                None => filter.bookmark = Some(bookmark(key)?),
+                None => {
+                    if filter.bookmark.replace(bookmark(key)?).is_some() {
+                        let problem = "a row has one bookmark; --key names several";
+                        return Err(Failure::new(Exit::Usage, problem));
+                    }
+                }
             }
         }
         Ok(filter)
@@ -72,12 +74,8 @@ fn bookmark(key: &str) -> Result<Vec<u8>, Failure> {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let database = DatabaseFile::open(&arguments.path).map_err(|error| Failure::of(&error))?;
-    let choice = StreamChoice {
-        base: arguments.base.as_deref(),
-        signatures: vec![database.header.log_signature],
-    };
-    let stream = StreamFiles::gather(&arguments.with_logs, &choice);
-    let stream = stream.map_err(|error| Failure::of(&error))?;
+    let (with_logs, base) = (&arguments.with_logs, arguments.base.as_deref());
+    let stream = own_stream(with_logs, base, &database).map_err(|error| Failure::of(&error))?;
     let options = TimelineOptions {
         filter: arguments.filter()?,
         long_values: LongValues {
@@ -110,8 +108,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         output.remark(&"the logs hold no change of such a row; `edbtool rows` shows what the database has of it");
         exit = Exit::Finding;
     }
-    if told.summary.partial + told.summary.unknown > 0 {
-        output.remark(&"not all of these versions are known whole");
+    let summary = &told.summary;
+    let lacking = summary.partial + summary.unknown;
+    if lacking > 0 {
+        let all = summary.changes();
+        output.remark(&format!("{lacking} of {all} versions are not known whole"));
     }
     match told.problem {
         None => Ok(exit),

@@ -1,8 +1,8 @@
 //! A database at an earlier moment than its file: the file, and over it what the logs say was different then.
 
-use crate::schema::catalog_records;
+use crate::schema::read_catalog;
 use crate::trees::{Nodes, Trees};
-use ese_db::catalog::{CATALOG, Catalog};
+use ese_db::catalog::{CATALOG, CATALOG_SHADOW, Catalog};
 use ese_format::page::PageSize;
 use ese_format::{Dbtime, Generation, Lgpos, ObjId, Pgno};
 use ese_replay::ReplayDatabase;
@@ -19,6 +19,8 @@ pub(super) const AFTER_ALL: Lgpos = Lgpos {
     segment: u16::MAX,
     byte: u16::MAX,
 };
+
+const CATALOGS: [(Pgno, ObjId); 2] = [CATALOG, CATALOG_SHADOW];
 
 /// What a node was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +91,8 @@ impl Past {
     /// The end itself.
     pub(super) fn new(mut database: ReplayDatabase, gaps: &[Lgpos]) -> Self {
         let (mut roots, mut indexes, mut row_trees) = Default::default();
-        if let Ok(records) = catalog_records(&mut database) {
-            for table in &Catalog::of_records(records).tables {
+        if let Ok(read) = read_catalog(&mut database) {
+            for table in &Catalog::of_records(read.records.into_values()).tables {
                 let roots: &mut FxHashMap<_, _> = &mut roots;
                 roots.insert(table.objid, table.root);
                 FxHashSet::insert(&mut row_trees, table.objid);
@@ -99,7 +101,7 @@ impl Past {
                 FxHashSet::extend(&mut indexes, others.map(|index| index.objid));
             }
         }
-        row_trees.remove(&CATALOG.1);
+        row_trees.retain(|objid| CATALOGS.iter().all(|(_, catalog)| catalog != objid));
         Past {
             database,
             roots,
@@ -175,7 +177,8 @@ impl Trees for Past {
             return Err("a node of its tree changed later of which the key is not known".into());
         }
         // The catalog of the moment may name an earlier root.
-        let root = match objid == CATALOG.1 {
+        let is_catalog = CATALOGS.contains(&(root, objid));
+        let root = match is_catalog {
             true => Some(root),
             false => self.roots.get(&objid).copied(),
         };
@@ -185,7 +188,7 @@ impl Trees for Past {
         let side = self.gaps_before(self.now);
         let gaps = &self.gaps;
         let is_known =
-            move |at: Lgpos| objid == CATALOG.1 || gaps.partition_point(|gap| *gap <= at) == side;
+            move |at: Lgpos| is_catalog || gaps.partition_point(|gap| *gap <= at) == side;
         let own = self.nodes.range(first..);
         let own = own.map(move |(key, (node, at))| (key, is_known(*at).then_some(*node)));
         Ok(Box::new(PastNodes {

@@ -1,6 +1,6 @@
-//! CSV: a line of names, then one line for each change; rows and keys as JSON.
+//! CSV: a line of names, then one line for each change; rows, keys and lists of columns as JSON.
 
-use super::{ChangeSink, rfc3339, unknown_columns};
+use super::{ChangeSink, rfc3339, unknown_columns, write_texts};
 use crate::event::Change;
 use csv::Writer;
 use ese_format::hex;
@@ -52,6 +52,15 @@ impl<W: Write + Send> CsvSink<W> {
     }
 }
 
+/// Names as a list of JSON: any character may be in them. Nothing where there is none.
+fn list(names: &[String]) -> String {
+    let mut out = Vec::new();
+    if !names.is_empty() {
+        write_texts(&mut out, names);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// A change as the row of a flat table.
 pub(super) fn record_of(change: &Change<'_>) -> [String; 28] {
     let event = change.event;
@@ -70,12 +79,12 @@ pub(super) fn record_of(change: &Change<'_>) -> [String; 28] {
         old_name.unwrap_or_default(),
         event.key.clone(),
         bookmark.unwrap_or_default(),
-        event.changed.join(","),
+        list(&event.changed),
         event.before.json.clone(),
         event.before.state.name().to_owned(),
         event.after.json.clone(),
         event.after.state.name().to_owned(),
-        unknown_columns(event).join(","),
+        list(&unknown_columns(event)),
         event.session.to_string(),
         change.transaction.to_string(),
         lgpos(change.began),

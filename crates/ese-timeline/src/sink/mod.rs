@@ -75,16 +75,8 @@ impl<'o> Object<'o> {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
-    fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t String>) {
-        let out = self.name(name);
-        out.push(b'[');
-        for (index, text) in texts.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_text(out, text);
-        }
-        out.push(b']');
+    fn texts(&mut self, name: &str, texts: &[String]) {
+        write_texts(self.name(name), texts);
     }
 
     fn object(&mut self, name: &str) -> Object<'_> {
@@ -94,6 +86,18 @@ impl<'o> Object<'o> {
     fn end(self) {
         self.out.push(b'}');
     }
+}
+
+/// A list of JSON.
+fn write_texts(out: &mut Vec<u8>, texts: &[String]) {
+    out.push(b'[');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(out, text);
+    }
+    out.push(b']');
 }
 
 /// A time as RFC 3339 in UTC, or as the local time of an unknown zone; nothing if there is none.

@@ -57,8 +57,8 @@ impl<W: Write + Send> ChangeSink for TimesketchSink<W> {
         line.text("after", &event.after.json);
         line.text("before_state", event.before.state.name());
         line.text("after_state", event.after.state.name());
-        line.text("unknown_columns", &unknown_columns(event).join(","));
-        line.text("changed", &event.changed.join(","));
+        line.texts("unknown_columns", &unknown_columns(event));
+        line.texts("changed", &event.changed);
         line.text("latest", &rfc3339(change.latest).unwrap_or_default());
         line.number("session", event.session);
         line.number("transaction", change.transaction);

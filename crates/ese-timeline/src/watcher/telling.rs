@@ -6,9 +6,8 @@ use crate::transactions::{End, Ended};
 use ese_format::{Lgpos, LogTime};
 use std::io;
 
-/// A change with all that is said of it.
+/// What is said of a change, apart from its event.
 pub(super) struct Telling {
-    event: Event,
     status: Status,
     transaction: u32,
     began: Option<Lgpos>,
@@ -73,7 +72,6 @@ impl Timeline {
             let after = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
             let next = self.segments.range(after).next();
             let telling = Telling {
-                event,
                 status,
                 transaction: transaction.id,
                 began: transaction.began,
@@ -89,8 +87,12 @@ impl Timeline {
                 continue;
             }
             match self.options.order {
-                Order::Commit => self.give(&telling)?,
-                Order::Log => drop(self.waiting.insert(telling.event.lgpos, telling)),
+                Order::Commit => self.give(&event, &telling)?,
+                Order::Log => {
+                    let lgpos = event.lgpos;
+                    let kept = self.store.keep(event)?;
+                    self.waiting.insert(lgpos, (kept, telling));
+                }
             }
         }
         Ok(())
@@ -103,14 +105,14 @@ impl Timeline {
             if open.is_some_and(|open| *first.key() >= open) {
                 break;
             }
-            let telling = first.remove();
-            self.give(&telling)?;
+            let (kept, telling) = first.remove();
+            let event = self.store.take(kept)?;
+            self.give(&event, &telling)?;
         }
         Ok(())
     }
 
-    fn give(&mut self, telling: &Telling) -> io::Result<()> {
-        let event = &telling.event;
+    fn give(&mut self, event: &Event, telling: &Telling) -> io::Result<()> {
         let change = Change {
             event,
             database: &self.databases[event.database],
