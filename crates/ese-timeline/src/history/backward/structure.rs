@@ -24,7 +24,7 @@ impl Backward<'_> {
             records.push((own, record));
         }
         let mut splits = records.iter().filter_map(|(_, record)| match record {
-            Record::Split2(split) => Some(split),
+            Record::Split(split) | Record::Split2(split) => Some(split),
             _ => None,
         });
         let mut merges = records.iter().filter_map(|(own, record)| match record {
