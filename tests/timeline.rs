@@ -365,6 +365,70 @@ fn from_the_end_alone_no_value_is_wrong_and_nearly_all_are_known() {
 }
 
 #[test]
+fn an_older_copy_beside_the_end_makes_more_rows_known() {
+    let (mut alone, mut with_copy, mut sets) = (0, 0, 0);
+    for name in fixtures::engine_set_names() {
+        let set = fixtures::engine_set(&name);
+        let older = set.join("state/db.edb");
+        if WITHOUT_CREATION.contains(&name.as_str()) || name == CUT_SHORT || !older.exists() {
+            continue;
+        }
+        let folder = TempDir::new().unwrap();
+        let databases = recovered(&set, folder.path());
+        let truth = timeline(&[folder.path().as_os_str()]);
+        fs::remove_file(&logs_in(folder.path())[0]).unwrap();
+        let mut asked = arguments(folder.path(), &databases);
+        let known = answered(&words(&asked)).0;
+        let known = assert_nothing_wrong(&name, &truth, &known).0;
+        asked.extend(["--older".into(), older.into_os_string()]);
+        let out = output(&words(&asked));
+        let with = assert_nothing_wrong(&name, &truth, &changes(&out)).0;
+        assert!(with >= known, "{name}: {}", stderr(&out));
+        assert!(
+            !stderr(&out).contains("not used"),
+            "{name}: {}",
+            stderr(&out)
+        );
+        (alone, with_copy, sets) = (alone + known, with_copy + with, sets + 1);
+    }
+    println!("{sets} sets: {alone} changes known whole, {with_copy} with an older copy");
+    assert!(with_copy > alone);
+}
+
+#[test]
+fn a_copy_that_went_another_way_is_not_taken_for_an_older_one() {
+    let set = fixtures::testdata_set("crash-p8k");
+    let folder = TempDir::new().unwrap();
+    let databases = recovered(&set, folder.path());
+    // What was open is rolled back in it: there, the same dbtimes stand for other pages.
+    let other = folder.path().join("other.edb");
+    let made = ["run", "--quiet", "--until", "10", "--logs"].map(OsStr::new);
+    let places = [
+        folder.path().as_os_str(),
+        "--to".as_ref(),
+        other.as_os_str(),
+    ];
+    let made = run("edbreplay", made.into_iter().chain(places));
+    assert!(other.exists(), "{}", stderr(&made));
+    fs::remove_file(&logs_in(folder.path())[0]).unwrap();
+    let mut asked = arguments(folder.path(), &databases);
+    let alone = answered(&words(&asked)).0;
+    asked.extend(["--older".into(), other.into_os_string()]);
+    let out = output(&words(&asked));
+    assert!(changes(&out) == alone && exit(&out) == 1);
+    assert!(stderr(&out).contains("was not used"), "{}", stderr(&out));
+    let foreign = fixtures::testdata_set("clean-p16k").join("state/db.edb");
+    *asked.last_mut().unwrap() = foreign.into_os_string();
+    let out = output(&words(&asked));
+    assert_eq!(exit(&out), 5, "{}", stderr(&out));
+    assert!(
+        stderr(&out).contains("its signature is another"),
+        "{}",
+        stderr(&out)
+    );
+}
+
+#[test]
 fn whatever_log_is_missing_no_value_is_wrong() {
     let (mut told, mut tried) = (0, 0);
     for name in fixtures::engine_set_names() {

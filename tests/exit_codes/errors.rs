@@ -355,6 +355,9 @@ pub(crate) fn errors() -> Vec<Named> {
         Io: TellError::Io(full()),
         LocalTimes: TellError::LocalTimes,
         NoPages: TellError::NoPages,
+        NotACopy: TellError::NotACopy {
+            path: "old.edb".into(),
+        },
         NoTable: TellError::NoTable {
             names: String::new()
         },

@@ -28,13 +28,19 @@ pub fn tell(
     stream: &StreamFiles,
     databases: &[DatabaseFile],
     memory: usize,
-    options: TimelineOptions,
+    mut options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
     progress: &dyn Progress,
 ) -> Result<Told, TellError> {
     let signatures: Vec<Signature> = (databases.iter())
         .map(|database| database.header.signature)
         .collect();
+    let older = std::mem::take(&mut options.older);
+    let is_other = |copy: &&DatabaseFile| !signatures.contains(&copy.header.signature);
+    if let Some(other) = older.iter().find(is_other) {
+        let path = other.path().to_owned();
+        return Err(TellError::NotACopy { path });
+    }
     // Logs that go back to the creation of the databases know everything without them.
     let whole = plan(stream, None, &[], &Until::default(), progress)?;
     let made = |signature: &Signature| {
@@ -90,7 +96,7 @@ pub fn tell(
         }
     });
     let reached = reached.max().unwrap_or_default();
-    let told = history(&files, ended, reached, options, sink, progress)?;
+    let mut told = history(&files, ended, &older, reached, options, sink, progress)?;
     for file in databases {
         if told.unnamed.contains(&file.header.signature) {
             reasons.push(format!(
@@ -99,11 +105,9 @@ pub fn tell(
             ));
         }
     }
-    Ok(Told {
-        reasons,
-        problem,
-        ..told
-    })
+    told.reasons.extend(reasons);
+    told.problem = problem;
+    Ok(told)
 }
 
 /// Whether pages of the databases hold changes of the logs already.

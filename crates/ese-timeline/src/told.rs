@@ -7,6 +7,7 @@ use ese_log::LogError;
 use ese_replay::recovery::RecoveryError;
 use std::borrow::Cow;
 use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// What came of a timeline.
@@ -128,6 +129,12 @@ pub enum TellError {
         "pages are known only where logs bring a database forward; this one has changes of the logs in it already"
     )]
     NoPages,
+    /// What is given as an older copy is not one.
+    #[error("{}: it is not a copy of a database that is given: its signature is another", path.display())]
+    NotACopy {
+        /// The file.
+        path: PathBuf,
+    },
     /// No database of the logs has such a table.
     #[error("no table of these logs is called {names}")]
     NoTable {
@@ -147,7 +154,9 @@ impl Explain for TellError {
         match self {
             TellError::Recovery(error) => error.class(),
             TellError::Io(_) => Class::Io,
-            TellError::LocalTimes | TellError::NoPages => Class::Refused,
+            TellError::LocalTimes | TellError::NoPages | TellError::NotACopy { .. } => {
+                Class::Refused
+            }
             TellError::NoTable { .. } | TellError::NoColumn { .. } => Class::Usage,
         }
     }
@@ -156,7 +165,7 @@ impl Explain for TellError {
         match self {
             TellError::Recovery(error) => error.jet(),
             TellError::Io(error) => Some(jet_of(error.kind())),
-            TellError::LocalTimes | TellError::NoPages => None,
+            TellError::LocalTimes | TellError::NoPages | TellError::NotACopy { .. } => None,
             TellError::NoTable { .. } => Some(JetError::OBJECT_NOT_FOUND),
             TellError::NoColumn { .. } => Some(JetError::COLUMN_NOT_FOUND),
         }
@@ -171,6 +180,9 @@ impl Explain for TellError {
             ),
             TellError::NoPages => advise(
                 "`logchain records --page N` lists what happened to a page; `edbtool page` shows it",
+            ),
+            TellError::NotACopy { .. } => advise(
+                "`edbtool header` shows signatures; name the database that it is a copy of first",
             ),
             TellError::NoTable { .. } => advise(
                 "`logchain timeline --stats` lists the tables that changed, `edbtool tables` all",

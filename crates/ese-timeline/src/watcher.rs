@@ -34,6 +34,7 @@ use ese_format::record::Record;
 use ese_format::{Generation, Lgpos, LogTime, ObjId, ProcId, Signature, hex};
 use ese_log::transactions::TransactionStep;
 use ese_log::{LogImage, LogObserver};
+use ese_replay::recovery::DatabaseFile;
 use ese_replay::redo::{Interest, NodeChange, NodeChangeKind, RedoObserver};
 use ese_replay::{Problem, ReplayDatabase};
 use rustc_hash::FxHashMap;
@@ -61,6 +62,8 @@ pub struct TimelineOptions {
     pub filter: Filter,
     /// What becomes of long values.
     pub long_values: LongValues,
+    /// Older copies of the databases, whose pages say what was in them then. Only the way back needs them.
+    pub older: Vec<DatabaseFile>,
     /// A folder for the page before and after each change that is told. Only what redo does has pages.
     pub pages: Option<PathBuf>,
     /// The order in which changes are told.
@@ -77,6 +80,7 @@ impl Default for TimelineOptions {
         TimelineOptions {
             filter: Filter::default(),
             long_values: LongValues::default(),
+            older: Vec::new(),
             pages: None,
             order: Order::Commit,
             memory: 128 << 20,

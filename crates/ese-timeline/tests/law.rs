@@ -525,6 +525,7 @@ impl Stream {
 fn committed(files: &StreamFiles, databases: &[DatabaseFile]) -> Result<Vec<Event>, String> {
     let sink = Sink::default();
     let options = TimelineOptions {
+        older: Vec::new(),
         filter: Filter::default(),
         long_values: LongValues {
             inline_limit: usize::MAX,

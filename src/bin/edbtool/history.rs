@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Base name of the logs, as in E00; needed only if the folder holds several streams
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
+    /// An older copy of the database: what its pages held then makes more versions known; may be given several times
+    #[arg(long, value_name = "DATABASE")]
+    older: Vec<PathBuf>,
     /// The table
     #[arg(long, value_name = "TABLE")]
     table: String,
@@ -73,7 +76,9 @@ fn bookmark(key: &str) -> Result<Vec<u8>, Failure> {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let database = DatabaseFile::open(&arguments.path).map_err(|error| Failure::of(&error))?;
+    let open = |path: &PathBuf| DatabaseFile::open(path).map_err(|error| Failure::of(&error));
+    let database = open(&arguments.path)?;
+    let older = arguments.older.iter().map(open);
     let (with_logs, base) = (&arguments.with_logs, arguments.base.as_deref());
     let stream = own_stream(with_logs, base, &database).map_err(|error| Failure::of(&error))?;
     let options = TimelineOptions {
@@ -82,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             inline_limit: INLINE_LIMIT,
             blobs: None,
         },
+        older: older.collect::<Result<_, _>>()?,
         pages: None,
         order: Order::Log,
         memory: MEMORY,

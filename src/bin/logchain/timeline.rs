@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// A database of these logs, as it is today or as it was before; without any, those that the logs create
     #[arg(long, value_name = "DATABASE")]
     db: Vec<PathBuf>,
+    /// An older copy of such a database: what its pages held then makes more of the rows known; may be given several times
+    #[arg(long, value_name = "DATABASE", requires = "db")]
+    older: Vec<PathBuf>,
     /// How changes are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -223,10 +226,10 @@ impl Arguments {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     arguments.check(output)?;
-    let databases = arguments.db.iter();
-    let databases: Vec<DatabaseFile> = databases
-        .map(|path| DatabaseFile::open(path).map_err(|error| Failure::of(&error)))
-        .collect::<Result<_, _>>()?;
+    let open = |path: &PathBuf| DatabaseFile::open(path).map_err(|error| Failure::of(&error));
+    let databases = arguments.db.iter().map(open);
+    let databases: Vec<DatabaseFile> = databases.collect::<Result<_, _>>()?;
+    let older = arguments.older.iter().map(open);
     let choice = StreamChoice {
         base: arguments.base.as_deref(),
         signatures: databases
@@ -243,6 +246,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             inline_limit: arguments.inline_limit,
             blobs: arguments.blobs()?,
         },
+        older: older.collect::<Result<_, _>>()?,
         pages: arguments.save_pages.clone(),
         order: arguments.order.into(),
         memory: EVENTS_IN_MEMORY,

@@ -92,6 +92,7 @@ pub(crate) fn timeline(bytes: &[u8]) {
         return;
     };
     let options = TimelineOptions {
+        older: databases.clone(),
         filter: Filter::default(),
         long_values: LongValues {
             inline_limit: 100,

@@ -29,6 +29,8 @@ use ese_db::catalog::CATALOG;
 use ese_format::record::{Diff, NodeOp, Operation, PageOp, Record};
 use ese_format::{Dbtime, Lgpos, ObjId, Pgno, ProcId, Progress};
 use ese_log::transactions::TransactionStep;
+use ese_replay::ReplayDatabase;
+use ese_replay::pages::PageContent;
 use ese_replay::recovery::RecoveryError;
 use rustc_hash::FxHashMap;
 use std::io;
@@ -37,6 +39,8 @@ use std::io;
 pub(super) struct Backward<'d> {
     survey: &'d Survey,
     pasts: &'d mut [Past],
+    /// Older copies of databases, by the places of these.
+    older: Vec<(usize, ReplayDatabase)>,
     leaves: Shelf<(usize, Pgno), Leaf>,
     ids: Ids,
     /// What operations replaced, by their ids, from undo and undo-info records.
@@ -61,11 +65,13 @@ impl<'d> Backward<'d> {
     pub(super) fn new(
         survey: &'d Survey,
         pasts: &'d mut [Past],
+        older: Vec<(usize, ReplayDatabase)>,
         memory: usize,
     ) -> io::Result<Self> {
         Ok(Backward {
             survey,
             pasts,
+            older,
             leaves: Shelf::new(memory),
             ids: Ids::default(),
             replaced: FxHashMap::default(),
@@ -122,21 +128,44 @@ impl<'d> Backward<'d> {
         self.leaves.put((database, pgno), leaf)
     }
 
+    /// Puts a page back as it was before a record. Where an older copy has the very same page, all of it is known.
+    fn put_before(
+        &mut self,
+        places: Places,
+        (database, pgno, objid): (usize, Pgno, ObjId),
+        mut leaf: Leaf,
+    ) -> io::Result<()> {
+        for place in 0..self.older.len() {
+            let (of, older) = &mut self.older[place];
+            if *of == database
+                && let Some(dbtime) = leaf.dbtime
+                && matches!(older.pages.look(pgno), Ok(PageContent::Page(found)) if found == dbtime)
+            {
+                let same = Leaf::of(older, pgno, objid, &mut self.ids);
+                if !same.is_open {
+                    leaf = self.meet(places, leaf, same.lines)?;
+                }
+            }
+        }
+        self.put(database, pgno, leaf)
+    }
+
     /// A page changed, and none of its lines did.
     fn touch(
         &mut self,
-        database: usize,
-        (pgno, objid): (Pgno, ObjId),
+        places: Places,
+        (database, pgno, objid): (usize, Pgno, ObjId),
         dbtimes: (Dbtime, Dbtime),
     ) -> io::Result<()> {
         if pgno.is_null() {
             return Ok(());
         }
         let mut leaf = self.leaf(database, pgno, objid)?;
-        if leaf.is_after(dbtimes.1) {
-            leaf.dbtime = Some(dbtimes.0);
+        if !leaf.is_after(dbtimes.1) {
+            return self.put(database, pgno, leaf);
         }
-        self.put(database, pgno, leaf)
+        leaf.dbtime = Some(dbtimes.0);
+        self.put_before(places, (database, pgno, objid), leaf)
     }
 
     /// Nothing is known of a page before.
@@ -185,7 +214,8 @@ impl<'d> Backward<'d> {
                 if let Some(database) = self.survey.database(convert.page.dbid, lgpos) {
                     let page = &convert.page;
                     let dbtimes = (page.dbtime_before, page.dbtime);
-                    self.touch(database, (page.pgno, convert.convert.objid), dbtimes)?;
+                    let page = (database, page.pgno, convert.convert.objid);
+                    self.touch(places, page, dbtimes)?;
                 }
             }
             Record::Scrub(scrub) => {
@@ -284,8 +314,7 @@ impl<'d> Backward<'d> {
             }
         }
         leaf.dbtime = Some(page.dbtime_before);
-        self.put(database, page.pgno, leaf)?;
-        Ok(())
+        self.put_before(places, (database, page.pgno, node.objid), leaf)
     }
 
     /// Takes a record back from its line; whether the record fits the line.

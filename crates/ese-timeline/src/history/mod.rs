@@ -29,6 +29,7 @@ use backward::Backward;
 use ese_format::{Lgpos, Progress, Signature};
 use ese_log::StreamFile;
 use ese_replay::ReplayDatabase;
+use ese_replay::recovery::DatabaseFile;
 use forward::Forward;
 use logs::Logs;
 use past::Past;
@@ -38,10 +39,11 @@ use survey::Survey;
 /// Tells `sink` every change of rows that these logs hold, oldest first, of databases that have them in their pages.
 ///
 /// `files` are logs in the order of their generations; `databases` are as they were when the last of them ended, with
-/// nothing rolled back that the logs do not roll back. Their own logs go on at least to `reached`.
+/// nothing rolled back that the logs do not roll back; `older` are older copies of some. Their own logs go on at least to `reached`.
 pub(crate) fn history(
     files: &[StreamFile],
     databases: Vec<ReplayDatabase>,
+    older: &[DatabaseFile],
     reached: Lgpos,
     options: TimelineOptions,
     sink: Box<dyn ChangeSink>,
@@ -50,16 +52,29 @@ pub(crate) fn history(
     let headers = databases.iter().map(|database| &database.header);
     let signatures: Vec<Signature> = headers.clone().map(|header| header.signature).collect();
     let streams: Vec<Signature> = headers.map(|header| header.log_signature).collect();
-    let survey = Survey::of(Logs::new(files, &streams, None), &signatures, reached);
+    let mut survey = Survey::of(Logs::new(files, &streams, None), &signatures, reached);
+    survey.continued.extend(databases.iter().map(|database| {
+        let header = &database.header;
+        (header.signature, header.last_consistent)
+    }));
     let mut pasts: Vec<Past> = (databases.into_iter())
         .map(|database| Past::new(database, &survey.gaps))
         .collect();
     let mut records = Reverse::new(survey.files.clone());
     let memory = options.memory;
-    let backward = Backward::new(&survey, &mut pasts, memory)?;
+    let (older, others): (Vec<_>, Vec<_>) =
+        older.iter().partition(|copy| survey.shows(&copy.header));
+    let older = older.into_iter().filter_map(|copy| {
+        let signature = &copy.header.signature;
+        let of = signatures.iter().position(|own| own == signature)?;
+        let pages = memory / copy.page_size.as_usize();
+        Some((of, copy.database(Box::new(copy.pages()), pages)))
+    });
+    let backward = Backward::new(&survey, &mut pasts, older.collect(), memory)?;
     let (spool, contradictions, not_reached) = backward.go(&mut records, progress)?;
     let mut told = Told {
         not_reached,
+        reasons: others.iter().map(|copy| not_shown(copy)).collect(),
         unnamed: (0..signatures.len())
             .filter(|place| !survey.is_named(*place))
             .map(|place| signatures[place])
@@ -74,4 +89,11 @@ pub(crate) fn history(
     told.contradictions = contradictions + forward.contradictions;
     told.summary = timeline.finish(survey.is_cut)?;
     Ok(told)
+}
+
+fn not_shown(copy: &DatabaseFile) -> String {
+    format!(
+        "{}: nothing in these logs shows that they go on from this copy, so it was not used",
+        copy.path().display()
+    )
 }

@@ -4,7 +4,9 @@
 use super::logs::{LogStep, Logs};
 use super::past::AFTER_ALL;
 use ese_format::record::Record;
-use ese_format::{Dbtime, Generation, Lgpos, ProcId, RecordType, Signature};
+use ese_format::{
+    DatabaseHeader, Dbtime, Generation, Lgpos, LogTime, ProcId, RecordType, Signature,
+};
 use ese_log::{StreamFile, subject};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -15,6 +17,10 @@ pub(super) struct Survey {
     pub(super) files: Vec<StreamFile>,
     /// Where a number came to mean a database, or none that is given; in order.
     attached: Vec<(Lgpos, u8, Option<usize>)>,
+    /// Where databases were consistent when they were attached or are at the end, by their signatures.
+    pub(super) continued: FxHashSet<(Signature, Lgpos)>,
+    /// When logs were created.
+    created: FxHashMap<Generation, LogTime>,
     /// Where logs begin before which records are missing.
     pub(super) gaps: Vec<Lgpos>,
     /// Whether records are missing after the last log.
@@ -45,6 +51,8 @@ impl Survey {
                         break;
                     };
                     survey.files.push(file.clone());
+                    let (generation, created) = (image.header.generation, image.header.created);
+                    survey.created.insert(generation, created);
                     let begin = Lgpos::new(image.header.generation.0, 0, 0);
                     if std::mem::take(&mut is_broken) {
                         survey.gap(begin);
@@ -53,6 +61,9 @@ impl Survey {
                     for attachment in &image.header.attachments.databases {
                         let database = place(attachment.database_signature);
                         survey.attached.push((begin, attachment.dbid, database));
+                        let consistent = attachment.last_consistent;
+                        let continued = (attachment.database_signature, consistent);
+                        survey.continued.insert(continued);
                     }
                 }
                 LogStep::Record => {
@@ -106,6 +117,8 @@ impl Survey {
             Record::AttachDb(attach) => {
                 let database = place(attach.db_signature);
                 self.attached.push((lgpos, attach.dbid, database));
+                let continued = (attach.db_signature, attach.lgpos_consistent);
+                self.continued.insert(continued);
             }
             _ => {}
         }
@@ -133,6 +146,21 @@ impl Survey {
     pub(super) fn is_named(&self, database: usize) -> bool {
         let mut named = self.attached.iter().map(|(_, _, named)| *named);
         named.any(|named| named == Some(database))
+    }
+
+    /// Whether these logs show that a copy with this header is an earlier state of what they tell of, and not one that went another
+    /// way: there, the same dbtimes stand for other pages.
+    pub(super) fn shows(&self, copy: &DatabaseHeader) -> bool {
+        match copy.state.needs_recovery() {
+            true => {
+                let created = self.created.get(&copy.max_required).copied();
+                created.is_some() && created == copy.last_required_log_created()
+            }
+            false => {
+                let own = (copy.signature, copy.last_consistent);
+                self.continued.contains(&own)
+            }
+        }
     }
 
     /// Whether a record belongs to a macro operation that never committed.

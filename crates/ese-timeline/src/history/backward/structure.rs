@@ -56,8 +56,8 @@ impl Backward<'_> {
             };
             match record {
                 Record::PageMove(moved) => self.take_back_page_move(places, moved)?,
-                Record::Split(split) => self.lose_split(split, places.lgpos)?,
-                Record::Merge(merge) => self.lose_merge(merge, places.lgpos)?,
+                Record::Split(split) => self.lose_split(places, split)?,
+                Record::Merge(merge) => self.lose_merge(places, merge)?,
                 _ => {}
             }
         }
@@ -82,7 +82,12 @@ impl Backward<'_> {
             return Ok(());
         }
         let dbtimes = (fields.dbtime_right_before, page.dbtime);
-        self.touch(database, (fields.pgno_right, fields.objid), dbtimes)?;
+        let places = Places {
+            at,
+            lgpos: at,
+            in_split: true,
+        };
+        self.touch(places, (database, fields.pgno_right, fields.objid), dbtimes)?;
         let is_vertical = fields.split_type == SplitType::Vertical;
         let first_new = usize::from(fields.iline_split);
         let all = usize::from(fields.line_count);
@@ -117,9 +122,8 @@ impl Backward<'_> {
         {
             let line = usize::from(fields.iline_operation);
             let places = Places {
-                at,
                 lgpos: own.lgpos,
-                in_split: true,
+                ..places
             };
             fits = match lines.get_mut(line) {
                 Some(line) => self.take_back_line(places, tree, line, record, &own.bytes)?,
@@ -140,15 +144,9 @@ impl Backward<'_> {
             is_dead: false,
         };
         if let Some(logged) = self.logged_page(database, split.before_image.as_ref(), page) {
-            let places = Places {
-                at,
-                lgpos: at,
-                in_split: true,
-            };
             before = self.meet(places, before, logged)?;
         }
-        self.put(database, page.pgno, before)?;
-        Ok(())
+        self.put_before(places, (database, page.pgno, fields.objid), before)
     }
 
     /// The lines of a page that a record holds.
@@ -165,7 +163,12 @@ impl Backward<'_> {
     }
 
     /// A page that was followed here, and the same page as a record holds it: what was not known of lines, is now.
-    fn meet(&mut self, places: Places, mut leaf: Leaf, logged: Vec<Line>) -> io::Result<Leaf> {
+    pub(super) fn meet(
+        &mut self,
+        places: Places,
+        mut leaf: Leaf,
+        logged: Vec<Line>,
+    ) -> io::Result<Leaf> {
         let followed = leaf.take(logged.len(), &mut self.ids);
         leaf.is_open = false;
         leaf.lines = match followed {
@@ -226,9 +229,9 @@ impl Backward<'_> {
                 fields.merge_type,
                 MergeType::EmptyPage | MergeType::EmptyTree
             ) {
-                self.take_back_emptied(database, merge)?;
+                self.take_back_emptied(places, database, merge)?;
             } else {
-                self.lose_merge(merge, places.at)?;
+                self.lose_merge(places, merge)?;
             }
             return Ok(());
         };
@@ -254,7 +257,7 @@ impl Backward<'_> {
             (fields.pgno_right, fields.dbtime_right_before, !to_left),
         ] {
             if !receives || moved == 0 {
-                self.touch(database, (pgno, objid), (before, page.dbtime))?;
+                self.touch(places, (database, pgno, objid), (before, page.dbtime))?;
             }
         }
         let mut given: std::vec::IntoIter<Line> = Vec::new().into_iter();
@@ -286,7 +289,7 @@ impl Backward<'_> {
                 }
                 leaf.dbtime = Some(before);
             }
-            self.put(database, pgno, leaf)?;
+            self.put_before(places, (database, pgno, objid), leaf)?;
         }
         // Of a page that gave only some, the others are where they were.
         let mut kept: std::vec::IntoIter<Line> = Vec::new().into_iter();
@@ -318,8 +321,7 @@ impl Backward<'_> {
             is_open: false,
             is_dead: false,
         };
-        self.put(database, page.pgno, leaf)?;
-        Ok(())
+        self.put_before(places, (database, page.pgno, objid), leaf)
     }
 
     pub(super) fn take_back_page_move(
@@ -339,7 +341,7 @@ impl Backward<'_> {
             (fields.pgno_left, fields.dbtime_left_before),
             (fields.pgno_right, fields.dbtime_right_before),
         ] {
-            self.touch(database, (pgno, objid), (before, page.dbtime))?;
+            self.touch(places, (database, pgno, objid), (before, page.dbtime))?;
         }
         let mut leaf = self.leaf(database, fields.pgno_dest, objid)?;
         if !leaf.is_after(page.dbtime) {
@@ -363,40 +365,49 @@ impl Backward<'_> {
         if let Some(logged) = logged {
             leaf = self.meet(places, leaf, logged)?;
         }
-        self.put(database, page.pgno, leaf)?;
-        Ok(())
+        self.put_before(places, (database, page.pgno, objid), leaf)
     }
 
-    fn lose_split(&mut self, split: &Split<'_>, lgpos: Lgpos) -> io::Result<()> {
+    fn lose_split(&mut self, places: Places, split: &Split<'_>) -> io::Result<()> {
         let (page, fields) = (&split.page, &split.split);
-        let Some(database) = self.survey.database(page.dbid, lgpos) else {
+        let Some(database) = self.survey.database(page.dbid, places.at) else {
             return Ok(());
         };
-        self.lose(database, page.pgno, Some(page.dbtime_before))?;
+        let before = Leaf::unknown(Some(page.dbtime_before));
+        self.put_before(places, (database, page.pgno, fields.objid), before)?;
         if !fields.pgno_new.is_null() {
             self.lose(database, fields.pgno_new, None)?;
         }
         let dbtimes = (fields.dbtime_right_before, page.dbtime);
-        self.touch(database, (fields.pgno_right, fields.objid), dbtimes)
+        self.touch(places, (database, fields.pgno_right, fields.objid), dbtimes)
     }
 
     /// A page that held nothing but deleted lines was taken out of its tree.
-    fn take_back_emptied(&mut self, database: usize, merge: &Merge<'_>) -> io::Result<()> {
+    fn take_back_emptied(
+        &mut self,
+        places: Places,
+        database: usize,
+        merge: &Merge<'_>,
+    ) -> io::Result<()> {
         let (page, fields) = (&merge.page, &merge.merge);
         let dead = Leaf::dead(page.dbtime_before);
-        self.put(database, page.pgno, dead)?;
+        self.put_before(places, (database, page.pgno, fields.objid), dead)?;
         for (pgno, before) in [
             (fields.pgno_left, fields.dbtime_left_before),
             (fields.pgno_right, fields.dbtime_right_before),
         ] {
-            self.touch(database, (pgno, fields.objid), (before, page.dbtime))?;
+            self.touch(
+                places,
+                (database, pgno, fields.objid),
+                (before, page.dbtime),
+            )?;
         }
         Ok(())
     }
 
-    fn lose_merge(&mut self, merge: &Merge<'_>, lgpos: Lgpos) -> io::Result<()> {
+    fn lose_merge(&mut self, places: Places, merge: &Merge<'_>) -> io::Result<()> {
         let (page, fields) = (&merge.page, &merge.merge);
-        let Some(database) = self.survey.database(page.dbid, lgpos) else {
+        let Some(database) = self.survey.database(page.dbid, places.at) else {
             return Ok(());
         };
         let lost = [
@@ -406,7 +417,8 @@ impl Backward<'_> {
         ];
         for (pgno, before) in lost {
             if !pgno.is_null() {
-                self.lose(database, pgno, Some(before))?;
+                let before = Leaf::unknown(Some(before));
+                self.put_before(places, (database, pgno, fields.objid), before)?;
             }
         }
         Ok(())
