@@ -5,13 +5,15 @@ mod exchange;
 
 use ese_testkit::logs::keep_no_checksum;
 use ese_testkit::rows::{committed, rows_of};
-use exchange::{Exchange, NEWEST, files, program};
+use exchange::{Exchange, NEWEST, files, program, rows_told};
+use serde_json::Value;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 const EDBREPLAY: &str = env!("CARGO_BIN_EXE_edbreplay");
 
 /// The path of a put-aside file, and the only folder of its kind.
-fn aside(site: &Exchange, folder: &str) -> std::path::PathBuf {
+fn aside(site: &Exchange, folder: &str) -> PathBuf {
     let diverged = site.path(folder).join("diverged");
     let mut folders = fs::read_dir(&diverged).unwrap();
     let only = folders.next().unwrap().unwrap().path();
@@ -21,6 +23,39 @@ fn aside(site: &Exchange, folder: &str) -> std::path::PathBuf {
         diverged.display()
     );
     only
+}
+
+#[test]
+fn rows_that_are_lost_are_told_by_table() {
+    let mut rolled_back = 0;
+    for current in [3, 5, 8, 9] {
+        let site = Exchange::copied_at(current);
+        let state = site.set.join("state");
+        site.lose_srv1();
+        let cut = format!("{current:08X}");
+        let is_after = |change: &Value| {
+            let end = change["transaction"]["end"].as_str();
+            end.unwrap_or("open") >= &*cut
+        };
+        let (foretold, _) = site.run(1, &["restore", "SG1", "--force", "--dry-run"]);
+        let (report, said) = site.run(1, &["restore", "SG1", "--force"]);
+        // What was open where the shipped logs end.
+        let open = rows_told(&state, |change| {
+            is_after(change) && change["source"]["lgpos"].as_str() < Some(&cut)
+        });
+        for report in [&foretold, &report] {
+            assert_eq!(report["rolled_back_rows"], open, "{current}: {said}");
+        }
+        rolled_back += open["tables"].as_array().unwrap().len();
+        site.srv1_is_back();
+        site.write_until(NEWEST);
+        let (report, _) = site.run(1, &["failback", "SG1", "--home", "--dry-run"]);
+        let lost = rows_told(&state, |change| {
+            change["status"] == "committed" && is_after(change)
+        });
+        assert_eq!(report["beyond"]["rows"], lost, "{current}");
+    }
+    assert!(rolled_back > 3);
 }
 
 #[test]
@@ -46,7 +81,7 @@ fn failback_keeps_what_the_activation_lost() {
         (&beyond["first"], &beyond["last"], &beyond["logs"]),
         (&6.into(), &11.into(), &6.into())
     );
-    assert_eq!(beyond["stopped"], serde_json::Value::Null);
+    assert_eq!(beyond["stopped"], Value::Null);
     assert!(beyond["committed"].as_u64() > Some(600), "{beyond}");
     assert_eq!(
         site.files("srv1")["MBX1.edb"],
@@ -140,8 +175,8 @@ fn an_older_clean_state_of_the_database_is_brought_up_to_date() {
     let logs = site.files("srv1");
     let (report, _) = site.run(0, &["failback", "SG1", "--yes"]);
     assert_eq!(report["database"]["method"], "delta");
-    assert_eq!(report["beyond"], serde_json::Value::Null);
-    assert_eq!(report["old_database"], serde_json::Value::Null);
+    assert_eq!(report["beyond"], Value::Null);
+    assert_eq!(report["old_database"], Value::Null);
     let kept = files(&aside(&site, "srv1"));
     assert_eq!(kept.len(), logs.len() - 1, "all but the database");
     assert!(kept.iter().all(|(name, bytes)| logs[name] == *bytes));
@@ -252,7 +287,7 @@ fn a_clean_seed_without_any_log_can_be_activated() {
     );
     // It was shut down in the middle of generation 2.
     assert_eq!(report["loss"]["first"], 2, "{report}");
-    assert_eq!(report["replayed"]["last"], serde_json::Value::Null);
+    assert_eq!(report["replayed"]["last"], Value::Null);
     let rows = rows_of(&site.path("srv2/MBX1.edb"));
     assert!(!rows.is_empty() && rows == rows_of(&site.original("db.edb.old1")));
 
@@ -434,7 +469,7 @@ fn of_an_older_engine(site: &Exchange) {
     }
 }
 
-fn lose_the_end(log: &std::path::Path) -> Vec<u8> {
+fn lose_the_end(log: &Path) -> Vec<u8> {
     let whole = fs::read(log).unwrap();
     let mut short = whole.clone();
     let half = short.len() / 2 / 4096 * 4096;

@@ -4,7 +4,7 @@
 mod exchange;
 
 use ese_testkit::rows::{committed, rows_of};
-use exchange::{Exchange, NEWEST};
+use exchange::{Exchange, NEWEST, rows_told};
 use serde_json::Value;
 use std::fs;
 
@@ -210,6 +210,13 @@ fn what_is_given_up_on_order_is_told_and_nothing_else_is_lost() {
             .unwrap()
             .contains("E0000000008.log")
     );
+    let useless = rows_told(&site.set.join("state"), |change| {
+        let is_in_it = |place: &Value| place.as_str().unwrap_or_default().starts_with("00000009");
+        let places = [&change["source"]["lgpos"], &change["transaction"]["end"]];
+        change["status"] == "committed" && places.into_iter().all(is_in_it)
+    });
+    assert_eq!(report["given_up_rows"], useless);
+    assert!(!useless["tables"].as_array().unwrap().is_empty());
     let (early, whole) = (site.text("lost/MBX1.edb"), site.text("until-7.edb"));
     let logs = site.text("lost");
     let run = [

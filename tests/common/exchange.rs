@@ -4,7 +4,7 @@
 
 use ese_testkit::fixtures;
 use ese_testkit::logs::seal_header;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -190,4 +190,32 @@ pub(crate) fn program(path: &str, exit: i32, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Changes of rows that the timeline of these logs tells, as the reports of `scr` count them.
+pub(crate) fn rows_told(logs: &Path, is_meant: impl Fn(&Value) -> bool) -> Value {
+    let logs = logs.to_str().unwrap();
+    let told = program(
+        env!("CARGO_BIN_EXE_logchain"),
+        0,
+        &["timeline", logs, "--format", "jsonl"],
+    );
+    let mut tables: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for line in told.lines() {
+        let change: Value = serde_json::from_str(line).unwrap();
+        let operations = ["insert", "update", "delete"];
+        let place = operations
+            .iter()
+            .position(|name| change["operation"] == *name);
+        if let Some(place) = place
+            && is_meant(&change)
+        {
+            let table = change["table"].as_str().unwrap().to_owned();
+            tables.entry(table).or_default()[place] += 1;
+        }
+    }
+    let tables = tables.into_iter().map(|(table, [inserted, updated, deleted])| {
+        json!({"table": table, "inserted": inserted, "updated": updated, "deleted": deleted})
+    });
+    json!({"tables": tables.collect::<Vec<_>>(), "of_unknown_tables": 0, "problems": []})
 }

@@ -26,6 +26,7 @@
 //! | `long_values`, `escrow` | what rows refer to; numbers to which several transactions add |
 //! | `transactions`, `store` | what is open, and its changes until it ends |
 //! | `history` | the way back through logs that the database has in its pages |
+//! | `tally` | changes of rows counted by table, from records alone |
 //! | [`sink`] | the formats |
 
 #![forbid(unsafe_code)]
@@ -36,12 +37,14 @@ mod event;
 mod filter;
 mod history;
 mod layout;
+mod logs;
 mod long_values;
 mod masked;
 mod schema;
 pub mod sink;
 mod store;
 mod summary;
+mod tally;
 mod timeline;
 mod told;
 mod transactions;
@@ -55,6 +58,7 @@ pub use filter::Filter;
 pub use layout::{LongValues, TableLayout};
 pub use sink::ChangeSink;
 pub use summary::{ChangeCounts, TimelineSummary};
+pub use tally::{RowTally, TableTally, tally};
 pub use timeline::tell;
 pub use told::{TellError, Told};
 pub use watcher::{Order, TimelineOptions};

@@ -15,7 +15,7 @@ struct Mark {
 
 /// A transaction and its events.
 #[derive(Debug)]
-pub(crate) struct Transaction {
+pub(crate) struct Transaction<E = Kept> {
     /// Its session.
     pub(crate) session: ProcId,
     /// The id it got when it began.
@@ -27,7 +27,7 @@ pub(crate) struct Transaction {
     level: u8,
     marks: Vec<Mark>,
     /// Its events by their places; those that nobody wants are not kept.
-    events: Vec<(u32, Kept)>,
+    events: Vec<(u32, E)>,
 }
 
 /// How a transaction ended.
@@ -50,7 +50,7 @@ pub(crate) struct Ended {
     pub(crate) end: End,
 }
 
-impl Transaction {
+impl<E> Transaction<E> {
     fn new(session: ProcId, id: u32, began: Option<Lgpos>, first: Lgpos) -> Self {
         Transaction {
             session,
@@ -68,26 +68,26 @@ impl Transaction {
         self.marks.len() as u64
     }
 
-    /// Adds a change; it is kept if somebody wants it.
-    pub(crate) fn add(&mut self, rceid: u32, level: u8, kept: Option<Kept>) {
+    /// Adds a change, with its event if somebody wants it.
+    pub(crate) fn add(&mut self, rceid: u32, level: u8, event: Option<E>) {
         let place = self.marks.len();
         self.marks.push(Mark {
             rceid,
             level: level.min(self.level.max(1)),
             undone: false,
         });
-        if let (Some(kept), Ok(place)) = (kept, u32::try_from(place)) {
-            self.events.push((place, kept));
+        if let (Some(event), Ok(place)) = (event, u32::try_from(place)) {
+            self.events.push((place, event));
         }
     }
 
     /// Its events with their places, and whether each was taken back.
-    pub(crate) fn take_events(&mut self) -> Vec<(u64, bool, Kept)> {
+    pub(crate) fn take_events(&mut self) -> Vec<(u64, bool, E)> {
         let marks = &self.marks;
         let events = std::mem::take(&mut self.events).into_iter();
-        let events = events.map(|(place, kept)| {
+        let events = events.map(|(place, event)| {
             let undone = marks.get(place as usize).is_some_and(|mark| mark.undone);
-            (u64::from(place) + 1, undone, kept)
+            (u64::from(place) + 1, undone, event)
         });
         events.collect()
     }
@@ -99,10 +99,16 @@ impl Transaction {
 }
 
 /// The transactions that are open.
-#[derive(Debug, Default)]
-pub(crate) struct Open(BTreeMap<ProcId, Transaction>);
+#[derive(Debug)]
+pub(crate) struct Open<E = Kept>(BTreeMap<ProcId, Transaction<E>>);
 
-impl Open {
+impl<E> Default for Open<E> {
+    fn default() -> Self {
+        Open(BTreeMap::new())
+    }
+}
+
+impl<E> Open<E> {
     /// Levels begin. What the session had open before is given back: it cannot go on.
     pub(crate) fn begin(
         &mut self,
@@ -110,7 +116,7 @@ impl Open {
         (from, levels): (u8, u8),
         id: u32,
         lgpos: Lgpos,
-    ) -> Option<Transaction> {
+    ) -> Option<Transaction<E>> {
         let mut old = None;
         if from == 0 {
             let begun = Transaction::new(session, id, Some(lgpos), lgpos);
@@ -130,7 +136,7 @@ impl Open {
     }
 
     /// The session's transaction, which changes a page here; one that began before the logs if none began in them.
-    pub(crate) fn of(&mut self, page: &PageOp, lgpos: Lgpos) -> &mut Transaction {
+    pub(crate) fn of(&mut self, page: &PageOp, lgpos: Lgpos) -> &mut Transaction<E> {
         let open = self.0.entry(page.procid);
         open.or_insert_with(|| Transaction {
             level: page.level,
@@ -139,7 +145,7 @@ impl Open {
     }
 
     /// Commits down to `level`; the transaction, if that ends it.
-    pub(crate) fn commit(&mut self, session: ProcId, level: u8) -> Option<Transaction> {
+    pub(crate) fn commit(&mut self, session: ProcId, level: u8) -> Option<Transaction<E>> {
         if level == 0 {
             return self.0.remove(&session);
         }
@@ -155,7 +161,7 @@ impl Open {
     }
 
     /// Ends `levels` levels, whose changes are taken back; the transaction, if that ends it.
-    pub(crate) fn roll_back(&mut self, session: ProcId, levels: u8) -> Option<Transaction> {
+    pub(crate) fn roll_back(&mut self, session: ProcId, levels: u8) -> Option<Transaction<E>> {
         let open = self.0.get_mut(&session)?;
         open.level = open.level.saturating_sub(levels);
         let level = open.level;
@@ -185,8 +191,8 @@ impl Open {
     }
 
     /// All of them, oldest first: nothing goes on.
-    pub(crate) fn take_all(&mut self) -> Vec<Transaction> {
-        let mut all: Vec<Transaction> = std::mem::take(&mut self.0).into_values().collect();
+    pub(crate) fn take_all(&mut self) -> Vec<Transaction<E>> {
+        let mut all: Vec<Transaction<E>> = std::mem::take(&mut self.0).into_values().collect();
         all.sort_by_key(|transaction| transaction.first);
         all
     }
@@ -218,7 +224,7 @@ mod tests {
             flags: PageOpFlags::VERSIONED,
         };
         let lgpos = Lgpos::new(5, 1, 0);
-        let mut open = Open::default();
+        let mut open: Open = Open::default();
         open.of(&page, lgpos).add(1, page.level, None);
         assert!(open.roll_back(session, 1).is_none());
         open.of(&page, lgpos).add(2, 1, None);

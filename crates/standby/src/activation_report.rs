@@ -1,5 +1,6 @@
 //! The result of an activation, or what it would be.
 
+use crate::lost_rows::LostRows;
 use crate::trouble::Jet;
 use ese_format::{Explain, Generation};
 use ese_replay::recovery::{RecoveryError, ReplaySummary};
@@ -39,6 +40,15 @@ pub struct ActivateReport {
     pub loss: Option<LostLogs>,
     /// Transactions that were open at the end of the logs and were rolled back.
     pub rolled_back: usize,
+    /// Where the oldest of them began.
+    #[serde(default)]
+    pub rolled_back_since: Option<String>,
+    /// What they had done; none if there are none.
+    #[serde(default)]
+    pub rolled_back_rows: Option<LostRows>,
+    /// What committed in logs that are here and useless, because one before them is missing; none if there are none.
+    #[serde(default)]
+    pub given_up_rows: Option<LostRows>,
     /// The database as it was read again from disk afterwards.
     pub proof: Option<DatabaseProof>,
 }
@@ -170,6 +180,9 @@ impl Display for ActivateReport {
             line("LastCommit", commit)?;
         }
         line("TransactionsRolledBack", &self.rolled_back)?;
+        if let Some(rows) = &self.rolled_back_rows {
+            line("RowsRolledBack", rows)?;
+        }
         if let Some(proof) = &self.proof {
             line("State", &proof.state)?;
             let (pages, bad) = (proof.pages.pages_seen, proof.findings.len());
@@ -182,6 +195,9 @@ impl Display for ActivateReport {
         match &self.loss {
             None => line("Loss", &"none")?,
             Some(loss) => loss.lines(&mut line)?,
+        }
+        if let Some(rows) = &self.given_up_rows {
+            line("RowsInUselessLogs", rows)?;
         }
         self.reasons
             .iter()

@@ -28,6 +28,7 @@
 
 mod home;
 
+pub use crate::lost_rows::LostRows;
 pub use crate::unreplayed::UnreplayedWork;
 
 use crate::aside::{folder_of, put_aside};
@@ -137,7 +138,7 @@ pub fn failback(
     }
     let database = options.from.as_ref().unwrap_or(&activation.database);
     let header = clean(database)?;
-    let home = Home::look(&config.source, activation, &header)?;
+    let home = Home::look(&config.source, activation, (database, &header), progress)?;
     home.refuse_unnamed(options)?;
     let next = replication(config, database, options);
     let mut report = report(config, next.clone(), options);

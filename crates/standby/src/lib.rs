@@ -38,6 +38,7 @@ pub mod failback;
 pub mod inspect;
 pub mod lag;
 mod listing;
+mod lost_rows;
 pub mod metrics;
 mod obstacle;
 mod own_files;

@@ -1,5 +1,6 @@
 //! Work that an activation lost and that its source still has.
 
+use crate::lost_rows::LostRows;
 use ese_format::Generation;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,9 @@ pub struct UnreplayedWork {
     pub rolled_back: u64,
     /// Transactions that never ended.
     pub open: u32,
+    /// What those that committed did to rows.
+    #[serde(default)]
+    pub rows: LostRows,
     /// Where reading them ended before their end, and why.
     pub stopped: Option<String>,
 }

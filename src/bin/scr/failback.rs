@@ -166,6 +166,7 @@ fn rescue(f: &mut Formatter<'_>, beyond: &UnreplayedWork, report: &FailbackRepor
          transactions committed, {} rolled back, {} open at their end",
         beyond.committed, beyond.rolled_back, beyond.open
     )?;
+    writeln!(f, "Rows of those that committed: {}", beyond.rows)?;
     if let Some(stopped) = &beyond.stopped {
         writeln!(f, "They cannot be read to their end: {stopped}")?;
     }

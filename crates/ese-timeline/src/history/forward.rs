@@ -3,12 +3,12 @@
 //! A line is known whole from its insert, from a whole replace, or from a logged page on, and every difference after that
 //! gives the next whole row. Where both ways know a byte, they must agree.
 
-use super::logs::{LogStep, Logs};
 use super::past::Past;
 use super::shelf::{Kept, Shelf};
 use super::spool::{Finding, Findings, Parser, push_bytes, push_flag, push_masked};
 use super::survey::Survey;
 use crate::change::RowChange;
+use crate::logs::{LogStep, Logs};
 use crate::masked::{Contradiction, Masked};
 use crate::told::{TellError, Told};
 use crate::watcher::Timeline;

@@ -14,7 +14,6 @@
 
 mod backward;
 mod forward;
-mod logs;
 mod page;
 mod past;
 mod reverse;
@@ -22,6 +21,7 @@ mod shelf;
 mod spool;
 mod survey;
 
+use crate::logs::Logs;
 use crate::sink::ChangeSink;
 use crate::told::{TellError, Told};
 use crate::watcher::{Hashes, Timeline, TimelineOptions};
@@ -31,7 +31,6 @@ use ese_log::StreamFile;
 use ese_replay::ReplayDatabase;
 use ese_replay::recovery::DatabaseFile;
 use forward::Forward;
-use logs::Logs;
 use past::Past;
 use reverse::Reverse;
 use survey::Survey;

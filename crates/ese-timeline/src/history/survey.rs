@@ -1,8 +1,8 @@
 //! What has to be known of logs before they can be read backwards: which database a number means where, and which macro
 //! operations never committed.
 
-use super::logs::{LogStep, Logs};
 use super::past::AFTER_ALL;
+use crate::logs::{LogStep, Logs};
 use ese_format::record::Record;
 use ese_format::{
     DatabaseHeader, Dbtime, Generation, Lgpos, LogTime, ProcId, RecordType, Signature,

@@ -8,13 +8,15 @@ use super::{
 use crate::clock::Clock;
 use crate::config::CopyConfig;
 use crate::listing::header_of;
+use crate::lost_rows::LostRows;
 use crate::proofs::ProvedRange;
 use crate::state::CopyState;
 use ese_format::database::DatabaseHeader;
-use ese_format::{Generation, JetError, Progress};
+use ese_format::{Generation, JetError, Lgpos, Progress};
 use ese_log::chain::verify;
 use ese_log::{FileRole, StreamFiles};
 use ese_replay::recovery::{DatabaseFile, RecoveryError, RecoveryPlan, Until, plan};
+use std::ops::Bound;
 
 /// Finds out what a recovery with these logs comes to, and whether it is to be done.
 pub(super) fn judge(
@@ -43,6 +45,14 @@ pub(super) fn judge(
     }
     let [database] = databases;
     let rolled_back = plan.open_at_end();
+    let end = plan.reach.as_ref().and_then(|reach| reach.end);
+    let since = plan.hold_at();
+    let rolled_back_rows =
+        since.map(|since| LostRows::rolled_back(files, &database, since, end, progress));
+    let given_up_rows = gap.as_ref().map(|gap| {
+        let useless = (Bound::Excluded(gap.missing), Bound::Unbounded);
+        LostRows::committed(files, &database, useless, Lgpos::NULL, progress)
+    });
     let refusal = match gap.as_ref().filter(|gap| !is_ordered(gap)) {
         Some(gap) => Some(gap.refusal()),
         None => refusal(config, &database.header, &plan, &look, options),
@@ -88,6 +98,9 @@ pub(super) fn judge(
             progress,
         )?,
         rolled_back,
+        rolled_back_since: since.map(|since| since.to_string()),
+        rolled_back_rows,
+        given_up_rows,
         proof: None,
         source_look: look,
     };

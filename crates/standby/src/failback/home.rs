@@ -14,14 +14,16 @@ use crate::bring::BringError;
 use crate::config::SourceConfig;
 use crate::error::{StandbyError, at};
 use crate::listing::header_of;
+use crate::lost_rows::LostRows;
 use crate::own_files::mark;
 use crate::place::database_header;
 use crate::state::Activation;
 use crate::unreplayed::UnreplayedWork;
 use ese_format::database::{DatabaseHeader, DatabaseState};
-use ese_format::{Generation, JetError, Lgpos, Record};
+use ese_format::{Generation, JetError, Lgpos, Progress, Record};
 use ese_log::transactions::Transactions;
 use ese_log::{FileRole, LogImage, RecordCursor, StreamFile, StreamFiles, subject};
+use ese_replay::recovery::DatabaseFile;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +64,8 @@ impl Home {
     pub(super) fn look(
         source: &SourceConfig,
         activation: &Activation,
-        returning: &DatabaseHeader,
+        (database, returning): (&Path, &DatabaseHeader),
+        progress: &dyn Progress,
     ) -> Result<Home, StandbyError> {
         let stream = activation
             .found
@@ -94,7 +97,11 @@ impl Home {
         let map = source.database.with_extension("jfm");
         home.others.extend(map.is_file().then_some(map));
         let report = activation.found.as_ref().map(|found| &found.report);
-        home.beyond = report.and_then(|report| beyond(&files, report, stream.as_deref()));
+        home.beyond = report.and_then(|report| {
+            let mut found = beyond(&files, report, stream.as_deref())?;
+            found.rows = lost_rows(&files, report, database, progress);
+            Some(found)
+        });
         home.database = home.judge_database(source, activation, returning);
         Ok(home)
     }
@@ -264,6 +271,7 @@ fn beyond(
             committed: 0,
             rolled_back: 0,
             open: 0,
+            rows: LostRows::default(),
             stopped: None,
         });
         found.last = generation;
@@ -271,10 +279,38 @@ fn beyond(
         found.stopped = found.stopped.take().or(stopped);
     }
     let mut found = found?;
-    found.committed = transactions.committed;
+    // What began before and committed here was rolled back in the activation.
+    found.committed = transactions.committed + transactions.began_before;
     found.rolled_back = transactions.rolled_back;
     found.open = transactions.open().count() as u32;
     Some(found)
+}
+
+/// What is lost with that, by table as the database that goes back knows them.
+fn lost_rows(
+    files: &StreamFiles,
+    report: &ActivateReport,
+    database: &Path,
+    progress: &dyn Progress,
+) -> LostRows {
+    let database = match DatabaseFile::open(database) {
+        Ok(database) => database,
+        Err(error) => {
+            return LostRows {
+                problems: vec![error.to_string()],
+                ..LostRows::default()
+            };
+        }
+    };
+    let since = report.rolled_back_since.as_ref();
+    let since: Option<Lgpos> = since.and_then(|since| since.parse().ok());
+    let since = since.map(|since| since.generation);
+    let first = report
+        .replayed
+        .last
+        .map(|last| since.map_or(last, |since| since.min(last)));
+    let end = end_of(report).unwrap_or_default();
+    LostRows::committed(files, &database, first.unwrap_or_default().., end, progress)
 }
 
 /// Follows the records of a log from `after` on: how many of them change a database or end a transaction, and where

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum LogStep {
+pub(crate) enum LogStep {
     /// A log: [`Logs::image`].
     Log,
     /// A record: [`Logs::current`].
@@ -17,7 +17,7 @@ pub(super) enum LogStep {
 }
 
 /// Logs that recovery would go through one after the other, and those after what stops it.
-pub(super) struct Logs {
+pub(crate) struct Logs {
     rest: VecDeque<StreamFile>,
     /// Those of the streams that are meant.
     signatures: Vec<Signature>,
@@ -32,7 +32,7 @@ pub(super) struct Logs {
 
 impl Logs {
     /// These logs, which are in order; of other streams than those with these signatures, nothing is read.
-    pub(super) fn new(
+    pub(crate) fn new(
         files: &[StreamFile],
         signatures: &[Signature],
         hashes: Option<&Hashes>,
@@ -49,7 +49,7 @@ impl Logs {
     }
 
     /// Goes to the next log or record; nothing at the end.
-    pub(super) fn advance(&mut self) -> Option<LogStep> {
+    pub(crate) fn advance(&mut self) -> Option<LogStep> {
         let run = match &mut self.run {
             Some(run) => run,
             none if !self.rest.is_empty() => {
@@ -106,17 +106,17 @@ impl Logs {
     }
 
     /// The log at hand.
-    pub(super) fn image(&self) -> Option<&LogImage> {
+    pub(crate) fn image(&self) -> Option<&LogImage> {
         self.run.as_ref()?.image()
     }
 
     /// Its file.
-    pub(super) fn file(&self) -> Option<&StreamFile> {
+    pub(crate) fn file(&self) -> Option<&StreamFile> {
         self.rest.get(self.entered.checked_sub(1)?)
     }
 
     /// The record at hand.
-    pub(super) fn current(&self) -> Option<RawRecord<'_>> {
+    pub(crate) fn current(&self) -> Option<RawRecord<'_>> {
         self.run.as_ref()?.current()
     }
 }

@@ -1,0 +1,107 @@
+//! Rows that an activation loses or a failback finds, by table.
+
+use crate::listing::header_of;
+use ese_format::{Generation, Lgpos, Progress};
+use ese_log::{FileRole, StreamFile, StreamFiles};
+use ese_replay::recovery::DatabaseFile;
+use ese_timeline::{RowTally, TableTally, tally};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
+use std::ops::RangeBounds;
+
+/// Pages of the catalog that stay in memory.
+const CATALOG_PAGES: usize = 1000;
+
+/// Changes of rows, by table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRows {
+    /// The tables that changed; those of the engine are left out.
+    pub tables: Vec<TableTally>,
+    /// Changes in tables of which the name is not known.
+    pub of_unknown_tables: u64,
+    /// Why something is not in the counts, in sentences.
+    pub problems: Vec<String>,
+}
+
+impl LostRows {
+    /// What transactions did that are open where a replay of these logs ends, and that began at `since` or later.
+    pub(crate) fn rolled_back(
+        files: &StreamFiles,
+        database: &DatabaseFile,
+        since: Lgpos,
+        end: Option<Lgpos>,
+        progress: &dyn Progress,
+    ) -> Self {
+        let files = of_generations(files, since.generation..);
+        let tally = count(&files, database, Lgpos::NULL, end, progress);
+        LostRows::new(tally.open, 0, tally.problems)
+    }
+
+    /// What transactions did that committed at `from` or later, in logs of these generations.
+    pub(crate) fn committed(
+        files: &StreamFiles,
+        database: &DatabaseFile,
+        generations: impl RangeBounds<Generation>,
+        from: Lgpos,
+        progress: &dyn Progress,
+    ) -> Self {
+        let files = of_generations(files, generations);
+        let tally = count(&files, database, from, None, progress);
+        LostRows::new(tally.committed, tally.of_unknown_trees, tally.problems)
+    }
+
+    fn new(tables: Vec<TableTally>, of_unknown_tables: u64, problems: Vec<String>) -> Self {
+        LostRows {
+            tables,
+            of_unknown_tables,
+            problems,
+        }
+    }
+}
+
+fn count(
+    files: &[StreamFile],
+    database: &DatabaseFile,
+    from: Lgpos,
+    until: Option<Lgpos>,
+    progress: &dyn Progress,
+) -> RowTally {
+    let mut database = database.database(Box::new(database.pages()), CATALOG_PAGES);
+    tally(files, &mut database, from, until, progress)
+}
+
+/// The logs of these generations, in order; of a damaged one, its name says which it is.
+fn of_generations(
+    files: &StreamFiles,
+    generations: impl RangeBounds<Generation>,
+) -> Vec<StreamFile> {
+    let is_meant = |file: &&StreamFile| {
+        let header = header_of(&file.path);
+        let generation = match (file.role, header) {
+            (_, Some(header)) => Some(header.generation),
+            (FileRole::Generation { generation, .. }, None) => Some(generation),
+            _ => None,
+        };
+        generation.is_some_and(|generation| generations.contains(&generation))
+    };
+    files.in_order().filter(is_meant).cloned().collect()
+}
+
+impl Display for LostRows {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let tables = self.tables.iter().map(ToString::to_string);
+        let unknown = (self.of_unknown_tables > 0).then(|| {
+            let count = self.of_unknown_tables;
+            format!("{count} changes in tables of which the name is not known")
+        });
+        let parts: Vec<String> = tables.chain(unknown).collect();
+        match parts.is_empty() {
+            true => f.write_str("none")?,
+            false => f.write_str(&parts.join(", "))?,
+        }
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; not all is counted: {}", self.problems.join("; ")),
+        }
+    }
+}
