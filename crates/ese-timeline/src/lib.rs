@@ -25,6 +25,7 @@
 //! | `schema`, `layout` | the catalog as of a moment; rows as JSON |
 //! | `long_values`, `escrow` | what rows refer to; numbers to which several transactions add |
 //! | `transactions`, `store` | what is open, and its changes until it ends |
+//! | `spill` | what would take too much memory |
 //! | `history` | the way back through logs that the database has in its pages |
 //! | `tally` | changes of rows counted by table, from records alone |
 //! | [`sink`] | the formats |
@@ -42,6 +43,7 @@ mod long_values;
 mod masked;
 mod schema;
 pub mod sink;
+mod spill;
 mod store;
 mod summary;
 mod tally;

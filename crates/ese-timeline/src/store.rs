@@ -1,8 +1,8 @@
-//! Events that wait for the end of their transaction: in memory up to a limit, above it in a temporary file without a name.
+//! Events that wait for the end of their transaction: in memory up to a limit, above it in a temporary file.
 
 use crate::event::Event;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use crate::spill::{Place, Spill};
+use std::io;
 
 /// An event that is kept.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(crate) enum Kept {
     /// In memory, where it takes so many bytes.
     Memory(Box<Event>, usize),
     /// In the file.
-    File { at: u64, length: usize },
+    File(Place),
 }
 
 /// Where events are kept.
@@ -18,8 +18,7 @@ pub(crate) enum Kept {
 pub(crate) struct Store {
     limit: usize,
     in_memory: usize,
-    file: Option<File>,
-    end: u64,
+    file: Spill,
     in_file: u64,
     /// The most bytes that were in the file.
     pub(crate) spilled: u64,
@@ -31,8 +30,7 @@ impl Store {
         Store {
             limit,
             in_memory: 0,
-            file: None,
-            end: 0,
+            file: Spill::default(),
             in_file: 0,
             spilled: 0,
         }
@@ -45,25 +43,13 @@ impl Store {
             self.in_memory += size;
             return Ok(Kept::Memory(Box::new(event), size));
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
-        };
         if self.in_file == 0 {
-            self.end = 0;
-            file.set_len(0)?;
+            self.file.clear()?;
         }
-        let bytes = serde_json::to_vec(&event)?;
-        let at = self.end;
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(&bytes)?;
-        self.end += bytes.len() as u64;
+        let place = self.file.put(&serde_json::to_vec(&event)?)?;
         self.in_file += 1;
-        self.spilled = self.spilled.max(self.end);
-        Ok(Kept::File {
-            at,
-            length: bytes.len(),
-        })
+        self.spilled = self.spilled.max(self.file.length());
+        Ok(Kept::File(place))
     }
 
     /// Gives an event back.
@@ -73,13 +59,9 @@ impl Store {
                 self.in_memory -= size;
                 Ok(*event)
             }
-            Kept::File { at, length } => {
-                let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-                let mut bytes = vec![0; length];
-                file.seek(SeekFrom::Start(at))?;
-                file.read_exact(&mut bytes)?;
+            Kept::File(place) => {
                 self.in_file -= 1;
-                Ok(serde_json::from_slice(&bytes)?)
+                Ok(serde_json::from_slice(&self.file.get(place)?)?)
             }
         }
     }
@@ -88,7 +70,7 @@ impl Store {
     pub(crate) fn drop_kept(&mut self, kept: &Kept) {
         match kept {
             Kept::Memory(_, size) => self.in_memory -= size,
-            Kept::File { .. } => self.in_file -= 1,
+            Kept::File(_) => self.in_file -= 1,
         }
     }
 }

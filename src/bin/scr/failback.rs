@@ -175,6 +175,12 @@ fn rescue(f: &mut Formatter<'_>, beyond: &UnreplayedWork, report: &FailbackRepor
     };
     writeln!(
         f,
+        "To see it row by row: logchain timeline {} --db {} --since {first}",
+        logs.display(),
+        database.display()
+    )?;
+    writeln!(
+        f,
         "To get it out: edbreplay run {} --logs {} --to rescued.edb, then edbtool export rescued.edb",
         database.display(),
         logs.display()

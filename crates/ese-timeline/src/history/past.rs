@@ -1,6 +1,7 @@
 //! A database at an earlier moment than its file: the file, and over it what the logs say was different then.
 
 use crate::schema::read_catalog;
+use crate::spill::{Place, Spill};
 use crate::trees::{Nodes, Trees};
 use ese_db::catalog::{CATALOG, CATALOG_SHADOW, Catalog};
 use ese_format::page::PageSize;
@@ -9,8 +10,7 @@ use ese_replay::ReplayDatabase;
 use ese_replay::tree::{LeafNode, TreeWalk};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::iter::Peekable;
 
 /// A place after all records.
@@ -29,38 +29,8 @@ pub(super) enum Node {
     Absent,
     /// There, with data that is not known.
     Unknown,
-    /// There; its data is so many bytes of the file, from there on.
-    There(u64, u32),
-}
-
-/// Data that would take too much memory.
-#[derive(Debug, Default)]
-pub(super) struct DataFile {
-    file: Option<File>,
-    end: u64,
-}
-
-impl DataFile {
-    /// Keeps data.
-    pub(super) fn put(&mut self, data: &[u8]) -> io::Result<Node> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
-        };
-        file.seek(SeekFrom::Start(self.end))?;
-        file.write_all(data)?;
-        let node = Node::There(self.end, data.len() as u32);
-        self.end += data.len() as u64;
-        Ok(node)
-    }
-
-    fn get(&mut self, at: u64, length: u32) -> io::Result<Vec<u8>> {
-        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let mut data = vec![0; length as usize];
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(&mut data)?;
-        Ok(data)
-    }
+    /// There, with this data.
+    There(Place),
 }
 
 /// A database at a moment.
@@ -78,7 +48,8 @@ pub(super) struct Past {
     /// Where logs begin before which records are missing: nothing that is known on one side of a gap is known on the other, but
     /// by pages that did not change.
     gaps: Vec<Lgpos>,
-    data: DataFile,
+    /// The data of these nodes.
+    data: Spill,
     /// Up to where a node of this tree changed of which the key is not known: what the end has of it may not be true before.
     unsure: FxHashMap<ObjId, Lgpos>,
     /// The catalog is known up to this place: changes of it that come after are not in the pages.
@@ -108,7 +79,7 @@ impl Past {
             indexes,
             row_trees,
             nodes: BTreeMap::new(),
-            data: DataFile::default(),
+            data: Spill::default(),
             gaps: gaps.to_vec(),
             unsure: FxHashMap::default(),
             schema_until: AFTER_ALL,
@@ -146,7 +117,7 @@ impl Past {
         let node = match data {
             None => Node::Absent,
             Some(None) => Node::Unknown,
-            Some(Some(data)) => self.data.put(data)?,
+            Some(Some(data)) => Node::There(self.data.put(data)?),
         };
         self.nodes.insert((objid, key.to_vec()), (node, at));
         Ok(())
@@ -215,7 +186,7 @@ struct PastNodes<'p, I: Iterator> {
     /// Whether no record is missing between the moment and the end.
     is_after_gaps: bool,
     own: Peekable<I>,
-    data: &'p mut DataFile,
+    data: &'p mut Spill,
 }
 
 impl<'p, I> Nodes for PastNodes<'p, I>
@@ -248,8 +219,8 @@ where
             match node {
                 Some(Node::Absent) => {}
                 None | Some(Node::Unknown) => return Err("a node of it is not known".into()),
-                Some(Node::There(at, length)) => {
-                    let data = self.data.get(at, length);
+                Some(Node::There(place)) => {
+                    let data = self.data.get(place);
                     return Ok(Some(LeafNode {
                         key: key.clone(),
                         is_deleted: false,

@@ -1,10 +1,10 @@
-//! Things by their keys: those that were used last in memory, the others in a temporary file without a name.
+//! Things by their keys: those that were used last in memory, the others in a temporary file.
 
 use super::spool::Parser;
+use crate::spill::{Place, Spill};
 use rustc_hash::FxHashMap;
-use std::fs::File;
 use std::hash::Hash;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 
 /// What can be put into a file and taken out again.
 pub(super) trait Kept: Sized {
@@ -27,9 +27,8 @@ struct Hot<V> {
 /// Things by their keys.
 pub(super) struct Shelf<K, V> {
     hot: FxHashMap<K, Hot<V>>,
-    cold: FxHashMap<K, (u64, usize)>,
-    file: Option<File>,
-    end: u64,
+    cold: FxHashMap<K, Place>,
+    file: Spill,
     weight: usize,
     limit: usize,
     clock: u64,
@@ -41,8 +40,7 @@ impl<K: Hash + Eq + Copy + Ord, V: Kept> Shelf<K, V> {
         Shelf {
             hot: FxHashMap::default(),
             cold: FxHashMap::default(),
-            file: None,
-            end: 0,
+            file: Spill::default(),
             weight: 0,
             limit,
             clock: 0,
@@ -76,13 +74,10 @@ impl<K: Hash + Eq + Copy + Ord, V: Kept> Shelf<K, V> {
             self.weight -= hot.weight;
             return Ok(Some(hot.value));
         }
-        let Some((at, length)) = self.cold.remove(&key) else {
+        let Some(place) = self.cold.remove(&key) else {
             return Ok(None);
         };
-        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; length];
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(&mut bytes)?;
+        let bytes = self.file.get(place)?;
         let value = V::read(&mut Parser::new(&bytes));
         value.map(Some).ok_or(io::ErrorKind::InvalidData.into())
     }
@@ -98,12 +93,8 @@ impl<K: Hash + Eq + Copy + Ord, V: Kept> Shelf<K, V> {
     fn make_room(&mut self) -> io::Result<()> {
         let mut ages: Vec<(u64, K)> = self.hot.iter().map(|(key, hot)| (hot.used, *key)).collect();
         ages.sort_unstable();
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
-        };
-        let start = self.end;
         let mut bytes = Vec::new();
+        let mut parts = Vec::with_capacity(ages.len() / 2);
         for (_, key) in &ages[..ages.len() / 2] {
             let Some(hot) = self.hot.remove(key) else {
                 continue;
@@ -111,12 +102,25 @@ impl<K: Hash + Eq + Copy + Ord, V: Kept> Shelf<K, V> {
             self.weight -= hot.weight;
             let from = bytes.len();
             hot.value.write(&mut bytes);
-            let place = (start + from as u64, bytes.len() - from);
-            self.cold.insert(*key, place);
+            parts.push((*key, from..bytes.len()));
         }
-        file.seek(SeekFrom::Start(start))?;
-        file.write_all(&bytes)?;
-        self.end += bytes.len() as u64;
+        let place = self.file.put(&bytes)?;
+        let parts = parts.into_iter().map(|(key, part)| (key, place.part(part)));
+        self.cold.extend(parts);
+        let used: usize = self.cold.values().map(|place| place.length).sum();
+        match self.file.length() > 4 * (used + self.limit) as u64 {
+            true => self.tidy(),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins a new file, without what was taken out.
+    fn tidy(&mut self) -> io::Result<()> {
+        let mut tidy = Spill::default();
+        for place in self.cold.values_mut() {
+            *place = tidy.put(&self.file.get(*place)?)?;
+        }
+        self.file = tidy;
         Ok(())
     }
 }
@@ -143,18 +147,19 @@ mod tests {
     #[test]
     fn what_was_put_is_there_whatever_the_room() {
         let mut shelf = Shelf::new(1000);
-        for round in 0..3 {
+        for round in 0..30 {
             for key in 0..100u32 {
                 shelf
                     .put(key, Masked::of_length(key as usize + round))
                     .unwrap();
             }
             assert!(shelf.weight <= 1000 && shelf.cold.len() > 80);
+            assert!(shelf.file.length() < 100_000);
         }
         shelf.retain(|key| *key != 7);
         for key in 0..100u32 {
             let found = shelf.take(key).unwrap();
-            let expected = (key != 7).then(|| Masked::of_length(key as usize + 2));
+            let expected = (key != 7).then(|| Masked::of_length(key as usize + 29));
             assert_eq!(found, expected);
         }
         assert!(shelf.take(5).unwrap().is_none());
