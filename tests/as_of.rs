@@ -47,7 +47,10 @@ fn refused(output: &Output) -> String {
 
 /// The moment that a refusal offers.
 fn offered(said: &str) -> String {
-    let (_, rest) = said.split_once("--as-of ").expect("a moment is offered");
+    let (_, rest) = said
+        .split_once("or ask for the ")
+        .expect("a moment is offered");
+    let (_, rest) = rest.split_once(": ").expect("a moment is offered");
     rest.split([';', '\n']).next().unwrap().trim().to_owned()
 }
 

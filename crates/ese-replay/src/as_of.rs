@@ -146,13 +146,13 @@ impl Explain for AsOfError {
                 ..
             } => Some(
                 format!(
-                    "name an older copy of the database, which the same logs bring forward, or the earliest moment of this one: --as-of {lgpos}"
+                    "name an older copy of the database, which the same logs bring forward, or ask for the earliest moment of this one: {lgpos}"
                 )
                 .into(),
             ),
             AsOfError::AfterEnd { last, .. } => Some(
                 format!(
-                    "find the logs that follow, or name the last moment: --as-of {}",
+                    "find the logs that follow, or ask for the last moment: {}",
                     last.lgpos
                 )
                 .into(),
