@@ -62,7 +62,7 @@ fn console_blocks(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// What all documents speak of: `state` of a server that crashed, `srum` of a machine that was switched off, and a
+/// What all documents speak of: `state` of a server that crashed, `older` of one with an old copy of its database, `srum` of a machine that was switched off, and a
 /// clean database at a standby.
 fn place() -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
@@ -73,7 +73,9 @@ fn place() -> tempfile::TempDir {
             fs::copy(&file, place.path().join(to).join(name)).unwrap();
         }
     };
-    copy(&fixtures::testdata_set("crash-p8k").join("state"), "state");
+    for (set, name) in [("crash-p8k", "state"), ("efv8520-oldcopy-p4k", "older")] {
+        copy(&fixtures::testdata_set(set).join("state"), name);
+    }
     let srum = "museum/SRUM/Win11/RathbunVM/Dirty";
     copy(&fixtures::real().join(srum), "srum");
     fs::create_dir(place.path().join("standby")).unwrap();

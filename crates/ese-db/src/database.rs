@@ -89,6 +89,12 @@ impl Database {
         self.0.source.headers()
     }
 
+    /// Whether neither copy of the header can be trusted: the page size is a guess then, and nobody knows whether logs hold more.
+    pub fn is_headerless(&self) -> bool {
+        let headers = self.headers();
+        headers.is_some_and(|headers| headers.good().is_none())
+    }
+
     /// The catalog, read anew.
     pub fn catalog(&self) -> Result<Catalog, DbError> {
         Catalog::read(self)

@@ -11,7 +11,8 @@
 
 use crate::btree::Tree;
 use crate::catalog::Table;
-use crate::{Database, DbError, Page, compression};
+use crate::compression::{self, CompressionScheme};
+use crate::{Database, DbError, Page};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::Pgno;
 use ese_format::page::{Key, PageSize};
@@ -268,6 +269,20 @@ impl<'v> Pieces<'v> {
     /// The next node of the value that is not deleted, as it is stored: who walks these nodes gets no pieces.
     pub fn next_node(&mut self) -> Result<Option<OwnNode>, DbError> {
         (self.nodes)()
+    }
+
+    /// Where `node`, as it is stored, ends if it is the whole piece that begins at `start`: as long as its place, or packed.
+    /// Pieces of the longer kind that older formats have are not known by it.
+    pub fn end_of_piece(&self, (key, data): &OwnNode, start: u32) -> Option<u32> {
+        let end = (u64::from(start) + self.chunk_size as u64).min(self.size.into());
+        let end = u32::try_from(end).ok().filter(|end| *end > start)?;
+        let place = (end - start) as usize;
+        let is_packed = || {
+            let scheme = data.first().copied().and_then(CompressionScheme::of);
+            data.len() < place && scheme.is_some()
+        };
+        let is_whole = self.encrypted || data.len() == place || is_packed();
+        (is_whole && key.as_slice() == start.to_be_bytes()).then_some(end)
     }
 
     /// Why the bytes given are not the value, when they are not. Known when no piece is left.

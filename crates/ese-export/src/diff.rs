@@ -10,13 +10,15 @@
 //!
 //! Nothing is claimed that is not so. Where pages or rows of one database are lost, rows that only the other one has are not
 //! called inserted or deleted, if they may have been among those; where a value cannot be read, its row is not called
-//! changed for it. Both are `unknown`, and with anything lost the verdict is never that nothing differs.
+//! changed for it; and of a row whose key is out of order in a database that has it nothing is said. All are `unknown`, and with
+//! anything lost the verdict is never that nothing differs.
 //!
 //! Most rows are the same, so that has to be quick: rows of equal bytes are the same where both catalogs describe the table alike.
 //! Long values in the table's tree are the exception, which can change while the row does not: they are compared as they are
 //! stored, and unpacked only where they are stored differently.
 
 mod compare;
+mod counts;
 mod feed;
 mod tables;
 mod writer;
@@ -28,7 +30,7 @@ use compare::{RowOutcome, RowRules};
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table};
 use ese_format::Progress;
-use feed::{Entry, Feed, TableRows};
+use feed::{Astray, Entry, Feed, TableRows};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::thread;
@@ -114,6 +116,8 @@ pub struct DiffSummary {
     pub shadow_catalog_used: Sides<bool>,
     /// Pages that a database owns and that its file does not have.
     pub cut_off: Sides<Option<CutOff>>,
+    /// Whether neither copy of its header can be trusted.
+    pub headerless: Sides<bool>,
 }
 
 /// What may be said of two databases.
@@ -161,7 +165,7 @@ pub struct TableDiff {
     pub unknown: u64,
     /// Long values that were left out of the rows that were given.
     pub values_left_out: u64,
-    /// Rows that were not compared because they are not in the order of their keys.
+    /// Rows that were not compared because they are not in the order of their keys: rows of these keys are unknown.
     pub out_of_order: Sides<u64>,
     /// What could not be read.
     pub losses: Sides<Losses>,
@@ -191,6 +195,7 @@ impl DiffSummary {
         self.tables.iter().all(TableDiff::is_complete)
             && !self.catalog_losses.any(|losses| !losses.is_empty())
             && !self.cut_off.any(Option::is_some)
+            && !self.headerless.any(|headerless| *headerless)
     }
 
     /// Everything that was lost of one database.
@@ -218,6 +223,7 @@ pub fn diff(
     let writer = rows.map(|(form, stream)| Writer::new(form, stream));
     let mut comparison = Comparison {
         sides,
+        doubtful: catalogs.map(|catalog| !catalog.losses.is_empty()),
         options,
         progress,
         views: ColumnViews::none(),
@@ -242,6 +248,7 @@ pub fn diff(
         catalog_losses: catalogs.map(|catalog| catalog.losses.clone()),
         shadow_catalog_used: catalogs.map(|catalog| catalog.shadow_used),
         cut_off: sides.map(|side| CutOff::of(side.db)),
+        headerless: sides.map(|side| side.db.is_headerless()),
     };
     if !summary.tables.iter().any(TableDiff::is_different) {
         summary.verdict = match summary.is_complete() {
@@ -255,6 +262,8 @@ pub fn diff(
 /// What all tables have in common.
 struct Comparison<'d> {
     sides: Sides<DiffSide<'d>>,
+    /// What is missing in a catalog that has lost something may be what was lost.
+    doubtful: Sides<bool>,
     options: &'d DiffOptions,
     progress: &'d dyn Progress,
     views: ColumnViews,
@@ -264,12 +273,19 @@ struct Comparison<'d> {
 impl<'d> Comparison<'d> {
     fn table(&mut self, pair: &TablePair<'d>) -> Result<TableDiff, ExportError> {
         let catalogs = self.sides.map(|side| side.catalog);
-        let mut found = pair.describe(catalogs);
-        // What is missing where the catalog has lost something may be what was lost.
-        let doubtful = catalogs.map(|catalog| !catalog.losses.is_empty());
-        let columns = pair.columns();
+        let doubtful = self.doubtful;
+        let mut found = pair.describe(catalogs, doubtful);
         let limit = self.options.inline_limit;
         let progress = self.progress;
+        let keys = |side: DiffSide<'d>, table: Option<&Table>| match table {
+            Some(table) if found.place == Place::Both => Astray::of(side.db, table, progress),
+            _ => Ok(Astray::default()),
+        };
+        let (a, b) = rayon::join(
+            || keys(self.sides.a, pair.tables.a),
+            || keys(self.sides.b, pair.tables.b),
+        );
+        let astray = Sides { a: a?, b: b? };
         let rows = |side: DiffSide<'d>, table: Option<&Table>| {
             table.map(|table| TableRows::new(side.db, table, progress))
         };
@@ -279,7 +295,8 @@ impl<'d> Comparison<'d> {
                 b: Feed::begin(scope, rows(self.sides.b, pair.tables.b), doubtful.b)?,
             };
             let mut job = Job {
-                rules: RowRules::new(pair, columns, self.sides, progress),
+                rules: RowRules::new(pair, self.sides, doubtful, progress),
+                astray,
                 text: TableText::new(pair, &found, catalogs, &self.views, limit, progress),
                 writer: self.writer.as_mut(),
                 pending: Vec::new(),
@@ -301,6 +318,7 @@ impl<'d> Comparison<'d> {
 /// One table under way.
 struct Job<'j, 't> {
     rules: RowRules<'t>,
+    astray: Sides<Astray>,
     text: TableText<'t>,
     writer: Option<&'j mut Writer>,
     /// Rows that wait to be written.
@@ -323,15 +341,23 @@ impl Job<'_, '_> {
             // Where no row is matched with any, all are only counted.
             let (first, second) = match (order, &one, &other) {
                 (Ordering::Less, Some(row), _) if matched => {
-                    self.alone(Sides::of_a(row), b.may_lack(&other))?;
+                    let astray = Sides {
+                        a: false,
+                        b: self.astray.b.may_hold(row.key()),
+                    };
+                    self.alone(Sides::of_a(row), b.may_lack(&other), astray)?;
                     (true, false)
                 }
                 (Ordering::Greater, _, Some(row)) if matched => {
-                    self.alone(Sides::of_b(row), a.may_lack(&one))?;
+                    let astray = Sides {
+                        a: self.astray.a.may_hold(row.key()),
+                        b: false,
+                    };
+                    self.alone(Sides::of_b(row), a.may_lack(&one), astray)?;
                     (false, true)
                 }
                 (Ordering::Equal, Some(one), Some(other)) if matched => {
-                    self.both(&one.row, &other.row)?;
+                    self.both(one, other)?;
                     (true, true)
                 }
                 (order, ..) => (order.is_le(), order.is_ge()),
@@ -348,18 +374,28 @@ impl Job<'_, '_> {
     }
 
     /// A row that was found in one database only.
-    fn alone(&mut self, row: Sides<Option<&Row>>, in_doubt: bool) -> Result<(), ExportError> {
+    fn alone(
+        &mut self,
+        row: Sides<Option<&Row>>,
+        in_doubt: bool,
+        astray: Sides<bool>,
+    ) -> Result<(), ExportError> {
         let op = match row.a {
-            _ if in_doubt => Op::Unknown,
+            _ if in_doubt || astray.any(|astray| *astray) => Op::Unknown,
             Some(_) => Op::Deleted,
             None => Op::Inserted,
         };
-        self.give(op, row, RowOutcome::default())
+        self.give(op, row, RowOutcome::default(), astray)
     }
 
-    fn both(&mut self, one: &Row, other: &Row) -> Result<(), ExportError> {
-        let outcome = self.rules.compare(one, other)?;
+    fn both(&mut self, one: &Entry, other: &Entry) -> Result<(), ExportError> {
+        let outcome = self.rules.compare(&one.row, &other.row)?;
+        let astray = self
+            .astray
+            .as_ref()
+            .map(|astray| astray.may_hold(one.key()));
         let op = match &outcome {
+            _ if astray.any(|astray| *astray) => Op::Unknown,
             outcome if !outcome.changed.is_empty() => Op::Changed,
             outcome if !outcome.undecided.is_empty() => Op::Unknown,
             _ => {
@@ -368,10 +404,10 @@ impl Job<'_, '_> {
             }
         };
         let rows = Sides {
-            a: Some(one),
-            b: Some(other),
+            a: Some(&one.row),
+            b: Some(&other.row),
         };
-        self.give(op, rows, outcome)
+        self.give(op, rows, outcome, astray)
     }
 
     fn give(
@@ -379,6 +415,7 @@ impl Job<'_, '_> {
         op: Op,
         rows: Sides<Option<&Row>>,
         outcome: RowOutcome,
+        astray: Sides<bool>,
     ) -> Result<(), ExportError> {
         let found = &mut *self.found;
         *match op {
@@ -388,14 +425,16 @@ impl Job<'_, '_> {
             Op::Unknown => &mut found.unknown,
         } += 1;
         if self.writer.is_none() {
-            found.losses.a.values += outcome.lost.a;
-            found.losses.b.values += outcome.lost.b;
+            let lost = outcome.lost();
+            found.losses.a.values += lost.a;
+            found.losses.b.values += lost.b;
             return Ok(());
         }
         self.pending.push(Change {
             op,
             rows: rows.map(Option::<&Row>::cloned),
             outcome,
+            astray,
         });
         match self.pending.len() < PENDING {
             true => Ok(()),

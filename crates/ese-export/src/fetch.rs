@@ -25,8 +25,8 @@ pub(crate) struct Fetched<'a> {
     pub file: Cell<'static>,
     /// What could not be read.
     pub problems: Vec<CellProblem>,
-    /// Values that are too long for a row where there are no files to put them in.
-    pub left_out: usize,
+    /// Bytes of each value that is too long for a row where there are no files to put it in.
+    pub left_out: Vec<u64>,
 }
 
 /// Fetches the values of one row.
@@ -34,7 +34,7 @@ pub(crate) struct Fetcher<'f> {
     blobs: Option<&'f Blobs>,
     limit: usize,
     room: usize,
-    left_out: usize,
+    left_out: Vec<u64>,
     progress: &'f dyn Progress,
 }
 
@@ -45,7 +45,7 @@ impl<'f> Fetcher<'f> {
             blobs,
             limit,
             room: ROW_ROOM.max(limit),
-            left_out: 0,
+            left_out: Vec::new(),
             progress,
         }
     }
@@ -104,7 +104,7 @@ impl<'f> Fetcher<'f> {
             }
             Content::Bytes(bytes) if is_long(column) && bytes.len() > self.limit => {
                 let Some(blobs) = self.blobs else {
-                    self.left_out += 1;
+                    self.left_out.push(bytes.len() as u64);
                     return Ok((Value::Null, Cell::Null));
                 };
                 let mut file = blobs.create()?;
@@ -166,13 +166,13 @@ impl<'f> Fetcher<'f> {
         let room = self.limit.min(self.room);
         let mut bytes: Vec<u8> = Vec::new();
         let mut file: Option<Blob<'_>> = None;
-        for piece in pieces {
+        while let Some(piece) = pieces.next() {
             match &mut file {
                 Some(file) => file.write(&piece)?,
                 None if bytes.len() + piece.len() <= room => bytes.extend_from_slice(&piece),
                 None => {
                     let Some(blobs) = self.blobs else {
-                        self.left_out += 1;
+                        self.left_out.push(pieces.claimed_size().into());
                         return Ok(KeptBytes::Nowhere);
                     };
                     let file = file.insert(blobs.create()?);

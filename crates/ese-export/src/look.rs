@@ -179,7 +179,7 @@ pub fn look(
             let counts = |place: &usize| fits || needed.is_judged(*place, &conditions);
             let problems = record.problems.iter().map(|(place, _)| place);
             summary.losses.values += problems.filter(|place| counts(place)).count() as u64;
-            let left_out = record.left_out.iter().filter(|place| counts(place));
+            let left_out = record.left_out.iter().filter(|(place, _)| counts(place));
             summary.values_left_out += left_out.count() as u64;
             if !fits {
                 return Ok(());

@@ -30,8 +30,8 @@ pub(crate) struct ExportRow<'c> {
     pub is_deleted: bool,
     /// What could not be read, each with the place of its column.
     pub problems: Vec<(usize, CellProblem)>,
-    /// Places of the columns whose values were too long and are nowhere, once for each value.
-    pub left_out: Vec<usize>,
+    /// Values that were too long and are nowhere: the place of the column, and bytes.
+    pub left_out: Vec<(usize, u64)>,
 }
 
 impl RowConverter<'_> {
@@ -67,8 +67,10 @@ impl RowConverter<'_> {
                     record
                         .problems
                         .extend(found.map(|problem| (place, problem)));
-                    let left_out = std::iter::repeat_n(place, fetched.left_out);
-                    record.left_out.extend(left_out);
+                    let left_out = fetched.left_out.iter();
+                    record
+                        .left_out
+                        .extend(left_out.map(|bytes| (place, *bytes)));
                     cell
                 }
                 Origin::RawDate => Cell::raw_dates(value),

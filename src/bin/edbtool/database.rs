@@ -109,21 +109,32 @@ pub(crate) struct ViewArguments {
     /// Read the database through an overlay that `edbreplay run --overlay` made
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
+    /// What remarks begin with where several databases are looked at.
+    #[arg(skip)]
+    side: &'static str,
+}
+
+/// The logs through which one of several databases is looked at.
+pub(crate) struct SideLogs<'l> {
+    pub(crate) places: &'l [PathBuf],
+    pub(crate) base: Option<&'l str>,
+    pub(crate) ignore_missing: bool,
+    pub(crate) as_of: Option<Moment>,
 }
 
 /// Changed pages up to this many bytes stay in memory; more go to a temporary file.
 pub(crate) const MEMORY: usize = 128 << 20;
 
 impl ViewArguments {
-    /// A database as it will be after recovery with the logs of these places, or as it was at a moment of them; as its file is
-    /// if there are none.
-    pub(crate) fn with_logs(places: &[PathBuf], as_of: Option<Moment>) -> Self {
+    /// A database as it will be after recovery with logs, or as it was at a moment of them; as its file is if there are none.
+    pub(crate) fn of_side(side: &'static str, logs: SideLogs<'_>) -> Self {
         ViewArguments {
-            with_logs: places.to_vec(),
-            base: None,
-            ignore_missing: false,
-            as_of,
+            with_logs: logs.places.to_vec(),
+            base: logs.base.map(str::to_owned),
+            ignore_missing: logs.ignore_missing,
+            as_of: logs.as_of,
             overlay: None,
+            side,
         }
     }
 
@@ -138,14 +149,13 @@ impl ViewArguments {
         opened.cut_off = CutOff::of(&opened.database);
         let mut problems = Vec::new();
         if self.is_plain() {
-            let headers = opened.database.headers();
-            let headerless = headers.is_some_and(|headers| headers.good().is_none());
             problems.extend(half_written(path));
+            let headerless = opened.database.is_headerless();
             problems.extend(headerless.then(|| HEADERLESS.to_owned()));
         }
         problems.extend(opened.cut_off.map(|cut_off| cut_off.to_string()));
         for problem in &problems {
-            output.remark(problem);
+            output.remark(&format_args!("{}{problem}", self.side));
             opened.found = Exit::Finding;
         }
         Ok(opened)
@@ -193,7 +203,8 @@ impl ViewArguments {
                 drop(bar);
                 let (view, recovery) = recovered.map_err(|error| view_failure(path, &error))?;
                 if let Some(as_of) = &recovery.as_of {
-                    output.remark(&format_args!("{}: as of {as_of}", path.display()));
+                    let (side, path) = (self.side, path.display());
+                    output.remark(&format_args!("{side}{path}: as of {as_of}"));
                 }
                 (Ok(view), RecoveredBy::Logs(Box::new(recovery)))
             }
@@ -266,7 +277,7 @@ fn view_failure(path: &Path, error: &ViewError) -> Failure {
 }
 
 /// What can be done where logs do not help.
-const AS_IT_IS: &str = "without --with-logs the file is read as it is";
+const AS_IT_IS: &str = "without logs the file is read as it is";
 
 /// The page of the database at which a replay stopped.
 fn page_of(problem: &Problem) -> Option<Pgno> {

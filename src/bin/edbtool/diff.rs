@@ -2,10 +2,11 @@
 
 use crate::columns::{Columns, wrapped};
 use crate::database::{
-    DIRTY, OpenedDatabase, ViewArguments, catalog, is_dirty, stream_failure, tell_losses,
+    DIRTY, OpenedDatabase, SideLogs, ViewArguments, catalog, is_dirty, stream_failure, tell_losses,
 };
 use crate::rows::bar;
-use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgGroup, ValueEnum};
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use ese_db::Catalog;
@@ -16,32 +17,42 @@ use ese_export::{
 use ese_format::Progress;
 use ese_format::text::Escaped;
 use ese_log::Moment;
+use ese_replay::as_of::AsOf;
 use serde::Serialize;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 /// Compare two databases: rows inserted, deleted and changed from A to B, matched by the primary index of their table
 #[derive(Debug, clap::Args)]
 #[command(
+    group = ArgGroup::new("logs").multiple(true),
     after_help = "Examples:\n  edbtool diff before.edb after.edb\n  edbtool diff before.edb after.edb --summary\n  edbtool diff db.edb db.edb --with-logs-b . --table Items --format csv\n  edbtool diff db.edb@42 db.edb --with-logs-a . --with-logs-b .\n\nEnds with 0 only if everything could be compared and nothing differs."
 )]
 pub(crate) struct Arguments {
     /// The database from which the differences lead; with its logs also DATABASE@MOMENT, as it was at that moment
-    #[arg(value_name = "A", value_parser = side)]
+    #[arg(value_name = "A", value_parser = OsStringValueParser::new().try_map(side))]
     a: Side,
     /// The database to which they lead, likewise
-    #[arg(value_name = "B", value_parser = side)]
+    #[arg(value_name = "B", value_parser = OsStringValueParser::new().try_map(side))]
     b: Side,
     /// A table to compare; may be given several times (default: all tables but the engine's own)
     #[arg(long = "table", short, value_name = "TABLE")]
     tables: Vec<String>,
     /// Read A as it will be after recovery with the logs of this folder, or with this log; nothing is written. May be given
     /// several times
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", group = "logs")]
     with_logs_a: Vec<PathBuf>,
     /// The same for B
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", group = "logs")]
     with_logs_b: Vec<PathBuf>,
+    /// Base name of the logs, as in E00; needed only if a folder holds several streams
+    #[arg(long, value_name = "NAME", requires = "logs")]
+    base: Option<String>,
+    /// Leave out other databases that the logs change
+    #[arg(long, requires = "logs")]
+    ignore_missing: bool,
     /// Only count: no rows, one line per table
     #[arg(long)]
     summary: bool,
@@ -67,6 +78,18 @@ enum FormatArgument {
     Csv,
 }
 
+impl Arguments {
+    /// The logs of one of both databases.
+    fn logs<'a>(&'a self, places: &'a [PathBuf], side: &Side) -> SideLogs<'a> {
+        SideLogs {
+            places,
+            base: self.base.as_deref(),
+            ignore_missing: self.ignore_missing,
+            as_of: side.as_of,
+        }
+    }
+}
+
 /// One of both databases, as it is named.
 #[derive(Debug, Clone)]
 struct Side {
@@ -75,15 +98,20 @@ struct Side {
 }
 
 /// `DATABASE` or `DATABASE@MOMENT`. A file that has the whole name is that file.
-fn side(text: &str) -> Result<Side, String> {
-    if let Some((path, moment)) = text.rsplit_once('@')
-        && !Path::new(text).exists()
-        && let Ok(moment) = moment.parse()
+fn side(text: OsString) -> Result<Side, String> {
+    if !Path::new(&text).exists()
+        && let Some((path, moment)) = at_moment(&text)
     {
-        return Ok(Side {
-            path: path.into(),
-            as_of: Some(moment),
-        });
+        match moment.parse() {
+            Ok(moment) => {
+                return Ok(Side {
+                    path: path.into(),
+                    as_of: Some(moment),
+                });
+            }
+            Err(problem) if Path::new(path).exists() => return Err(problem),
+            Err(_) => {}
+        }
     }
     Ok(Side {
         path: text.into(),
@@ -91,30 +119,67 @@ fn side(text: &str) -> Result<Side, String> {
     })
 }
 
+/// What is before the last `@`, and after it.
+#[cfg(unix)]
+fn at_moment(text: &OsStr) -> Option<(&OsStr, &str)> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = text.as_bytes();
+    let at = bytes.iter().rposition(|byte| *byte == b'@')?;
+    let moment = str::from_utf8(&bytes[at + 1..]).ok()?;
+    Some((OsStr::from_bytes(&bytes[..at]), moment))
+}
+
+/// What is before the last `@`, and after it.
+#[cfg(not(unix))]
+fn at_moment(text: &OsStr) -> Option<(&OsStr, &str)> {
+    let (path, moment) = text.to_str()?.rsplit_once('@')?;
+    Some((path.as_ref(), moment))
+}
+
 /// One of both databases, opened.
 struct OpenedSide<'a> {
+    /// `A: ` or `B: `.
+    name: &'static str,
     path: &'a Path,
     opened: OpenedDatabase,
     catalog: Catalog,
-    dirty: bool,
+    /// Whether logs may hold more; not known without a header.
+    dirty: Option<bool>,
 }
 
 impl<'a> OpenedSide<'a> {
     /// Opens the database at `path`, as it is or as these logs bring it forward.
-    fn open(side: &'a Side, logs: &[PathBuf], output: &Output) -> Result<Self, Failure> {
-        let path = &side.path;
-        if let (Some(moment), true) = (side.as_of, logs.is_empty()) {
+    fn open(
+        name: &'static str,
+        path: &'a Path,
+        logs: SideLogs<'_>,
+        output: &Output,
+    ) -> Result<Self, Failure> {
+        let of_side = |mut failure: Failure| {
+            failure.message.insert_str(0, name);
+            failure
+        };
+        if let (Some(moment), true) = (logs.as_of, logs.places.is_empty()) {
             let message = format!("{}: {moment} is a moment of its logs", path.display());
-            return Err(Failure::new(Exit::Usage, message)
-                .advise("name the logs with --with-logs-a or --with-logs-b"));
+            let failure = Failure::new(Exit::Usage, message);
+            return Err(
+                of_side(failure).advise("name the logs with --with-logs-a or --with-logs-b")
+            );
         }
-        let opened = ViewArguments::with_logs(logs, side.as_of).look_at(path, output)?;
+        let opened = ViewArguments::of_side(name, logs).look_at(path, output);
+        let opened = opened.map_err(of_side)?;
+        let db = &opened.database;
         Ok(OpenedSide {
+            name,
             path,
-            catalog: catalog(path, &opened.database)?,
-            dirty: is_dirty(&opened.database),
+            catalog: catalog(path, db).map_err(of_side)?,
+            dirty: (!db.is_headerless()).then(|| is_dirty(db)),
             opened,
         })
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.dirty == Some(true)
     }
 
     fn side(&self) -> DiffSide<'_> {
@@ -132,20 +197,26 @@ impl<'a> OpenedSide<'a> {
     fn entry(&self) -> SideEntry<'a> {
         let db = &self.opened.database;
         SideEntry {
-            path: self.path,
+            path: self.path.to_string_lossy(),
             page_size: db.page_size().bytes(),
             last_page: db.last_page().0,
             dirty: self.dirty,
             recovered: self.opened.recovered.is_some(),
+            as_of: self.opened.as_of(),
         }
     }
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let Arguments { a, b, .. } = arguments;
+    let logs = Sides {
+        a: arguments.logs(&arguments.with_logs_a, a),
+        b: arguments.logs(&arguments.with_logs_b, b),
+    };
     let sides = Sides {
-        a: OpenedSide::open(&arguments.a, &arguments.with_logs_a, output)?,
-        b: OpenedSide::open(&arguments.b, &arguments.with_logs_b, output)?,
+        a: OpenedSide::open("A: ", &a.path, logs.a, output)?,
+        b: OpenedSide::open("B: ", &b.path, logs.b, output)?,
     };
     let options = DiffOptions {
         tables: arguments.tables.clone(),
@@ -168,7 +239,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     let both = sides.as_ref().map(OpenedSide::side);
     let summary = diff(both, &options, rows, &progress);
-    let summary = summary.map_err(|error| stream_failure(&arguments.a.path, &error))?;
+    let summary = summary.map_err(|error| stream_failure(&a.path, &error))?;
     drop(progress);
     let report = Report {
         databases: sides.as_ref().map(OpenedSide::entry),
@@ -176,7 +247,12 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     };
     match arguments.format {
         _ if output.is_json() => output.document("edbkit.diff/1", &report)?,
-        FormatArgument::Csv if arguments.summary => output.text(&Counts(&summary))?,
+        FormatArgument::Csv if arguments.summary => {
+            let mut lines = Vec::new();
+            let written = summary.write_csv(&mut lines);
+            written.map_err(|error| Failure::io(Path::new("standard output"), &error))?;
+            output.text(&String::from_utf8_lossy(&lines))?;
+        }
         FormatArgument::Csv => {}
         FormatArgument::Text => output.text(&report)?,
     }
@@ -186,7 +262,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     }
     tell(&sides, &summary, output);
     let found = sides.a.opened.found.and(sides.b.opened.found);
-    let dirty = sides.any(|side| side.dirty);
+    let dirty = sides.any(OpenedSide::is_dirty);
     Ok(match summary.verdict {
         DiffVerdict::Same if !dirty => found,
         _ => found.and(Exit::Finding),
@@ -198,13 +274,13 @@ fn tell(sides: &Sides<OpenedSide<'_>>, summary: &DiffSummary, output: &Output) {
     let losses = summary.losses();
     for (side, losses) in [(&sides.a, &losses.a), (&sides.b, &losses.b)] {
         if !losses.is_empty() {
-            output.remark(&format_args!("{}:", side.path.display()));
+            output.remark(&format_args!("{}{}:", side.name, side.path.display()));
             tell_losses(losses, output);
         }
     }
     if summary.unknown > 0 {
         output.remark(&format_args!(
-            "{} rows are neither the same nor known to differ, because of what could not be read",
+            "{} rows are neither the same nor known to differ, because of what could not be read or is out of order",
             summary.unknown
         ));
     }
@@ -215,8 +291,9 @@ fn tell(sides: &Sides<OpenedSide<'_>>, summary: &DiffSummary, output: &Output) {
         ));
     }
     for side in [&sides.a, &sides.b] {
-        if side.dirty {
-            output.remark(&format_args!("{}: {DIRTY}", side.path.display()));
+        if side.is_dirty() {
+            let (name, path) = (side.name, side.path.display());
+            output.remark(&format_args!("{name}{path}: {DIRTY}"));
         }
     }
 }
@@ -232,12 +309,16 @@ struct Report<'r> {
 /// One of both databases.
 #[derive(Serialize)]
 struct SideEntry<'r> {
-    path: &'r Path,
+    path: Cow<'r, str>,
     page_size: u32,
     last_page: u32,
-    dirty: bool,
+    /// Null where no header can be trusted.
+    dirty: Option<bool>,
     /// Whether logs brought it forward in memory.
     recovered: bool,
+    /// The moment at which it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<AsOf>,
 }
 
 impl Report<'_> {
@@ -249,12 +330,12 @@ impl Report<'_> {
         let different = different.count();
         let rows: u64 = summary.tables.iter().map(|table| table.same).sum();
         let text = match summary.verdict {
-            DiffVerdict::Same if self.databases.any(|side| side.dirty) => {
+            DiffVerdict::Same if self.databases.any(|side| side.dirty == Some(true)) => {
                 format!("No difference in what the pages hold: {rows} rows of {tables} tables")
             }
             DiffVerdict::Same => format!("No difference: {rows} rows of {tables} tables"),
             DiffVerdict::Unknown => format!(
-                "Not known to differ, but not everything could be read: {rows} rows are the same, {} are unknown",
+                "Not known to differ, but not everything could be compared: {rows} rows are the same, {} are unknown",
                 summary.unknown
             ),
             DiffVerdict::Different => {
@@ -264,7 +345,7 @@ impl Report<'_> {
                 };
                 let lost = match summary.is_complete() {
                     true => "",
-                    false => "; not everything could be read",
+                    false => "; not everything could be compared",
                 };
                 format!(
                     "{different} of {tables} tables differ: {} rows deleted, {} inserted, {} changed{unknown}{lost}",
@@ -355,7 +436,7 @@ fn notes(table: &TableDiff) -> Vec<String> {
     for (name, rows) in [("A", table.out_of_order.a), ("B", table.out_of_order.b)] {
         if rows > 0 {
             notes.push(format!(
-                "{rows} rows of {name} are not in the order of their keys: they were not compared"
+                "{rows} rows of {name} are not in the order of their keys: they were not compared, and rows of these keys are unknown"
             ));
         }
     }
@@ -390,41 +471,4 @@ fn kind(column: &ColumnDefinition, other: &ColumnDefinition) -> String {
         });
     }
     words.join(" ")
-}
-
-/// The counts of all tables as CSV.
-struct Counts<'s>(&'s DiffSummary);
-
-impl Display for Counts<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "table,in,matched_by,rows_a,rows_b,same,deleted,inserted,changed,unknown"
-        )?;
-        for table in &self.0.tables {
-            let place = match table.place {
-                Place::Both => "both",
-                Place::A => "a",
-                Place::B => "b",
-            };
-            let matched_by = match table.matched_by {
-                MatchedBy::PrimaryIndex => "primary_index",
-                MatchedBy::Dbk => "dbk",
-                MatchedBy::Nothing => "nothing",
-            };
-            writeln!(
-                f,
-                "\"{}\",{place},{matched_by},{},{},{},{},{},{},{}",
-                table.name.replace('"', "\"\""),
-                table.rows.a,
-                table.rows.b,
-                table.same,
-                table.deleted,
-                table.inserted,
-                table.changed,
-                table.unknown
-            )?;
-        }
-        Ok(())
-    }
 }

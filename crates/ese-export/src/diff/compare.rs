@@ -7,7 +7,8 @@
 //!   value that cannot be read.
 //! - A column that only one database has differs where a row has a value in it that is not its default: the other row has none.
 //!   Nothing is said of that where the column may be what the other catalog has lost.
-//! - Long values in the table's tree are compared as bytes, piece by piece.
+//! - Long values in the table's tree are compared as bytes, piece by piece. They are the same only where all of their pieces are
+//!   there: what is missing in both databases is not known to be the same.
 
 use super::tables::{ColumnPair, TablePair};
 use super::{DiffSide, Sides};
@@ -24,10 +25,22 @@ use ese_format::Progress;
 pub(super) struct RowOutcome {
     /// Columns whose values differ.
     pub changed: Vec<usize>,
-    /// Columns whose values could not be compared.
-    pub undecided: Vec<usize>,
+    /// Columns whose values could not be compared, and where they cannot be read.
+    pub undecided: Vec<(usize, Sides<bool>)>,
+}
+
+impl RowOutcome {
     /// Values that could not be read for it.
-    pub lost: Sides<u64>,
+    pub(super) fn lost(&self) -> Sides<u64> {
+        let lost = |side: fn(&Sides<bool>) -> bool| {
+            let columns = self.undecided.iter();
+            columns.filter(|(_, lost)| side(lost)).count() as u64
+        };
+        Sides {
+            a: lost(|lost| lost.a),
+            b: lost(|lost| lost.b),
+        }
+    }
 }
 
 /// What came out of two values.
@@ -49,10 +62,11 @@ impl Equality {
 
 /// How the rows of one table are compared.
 pub(super) struct RowRules<'t> {
-    columns: Vec<ColumnPair<'t>>,
+    columns: &'t [ColumnPair<'t>],
     /// Both catalogs and page sizes read the bytes of a record alike.
     alike: bool,
-    has_long_values: bool,
+    /// A record may refer to long values: only tagged columns do.
+    may_refer: bool,
     /// Catalogs that may have lost a column.
     doubtful: Sides<bool>,
     progress: &'t dyn Progress,
@@ -60,21 +74,21 @@ pub(super) struct RowRules<'t> {
 
 impl<'t> RowRules<'t> {
     pub(super) fn new(
-        pair: &TablePair<'t>,
-        columns: Vec<ColumnPair<'t>>,
+        pair: &'t TablePair<'t>,
         sides: Sides<DiffSide<'t>>,
+        doubtful: Sides<bool>,
         progress: &'t dyn Progress,
     ) -> Self {
         let Sides { a, b } = pair.tables;
         let small = sides.map(|side| side.db.page_size().is_small());
         RowRules {
-            columns,
+            columns: &pair.columns,
             alike: small.a == small.b
                 && a.map(|table| &table.columns) == b.map(|table| &table.columns),
-            has_long_values: pair
-                .tables
-                .any(|table| table.is_some_and(|table| table.long_values.is_some())),
-            doubtful: sides.map(|side| !side.catalog.losses.is_empty()),
+            may_refer: pair.tables.any(|table| {
+                table.is_some_and(|table| table.columns.iter().any(Column::is_tagged))
+            }),
+            doubtful,
             progress,
         }
     }
@@ -83,7 +97,7 @@ impl<'t> RowRules<'t> {
         let mut outcome = RowOutcome::default();
         let (a, b) = (one.node()?, other.node()?);
         let equal = self.alike && a.data == b.data;
-        if equal && !self.has_long_values {
+        if equal && !self.may_refer {
             return Ok(outcome);
         }
         let (a, b) = (one.fields()?, other.fields()?);
@@ -122,11 +136,7 @@ impl<'t> RowRules<'t> {
             match equality {
                 Same => {}
                 Differs => outcome.changed.push(number),
-                Undecided(lost) => {
-                    outcome.undecided.push(number);
-                    outcome.lost.a += u64::from(lost.a);
-                    outcome.lost.b += u64::from(lost.b);
-                }
+                Undecided(lost) => outcome.undecided.push((number, lost)),
             }
         }
         Ok(outcome)
@@ -213,7 +223,7 @@ impl Kind<'_> {
     /// Two long values.
     fn separated(&self, a: &Separated<'_>, b: &Separated<'_>) -> Result<Equality, ExportError> {
         if let (Ok(a), Ok(b)) = (a.pieces(), b.pieces())
-            && self.is_stored_alike(a, b)?
+            && self.are_stored_alike(a, b)?
         {
             return Ok(Same);
         }
@@ -257,21 +267,26 @@ impl Kind<'_> {
         }
     }
 
-    /// Whether two long values are stored alike: of equal length and in equal pieces. Then they are the same, also where
-    /// nobody can unpack them.
-    fn is_stored_alike(&self, mut a: Pieces<'_>, mut b: Pieces<'_>) -> Result<bool, ExportError> {
+    /// Whether two long values are whole and stored alike: of equal length and in equal pieces. Then they are the same, also
+    /// where nobody can unpack them.
+    fn are_stored_alike(&self, mut a: Pieces<'_>, mut b: Pieces<'_>) -> Result<bool, ExportError> {
         let root = |pieces: &Pieces<'_>| (pieces.claimed_size(), pieces.is_encrypted());
         if root(&a) != root(&b) {
             return Ok(false);
         }
-        loop {
-            match (a.next_node(), b.next_node()) {
-                (Ok(None), Ok(None)) => return Ok(true),
-                (Ok(a), Ok(b)) if a == b => self.go_on()?,
-                // What cannot be read is found again where it is unpacked.
+        let mut given = 0;
+        while given < a.claimed_size() {
+            // What is missing or cannot be read is found again where it is unpacked.
+            let (Ok(Some(node)), Ok(Some(other))) = (a.next_node(), b.next_node()) else {
+                return Ok(false);
+            };
+            match a.end_of_piece(&node, given) {
+                Some(end) if node == other => given = end,
                 _ => return Ok(false),
             }
+            self.go_on()?;
         }
+        Ok(true)
     }
 
     /// A long value in the tree and one in its row.

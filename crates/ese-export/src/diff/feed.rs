@@ -2,12 +2,18 @@
 //!
 //! Each row says whether rows may be missing before it. That is so where something was lost since the row before, and where
 //! leaves had to be found without their parents: then whole leaves may be missing between any two.
+//!
+//! A walk can only take rows whose keys grow. What a crash left, or damage, may break that: a row of an older leaf stands in two
+//! places, or a leaf where it does not belong. A row whose key is not greater than all before it is astray. Nobody may say of its
+//! key that this database does not have it, nor which of two rows of that key counts; and the row of the other database may have
+//! gone by when it comes. So keys that are astray are looked for before the walk begins.
 
 use crate::ExportError;
 use ese_db::rows::Rows;
 use ese_db::{Database, Losses, Row, Table, TableReader};
 use ese_format::page::Key;
 use ese_format::{Pgno, Progress};
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 use std::vec;
@@ -18,6 +24,9 @@ const BATCH_ROWS: usize = 512;
 const BATCH_PAGES: usize = 16;
 /// Batches that wait.
 const BATCHES: usize = 2;
+
+/// Keys that are astray and kept, at most.
+const ASTRAY: usize = 1 << 16;
 
 /// A row, and whether rows may be missing before it.
 pub(super) struct Entry {
@@ -33,6 +42,51 @@ impl Entry {
 
 fn key_of(row: &Row) -> Option<Key<'_>> {
     row.node().ok().map(|node| node.key())
+}
+
+/// The keys of rows that are astray.
+#[derive(Default)]
+pub(super) struct Astray {
+    keys: HashSet<Vec<u8>>,
+    /// There are more of them.
+    more: bool,
+}
+
+impl Astray {
+    /// Reads all keys of a table.
+    pub(super) fn of(
+        db: &Database,
+        table: &Table,
+        progress: &dyn Progress,
+    ) -> Result<Self, ExportError> {
+        let mut astray = Astray::default();
+        let (mut page, mut last): (_, Option<Row>) = (None, None);
+        for row in TableReader::new(db, table).rows() {
+            if page != Some(row.place().0) {
+                page = Some(row.place().0);
+                if progress.should_stop() {
+                    return Err(ExportError::Stopped);
+                }
+            }
+            let key = key_of(&row);
+            if last.as_ref().is_none_or(|last| key_of(last) < key) {
+                last = Some(row);
+                continue;
+            }
+            astray.more = astray.keys.len() == ASTRAY;
+            if astray.more {
+                break;
+            }
+            astray.keys.extend(key.map(|key| key.to_vec()));
+        }
+        Ok(astray)
+    }
+
+    /// Whether a row of this key may be among them.
+    pub(super) fn may_hold(&self, key: Option<Key<'_>>) -> bool {
+        let holds = |key: Key<'_>| self.keys.contains(&key.to_vec());
+        self.more || !self.keys.is_empty() && key.is_none_or(holds)
+    }
 }
 
 /// The rows of a table as they are read.
@@ -113,7 +167,7 @@ impl<'p> TableRows<'p> {
 
     fn is_gap(&mut self, new_page: bool) -> bool {
         let losses = self.rows.losses();
-        let lost = losses.pages.len() as u64 + losses.rows + self.out_of_order;
+        let lost = losses.pages.len() as u64 + losses.rows;
         let more = lost > self.lost;
         self.lost = lost;
         more || new_page && lost > 0 && losses.leaves_off_path > 0

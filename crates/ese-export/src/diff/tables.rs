@@ -77,6 +77,8 @@ impl ColumnDefinition {
 /// A table of both databases, or of one of them.
 pub(super) struct TablePair<'c> {
     pub tables: Sides<Option<&'c Table>>,
+    /// The columns of both that are not deleted: those of the first in their order, then what only the second has.
+    pub columns: Vec<ColumnPair<'c>>,
 }
 
 /// A column of both tables, or of one of them.
@@ -117,48 +119,40 @@ pub(super) fn pairs<'c>(
     let Sides { a, mut b } = chosen.map(named);
     let mut pairs: BTreeMap<String, Vec<TablePair<'c>>> = BTreeMap::new();
     for (name, tables) in a {
-        let mut others = b.remove(&name).unwrap_or_default();
+        let mut others = b.get_mut(&name);
         let of_name = pairs.entry(name).or_default();
         for table in tables {
-            of_name.push(TablePair {
-                tables: Sides {
-                    a: Some(table),
-                    b: others.pop_front(),
-                },
-            });
+            let other = others.as_mut().and_then(|others| others.pop_front());
+            of_name.push(TablePair::new(Some(table), other));
         }
-        of_name.extend(others.into_iter().map(TablePair::of_b));
     }
     for (name, tables) in b {
-        let alone = tables.into_iter().map(TablePair::of_b);
+        let alone = tables.into_iter();
+        let alone = alone.map(|table| TablePair::new(None, Some(table)));
         pairs.entry(name).or_default().extend(alone);
     }
     Ok(pairs.into_values().flatten().collect())
 }
 
 impl<'c> TablePair<'c> {
-    fn of_b(table: &'c Table) -> Self {
-        TablePair {
-            tables: Sides {
-                a: None,
-                b: Some(table),
-            },
-        }
+    fn new(a: Option<&'c Table>, b: Option<&'c Table>) -> Self {
+        let tables = Sides { a, b };
+        let columns = TablePair::columns_of(tables);
+        TablePair { tables, columns }
     }
 
-    /// The columns of both that are not deleted: those of the first in their order, then what only the second has.
-    pub(super) fn columns(&self) -> Vec<ColumnPair<'c>> {
+    fn columns_of(tables: Sides<Option<&'c Table>>) -> Vec<ColumnPair<'c>> {
         let used = |table: Option<&'c Table>| {
             let columns = table.map_or(&[][..], |table| &table.columns).iter();
             columns.filter(|column| !column.is_deleted())
         };
         let mut others: HashMap<String, VecDeque<&'c Column>> = HashMap::new();
-        for column in used(self.tables.b) {
+        for column in used(tables.b) {
             let same = others.entry(column.name.to_ascii_lowercase()).or_default();
             same.push_back(column);
         }
         let mut pairs = Vec::new();
-        for column in used(self.tables.a) {
+        for column in used(tables.a) {
             let same = others.get_mut(&column.name.to_ascii_lowercase());
             let columns = Sides {
                 a: Some(column),
@@ -166,7 +160,7 @@ impl<'c> TablePair<'c> {
             };
             pairs.push(ColumnPair { columns });
         }
-        for column in used(self.tables.b) {
+        for column in used(tables.b) {
             let left = others.get(&column.name.to_ascii_lowercase());
             if left.is_some_and(|left| left.iter().any(|other| other.id_of() == column.id_of())) {
                 let columns = Sides {
@@ -180,7 +174,11 @@ impl<'c> TablePair<'c> {
     }
 
     /// What is known before a row is read.
-    pub(super) fn describe(&self, catalogs: Sides<&'c Catalog>) -> TableDiff {
+    pub(super) fn describe(
+        &self,
+        catalogs: Sides<&'c Catalog>,
+        doubtful: Sides<bool>,
+    ) -> TableDiff {
         let Sides { a, b } = self.tables;
         let (place, table, catalog) = match (a, b) {
             (Some(a), Some(_)) => (Place::Both, Some(a), catalogs.a),
@@ -188,10 +186,9 @@ impl<'c> TablePair<'c> {
             (None, b) => (Place::B, b, catalogs.b),
         };
         let columns = match place {
-            Place::Both => self.columns(),
-            Place::A | Place::B => Vec::new(),
+            Place::Both => &self.columns[..],
+            Place::A | Place::B => &[],
         };
-        let doubtful = catalogs.map(|catalog| !catalog.losses.is_empty());
         let differences: Vec<ColumnDifference> =
             columns.iter().filter_map(ColumnPair::difference).collect();
         let matched_by = self.matched_by(catalogs);

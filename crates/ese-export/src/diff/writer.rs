@@ -3,7 +3,7 @@
 //! Rows in JSON are those of an export in JSON Lines. Lines for a person fit a terminal; what does not fit is cut.
 
 use super::compare::RowOutcome;
-use super::tables::{TablePair, primary_index};
+use super::tables::{ColumnPair, TablePair, primary_index};
 use super::{Sides, TableDiff};
 use crate::ExportError;
 use crate::cell::Cell;
@@ -12,7 +12,7 @@ use crate::row::{ExportRow, RowConverter};
 use crate::sink::Stream;
 use crate::view::ColumnViews;
 use crate::writer::{JsonlRows, WIDTH, field, shortened, write_text};
-use ese_db::{Catalog, Row};
+use ese_db::{Catalog, Column, Row, Table};
 use ese_format::text::Escaped;
 use ese_format::{Progress, hex};
 use rayon::prelude::*;
@@ -24,6 +24,12 @@ use std::io::{self, BufWriter, Write};
 const STREAM: &str = "standard output";
 /// Characters of one value in a line for a person.
 const VALUE: usize = 32;
+
+/// Names of the columns of CSV.
+const CSV_NAMES: &str =
+    "table,op,bookmark,key,changed,unknown,unreadable,left_out,out_of_order,before,after";
+/// What stands for a value that cannot be read.
+const UNREADABLE: &str = "(cannot be read)";
 
 /// Rows that one thread makes text of at a time.
 const PART_ROWS: usize = 32;
@@ -75,6 +81,8 @@ pub(super) struct Change {
     pub op: Op,
     pub rows: Sides<Option<Row>>,
     pub outcome: RowOutcome,
+    /// Databases in which the key of the row is out of order.
+    pub astray: Sides<bool>,
 }
 
 /// The first changes of some as text.
@@ -112,8 +120,7 @@ impl Writer {
     pub(super) fn new(form: DiffForm, stream: Stream) -> Result<Self, ExportError> {
         let mut out = BufWriter::with_capacity(1 << 18, stream);
         if form == DiffForm::Csv {
-            let names = "table,op,bookmark,key,changed,unknown,before,after";
-            writeln!(out, "{names}").map_err(fail)?;
+            writeln!(out, "{CSV_NAMES}").map_err(fail)?;
         }
         Ok(Writer { form, out })
     }
@@ -159,8 +166,8 @@ struct Written {
     texts: Vec<Option<String>>,
     /// Places of columns with a value that could not be read, once for each value.
     unreadable: Vec<usize>,
-    /// The same of values that are too long.
-    left_out: Vec<usize>,
+    /// Values that are too long: the place of the column, and bytes.
+    left_out: Vec<(usize, u64)>,
 }
 
 impl<'t> TableText<'t> {
@@ -172,12 +179,8 @@ impl<'t> TableText<'t> {
         inline_limit: usize,
         progress: &'t dyn Progress,
     ) -> Self {
-        let pairs = pair.columns();
-        let side = |number: usize| {
-            let (table, catalog) = match number {
-                0 => (pair.tables.a?, catalogs.a),
-                _ => (pair.tables.b?, catalogs.b),
-            };
+        let side = |table: Option<&'t Table>, catalog, column_of: fn(&ColumnPair<'t>) -> _| {
+            let table = table?;
             let mut columns = layout::columns(table, views, Before::default());
             // There are no files here.
             columns.retain(|column| !matches!(column.origin, Origin::File));
@@ -193,12 +196,8 @@ impl<'t> TableText<'t> {
                 .filter_map(|part| table.column(part.name.as_deref()?))
                 .filter_map(|column| place((column.of_template, column.id)))
                 .collect();
-            let places = pairs.iter().map(|pair| {
-                let column = if number == 0 {
-                    pair.columns.a
-                } else {
-                    pair.columns.b
-                };
+            let places = pair.columns.iter().map(|pair| {
+                let column: Option<&Column> = column_of(pair);
                 column.and_then(|column| place((column.of_template, column.id)))
             });
             let places = places.collect();
@@ -221,8 +220,8 @@ impl<'t> TableText<'t> {
             heading: Escaped(&heading).to_string(),
             is_begun: false,
             sides: Sides {
-                a: side(0),
-                b: side(1),
+                a: side(pair.tables.a, catalogs.a, |pair| pair.columns.a),
+                b: side(pair.tables.b, catalogs.b, |pair| pair.columns.b),
             },
             inline_limit,
             progress,
@@ -314,10 +313,11 @@ impl<'t> TableText<'t> {
         let unreadable = lengths(|row| row.unreadable.len());
         let left_out = lengths(|row| row.left_out.len());
         // What could not be compared cannot be shown either, unless it is left out for its length.
+        let lost = change.outcome.lost();
         Ok(Given {
             lost: Sides {
-                a: change.outcome.lost.a.max(unreadable.a),
-                b: change.outcome.lost.b.max(unreadable.b),
+                a: lost.a.max(unreadable.a),
+                b: lost.b.max(unreadable.b),
             },
             left_out: left_out.a + left_out.b,
         })
@@ -353,20 +353,34 @@ impl<'t> TableText<'t> {
         numbers.iter().filter_map(name).collect()
     }
 
-    /// Names of columns at places that either row has.
-    fn named(
+    /// What there is to say of a row besides its values, each as a list in JSON.
+    fn lists(
         &self,
+        change: &Change,
         rows: &Sides<Option<Written>>,
-        places: fn(&Written) -> &[usize],
-    ) -> BTreeSet<&str> {
-        let mut names = BTreeSet::new();
+    ) -> [(&'static str, Vec<u8>); 5] {
+        let RowOutcome { changed, undecided } = &change.outcome;
+        let lost = undecided.iter().filter(|(_, lost)| lost.any(|lost| *lost));
+        let lost: Vec<usize> = lost.map(|(number, _)| *number).collect();
+        let unknown: Vec<usize> = undecided.iter().map(|(number, _)| *number).collect();
+        let mut unreadable: BTreeSet<&str> = self.names(&lost).into_iter().collect();
+        let mut left_out = BTreeSet::new();
         for (side, row) in [(&self.sides.a, &rows.a), (&self.sides.b, &rows.b)] {
             if let (Some(side), Some(row)) = (side, row) {
-                let places = places(row).iter();
-                names.extend(places.map(|place| side.columns[*place].name.as_str()));
+                let name = |place: &usize| side.columns[*place].name.as_str();
+                unreadable.extend(row.unreadable.iter().map(name));
+                left_out.extend(row.left_out.iter().map(|(place, _)| name(place)));
             }
         }
-        names
+        let astray = [("a", change.astray.a), ("b", change.astray.b)];
+        let astray = astray.into_iter().filter(|(_, astray)| *astray);
+        [
+            ("changed", list(self.names(changed))),
+            ("unknown", list(self.names(&unknown))),
+            ("unreadable", list(unreadable)),
+            ("left_out", list(left_out)),
+            ("out_of_order", list(astray.map(|(name, _)| name))),
+        ]
     }
 
     fn document(
@@ -387,19 +401,17 @@ impl<'t> TableText<'t> {
         hex::append(text, known.map_or(&[], |row| &row.bookmark));
         text.extend_from_slice(b"\",\"key\":");
         text.extend_from_slice(known.map_or(b"{}", |row| &row.key));
-        text.extend_from_slice(b",\"changed\":");
-        text.extend(list(self.names(&change.outcome.changed)));
-        text.extend_from_slice(b",\"unknown\":");
-        text.extend(list(self.names(&change.outcome.undecided)));
-        text.extend_from_slice(b",\"unreadable\":");
-        text.extend(list(self.named(rows, |row| &row.unreadable)));
-        text.extend_from_slice(b",\"left_out\":");
-        text.extend(list(self.named(rows, |row| &row.left_out)));
-        for (name, row) in [("before", &rows.a), ("after", &rows.b)] {
+        let mut field = |name: &str, value: &[u8]| {
             text.push(b',');
             write_text(text, name);
             text.push(b':');
-            text.extend_from_slice(row.as_ref().map_or(b"null", |row| &row.json));
+            text.extend_from_slice(value);
+        };
+        for (name, list) in self.lists(change, rows) {
+            field(name, &list);
+        }
+        for (name, row) in [("before", &rows.a), ("after", &rows.b)] {
+            field(name, row.as_ref().map_or(b"null", |row| &row.json));
         }
         text.extend_from_slice(b"}\n");
     }
@@ -414,27 +426,29 @@ impl<'t> TableText<'t> {
         let json = |row: &'_ Option<Written>| row.as_ref().map(|row| row.json.clone());
         // The name is one of the file, and no field of a file holds a NUL.
         let name = self.name.replace('\0', "\\0");
-        let fields = [
+        let row = [
             name.into_bytes(),
             change.op.name().into(),
             hex::encode(known.map_or(&[][..], |row| &row.bookmark)).into(),
             known.map(|row| row.key.clone()).unwrap_or_default(),
-            list(self.names(&change.outcome.changed)),
-            list(self.names(&change.outcome.undecided)),
-            json(&rows.a).unwrap_or_default(),
-            json(&rows.b).unwrap_or_default(),
         ];
+        let lists = self.lists(change, rows).map(|(_, list)| list);
+        let values = [&rows.a, &rows.b].map(|row| json(row).unwrap_or_default());
         let mut table = csv::Writer::from_writer(text);
-        table.write_record(fields)?;
+        table.write_record(row.into_iter().chain(lists).chain(values))?;
         table.flush()
     }
 
-    /// A line for a person: `+` and `-` with the values of the row, `~` with what they were and are. A value that cannot be
-    /// read is `?`.
+    /// A line for a person: `+` and `-` with the values of the row, `~` with what they were and are.
     fn line(&self, change: &Change, rows: &Sides<Option<Written>>) -> String {
         let known = rows.a.as_ref().or(rows.b.as_ref());
         let key = known.map_or("", |row| &row.key_text);
         let mut line = format!("  {} {key} ", change.op.sign());
+        for (name, astray) in [("A", change.astray.a), ("B", change.astray.b)] {
+            if astray {
+                let _ = write!(line, " (out of order in {name})");
+            }
+        }
         if let (
             Sides {
                 a: Some(a),
@@ -444,15 +458,19 @@ impl<'t> TableText<'t> {
             Some(other),
         ) = (self.sides.as_ref().map(Option::as_ref), &rows.a, &rows.b)
         {
-            let changed = change.outcome.changed.iter().map(|number| (number, "null"));
-            let undecided = change.outcome.undecided.iter().map(|number| (number, "?"));
-            for (number, nothing) in changed.chain(undecided) {
-                let text = |row: &Written, place: Option<usize>| {
-                    let text = place.and_then(|place| row.texts[place].clone());
-                    text.unwrap_or_else(|| nothing.to_owned())
+            let RowOutcome { changed, undecided } = &change.outcome;
+            let changed = changed.iter().map(|number| (*number, Sides::default()));
+            for (number, lost) in changed.chain(undecided.iter().copied()) {
+                let text = |side: &SideText<'_>, row: &Written, lost| {
+                    match side.places[number] {
+                        _ if lost => UNREADABLE,
+                        Some(place) => row.texts[place].as_deref().unwrap_or("null"),
+                        None => "(no column)",
+                    }
+                    .to_owned()
                 };
-                let name = self.names(&[*number]).concat();
-                let (was, is) = (text(one, a.places[*number]), text(other, b.places[*number]));
+                let name = self.names(&[number]).concat();
+                let (was, is) = (text(a, one, lost.a), text(b, other, lost.b));
                 let _ = write!(line, " {}: {was} -> {is}", Escaped(&name));
             }
             return line;
@@ -462,7 +480,7 @@ impl<'t> TableText<'t> {
             let (Some(side), Some(row)) = (side, row) else {
                 continue;
             };
-            if change.op == Op::Unknown {
+            if change.op == Op::Unknown && !change.astray.any(|astray| *astray) {
                 let _ = write!(line, " (read in {name} only)");
             }
             for (place, text) in row.texts.iter().enumerate() {
@@ -508,8 +526,30 @@ impl SideText<'_> {
             };
             Some(shortened(&Escaped(&start).to_string(), VALUE).0)
         };
-        let texts: Vec<Option<String>> =
+        let unreadable: Vec<usize> = record.problems.iter().map(|(place, _)| *place).collect();
+        let missing = |place: usize| {
+            let left_out = record.left_out.iter();
+            let left_out = left_out.filter(|(other, _)| *other == place);
+            match left_out
+                .map(|(_, bytes)| *bytes)
+                .reduce(u64::saturating_add)
+            {
+                Some(bytes) => Some(format!("({bytes} bytes, not shown)")),
+                None => unreadable.contains(&place).then(|| UNREADABLE.to_owned()),
+            }
+        };
+        let mut texts: Vec<Option<String>> =
             record.cells.iter().zip(&self.columns).map(short).collect();
+        for (place, column) in self.columns.iter().enumerate() {
+            // Bits that mean no date have their own column.
+            if let (Origin::RawDate, [.., date, bits]) = (&column.origin, &mut texts[..=place])
+                && date.is_none()
+            {
+                date.clone_from(bits);
+            }
+            let text = texts[place].take().into_iter().chain(missing(place));
+            texts[place] = text.reduce(|text, missing| format!("{text} {missing}"));
+        }
         let parts = self.key.iter().map(|place| {
             let text = texts[*place].as_deref().unwrap_or("null");
             format!("{}={text}", Escaped(&self.columns[*place].name))
@@ -522,7 +562,7 @@ impl SideText<'_> {
         Written {
             json: Vec::new(),
             key: Vec::new(),
-            unreadable: record.problems.iter().map(|(place, _)| *place).collect(),
+            unreadable,
             left_out: record.left_out,
             bookmark: record.key,
             key_text,
