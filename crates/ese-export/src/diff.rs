@@ -297,8 +297,11 @@ impl<'d> Comparison<'d> {
             let mut job = Job {
                 rules: RowRules::new(pair, self.sides, doubtful, progress),
                 astray,
-                text: TableText::new(pair, &found, catalogs, &self.views, limit, progress),
-                writer: self.writer.as_mut(),
+                writer: self.writer.as_mut().map(|writer| {
+                    let views = &self.views;
+                    let text = TableText::new(pair, &found, catalogs, views, limit, progress);
+                    (text, writer)
+                }),
                 pending: Vec::new(),
                 found: &mut found,
             };
@@ -319,8 +322,8 @@ impl<'d> Comparison<'d> {
 struct Job<'j, 't> {
     rules: RowRules<'t>,
     astray: Sides<Astray>,
-    text: TableText<'t>,
-    writer: Option<&'j mut Writer>,
+    /// Where rows go that differ, if anywhere.
+    writer: Option<(TableText<'t>, &'j mut Writer)>,
     /// Rows that wait to be written.
     pending: Vec<Change>,
     found: &'j mut TableDiff,
@@ -445,10 +448,10 @@ impl Job<'_, '_> {
     /// Writes the rows that wait.
     fn write(&mut self) -> Result<(), ExportError> {
         let changes = std::mem::take(&mut self.pending);
-        let Some(writer) = &mut self.writer else {
+        let Some((text, writer)) = &mut self.writer else {
             return Ok(());
         };
-        let given = self.text.give(&changes, writer)?;
+        let given = text.give(&changes, writer)?;
         self.found.losses.a.values += given.lost.a;
         self.found.losses.b.values += given.lost.b;
         self.found.values_left_out += given.left_out;

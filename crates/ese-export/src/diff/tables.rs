@@ -268,7 +268,7 @@ impl ColumnPair<'_> {
 }
 
 /// What identifies a column within its table.
-trait ColumnId {
+pub(super) trait ColumnId {
     fn id_of(&self) -> (bool, u16);
 }
 

@@ -3,7 +3,7 @@
 //! Rows in JSON are those of an export in JSON Lines. Lines for a person fit a terminal; what does not fit is cut.
 
 use super::compare::RowOutcome;
-use super::tables::{ColumnPair, TablePair, primary_index};
+use super::tables::{ColumnId, ColumnPair, TablePair, primary_index};
 use super::{Sides, TableDiff};
 use crate::ExportError;
 use crate::cell::Cell;
@@ -16,7 +16,7 @@ use ese_db::{Catalog, Column, Row, Table};
 use ese_format::text::Escaped;
 use ese_format::{Progress, hex};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
@@ -170,6 +170,9 @@ struct Written {
     left_out: Vec<(usize, u64)>,
 }
 
+/// The column of one database.
+type ColumnOf<'t> = fn(&ColumnPair<'t>) -> Option<&'t Column>;
+
 impl<'t> TableText<'t> {
     pub(super) fn new(
         pair: &TablePair<'t>,
@@ -179,28 +182,27 @@ impl<'t> TableText<'t> {
         inline_limit: usize,
         progress: &'t dyn Progress,
     ) -> Self {
-        let side = |table: Option<&'t Table>, catalog, column_of: fn(&ColumnPair<'t>) -> _| {
+        let side = |table: Option<&'t Table>, catalog, column_of: ColumnOf<'t>| {
             let table = table?;
             let mut columns = layout::columns(table, views, Before::default());
             // There are no files here.
             columns.retain(|column| !matches!(column.origin, Origin::File));
-            let place = |id: (bool, u16)| {
-                columns.iter().position(|column| match column.origin {
-                    Origin::Value(source) => (source.of_template, source.id) == id,
-                    _ => false,
+            let places = columns.iter().enumerate();
+            let places: HashMap<_, usize> = places
+                .filter_map(|(place, column)| match column.origin {
+                    Origin::Value(source) => Some((source.id_of(), place)),
+                    _ => None,
                 })
-            };
+                .collect();
+            let place = |column: &Column| places.get(&column.id_of()).copied();
             let parts = primary_index(catalog, table).map_or(&[][..], |index| &index.columns);
             let key: Vec<usize> = parts
                 .iter()
                 .filter_map(|part| table.column(part.name.as_deref()?))
-                .filter_map(|column| place((column.of_template, column.id)))
+                .filter_map(place)
                 .collect();
-            let places = pair.columns.iter().map(|pair| {
-                let column: Option<&Column> = column_of(pair);
-                column.and_then(|column| place((column.of_template, column.id)))
-            });
-            let places = places.collect();
+            let places = pair.columns.iter();
+            let places = places.map(|pair| column_of(pair).and_then(place)).collect();
             let key_columns: Vec<OutColumn<'_>> =
                 key.iter().map(|place| columns[*place].clone()).collect();
             Some(SideText {
