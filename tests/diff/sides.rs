@@ -15,7 +15,7 @@ fn run(words: &Words<'_>) -> Output {
 }
 
 fn run_with(words: &Words<'_>, more: &Words<'_>) -> Output {
-    let words = words.iter().chain(more).map(|word| word.as_ref());
+    let words = words.iter().chain(more).map(AsRef::as_ref);
     edbtool(["diff".as_ref()].into_iter().chain(words))
 }
 

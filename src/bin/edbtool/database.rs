@@ -252,8 +252,9 @@ pub(crate) fn half_written(path: &Path) -> Option<String> {
     };
     Some(format!(
         "a recovery in place was interrupted while it wrote the database, so some of its pages are old and some are new: finish it with \
-         `edbreplay run --in-place` and the same logs, or look at the result with `--overlay {}`",
-        journal.display()
+         `edbreplay run --in-place` and the same logs, or look at the result with `edbtool tables {} --overlay {}`",
+        shell_word(path),
+        shell_word(&journal)
     ))
 }
 
