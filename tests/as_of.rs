@@ -214,6 +214,62 @@ fn a_clean_database_is_shown_only_where_its_logs_say_what_came_after() {
     }
 }
 
+/// The database that a recovery of the old copy left clean at the end of this generation, and how many transactions it
+/// rolled back.
+fn clean_at_the_end_of(generation: u32, folder: &Path) -> (PathBuf, u64) {
+    let (old, state) = old_copy();
+    let (until, clean) = (generation.to_string(), folder.join("clean.edb"));
+    let words: [&OsStr; 9] = [
+        "run".as_ref(),
+        old.as_os_str(),
+        "--logs".as_ref(),
+        state.as_os_str(),
+        "--until".as_ref(),
+        until.as_ref(),
+        "--to".as_ref(),
+        clean.as_os_str(),
+        "--json".as_ref(),
+    ];
+    let made = run("edbreplay", words);
+    assert_eq!(exit(&made), 0, "{}", stderr(&made));
+    let undone = document(&made)["transactions_undone"].as_u64();
+    (clean, undone.unwrap())
+}
+
+#[test]
+fn a_time_before_a_clean_database_is_refused_though_the_lowest_logs_are_missing() {
+    const LAST: u32 = 12;
+    let folder = TempDir::new().unwrap();
+    let (clean, undone) = clean_at_the_end_of(LAST, folder.path());
+    assert!(undone > 0, "a transaction is open there");
+    let (_, state) = old_copy();
+    let commits = commits(&state);
+    let before = format!("{LAST:08X}:");
+    let mut before = commits
+        .iter()
+        .filter(|commit| commit["lgpos"].as_str() < Some(&before));
+    let before = before.next_back().unwrap()["earliest"].as_str().unwrap();
+    let later = TempDir::new().unwrap();
+    for file in fixtures::files_below(&state) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let number = name
+            .strip_prefix("edb")
+            .and_then(|name| name.strip_suffix(".log"));
+        let number = number.and_then(|number| u32::from_str_radix(number, 16).ok());
+        if name == "edb.log" || number > Some(LAST + 1) {
+            fs::copy(&file, later.path().join(name)).unwrap();
+        }
+    }
+    for logs in [&*state, later.path()] {
+        let said = refused(&as_of("tables", &clean, logs, before, &[]));
+        assert!(said.contains("last consistent"), "{said}");
+        let shown = as_of("tables", &clean, logs, &offered(&said), &["--json"]);
+        assert_eq!(exit(&shown), 0, "{}", stderr(&shown));
+        // What is open in the logs there is no affair of this database.
+        assert_eq!(document(&shown)["as_of"]["rolled_back"], 0);
+    }
+}
+
 #[test]
 fn an_export_of_another_moment_is_another_export() {
     let (old, state) = old_copy();

@@ -288,8 +288,33 @@ fn limits_stop_a_replay_where_they_say() {
     assert!(early["records"].as_u64().unwrap() < all);
     let position = document(&run("lgpos.edb", &["--until-lgpos", "00000007:0001:0000"]));
     assert!(position["records"].as_u64() < early["records"].as_u64());
-    let never = run("time.edb", &["--until-time", "2001-01-01T00:00:00Z"]);
-    assert_eq!(document(&never)["records"], 0);
+
+    // The old copy was shut down in generation 2.
+    for limit in [
+        ["--until", "1"],
+        ["--until-lgpos", "00000002:0001:0000"],
+        ["--until-time", "2001-01-01T00:00:00Z"],
+    ] {
+        let never = run("never.edb", &limit);
+        assert_eq!(exit(&never), 5, "{limit:?}");
+        let said = stderr(&never);
+        assert!(
+            said.contains("last consistent at 00000002:00D8:0BC2") && said.contains("older copy"),
+            "{said}"
+        );
+        let plan: [&OsStr; 4] = [
+            "plan".as_ref(),
+            old.as_os_str(),
+            "--logs".as_ref(),
+            source.path().as_os_str(),
+        ];
+        let plan = edbreplay(plan.into_iter().chain(limit.iter().map(OsStr::new)));
+        assert_eq!(exit(&plan), 1, "{limit:?}");
+        let waiting = run("waiting.edb", &[&limit[..], &["--until-undo"]].concat());
+        assert_eq!(exit(&waiting), 0, "{}", stderr(&waiting));
+        assert!(!out.path().join("never.edb").exists());
+        fs::remove_file(out.path().join("waiting.edb")).unwrap();
+    }
 
     // The crashed database holds changes of later logs already: it cannot stop before them.
     let new = out.path().join("dirty.edb");

@@ -226,6 +226,47 @@ fn what_is_given_up_on_order_is_told_and_nothing_else_is_lost() {
     assert!(rows_of(&site.path("srv2/MBX1.edb")) == rows_of(&site.path("until-7.edb")));
 }
 
+/// The database of a copy at generation 9 that a person recovered with the logs up to 8.
+fn recovered_by_hand() -> Exchange {
+    let site = Exchange::copied_at(9);
+    site.lose_srv1();
+    let (early, clean) = (site.text("lost/MBX1.edb"), site.text("srv2/MBX1.edb"));
+    let logs = site.text("lost");
+    fs::remove_file(site.path("srv2/MBX1.edb")).unwrap();
+    let run = [
+        "run", &early, "--logs", &logs, "--until", "8", "--to", &clean,
+    ];
+    exchange::program(env!("CARGO_BIN_EXE_edbreplay"), 0, &run);
+    site
+}
+
+#[test]
+fn nothing_is_told_as_rolled_back_in_a_database_that_was_recovered_before() {
+    let site = recovered_by_hand();
+    let rows = rows_of(&site.path("srv2/MBX1.edb"));
+    let (report, _) = site.run(1, &["restore", "SG1", "--force"]);
+    assert_eq!(
+        (&report["replayed"]["last"], &report["rolled_back"]),
+        (&8.into(), &0.into())
+    );
+    assert!(rows_of(&site.path("srv2/MBX1.edb")) == rows);
+}
+
+#[test]
+fn the_log_in_which_a_database_was_shut_down_can_be_given_up() {
+    let site = recovered_by_hand();
+    let rows = rows_of(&site.path("srv2/MBX1.edb"));
+    fs::remove_file(site.log("srv2", 8)).unwrap();
+    fs::copy(site.generation(9), site.log("srv2", 9)).unwrap();
+    site.run(5, &["restore", "SG1", "--force"]);
+    let (report, _) = site.run(1, &["restore", "SG1", "--force", "--give-up", "8"]);
+    assert_eq!(
+        (&report["mountable"], &report["loss"]["first"]),
+        (&true.into(), &8.into())
+    );
+    assert!(rows_of(&site.path("srv2/MBX1.edb")) == rows);
+}
+
 #[test]
 fn what_the_product_does_not_allow_is_told_and_may_be_allowed() {
     let site = Exchange::at(6);

@@ -282,6 +282,10 @@ pub(crate) fn errors() -> Vec<Named> {
             path: path(),
             needed: generation
         },
+        LimitBeforeConsistent: RecoveryError::LimitBeforeConsistent {
+            path: path(),
+            consistent: lgpos
+        },
     }));
     all.push(Named {
         name: "RecoveryError::NotADatabase, both headers damaged",

@@ -137,6 +137,10 @@ pub(crate) fn all() -> Vec<Situation> {
             more: limit,
             ..situation("a limit before it is consistent", DIRTY, |_| {})
         },
+        Situation {
+            more: &["--until", "2"],
+            ..situation("a limit before a clean one is", CLEAN, |_| {})
+        },
     ]
 }
 

@@ -211,17 +211,8 @@ impl Question<'_> {
             return Ok(());
         }
         let (path, asked) = (self.path(), self.moment);
-        let first_out = self.plan.limited_before();
         if let Some(consistent) = self.consistent() {
-            let place = consistent.lgpos;
-            let is_early = match asked.last() {
-                Some(last) => last < place,
-                None => match first_out {
-                    Some(first_out) => first_out <= place,
-                    None => asked.time() < consistent.logged.from.timestamp(),
-                },
-            };
-            return match is_early {
+            return match self.plan.ends_before_consistent(&self.database.header) {
                 true => Err(AsOfError::BeforeConsistent {
                     path,
                     asked,
@@ -236,6 +227,7 @@ impl Question<'_> {
             return Ok(());
         };
         // A log without records has no first one that is left out.
+        let first_out = self.plan.limited_before();
         let is_early = first_out.is_some_and(|first_out| first_out.generation <= required)
             || self.plan.until().leaves_out(required)
             || asked.time() < end.created.timestamp().filter(|_| asked.time().is_some());

@@ -135,6 +135,14 @@ pub enum RecoveryError {
         /// Its highest required generation.
         needed: Generation,
     },
+    /// A limit lies before the place where a clean database was last consistent: nothing takes it back there.
+    #[error("{}: it was last consistent at {consistent}, and nothing takes it back from there; the limit is before that", path.display())]
+    LimitBeforeConsistent {
+        /// The database.
+        path: PathBuf,
+        /// Where it was last consistent.
+        consistent: Lgpos,
+    },
 }
 
 impl Explain for RecoveryError {
@@ -161,7 +169,8 @@ impl Explain for RecoveryError {
             | RecoveryError::TooShort { .. }
             | RecoveryError::Missing { .. }
             | RecoveryError::NeverAttached { .. }
-            | RecoveryError::LimitTooEarly { .. } => Class::Refused,
+            | RecoveryError::LimitTooEarly { .. }
+            | RecoveryError::LimitBeforeConsistent { .. } => Class::Refused,
         }
     }
 
@@ -173,7 +182,7 @@ impl Explain for RecoveryError {
             RecoveryError::Evidence(error) => error.jet(),
             RecoveryError::Temporary(error) => Some(jet_of(error.kind())),
             RecoveryError::NotADatabase { jet, .. } => Some(*jet),
-            RecoveryError::Interrupted => None,
+            RecoveryError::Interrupted | RecoveryError::LimitBeforeConsistent { .. } => None,
             RecoveryError::Refused(refusal) => Some(refusal.jet),
             RecoveryError::LostAttach { lost, .. } => Some(lost.jet),
             RecoveryError::Missing { .. }
@@ -227,6 +236,9 @@ impl Explain for RecoveryError {
             RecoveryError::TooShort { .. } => advise("find the logs that follow"),
             RecoveryError::LimitTooEarly { .. } => advise(
                 "raise the limit, begin with an older copy of the database, or add --until-undo",
+            ),
+            RecoveryError::LimitBeforeConsistent { .. } => advise(
+                "begin with an older copy of the database, which the same logs bring forward, or raise the limit",
             ),
             RecoveryError::Interrupted => advise("nothing was written; run the same command again"),
         }

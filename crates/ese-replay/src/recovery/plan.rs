@@ -18,7 +18,7 @@
 use super::{DatabaseFile, RecoveryError};
 use ese_format::log::{HEADER_SIZE, LogHeader};
 use ese_format::page::PageSize;
-use ese_format::{Generation, JetError, Lgpos, LogTime, Progress, Signature};
+use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, LogTime, Progress, Signature};
 use ese_log::chain::ranges::{
     Reach, first_position, reach, reach_of_all, replay_files, replay_start,
 };
@@ -239,6 +239,19 @@ impl RecoveryPlan {
     /// The first record that a limit leaves out; none if it leaves out nothing that is there.
     pub(crate) fn limited_before(&self) -> Option<Lgpos> {
         self.transactions.limited_before
+    }
+
+    /// Whether the limit lies before the place where the clean database with this header was last consistent: by the logs
+    /// that lead there; where they do not reach back to it, by the time in the header.
+    pub(crate) fn ends_before_consistent(&self, header: &DatabaseHeader) -> bool {
+        let place = header.last_consistent;
+        let start = self.reach.as_ref().map(|reach| reach.start.generation);
+        let lead_there = start.is_some_and(|start| start <= place.generation);
+        let then = header.last_consistent_time.timestamp();
+        let limit = self.until.time.zip(then);
+        self.until.is_past(place)
+            || (!(lead_there && self.limited_before().is_some())
+                && limit.is_some_and(|(limit, then)| limit < then))
     }
 
     /// The log of a generation that is replayed, and when the one after it was begun.

@@ -219,7 +219,7 @@ pub fn recover(
         }
     }
     drop(records);
-    check(&redo, &summary, &sources, &until, &options)?;
+    check(&redo, &summary, &sources, plan, &options)?;
     refuse_unexplained(&mut redo, &summary, plan, options.until_undo)?;
     refuse_newer_pages(&redo, plan, &sources)?;
     let required = sources.iter().map(|source| source.header.max_required);
@@ -323,7 +323,7 @@ fn check(
     redo: &Redo,
     summary: &ReplaySummary,
     sources: &[&DatabaseFile],
-    until: &Until,
+    plan: &RecoveryPlan,
     options: &RecoverOptions<'_>,
 ) -> Result<(), RecoveryError> {
     let names: Vec<String> = redo
@@ -349,11 +349,17 @@ fn check(
             });
         }
         if !header.state.needs_recovery() {
+            if !options.until_undo && plan.ends_before_consistent(header) {
+                return Err(RecoveryError::LimitBeforeConsistent {
+                    path: path(),
+                    consistent: header.last_consistent,
+                });
+            }
             continue;
         }
         if !options.until_undo && !summary.covers(header.max_required) {
             let needed = header.max_required;
-            return Err(match until.is_limited() {
+            return Err(match plan.until().is_limited() {
                 true => RecoveryError::LimitTooEarly {
                     path: path(),
                     needed,

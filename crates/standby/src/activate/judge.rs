@@ -14,7 +14,7 @@ use crate::state::CopyState;
 use ese_format::database::DatabaseHeader;
 use ese_format::{Generation, JetError, Lgpos, Progress};
 use ese_log::chain::verify;
-use ese_log::{FileRole, StreamFiles};
+use ese_log::{FileRole, Moment, StreamFiles};
 use ese_replay::recovery::{DatabaseFile, RecoveryError, RecoveryPlan, Until, plan};
 use std::ops::Bound;
 
@@ -38,8 +38,10 @@ pub(super) fn judge(
     let gap = gap.filter(|gap| options.force && gap.missing > required);
     let is_ordered = |gap: &Gap| options.give_up == Some(gap.missing);
     if let Some(gap) = gap.as_ref().filter(|gap| is_ordered(gap)) {
+        // A database that was shut down in the log that is given up stays as it is.
+        let kept = Moment::Generation(gap.missing.previous()).last();
         plan = planned(&Until {
-            generation: Some(gap.missing.previous()),
+            lgpos: kept.max(Some(databases[0].header.last_consistent)),
             ..Until::default()
         })?;
     }
