@@ -348,6 +348,24 @@ fn limits_stop_a_replay_where_they_say() {
     );
 }
 
+/// The logs that would bring the copy to the limit are missing, and a log after it says so.
+#[test]
+fn a_limit_in_a_gap_of_the_logs_is_not_taken_for_the_end_of_them() {
+    let source = copy_of("exchange-standby-p8k");
+    for generation in 1..=3 {
+        fs::remove_file(source.path().join(format!("E000000000{generation}.log"))).unwrap();
+    }
+    let new = source.path().join("new.edb");
+    for limit in [["--until", "3"], ["--until-lgpos", "00000003:00FF:0000"]] {
+        let more = limit.iter().chain(&["--to"]).map(OsStr::new);
+        let more: Vec<&OsStr> = more.chain([new.as_os_str()]).collect();
+        let refused = recover(&source.path().join("db.edb.old1"), source.path(), &more);
+        assert_eq!(exit(&refused), 5, "{limit:?}");
+        assert!(stderr(&refused).contains("-1216"), "{}", stderr(&refused));
+        assert!(!new.exists());
+    }
+}
+
 #[test]
 fn two_databases_of_the_same_name_do_not_overwrite_each_other() {
     let source = copy_of("multidb-p8k");

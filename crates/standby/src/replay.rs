@@ -386,7 +386,8 @@ fn check(plan: &RecoveryPlan, last: Generation) -> Result<(), ReplayFailure> {
     if let Some(PlanRefusal { reasons, jet, .. }) = plan.obstacle_to_redo(false) {
         return Err(ReplayFailure::Blocked { reasons, jet });
     }
-    if plan.last() >= Some(last) {
+    let start = plan.reach.as_ref().map(|reach| reach.start.generation);
+    if plan.last() >= Some(last) && start <= Some(last) {
         return Ok(());
     }
     let stop = plan.reach.as_ref().and_then(|reach| reach.stop.as_ref());

@@ -10,6 +10,7 @@
 //! after the copy's: a shutdown that goes over the end of a log, or a copy that is newer than the logs.
 
 use super::LogReport;
+use crate::limit::Until;
 use ese_format::database::DatabaseState;
 use ese_format::log::Attachment;
 use ese_format::{DatabaseHeader, Generation, JetError, Lgpos, Signature};
@@ -74,11 +75,12 @@ pub fn lost(attachment: &Attachment, listed_in: Generation, header: &DatabaseHea
     }
 }
 
-/// The first record that attaches the database with this header again and is not in `logs`, which are replayed in this
-/// order.
+/// The first record that attaches the database with this header again, that no limit leaves out, and that is not in `logs`,
+/// which are replayed in this order. A log after the limit tells of it, too.
 pub(super) fn lost_attach<'l>(
     logs: impl Iterator<Item = &'l LogReport>,
     header: &DatabaseHeader,
+    until: &Until,
 ) -> Option<LostAttach> {
     let mut attached: Vec<Lgpos> = Vec::new();
     for log in logs {
@@ -86,6 +88,7 @@ pub(super) fn lost_attach<'l>(
         let list = &content.header.attachments.databases;
         if let Some(listed) = listed_later(list, header)
             && !attached.contains(&listed.last_attach)
+            && !until.is_past(listed.last_attach)
         {
             return Some(lost(listed, content.header.generation, header));
         }

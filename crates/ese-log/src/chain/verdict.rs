@@ -156,14 +156,7 @@ impl DatabaseVerdict {
     /// Nothing is replayed into a copy whose attachment is not among the records.
     fn refuse_lost_attach(&mut self, report: &ChainReport, header: &DatabaseHeader, until: &Until) {
         let Some(reach) = &self.reach else { return };
-        let is_in = |log: &&LogReport| {
-            let generation = log.generation().unwrap_or_default();
-            let content = log.content.as_ref().ok();
-            let limit = content.and_then(|content| content.transactions.limited_before);
-            !until.leaves_out(generation)
-                && limit.is_none_or(|limit| limit.generation >= generation)
-        };
-        let lost = lost_attach(logs_of(report, reach).filter(is_in), header);
+        let lost = lost_attach(logs_of(report, reach), header, until);
         let lost = lost.or_else(|| {
             // The engine goes past a log that only ends early, and comes to those after it; past one that is missing
             // nothing can be brought forward either. Damage is its own matter.
@@ -173,7 +166,7 @@ impl DatabaseVerdict {
             let later = report.logs.iter();
             let later = later.filter(|log| log.generation() >= Some(stop.generation));
             let later = later.filter(|_| is_silent && self.need.is_none() && !stop.is_mendable);
-            lost_attach(logs_of(report, reach).chain(later).filter(is_in), header)
+            lost_attach(logs_of(report, reach).chain(later), header, until)
         });
         let Some(lost) = lost else { return };
         let first = known_generation(header);

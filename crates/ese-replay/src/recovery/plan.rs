@@ -566,6 +566,10 @@ fn needed_files(
     let before = needed.logs.iter().filter_map(generation);
     let before = before.filter(|generation| *generation < floor).max();
     let first = before.unwrap_or(floor);
+    // Where nothing is left before the limit, the first log after it shows whether that is a gap.
+    let needed_there = needed.logs.iter().filter_map(generation);
+    let lowest = needed_there.filter(|generation| *generation >= floor).min();
+    let ceiling = ceiling.max(lowest.unwrap_or_default());
     // What a log is, its header says; one under a wrong name may be what is missing.
     let is_misnamed = |file: &StreamFile| {
         let found = header_generation(&file.path);
