@@ -54,6 +54,9 @@ pub struct RecoveryPlan {
     /// Transactions as they stand where the replay ends.
     #[serde(skip)]
     transactions: TransactionsAt,
+    /// Whether a given database is attached there.
+    #[serde(skip)]
+    given_attached: bool,
     #[serde(skip)]
     files: Vec<StreamFile>,
     /// Page size of the stream's databases.
@@ -208,9 +211,13 @@ impl RecoveryPlan {
         }
     }
 
-    /// How many transactions are open where the replay ends, and will be rolled back.
+    /// How many transactions are open where the replay ends, and will be rolled back: none in databases that the logs do not
+    /// bring there.
     pub fn open_at_end(&self) -> usize {
-        self.begun_in_range().count()
+        match self.given_attached || self.databases.is_empty() {
+            true => self.begun_in_range().count(),
+            false => 0,
+        }
     }
 
     fn begun_in_range(&self) -> impl Iterator<Item = Lgpos> {
@@ -387,6 +394,7 @@ pub fn plan_of(
             .collect(),
         created: attachments.created,
         needed: attachments.needed,
+        given_attached: attachments.given_attached,
         transactions,
         log_bytes: replayed().map(|log| log.size).sum(),
         reach,
@@ -421,8 +429,10 @@ fn common_start(report: &ChainReport, databases: &[DatabaseFile]) -> Option<Lgpo
 struct Attachments {
     created: Vec<CreatedDatabase>,
     needed: Vec<NeededDatabase>,
-    /// Databases that are attached, by the number that the logs give them.
-    attached: BTreeMap<u8, Signature>,
+    /// Databases that are attached, and where that was, by the number that the logs give them.
+    attached: BTreeMap<u8, (Signature, Lgpos)>,
+    /// Whether one of the given databases is.
+    given_attached: bool,
 }
 
 impl Attachments {
@@ -432,7 +442,8 @@ impl Attachments {
         for (number, log) in logs.enumerate() {
             if number == 0 {
                 for listed in &log.header.attachments.databases {
-                    found.attach(listed.dbid, listed.database_signature, &listed.path);
+                    let place = listed.last_attach;
+                    found.attach(listed.dbid, listed.database_signature, &listed.path, place);
                 }
             }
             log.databases.iter().for_each(|event| found.follow(event));
@@ -446,8 +457,13 @@ impl Attachments {
             created,
             needed,
             attached,
+            given_attached,
         } = &mut found;
-        let is_attached = |signature| attached.values().any(|attached| *attached == signature);
+        let is_attached = |signature| {
+            attached
+                .values()
+                .any(|(attached, _)| *attached == signature)
+        };
         created.retain(|one| !is_given(one.signature));
         needed.retain(|one| !is_given(one.signature));
         for one in created {
@@ -456,6 +472,12 @@ impl Attachments {
         for one in needed {
             one.attached_at_end = is_attached(one.signature);
         }
+        *given_attached = given.iter().map(|given| &given.header).any(|given| {
+            // A clean database is brought forward only from a record after its place.
+            let is_later = |place| given.state.needs_recovery() || place > given.last_consistent;
+            let mut attached = attached.values();
+            attached.any(|(signature, place)| *signature == given.signature && is_later(*place))
+        });
         found
     }
 
@@ -476,14 +498,14 @@ impl Attachments {
                     replaced: false,
                     attached_at_end: false,
                 });
-                self.attached.insert(*dbid, *signature);
+                self.attached.insert(*dbid, (*signature, event.lgpos));
             }
             DatabaseEventKind::Attached {
                 dbid,
                 signature,
                 path,
                 ..
-            } => self.attach(*dbid, *signature, path),
+            } => self.attach(*dbid, *signature, path, event.lgpos),
             DatabaseEventKind::Detached { dbid } => {
                 self.attached.remove(dbid);
             }
@@ -491,8 +513,8 @@ impl Attachments {
         }
     }
 
-    fn attach(&mut self, dbid: u8, signature: Signature, path: &str) {
-        self.attached.insert(dbid, signature);
+    fn attach(&mut self, dbid: u8, signature: Signature, path: &str, place: Lgpos) {
+        self.attached.insert(dbid, (signature, place));
         let is_known = self.needed.iter().any(|known| known.signature == signature)
             || self
                 .created

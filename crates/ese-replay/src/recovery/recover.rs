@@ -234,7 +234,9 @@ pub fn recover(
     }
     let begun = Instant::now();
     let open = redo.sessions().values();
-    let open = open.filter(|session| session.level > 0).count();
+    // What is attached nowhere is not rolled back.
+    let open = open.filter(|session| session.level > 0 && !redo.databases().is_empty());
+    let open = open.count();
     let (undone, transactions_undone) = if options.until_undo {
         finish_dirty(&mut redo, &summary, plan.range_end());
         (Vec::new(), 0)
