@@ -1,7 +1,12 @@
 //! What histories found, each told by itself.
 
-use ese_format::Generation;
+use ese_format::database::HeaderCopies;
+use ese_format::log::HEADER_SIZE;
+use ese_format::record::{DetachDb, DetachDbFlags, FileNames, Record};
+use ese_format::{Generation, ProcId};
+use ese_log::LogImage;
 use ese_testkit::disk::Call;
+use ese_testkit::logs::{records_of, write_segments};
 use ese_testkit::random::Random;
 use jiff::SignedDuration;
 use standby::activate::ActivateOptions;
@@ -13,6 +18,7 @@ use standby_sim::laws;
 use standby_sim::source::Fault;
 use standby_sim::world::World;
 use std::fs;
+use std::path::PathBuf;
 
 /// A copy without lags, seeded and served.
 fn served(seed: u64) -> World {
@@ -165,8 +171,9 @@ fn a_database_that_was_activated_is_not_called_a_healthy_copy_again() {
     assert_eq!(jet, Some(-1216));
 }
 
-#[test]
-fn a_database_shut_down_in_a_log_that_the_source_has_lost_is_not_called_healthy() {
+/// A copy of a database that was shut down in a log which the source has lost since, and that log. Replay would find out,
+/// a day later.
+fn shut_down_in_a_lost_log() -> (World, Generation) {
     let mut world = served(1);
     let trunk = world.server.stream.number;
     let branch = streams().iter().find_map(|stream| {
@@ -177,23 +184,100 @@ fn a_database_shut_down_in_a_log_that_the_source_has_lost_is_not_called_healthy(
     let before = branch.unwrap() - world.server.records;
     world.server.work(before + 40);
     world.server.dismount();
-    // Replay would find out, a day later.
     world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
     world.update_from(0, None, true).unwrap();
     let shut_down_in = world.server.current();
     assert!(world.server.lose(&mut Random(1)));
     world.server.mount();
+    (world, shut_down_in)
+}
+
+/// The status of a copy whose trouble is its database, and the engine's number of that.
+#[track_caller]
+fn failed(world: &World) -> (CopyStatus, i32) {
+    let said = status(world);
+    assert_eq!(said.summary, Summary::Failed, "{said}");
+    let jet = said.trouble.as_ref().unwrap().jet.as_ref().unwrap().code;
+    (said, jet)
+}
+
+#[test]
+fn a_database_shut_down_in_a_log_that_the_source_has_lost_is_not_called_healthy() {
+    let (mut world, shut_down_in) = shut_down_in_a_lost_log();
     while world.server.current() <= shut_down_in {
         world.server.work(20);
     }
     world.start();
     pass(&mut world);
     pass(&mut world);
-    let said = status(&world);
-    assert_eq!(said.summary, Summary::Failed, "{said}");
+    let (said, jet) = failed(&world);
     assert_eq!(said.inspected.unwrap().generation, shut_down_in, "{said}");
-    let jet = said.trouble.unwrap().jet.map(|jet| jet.code);
-    assert_eq!(jet, Some(-551));
+    assert_eq!(jet, -551);
+
+    // That another database was detached there says nothing of this one.
+    let log = log_of(&world, shut_down_in);
+    let image = LogImage::read(&log).unwrap();
+    let mut records = records_of(&image);
+    records.truncate(records.len() - 8);
+    let detach = Record::DetachDb(DetachDb {
+        procid: ProcId(1),
+        dbid: 7,
+        detach_flags: DetachDbFlags::empty(),
+        names: FileNames {
+            unicode: false,
+            bytes: b"other.edb\0",
+        },
+    });
+    records.push(detach.encode().unwrap());
+    fs::write(&log, write_segments(&image.bytes[..HEADER_SIZE], &records)).unwrap();
+    assert_eq!(failed(&world).1, -551);
+}
+
+#[test]
+fn a_current_log_here_that_knows_nothing_of_a_shutdown_is_seen() {
+    let (mut world, shut_down_in) = shut_down_in_a_lost_log();
+    while world.server.stream.generation_at(world.server.records + 20) <= shut_down_in {
+        world.server.work(20);
+    }
+    assert_eq!(world.server.current(), shut_down_in);
+    let logs = &world.copies[0].config.target.logs;
+    fs::create_dir_all(logs).unwrap();
+    fs::copy(world.server.folder().join("edb.log"), logs.join("edb.log")).unwrap();
+    world.start();
+    pass(&mut world);
+    assert_eq!(failed(&world).1, -551);
+}
+
+#[test]
+fn a_database_whose_log_of_its_shutdown_cannot_be_read_is_not_called_healthy() {
+    let mut world = served(1);
+    world.server.dismount();
+    world.configure(|_, config| config.replay_lag = Lag::from_seconds(24 * 3600));
+    world.update_from(0, None, true).unwrap();
+    let shut_down_in = world.server.current();
+    world.server.mount();
+    while world.server.current() <= shut_down_in {
+        world.server.work(20);
+    }
+    pass(&mut world);
+    pass(&mut world);
+    assert_eq!(status(&world).summary, Summary::Healthy);
+    let log = log_of(&world, shut_down_in);
+    let whole = fs::read(&log).unwrap();
+    for damaged in [100..HEADER_SIZE, HEADER_SIZE + 40..HEADER_SIZE + 4000] {
+        let mut bytes = whole.clone();
+        bytes[damaged].fill(7);
+        fs::write(&log, bytes).unwrap();
+        let (said, jet) = failed(&world);
+        assert_eq!(jet, -501, "{said}");
+    }
+    fs::write(&log, whole).unwrap();
+    assert_eq!(status(&world).summary, Summary::Healthy);
+}
+
+fn log_of(world: &World, generation: Generation) -> PathBuf {
+    let logs = &world.copies[0].config.target.logs;
+    logs.join(format!("edb{:05X}.log", generation.0))
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::state::{CopyState, StateFile, Trouble, TroubleKind};
 use ese_format::database::DatabaseState;
 use ese_format::log::Attachment;
 use ese_format::record::Record;
-use ese_format::{DatabaseHeader, Explain, Generation, JetError, RecordType};
-use ese_log::{LogImage, RecordCursor};
+use ese_format::{DatabaseHeader, Explain, Generation, JetError, Lgpos, RecordType};
+use ese_log::{BadRecord, Damage, LogError, LogImage, RecordCursor};
 use ese_replay::recovery::DatabaseFile;
 use jiff::Timestamp;
 
@@ -56,10 +56,12 @@ impl TargetView {
             None => (DatabasePresence::Missing, None),
             Some(Ok(file)) => {
                 let (header, lacks) = (&file.header, lacks(&file.header, logs));
-                let strange = needs_another(header, logs)
-                    .or_else(|| went_alone(header, logs))
-                    .or_else(|| shut_down_elsewhere(header, logs));
-                match strange.filter(|_| lacks.is_none()) {
+                let strange = || {
+                    needs_another(header, logs)
+                        .or_else(|| went_alone(header, logs))
+                        .or_else(|| shut_down_elsewhere(header, logs))
+                };
+                match lacks.is_none().then(strange).flatten() {
                     Some((problem, jet)) => (DatabasePresence::Unusable(problem, Some(jet)), None),
                     None => (DatabasePresence::There, lacks),
                 }
@@ -199,33 +201,50 @@ fn went_alone(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetErr
     })
 }
 
-/// Whether the log in which a clean database was shut down is here as another one, which knows nothing of that: its records
-/// are read, since the header of such a database does not say when that log was created. An engine that ends, also after a
-/// recovery, writes a mark, whose place the header gets (`ErrIOTerm`, `ErrIOTermUpdateAndWriteDatabaseHeader`,
-/// `ese/io.cxx`). A recovery of ours writes none: its database is clean where its last log ends. A log in which any database was
-/// detached, or which attaches one that was clean there, says nothing here.
+/// Whether the log in which a clean database was shut down is here as another one, which knows nothing of that, or is here and
+/// cannot be read. The header of such a database does not say when that log was created, so that its records are read: a
+/// detach, and the mark of an engine that ends, have the place that the header gets (`ErrIOTerm`,
+/// `ErrIOTermUpdateAndWriteDatabaseHeader`, `ese/io.cxx`), and an attachment names it. A recovery of ours writes none of these:
+/// its database is clean where its last log ends. A current log that ends before may be an earlier state of the right one.
 fn shut_down_elsewhere(header: &DatabaseHeader, here: &Listing) -> Option<(String, JetError)> {
     if header.state != DatabaseState::CLEAN_SHUTDOWN {
         return None;
     }
     let clean_at = header.last_consistent;
-    let log = LogImage::read(here.named.get(&clean_at.generation)?).ok()?;
-    if log.header.signature != header.log_signature || log.end() == clean_at {
+    let path = here.find(clean_at.generation)?;
+    let is_current = !here.named.contains_key(&clean_at.generation);
+    let unreadable = |error: LogError| {
+        let problem = format!(
+            "the copy could not be activated: its database was shut down at {clean_at}, and the log with this number that is \
+             here cannot be read: {error} (`scr update --delete-existing-files` seeds it anew)"
+        );
+        Some((problem, error.jet().unwrap_or(JetError::LOG_FILE_CORRUPT)))
+    };
+    let log = match LogImage::read(path) {
+        Ok(log) => log,
+        // It went since the folder was listed.
+        Err(_) if !path.exists() => return None,
+        Err(error) => return unreadable(error),
+    };
+    if log.header.signature != header.log_signature {
         return None;
     }
-    let mut cursor = RecordCursor::new();
-    while let Some(record) = cursor.next_record(&log).ok()? {
-        let is_end = match record.kind {
-            RecordType::ShutDownMark => record.lgpos == clean_at,
-            RecordType::AttachDb => matches!(
-                record.decode(),
-                Ok(Record::AttachDb(attach)) if attach.lgpos_consistent == clean_at
-            ),
-            kind => kind == RecordType::DetachDb,
-        };
-        if is_end {
-            return None;
-        }
+    let bad_record = match ends_at(&log, clean_at) {
+        Ok(true) => return None,
+        Ok(false) => None,
+        Err(bad) => Some(bad.lgpos),
+    };
+    let fatal = |damage: &&Damage| damage.is_fatal(is_current);
+    let damage = log.body.damage.iter().find(fatal).map(Damage::lgpos);
+    if let Some(lgpos) = bad_record.or(damage) {
+        return unreadable(LogError::Damaged {
+            path: path.to_owned(),
+            lgpos,
+            jet: JetError::LOG_FILE_CORRUPT,
+        });
+    }
+    if log.end() == clean_at || (is_current && log.end() < clean_at) {
+        return None;
     }
     let problem = format!(
         "the copy could not be activated: its database was shut down at {clean_at}, and the log with this number that is \
@@ -233,6 +252,25 @@ fn shut_down_elsewhere(header: &DatabaseHeader, here: &Listing) -> Option<(Strin
          (`scr update --delete-existing-files` seeds it anew)"
     );
     Some((problem, JetError::CONSISTENT_TIME_MISMATCH))
+}
+
+/// Whether a record of the log says that a database became clean at `place`.
+fn ends_at(log: &LogImage, place: Lgpos) -> Result<bool, BadRecord> {
+    let mut cursor = RecordCursor::new();
+    while let Some(record) = cursor.next_record(log)? {
+        let is_end = match record.kind {
+            RecordType::ShutDownMark | RecordType::DetachDb => record.lgpos == place,
+            RecordType::AttachDb => matches!(
+                record.decode(),
+                Ok(Record::AttachDb(attach)) if attach.lgpos_consistent == place
+            ),
+            _ => false,
+        };
+        if is_end {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The first generation that a dirty database requires and that is not in the log folder.
