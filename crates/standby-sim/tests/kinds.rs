@@ -323,6 +323,8 @@ fn what_a_database_holds_that_was_shut_down_is_not_told_as_lost() {
     let database = world.copies[0].config.target.database.clone();
     world.remove(&database);
     world.update_from(0, None, false).unwrap();
+    let header = HeaderCopies::read(&fs::read(&database).unwrap());
+    let shut_down_at = header.good().unwrap().fields.last_consistent_time.rfc3339();
     let rows = world.server.stream.rows_after(world.server.records);
     world.server.mount();
     world.server.work(600);
@@ -330,6 +332,8 @@ fn what_a_database_holds_that_was_shut_down_is_not_told_as_lost() {
     let loss = report.loss.unwrap();
     assert_eq!(loss.first, shut_down_in);
     assert!(loss.last_known >= Some(shut_down_in), "{loss:?}");
+    assert!(shut_down_at.is_some());
+    assert_eq!(loss.after, shut_down_at);
     assert!(rows_of(&fs::read(report.database).unwrap()) == rows);
 }
 

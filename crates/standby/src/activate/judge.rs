@@ -255,6 +255,11 @@ fn loss(
     };
     let first = first.max(known);
     let kept = last.unwrap_or_default();
+    // Of a database that was shut down later than that, its own header knows more.
+    let after = match !dirty && kept < known {
+        true => header.last_consistent_time.rfc3339(),
+        false => last_write(files, kept, progress)?,
+    };
     let begun = state.activation.as_ref().map(|activation| activation.begun);
     Ok(Some(LostLogs {
         first,
@@ -265,7 +270,7 @@ fn loss(
                 .max(look.current.unwrap_or_default())
                 .max(known)
         }),
-        after: last_write(files, kept, progress)?,
+        after,
         until: begun.unwrap_or_else(|| clock.now()),
         last_seen: state.generated.map(|generated| generated.at),
     }))
