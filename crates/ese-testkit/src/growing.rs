@@ -9,7 +9,7 @@
 //! known.
 
 use crate::fixtures;
-use crate::logs::{records_of, seal_header, write_segments};
+use crate::logs::{ATTACH_LIST, records_of, seal_header, write_segments};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::log::{HEADER_SIZE, LogHeader, SEGMENT_SIZE, SegmentHeader};
 use ese_format::{Lgpos, LogTime};
@@ -40,8 +40,7 @@ enum Content {
     },
 }
 
-/// Where the list of attached databases is in the header of a log, and where an entry tells its last attach.
-const ATTACH_LIST: std::ops::Range<usize> = 671..671 + 2048;
+/// Where an entry of the list of attached databases tells its last attach.
 const LAST_ATTACH: usize = 20;
 
 impl GrowingStream {

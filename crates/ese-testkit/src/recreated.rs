@@ -4,7 +4,7 @@
 //! has the same records, its own signature, and its own generations.
 
 use crate::growing::accumulated;
-use crate::logs::{records_of, write_segments};
+use crate::logs::{ATTACH_LIST, records_of, write_segments};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::LogTime;
 use ese_format::log::LogHeader;
@@ -13,11 +13,9 @@ use ese_log::{LogImage, StreamFiles};
 use std::fs;
 use std::path::Path;
 
-/// Where an attach list begins in a log header, and where its first entry keeps the place of the attach and the
-/// random number of the signature.
-const ATTACH_LIST: usize = 671;
-const ATTACH_GENERATION: usize = ATTACH_LIST + 20 + 4;
-const ATTACH_RANDOM: usize = ATTACH_LIST + 36;
+/// Where the first entry of an attach list keeps the place of the attach and the random number of the signature.
+const ATTACH_GENERATION: usize = ATTACH_LIST.start + 20 + 4;
+const ATTACH_RANDOM: usize = ATTACH_LIST.start + 36;
 /// Where a record that creates a database keeps the random number of its signature.
 const CREATE_RANDOM: usize = 12;
 
@@ -41,7 +39,7 @@ pub fn write(state: &Path, to: &Path, lives: &[u32]) -> Vec<u32> {
             let (created, sum) = before.unwrap_or_default();
             header[24..32].copy_from_slice(&created.0);
             LittleEndian::write_u64(&mut header[653..], sum);
-            if header[ATTACH_LIST] != 0 {
+            if header[ATTACH_LIST.start] != 0 {
                 let place = &mut header[ATTACH_GENERATION..ATTACH_GENERATION + 4];
                 let number = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
                 place.copy_from_slice(&(number + offset).to_le_bytes());

@@ -4,7 +4,7 @@ use super::mount::Mount;
 use super::{DBID, Line, OWNED, Page, Tree, Writer};
 use crate::fixtures::files_below;
 use crate::growing::accumulated;
-use crate::logs::{records_of, write_segments, write_segments_and_places};
+use crate::logs::{ATTACH_LIST, records_of, write_segments, write_segments_and_places};
 use byteorder::{ByteOrder, LittleEndian};
 use ese_format::database::{DatabaseHeader, DatabaseState, HeaderCopies, seal_header};
 use ese_format::log::{LogHeader, SEGMENT_HEADER_SIZE, SEGMENT_SIZE};
@@ -20,8 +20,6 @@ use tempfile::TempDir;
 
 /// The record that attaches the database, among the writer's.
 const ATTACH: usize = 1;
-/// Where an attach list begins in a log header.
-const ATTACH_LIST: usize = 671;
 
 /// A clean database made by the reference engine, and the log in which it became clean.
 #[derive(Debug, Clone)]
@@ -332,7 +330,7 @@ impl Base {
         header[16..24].copy_from_slice(&created.0);
         header[24..32].copy_from_slice(&fields.created.0);
         LittleEndian::write_u64(&mut header[653..], accumulated(log));
-        let list = &mut header[ATTACH_LIST..ATTACH_LIST + 2048];
+        let list = &mut header[ATTACH_LIST];
         list.fill(0);
         if let Some(entry) = self.attachment(writer, logs.places.len(), logs) {
             list[..entry.len()].copy_from_slice(&entry);
