@@ -364,6 +364,7 @@ pub fn plan_of(
         .next_back()
         .map(|content| content.transactions.clone())
         .unwrap_or_default();
+    // No generation is known to be after a time, as long as its log is not read: it is after the first record that is too late.
     let until = &Until {
         before: [
             until.before,
