@@ -9,6 +9,7 @@
 //! known. A moment outside is refused: no other moment is shown in its place.
 
 use crate::recovery::{DatabaseFile, Interval, LogEnd, Recovered, RecoveryError, RecoveryPlan};
+use crate::view::ViewError;
 use ese_format::explain::advise;
 use ese_format::{Class, Explain, Generation, JetError, Lgpos};
 use ese_log::Moment;
@@ -22,10 +23,8 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct AsOf {
     /// The last record that counts.
-    pub lgpos: Lgpos,
-    /// When it was logged.
     #[serde(flatten)]
-    pub logged: Interval,
+    pub place: Place,
     /// Transactions that were open there and are rolled back.
     pub rolled_back: usize,
 }
@@ -33,7 +32,7 @@ pub struct AsOf {
 /// `0000000D:0001:0982, logged between TIME and TIME`.
 impl fmt::Display for AsOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_place(f, self.lgpos, self.logged)?;
+        write!(f, "{}", self.place)?;
         match self.rolled_back {
             0 => Ok(()),
             1 => f.write_str("; 1 transaction was open and is rolled back"),
@@ -42,32 +41,25 @@ impl fmt::Display for AsOf {
     }
 }
 
-fn write_place(f: &mut fmt::Formatter<'_>, lgpos: Lgpos, logged: Interval) -> fmt::Result {
-    let Interval { from, until } = logged;
-    match (from.is_null(), until.is_null()) {
-        (true, _) => write!(f, "{lgpos}"),
-        (false, true) => write!(f, "{lgpos}, logged at {} or later", from.shown()),
-        (false, false) => write!(
-            f,
-            "{lgpos}, logged between {} and {}",
-            from.shown(),
-            until.shown()
-        ),
-    }
-}
-
-/// A record and when it was logged, in a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A record and when it was logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The record.
     pub lgpos: Lgpos,
     /// When.
+    #[serde(flatten)]
     pub logged: Interval,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_place(f, self.lgpos, self.logged)
+        let Interval { from, until } = self.logged;
+        write!(f, "{}", self.lgpos)?;
+        match (from.is_null(), until.is_null()) {
+            (true, _) => Ok(()),
+            (false, true) => write!(f, ", logged at {} or later", from.shown()),
+            (false, false) => write!(f, ", logged between {} and {}", from.shown(), until.shown()),
+        }
     }
 }
 
@@ -169,24 +161,6 @@ pub(crate) struct Question<'q> {
     pub(crate) plan: &'q RecoveryPlan,
 }
 
-/// Why there is no answer.
-pub(crate) enum NoAnswer {
-    AsOf(AsOfError),
-    Recovery(RecoveryError),
-}
-
-impl From<AsOfError> for NoAnswer {
-    fn from(error: AsOfError) -> Self {
-        NoAnswer::AsOf(error)
-    }
-}
-
-impl From<RecoveryError> for NoAnswer {
-    fn from(error: RecoveryError) -> Self {
-        NoAnswer::Recovery(error)
-    }
-}
-
 impl Question<'_> {
     fn path(&self) -> PathBuf {
         self.database.path().to_owned()
@@ -206,7 +180,7 @@ impl Question<'_> {
     }
 
     /// Refuses a moment before the pages of the file, which a plan that can be carried out shows.
-    pub(crate) fn refuse_early(&self) -> Result<(), NoAnswer> {
+    pub(crate) fn refuse_early(&self) -> Result<(), ViewError> {
         if self.plan.obstacle(false).is_some() {
             return Ok(());
         }
@@ -245,7 +219,7 @@ impl Question<'_> {
     }
 
     /// What the recovery shows, unless that is another moment than the one that was asked for.
-    pub(crate) fn answer(&self, recovered: &Recovered) -> Result<AsOf, NoAnswer> {
+    pub(crate) fn answer(&self, recovered: &Recovered) -> Result<AsOf, ViewError> {
         let summary = &recovered.summary;
         let consistent = self.consistent();
         // Later logs say what happened to a clean database only if they go on from where it is.
@@ -301,8 +275,7 @@ impl Question<'_> {
             .into());
         }
         Ok(AsOf {
-            lgpos: last.lgpos,
-            logged: last.logged,
+            place: last,
             rolled_back: recovered.transactions_undone,
         })
     }

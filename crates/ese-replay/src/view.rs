@@ -4,7 +4,7 @@
 //! goes to a nameless temporary file above a limit. Everything that reads a database through
 //! [`ese_db::PageSource`] reads this too.
 
-use crate::as_of::{AsOf, AsOfError, NoAnswer, Question};
+use crate::as_of::{AsOf, AsOfError, Question};
 use crate::output::OutputFile;
 use crate::page_files::{BaseMark, Overlay, OverlayError, Shared};
 use crate::pages::PageFile;
@@ -56,15 +56,6 @@ pub enum ViewError {
     /// The temporary pages cannot be kept.
     #[error("temporary pages: {0}")]
     Temporary(#[from] io::Error),
-}
-
-impl From<NoAnswer> for ViewError {
-    fn from(none: NoAnswer) -> Self {
-        match none {
-            NoAnswer::AsOf(error) => error.into(),
-            NoAnswer::Recovery(error) => error.into(),
-        }
-    }
 }
 
 impl Explain for ViewError {

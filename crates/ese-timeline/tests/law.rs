@@ -154,7 +154,9 @@ fn adding(number: u64) -> Result<Figures, String> {
         let options = view_options(moment);
         let seen = RecoveredView::after_recovery(&file, &files, options, &());
         let (view, recovery) = seen.map_err(words)?;
-        let at = recovery.as_of.map_or(Lgpos::NULL, |as_of| as_of.lgpos);
+        let at = recovery
+            .as_of
+            .map_or(Lgpos::NULL, |as_of| as_of.place.lgpos);
         let mut shown = Shown::at(at);
         read_rows(&mut shown, "written.edb", &Database::new(view))?;
         Ok::<_, String>(shown)
@@ -515,7 +517,7 @@ impl Stream {
         };
         let name = name_of(&own.path);
         let as_of = recovery.as_of.expect("a moment was asked for");
-        let mut shown = Shown::at(as_of.lgpos);
+        let mut shown = Shown::at(as_of.place.lgpos);
         read_rows(&mut shown, &name, &Database::new(view))?;
         Ok(Some((name, shown)))
     }

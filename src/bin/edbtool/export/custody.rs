@@ -36,7 +36,7 @@ pub(super) fn identity(path: &Path, opened: &OpenedDatabase) -> Result<String, F
     }
     let moment = opened
         .as_of()
-        .map(|as_of| format!("; as of {}", as_of.lgpos));
+        .map(|as_of| format!("; as of {}", as_of.place.lgpos));
     let mut identity = concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
     for path in paths {
         let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
@@ -110,9 +110,9 @@ impl Custody<'_> {
             as_of_time: header.as_ref().map(|header| header.last_consistent_time),
             moment: match &recovered.by {
                 RecoveredBy::Logs(recovery) => recovery.as_of.map(|moment| MomentEntry {
-                    lgpos: moment.lgpos,
-                    from: moment.logged.from,
-                    until: moment.logged.until,
+                    lgpos: moment.place.lgpos,
+                    from: moment.place.logged.from,
+                    until: moment.place.logged.until,
                     rolled_back: moment.rolled_back,
                 }),
                 RecoveredBy::Overlay(_) => None,
