@@ -500,7 +500,10 @@ impl Stream {
                     consistent: place, ..
                 },
             )) => {
-                let earlier = moment.first().is_none_or(|first| first < place.lgpos);
+                let earlier = match moment.time() {
+                    Some(time) => Some(time) < place.logged.from.timestamp(),
+                    None => moment.first() < Some(place.lgpos),
+                };
                 figures.refused += 1;
                 return match earlier {
                     true => Ok(None),
