@@ -5,8 +5,8 @@
 //!
 //! Now and then the database is dismounted and mounted again. Where a source stops between the two, it is dismounted.
 
-use ese_format::Generation;
 use ese_format::log::HEADER_SIZE;
+use ese_format::{Generation, Lgpos};
 use ese_log::LogImage;
 use ese_testkit::fixtures;
 use ese_testkit::growing::moved_checkpoint;
@@ -213,6 +213,20 @@ impl Stream {
         let mut dismounts = self.dismounts();
         let dismounted = dismounts.find(|dismount| dismount.contains(&records));
         dismounted.map_or(records, |dismount| dismount.end() + 1)
+    }
+
+    /// After how many records the database is dismounted that became clean at this place; none if no shutdown is there.
+    pub fn dismounted_at(&self, place: Lgpos) -> Option<usize> {
+        let mounts = self.work.writer().mounts().iter();
+        let mut ends = mounts.filter_map(|mount| mount.end.as_ref());
+        let end = ends.find(|end| self.written.place(end.mark) == place)?;
+        Some(end.term + 1)
+    }
+
+    /// How many records there are before a place.
+    pub fn records_until(&self, place: Lgpos) -> usize {
+        let before = |record: &usize| self.written.place(*record) < place;
+        (0..self.records()).take_while(before).count()
     }
 
     /// The generation that holds the last of so many records.

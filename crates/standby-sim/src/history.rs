@@ -1,9 +1,11 @@
 //! A history: events at random, and the laws after each of them.
 
-use crate::engine::{rows_of, streams};
+use crate::engine::{Stream, rows_of, streams};
 use crate::laws;
 use crate::source::Fault;
 use crate::world::{Violation, World};
+use ese_format::Lgpos;
+use ese_format::database::HeaderCopies;
 use jiff::SignedDuration;
 use standby::BringError;
 use standby::activate::{ActivateError, ActivateOptions, ActivateReport};
@@ -460,15 +462,36 @@ impl History {
                 _ => true,
             }
         });
-        // Of the first log that is lost, a part may be here, or the database was shut down in it.
-        let part = report.replayed.last == Some(loss.first);
-        let mut any = streams.flat_map(|stream| {
-            let first = stream.records_before(loss.first);
-            let in_log = first..=stream.records_before(loss.first.next());
-            let here = in_log
-                .filter(move |records| part || *records == first || !stream.is_mounted(*records));
-            here.map(|records| stream.rows_after(records))
-        });
+        let header = HeaderCopies::read(&database);
+        let header = header.good().ok_or("the restored database has no header")?;
+        let clean_at = header.fields.last_consistent;
+        let streams: Vec<_> = streams.collect();
+        let dismounts = streams
+            .iter()
+            .filter_map(|stream| Some((stream, stream.dismounted_at(clean_at)?)));
+        let mut states: Vec<_> = dismounts.collect();
+        if states.is_empty() {
+            // Of the first log that is lost, a part may be here; where that ends is known but for a segment.
+            let end = report.replayed.end.as_deref().map(str::parse::<Lgpos>);
+            let part = report.replayed.last == Some(loss.first);
+            let records = |stream: &Stream| match &end {
+                Some(Ok(end)) if part => {
+                    let segment = end.segment.saturating_sub(1);
+                    stream.records_until(Lgpos { segment, ..*end })..=stream.records_until(*end)
+                }
+                _ => {
+                    let whole = stream.records_before(loss.first);
+                    whole..=whole
+                }
+            };
+            let all = streams
+                .iter()
+                .flat_map(|stream| records(stream).map(move |records| (stream, records)));
+            states.extend(all);
+        }
+        let mut any = states
+            .iter()
+            .map(|(stream, records)| stream.rows_after(*records));
         match any.any(|expected| expected == rows) {
             true => Ok(()),
             false => Err(format!(

@@ -318,9 +318,11 @@ fn replay_keeps_its_lag(
     let now = world.clock.now();
     let kept_back = world.configuration().service.kept_back;
     let known = &mut world.copies[copy];
-    let Some(replayed) = state.replayed.map(|replayed| replayed.generation) else {
+    let Some(replayed) = state.replayed else {
         return Ok(());
     };
+    // Lags are over when a step ends, which may be long before all that is slow has ended.
+    let (replayed, at) = (replayed.generation, replayed.at.min(now));
     if state.activation.is_some() {
         return Ok(());
     }
@@ -333,14 +335,18 @@ fn replay_keeps_its_lag(
         if generation > replayed || known.replayed.contains_key(&generation) {
             continue;
         }
-        known.replayed.insert(generation, now - delayed);
+        let earliest = match generation == replayed {
+            true => at,
+            false => now - delayed,
+        };
+        known.replayed.insert(generation, earliest.min(at));
         // The seed had what is in those.
         if Some(generation) < known.seeded_from {
             continue;
         }
-        if age(inspected, now) < wait {
+        if age(inspected, at) < wait {
             return Err(format!(
-                "{generation} was replayed at {now}, came at {inspected}, lag {wait}; {:?}",
+                "{generation} was replayed at {at}, came at {inspected}, lag {wait}; {:?}",
                 state.replayed
             ));
         }
