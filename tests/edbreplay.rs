@@ -367,6 +367,43 @@ fn a_limit_in_a_gap_of_the_logs_is_not_taken_for_the_end_of_them() {
 }
 
 #[test]
+fn a_quick_plan_with_a_limit_says_what_the_trial_says() {
+    let sets = fixtures::engine_set_names();
+    let tried: Vec<(usize, usize)> = sets
+        .par_iter()
+        .map(|name| {
+            let state = fixtures::engine_set(name).join("state");
+            let logs = fixtures::files_below(&state);
+            let is_log = |path: &&PathBuf| path.extension().is_some_and(|end| end == "log");
+            let most = logs.iter().filter(is_log).count();
+            let (mut ready, mut not_ready) = (0, 0);
+            for limit in (1..=most.min(6)).chain(most.saturating_sub(3).max(7)..=most) {
+                let limit = limit.to_string();
+                let words = ["plan", "--until", &limit, "--logs"].map(OsStr::new);
+                let database = state.join("db.edb");
+                let words = words
+                    .into_iter()
+                    .chain([state.as_os_str(), database.as_os_str()]);
+                let whole = edbreplay(words.clone());
+                let quick = edbreplay(words.chain(["--quick".as_ref()]));
+                let of = (name, limit, stderr(&quick));
+                assert_eq!(exit(&quick), exit(&whole), "{of:?}");
+                match exit(&quick) {
+                    0 => ready += 1,
+                    _ => not_ready += 1,
+                }
+            }
+            (ready, not_ready)
+        })
+        .collect();
+    let (ready, not_ready) = tried
+        .iter()
+        .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    println!("{ready} plans are ready, {not_ready} are not");
+    assert!(ready > 10 && not_ready > 10);
+}
+
+#[test]
 fn two_databases_of_the_same_name_do_not_overwrite_each_other() {
     let source = copy_of("multidb-p8k");
     let out = tempfile::tempdir().unwrap();

@@ -130,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut plan = plan.map_err(|error| Failure::of(&error).as_finding())?;
     let tried = match arguments.quick {
         true => {
+            plan.refuse_early_limit(databases);
             if !arguments.ignore_missing {
                 plan.refuse_missing();
             }

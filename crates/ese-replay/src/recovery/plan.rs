@@ -211,6 +211,38 @@ impl RecoveryPlan {
         }
     }
 
+    /// Makes the verdicts say that the limit is too early for a database, as trying it would.
+    pub fn refuse_early_limit(&mut self, databases: &[DatabaseFile]) {
+        let too_early = |database: &DatabaseFile| {
+            let (path, header) = (database.path().to_owned(), &database.header);
+            let needed = header.max_required;
+            match header.state.needs_recovery() {
+                true => {
+                    (!self.covers(needed)).then_some(RecoveryError::LimitTooEarly { path, needed })
+                }
+                false => self.ends_before_consistent(header).then_some(
+                    RecoveryError::LimitBeforeConsistent {
+                        path,
+                        consistent: header.last_consistent,
+                    },
+                ),
+            }
+        };
+        if self.until.is_limited()
+            && let Some(problem) = databases.iter().find_map(too_early)
+        {
+            self.refuse(&problem);
+        }
+    }
+
+    /// Whether the replay takes all of the logs up to the end of `needed`.
+    fn covers(&self, needed: Generation) -> bool {
+        // A log without records has no first one that is left out.
+        let is_in = self.range_end() >= needed && !self.until.leaves_out(needed);
+        let first_out = self.limited_before();
+        is_in && first_out.is_none_or(|first_out| first_out.generation > needed)
+    }
+
     /// How many transactions are open where the replay ends, and will be rolled back: none in databases that the logs do not
     /// bring there.
     pub fn open_at_end(&self) -> usize {

@@ -48,7 +48,7 @@ pub(super) fn judge(
     let [database] = databases;
     let rolled_back = plan.open_at_end();
     let end = plan.reach.as_ref().and_then(|reach| reach.end);
-    let since = plan.hold_at();
+    let since = plan.hold_at().filter(|_| rolled_back > 0);
     let rolled_back_rows =
         since.map(|since| LostRows::rolled_back(files, &database, since, end, progress));
     let given_up_rows = gap.as_ref().map(|gap| {
