@@ -976,11 +976,15 @@ fn filters_take_what_they_say_and_nothing_else() {
             kept(&|change| is_with(&change["before"]) || is_with(&change["after"])),
         ),
         (
+            vec!["--key", &row],
+            kept(&|change| is_with(&change["before"]) || is_with(&change["after"])),
+        ),
+        (
             vec!["--since", place, "--until", place],
             kept(&|change| change["source"]["lgpos"] == place),
         ),
         (
-            vec!["--bookmark", text(one, "bookmark")],
+            vec!["--key", text(one, "bookmark")],
             kept(&|change| change["bookmark"] == one["bookmark"]),
         ),
     ];

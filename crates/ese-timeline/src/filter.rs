@@ -4,7 +4,7 @@ use crate::event::{Operation, RowImage, Status};
 use crate::layout::TableLayout;
 use ese_db::may_mean;
 use ese_format::record::PageOp;
-use ese_format::{Lgpos, LogTime, Pgno, ProcId};
+use ese_format::{Lgpos, LogTime, Pgno, ProcId, hex};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -40,6 +40,23 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Wants the row with this key: `COLUMN=VALUE`, of which there may be several, or its bookmark in hexadecimal. Says what is
+    /// wrong with it, if anything.
+    pub fn add_key(&mut self, key: &str) -> Result<(), String> {
+        if let Some((column, value)) = key.split_once('=') {
+            self.conditions.push((column.to_owned(), value.to_owned()));
+            return Ok(());
+        }
+        let digits = key.strip_prefix("0x").unwrap_or(key);
+        let bookmark = hex::decode(digits).ok_or_else(|| {
+            format!("{key:?} is neither COLUMN=VALUE nor a bookmark in hexadecimal")
+        })?;
+        match self.bookmark.replace(bookmark) {
+            None => Ok(()),
+            Some(_) => Err("a row has one bookmark; --key names several".to_owned()),
+        }
+    }
+
     /// Whether a record at this place, with this change of a page, may be wanted.
     pub(crate) fn takes_place(&self, lgpos: Lgpos, page: &PageOp) -> bool {
         self.since.is_none_or(|since| lgpos >= since)

@@ -45,33 +45,12 @@ impl Arguments {
             ..Filter::default()
         };
         for key in &self.key {
-            match key.split_once('=') {
-                Some((column, value)) => {
-                    filter
-                        .conditions
-                        .push((column.to_owned(), value.to_owned()));
-                }
-                None => {
-                    if filter.bookmark.replace(bookmark(key)?).is_some() {
-                        let problem = "a row has one bookmark; --key names several";
-                        return Err(Failure::new(Exit::Usage, problem));
-                    }
-                }
-            }
+            filter.add_key(key).map_err(|problem| {
+                Failure::new(Exit::Usage, problem).advise("name the row by a column, as in id=2")
+            })?;
         }
         Ok(filter)
     }
-}
-
-fn bookmark(key: &str) -> Result<Vec<u8>, Failure> {
-    let digits = key.strip_prefix("0x").unwrap_or(key);
-    ese_format::hex::decode(digits).ok_or_else(|| {
-        Failure::new(
-            Exit::Usage,
-            format!("{key:?} is neither COLUMN=VALUE nor a bookmark in hexadecimal"),
-        )
-        .advise("name the row by a column, as in id=2")
-    })
 }
 
 /// Runs the command.

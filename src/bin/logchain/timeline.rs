@@ -3,7 +3,7 @@
 use console::values::{bytes, number};
 use console::{Exit, Failure, Output};
 use ese_export::blobs::Blobs;
-use ese_format::{Pgno, ProcId, hex};
+use ese_format::{Pgno, ProcId};
 use ese_log::{Moment, StreamChoice, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
 use ese_timeline::sink::{CsvSink, DebeziumSink, JsonlSink, TextSink, TimesketchSink};
@@ -48,9 +48,9 @@ pub(crate) struct Arguments {
     /// Only rows that have this value in a column, before or after; may be given several times
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
-    /// Only the row with this bookmark, the key in hexadecimal
-    #[arg(long, value_name = "HEX", value_parser = bookmark)]
-    bookmark: Option<Bookmark>,
+    /// Only this row: COLUMN=VALUE, which may be given several times, or its bookmark in hexadecimal
+    #[arg(long, value_name = "KEY", alias = "bookmark")]
+    key: Vec<String>,
     /// Only this operation; may be given several times
     #[arg(long, value_name = "OPERATION", value_parser = operation)]
     op: Vec<Operation>,
@@ -128,21 +128,11 @@ enum Format {
     Debezium,
 }
 
-/// A bookmark on the command line.
-#[derive(Debug, Clone)]
-struct Bookmark(Vec<u8>);
-
 fn condition(text: &str) -> Result<(String, String), String> {
     let (column, value) = text
         .split_once('=')
         .ok_or("write it as COLUMN=VALUE, as in id=2")?;
     Ok((column.to_owned(), value.to_owned()))
-}
-
-fn bookmark(text: &str) -> Result<Bookmark, String> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let bytes = hex::decode(digits).ok_or("it is not hexadecimal")?;
-    Ok(Bookmark(bytes))
 }
 
 fn operation(text: &str) -> Result<Operation, String> {
@@ -155,11 +145,11 @@ fn operation(text: &str) -> Result<Operation, String> {
 }
 
 impl Arguments {
-    fn filter(&self) -> Filter {
-        Filter {
+    fn filter(&self) -> Result<Filter, Failure> {
+        let mut filter = Filter {
             tables: self.table.clone(),
             conditions: self.conditions.clone(),
-            bookmark: self.bookmark.as_ref().map(|bookmark| bookmark.0.clone()),
+            bookmark: None,
             operations: self.op.clone(),
             session: self.session.map(ProcId),
             transaction: self.transaction,
@@ -170,7 +160,12 @@ impl Arguments {
             until_time: self.until.and_then(Moment::time),
             status: self.committed.then_some(Status::Committed),
             with_system: self.system,
+        };
+        for key in &self.key {
+            let added = filter.add_key(key);
+            added.map_err(|problem| Failure::new(Exit::Usage, problem))?;
         }
+        Ok(filter)
     }
 
     /// Refuses what contradicts itself.
@@ -241,7 +236,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let stream = stream.map_err(|error| Failure::of(&error))?;
     let bar = output.bar(0, "Reading logs");
     let options = TimelineOptions {
-        filter: arguments.filter(),
+        filter: arguments.filter()?,
         long_values: LongValues {
             inline_limit: arguments.inline_limit,
             blobs: arguments.blobs()?,
