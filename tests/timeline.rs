@@ -950,7 +950,7 @@ fn filters_take_what_they_say_and_nothing_else() {
             .collect()
     };
     let is_with = |row: &Value| row["id"] == one["after"]["id"];
-    let cases: [(Vec<&str>, Vec<Value>); 8] = [
+    let cases: [(Vec<&str>, Vec<Value>); 9] = [
         (
             vec!["--table", "items"],
             kept(&|change| change["table"] == "Items"),
