@@ -34,6 +34,18 @@ impl Until {
             || (self.before).is_some_and(|first_out| generation > first_out.generation)
     }
 
+    /// Whether there are places before `lgpos` of which no record is to be replayed, apart from its time.
+    pub fn leaves_out_before(&self, lgpos: Lgpos) -> bool {
+        let after = |generation: Generation| Lgpos::new(generation.next().0, 0, 0);
+        let is_end = |last: &Lgpos| last.segment == u16::MAX && last.byte == u16::MAX;
+        let by_lgpos = self.lgpos.map(|last| match is_end(&last) {
+            true => after(last.generation),
+            false => last,
+        });
+        let limits = [self.generation.map(after), by_lgpos, self.before];
+        limits.into_iter().flatten().any(|limit| limit < lgpos)
+    }
+
     /// Whether the record at `lgpos` is no longer to be replayed, apart from its time.
     pub fn is_past(&self, lgpos: Lgpos) -> bool {
         self.generation.is_some_and(|last| lgpos.generation > last)

@@ -186,7 +186,9 @@ impl Question<'_> {
         }
         let (path, asked) = (self.path(), self.moment);
         if let Some(consistent) = self.consistent() {
-            return match self.plan.ends_before_consistent(&self.database.header) {
+            let is_before = asked.last().is_some_and(|last| last < consistent.lgpos);
+            let header = &self.database.header;
+            return match is_before || self.plan.ends_before_consistent(header) {
                 true => Err(AsOfError::BeforeConsistent {
                     path,
                     asked,

@@ -280,17 +280,20 @@ impl RecoveryPlan {
         self.transactions.limited_before
     }
 
-    /// Whether the limit lies before the place where the clean database with this header was last consistent: by the logs
-    /// that lead there; where they do not reach back to it, by the time in the header.
+    /// Whether the limit leaves out a record before the place where the clean database with this header was last consistent:
+    /// one that was read; where the logs do not reach back far enough, one that there must have been, by place or by the
+    /// time in the header.
     pub(crate) fn ends_before_consistent(&self, header: &DatabaseHeader) -> bool {
         let place = header.last_consistent;
         let start = self.reach.as_ref().map(|reach| reach.start.generation);
-        let lead_there = start.is_some_and(|start| start <= place.generation);
+        let start = start.filter(|start| *start <= place.generation);
+        let first_out = self.limited_before().filter(|_| start.is_some());
+        let read_from = start.map_or(place, |start| Lgpos::new(start.0, 0, 0));
         let then = header.last_consistent_time.timestamp();
         let limit = self.until.time.zip(then);
-        self.until.is_past(place)
-            || (!(lead_there && self.limited_before().is_some())
-                && limit.is_some_and(|(limit, then)| limit < then))
+        first_out.is_some_and(|first_out| first_out < place)
+            || self.until.leaves_out_before(read_from)
+            || first_out.is_none() && limit.is_some_and(|(limit, then)| limit < then)
     }
 
     /// The log of a generation that is replayed, and when the one after it was begun.
