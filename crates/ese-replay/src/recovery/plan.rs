@@ -332,9 +332,14 @@ impl RecoveryPlan {
         while let Ok(true) = cursor.advance(&image) {
             last = Some(cursor.lgpos());
         }
+        // What comes into an empty log is not logged before it is created.
+        let empty = || Interval {
+            from: image.header.created,
+            ..Interval::default()
+        };
         Ok(Some(LogEnd {
             lgpos: last.unwrap_or_else(|| image.end()),
-            logged: last.map_or_else(Interval::default, |last| logged(&image, last, next)),
+            logged: last.map_or_else(empty, |last| logged(&image, last, next)),
             created: image.header.created,
         }))
     }
