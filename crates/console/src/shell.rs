@@ -176,8 +176,11 @@ fn without_secrets(argument: OsString) -> OsString {
     argument
 }
 
-/// Makes addresses of stores known, with the credentials that the usual tools of each service use.
-fn mount_network() {
+/// Makes archives known, and addresses of stores with the credentials that the usual tools of each service use.
+fn mount() {
+    // First: an archive may lie at an address.
+    #[cfg(feature = "archives")]
+    evidence::mount(std::sync::Arc::new(evidence_archive::ArchiveVolume::new()));
     #[cfg(feature = "remote")]
     {
         use evidence_remote::{RemoteSettings, RemoteVolume};
@@ -208,7 +211,7 @@ pub fn run<P: Parser>(
         Err(error) => return usage::report(&answered(error, &command, arguments), json),
     };
     watch_interrupts();
-    mount_network();
+    mount();
     let options = options(&program);
     if options.json {
         colour::forbid();

@@ -28,18 +28,17 @@ impl LogPlaces<'_> {
         let mut streams = match self.logs {
             [] => streams_beside(database),
             places => {
-                let mut folders: Vec<&Path> = Vec::new();
+                let mut folders: Vec<PathBuf> = Vec::new();
                 for place in places {
-                    let folder = if evidence::is_folder(place).unwrap_or(false) {
-                        place
-                    } else {
-                        folder_of(place)
+                    let folder = match evidence::is_folder(place).unwrap_or(false) {
+                        true => place.clone(),
+                        false => evidence::folder_of(place),
                     };
                     if !folders.contains(&folder) {
                         folders.push(folder);
                     }
                 }
-                let found = folders.into_iter().map(StreamFiles::find_all);
+                let found = folders.iter().map(|folder| StreamFiles::find_all(folder));
                 found.flat_map(Result::unwrap_or_default).collect()
             }
         };
@@ -163,15 +162,9 @@ pub fn logs_there(database: &Path, header: &DatabaseHeader, places: &LogPlaces<'
     counts.max().unwrap_or(0).try_into().unwrap_or(u32::MAX)
 }
 
-fn folder_of(file: &Path) -> &Path {
-    file.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
 /// Log streams in the folder of a file; none when the folder cannot be listed.
 fn streams_beside(file: &Path) -> Vec<StreamFiles> {
-    StreamFiles::find_all(folder_of(file)).unwrap_or_default()
+    StreamFiles::find_all(&evidence::folder_of(file)).unwrap_or_default()
 }
 
 /// Where the checkpoint of a log's stream stands, if its file lies beside the log and can be read.

@@ -51,7 +51,7 @@ impl StreamFiles {
         let mut paths = Vec::new();
         for place in places {
             // Whether it can be read is a matter of whoever needs it.
-            if !evidence::is_address(place) && place.is_file() {
+            if !evidence::is_elsewhere(place) && place.is_file() {
                 paths.push(place.clone());
                 continue;
             }
@@ -108,14 +108,13 @@ pub(crate) fn folder_of(places: &[PathBuf]) -> PathBuf {
     let first = places.first().map(PathBuf::as_path);
     let first = evidence::shown(first.unwrap_or(Path::new(".")));
     // Nothing is asked of a network for this.
-    let is_file = match evidence::is_address(&first) {
+    let is_file = match evidence::is_elsewhere(&first) {
         true => is_called_like_a_log(&first),
         false => first.is_file(),
     };
-    match first.parent().filter(|_| is_file) {
-        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
-        Some(folder) => folder.to_owned(),
-        None => first,
+    match is_file {
+        true => evidence::folder_of(&first),
+        false => first,
     }
 }
 

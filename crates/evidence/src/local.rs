@@ -62,16 +62,7 @@ impl SourceFile for LocalFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match positioned_read(&self.file, &mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+        read_file_at(&self.file, buffer, offset)
     }
 
     /// Tells the operating system, so that a large file does not push everything else out of its cache.
@@ -117,6 +108,20 @@ impl SourceFolder for LocalFolder {
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
         Ok(Arc::new(LocalFile::open(self.path_of(name))?))
     }
+}
+
+/// Fills as much of `buffer` as an opened file has from `offset`; returns the number of bytes.
+pub fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match positioned_read(file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 #[cfg(unix)]

@@ -31,6 +31,27 @@ pub fn is_address(path: &Path) -> bool {
     scheme_of(path).is_some()
 }
 
+/// Whether this leads elsewhere than to a path of this machine: to an address, or into what a mounted volume holds.
+pub fn is_elsewhere(path: &Path) -> bool {
+    is_address(path) || matches!(volume_of(path), Ok(Some(_)))
+}
+
+/// The folder in which the file at a path or an address lies. Nothing is looked up.
+pub fn folder_of(path: &Path) -> PathBuf {
+    // What lies in no folder of an archive, lies in its root.
+    let name = path.file_name().and_then(|name| name.to_str());
+    if let (Some(at), Some(text)) = (name.and_then(|name| name.rfind("::")), path.to_str())
+        && is_elsewhere(path)
+    {
+        let name_starts = text.len() - name.map_or(0, str::len);
+        return text[..name_starts + at + 2].into();
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 /// The scheme of an address.
 fn scheme_of(path: &Path) -> Option<&str> {
     let (scheme, _) = path.to_str()?.split_once("://")?;

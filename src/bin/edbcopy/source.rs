@@ -6,7 +6,7 @@ use console::{Exit, Failure, interrupted};
 use edb_copy::{CopyError, ReadPolicy};
 use ese_format::Progress;
 use ese_scan::RateLimit;
-use evidence::{LocalFile, LocalFolder, Retry, SourceFile, SourceFolder};
+use evidence::{LocalFile, LocalFolder, Place, Retry, SourceFile, SourceFolder};
 #[cfg(feature = "remote")]
 use evidence_remote::RemotePlace;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -97,6 +97,13 @@ impl NamedSource {
             let message =
                 format!("{scheme}:// is not an address of a kind that can be read; {known}");
             return Err(Failure::new(Exit::Usage, message));
+        }
+        if evidence::is_elsewhere(named) {
+            let place = evidence::place(named).map_err(|error| Failure::of(&error))?;
+            return Ok(match place {
+                Place::File(file) => NamedSource::File(Arc::clone(file.source())),
+                Place::Folder(folder) => NamedSource::Folder(folder),
+            });
         }
         if named.is_dir() {
             return Ok(NamedSource::Folder(Arc::new(LocalFolder(named.to_owned()))));

@@ -109,13 +109,7 @@ impl Input {
     fn places(&self) -> Result<Vec<PathBuf>, Failure> {
         match (self.logs.is_empty(), self.databases.first()) {
             (false, _) => Ok(self.logs.clone()),
-            (true, Some(database)) => {
-                let folder = database.parent().unwrap_or(Path::new("."));
-                Ok(vec![match folder.as_os_str().is_empty() {
-                    true => PathBuf::from("."),
-                    false => folder.to_owned(),
-                }])
-            }
+            (true, Some(database)) => Ok(vec![evidence::folder_of(database)]),
             (true, None) => Err(
                 Failure::new(Exit::Usage, "neither a database nor logs are named")
                     .advise("name a database, or the folder of the logs with --logs"),

@@ -44,7 +44,7 @@ impl Listing {
             files: Vec::new(),
             not_entered: Vec::new(),
         };
-        if evidence::is_address(folder) {
+        if evidence::is_elsewhere(folder) {
             listing.add_at_address(folder, if recursive { DEEPEST } else { 0 });
             return listing;
         }
@@ -94,7 +94,7 @@ impl Listing {
 
 /// Whether something that was listed is a file. What an address names was listed as one.
 pub(crate) fn is_file(path: &Path) -> bool {
-    evidence::is_address(path) || path.is_file()
+    evidence::is_elsewhere(path) || path.is_file()
 }
 
 /// A folder that cannot be listed.

@@ -129,10 +129,7 @@ fn is_of_stream(path: &Path, base: &str) -> bool {
     if numbered || BASES.contains(&lower.as_str()) {
         return true;
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = &evidence::folder_of(path);
     let Ok(source) = evidence::folder(folder) else {
         return false;
     };

@@ -65,10 +65,10 @@ struct Report {
 
 /// The header of a log that is named itself, so that its name need not be one of a log.
 fn one(path: &Path, base: Option<String>) -> Result<Report, Failure> {
+    let path = &*evidence::shown(path);
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.and_then(LogFileName::parse);
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = &evidence::folder_of(path);
     let named = name.as_ref().map(|name| name.base.clone());
     let base = base.or(named).unwrap_or_default();
     let files = StreamFiles::find(folder, Some(&base));

@@ -31,10 +31,7 @@ pub(super) fn meaning(path: &Path, content: &Content, file_size: u64) -> String 
             true => format!(
                 "Log generation {0} ({0:#x}); check the whole stream with `logchain verify {1}`.",
                 header.as_read().generation,
-                path.parent()
-                    .filter(|folder| !folder.as_os_str().is_empty())
-                    .unwrap_or(Path::new("."))
-                    .display()
+                evidence::folder_of(path).display()
             ),
             false => "The log's header is damaged: recovery cannot use this file; look for another copy of it."
                 .into(),

@@ -20,8 +20,8 @@ impl Streams {
         file: &Path,
         output: &mut Output,
     ) -> Result<Exit, Failure> {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        if !self.folders.insert(folder.to_owned()) {
+        let folder = &evidence::folder_of(file);
+        if !self.folders.insert(folder.clone()) {
             return Ok(Exit::Clean);
         }
         let failure = |error: ese_log::LogError| Failure::new(Exit::Io, error.to_string());

@@ -1,0 +1,76 @@
+//! Addresses of members: the archive, `::`, and the member.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// What stands between an archive and its member.
+const BETWEEN: &str = "::";
+
+/// A member of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// The member, or a folder of it.
+    pub(crate) member: OsString,
+}
+
+impl Address {
+    /// What `path` names in an archive, if it does: a file that has the whole name is that file.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let (archive, member) = split(path.as_os_str())?;
+        let archive = PathBuf::from(archive);
+        let is_there = archive.is_file() || evidence::is_address(&archive);
+        (is_there && path.symlink_metadata().is_err()).then_some(Address { archive, member })
+    }
+}
+
+/// What is before the first `::`, and after it.
+#[cfg(unix)]
+pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = text.as_bytes();
+    let at = bytes.windows(2).position(|two| two == BETWEEN.as_bytes())?;
+    let part = |bytes| OsStr::from_bytes(bytes).to_owned();
+    Some((part(&bytes[..at]), part(&bytes[at + 2..])))
+}
+
+/// What is before the first `::`, and after it.
+#[cfg(not(unix))]
+pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
+    let (archive, member) = text.to_str()?.split_once(BETWEEN)?;
+    Some((archive.into(), member.into()))
+}
+
+/// The address of a member. One that lies in no folder has a `/` before its name, so that its path ends with the name alone.
+pub(crate) fn join(archive: &Path, member: &OsStr) -> PathBuf {
+    let mut address = archive.as_os_str().to_owned();
+    address.push(BETWEEN);
+    let is_name = Path::new(member).components().count() == 1;
+    if is_name && !Path::new(member).has_root() {
+        address.push("/");
+    }
+    address.push(member);
+    address.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_members_are_paths_that_end_with_their_names() {
+        for (member, address) in [
+            ("", "a.zip::"),
+            ("x.edb", "a.zip::/x.edb"),
+            ("/x.edb", "a.zip::/x.edb"),
+            ("C/x.edb", "a.zip::C/x.edb"),
+        ] {
+            let joined = join(Path::new("a.zip"), OsStr::new(member));
+            assert_eq!(joined, Path::new(address));
+            let parts = split(joined.as_os_str()).unwrap();
+            assert_eq!(parts.0, OsStr::new("a.zip"));
+        }
+        assert_eq!(split(OsStr::new("a:b")), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! Tar archives, also within gzip or zstd: then all of it is unpacked once.
+
+use crate::archive::Reading;
+use crate::tree::{Member, Node};
+use crate::unpacked::{MemberFile, wrong};
+use evidence::{SourceFile, Stamp};
+use jiff::Timestamp;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A tar archive.
+#[derive(Debug)]
+pub(crate) struct Tarball {
+    file: Arc<dyn SourceFile>,
+    /// Where members begin, and their lengths; none of those that are not files as they are.
+    members: Vec<Option<(u64, u64)>>,
+}
+
+impl Tarball {
+    /// Unpacks a tar that is compressed, and reads its directory.
+    pub(crate) fn unpack(from: &mut dyn Read) -> io::Result<(Self, Node)> {
+        Tarball::of(Arc::new(MemberFile::unpack_all(from)?))
+    }
+
+    /// Reads the directory of an archive.
+    pub(crate) fn of(file: Arc<dyn SourceFile>) -> io::Result<(Self, Node)> {
+        let mut members = Vec::new();
+        let mut root = Node::default();
+        root.add_folder(b"");
+        let reading = BufReader::new(Reading::new(Arc::clone(&file)));
+        let mut archive = tar::Archive::new(reading);
+        for entry in archive.entries_with_seek()? {
+            let entry = entry?;
+            let header = entry.header();
+            let kind = header.entry_type();
+            let name = entry.path_bytes();
+            if kind.is_dir() {
+                root.add_folder(&name);
+                continue;
+            }
+            let modified = header.mtime().ok();
+            let modified = modified.and_then(|seconds| i64::try_from(seconds).ok());
+            let member = Member {
+                number: members.len(),
+                modified: modified.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            };
+            let is_plain = kind.is_file() || kind.is_contiguous();
+            root.add_file(&name, member);
+            members.push(is_plain.then(|| (entry.raw_file_position(), entry.size())));
+        }
+        Ok((Tarball { file, members }, root))
+    }
+
+    /// A member, where it is.
+    pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
+        let place = self.members.get(member.number).copied().flatten();
+        let (start, length) = place
+            .ok_or_else(|| wrong("it is a link, a device or a sparse file: unpack it first"))?;
+        let stamp = Stamp {
+            length,
+            modified: member.modified,
+            tag: None,
+        };
+        MemberFile::within(at.to_owned(), stamp, Arc::clone(&self.file), start)
+    }
+}

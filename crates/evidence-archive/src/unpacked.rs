@@ -1,0 +1,163 @@
+//! The bytes of a member: in memory, in an unlinked temporary file, or where the archive has them as they are.
+
+use evidence::{ReadError, ReadErrorKind, SourceFile, Stamp, read_file_at};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Members of up to so many bytes are unpacked into memory.
+const IN_MEMORY: u64 = 16 << 20;
+/// A member of more bytes than this is not unpacked: nobody has such a database, but an archive of a few bytes may say so.
+const MOST: u64 = 1 << 40;
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Bytes {
+    Memory(Vec<u8>),
+    Temporary(File),
+    /// From this offset of another file on.
+    Within(Arc<dyn SourceFile>, u64),
+}
+
+/// A member of an archive.
+#[derive(Debug)]
+pub(crate) struct MemberFile {
+    address: PathBuf,
+    stamp: Stamp,
+    bytes: Bytes,
+}
+
+impl MemberFile {
+    /// Unpacks a member of `length` bytes.
+    pub(crate) fn unpack(address: PathBuf, stamp: Stamp, from: &mut dyn Read) -> io::Result<Self> {
+        let length = stamp.length;
+        if length > MOST {
+            return Err(wrong(format!(
+                "it says that it has {length} bytes, and more than {MOST} are not unpacked"
+            )));
+        }
+        let bytes = if length <= IN_MEMORY {
+            let mut bytes = Vec::new();
+            from.take(length).read_to_end(&mut bytes)?;
+            ends_at(length, bytes.len() as u64, from)?;
+            Bytes::Memory(bytes)
+        } else {
+            let mut file = tempfile::tempfile()?;
+            let written = io::copy(&mut from.take(length), &mut file)?;
+            ends_at(length, written, from)?;
+            file.flush()?;
+            Bytes::Temporary(file)
+        };
+        Ok(MemberFile {
+            address,
+            stamp,
+            bytes,
+        })
+    }
+
+    /// Unpacks all there is.
+    pub(crate) fn unpack_all(from: &mut dyn Read) -> io::Result<Self> {
+        let mut start = Vec::new();
+        from.take(IN_MEMORY).read_to_end(&mut start)?;
+        let (length, bytes) = if (start.len() as u64) < IN_MEMORY {
+            (start.len() as u64, Bytes::Memory(start))
+        } else {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&start)?;
+            let rest = io::copy(&mut from.take(MOST), &mut file)?;
+            if rest == MOST {
+                return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
+            }
+            (start.len() as u64 + rest, Bytes::Temporary(file))
+        };
+        Ok(MemberFile {
+            address: PathBuf::new(),
+            stamp: Stamp {
+                length,
+                modified: None,
+                tag: None,
+            },
+            bytes,
+        })
+    }
+
+    /// A member that `file` has as it is from `offset` on.
+    pub(crate) fn within(
+        address: PathBuf,
+        stamp: Stamp,
+        file: Arc<dyn SourceFile>,
+        offset: u64,
+    ) -> io::Result<Self> {
+        let end = offset.checked_add(stamp.length);
+        let there = file.stamp().length;
+        match end.is_some_and(|end| end <= there) {
+            true => Ok(MemberFile {
+                address,
+                stamp,
+                bytes: Bytes::Within(file, offset),
+            }),
+            false => Err(wrong(format!(
+                "it should have {} bytes from offset {offset:#x} of the archive on, which has {there}",
+                stamp.length
+            ))),
+        }
+    }
+}
+
+/// Refuses a member that has more or less than the archive says. Reading up to its end also holds it against its checksum.
+fn ends_at(length: u64, got: u64, from: &mut dyn Read) -> io::Result<()> {
+    let more = from.read(&mut [0])?;
+    match got == length && more == 0 {
+        true => Ok(()),
+        false => Err(wrong(format!(
+            "it has {} than the {length} bytes that the archive says",
+            if more > 0 { "more" } else { "less" }
+        ))),
+    }
+}
+
+/// An archive that is not what it says.
+pub(crate) fn wrong(what: impl Into<String>) -> io::Error {
+    ReadError::new(ReadErrorKind::Permanent, what).into()
+}
+
+impl SourceFile for MemberFile {
+    fn name(&self) -> String {
+        self.address.display().to_string()
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.stamp.clone()
+    }
+
+    /// What was unpacked does not change any more.
+    fn stamp_now(&self) -> io::Result<Stamp> {
+        Ok(self.stamp())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.stamp.length.saturating_sub(offset);
+        let length = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let buffer = &mut buffer[..length];
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX);
+                let there = bytes.get(from..).unwrap_or_default();
+                let length = length.min(there.len());
+                buffer[..length].copy_from_slice(&there[..length]);
+                Ok(length)
+            }
+            Bytes::Temporary(file) => read_file_at(file, buffer, offset),
+            Bytes::Within(file, start) => file.read_at(buffer, start + offset),
+        }
+    }
+
+    fn forget(&self, offset: u64, length: u64) {
+        if let Bytes::Within(file, start) = &self.bytes {
+            file.forget(start + offset, length);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Files in archives are read as loose ones: the same answers, pages and exit codes, and nothing that is wrong with an archive
+//! is taken for an answer.
+#![cfg(feature = "archives")]
+
+mod common;
+
+use common::{exit, run, stderr};
+use ese_testkit::fixtures;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// Where the files of a set lie in each archive.
+const FOLDER: &str = "C/Windows/System32/sru";
+
+/// The files of a set.
+fn files(set: &str) -> Vec<(String, Vec<u8>)> {
+    let files = fixtures::files_below(&fixtures::engine_set(set).join("state"));
+    let files = files.into_iter().map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    });
+    files.collect()
+}
+
+fn zipped(members: &[(String, Vec<u8>)], method: CompressionMethod) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    for (name, bytes) in members {
+        zip.start_file(name.as_str(), options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn tarred(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(1_700_000_000);
+        tar.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+fn zstandard(bytes: &[u8]) -> Vec<u8> {
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    ruzstd::encoding::compress_to_vec(bytes, level)
+}
+
+/// A set in archives of all kinds; the address of the folder with its files in each.
+fn archives(set: &str, to: &Path) -> Vec<PathBuf> {
+    let members = files(set);
+    let members: Vec<_> = members
+        .into_iter()
+        .map(|(name, bytes)| (format!("{FOLDER}/{name}"), bytes))
+        .collect();
+    let backslashes: Vec<_> = members
+        .iter()
+        .map(|(name, bytes)| (name.replace('/', "\\"), bytes.clone()))
+        .collect();
+    let tar = tarred(&members);
+    let deflated = zipped(&members, CompressionMethod::Deflated);
+    let made = [
+        ("stored.zip", zipped(&members, CompressionMethod::Stored)),
+        ("bzip2.zip", zipped(&members, CompressionMethod::Bzip2)),
+        (
+            "backslashes.zip",
+            zipped(&backslashes, CompressionMethod::Deflated),
+        ),
+        (
+            "outer.zip",
+            zipped(
+                &[("in/deflated.zip".to_owned(), deflated.clone())],
+                CompressionMethod::Deflated,
+            ),
+        ),
+        ("deflated.zip", deflated),
+        ("files.tar.gz", gzipped(&tar)),
+        ("files.tar.zst", zstandard(&tar)),
+        ("files.tar", tar),
+    ];
+    let made = made.into_iter().map(|(name, bytes)| {
+        let path = to.join(name);
+        fs::write(&path, bytes).unwrap();
+        let nested = if name == "outer.zip" {
+            "::in/deflated.zip"
+        } else {
+            ""
+        };
+        // As Windows would find it.
+        let folder = if name == "files.tar" {
+            "c/WINDOWS/system32/SRU"
+        } else {
+            FOLDER
+        };
+        PathBuf::from(format!("{}{nested}::{folder}", path.display()))
+    });
+    made.collect()
+}
+
+/// What a program answers, with the folder's name taken out.
+fn answer(program: &str, arguments: &[&OsStr], folder: &Path) -> (i32, String, String) {
+    let output = run(program, arguments);
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.replace(folder.to_str().unwrap(), "FOLDER")
+    };
+    (exit(&output), text(&output.stdout), text(&output.stderr))
+}
+
+/// What all programs say of the files in a folder, and the database that a recovery makes of them.
+fn answers(folder: &Path) -> Vec<(i32, String, String)> {
+    let database = folder.join("db.edb");
+    let (logs, db) = (folder.as_os_str(), database.as_os_str());
+    let aside = TempDir::new().unwrap();
+    let new = aside.path().join("new.edb");
+    let copy = aside.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let commands: [(&str, Vec<&OsStr>); 9] = [
+        ("edbtool", vec!["header".as_ref(), db]),
+        ("edbtool", vec!["verify".as_ref(), logs]),
+        (
+            "edbtool",
+            vec!["tables".as_ref(), db, "--with-logs".as_ref(), logs],
+        ),
+        (
+            "edbtool",
+            vec![
+                "rows".as_ref(),
+                db,
+                "Items".as_ref(),
+                "--with-logs".as_ref(),
+                logs,
+            ],
+        ),
+        ("logchain", vec!["verify".as_ref(), logs]),
+        (
+            "logchain",
+            vec!["timeline".as_ref(), logs, "--db".as_ref(), db],
+        ),
+        ("edbreplay", vec!["plan".as_ref(), db]),
+        (
+            "edbreplay",
+            vec![
+                "run".as_ref(),
+                db,
+                "--quiet".as_ref(),
+                "--to".as_ref(),
+                new.as_os_str(),
+            ],
+        ),
+        (
+            "edbcopy",
+            vec![
+                "copy".as_ref(),
+                db,
+                copy.as_os_str(),
+                "--allow-dirty".as_ref(),
+                "--quiet".as_ref(),
+            ],
+        ),
+    ];
+    let mut all: Vec<_> = commands
+        .iter()
+        .map(|(program, arguments)| {
+            let (code, text, said) = answer(program, arguments, folder);
+            let own = aside.path().to_str().unwrap();
+            // How fast it went is another matter.
+            let lines = text.lines().filter(|line| !line.contains("B/s"));
+            let text = lines.collect::<Vec<_>>().join("\n").replace(own, "NEW");
+            (code, text, said)
+        })
+        .collect();
+    for made in [new, copy.join("db.edb")] {
+        let bytes = fs::read(&made).unwrap_or_default();
+        assert!(!bytes.is_empty(), "{}: {all:?}", made.display());
+        all.push((0, blake3::hash(&bytes).to_string(), String::new()));
+    }
+    all
+}
+
+#[test]
+fn archives_of_all_kinds_are_read_as_loose_files() {
+    for set in ["crash-p8k", "clean-p4k"] {
+        let folder = TempDir::new().unwrap();
+        let loose = folder.path().join("loose");
+        fs::create_dir(&loose).unwrap();
+        for (name, bytes) in files(set) {
+            fs::write(loose.join(name), bytes).unwrap();
+        }
+        let expected = answers(&loose);
+        for archive in archives(set, folder.path()) {
+            let found = answers(&archive);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "{}", archive.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_member_of_an_export_is_the_one_of_the_loose_file() {
+    let folder = TempDir::new().unwrap();
+    let rows = |from: &Path, to: &str| {
+        let to = folder.path().join(to);
+        let database = from.join("db.edb");
+        let words: [&OsStr; 6] = [
+            "export".as_ref(),
+            database.as_os_str(),
+            "--with-logs".as_ref(),
+            from.as_os_str(),
+            "--to".as_ref(),
+            to.as_os_str(),
+        ];
+        let out = run("edbtool", words);
+        assert_eq!(exit(&out), 0, "{}", stderr(&out));
+        let mut files = fixtures::files_below(&to);
+        files.retain(|file| file.file_name() != Some("manifest.json".as_ref()));
+        files.sort();
+        let read = |file: PathBuf| {
+            (
+                file.strip_prefix(&to).unwrap().to_owned(),
+                fs::read(&file).unwrap(),
+            )
+        };
+        files.into_iter().map(read).collect::<Vec<_>>()
+    };
+    let loose = rows(&fixtures::engine_set("crash-p8k").join("state"), "loose");
+    for (number, archive) in archives("crash-p8k", folder.path()).iter().enumerate() {
+        assert!(
+            rows(archive, &format!("rows-{number}")) == loose,
+            "{}",
+            archive.display()
+        );
+    }
+}
+
+fn header_of(archive: &Path, member: &str) -> Output {
+    let mut address = OsString::from(archive);
+    address.push(format!("::{member}"));
+    run("edbtool", ["header".as_ref(), address.as_os_str()])
+}
+
+#[test]
+fn names_are_data() {
+    let folder = TempDir::new().unwrap();
+    let database = files("clean-p4k")
+        .into_iter()
+        .find(|(name, _)| name == "db.edb")
+        .unwrap()
+        .1;
+    let archive = folder.path().join("names.tar");
+    // A tar holds names that a zip writer refuses.
+    let mut tar = tar::Builder::new(File::create(&archive).unwrap());
+    for name in [
+        "../../../../tmp/escaped.edb",
+        "/absolute.edb",
+        "Case.edb",
+        "case.edb",
+        "twice.edb",
+        "twice.edb",
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(database.len() as u64);
+        header.set_mode(0o644);
+        let field = &mut header.as_old_mut().name;
+        field[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.append(&header, &database[..]).unwrap();
+    }
+    tar.finish().unwrap();
+    let good = |member: &str| {
+        let out = header_of(&archive, member);
+        assert_eq!(exit(&out), 0, "{member}: {}", stderr(&out));
+    };
+    good("../../../../tmp/escaped.edb");
+    good("absolute.edb");
+    good("Case.edb");
+    assert!(!Path::new("/tmp/escaped.edb").exists());
+    for (member, words) in [
+        ("CASE.edb", "several members of this name but for case"),
+        ("twice.edb", "the archive has 2 members of this name"),
+        ("tmp/escaped.edb", "no member of this name"),
+        ("absolute.edb::x.edb", "it is no archive"),
+    ] {
+        let out = header_of(&archive, member);
+        assert_eq!(exit(&out), 3, "{member}");
+        assert!(stderr(&out).contains(words), "{member}: {}", stderr(&out));
+    }
+    // A file of this machine is itself, whatever its name.
+    let odd = folder.path().join("names.tar::odd.edb");
+    fs::write(&odd, &database).unwrap();
+    assert_eq!(
+        exit(&run("edbtool", ["header".as_ref(), odd.as_os_str()])),
+        0
+    );
+}
+
+/// A byte of an archive that is wrong gives an error or the right answer, never another one.
+#[test]
+fn damaged_archives_are_said() {
+    let folder = TempDir::new().unwrap();
+    let database = files("clean-p4k")
+        .into_iter()
+        .find(|(name, _)| name == "db.edb")
+        .unwrap()
+        .1;
+    let members = [("sru/db.edb".to_owned(), database)];
+    let tar = tarred(&members);
+    let (mut wrong, mut right) = (0, 0);
+    for (name, bytes, member) in [
+        (
+            "d.zip",
+            zipped(&members, CompressionMethod::Deflated),
+            "sru/db.edb",
+        ),
+        (
+            "s.zip",
+            zipped(&members, CompressionMethod::Stored),
+            "sru/db.edb",
+        ),
+        ("f.tar.gz", gzipped(&tar), "sru/db.edb"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, &bytes).unwrap();
+        let whole = header_of(&path, member);
+        assert_eq!(exit(&whole), 0, "{}", stderr(&whole));
+        for number in 1..40 {
+            let mut other = bytes.clone();
+            let at = bytes.len() * number / 40;
+            match number % 2 {
+                0 => other.truncate(at),
+                _ => other[at] ^= 0x10,
+            }
+            fs::write(&path, other).unwrap();
+            let out = header_of(&path, member);
+            match exit(&out) {
+                3 => wrong += 1,
+                _ => {
+                    assert_eq!(out.stdout, whole.stdout, "{name}, {at}");
+                    right += 1;
+                }
+            }
+        }
+    }
+    assert!(wrong > 80, "{wrong} errors, {right} answers");
+}
+
+#[test]
+fn what_is_not_unpacked_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let members = [("db.edb".to_owned(), vec![7; 5000])];
+    let plain = zipped(&members, CompressionMethod::Stored);
+    let path = folder.path().join("x.zip");
+    // The flag of encryption, in the member's header and in the directory.
+    let mut encrypted = plain.clone();
+    let directory = plain
+        .windows(4)
+        .position(|four| four == b"PK\x01\x02")
+        .unwrap();
+    encrypted[6] |= 1;
+    encrypted[directory + 8] |= 1;
+    // A length that only a bomb has.
+    let mut bomb = zipped(&members, CompressionMethod::Deflated);
+    let directory = bomb
+        .windows(4)
+        .position(|four| four == b"PK\x01\x02")
+        .unwrap();
+    bomb[directory + 24..directory + 28].copy_from_slice(&0xf000_0000u32.to_le_bytes());
+    for (bytes, words) in [
+        (encrypted, "it is encrypted"),
+        (bomb, "it has less than the 4026531840 bytes"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let out = header_of(&path, "db.edb");
+        assert_eq!(exit(&out), 3);
+        assert!(stderr(&out).contains(words), "{}", stderr(&out));
+    }
+}
