@@ -204,13 +204,17 @@ impl Question<'_> {
         };
         // A log without records has no first one that is left out.
         let first_out = self.plan.limited_before();
+        let begun = end.logged.from.timestamp();
         let is_early = first_out.is_some_and(|first_out| first_out.generation <= required)
             || self.plan.until().leaves_out(required)
-            || asked.time() < end.created.timestamp().filter(|_| asked.time().is_some());
+            || asked
+                .time()
+                .zip(begun)
+                .is_some_and(|(asked, begun)| asked < begun);
         if !is_early {
             return Ok(());
         }
-        let LogEnd { lgpos, logged, .. } = end;
+        let LogEnd { lgpos, logged } = end;
         Err(AsOfError::BeforeRequired {
             path,
             asked,

@@ -109,10 +109,8 @@ pub struct NeededDatabase {
 pub(crate) struct LogEnd {
     /// Its last record; without any, where the first would be.
     pub(crate) lgpos: Lgpos,
-    /// When that was logged.
+    /// When that was logged; of a log without any, not before it was created.
     pub(crate) logged: Interval,
-    /// When the log was created.
-    pub(crate) created: LogTime,
 }
 
 /// Why a plan is not carried out.
@@ -340,7 +338,6 @@ impl RecoveryPlan {
         Ok(Some(LogEnd {
             lgpos: last.unwrap_or_else(|| image.end()),
             logged: last.map_or_else(empty, |last| logged(&image, last, next)),
-            created: image.header.created,
         }))
     }
 
