@@ -30,7 +30,7 @@ use ese_replay::as_of::AsOfError;
 use ese_replay::page_files::MemoryFile;
 use ese_replay::pages::PageFile;
 use ese_replay::recovery::{
-    self, DatabaseFile, EmptyFile, RecoverOptions, RecoveredDatabase, Until, plan,
+    self, DatabaseFile, EmptyFile, RecoverOptions, RecoveredDatabase, RecoveryError, Until, plan,
 };
 use ese_replay::redo::NewDatabase;
 use ese_replay::view::{RecoveredView, ViewError, ViewOptions};
@@ -509,6 +509,15 @@ impl Stream {
                     true => Ok(None),
                     false => Err(format!("{}: refused before {place}", path.display())),
                 };
+            }
+            // Logs that a database knows of are missing: what else was logged in their last segment, nobody knows.
+            Err(ViewError::Recovery(RecoveryError::Refused(_)))
+                if moment
+                    .time()
+                    .is_some_and(|time| Some(&time) >= self.times.last()) =>
+            {
+                figures.refused += 1;
+                return Ok(None);
             }
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
