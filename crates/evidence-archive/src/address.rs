@@ -25,21 +25,34 @@ impl Address {
     }
 }
 
+/// Where a `::` may be one of ours: in an address not before the path, a host may have it in its name (`[::1]`).
+fn path_starts(text: &OsStr) -> usize {
+    let path = Path::new(text);
+    let address = path.to_str().filter(|_| evidence::is_address(path));
+    let rest = address.and_then(|address| address.split_once("://"));
+    rest.map_or(0, |(scheme, rest)| {
+        scheme.len() + "://".len() + rest.find('/').unwrap_or(rest.len())
+    })
+}
+
 /// What is before the first `::`, and after it.
 #[cfg(unix)]
 pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
     use std::os::unix::ffi::OsStrExt;
-    let bytes = text.as_bytes();
-    let at = bytes.windows(2).position(|two| two == BETWEEN.as_bytes())?;
+    let (bytes, from) = (text.as_bytes(), path_starts(text));
+    let mut pairs = bytes[from..].windows(BETWEEN.len());
+    let at = from + pairs.position(|pair| pair == BETWEEN.as_bytes())?;
     let part = |bytes| OsStr::from_bytes(bytes).to_owned();
-    Some((part(&bytes[..at]), part(&bytes[at + 2..])))
+    Some((part(&bytes[..at]), part(&bytes[at + BETWEEN.len()..])))
 }
 
 /// What is before the first `::`, and after it.
 #[cfg(not(unix))]
 pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
-    let (archive, member) = text.to_str()?.split_once(BETWEEN)?;
-    Some((archive.into(), member.into()))
+    let from = path_starts(text);
+    let text = text.to_str()?;
+    let at = from + text[from..].find(BETWEEN)?;
+    Some((text[..at].into(), text[at + BETWEEN.len()..].into()))
 }
 
 /// The address of a member. One that lies in no folder has a `/` before its name, so that its path ends with the name alone.
@@ -71,6 +84,15 @@ mod tests {
             let parts = split(joined.as_os_str()).unwrap();
             assert_eq!(parts.0, OsStr::new("a.zip"));
         }
-        assert_eq!(split(OsStr::new("a:b")), None);
+        for (text, archive) in [
+            ("a:b", None),
+            ("sftp://[::1]/x.edb", None),
+            ("sftp://[::1]", None),
+            ("sftp://[::1]/x.zip::m", Some("sftp://[::1]/x.zip")),
+            ("a.zip::b.zip::c", Some("a.zip")),
+        ] {
+            let found = split(OsStr::new(text)).map(|(archive, _)| archive);
+            assert_eq!(found.as_deref(), archive.map(OsStr::new), "{text}");
+        }
     }
 }
