@@ -118,6 +118,7 @@ fn logs_are_whole(
         let at = at.ok_or_else(|| format!("{generation} has no time"))?;
         if let Some(known) = world.copies[copy].logs.get_mut(&generation)
             && known.bytes == bytes
+            && known.at == at
         {
             known.is_there = true;
             continue;
