@@ -1,8 +1,9 @@
 //! A change of a node, as rows are made of it: from redo, or from following it backwards.
 
+use crate::event::Operation;
 use crate::masked::Masked;
 use ese_format::Lgpos;
-use ese_format::record::{NodeOp, PageOp};
+use ese_format::record::{NodeOp, PageOp, Record};
 use ese_replay::redo::{AddedNumber, NodeChangeKind};
 
 /// A change of a node.
@@ -32,4 +33,18 @@ pub(crate) struct RowChange<'a> {
     pub(crate) after: Option<&'a Masked>,
     /// The page before and after.
     pub(crate) pages: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// What a record does to a row, if it is about one.
+pub(crate) fn operation_on_row(record: &Record<'_>) -> Option<Operation> {
+    Some(match record {
+        Record::Insert(_) | Record::FlagInsert(_) | Record::FlagInsertAndReplaceData(_) => {
+            Operation::Insert
+        }
+        Record::Replace(_) | Record::ReplaceDelta(_) | Record::Delta(_) | Record::Delta64(_) => {
+            Operation::Update
+        }
+        Record::FlagDelete(_) => Operation::Delete,
+        _ => return None,
+    })
 }

@@ -60,7 +60,7 @@ pub use filter::Filter;
 pub use layout::{LongValues, TableLayout};
 pub use sink::ChangeSink;
 pub use summary::{ChangeCounts, TimelineSummary};
-pub use tally::{RowTally, TableTally, tally};
+pub use tally::{RowTally, TableTally, Tally, tally};
 pub use timeline::tell;
 pub use told::{TellError, Told};
 pub use watcher::{Order, TimelineOptions};

@@ -3,6 +3,8 @@
 //! So it can be said what logs hold that no database can be brought forward with: what a recovery rolls back, what lies
 //! after a log that is missing, what a server did that went another way.
 
+use crate::change::operation_on_row;
+use crate::event::Operation;
 use crate::logs::{LogStep, Logs};
 use crate::schema::read_catalog;
 use crate::transactions::{Open, Transaction};
@@ -10,8 +12,8 @@ use ese_db::catalog::{CATALOG, Catalog, CatalogRecord};
 use ese_format::page::PageSize;
 use ese_format::record::{NodeOp, PageOp, Record};
 use ese_format::{Dbtime, Lgpos, ObjId, ProcId, Progress};
+use ese_log::StreamFile;
 use ese_log::transactions::TransactionStep;
-use ese_log::{StreamFile, subject};
 use ese_replay::ReplayDatabase;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -46,15 +48,22 @@ impl Display for TableTally {
     }
 }
 
-/// Changes of rows of a database, by table. Tables of the engine are left out.
+/// Changes of rows, by table. Tables of the engine are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The tables that changed.
+    pub tables: Vec<TableTally>,
+    /// Changes in tables of which no catalog has the name.
+    pub of_unknown_tables: u64,
+}
+
+/// Changes of rows of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RowTally {
     /// Of transactions that committed.
-    pub committed: Vec<TableTally>,
+    pub committed: Tally,
     /// Of transactions that were open at the end, or before records that are missing.
-    pub open: Vec<TableTally>,
-    /// Committed changes of trees that no catalog knows.
-    pub of_unknown_trees: u64,
+    pub open: Tally,
     /// Why something is not in the counts, in sentences.
     pub problems: Vec<String>,
 }
@@ -125,8 +134,8 @@ pub fn tally(
         problems,
         ..RowTally::default()
     };
-    (found.committed, found.of_unknown_trees) = by_table(&counter.committed, &names);
-    (found.open, _) = by_table(&counter.open, &names);
+    found.committed = by_table(&counter.committed, &names);
+    found.open = by_table(&counter.open, &names);
     found
 }
 
@@ -145,9 +154,9 @@ fn row_trees(records: Vec<CatalogRecord>) -> FxHashMap<ObjId, Option<String>> {
 
 type Counts = FxHashMap<ObjId, TableTally>;
 
-fn by_table(counts: &Counts, names: &FxHashMap<ObjId, Option<String>>) -> (Vec<TableTally>, u64) {
+fn by_table(counts: &Counts, names: &FxHashMap<ObjId, Option<String>>) -> Tally {
     let mut tables: BTreeMap<&str, TableTally> = BTreeMap::new();
-    let mut unknown = 0;
+    let mut of_unknown_tables = 0;
     for (objid, count) in counts {
         match names.get(objid) {
             Some(Some(name)) => {
@@ -158,37 +167,16 @@ fn by_table(counts: &Counts, names: &FxHashMap<ObjId, Option<String>>) -> (Vec<T
                 table.deleted += count.deleted;
             }
             Some(None) => {}
-            None => unknown += count.inserted + count.updated + count.deleted,
+            None => of_unknown_tables += count.inserted + count.updated + count.deleted,
         }
     }
-    (tables.into_values().collect(), unknown)
-}
-
-/// What a record does to a row.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Insert,
-    Update,
-    Delete,
-}
-
-impl Kind {
-    fn of(record: &Record<'_>) -> Option<Self> {
-        Some(match record {
-            Record::Insert(_) | Record::FlagInsert(_) | Record::FlagInsertAndReplaceData(_) => {
-                Kind::Insert
-            }
-            Record::Replace(_)
-            | Record::ReplaceDelta(_)
-            | Record::Delta(_)
-            | Record::Delta64(_) => Kind::Update,
-            Record::FlagDelete(_) => Kind::Delete,
-            _ => return None,
-        })
+    Tally {
+        tables: tables.into_values().collect(),
+        of_unknown_tables,
     }
 }
 
-type Event = (ObjId, Kind);
+type Event = (ObjId, Operation);
 /// A change, and the parts of its record that say which transaction it belongs to.
 type Step = (PageOp, NodeOp, Event);
 
@@ -249,12 +237,14 @@ impl Counter {
                 let Some((page, node)) = record.node_op() else {
                     return;
                 };
-                let Some(kind) = Kind::of(record) else { return };
+                let Some(operation) = operation_on_row(record) else {
+                    return;
+                };
                 if page.is_space() || !self.numbers.contains(&page.dbid) {
                     return;
                 }
                 // The engine empties deleted nodes that it keeps for their page; of a row, every change has a version.
-                if matches!(kind, Kind::Update) && !page.is_versioned() {
+                if operation == Operation::Update && !page.is_versioned() {
                     return;
                 }
                 if let Record::Insert(insert) = record
@@ -263,10 +253,8 @@ impl Counter {
                     let made = CatalogRecord::read(insert.data, self.page_size);
                     self.made.extend(made.ok());
                 }
-                let event = (node.objid, kind);
-                let operation = subject::page_change(record);
-                let of = operation.map(|(procid, _, dbtime)| (procid, dbtime));
-                match of.and_then(|of| self.macros.get_mut(&of)) {
+                let event = (node.objid, operation);
+                match self.macros.get_mut(&(page.procid, page.dbtime)) {
                     Some(own) => own.push((*page, *node, event)),
                     None => self.add(lgpos, page, node, event),
                 }
@@ -316,15 +304,15 @@ impl Counter {
 }
 
 fn count(counts: &mut Counts, mut transaction: Transaction<Event>) {
-    for (_, is_undone, (objid, kind)) in transaction.take_events() {
+    for (_, is_undone, (objid, operation)) in transaction.take_events() {
         if is_undone {
             continue;
         }
         let table = counts.entry(objid).or_default();
-        match kind {
-            Kind::Insert => table.inserted += 1,
-            Kind::Update => table.updated += 1,
-            Kind::Delete => table.deleted += 1,
-        }
+        *match operation {
+            Operation::Insert => &mut table.inserted,
+            Operation::Delete => &mut table.deleted,
+            _ => &mut table.updated,
+        } += 1;
     }
 }

@@ -55,8 +55,8 @@ fn records_alone_count_what_the_timeline_tells() {
             let found = tally(&files, &mut database, Lgpos::NULL, None, &());
             let file_name = path.file_name().unwrap().to_str().unwrap();
             for (status, rows) in [
-                (Status::Committed, &found.committed),
-                (Status::OpenAtEnd, &found.open),
+                (Status::Committed, &found.committed.tables),
+                (Status::OpenAtEnd, &found.open.tables),
             ] {
                 let mut expected: BTreeMap<&str, TableTally> = BTreeMap::new();
                 for ((database, table, operation, of), counts) in &told.summary.counts {

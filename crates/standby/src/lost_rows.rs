@@ -4,7 +4,7 @@ use crate::listing::header_of;
 use ese_format::{Generation, Lgpos, Progress};
 use ese_log::{FileRole, StreamFile, StreamFiles};
 use ese_replay::recovery::DatabaseFile;
-use ese_timeline::{RowTally, TableTally, tally};
+use ese_timeline::{RowTally, Tally, tally};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::ops::RangeBounds;
@@ -15,10 +15,9 @@ const CATALOG_PAGES: usize = 1000;
 /// Changes of rows, by table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostRows {
-    /// The tables that changed; those of the engine are left out.
-    pub tables: Vec<TableTally>,
-    /// Changes in tables of which the name is not known.
-    pub of_unknown_tables: u64,
+    /// How many.
+    #[serde(flatten)]
+    pub tally: Tally,
     /// Why something is not in the counts, in sentences.
     pub problems: Vec<String>,
 }
@@ -34,7 +33,10 @@ impl LostRows {
     ) -> Self {
         let files = of_generations(files, since.generation..);
         let tally = count(&files, database, Lgpos::NULL, end, progress);
-        LostRows::new(tally.open, 0, tally.problems)
+        LostRows {
+            tally: tally.open,
+            problems: tally.problems,
+        }
     }
 
     /// What transactions did that committed at `from` or later, in logs of these generations.
@@ -47,14 +49,9 @@ impl LostRows {
     ) -> Self {
         let files = of_generations(files, generations);
         let tally = count(&files, database, from, None, progress);
-        LostRows::new(tally.committed, tally.of_unknown_trees, tally.problems)
-    }
-
-    fn new(tables: Vec<TableTally>, of_unknown_tables: u64, problems: Vec<String>) -> Self {
         LostRows {
-            tables,
-            of_unknown_tables,
-            problems,
+            tally: tally.committed,
+            problems: tally.problems,
         }
     }
 }
@@ -89,19 +86,17 @@ fn of_generations(
 
 impl Display for LostRows {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let tables = self.tables.iter().map(ToString::to_string);
-        let unknown = (self.of_unknown_tables > 0).then(|| {
-            let count = self.of_unknown_tables;
-            format!("{count} changes in tables of which the name is not known")
-        });
+        let tables = self.tally.tables.iter().map(ToString::to_string);
+        let unknown = self.tally.of_unknown_tables;
+        let unknown = (unknown > 0)
+            .then(|| format!("{unknown} changes in tables of which the name is not known"));
         let parts: Vec<String> = tables.chain(unknown).collect();
-        match parts.is_empty() {
-            true => f.write_str("none")?,
-            false => f.write_str(&parts.join(", "))?,
-        }
-        match self.problems.is_empty() {
-            true => Ok(()),
-            false => write!(f, "; not all is counted: {}", self.problems.join("; ")),
+        let problems = self.problems.join("; ");
+        match (parts.is_empty(), problems.is_empty()) {
+            (true, true) => f.write_str("none"),
+            (true, false) => write!(f, "not known: {problems}"),
+            (false, true) => f.write_str(&parts.join(", ")),
+            (false, false) => write!(f, "{}; not all is counted: {problems}", parts.join(", ")),
         }
     }
 }

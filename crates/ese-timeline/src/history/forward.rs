@@ -7,7 +7,7 @@ use super::past::Past;
 use super::shelf::{Kept, Shelf};
 use super::spool::{Finding, Findings, Parser, push_bytes, push_flag, push_masked};
 use super::survey::Survey;
-use crate::change::RowChange;
+use crate::change::{RowChange, operation_on_row};
 use crate::logs::{LogStep, Logs};
 use crate::masked::{Contradiction, Masked};
 use crate::told::{TellError, Told};
@@ -163,7 +163,7 @@ impl<'d> Forward<'d> {
             if let Some(database) = meaning.flatten()
                 && let Some((_, node)) = record.node_op()
                 && self.survey.is_of_part(record)
-                && changes_row(record)
+                && operation_on_row(record).is_some()
             {
                 let has_rows = self.pasts[database].has_rows(node.objid);
                 told.in_partial_macros += u64::from(has_rows);
@@ -349,19 +349,4 @@ impl<'d> Forward<'d> {
         }
         Ok(())
     }
-}
-
-/// Whether a record, if it is about a row, changes it.
-fn changes_row(record: &Record<'_>) -> bool {
-    matches!(
-        record,
-        Record::Insert(_)
-            | Record::FlagInsert(_)
-            | Record::FlagInsertAndReplaceData(_)
-            | Record::Replace(_)
-            | Record::ReplaceDelta(_)
-            | Record::Delta(_)
-            | Record::Delta64(_)
-            | Record::FlagDelete(_)
-    )
 }
