@@ -76,6 +76,7 @@ fn archives(set: &str, to: &Path) -> Vec<PathBuf> {
     let deflated = zipped(&members, CompressionMethod::Deflated);
     let made = [
         ("stored.zip", zipped(&members, CompressionMethod::Stored)),
+        ("xz.zip", zipped(&members, CompressionMethod::Xz)),
         ("bzip2.zip", zipped(&members, CompressionMethod::Bzip2)),
         (
             "backslashes.zip",
@@ -249,6 +250,35 @@ fn every_member_of_an_export_is_the_one_of_the_loose_file() {
     }
 }
 
+#[test]
+fn what_lies_in_no_folder_is_copied_under_its_own_name_and_finds_its_logs() {
+    let folder = TempDir::new().unwrap();
+    let members = files("crash-p8k");
+    let inner = zipped(&members, CompressionMethod::Deflated);
+    let outer = [("inner.zip".to_owned(), inner.clone())];
+    fs::write(folder.path().join("root.zip"), inner).unwrap();
+    let outer = zipped(&outer, CompressionMethod::Stored);
+    fs::write(folder.path().join("outer.zip"), outer).unwrap();
+    let database = &members.iter().find(|(name, _)| name == "db.edb").unwrap().1;
+    for (number, archive) in ["root.zip", "outer.zip::inner.zip"].iter().enumerate() {
+        let mut address = folder.path().join(archive).into_os_string();
+        address.push("::db.edb");
+        let plan = run("edbreplay", ["plan".as_ref(), address.as_os_str()]);
+        assert_eq!(exit(&plan), 0, "{}", stderr(&plan));
+        let to = folder.path().join(format!("to-{number}"));
+        fs::create_dir(&to).unwrap();
+        let words = [
+            "copy".as_ref(),
+            address.as_os_str(),
+            to.as_os_str(),
+            "--allow-dirty".as_ref(),
+        ];
+        let copy = run("edbcopy", words);
+        assert_eq!(exit(&copy), 0, "{}", stderr(&copy));
+        assert!(fs::read(to.join("db.edb")).unwrap() == *database);
+    }
+}
+
 fn header_of(archive: &Path, member: &str) -> Output {
     let mut address = OsString::from(archive);
     address.push(format!("::{member}"));
@@ -334,6 +364,7 @@ fn damaged_archives_are_said() {
             "sru/db.edb",
         ),
         ("f.tar.gz", gzipped(&tar), "sru/db.edb"),
+        ("f.tar.zst", zstandard(&tar), "sru/db.edb"),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, &bytes).unwrap();
@@ -361,6 +392,57 @@ fn damaged_archives_are_said() {
 }
 
 #[test]
+fn what_is_left_of_a_tar_is_read_and_not_taken_for_all_of_it() {
+    let folder = TempDir::new().unwrap();
+    let members = files("crash-p8k");
+    let whole = tarred(&members);
+    let path = folder.path().join("files.tar");
+    let mut root = path.clone().into_os_string();
+    root.push("::");
+    let verify = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        run("logchain", ["verify".as_ref(), root.as_os_str()])
+    };
+    assert_eq!(exit(&verify(&whole)), 0);
+    // Between two members, and in the midst of one.
+    let ends = members.iter().scan(0, |end, (_, bytes)| {
+        *end += 512 + bytes.len().next_multiple_of(512);
+        Some(*end)
+    });
+    let between = ends.take(members.len() / 2).last().unwrap();
+    let last = &members[members.len() - 1].0;
+    for cut in [between, between + 700] {
+        let out = verify(&whole[..cut]);
+        assert_eq!(exit(&out), 3, "{cut}: {}", stderr(&out));
+        assert!(
+            stderr(&out).contains("the archive is cut off"),
+            "{}",
+            stderr(&out)
+        );
+        let out = header_of(&path, last);
+        assert_eq!(exit(&out), 3);
+        assert!(
+            stderr(&out).contains("it may have been there"),
+            "{}",
+            stderr(&out)
+        );
+        let first = run(
+            "edbtool",
+            [
+                "header".as_ref(),
+                {
+                    let mut address = root.clone();
+                    address.push(&members[0].0);
+                    address
+                }
+                .as_os_str(),
+            ],
+        );
+        assert_ne!(exit(&first), 3, "{}", stderr(&first));
+    }
+}
+
+#[test]
 fn what_is_not_unpacked_is_refused() {
     let folder = TempDir::new().unwrap();
     let members = [("db.edb".to_owned(), vec![7; 5000])];
@@ -381,6 +463,20 @@ fn what_is_not_unpacked_is_refused() {
         .position(|four| four == b"PK\x01\x02")
         .unwrap();
     bomb[directory + 24..directory + 28].copy_from_slice(&0xf000_0000u32.to_le_bytes());
+    let twice = [
+        ("twiceA.edb".to_owned(), vec![7; 5000]),
+        ("twiceB.edb".to_owned(), vec![8; 5000]),
+    ];
+    let mut twice = zipped(&twice, CompressionMethod::Stored);
+    let names: Vec<usize> = (0..twice.len() - 10)
+        .filter(|at| &twice[*at..at + 10] == b"twiceB.edb")
+        .collect();
+    names.iter().for_each(|at| twice[at + 5] = b'A');
+    fs::write(&path, twice).unwrap();
+    let out = header_of(&path, "twiceA.edb");
+    assert_eq!(exit(&out), 3);
+    let words = "the archive has 2 members of this name";
+    assert!(stderr(&out).contains(words), "{}", stderr(&out));
     for (bytes, words) in [
         (encrypted, "it is encrypted"),
         (bomb, "it has less than the 4026531840 bytes"),

@@ -57,6 +57,9 @@ pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
 
 /// The address of a member. One that lies in no folder has a `/` before its name, so that its path ends with the name alone.
 pub(crate) fn join(archive: &Path, member: &OsStr) -> PathBuf {
+    if let Some((inner, member)) = split(member) {
+        return join(&join(archive, &inner), &member);
+    }
     let mut address = archive.as_os_str().to_owned();
     address.push(BETWEEN);
     let is_name = Path::new(member).components().count() == 1;
@@ -78,6 +81,7 @@ mod tests {
             ("x.edb", "a.zip::/x.edb"),
             ("/x.edb", "a.zip::/x.edb"),
             ("C/x.edb", "a.zip::C/x.edb"),
+            ("b.zip::x.edb", "a.zip::/b.zip::/x.edb"),
         ] {
             let joined = join(Path::new("a.zip"), OsStr::new(member));
             assert_eq!(joined, Path::new(address));

@@ -1,6 +1,7 @@
 //! An archive that was opened: its members by their names.
 
 use crate::address::join;
+use crate::frames::Frames;
 use crate::tarball::Tarball;
 use crate::tree::{Member, Node, Nowhere};
 use crate::unpacked::{MemberFile, wrong};
@@ -14,22 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many members that were opened last stay unpacked.
 const KEPT: usize = 8;
+const CUT_OFF: &str = "the archive is cut off, and more may have been in it";
 
 /// An archive.
 #[derive(Debug)]
-pub(crate) struct Archive(Arc<Opened>);
-
-impl std::ops::Deref for Archive {
-    type Target = Opened;
-
-    fn deref(&self) -> &Opened {
-        &self.0
-    }
-}
-
-/// What is known of an archive.
-#[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Archive {
     /// Its address, as it may be shown.
     pub(crate) path: PathBuf,
     kind: Kind,
@@ -44,36 +34,39 @@ enum Kind {
 }
 
 impl Archive {
-    /// Opens the archive at a path or an address.
-    pub(crate) fn open(path: &Path) -> Result<Self, EvidenceError> {
-        Archive::of(EvidenceFile::open(path)?)
-    }
-
     /// Reads what is in an archive.
-    pub(crate) fn of(file: EvidenceFile) -> Result<Self, EvidenceError> {
+    pub(crate) fn of(file: EvidenceFile) -> Result<Arc<Self>, EvidenceError> {
         let path = file.path().to_owned();
         let (kind, root) = read(&file).map_err(EvidenceError::io(&path))?;
-        Ok(Archive(Arc::new(Opened {
+        Ok(Arc::new(Archive {
             path,
             kind,
             root,
             unpacked: Mutex::default(),
-        })))
+        }))
     }
 
-    /// All of it.
-    pub(crate) fn root(&self) -> Arc<dyn SourceFolder> {
+    /// A folder of it; without a name, all of it.
+    pub(crate) fn folder(self: &Arc<Self>, name: &OsStr) -> Arc<dyn SourceFolder> {
         Arc::new(ArchiveFolder {
-            archive: Arc::clone(&self.0),
-            name: OsString::new(),
+            archive: Arc::clone(self),
+            name: name.to_owned(),
         })
     }
 
+    /// Whether its end is missing, so that more may have been in it than is known.
+    fn is_cut_off(&self) -> bool {
+        matches!(&self.kind, Kind::Tar(tar) if tar.is_cut_off)
+    }
+
     /// What a name leads to.
-    pub(crate) fn place(&self, name: &OsStr) -> Result<Place, EvidenceError> {
+    pub(crate) fn place(self: &Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
         let at = join(&self.path, name);
         let said = |what: String| EvidenceError::io(&at)(wrong(what));
         let node = self.root.find(name).map_err(|nowhere| match nowhere {
+            Nowhere::Missing if self.is_cut_off() => {
+                said(format!("it may have been there: {CUT_OFF}"))
+            }
             Nowhere::Missing => EvidenceError::io(&at)(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the archive has no member of this name",
@@ -84,10 +77,7 @@ impl Archive {
             ),
         })?;
         match (&node.files[..], &node.folder) {
-            ([], _) => Ok(Place::Folder(Arc::new(ArchiveFolder {
-                archive: Arc::clone(&self.0),
-                name: name.to_owned(),
-            }))),
+            ([], _) => Ok(Place::Folder(self.folder(name))),
             ([member], None) => {
                 let file = self.file(*member, &at).map_err(EvidenceError::io(&at))?;
                 Ok(Place::File(EvidenceFile::of(at, file)))
@@ -101,9 +91,7 @@ impl Archive {
             }
         }
     }
-}
 
-impl Opened {
     /// A member, unpacked once while it is in use.
     fn file(&self, member: Member, at: &Path) -> io::Result<Arc<dyn SourceFile>> {
         let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,21 +117,18 @@ fn read(file: &EvidenceFile) -> io::Result<(Kind, Node)> {
     let length = file.source().read_at(&mut start, 0)?;
     let start = &start[..length];
     let source = Reading::new(Arc::clone(file.source()));
-    if start.starts_with(&[0x1f, 0x8b]) {
-        let (tar, root) = Tarball::unpack(&mut flate2::read::MultiGzDecoder::new(
-            io::BufReader::new(source),
-        ))?;
-        return Ok((Kind::Tar(tar), root));
-    }
-    if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let mut source = io::BufReader::new(source);
-        let decoder = ruzstd::decoding::StreamingDecoder::new(&mut source);
-        let mut decoder = decoder.map_err(|error| wrong(error.to_string()))?;
-        let (tar, root) = Tarball::unpack(&mut decoder)?;
-        return Ok((Kind::Tar(tar), root));
-    }
-    if start.get(257..262) == Some(b"ustar") {
-        let (tar, root) = Tarball::of(Arc::clone(file.source()))?;
+    let tar = if start.starts_with(&[0x1f, 0x8b]) {
+        let mut unpacked = flate2::read::MultiGzDecoder::new(io::BufReader::new(source.clone()));
+        Some(Tarball::unpack(&mut unpacked)?)
+    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        let mut unpacked = Frames::new(io::BufReader::new(source.clone()));
+        Some(Tarball::unpack(&mut unpacked)?)
+    } else if start.get(257..262) == Some(b"ustar") {
+        Some(Tarball::of(Arc::clone(file.source()))?)
+    } else {
+        None
+    };
+    if let Some((tar, root)) = tar {
         return Ok((Kind::Tar(tar), root));
     }
     // A zip may have anything before it, as programs that unpack themselves do.
@@ -192,7 +177,7 @@ impl Seek for Reading {
 /// A folder of an archive.
 #[derive(Debug)]
 struct ArchiveFolder {
-    archive: Arc<Opened>,
+    archive: Arc<Archive>,
     name: OsString,
 }
 
@@ -202,6 +187,10 @@ impl SourceFolder for ArchiveFolder {
     }
 
     fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
+        if self.archive.is_cut_off() {
+            let why = format!("{CUT_OFF}; what is known to be there can be named by itself");
+            return Err(EvidenceError::io(self.name())(wrong(why)));
+        }
         let node = self.archive.root.find(&self.name).ok();
         let folder = node.and_then(|node| node.folder.as_ref());
         let entries = folder.into_iter().flatten();
@@ -217,14 +206,13 @@ impl SourceFolder for ArchiveFolder {
     }
 
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
-        let path = self.path_of(name);
         let mut inner = self.name.clone();
         inner.push("/");
         inner.push(name);
-        match Archive(Arc::clone(&self.archive)).place(&inner)? {
+        match self.archive.place(&inner)? {
             Place::File(file) => Ok(Arc::clone(file.source())),
             Place::Folder(_) => Err(EvidenceError::NotAFile {
-                path,
+                path: self.path_of(name),
                 kind: "a directory",
             }),
         }

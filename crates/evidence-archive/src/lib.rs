@@ -8,8 +8,9 @@
 //! What an archive is, its first bytes say, not its name: zip (with zip64), tar, and tar within gzip or zstd. The archive may
 //! be a file of this machine or lie at an address.
 //!
-//! Nothing is written but unlinked temporary files. A member is unpacked once, into memory or above a limit into such a file,
-//! and held against its checksum; what an archive holds as it is (stored members, tar) is read in its place.
+//! Nothing is written but unlinked temporary files. A member is unpacked once, into memory or above a limit into such a file;
+//! what an archive holds as it is (stored members, tar) is read in its place. Members of a zip are held against their checksums
+//! first, and what is compressed as a whole against that of the whole. A tar has none of its own.
 //!
 //! Names are data. They are compared part by part and never become paths of this machine, whatever is in them. Separators are
 //! `/`, and `\` in names that have no `/`. A name that is not there as it is written may be there in another case, as Windows
@@ -19,6 +20,7 @@
 
 mod address;
 mod archive;
+mod frames;
 mod tarball;
 mod tree;
 mod unpacked;
@@ -28,6 +30,7 @@ use address::Address;
 use archive::Archive;
 use evidence::{EvidenceError, EvidenceFile, Place, SourceFolder, Volume};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,13 +51,13 @@ impl ArchiveVolume {
     fn archive(
         &self,
         path: &Path,
-        open: impl FnOnce() -> Result<Archive, EvidenceError>,
+        open: impl FnOnce() -> Result<Arc<Archive>, EvidenceError>,
     ) -> Result<Arc<Archive>, EvidenceError> {
         let mut known = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(archive) = known.get(path) {
             return Ok(Arc::clone(archive));
         }
-        let archive = Arc::new(open()?);
+        let archive = open()?;
         known.insert(path.to_owned(), Arc::clone(&archive));
         Ok(archive)
     }
@@ -62,7 +65,7 @@ impl ArchiveVolume {
 
 /// The root of the archive that a file is.
 pub fn root_of(file: EvidenceFile) -> Result<Arc<dyn SourceFolder>, EvidenceError> {
-    Ok(Archive::of(file)?.root())
+    Ok(Archive::of(file)?.folder(OsStr::new("")))
 }
 
 impl Volume for ArchiveVolume {
@@ -70,32 +73,65 @@ impl Volume for ArchiveVolume {
         Address::of(path).is_some()
     }
 
+    fn is_within_files(&self) -> bool {
+        true
+    }
+
     fn place(&self, path: &Path) -> Result<Place, EvidenceError> {
         let Some(Address { archive, member }) = Address::of(path) else {
             return evidence::place(path);
         };
-        let outer = self.archive(&archive, || Archive::open(&archive))?;
-        match outer.place(&member) {
-            // A member may have `::` in its name; where none has that, the part before it is an archive.
-            Err(error) => match address::split(&member) {
-                Some((inner, member)) if address::split(&member).is_none() => {
-                    let at = address::join(&outer.path, &inner);
-                    let inner = self.archive(&at, || match outer.place(&inner)? {
-                        Place::File(file) => Archive::of(file),
-                        Place::Folder(_) => Err(error),
-                    })?;
-                    inner.place(&member)
-                }
-                _ => Err(error),
-            },
-            found => found,
+        let outer = self.archive(&archive, || Archive::of(EvidenceFile::open(&archive)?))?;
+        let Some((inner, member)) = address::split(&member) else {
+            return outer.place(&member);
+        };
+        if address::split(&member).is_some() {
+            return Err(EvidenceError::io(path)(unpacked::wrong(
+                "an archive in an archive in an archive is not read: unpack the first",
+            )));
         }
+        let at = address::join(&outer.path, &inner);
+        let inner = self.archive(&at, || match outer.place(&inner)? {
+            Place::File(file) => Archive::of(file),
+            Place::Folder(_) => Err(EvidenceError::NotAFile {
+                path: at.clone(),
+                kind: "a directory",
+            }),
+        })?;
+        inner.place(&member)
     }
 
     fn shown(&self, path: &Path) -> PathBuf {
         match Address::of(path) {
             Some(Address { archive, member }) => address::join(&evidence::shown(&archive), &member),
             None => path.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_members_are_found_by_their_names() {
+        evidence::mount(Arc::new(ArchiveVolume::new()));
+        for (file, folder) in [
+            ("x.edb", "."),
+            ("a/x.edb", "a"),
+            ("future://h/a.zip::x.edb", "future://h/a.zip::"),
+            ("future://[::1]/a.zip::x.edb", "future://[::1]/a.zip::"),
+            ("future://h/a.zip::b/x.edb", "future://h/a.zip::b"),
+            (
+                "future://h/a.zip::b.zip::x.edb",
+                "future://h/a.zip::/b.zip::",
+            ),
+        ] {
+            assert_eq!(
+                evidence::folder_of(Path::new(file)),
+                Path::new(folder),
+                "{file}"
+            );
         }
     }
 }

@@ -15,7 +15,11 @@ pub(crate) struct Tarball {
     file: Arc<dyn SourceFile>,
     /// Where members begin, and their lengths; none of those that are not files as they are.
     members: Vec<Option<(u64, u64)>>,
+    /// Whether it does not end with the block of zeros that every tar ends with.
+    pub(crate) is_cut_off: bool,
 }
+
+const BLOCK: usize = 512;
 
 impl Tarball {
     /// Unpacks a tar that is compressed, and reads its directory.
@@ -25,7 +29,7 @@ impl Tarball {
 
     /// Reads the directory of an archive.
     pub(crate) fn of(file: Arc<dyn SourceFile>) -> io::Result<(Self, Node)> {
-        let mut members = Vec::new();
+        let (mut members, mut end) = (Vec::new(), 0);
         let mut root = Node::default();
         root.add_folder(b"");
         let reading = BufReader::new(Reading::new(Arc::clone(&file)));
@@ -35,6 +39,9 @@ impl Tarball {
             let header = entry.header();
             let kind = header.entry_type();
             let name = entry.path_bytes();
+            let place = (entry.raw_file_position(), entry.size());
+            let blocks = place.1.div_ceil(BLOCK as u64).saturating_mul(BLOCK as u64);
+            end = place.0.saturating_add(blocks);
             if kind.is_dir() {
                 root.add_folder(&name);
                 continue;
@@ -47,9 +54,16 @@ impl Tarball {
             };
             let is_plain = kind.is_file() || kind.is_contiguous();
             root.add_file(&name, member);
-            members.push(is_plain.then(|| (entry.raw_file_position(), entry.size())));
+            members.push(is_plain.then_some(place));
         }
-        Ok((Tarball { file, members }, root))
+        let mut last = [1; BLOCK];
+        let is_cut_off = file.read_at(&mut last, end)? < BLOCK || last != [0; BLOCK];
+        let tar = Tarball {
+            file,
+            members,
+            is_cut_off,
+        };
+        Ok((tar, root))
     }
 
     /// A member, where it is.

@@ -37,18 +37,15 @@ impl MemberFile {
                 "it says that it has {length} bytes, and more than {MOST} are not unpacked"
             )));
         }
-        let bytes = if length <= IN_MEMORY {
-            let mut bytes = Vec::new();
-            from.take(length).read_to_end(&mut bytes)?;
-            ends_at(length, bytes.len() as u64, from)?;
-            Bytes::Memory(bytes)
-        } else {
-            let mut file = tempfile::tempfile()?;
-            let written = io::copy(&mut from.take(length), &mut file)?;
-            ends_at(length, written, from)?;
-            file.flush()?;
-            Bytes::Temporary(file)
-        };
+        let (got, bytes) = store(&mut from.take(length))?;
+        // Reading up to its end also holds it against its checksum.
+        let more = from.read(&mut [0])?;
+        if got != length || more > 0 {
+            let which = if more > 0 { "more" } else { "less" };
+            return Err(wrong(format!(
+                "it has {which} than the {length} bytes that the archive says"
+            )));
+        }
         Ok(MemberFile {
             address,
             stamp,
@@ -58,19 +55,10 @@ impl MemberFile {
 
     /// Unpacks all there is.
     pub(crate) fn unpack_all(from: &mut dyn Read) -> io::Result<Self> {
-        let mut start = Vec::new();
-        from.take(IN_MEMORY).read_to_end(&mut start)?;
-        let (length, bytes) = if (start.len() as u64) < IN_MEMORY {
-            (start.len() as u64, Bytes::Memory(start))
-        } else {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&start)?;
-            let rest = io::copy(&mut from.take(MOST), &mut file)?;
-            if rest == MOST {
-                return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
-            }
-            (start.len() as u64 + rest, Bytes::Temporary(file))
-        };
+        let (length, bytes) = store(&mut from.take(MOST))?;
+        if length == MOST {
+            return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
+        }
         Ok(MemberFile {
             address: PathBuf::new(),
             stamp: Stamp {
@@ -105,16 +93,17 @@ impl MemberFile {
     }
 }
 
-/// Refuses a member that has more or less than the archive says. Reading up to its end also holds it against its checksum.
-fn ends_at(length: u64, got: u64, from: &mut dyn Read) -> io::Result<()> {
-    let more = from.read(&mut [0])?;
-    match got == length && more == 0 {
-        true => Ok(()),
-        false => Err(wrong(format!(
-            "it has {} than the {length} bytes that the archive says",
-            if more > 0 { "more" } else { "less" }
-        ))),
+/// Keeps what can be read, and says how much that is.
+fn store(from: &mut dyn Read) -> io::Result<(u64, Bytes)> {
+    let mut start = Vec::new();
+    let length = from.take(IN_MEMORY).read_to_end(&mut start)? as u64;
+    if length < IN_MEMORY {
+        return Ok((length, Bytes::Memory(start)));
     }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&start)?;
+    let rest = io::copy(from, &mut file)?;
+    Ok((length + rest, Bytes::Temporary(file)))
 }
 
 /// An archive that is not what it says.
@@ -131,9 +120,16 @@ impl SourceFile for MemberFile {
         self.stamp.clone()
     }
 
-    /// What was unpacked does not change any more.
+    /// What was unpacked does not change any more; what is read in its place does with its archive.
     fn stamp_now(&self) -> io::Result<Stamp> {
-        Ok(self.stamp())
+        let is_same = match &self.bytes {
+            Bytes::Within(file, _) => file.stamp_now()? == file.stamp(),
+            Bytes::Memory(_) | Bytes::Temporary(_) => true,
+        };
+        Ok(Stamp {
+            tag: (!is_same).then(|| "the archive was changed".to_owned()),
+            ..self.stamp()
+        })
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

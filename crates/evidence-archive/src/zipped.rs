@@ -4,14 +4,21 @@ use crate::archive::Reading;
 use crate::tree::{Member, Node};
 use crate::unpacked::{MemberFile, wrong};
 use evidence::Stamp;
-use std::io::{self, Read};
+use std::io::{self, BufReader};
 use std::path::Path;
+use std::sync::Arc;
+use zip::CompressionMethod;
+use zip::ZipReadOptions;
+use zip::read::{Config, OwnedZipFileEntry};
 use zip::result::ZipError;
-use zip::{CompressionMethod, ZipArchive};
+use zip::unstable::read::ZipIterable;
 
-/// A zip archive.
+/// A zip archive. Its directory may name several members alike; `zip::ZipArchive` would keep only the last of them.
 #[derive(Debug)]
-pub(crate) struct Zipped(ZipArchive<Reading>);
+pub(crate) struct Zipped {
+    source: Reading,
+    entries: Vec<OwnedZipFileEntry>,
+}
 
 fn said(error: ZipError) -> io::Error {
     match error {
@@ -23,11 +30,16 @@ fn said(error: ZipError) -> io::Error {
 impl Zipped {
     /// Reads the directory of an archive.
     pub(crate) fn of(source: Reading) -> io::Result<(Self, Node)> {
-        let archive = ZipArchive::new(source).map_err(said)?;
+        let directory = BufReader::new(source.clone());
+        let mut directory = ZipIterable::try_new(directory, Config::default()).map_err(said)?;
+        let entries = directory.files().map_err(said)?;
+        let entries: Vec<_> = entries
+            .map(|entry| entry.map(OwnedZipFileEntry::from))
+            .collect::<Result<_, _>>()
+            .map_err(said)?;
         let mut root = Node::default();
         root.add_folder(b"");
-        for number in 0..archive.len() {
-            let entry = archive.by_index_data(number).map_err(said)?;
+        for (number, entry) in entries.iter().enumerate() {
             let raw = entry.name_raw();
             let decoded = match str::from_utf8(raw) {
                 Ok(name) => name.to_owned(),
@@ -44,47 +56,40 @@ impl Zipped {
                 ),
             }
         }
-        Ok((Zipped(archive), root))
+        Ok((Zipped { source, entries }, root))
     }
 
     /// A member: where it is, if it is stored as it is, else unpacked.
     pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
-        let mut archive = self.0.clone();
-        let number = member.number;
-        let entry = archive.by_index_data(number).map_err(said)?;
+        let entry = &self.entries[member.number];
         if entry.encrypted() {
             return Err(wrong("it is encrypted: unpack it with its password first"));
         }
-        let stored = entry.compression() == CompressionMethod::Stored;
+        if entry.is_symlink() {
+            return Err(wrong("it is a link: name the file that it leads to"));
+        }
         let stamp = Stamp {
             length: entry.size(),
             modified: member.modified,
             tag: None,
         };
-        let mut file = archive.by_index(number).map_err(said)?;
-        let start = file.data_start().filter(|_| stored);
-        match start {
-            None => MemberFile::unpack(at.to_owned(), stamp, &mut file),
-            Some(start) => {
-                // Read once, it is held against its checksum.
-                let mut length = 0;
-                let mut buffer = vec![0; 1 << 20];
-                loop {
-                    match file.read(&mut buffer)? {
-                        0 => break,
-                        read => length += read as u64,
-                    }
-                }
-                if length != stamp.length {
-                    return Err(wrong(format!(
-                        "it has {length} bytes, and the archive says {}",
-                        stamp.length
-                    )));
-                }
-                drop(file);
-                let source = archive.into_inner().file;
-                MemberFile::within(at.to_owned(), stamp, source, start)
-            }
+        let mut source = BufReader::with_capacity(1 << 18, self.source.clone());
+        let file = entry
+            .as_ref()
+            .with_reader(&mut source, ZipReadOptions::new());
+        let mut file = file.map_err(said)?;
+        let is_stored = entry.compression() == CompressionMethod::Stored;
+        let Some(start) = file.data_start().filter(|_| is_stored) else {
+            return MemberFile::unpack(at.to_owned(), stamp, &mut file);
+        };
+        // Read once, it is held against its checksum.
+        let length = io::copy(&mut file, &mut io::sink())?;
+        if length != stamp.length {
+            return Err(wrong(format!(
+                "it has {length} bytes, and the archive says {}",
+                stamp.length
+            )));
         }
+        MemberFile::within(at.to_owned(), stamp, Arc::clone(&self.source.file), start)
     }
 }

@@ -37,8 +37,8 @@ pub use file::EvidenceFile;
 pub use local::{LocalFile, LocalFolder, read_file_at};
 pub(crate) use mounted::volume_of;
 pub use mounted::{
-    files_in, folder, folder_of, is_address, is_elsewhere, is_folder, length_of, mount, paths_in,
-    place, shown,
+    files_in, folder, folder_of, is_address, is_elsewhere, is_folder, is_within_file, length_of,
+    mount, paths_in, place, shown,
 };
 pub use retry::Retry;
 pub use volume::{FolderEntry, Place, SourceFile, SourceFolder, Stamp, Volume};

@@ -36,22 +36,14 @@ pub fn is_elsewhere(path: &Path) -> bool {
     is_address(path) || matches!(volume_of(path), Ok(Some(_)))
 }
 
+/// Whether this leads into a file: to a member of an archive.
+pub fn is_within_file(path: &Path) -> bool {
+    matches!(volume_of(path), Ok(Some(volume)) if volume.is_within_files())
+}
+
 /// The folder in which the file at a path or an address lies. Nothing is looked up.
 pub fn folder_of(path: &Path) -> PathBuf {
-    // What lies in no folder of an archive, lies in its root. A host may have `::` in its name.
-    let is_host = |text: &str| {
-        text.split_once("://")
-            .is_some_and(|(_, rest)| !rest.contains('/'))
-    };
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.filter(|_| !path.to_str().is_some_and(is_host));
-    if let (Some(at), Some(text)) = (name.and_then(|name| name.rfind("::")), path.to_str())
-        && is_elsewhere(path)
-    {
-        let name_starts = text.len() - name.map_or(0, str::len);
-        return text[..name_starts + at + 2].into();
-    }
-    match path.parent() {
+    match shown(path).parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     }
@@ -160,21 +152,6 @@ mod tests {
             ".",
         ] {
             assert!(!is_address(Path::new(path)), "{path}");
-        }
-    }
-
-    #[test]
-    fn folders_of_files_are_found_by_their_names() {
-        for (file, folder) in [
-            ("x.edb", "."),
-            ("a/x.edb", "a"),
-            ("sftp://h/a/x.edb", "sftp://h/a"),
-            ("sftp://[::1]/x.edb", "sftp://[::1]"),
-            ("sftp://h/a.zip::x.edb", "sftp://h/a.zip::"),
-            ("sftp://[::1]/a.zip::x.edb", "sftp://[::1]/a.zip::"),
-            ("sftp://h/a.zip::b/x.edb", "sftp://h/a.zip::b"),
-        ] {
-            assert_eq!(folder_of(Path::new(file)), Path::new(folder), "{file}");
         }
     }
 

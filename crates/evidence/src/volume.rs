@@ -99,9 +99,15 @@ pub trait Volume: Send + Sync {
     /// Whether `path` names a place of this kind. Nothing is opened for the answer.
     fn holds(&self, path: &Path) -> bool;
 
+    /// Whether its places lie within files, which may themselves be anywhere.
+    fn is_within_files(&self) -> bool {
+        false
+    }
+
     /// Finds out what is there.
     fn place(&self, path: &Path) -> Result<Place, EvidenceError>;
 
-    /// `path` as it may be shown: without anything secret. A path shown by this volume leads back to its place.
+    /// `path` as it may be shown: without anything secret, and so that its parent is the folder in which it lies. A path shown by
+    /// this volume leads back to its place.
     fn shown(&self, path: &Path) -> PathBuf;
 }

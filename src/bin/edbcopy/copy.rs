@@ -188,7 +188,7 @@ fn file_name(source: &Path) -> Option<OsString> {
     {
         return evidence_remote::RemotePlace::file_name(address).map(OsString::from);
     }
-    source.file_name().map(OsString::from)
+    evidence::shown(source).file_name().map(OsString::from)
 }
 
 impl Arguments {

@@ -81,6 +81,13 @@ impl NamedSource {
         read: &ReadArguments,
         policy: &ReadPolicy,
     ) -> Result<Self, Failure> {
+        if evidence::is_within_file(named) {
+            let place = evidence::place(named).map_err(|error| Failure::of(&error))?;
+            return Ok(match place {
+                Place::File(file) => NamedSource::File(Arc::clone(file.source())),
+                Place::Folder(folder) => NamedSource::Folder(folder),
+            });
+        }
         #[cfg(feature = "remote")]
         if let Some(address) = named
             .to_str()
@@ -97,13 +104,6 @@ impl NamedSource {
             let message =
                 format!("{scheme}:// is not an address of a kind that can be read; {known}");
             return Err(Failure::new(Exit::Usage, message));
-        }
-        if evidence::is_elsewhere(named) {
-            let place = evidence::place(named).map_err(|error| Failure::of(&error))?;
-            return Ok(match place {
-                Place::File(file) => NamedSource::File(Arc::clone(file.source())),
-                Place::Folder(folder) => NamedSource::Folder(folder),
-            });
         }
         if named.is_dir() {
             return Ok(NamedSource::Folder(Arc::new(LocalFolder(named.to_owned()))));

@@ -127,6 +127,14 @@ fn unread(path: &Path, why: &str) -> Failure {
 
 const SNAPSHOT: &str = "revert snapshots are not read";
 
+/// What may be read from within.
+const IN_ARCHIVES: [&str; 4] = [
+    "a zip archive",
+    "a tar archive",
+    "a gzip file",
+    "a zstd file",
+];
+
 /// Why a file of this kind, which starts with `start`, is not read.
 pub(crate) fn why_not_ese(kind: FileKind, start: &[u8]) -> String {
     match kind {
@@ -134,6 +142,9 @@ pub(crate) fn why_not_ese(kind: FileKind, start: &[u8]) -> String {
         FileKind::Blank => "there is nothing but zeros at its start, where an ESE file has its header".into(),
         FileKind::RevertSnapshot => SNAPSHOT.into(),
         _ => match looks_like(start) {
+            Some(what) if IN_ARCHIVES.contains(&what) => {
+                format!("it looks like {what}; FILE::MEMBER names what is in it")
+            }
             Some(what) => format!("it looks like {what}"),
             None => "no mark of an ESE database, log, checkpoint or flush map at any offset where one would be".into(),
         },
