@@ -202,15 +202,10 @@ impl Question<'_> {
         let Some(end) = self.plan.end_of(required).map_err(RecoveryError::from)? else {
             return Ok(());
         };
-        // A log without records has no first one that is left out.
-        let first_out = self.plan.limited_before();
         let begun = end.logged.from.timestamp();
-        let is_early = first_out.is_some_and(|first_out| first_out.generation <= required)
-            || self.plan.until().leaves_out(required)
-            || asked
-                .time()
-                .zip(begun)
-                .is_some_and(|(asked, begun)| asked < begun);
+        let asked_and_begun = asked.time().zip(begun);
+        let is_early = !self.plan.covers(required)
+            || asked_and_begun.is_some_and(|(asked, begun)| asked < begun);
         if !is_early {
             return Ok(());
         }

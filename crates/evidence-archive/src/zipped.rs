@@ -23,6 +23,9 @@ pub(crate) struct Zipped {
 fn said(error: ZipError) -> io::Error {
     match error {
         ZipError::Io(error) => error,
+        error @ ZipError::CompressionMethodNotSupported(_) => {
+            wrong(format!("{error}: unpack it with the program that made it"))
+        }
         other => wrong(other.to_string()),
     }
 }

@@ -175,7 +175,7 @@ fn rescue(f: &mut Formatter<'_>, beyond: &UnreplayedWork, report: &FailbackRepor
     };
     writeln!(
         f,
-        "To see it row by row: logchain timeline {} --db {} --since {first}",
+        "To see it row by row: logchain timeline {} --db {} --since {first} --committed",
         logs.display(),
         database.display()
     )?;

@@ -234,7 +234,7 @@ impl RecoveryPlan {
     }
 
     /// Whether the replay takes all of the logs up to the end of `needed`.
-    fn covers(&self, needed: Generation) -> bool {
+    pub(crate) fn covers(&self, needed: Generation) -> bool {
         // A log without records has no first one that is left out.
         let is_in = self.range_end() >= needed && !self.until.leaves_out(needed);
         let first_out = self.limited_before();
