@@ -7,11 +7,10 @@ use evidence::Stamp;
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
-use zip::CompressionMethod;
-use zip::ZipReadOptions;
 use zip::read::{Config, OwnedZipFileEntry};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
+use zip::{CompressionMethod, SUPPORTED_COMPRESSION_METHODS, ZipReadOptions};
 
 /// A zip archive. Its directory may name several members alike; `zip::ZipArchive` would keep only the last of them.
 #[derive(Debug)]
@@ -23,9 +22,6 @@ pub(crate) struct Zipped {
 fn said(error: ZipError) -> io::Error {
     match error {
         ZipError::Io(error) => error,
-        error @ ZipError::CompressionMethodNotSupported(_) => {
-            wrong(format!("{error}: unpack it with the program that made it"))
-        }
         other => wrong(other.to_string()),
     }
 }
@@ -68,6 +64,12 @@ impl Zipped {
         if entry.encrypted() {
             return Err(wrong("it is encrypted: unpack it with its password first"));
         }
+        let method = entry.compression();
+        if !SUPPORTED_COMPRESSION_METHODS.contains(&method) {
+            return Err(wrong(format!(
+                "it is packed in a way that is not read here ({method}): unpack it first"
+            )));
+        }
         if entry.is_symlink() {
             return Err(wrong("it is a link: name the file that it leads to"));
         }
@@ -81,7 +83,7 @@ impl Zipped {
             .as_ref()
             .with_reader(&mut source, ZipReadOptions::new());
         let mut file = file.map_err(said)?;
-        let is_stored = entry.compression() == CompressionMethod::Stored;
+        let is_stored = method == CompressionMethod::Stored;
         let Some(start) = file.data_start().filter(|_| is_stored) else {
             return MemberFile::unpack(at.to_owned(), stamp, &mut file);
         };
