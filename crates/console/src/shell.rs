@@ -176,11 +176,18 @@ fn without_secrets(argument: OsString) -> OsString {
     argument
 }
 
-/// Makes archives known, and addresses of stores with the credentials that the usual tools of each service use.
+/// Makes archives and disk images known, and addresses of stores with the credentials that the usual tools of each service use.
 fn mount() {
-    // First: an archive may lie at an address.
-    #[cfg(feature = "archives")]
-    evidence::mount(std::sync::Arc::new(evidence_archive::ArchiveVolume::new()));
+    // First: an archive or an image may lie at an address.
+    let within: Vec<std::sync::Arc<dyn evidence::Container>> = vec![
+        #[cfg(feature = "images")]
+        std::sync::Arc::new(evidence_image::Images),
+        #[cfg(feature = "archives")]
+        std::sync::Arc::new(evidence_archive::Archives),
+    ];
+    if !within.is_empty() {
+        evidence::mount(std::sync::Arc::new(evidence::FilesWithin::new(within)));
+    }
     #[cfg(feature = "remote")]
     {
         use evidence_remote::{RemoteSettings, RemoteVolume};

@@ -1,15 +1,17 @@
 //! An archive that was opened: its members by their names.
 
-use crate::address::join;
 use crate::frames::Frames;
 use crate::tarball::Tarball;
 use crate::tree::{Member, Node, Nowhere};
 use crate::unpacked::{MemberFile, wrong};
 use crate::zipped::Zipped;
-use evidence::{EvidenceError, EvidenceFile, FolderEntry, Place, SourceFile, SourceFolder};
+use evidence::{
+    Contents, EvidenceError, EvidenceFile, FolderEntry, Place, Reading, SourceFile, SourceFolder,
+    join,
+};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,15 +36,17 @@ enum Kind {
 }
 
 impl Archive {
-    /// Reads what is in an archive.
-    pub(crate) fn of(file: EvidenceFile) -> Result<Arc<Self>, EvidenceError> {
+    /// Reads what is in an archive; none if it is none.
+    pub(crate) fn of(file: &EvidenceFile) -> Result<Option<Arc<Self>>, EvidenceError> {
         let path = file.path().to_owned();
-        let (kind, root) = read(&file).map_err(EvidenceError::io(&path))?;
-        Ok(Arc::new(Archive {
-            path,
-            kind,
-            root,
-            unpacked: Mutex::default(),
+        let read = read(file).map_err(EvidenceError::io(&path))?;
+        Ok(read.map(|(kind, root)| {
+            Arc::new(Archive {
+                path,
+                kind,
+                root,
+                unpacked: Mutex::default(),
+            })
         }))
     }
 
@@ -59,8 +63,7 @@ impl Archive {
         matches!(&self.kind, Kind::Tar(tar) if tar.is_cut_off)
     }
 
-    /// What a name leads to.
-    pub(crate) fn place(self: &Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
+    fn find(self: &Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
         let at = join(&self.path, name);
         let said = |what: String| EvidenceError::io(&at)(wrong(what));
         let node = self.root.find(name).map_err(|nowhere| match nowhere {
@@ -111,67 +114,64 @@ impl Archive {
     }
 }
 
+impl Contents for Archive {
+    fn place(self: Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
+        self.find(name)
+    }
+}
+
+/// What the first bytes of an archive say.
+pub(crate) enum Look {
+    Zip,
+    Tar,
+    Gzip,
+    Zstd,
+}
+
+impl Look {
+    /// What a file looks like.
+    pub(crate) fn of(file: &dyn SourceFile) -> io::Result<Option<Self>> {
+        let mut start = [0; 512];
+        let length = file.read_at(&mut start, 0)?;
+        let start = &start[..length];
+        Ok(if start.starts_with(&[0x1f, 0x8b]) {
+            Some(Look::Gzip)
+        } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Some(Look::Zstd)
+        } else if start.get(257..262) == Some(b"ustar") {
+            Some(Look::Tar)
+        } else if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
+            Some(Look::Zip)
+        } else {
+            None
+        })
+    }
+}
+
 /// Tells archives apart by their first bytes.
-fn read(file: &EvidenceFile) -> io::Result<(Kind, Node)> {
-    let mut start = [0; 512];
-    let length = file.source().read_at(&mut start, 0)?;
-    let start = &start[..length];
+fn read(file: &EvidenceFile) -> io::Result<Option<(Kind, Node)>> {
+    let look = Look::of(file.source().as_ref())?;
     let source = Reading::new(Arc::clone(file.source()));
-    let tar = if start.starts_with(&[0x1f, 0x8b]) {
-        let mut unpacked = flate2::read::MultiGzDecoder::new(io::BufReader::new(source.clone()));
-        Some(Tarball::unpack(&mut unpacked)?)
-    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let mut unpacked = Frames::new(io::BufReader::new(source.clone()));
-        Some(Tarball::unpack(&mut unpacked)?)
-    } else if start.get(257..262) == Some(b"ustar") {
-        Some(Tarball::of(Arc::clone(file.source()))?)
-    } else {
-        None
+    let (tar, root) = match look {
+        Some(Look::Gzip) => {
+            let mut unpacked = flate2::read::MultiGzDecoder::new(io::BufReader::new(source));
+            Tarball::unpack(&mut unpacked)?
+        }
+        Some(Look::Zstd) => {
+            let mut unpacked = Frames::new(io::BufReader::new(source));
+            Tarball::unpack(&mut unpacked)?
+        }
+        Some(Look::Tar) => Tarball::of(Arc::clone(file.source()))?,
+        // A zip may have anything before it, as programs that unpack themselves do.
+        Some(Look::Zip) | None => {
+            return match Zipped::of(source) {
+                Ok((zip, root)) => Ok(Some((Kind::Zip(zip), root))),
+                Err(_) if look.is_none() => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
     };
-    if let Some((tar, root)) = tar {
-        return Ok((Kind::Tar(tar), root));
-    }
-    // A zip may have anything before it, as programs that unpack themselves do.
-    match Zipped::of(source) {
-        Ok((zip, root)) => Ok((Kind::Zip(zip), root)),
-        Err(_) if !start.starts_with(b"PK") => Err(wrong(
-            "it is no archive that is read here: not zip, tar, tar.gz or tar.zst",
-        )),
-        Err(error) => Err(error),
-    }
-}
-
-/// A file read from its start on.
-#[derive(Debug, Clone)]
-pub(crate) struct Reading {
-    pub(crate) file: Arc<dyn SourceFile>,
-    at: u64,
-}
-
-impl Reading {
-    pub(crate) fn new(file: Arc<dyn SourceFile>) -> Self {
-        Reading { file, at: 0 }
-    }
-}
-
-impl Read for Reading {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for Reading {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(back) => self.file.stamp().length.checked_add_signed(back),
-            SeekFrom::Current(step) => self.at.checked_add_signed(step),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
+    Ok(Some((Kind::Tar(tar), root)))
 }
 
 /// A folder of an archive.
@@ -209,7 +209,7 @@ impl SourceFolder for ArchiveFolder {
         let mut inner = self.name.clone();
         inner.push("/");
         inner.push(name);
-        match self.archive.place(&inner)? {
+        match self.archive.find(&inner)? {
             Place::File(file) => Ok(Arc::clone(file.source())),
             Place::Folder(_) => Err(EvidenceError::NotAFile {
                 path: self.path_of(name),

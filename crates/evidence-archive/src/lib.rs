@@ -18,7 +18,6 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
 mod archive;
 mod frames;
 mod tarball;
@@ -26,112 +25,26 @@ mod tree;
 mod unpacked;
 mod zipped;
 
-use address::Address;
-use archive::Archive;
-use evidence::{EvidenceError, EvidenceFile, Place, SourceFolder, Volume};
-use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use archive::{Archive, Look};
+use evidence::{Container, Contents, EvidenceError, EvidenceFile};
+use std::sync::Arc;
 
-/// All archives that can be opened.
-#[derive(Debug, Default)]
-pub struct ArchiveVolume {
-    /// Those that were, by the addresses before `::`.
-    open: Mutex<HashMap<PathBuf, Arc<Archive>>>,
-}
+/// Archives, as a kind of files that hold files.
+#[derive(Debug)]
+pub struct Archives;
 
-impl ArchiveVolume {
-    /// Archives, none of them opened yet.
-    pub fn new() -> Self {
-        Self::default()
+impl Container for Archives {
+    fn kind(&self) -> &'static str {
+        "an archive that is read here (zip, tar, tar.gz, tar.zst)"
     }
 
-    /// An archive that was opened before, or is now.
-    fn archive(
-        &self,
-        path: &Path,
-        open: impl FnOnce() -> Result<Arc<Archive>, EvidenceError>,
-    ) -> Result<Arc<Archive>, EvidenceError> {
-        let mut known = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(archive) = known.get(path) {
-            return Ok(Arc::clone(archive));
-        }
-        let archive = open()?;
-        known.insert(path.to_owned(), Arc::clone(&archive));
-        Ok(archive)
-    }
-}
-
-/// The root of the archive that a file is.
-pub fn root_of(file: EvidenceFile) -> Result<Arc<dyn SourceFolder>, EvidenceError> {
-    Ok(Archive::of(file)?.folder(OsStr::new("")))
-}
-
-impl Volume for ArchiveVolume {
-    fn holds(&self, path: &Path) -> bool {
-        Address::of(path).is_some()
+    fn is_likely(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        let look = Look::of(file.source().as_ref()).map_err(EvidenceError::io(file.path()))?;
+        Ok(look.is_some())
     }
 
-    fn is_within_files(&self) -> bool {
-        true
-    }
-
-    fn place(&self, path: &Path) -> Result<Place, EvidenceError> {
-        let Some(Address { archive, member }) = Address::of(path) else {
-            return evidence::place(path);
-        };
-        let outer = self.archive(&archive, || Archive::of(EvidenceFile::open(&archive)?))?;
-        let Some((inner, member)) = address::split(&member) else {
-            return outer.place(&member);
-        };
-        if address::split(&member).is_some() {
-            return Err(EvidenceError::io(path)(unpacked::wrong(
-                "an archive in an archive in an archive is not read: unpack the first",
-            )));
-        }
-        let at = address::join(&outer.path, &inner);
-        let inner = self.archive(&at, || match outer.place(&inner)? {
-            Place::File(file) => Archive::of(file),
-            Place::Folder(_) => Err(EvidenceError::NotAFile {
-                path: at.clone(),
-                kind: "a directory",
-            }),
-        })?;
-        inner.place(&member)
-    }
-
-    fn shown(&self, path: &Path) -> PathBuf {
-        match Address::of(path) {
-            Some(Address { archive, member }) => address::join(&evidence::shown(&archive), &member),
-            None => path.to_owned(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_of_members_are_found_by_their_names() {
-        evidence::mount(Arc::new(ArchiveVolume::new()));
-        for (file, folder) in [
-            ("x.edb", "."),
-            ("a/x.edb", "a"),
-            ("future://h/a.zip::x.edb", "future://h/a.zip::"),
-            ("future://[::1]/a.zip::x.edb", "future://[::1]/a.zip::"),
-            ("future://h/a.zip::b/x.edb", "future://h/a.zip::b"),
-            (
-                "future://h/a.zip::b.zip::x.edb",
-                "future://h/a.zip::/b.zip::",
-            ),
-        ] {
-            assert_eq!(
-                evidence::folder_of(Path::new(file)),
-                Path::new(folder),
-                "{file}"
-            );
-        }
+    fn open(&self, file: &EvidenceFile) -> Result<Option<Arc<dyn Contents>>, EvidenceError> {
+        let archive = Archive::of(file)?;
+        Ok(archive.map(|archive| archive as Arc<dyn Contents>))
     }
 }

@@ -1,9 +1,8 @@
 //! Tar archives, also within gzip or zstd: then all of it is unpacked once.
 
-use crate::archive::Reading;
 use crate::tree::{Member, Node};
 use crate::unpacked::{MemberFile, wrong};
-use evidence::{SourceFile, Stamp};
+use evidence::{Reading, SourceFile, Stamp};
 use jiff::Timestamp;
 use std::io::{self, BufReader, Read};
 use std::path::Path;

@@ -1,9 +1,8 @@
 //! Zip archives, those of more than 4 GiB too.
 
-use crate::archive::Reading;
 use crate::tree::{Member, Node};
 use crate::unpacked::{MemberFile, wrong};
-use evidence::Stamp;
+use evidence::{Reading, Stamp};
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +64,10 @@ impl Zipped {
             return Err(wrong("it is encrypted: unpack it with its password first"));
         }
         let method = entry.compression();
-        if !SUPPORTED_COMPRESSION_METHODS.contains(&method) {
+        // The library unpacks LZMA, and leaves it out of its list.
+        let is_read =
+            method == CompressionMethod::Lzma || SUPPORTED_COMPRESSION_METHODS.contains(&method);
+        if !is_read {
             return Err(wrong(format!(
                 "it is packed in a way that is not read here ({method}): unpack it first"
             )));
@@ -95,6 +97,6 @@ impl Zipped {
                 stamp.length
             )));
         }
-        MemberFile::within(at.to_owned(), stamp, Arc::clone(&self.source.file), start)
+        MemberFile::within(at.to_owned(), stamp, Arc::clone(self.source.file()), start)
     }
 }

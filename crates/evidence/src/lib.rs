@@ -25,23 +25,29 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod error;
 mod file;
 mod local;
 mod mounted;
+mod reading;
 mod retry;
 mod volume;
+mod within;
 
+pub use address::join;
 pub use error::{EvidenceError, ReadError, ReadErrorKind};
 pub use file::EvidenceFile;
 pub use local::{LocalFile, LocalFolder, read_file_at};
 pub(crate) use mounted::volume_of;
 pub use mounted::{
-    files_in, folder, folder_of, is_address, is_elsewhere, is_folder, is_within_file, length_of,
-    mount, paths_in, place, shown,
+    files_in, folder, folder_of, holds_files, is_address, is_elsewhere, is_folder, is_within_file,
+    length_of, mount, paths_in, place, shown,
 };
+pub use reading::Reading;
 pub use retry::Retry;
 pub use volume::{FolderEntry, Place, SourceFile, SourceFolder, Stamp, Volume};
+pub use within::{Container, Contents, FilesWithin};
 
 /// What a directory is called.
 const DIRECTORY: &str = "a directory";

@@ -3,7 +3,7 @@
 use crate::{DIRECTORY, EvidenceError, FolderEntry, SourceFile, SourceFolder, Stamp};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +38,29 @@ impl LocalFile {
     }
 }
 
+impl LocalFile {
+    /// Opens a block device, for whoever reads what lies on it; none if there is none at `path`.
+    pub(crate) fn open_device(path: &Path) -> Option<Result<Self, EvidenceError>> {
+        let metadata = fs::metadata(path).ok()?;
+        crate::address::is_block_device(&metadata).then(|| {
+            let opened = File::open(path).and_then(|mut file| {
+                let length = file.seek(SeekFrom::End(0))?;
+                Ok((file, length))
+            });
+            let (file, length) = opened.map_err(EvidenceError::io(path))?;
+            Ok(LocalFile {
+                path: path.to_owned(),
+                file,
+                stamp: Stamp {
+                    length,
+                    modified: None,
+                    tag: None,
+                },
+            })
+        })
+    }
+}
+
 fn stamp_of(metadata: &Metadata) -> Stamp {
     let modified = metadata.modified().ok();
     Stamp {
@@ -58,7 +81,12 @@ impl SourceFile for LocalFile {
 
     /// What is under the path now: a file that was replaced is another one, whatever the open file says.
     fn stamp_now(&self) -> io::Result<Stamp> {
-        Ok(stamp_of(&fs::metadata(&self.path)?))
+        let metadata = fs::metadata(&self.path)?;
+        Ok(match metadata.is_file() {
+            true => stamp_of(&metadata),
+            // A device has no length of its own, and none of its times says anything.
+            false => self.stamp(),
+        })
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

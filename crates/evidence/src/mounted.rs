@@ -41,6 +41,20 @@ pub fn is_within_file(path: &Path) -> bool {
     matches!(volume_of(path), Ok(Some(volume)) if volume.is_within_files())
 }
 
+/// Whether a file looks like one that holds others, so that `FILE::` may be opened: an archive, a disk image.
+pub fn holds_files(file: &EvidenceFile) -> Result<bool, EvidenceError> {
+    let volumes = {
+        let mounted = MOUNTED.read().unwrap_or_else(PoisonError::into_inner);
+        mounted.clone()
+    };
+    for volume in volumes {
+        if volume.holds_files(file)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The folder in which the file at a path or an address lies. Nothing is looked up.
 pub fn folder_of(path: &Path) -> PathBuf {
     match shown(path).parent() {

@@ -104,6 +104,11 @@ pub trait Volume: Send + Sync {
         false
     }
 
+    /// Whether `file` looks like one that holds others, which this volume may be able to open.
+    fn holds_files(&self, _file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        Ok(false)
+    }
+
     /// Finds out what is there.
     fn place(&self, path: &Path) -> Result<Place, EvidenceError>;
 

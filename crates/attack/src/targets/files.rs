@@ -8,9 +8,10 @@ use ese_db::Database;
 use ese_replay::recovery::DatabaseFile;
 use ese_replay::view::RecoveredView;
 use ese_testkit::disk::FaultyDisk;
-use evidence::{EvidenceFile, SourceFile, SourceFolder, Stamp};
+use evidence::{Container, EvidenceFile, Place, SourceFile, SourceFolder, Stamp};
 use standby::config::Configuration;
 use standby::state::StateFile;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -121,12 +122,19 @@ impl SourceFile for Bytes {
 /// An archive; every member is opened and read, and those that are archives, too.
 pub(crate) fn archive(bytes: &[u8]) {
     let file = EvidenceFile::of("archive".into(), Arc::new(Bytes(bytes.to_vec())));
-    if let Ok(root) = evidence_archive::root_of(file) {
-        read_folder(&*root, 3);
+    read_within(&evidence_archive::Archives, &file, 3);
+}
+
+fn read_within(kind: &dyn Container, file: &EvidenceFile, levels: usize) {
+    let Ok(Some(contents)) = kind.open(file) else {
+        return;
+    };
+    if let Ok(Place::Folder(root)) = contents.place(OsStr::new("")) {
+        read_folder(kind, &*root, levels);
     }
 }
 
-fn read_folder(folder: &dyn SourceFolder, levels: usize) {
+fn read_folder(kind: &dyn Container, folder: &dyn SourceFolder, levels: usize) {
     for entry in folder.entries().unwrap_or_default() {
         let Ok(file) = folder.open(&entry.name) else {
             continue;
@@ -134,10 +142,8 @@ fn read_folder(folder: &dyn SourceFolder, levels: usize) {
         let mut buffer = vec![0; 4096];
         let _ = file.read_at(&mut buffer, file.stamp().length / 2);
         let inner = EvidenceFile::of(folder.path_of(&entry.name), file);
-        if levels > 0
-            && let Ok(inner) = evidence_archive::root_of(inner)
-        {
-            read_folder(&*inner, levels - 1);
+        if levels > 0 {
+            read_within(kind, &inner, levels - 1);
         }
     }
 }

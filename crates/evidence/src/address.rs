@@ -1,34 +1,46 @@
-//! Addresses of members: the archive, `::`, and the member.
+//! Addresses of files within files: the outer file, `::`, and the name in it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// What stands between an archive and its member.
+/// What stands between a file and the name of what is in it.
 const BETWEEN: &str = "::";
 
-/// A member of an archive.
+/// A place within a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// The archive.
-    pub(crate) archive: PathBuf,
-    /// The member, or a folder of it.
-    pub(crate) member: OsString,
+    /// The file that holds others.
+    pub(crate) outer: PathBuf,
+    /// The name of a file or folder in it; nothing for all of it.
+    pub(crate) name: OsString,
 }
 
 impl Address {
-    /// What `path` names in an archive, if it does: a file that has the whole name is that file.
+    /// What `path` names within a file, if it does: a file that has the whole name is that file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let (archive, member) = split(path.as_os_str())?;
-        let archive = PathBuf::from(archive);
-        let is_there = archive.is_file() || evidence::is_address(&archive);
-        (is_there && path.symlink_metadata().is_err()).then_some(Address { archive, member })
+        let (outer, name) = split(path.as_os_str())?;
+        let outer = PathBuf::from(outer);
+        let is_there = crate::is_address(&outer)
+            || (outer.metadata()).is_ok_and(|found| found.is_file() || is_block_device(&found));
+        (is_there && path.symlink_metadata().is_err()).then_some(Address { outer, name })
     }
+}
+
+#[cfg(unix)]
+pub(crate) fn is_block_device(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    found.file_type().is_block_device()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_block_device(_found: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Where a `::` may be one of ours: in an address not before the path, a host may have it in its name (`[::1]`).
 fn path_starts(text: &OsStr) -> usize {
     let path = Path::new(text);
-    let address = path.to_str().filter(|_| evidence::is_address(path));
+    let address = path.to_str().filter(|_| crate::is_address(path));
     let rest = address.and_then(|address| address.split_once("://"));
     rest.map_or(0, |(scheme, rest)| {
         scheme.len() + "://".len() + rest.find('/').unwrap_or(rest.len())
@@ -55,18 +67,18 @@ pub(crate) fn split(text: &OsStr) -> Option<(OsString, OsString)> {
     Some((text[..at].into(), text[at + BETWEEN.len()..].into()))
 }
 
-/// The address of a member. One that lies in no folder has a `/` before its name, so that its path ends with the name alone.
-pub(crate) fn join(archive: &Path, member: &OsStr) -> PathBuf {
-    if let Some((inner, member)) = split(member) {
-        return join(&join(archive, &inner), &member);
+/// The address of a name within a file. One that lies in no folder has a `/` before its name, so that its path ends with the name alone.
+pub fn join(outer: &Path, name: &OsStr) -> PathBuf {
+    if let Some((inner, name)) = split(name) {
+        return join(&join(outer, &inner), &name);
     }
-    let mut address = archive.as_os_str().to_owned();
+    let mut address = outer.as_os_str().to_owned();
     address.push(BETWEEN);
-    let is_name = Path::new(member).components().count() == 1;
-    if is_name && !Path::new(member).has_root() {
+    let is_name = Path::new(name).components().count() == 1;
+    if is_name && !Path::new(name).has_root() {
         address.push("/");
     }
-    address.push(member);
+    address.push(name);
     address.into()
 }
 

@@ -1,0 +1,1 @@
+//! Disk images of all kinds as files of the disk's bytes.

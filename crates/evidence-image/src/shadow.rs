@@ -1,0 +1,1 @@
+//! Shadow copies of an NTFS volume (Volume Shadow Copy Service).

@@ -1,0 +1,162 @@
+//! Files that hold files: archives and disk images, and what is in them.
+
+use crate::address::{Address, join, split};
+use crate::local::LocalFile;
+use crate::{DIRECTORY, EvidenceError, EvidenceFile, Place, ReadError, ReadErrorKind, Volume};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many of the files that hold others stay open, those that were used last.
+const KEPT: usize = 32;
+/// So many may lie in each other.
+const DEEPEST: usize = 3;
+
+/// A kind of files that hold files.
+pub trait Container: Debug + Send + Sync {
+    /// What it is called: `an archive`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the first bytes of a file are those of this kind, so that [`open`](Self::open) is worth a try for whoever looks
+    /// for such files.
+    fn is_likely(&self, file: &EvidenceFile) -> Result<bool, EvidenceError>;
+
+    /// Opens what is in `file`; none if it is not of this kind.
+    fn open(&self, file: &EvidenceFile) -> Result<Option<Arc<dyn Contents>>, EvidenceError>;
+}
+
+/// What is in a file.
+pub trait Contents: Debug + Send + Sync {
+    /// What has this name; all of it has none.
+    fn place(self: Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError>;
+}
+
+/// What is known of a file that holds others: nothing yet, while it is being opened.
+type Opened = Arc<Mutex<Option<Arc<dyn Contents>>>>;
+
+/// All that lies within files, by addresses with `::` in them.
+#[derive(Debug)]
+pub struct FilesWithin {
+    kinds: Vec<Arc<dyn Container>>,
+    /// By the address before `::`.
+    open: Mutex<VecDeque<(PathBuf, Opened)>>,
+}
+
+impl FilesWithin {
+    /// What lies in files of these kinds. A file is of the first kind that takes it.
+    pub fn new(kinds: Vec<Arc<dyn Container>>) -> Self {
+        FilesWithin {
+            kinds,
+            open: Mutex::default(),
+        }
+    }
+
+    /// What is in a file, opened before or now.
+    fn contents(
+        &self,
+        path: &Path,
+        file: impl FnOnce() -> Result<EvidenceFile, EvidenceError>,
+    ) -> Result<Arc<dyn Contents>, EvidenceError> {
+        let slot = self.slot(path);
+        // Others that want this file wait; those that want another do not.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(contents) = &*slot {
+            return Ok(Arc::clone(contents));
+        }
+        let contents = self.open(&file()?)?;
+        *slot = Some(Arc::clone(&contents));
+        Ok(contents)
+    }
+
+    fn slot(&self, path: &Path) -> Opened {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open.iter().position(|(known, _)| known == path);
+        let slot = match known.and_then(|at| open.remove(at)) {
+            Some((_, slot)) => slot,
+            None => Arc::default(),
+        };
+        open.push_front((path.to_owned(), Arc::clone(&slot)));
+        open.truncate(KEPT);
+        slot
+    }
+
+    fn open(&self, file: &EvidenceFile) -> Result<Arc<dyn Contents>, EvidenceError> {
+        for kind in &self.kinds {
+            if let Some(contents) = kind.open(file)? {
+                return Ok(contents);
+            }
+        }
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.kind()).collect();
+        let why = format!("it is not {}", kinds.join(", and not "));
+        Err(said(file.path(), why))
+    }
+}
+
+fn said(path: &Path, why: impl Into<String>) -> EvidenceError {
+    EvidenceError::io(path)(ReadError::new(ReadErrorKind::Permanent, why).into())
+}
+
+/// The outermost file: a block device is read as an image of it.
+fn outermost(path: &Path) -> Result<EvidenceFile, EvidenceError> {
+    match LocalFile::open_device(path) {
+        Some(device) => Ok(EvidenceFile::of(path.to_owned(), Arc::new(device?))),
+        None => EvidenceFile::open(path),
+    }
+}
+
+impl Volume for FilesWithin {
+    fn holds(&self, path: &Path) -> bool {
+        Address::of(path).is_some()
+    }
+
+    fn is_within_files(&self) -> bool {
+        true
+    }
+
+    fn holds_files(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        for kind in &self.kinds {
+            if kind.is_likely(file)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn place(&self, path: &Path) -> Result<Place, EvidenceError> {
+        let Some(Address { outer, mut name }) = Address::of(path) else {
+            return crate::place(path);
+        };
+        let mut at = crate::shown(&outer);
+        let mut contents = self.contents(&at, || outermost(&outer))?;
+        let mut depth = 1;
+        while let Some((inner, rest)) = split(&name) {
+            depth += 1;
+            if depth > DEEPEST {
+                let why = format!(
+                    "more than {DEEPEST} files that lie in each other are not read: take out the first"
+                );
+                return Err(said(&crate::shown(path), why));
+            }
+            let outside = contents;
+            at = join(&at, &inner);
+            contents = self.contents(&at, || match outside.place(&inner)? {
+                Place::File(file) => Ok(file),
+                Place::Folder(_) => Err(EvidenceError::NotAFile {
+                    path: at.clone(),
+                    kind: DIRECTORY,
+                }),
+            })?;
+            name = rest;
+        }
+        contents.place(&name)
+    }
+
+    fn shown(&self, path: &Path) -> PathBuf {
+        match Address::of(path) {
+            Some(Address { outer, name }) => join(&crate::shown(&outer), &name),
+            None => path.to_owned(),
+        }
+    }
+}
