@@ -1,0 +1,99 @@
+//! Where the clusters of an attribute lie.
+
+use super::wrong;
+use std::io;
+
+/// Clusters that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first of them, as the attribute counts.
+    pub(crate) vcn: u64,
+    /// The first of them on the volume; none if they are not there, and read as zeros.
+    pub(crate) lcn: Option<u64>,
+    /// How many they are.
+    pub(crate) count: u64,
+}
+
+/// Reads runs from `vcn` on, and gives the cluster after them.
+pub(crate) fn read(mut bytes: &[u8], vcn: u64, clusters: u64) -> io::Result<(Vec<Run>, u64)> {
+    let mut runs = Vec::new();
+    let (mut next, mut lcn) = (vcn, 0_i64);
+    while let Some((&head, rest)) = bytes.split_first() {
+        if head == 0 {
+            break;
+        }
+        let (lengths, places) = (usize::from(head & 15), usize::from(head >> 4));
+        let run = || {
+            if lengths > 8 || places > 8 {
+                return None;
+            }
+            let (length, rest) = rest.split_at_checked(lengths)?;
+            let (place, rest) = rest.split_at_checked(places)?;
+            let count = u64::try_from(signed(length))
+                .ok()
+                .filter(|count| *count > 0)?;
+            let end = next.checked_add(count)?;
+            let at = match place {
+                [] => None,
+                place => Some(lcn.checked_add(signed(place))?),
+            };
+            let start = at.map(u64::try_from).transpose().ok()?;
+            let is_inside = start
+                .is_none_or(|start| start.checked_add(count).is_some_and(|end| end <= clusters));
+            is_inside.then_some((start, count, end, rest))
+        };
+        let Some((start, count, end, rest)) = run() else {
+            return Err(wrong(format!(
+                "the place of cluster {next} of a file is none of the volume's {clusters} clusters: the record is damaged"
+            )));
+        };
+        if let Some(start) = start {
+            lcn = start as i64;
+        }
+        runs.push(Run {
+            vcn: next,
+            lcn: start,
+            count,
+        });
+        next = end;
+        bytes = rest;
+    }
+    Ok((runs, next))
+}
+
+fn signed(bytes: &[u8]) -> i64 {
+    let is_negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
+    let mut number = [if is_negative { 0xff } else { 0 }; 8];
+    number[..bytes.len()].copy_from_slice(bytes);
+    i64::from_le_bytes(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_read_as_they_are_documented() {
+        // 0x18 clusters at 0x34, 0x11 that are not there, 0x20 at 0x34 - 0x10.
+        let bytes = [0x11, 0x18, 0x34, 0x01, 0x11, 0x11, 0x20, 0xf0, 0x00, 0xff];
+        let (runs, end) = read(&bytes, 5, 0x1000).unwrap();
+        let run = |vcn, lcn, count| Run { vcn, lcn, count };
+        let expected = [
+            run(5, Some(0x34), 0x18),
+            run(0x1d, None, 0x11),
+            run(0x2e, Some(0x24), 0x20),
+        ];
+        assert_eq!(runs, expected);
+        assert_eq!(end, 0x4e);
+        for damaged in [
+            &[0x11, 0x18][..],
+            &[0x11, 0x00, 0x34],
+            &[0x11, 0x18, 0x80],
+            &[0x21, 0x18, 0xff, 0x7f],
+            &[0x19, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+            &[0x11, 0x80, 0x01],
+        ] {
+            assert!(read(damaged, 0, 0x1000).is_err(), "{damaged:x?}");
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! A volume: its records, and what they are put together from.
+
+use super::attribute::{Clusters, Listed, Value, kind, listed, parts};
+use super::boot::{self, Boot};
+use super::file::NtfsFile;
+use super::folder::Folder;
+use super::record::{Record, Reference};
+use super::{Bytes, wrong};
+use evidence::SourceFile;
+use jiff::Timestamp;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const MFT: u64 = 0;
+const ROOT: Reference = Reference {
+    number: 5,
+    sequence: 0,
+};
+/// So many folders that were read last are kept.
+const KEPT: usize = 64;
+/// Windows lets no attribute list be longer.
+const LONGEST_LIST: u64 = 256 << 10;
+/// Names of some two million files.
+const LONGEST_INDEX: u64 = 256 << 20;
+/// Seconds from 1601 to 1970.
+const EPOCH: i64 = 11_644_473_600;
+
+/// An NTFS volume.
+#[derive(Debug)]
+pub(crate) struct NtfsVolume {
+    bytes: Arc<dyn SourceFile>,
+    pub(crate) boot: Boot,
+    mft: Clusters,
+    folders: Mutex<VecDeque<(u64, Arc<Folder>)>>,
+}
+
+/// What a path leads to on a volume.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A file.
+    File(Arc<dyn SourceFile>),
+    /// A folder: names of what is in it, and whether each is a file.
+    Folder(Vec<(OsString, bool)>),
+}
+
+impl NtfsVolume {
+    /// Whether `start` is the start of an NTFS volume.
+    pub(crate) fn is_start(start: &[u8]) -> bool {
+        start.get(3..11) == Some(boot::NAME)
+    }
+
+    /// The volume whose bytes these are.
+    pub(crate) fn of(bytes: Arc<dyn SourceFile>) -> io::Result<Arc<Self>> {
+        let mut sector = [0; boot::LENGTH];
+        bytes.read_exact_at(&mut sector, 0)?;
+        let boot = Boot::of(&sector)?;
+        let mut volume = NtfsVolume {
+            bytes,
+            boot,
+            mft: Clusters::default(),
+            folders: Mutex::default(),
+        };
+        let first = match volume.first_record(boot.mft) {
+            Ok(first) => first,
+            // The first records are there twice.
+            Err(error) => volume.first_record(boot.mirror).map_err(|_| error)?,
+        };
+        volume.find_mft(&first)?;
+        Ok(Arc::new(volume))
+    }
+
+    fn first_record(&self, cluster: u64) -> io::Result<Record> {
+        let mut bytes = vec![0; self.boot.record];
+        let at = cluster.checked_mul(self.boot.cluster);
+        let at = at
+            .ok_or_else(|| wrong("the boot sector says no place of $MFT: the volume is damaged"))?;
+        self.bytes.read_exact_at(&mut bytes, at)?;
+        Record::of(MFT, bytes)
+    }
+
+    /// Finds out where all records are. The records that say so are themselves in `$MFT`, each in a part before its own.
+    fn find_mft(&mut self, first: &Record) -> io::Result<()> {
+        let mut value = None;
+        for part in parts(first) {
+            let part = part?;
+            if part.is(kind::DATA, "") {
+                part.add_to(&mut value, self.boot.clusters)?;
+            }
+        }
+        let Some(Value::Clusters(known)) = value else {
+            return Err(wrong("$MFT says not where it is: the volume is damaged"));
+        };
+        self.mft = known;
+        for entry in self.list(first)?.unwrap_or_default() {
+            let is_more = entry.kind == kind::DATA && entry.name.is_empty();
+            if is_more && entry.first > 0 {
+                let record = self.listed_record(&entry, first)?;
+                let mut value = Some(Value::Clusters(std::mem::take(&mut self.mft)));
+                self.add_listed(&entry, &record, &mut value)?;
+                if let Some(Value::Clusters(known)) = value {
+                    self.mft = known;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file record.
+    pub(crate) fn record(&self, number: u64) -> io::Result<Record> {
+        let mut bytes = vec![0; self.boot.record];
+        let length = bytes.len() as u64;
+        let at = number.checked_mul(length);
+        let at = at.filter(|at| {
+            at.checked_add(length)
+                .is_some_and(|end| end <= self.mft.length)
+        });
+        let Some(at) = at else {
+            return Err(wrong(format!(
+                "there is no file record {number}: $MFT has {} of them",
+                self.mft.length / length
+            )));
+        };
+        self.read_clusters(&self.mft, &mut bytes, at)?;
+        Record::of(number, bytes)
+    }
+
+    /// The record that a reference leads to, if it is still that file's.
+    pub(crate) fn referred(&self, reference: Reference) -> io::Result<Record> {
+        let record = self.record(reference.number)?;
+        let is_same = reference.sequence == 0 || reference.sequence == record.sequence();
+        match record.is_in_use() && is_same {
+            true => Ok(record),
+            false => Err(wrong(format!(
+                "file record {} belongs to another file now: the volume is damaged, or it was in use when it was copied",
+                record.number
+            ))),
+        }
+    }
+
+    fn list(&self, record: &Record) -> io::Result<Option<Vec<Listed>>> {
+        for part in parts(record) {
+            let part = part?;
+            if part.kind != kind::ATTRIBUTE_LIST {
+                continue;
+            }
+            let mut value = None;
+            part.add_to(&mut value, self.boot.clusters)?;
+            let bytes = self.whole(value.as_ref(), LONGEST_LIST, "the list of its attributes")?;
+            return listed(&bytes).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn listed_record(&self, entry: &Listed, base: &Record) -> io::Result<Record> {
+        let record = self.referred(entry.record)?;
+        let of = record.base();
+        match of.number == base.number && (of.sequence == 0 || of.sequence == base.sequence()) {
+            true => Ok(record),
+            false => Err(wrong(format!(
+                "file record {} should go on from {}, and goes on from {}: the volume is damaged",
+                record.number, base.number, of.number
+            ))),
+        }
+    }
+
+    fn add_listed(
+        &self,
+        entry: &Listed,
+        record: &Record,
+        value: &mut Option<Value>,
+    ) -> io::Result<()> {
+        for part in parts(record) {
+            let part = part?;
+            if part.kind == entry.kind && part.id == entry.id && part.name == entry.name {
+                return part.add_to(value, self.boot.clusters);
+            }
+        }
+        Err(wrong(format!(
+            "file record {} has not the attribute that the list of a file says is there: the volume is damaged",
+            record.number
+        )))
+    }
+
+    /// An attribute of a file, from all records that hold a part of it.
+    pub(crate) fn value(&self, base: &Record, kind: u32, name: &str) -> io::Result<Option<Value>> {
+        let mut value = None;
+        let Some(entries) = self.list(base)? else {
+            for part in parts(base) {
+                let part = part?;
+                if part.is(kind, name) {
+                    part.add_to(&mut value, self.boot.clusters)?;
+                }
+            }
+            return Ok(value);
+        };
+        let name: Vec<_> = name.encode_utf16().collect();
+        let mut entries: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| entry.kind == kind && entry.name == name)
+            .collect();
+        entries.sort_by_key(|entry| entry.first);
+        for entry in entries {
+            match entry.record.number == base.number {
+                true => self.add_listed(&entry, base, &mut value)?,
+                false => {
+                    let record = self.listed_record(&entry, base)?;
+                    self.add_listed(&entry, &record, &mut value)?;
+                }
+            }
+        }
+        Ok(value)
+    }
+
+    /// All bytes of a value that has at most `most`.
+    pub(crate) fn whole(
+        &self,
+        value: Option<&Value>,
+        most: u64,
+        what: &str,
+    ) -> io::Result<Vec<u8>> {
+        match value {
+            None => Ok(Vec::new()),
+            Some(Value::Resident(bytes)) => Ok(bytes.clone()),
+            Some(Value::Clusters(clusters)) => {
+                let placed = clusters.runs.iter().filter(|run| run.lcn.is_some());
+                let there = placed.map(|run| run.count).sum::<u64>();
+                let there = there.saturating_mul(self.boot.cluster);
+                let length = clusters.length;
+                if length > most.min(there) || clusters.unit.is_some() || clusters.is_encrypted {
+                    return Err(wrong(format!(
+                        "{what} should have {length} bytes, and {there} are there: it is damaged"
+                    )));
+                }
+                let mut bytes = vec![0; length as usize];
+                self.read_clusters(clusters, &mut bytes, 0)?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Fills `buffer` from `offset` of a value, whatever its length says; what has no place reads as zeros.
+    pub(crate) fn read_clusters(
+        &self,
+        clusters: &Clusters,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<()> {
+        let size = self.boot.cluster;
+        let (mut at, mut left) = (offset, buffer);
+        while !left.is_empty() {
+            let vcn = at / size;
+            let place = clusters
+                .runs
+                .partition_point(|run| run.vcn + run.count <= vcn);
+            let Some(run) = clusters.runs.get(place) else {
+                return Err(wrong(format!(
+                    "its records say not where its bytes from {at:#x} on are: {} more are needed",
+                    left.len()
+                )));
+            };
+            let within = at - run.vcn * size;
+            let there = run.count * size - within;
+            let length = usize::try_from(there).unwrap_or(usize::MAX).min(left.len());
+            let (now, rest) = left.split_at_mut(length);
+            match run.lcn {
+                Some(lcn) => self.bytes.read_exact_at(now, lcn * size + within)?,
+                None => now.fill(0),
+            }
+            at += length as u64;
+            left = rest;
+        }
+        Ok(())
+    }
+
+    /// The index of a folder.
+    fn folder(&self, record: &Record) -> io::Result<Arc<Folder>> {
+        let known = |folders: &VecDeque<(u64, Arc<Folder>)>| {
+            folders
+                .iter()
+                .position(|(number, _)| *number == record.number)
+        };
+        {
+            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = known(&folders).and_then(|at| folders.remove(at)) {
+                let folder = Arc::clone(&found.1);
+                folders.push_front(found);
+                return Ok(folder);
+            }
+        }
+        let read = |kind| {
+            let value = self.value(record, kind, "$I30")?;
+            self.whole(value.as_ref(), LONGEST_INDEX, "the index of the folder")
+        };
+        let (root, allocation, bitmap) = (
+            read(kind::INDEX_ROOT)?,
+            read(kind::INDEX_ALLOCATION)?,
+            read(kind::BITMAP)?,
+        );
+        let folder = Arc::new(Folder::of(&root, allocation, &bitmap, self.boot.index)?);
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.push_front((record.number, Arc::clone(&folder)));
+        folders.truncate(KEPT);
+        Ok(folder)
+    }
+
+    /// What is at a path, of which these are the parts. `at` is its address, for people.
+    pub(crate) fn find(self: &Arc<Self>, path: &[OsString], at: &Path) -> io::Result<Found> {
+        let mut record = self.referred(ROOT)?;
+        for name in path {
+            if !record.is_folder() {
+                return Err(missing());
+            }
+            self.refuse_reparse(&record)?;
+            record = self.referred(self.folder(&record)?.child(name)?)?;
+        }
+        match record.is_folder() {
+            true => {
+                self.refuse_reparse(&record)?;
+                Ok(Found::Folder(self.folder(&record)?.names()))
+            }
+            false => Ok(Found::File(self.file(&record, at.to_owned())?)),
+        }
+    }
+
+    fn file(self: &Arc<Self>, record: &Record, at: PathBuf) -> io::Result<Arc<dyn SourceFile>> {
+        self.refuse_reparse(record)?;
+        let data = self.value(record, kind::DATA, "")?;
+        let data = data.ok_or_else(|| wrong("it has no content: its record is damaged"))?;
+        let modified = parts(record)
+            .filter_map(Result::ok)
+            .find(|part| part.kind == kind::STANDARD_INFORMATION)
+            .and_then(|part| part.resident()?.u64(8))
+            .and_then(time);
+        Ok(Arc::new(NtfsFile::of(
+            Arc::clone(self),
+            at,
+            data,
+            modified,
+        )?))
+    }
+
+    /// Links, and files whose content lies elsewhere than Windows would read it here.
+    fn refuse_reparse(&self, record: &Record) -> io::Result<()> {
+        let Some(value) = self.value(record, kind::REPARSE_POINT, "")? else {
+            return Ok(());
+        };
+        let bytes = self.whole(Some(&value), LONGEST_LIST, "its reparse point")?;
+        let tag = bytes.as_slice().u32(0).unwrap_or_default();
+        let why = match tag {
+            0xa000_0003 | 0xa000_000c => {
+                format!("it is a link to {}: name what it leads to", link(&bytes))
+            }
+            0x8000_0017 => {
+                "it is compressed by Windows for the system (WOF, CompactOS): this is not read here"
+                    .to_owned()
+            }
+            0x8000_0013 => {
+                "its content is in the store of Data Deduplication: this is not read here"
+                    .to_owned()
+            }
+            // Clouds (OneDrive and others): 0x9000_0?1a. What is here may be only a part.
+            _ if tag & 0xffff_0fff == 0x9000_001a => {
+                "its content may be in a cloud, and not here".to_owned()
+            }
+            _ => format!("it is a reparse point of a kind that is not read here (tag {tag:#x})"),
+        };
+        Err(wrong(why))
+    }
+
+    /// What the volume is read from.
+    pub(crate) fn bytes(&self) -> &Arc<dyn SourceFile> {
+        &self.bytes
+    }
+}
+
+/// Where a link leads, as Windows shows it.
+fn link(bytes: &[u8]) -> String {
+    let name = || {
+        let from = if bytes.u32(0)? == 0xa000_000c { 20 } else { 16 };
+        let (at, length) = (usize::from(bytes.u16(12)?), usize::from(bytes.u16(14)?));
+        let name = bytes.get(from + at..from + at + length)?;
+        Some(String::from_utf16_lossy(&super::attribute::utf16(name)))
+    };
+    name().unwrap_or_else(|| "a place that is not known".to_owned())
+}
+
+/// A time of Windows: steps of 100 ns since 1601.
+fn time(ticks: u64) -> Option<Timestamp> {
+    let seconds = i64::try_from(ticks / 10_000_000).ok()? - EPOCH;
+    let rest = i32::try_from(ticks % 10_000_000 * 100).ok()?;
+    Timestamp::new(seconds, rest).ok()
+}
+
+/// Nothing has this name.
+pub(crate) fn missing() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        "the volume has nothing of this name",
+    )
+}
