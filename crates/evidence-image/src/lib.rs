@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod container;
+pub mod lznt1;
 pub mod shadow;
 
 use evidence::{Container, Contents, EvidenceError, EvidenceFile};
