@@ -125,7 +125,9 @@ impl Catalog {
 
 /// What keeps the catalog from being used.
 pub(super) fn in_catalog(trouble: &str) -> io::Error {
-    wrong(format!("the catalog of shadow copies is damaged: {trouble}"))
+    wrong(format!(
+        "the catalog of shadow copies is damaged: {trouble}"
+    ))
 }
 
 /// Where the catalog begins; none if there is none.
