@@ -1,0 +1,597 @@
+//! E01, the Expert Witness format of EnCase, version 1, and S01 of SMART.
+//!
+//! ```text
+//! x.E01, x.E02 ... x.E99, x.EAA ... x.ZZZ         segments
+//! segment     signature, number | section | section ... the last one is `next`, or `done` in the last segment
+//! section     kind, offset of the next section, length, checksum | what it holds
+//! sectors     chunks of the disk, each packed or as it is with a checksum behind it
+//! table       where these chunks are, with a checksum; table2 is a copy of it
+//! ```
+//!
+//! Numbers are little-endian, checksums Adler-32. Every one of them is checked: those of sections and of the description of the
+//! disk when the image is opened, those of tables and chunks before a byte of them is handed out. Tables are read when they are
+//! needed. Source: "Expert Witness Compression Format specification", Joachim Metz (libewf).
+
+use super::disk::Disk;
+use super::parts::{Beside, Cache, Part, wrong};
+use flate2::{Decompress, FlushDecompress, Status};
+use std::fmt;
+use std::io;
+
+pub(super) const SIGNATURE: &[u8; 8] = b"EVF\x09\x0d\x0a\xff\x00";
+
+const FIRST_SECTION: u64 = 13;
+const SECTION: u64 = 76;
+const TABLE_HEADER: u64 = 24;
+/// More sections than this are not believed: 2 TiB have some ten thousand.
+const MOST_SECTIONS: usize = 1 << 20;
+/// More chunks in one table are not believed: programs write some ten thousand.
+const MOST_ENTRIES: u64 = 1 << 22;
+const MOST_IN_CHUNK: u64 = 64 << 20;
+/// So many packed bytes are read at once.
+const AT_ONCE: u64 = 1 << 20;
+/// So many tables stay in memory.
+const TABLES: usize = 16;
+/// An offset in a table; the bit above says that the chunk is packed.
+const OFFSET: u32 = 0x7fff_ffff;
+
+/// Names of segments: `E` for `E01`; the second is `E02`, the hundredth `EAA`.
+pub(super) fn extension(first: char, number: u32) -> Option<String> {
+    if number < 100 {
+        return Some(format!("{first}{number:02}"));
+    }
+    let base = if first.is_ascii_uppercase() {
+        b'A'
+    } else {
+        b'a'
+    };
+    let number = number - 100;
+    let letter = |value: u32| char::from(base + (value % 26) as u8);
+    let start = first as u32 + number / 676;
+    let start = char::from_u32(start).filter(|start| (*start as u32) < u32::from(base) + 26)?;
+    Some(format!("{start}{}{}", letter(number / 26), letter(number)))
+}
+
+/// A table of chunks, and where it is.
+#[derive(Debug, Clone, Copy)]
+struct TableAt {
+    segment: usize,
+    /// Where its section holds it, and where its copy does.
+    places: [Option<u64>; 2],
+    /// Number of its first chunk.
+    first: u64,
+    entries: u64,
+    /// Where its chunks end.
+    end: u64,
+}
+
+/// A table in memory.
+struct Table {
+    base: u64,
+    entries: Vec<u32>,
+    /// From this entry on, offsets have all 32 bits and chunks are not packed: EnCase 6 writes segments of more than 2 GiB so.
+    long_from: usize,
+}
+
+impl Table {
+    fn chunk(&self, entry: usize) -> (u64, bool) {
+        let value = self.entries[entry];
+        let (offset, is_packed) = match entry < self.long_from {
+            true => (value & OFFSET, value & !OFFSET != 0),
+            false => (value, false),
+        };
+        (self.base.saturating_add(u64::from(offset)), is_packed)
+    }
+}
+
+/// A chunk, and where it is.
+#[derive(Debug, Clone, Copy)]
+struct ChunkAt {
+    segment: usize,
+    offset: u64,
+    /// Bytes up to the next chunk, as far as it can be of these.
+    length: u64,
+    is_packed: bool,
+}
+
+pub(super) struct Ewf {
+    segments: Vec<Part>,
+    length: u64,
+    chunk: u64,
+    tables: Vec<TableAt>,
+    known: Cache<usize, Table>,
+    unpacked: Cache<u64, Vec<u8>>,
+}
+
+impl fmt::Debug for Ewf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (segments, length) = (self.segments.len(), self.length);
+        write!(f, "Ewf of {length} bytes in {segments} segments")
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+/// Whether the checksum that follows `length` bytes fits them.
+fn is_whole(bytes: &[u8], length: usize) -> bool {
+    simd_adler32::adler32(&&bytes[..length]) == u32_at(bytes, length)
+}
+
+/// Number of a segment, as it says itself.
+pub(super) fn number_of(part: &Part) -> io::Result<u16> {
+    let start: [u8; FIRST_SECTION as usize] = part.bytes(0, "the start of a segment")?;
+    if !start.starts_with(SIGNATURE) {
+        return Err(wrong(format!(
+            "{} is not a segment of an E01 image",
+            part.name()
+        )));
+    }
+    Ok(u16::from_le_bytes([start[9], start[10]]))
+}
+
+/// What the segments are found to hold, one after the other.
+#[derive(Default)]
+struct Survey {
+    /// Bytes of the disk and of a chunk.
+    disk: Option<(u64, u64)>,
+    tables: Vec<TableAt>,
+    chunks: u64,
+    sections: usize,
+    /// What is wrong with a table whose copy has not been looked at yet.
+    lost_table: Option<String>,
+}
+
+impl Ewf {
+    /// Opens an image by its first segment, which has this name; the others are beside it.
+    pub(super) fn open(
+        first: Part,
+        name: Option<&str>,
+        beside: impl FnOnce() -> io::Result<Beside>,
+    ) -> io::Result<Self> {
+        let number = number_of(&first)?;
+        if number != 1 {
+            return Err(wrong(format!(
+                "it is segment {number} of an E01 image: name the first one, which ends with 01"
+            )));
+        }
+        let mut survey = Survey::default();
+        let mut segments = Vec::new();
+        let (mut next, mut others, mut beside) = (Some(first), None, Some(beside));
+        while let Some(part) = next.take() {
+            let goes_on = survey.add(&part, segments.len())?;
+            segments.push(part);
+            if !goes_on {
+                break;
+            }
+            let named = name.and_then(|name| name.rsplit_once('.'));
+            let named = named.filter(|(_, extension)| {
+                extension.len() == 3 && extension.is_ascii() && extension.ends_with("01")
+            });
+            let wanted = segments.len() as u32 + 1;
+            let name = named.and_then(|(stem, letters)| {
+                let extension = extension(letters.chars().next()?, wanted)?;
+                Some(format!("{stem}.{extension}"))
+            });
+            let name = name.ok_or_else(|| {
+                wrong("this E01 image goes on in other files, and what they are called is only known if the name of its first ends with .E01")
+            })?;
+            if let Some(beside) = beside.take() {
+                others = Some(beside()?);
+            }
+            let folder = others.as_ref().ok_or_else(|| wrong("it has no folder"))?;
+            let part = folder.open(&name, "the image goes on in it")?;
+            let number = u32::from(number_of(&part)?);
+            if number != wanted {
+                return Err(wrong(format!(
+                    "{} says that it is segment {number}, and its name that it is {wanted}",
+                    part.name()
+                )));
+            }
+            next = Some(part);
+        }
+        let (length, chunk) = survey
+            .disk
+            .ok_or_else(|| wrong("this E01 image does not say how large its disk is"))?;
+        let needed = length.div_ceil(chunk);
+        if survey.chunks < needed {
+            return Err(wrong(format!(
+                "the tables of this E01 image have {} chunks, and its disk of {length} bytes needs {needed}: part of it is missing",
+                survey.chunks
+            )));
+        }
+        Ok(Ewf {
+            segments,
+            length,
+            chunk,
+            tables: survey.tables,
+            known: Cache::of(TABLES),
+            unpacked: Cache::of_blocks(chunk),
+        })
+    }
+
+    fn table(&self, number: usize) -> io::Result<std::sync::Arc<Table>> {
+        self.known.get_or(number, || {
+            let at = self.tables[number];
+            let part = &self.segments[at.segment];
+            let mut last = wrong("there is no table");
+            for place in at.places.into_iter().flatten() {
+                match read_table(part, place, at.entries) {
+                    Ok(table) => return Ok(table),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+
+    /// Where the chunk of this number is.
+    fn chunk_at(&self, chunk: u64) -> io::Result<ChunkAt> {
+        let after = self.tables.partition_point(|table| table.first <= chunk);
+        let number = after.saturating_sub(1);
+        let (at, table) = (self.tables[number], self.table(number)?);
+        let entry = (chunk - at.first) as usize;
+        let (offset, is_packed) = table.chunk(entry);
+        let end = match entry + 1 < table.entries.len() {
+            true => table.chunk(entry + 1).0,
+            false => at.end,
+        };
+        if end <= offset {
+            return Err(self.damaged(chunk, at.segment, offset, "no bytes are left for it"));
+        }
+        // What is packed is never much longer than what it was; the rest of a gap is of no interest.
+        let most = self.chunk + self.chunk / 8 + 1024;
+        Ok(ChunkAt {
+            segment: at.segment,
+            offset,
+            length: (end - offset).min(most),
+            is_packed,
+        })
+    }
+
+    fn damaged(&self, chunk: u64, segment: usize, offset: u64, why: &str) -> io::Error {
+        wrong(format!(
+            "{} is damaged: what the disk has at offset {:#x} is at offset {offset:#x} of it, and {why}",
+            self.segments[segment].name(),
+            chunk * self.chunk
+        ))
+    }
+
+    /// Unpacks a chunk into as many bytes as the disk has of it.
+    fn unpack(
+        &self,
+        chunk: u64,
+        at: ChunkAt,
+        bytes: &[u8],
+        into: &mut [u8],
+        state: &mut Decompress,
+    ) -> io::Result<()> {
+        let damaged = |why: &str| Err(self.damaged(chunk, at.segment, at.offset, why));
+        if !at.is_packed {
+            // The last chunk may be stored whole though the disk ends within it.
+            let lengths = [into.len(), self.chunk as usize];
+            let whole = lengths
+                .into_iter()
+                .filter(|length| length + 4 <= bytes.len());
+            let mut whole = whole.peekable();
+            if whole.peek().is_none() {
+                return damaged(&format!(
+                    "it needs {} bytes there and has {}",
+                    into.len() + 4,
+                    bytes.len()
+                ));
+            }
+            if !whole.any(|length| is_whole(bytes, length)) {
+                return damaged("its checksum does not fit");
+            }
+            into.copy_from_slice(&bytes[..into.len()]);
+            return Ok(());
+        }
+        state.reset(true);
+        let is_last = into.len() < self.chunk as usize;
+        let mut whole = Vec::new();
+        let out: &mut [u8] = match is_last {
+            true => {
+                whole.resize(self.chunk as usize, 0);
+                &mut whole
+            }
+            false => into,
+        };
+        match state.decompress(bytes, out, FlushDecompress::Finish) {
+            Ok(Status::StreamEnd) => {}
+            Ok(_) => return damaged("it does not end where it should"),
+            Err(_) => return damaged("it cannot be unpacked, or its checksum does not fit"),
+        }
+        let unpacked = state.total_out();
+        let needed = if is_last { into.len() } else { out.len() };
+        if unpacked < needed as u64 {
+            return damaged(&format!(
+                "it needs {needed} bytes and unpacks to {unpacked}"
+            ));
+        }
+        if is_last {
+            into.copy_from_slice(&whole[..into.len()]);
+        }
+        Ok(())
+    }
+
+    /// Bytes that the disk has of a chunk.
+    fn length_of(&self, chunk: u64) -> usize {
+        self.chunk.min(self.length - chunk * self.chunk) as usize
+    }
+}
+
+impl Disk for Ewf {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn parts(&self) -> Vec<&Part> {
+        self.segments.iter().collect()
+    }
+
+    /// Chunks that follow each other in a segment are read at once. Whole ones are unpacked into their place; of others the chunk is
+    /// kept, since its other bytes are likely to be wanted soon.
+    fn fill(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        let mut state = Decompress::new(true);
+        let mut bytes = Vec::new();
+        while !buffer.is_empty() {
+            let chunk = offset / self.chunk;
+            let from = (offset % self.chunk) as usize;
+            if let Some(known) = self.unpacked.get(&chunk) {
+                let length = (known.len() - from).min(buffer.len());
+                buffer[..length].copy_from_slice(&known[from..from + length]);
+                buffer = &mut buffer[length..];
+                offset += length as u64;
+                continue;
+            }
+            let start = self.chunk_at(chunk)?;
+            let mut run = vec![start];
+            let mut end = start.offset + start.length;
+            let last = (offset + buffer.len() as u64 - 1) / self.chunk;
+            for next in chunk + 1..=last {
+                let at = self.chunk_at(next)?;
+                let is_next = at.segment == start.segment && at.offset == end;
+                if !is_next || end + at.length - start.offset > AT_ONCE {
+                    break;
+                }
+                end += at.length;
+                run.push(at);
+            }
+            bytes.resize((end - start.offset) as usize, 0);
+            let part = &self.segments[start.segment];
+            part.read(&mut bytes, start.offset, "a chunk of the disk")?;
+            let mut rest = &bytes[..];
+            for (chunk, at) in (chunk..).zip(run) {
+                let (packed, after) = rest.split_at(at.length as usize);
+                rest = after;
+                let whole = self.length_of(chunk);
+                let from = (offset % self.chunk) as usize;
+                let length = (whole - from).min(buffer.len());
+                let (into, after) = buffer.split_at_mut(length);
+                if length == whole {
+                    self.unpack(chunk, at, packed, into, &mut state)?;
+                } else {
+                    let mut unpacked = vec![0; whole];
+                    self.unpack(chunk, at, packed, &mut unpacked, &mut state)?;
+                    into.copy_from_slice(&unpacked[from..from + length]);
+                    self.unpacked.put(chunk, unpacked);
+                }
+                buffer = after;
+                offset += length as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a table and holds it against its checksums.
+fn read_table(part: &Part, at: u64, entries: u64) -> io::Result<Table> {
+    let what = "a table of chunks";
+    let header: [u8; TABLE_HEADER as usize] = part.bytes(at, what)?;
+    let damaged = || {
+        wrong(format!(
+            "{} is damaged: the checksum of the table of chunks at offset {at:#x} does not fit",
+            part.name()
+        ))
+    };
+    if !is_whole(&header, 20) || u64::from(u32_at(&header, 0)) != entries {
+        return Err(damaged());
+    }
+    let length = entries * 4;
+    let bytes = part.many(at + TABLE_HEADER, length + 4, what)?;
+    if !is_whole(&bytes, length as usize) {
+        return Err(damaged());
+    }
+    let entries: Vec<u32> = bytes[..length as usize]
+        .chunks_exact(4)
+        .map(|entry| u32_at(entry, 0))
+        .collect();
+    let is_long = |pair: &[u32]| pair[1] & OFFSET < pair[0] & OFFSET && pair[1] > OFFSET;
+    let long_from = entries.windows(2).position(is_long);
+    Ok(Table {
+        base: u64_at(&header, 8),
+        long_from: long_from.map_or(entries.len(), |at| at + 1),
+        entries,
+    })
+}
+
+impl Survey {
+    /// Goes through the sections of a segment; whether the image goes on in another one.
+    fn add(&mut self, part: &Part, segment: usize) -> io::Result<bool> {
+        let mut at = FIRST_SECTION;
+        let mut sectors: Option<(u64, u64)> = None;
+        loop {
+            self.sections += 1;
+            if self.sections > MOST_SECTIONS {
+                return Err(wrong(format!(
+                    "this E01 image has more than {MOST_SECTIONS} sections"
+                )));
+            }
+            let section: [u8; SECTION as usize] = part.bytes(at, "a section of the image")?;
+            let damaged = |why: &str| {
+                wrong(format!(
+                    "{} is damaged: the section at offset {at:#x} {why}",
+                    part.name()
+                ))
+            };
+            if !is_whole(&section, 72) {
+                return Err(damaged("does not fit its checksum"));
+            }
+            let (next, length) = (u64_at(&section, 16), u64_at(&section, 24));
+            let kind = section[..16].split(|byte| *byte == 0).next();
+            let kind = kind.unwrap_or_default();
+            if kind != b"table2" {
+                self.all_found()?;
+            }
+            match kind {
+                b"done" => return Ok(false),
+                b"next" => return Ok(true),
+                _ => {}
+            }
+            if next < at + SECTION {
+                return Err(damaged("leads back"));
+            }
+            let held = at + SECTION;
+            let end = at.saturating_add(length.max(SECTION)).min(next);
+            match kind {
+                b"volume" | b"disk" if self.disk.is_none() => {
+                    self.disk = Some(volume(part, held, end - held)?);
+                }
+                b"sectors" => {
+                    part.expect(held, end - held, "a section of the image")?;
+                    sectors = Some((held, end));
+                }
+                b"table" => self.add_table(part, segment, (held, end), sectors, false)?,
+                b"table2" => self.add_table(part, segment, (held, end), sectors, true)?,
+                _ => {}
+            }
+            at = next;
+        }
+    }
+
+    /// Notes a table, or the copy of the one before it. The header of one of them has to be whole: the places of all chunks after
+    /// it follow from how many it has.
+    fn add_table(
+        &mut self,
+        part: &Part,
+        segment: usize,
+        (held, end): (u64, u64),
+        sectors: Option<(u64, u64)>,
+        is_copy: bool,
+    ) -> io::Result<()> {
+        let header: [u8; TABLE_HEADER as usize] = part.bytes(held, "a table of chunks")?;
+        let lost = self.lost_table.take();
+        if !is_whole(&header, 20) {
+            if is_copy && lost.is_none() {
+                return Ok(());
+            }
+            self.lost_table = Some(format!(
+                "{} is damaged: the table of chunks at offset {held:#x} does not fit its checksum",
+                part.name()
+            ));
+            return if is_copy { self.all_found() } else { Ok(()) };
+        }
+        if is_copy && lost.is_none() {
+            let table = self.tables.last_mut();
+            if let Some(table) = table.filter(|table| table.segment == segment) {
+                table.places[1] = Some(held);
+            }
+            return Ok(());
+        }
+        let entries = u64::from(u32_at(&header, 0));
+        let room = end.saturating_sub(held + TABLE_HEADER + 4) / 4;
+        if entries > room.min(MOST_ENTRIES) {
+            return Err(wrong(format!(
+                "{} is damaged: the table at offset {held:#x} says that it has {entries} entries, and has room for {room}",
+                part.name()
+            )));
+        }
+        if entries > 0 {
+            self.tables.push(TableAt {
+                segment,
+                places: [Some(held), None],
+                first: self.chunks,
+                entries,
+                end: sectors.map_or(end, |sectors| sectors.1),
+            });
+            self.chunks += entries;
+        }
+        Ok(())
+    }
+
+    /// An error if a table was damaged, and no copy of it followed.
+    fn all_found(&mut self) -> io::Result<()> {
+        self.lost_table
+            .take()
+            .map_or(Ok(()), |lost| Err(wrong(lost)))
+    }
+}
+
+/// How large the disk is, and a chunk.
+fn volume(part: &Part, at: u64, length: u64) -> io::Result<(u64, u64)> {
+    let what = "the description of the disk";
+    let is_long = length >= 1052;
+    let bytes = part.many(at, if is_long { 1052 } else { 94 }, what)?;
+    if !is_whole(&bytes, bytes.len() - 4) {
+        return Err(wrong(format!(
+            "{} is damaged: the description of the disk at offset {at:#x} does not fit its checksum",
+            part.name()
+        )));
+    }
+    let (sectors, sector) = (u64::from(u32_at(&bytes, 8)), u64::from(u32_at(&bytes, 12)));
+    let count = match is_long {
+        true => u64_at(&bytes, 16),
+        false => u64::from(u32_at(&bytes, 16)),
+    };
+    let chunk = sectors * sector;
+    let disk = count.checked_mul(sector);
+    match disk {
+        Some(disk) if disk > 0 && disk < 1 << 62 && chunk > 0 && chunk <= MOST_IN_CHUNK => {
+            Ok((disk, chunk))
+        }
+        _ => Err(wrong(format!(
+            "this E01 image says that its disk has {count} sectors of {sector} bytes, and a chunk {sectors} of them"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_named_as_by_other_programs() {
+        for (number, name) in [
+            (1, Some("E01")),
+            (99, Some("E99")),
+            (100, Some("EAA")),
+            (125, Some("EAZ")),
+            (126, Some("EBA")),
+            (775, Some("EZZ")),
+            (776, Some("FAA")),
+            (14_971, Some("ZZZ")),
+            (14_972, None),
+        ] {
+            assert_eq!(extension('E', number).as_deref(), name, "{number}");
+        }
+        assert_eq!(extension('e', 776).as_deref(), Some("faa"));
+    }
+
+    #[test]
+    fn offsets_above_two_gibibytes_have_all_bits() {
+        let table = Table {
+            base: 0,
+            entries: vec![0x8000_0010, 0x7fff_fff0, 0x8000_0100, 0x8000_8104],
+            long_from: 2,
+        };
+        assert_eq!(table.chunk(0), (0x10, true));
+        assert_eq!(table.chunk(1), (0x7fff_fff0, false));
+        assert_eq!(table.chunk(2), (0x8000_0100, false));
+    }
+}

@@ -1,0 +1,323 @@
+//! The log of a VHDX: changes that were written down before they were made.
+//!
+//! A program that writes to a VHDX first writes what it is going to change to the log, which is a ring of sectors of 4 KiB. If it was
+//! ended then, some of these changes may not have been made, and the tables of the file cannot be trusted without them.
+//!
+//! An entry holds descriptors (this sector shall be that one, these bytes shall be zeros), a number that counts up, and where in the log
+//! the oldest entry was that was still needed then, its tail. So the log that counts is a run of entries whose numbers follow each
+//! other, that ends with the highest number, and that has the tail of its last entry among them. All from that tail on are made, in order.
+//!
+//! Nothing is written. [`Replayed`] is the file as it would be afterwards: changed sectors from memory, all others from the file.
+
+use super::parts::{Part, wrong};
+use evidence::{SourceFile, Stamp};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+const SECTOR: usize = 4096;
+const HEADER: usize = 64;
+const DESCRIPTOR: usize = 32;
+/// A log is of some MiB; a longer one is not read into memory.
+const MOST: u64 = 64 << 20;
+/// Checksums are made of at most so many times the bytes of the log.
+const PASSES: usize = 16;
+
+/// What the CRC-32C of a byte adds, by the byte.
+static CRC: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let (mut value, mut bit) = (at as u32, 0);
+        while bit < 8 {
+            value = value >> 1 ^ if value & 1 == 1 { 0x82f6_3b78 } else { 0 };
+            bit += 1;
+        }
+        table[at] = value;
+        at += 1;
+    }
+    table
+};
+
+/// The CRC-32C of bytes in which the four at `at` are taken for zeros.
+pub(super) fn crc32c_without(bytes: &[u8], at: usize) -> u32 {
+    let step = |crc: u32, byte: &u8| crc >> 8 ^ CRC[((crc ^ u32::from(*byte)) & 0xff) as usize];
+    let start = bytes[..at].iter().fold(!0, step);
+    let middle = [0; 4].iter().fold(start, step);
+    !bytes[at + 4..].iter().fold(middle, step)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+/// An entry of the log that fits its checksum.
+struct Entry {
+    bytes: Vec<u8>,
+}
+
+impl Entry {
+    fn number(&self) -> u64 {
+        u64_at(&self.bytes, 16)
+    }
+
+    fn tail(&self) -> usize {
+        u32_at(&self.bytes, 12) as usize
+    }
+
+    /// The bytes that the file had at least, and those that it has to have.
+    fn lengths(&self) -> (u64, u64) {
+        (u64_at(&self.bytes, 48), u64_at(&self.bytes, 56))
+    }
+}
+
+/// The log as a ring.
+struct Ring<'a> {
+    bytes: &'a [u8],
+    owner: &'a [u8],
+    /// Bytes whose checksum may still be made.
+    left: usize,
+}
+
+impl Ring<'_> {
+    /// The entry at `at`, if there is one that counts.
+    fn entry(&mut self, at: usize) -> io::Result<Option<Entry>> {
+        let start = &self.bytes[at..at + HEADER];
+        let length = u32_at(start, 8) as usize;
+        let is_one = start.starts_with(b"loge")
+            && start[32..48] == *self.owner
+            && length >= SECTOR
+            && length.is_multiple_of(SECTOR)
+            && length <= self.bytes.len();
+        if !is_one {
+            return Ok(None);
+        }
+        self.left = self.left.checked_sub(length).ok_or_else(|| {
+            wrong("the log of this VHDX is damaged: its entries lie in each other")
+        })?;
+        let until = (at + length).min(self.bytes.len());
+        let mut bytes = self.bytes[at..until].to_vec();
+        bytes.extend_from_slice(&self.bytes[..length - bytes.len()]);
+        let is_whole = crc32c_without(&bytes, 4) == u32_at(&bytes, 4);
+        Ok(is_whole.then_some(Entry { bytes }))
+    }
+
+    /// The entries from `at` on whose numbers follow each other, with where they begin.
+    fn run(&mut self, mut at: usize) -> io::Result<Vec<(usize, Entry)>> {
+        let mut run: Vec<(usize, Entry)> = Vec::new();
+        let mut length = 0;
+        while let Some(entry) = self.entry(at)? {
+            let follows = run
+                .last()
+                .is_none_or(|(_, last)| last.number().checked_add(1) == Some(entry.number()));
+            length += entry.bytes.len();
+            if !follows || length > self.bytes.len() {
+                break;
+            }
+            let next = (at + entry.bytes.len()) % self.bytes.len();
+            run.push((at, entry));
+            at = next;
+        }
+        Ok(run)
+    }
+
+    /// The entries that have to be made, in order.
+    fn active(&mut self) -> io::Result<Vec<Entry>> {
+        let mut best: Vec<(usize, Entry)> = Vec::new();
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let run = self.run(at)?;
+            let Some((_, last)) = run.last() else {
+                at += SECTOR;
+                continue;
+            };
+            let length: usize = run.iter().map(|(_, entry)| entry.bytes.len()).sum();
+            let tail = last.tail();
+            let is_whole = run.iter().any(|(start, _)| *start == tail);
+            let number = last.number();
+            if is_whole && best.last().is_none_or(|(_, best)| number > best.number()) {
+                best = run;
+            }
+            // A run that begins within one that is not whole is looked at too.
+            at += if is_whole { length } else { SECTOR };
+        }
+        let Some(tail) = best.last().map(|(_, last)| last.tail()) else {
+            return Err(wrong(
+                "this VHDX was not closed, and its log is damaged: what it holds cannot be told",
+            ));
+        };
+        let entries = best.into_iter().skip_while(|(start, _)| *start != tail);
+        Ok(entries.map(|(_, entry)| entry).collect())
+    }
+}
+
+/// What a range of the file becomes: up to where, and its bytes; none for zeros.
+type Change = (u64, Option<Box<[u8]>>);
+
+/// A file as it is after the changes of its log.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    file: Arc<dyn SourceFile>,
+    stamp: Stamp,
+    changes: BTreeMap<u64, Change>,
+}
+
+/// Reads the log at `place`, which belongs to the header that has `owner`, and makes its changes in memory.
+pub(super) fn replay(part: &Part, place: (u64, u64), owner: &[u8]) -> io::Result<Replayed> {
+    let (start, length) = place;
+    if length > MOST || !length.is_multiple_of(SECTOR as u64) {
+        return Err(wrong(format!(
+            "this VHDX says that its log has {length} bytes"
+        )));
+    }
+    let bytes = part.many(start, length, "the log of a VHDX")?;
+    let mut ring = Ring {
+        left: bytes.len().saturating_mul(PASSES),
+        bytes: &bytes,
+        owner,
+    };
+    let entries = ring.active()?;
+    let mut replayed = Replayed {
+        file: Arc::clone(part.file()),
+        stamp: part.file().stamp(),
+        changes: BTreeMap::new(),
+    };
+    if let Some(last) = entries.last() {
+        let (flushed, needed) = last.lengths();
+        if part.length() < flushed {
+            return Err(wrong(format!(
+                "{} is cut off: its log says that it had {flushed} bytes, and {} are there",
+                part.name(),
+                part.length()
+            )));
+        }
+        replayed.stamp.length = part.length().max(needed);
+    }
+    for entry in &entries {
+        replayed.make(&entry.bytes).ok_or_else(|| {
+            wrong("the log of this VHDX is damaged: an entry is not what it says")
+        })?;
+    }
+    Ok(replayed)
+}
+
+impl Replayed {
+    /// Makes the changes of an entry; none if it is not a sensible one.
+    fn make(&mut self, entry: &[u8]) -> Option<()> {
+        let count = u32_at(entry, 24) as usize;
+        let described = HEADER.checked_add(count.checked_mul(DESCRIPTOR)?)?;
+        let descriptors = entry.get(HEADER..described)?;
+        let mut sectors = entry
+            .get(described.next_multiple_of(SECTOR)..)?
+            .chunks_exact(SECTOR);
+        for descriptor in descriptors.chunks_exact(DESCRIPTOR) {
+            let offset = u64_at(descriptor, 16);
+            let number = u64_at(descriptor, 24);
+            if number != u64_at(entry, 16) || !offset.is_multiple_of(SECTOR as u64) {
+                return None;
+            }
+            let (length, bytes) = match &descriptor[..4] {
+                b"desc" => {
+                    let sector = sectors.next()?;
+                    let high = u64::from(u32_at(sector, 4)) << 32;
+                    let low = u64::from(u32_at(sector, SECTOR - 4));
+                    if !sector.starts_with(b"data") || high | low != number {
+                        return None;
+                    }
+                    // Its first eight and last four bytes are in the descriptor.
+                    let mut bytes = sector.to_vec();
+                    bytes[..8].copy_from_slice(&descriptor[8..16]);
+                    bytes[SECTOR - 4..].copy_from_slice(&descriptor[4..8]);
+                    (SECTOR as u64, Some(bytes.into_boxed_slice()))
+                }
+                b"zero" => (u64_at(descriptor, 8), None),
+                _ => return None,
+            };
+            if !length.is_multiple_of(SECTOR as u64) {
+                return None;
+            }
+            let end = offset.checked_add(length)?;
+            self.change(offset, end, bytes);
+        }
+        Some(())
+    }
+
+    /// A later change takes the place of earlier ones. Those with bytes are whole sectors, so only zeros are ever split.
+    fn change(&mut self, start: u64, end: u64, bytes: Option<Box<[u8]>>) {
+        if start == end {
+            return;
+        }
+        let before = self.changes.range(..start).next_back();
+        if let Some((&first, &(until, _))) = before
+            && until > start
+        {
+            self.changes.insert(first, (start, None));
+            if until > end {
+                self.changes.insert(end, (until, None));
+            }
+        }
+        let covered: Vec<u64> = self.changes.range(start..end).map(|(at, _)| *at).collect();
+        for at in covered {
+            if let Some((until, _)) = self.changes.remove(&at)
+                && until > end
+            {
+                self.changes.insert(end, (until, None));
+            }
+        }
+        self.changes.insert(start, (end, bytes));
+    }
+}
+
+impl SourceFile for Replayed {
+    fn name(&self) -> String {
+        self.file.name()
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.stamp.clone()
+    }
+
+    fn stamp_now(&self) -> io::Result<Stamp> {
+        let now = self.file.stamp_now()?;
+        Ok(match now == self.file.stamp() {
+            true => self.stamp(),
+            false => now,
+        })
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.stamp.length.saturating_sub(offset);
+        let length = super::disk::within(left, buffer.len());
+        let buffer = &mut buffer[..length];
+        let before = self.file.stamp().length.saturating_sub(offset);
+        let there = super::disk::within(before, length);
+        let read = self.file.read_at(&mut buffer[..there], offset)?;
+        if read < there {
+            return Ok(read);
+        }
+        // What the file has to have beyond its end is zeros, until the log says otherwise.
+        buffer[there..].fill(0);
+        let end = offset + length as u64;
+        let first = self.changes.range(..=offset).next_back();
+        let first = first.map_or(offset, |(at, _)| *at);
+        for (&start, (until, bytes)) in self.changes.range(first..end) {
+            let (from, to) = (start.max(offset), (*until).min(end));
+            if from >= to {
+                continue;
+            }
+            let into = &mut buffer[(from - offset) as usize..(to - offset) as usize];
+            match bytes {
+                Some(bytes) => {
+                    let at = (from - start) as usize;
+                    into.copy_from_slice(&bytes[at..at + into.len()]);
+                }
+                None => into.fill(0),
+            }
+        }
+        Ok(length)
+    }
+}
