@@ -58,19 +58,25 @@ impl Image {
         Ok(Some(Arc::new(Image { path, volumes })))
     }
 
+    /// The address of a name in it.
+    fn address(&self, name: &OsStr) -> PathBuf {
+        if name.is_empty() || !Name::is_place(name) {
+            return join(&self.path, name);
+        }
+        let mut address = join(&self.path, OsStr::new("")).into_os_string();
+        address.push(name.to_string_lossy().trim_start_matches('/'));
+        address.into()
+    }
+
     fn find(&self, text: &OsStr) -> io::Result<Lead> {
         let name = Name::of(text)?;
         let volumes = self.chosen(name.partition)?;
         match name.copies {
             Some(Copies::All) => self.in_all_copies(&name, &volumes),
             Some(Copies::One(number)) => self.in_one(&name, &volumes, |volume| volume.copy(number)),
-            None if name.path.is_empty() && name.partition.is_none() && self.volumes.len() > 1 => {
-                let named = self.volumes.iter().filter(|volume| !volume.is_of_system);
-                Ok(Lead::Folder(
-                    named
-                        .map(|volume| (volume.prefix().into(), false))
-                        .collect(),
-                ))
+            None if name.path.is_empty() && name.partition.is_none() && volumes.len() > 1 => {
+                let named = volumes.iter().map(|volume| volume.prefix().into());
+                Ok(Lead::Folder(named.map(|name| (name, false)).collect()))
             }
             None => self.in_one(&name, &volumes, Volume::files),
         }
@@ -161,7 +167,7 @@ impl Image {
                 continue;
             }
             volume.files()?;
-            let prefix = match name.partition.is_none() && self.volumes.len() > 1 {
+            let prefix = match name.partition.is_none() && volumes.len() > 1 {
                 true => volume.prefix(),
                 false => String::new(),
             };
@@ -192,7 +198,7 @@ impl Image {
 }
 
 fn lead(files: &Arc<NtfsVolume>, name: &Name, image: &Image) -> io::Result<Lead> {
-    let at = join(&image.path, &name.text);
+    let at = image.address(&name.text);
     Ok(match files.find(&name.path, &at)? {
         Found::File(file) => Lead::File(file),
         Found::Folder(names) => Lead::Folder(names),
@@ -321,7 +327,7 @@ fn files(bytes: &Arc<dyn SourceFile>) -> io::Result<Arc<NtfsVolume>> {
 
 impl Contents for Image {
     fn place(self: Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
-        let at = join(&self.path, name);
+        let at = self.address(name);
         match self.find(name).map_err(EvidenceError::io(&at))? {
             Lead::File(file) => Ok(Place::File(EvidenceFile::of(at, file))),
             Lead::Folder(entries) => Ok(Place::Folder(Arc::new(ImageFolder {
@@ -361,7 +367,7 @@ impl ImageFolder {
 
 impl SourceFolder for ImageFolder {
     fn name(&self) -> String {
-        join(&self.image.path, &self.name).display().to_string()
+        self.image.address(&self.name).display().to_string()
     }
 
     fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
@@ -373,7 +379,7 @@ impl SourceFolder for ImageFolder {
     }
 
     fn path_of(&self, name: &OsStr) -> PathBuf {
-        join(&self.image.path, &self.within(name))
+        self.image.address(&self.within(name))
     }
 
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
