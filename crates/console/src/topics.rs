@@ -62,6 +62,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "format/checkpoint": "docs/format/checkpoint.md", "the checkpoint file";
     "format/flush-map": "docs/format/flush-map.md", "the flush map (.jfm)";
     "format/copy-journal": "docs/format/copy-journal.md", "the journal of edbcopy";
+    "format/shadow-copies": "docs/format/shadow-copies.md", "shadow copies of a volume";
 };
 
 /// The topic of that name.

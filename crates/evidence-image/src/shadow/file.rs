@@ -189,8 +189,9 @@ impl ShadowFile {
                             part.copy_from_slice(&other);
                         } else if *part != other[..] {
                             return Err(wrong(format!(
-                                "{} was moved and moved back: which of the offsets {places:#x?} of the volume has it is not known, and they differ",
-                                what()
+                                "{} was moved and moved back: which of the offsets {:#x} and {from:#x} of the volume has it is not known, and they differ",
+                                what(),
+                                places[0]
                             )));
                         }
                     }

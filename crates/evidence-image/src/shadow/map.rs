@@ -88,6 +88,11 @@ impl BlockMap {
         }
         let to = match flags & IS_FORWARDER {
             0 => None,
+            _ if store != 0 => {
+                return Err(format!(
+                    "is a forwarder, and of what is saved at {store:#x}"
+                ));
+            }
             _ => Some(block_number(relative)?),
         };
         let moved_before = self.moved_here.remove(&described);

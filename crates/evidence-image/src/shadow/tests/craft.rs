@@ -179,13 +179,14 @@ impl Craft {
         };
         let created = 130_305_024_000_000_000 + store.created * 10_000_000;
         let store = [0xc0 + number; 16];
-        // Where an entry lies in the catalog means nothing.
-        self.entries
-            .insert(0, entry(2, size, store, &[(48, created)]));
         let places = [(32, place), (48, bitmap), (72, previous)];
-        self.entries.push(entry(3, list, store, &places));
+        let places = entry(3, list, store, &places);
+        let created = entry(2, size, store, &[(48, created)]);
+        // Where entries lie in the catalog means nothing.
+        self.entries.splice(0..0, [created, places]);
     }
 
+    /// The entries of the catalog: two of each store, the last store first.
     pub(super) fn entries(&mut self) -> &mut Vec<Vec<u8>> {
         &mut self.entries
     }

@@ -1,14 +1,18 @@
 //! A volume of Windows with two copies. libvshadow 20190323 (`vshadowmount`) and 20260714 (`pyvshadow`) both read it as here.
 
+use super::damaged::{Flipped, read_all};
 use crate::shadow::ShadowCopies;
+use crate::shadow::blocks::{IDENTIFIER, STEP};
 use evidence::{LocalFile, SourceFile};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-pub(super) fn image() -> (tempfile::TempDir, Vec<u8>) {
+fn volume() -> (tempfile::TempDir, Arc<LocalFile>) {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("volume");
@@ -18,8 +22,8 @@ pub(super) fn image() -> (tempfile::TempDir, Vec<u8>) {
         .arg(&raw)
         .status();
     assert!(status.unwrap().success());
-    let bytes = Vec::new();
-    (folder, bytes)
+    let volume = LocalFile::open(raw).unwrap();
+    (folder, Arc::new(volume))
 }
 
 /// SHA-256 of each copy, whole, as libvshadow reads it.
@@ -52,9 +56,8 @@ fn digest(file: &dyn SourceFile, piece: usize) -> String {
 #[test]
 #[ignore = "needs files that are not shipped"]
 fn every_byte_of_a_real_volume_is_what_libvshadow_reads() {
-    let (folder, _) = image();
-    let volume = LocalFile::open(folder.path().join("volume")).unwrap();
-    let copies = ShadowCopies::of(Arc::new(volume)).unwrap().unwrap();
+    let (_folder, volume) = volume();
+    let copies = ShadowCopies::of(volume).unwrap().unwrap();
     let described: Vec<_> = (copies.copies().iter())
         .map(|copy| {
             assert_eq!(copy.problem, None);
@@ -93,4 +96,47 @@ fn every_byte_of_a_real_volume_is_what_libvshadow_reads() {
             });
         }
     });
+}
+
+/// Where its structures are: the volume header, the catalog, and of each store the header, lists and bitmaps.
+const STRUCTURES: [u64; 11] = [
+    0x1e00,
+    0x06e3_0000,
+    0x3156_0000,
+    0x3156_4000,
+    0x3156_8000,
+    0x3156_c000,
+    0x06e4_0000,
+    0x06e4_4000,
+    0x06e4_8000,
+    0x06e5_0000,
+    0x06e5_4000,
+];
+
+#[test]
+#[ignore = "needs files that are not shipped"]
+fn flipped_bytes_of_a_real_volume_are_read_or_refused() {
+    let (_folder, volume) = volume();
+    for at in STRUCTURES {
+        let mut start = [0; 16];
+        volume.read_exact_at(&mut start, at).unwrap();
+        assert_eq!(start, IDENTIFIER, "{at:#x}");
+    }
+    let flip = (0..STRUCTURES.len(), 0..STEP, 1..=255_u8);
+    let near = (0..STRUCTURES.len(), 0..640_u64, 1..=255_u8);
+    let flips = prop::collection::vec(prop_oneof![flip, near], 1..6);
+    let offsets: Vec<_> = (0..1 << 30).step_by(48 << 20).collect();
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(500));
+    runner
+        .run(&flips, |flips| {
+            let flips = flips.into_iter();
+            let flips = flips.map(|(structure, at, byte)| (STRUCTURES[structure] + at, byte));
+            let flipped = Flipped {
+                volume: Arc::clone(&volume) as Arc<dyn SourceFile>,
+                flips: flips.collect(),
+            };
+            read_all(Arc::new(flipped), &offsets);
+            Ok(())
+        })
+        .unwrap();
 }

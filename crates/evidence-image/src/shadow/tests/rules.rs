@@ -56,6 +56,23 @@ fn copies_are_described_oldest_first() {
 }
 
 #[test]
+fn entries_of_the_catalog_may_lie_in_any_order() {
+    let mut craft = Craft::new();
+    for created in [20, 10] {
+        craft.store(&Store {
+            created,
+            descriptors: vec![Descriptor::saved(5, 60 + created)],
+            ..Store::default()
+        });
+    }
+    craft.entries().push(vec![0; 128]);
+    craft.entries().reverse();
+    let copies = craft.copies();
+    assert_eq!(byte_of(&copies, 0, 5), 70);
+    assert_eq!(byte_of(&copies, 1, 5), 80);
+}
+
+#[test]
 fn a_volume_may_have_no_copies() {
     assert!(copies_of(Vec::new()).unwrap().is_none());
     assert!(copies_of(vec![0; 0x10000]).unwrap().is_none());
