@@ -17,7 +17,7 @@ mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 21] = [
     ("database_header", targets::headers::database),
     ("log_header", targets::headers::log),
     ("flush_map", targets::headers::flush_map),
@@ -36,7 +36,9 @@ pub const TARGETS: [Target; 19] = [
     ("copy_journal", targets::files::copy_journal),
     ("overlay", targets::files::overlay),
     ("standby_files", targets::files::standby),
-    ("archive", targets::files::archive),
+    ("archive", targets::within::archive),
+    ("image", targets::within::image),
+    ("volume", targets::within::volume),
 ];
 
 /// Calls the target `name`; a name that is none of them is a mistake of the caller.

@@ -1,5 +1,6 @@
 //! What the scripts edit: the small sets in `testdata/`, read once.
 
+use crate::targets::within::RECORD;
 use ese_db::{Database, MemorySource};
 use ese_format::database::{HEADERS_MAX, HeaderCopies};
 use ese_format::log::SEGMENT_SIZE;
@@ -9,7 +10,7 @@ use ese_replay::page_files::{BaseMark, Overlay};
 use ese_replay::pages::PageFile;
 use ese_replay::recovery::DatabaseFile;
 use ese_testkit::disk::FaultyDisk;
-use ese_testkit::fixtures::testdata_set;
+use ese_testkit::fixtures::{read_zst, repository, testdata_set};
 use ese_testkit::logs::{records_of, write_segments};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -134,5 +135,24 @@ pub(crate) fn logs() -> &'static [Log] {
             }
         });
         logs.into()
+    })
+}
+
+/// An NTFS volume.
+pub(crate) struct VolumeSeed {
+    pub(crate) bytes: Vec<u8>,
+    /// Where its boot sector is, the records of `$MFT` and those of indexes, in parts of [`RECORD`] bytes.
+    pub(crate) records: Vec<usize>,
+}
+
+/// A small volume, with files in pieces and compressed ones.
+pub(crate) fn volume() -> &'static VolumeSeed {
+    static VOLUME: OnceLock<VolumeSeed> = OnceLock::new();
+    VOLUME.get_or_init(|| {
+        let bytes = read_zst(&repository().join("testdata/images/small.raw.zst"));
+        let records = (0..bytes.len()).step_by(RECORD);
+        let is_record = |at: &usize| *at == 0 || matches!(&bytes[*at..][..4], b"FILE" | b"INDX");
+        let records = records.filter(is_record).collect();
+        VolumeSeed { bytes, records }
     })
 }

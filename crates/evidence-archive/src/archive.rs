@@ -1,6 +1,7 @@
 //! An archive that was opened: its members by their names.
 
 use crate::frames::Frames;
+use crate::seven::Seven;
 use crate::tarball::Tarball;
 use crate::tree::{Member, Node, Nowhere};
 use crate::unpacked::{MemberFile, wrong};
@@ -33,6 +34,7 @@ pub(crate) struct Archive {
 enum Kind {
     Zip(Zipped),
     Tar(Tarball),
+    Seven(Box<Seven>),
 }
 
 impl Archive {
@@ -106,6 +108,7 @@ impl Archive {
             None => Arc::new(match &self.kind {
                 Kind::Zip(zip) => zip.member(member, at)?,
                 Kind::Tar(tar) => tar.member(member, at)?,
+                Kind::Seven(seven) => seven.member(member, at)?,
             }),
         };
         unpacked.push_front((member.number, Arc::clone(&file)));
@@ -126,6 +129,7 @@ pub(crate) enum Look {
     Tar,
     Gzip,
     Zstd,
+    Seven,
 }
 
 impl Look {
@@ -140,6 +144,8 @@ impl Look {
             Some(Look::Zstd)
         } else if start.get(257..262) == Some(b"ustar") {
             Some(Look::Tar)
+        } else if start.starts_with(Seven::START) {
+            Some(Look::Seven)
         } else if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
             Some(Look::Zip)
         } else {
@@ -160,6 +166,10 @@ fn read(file: &EvidenceFile) -> io::Result<Option<(Kind, Node)>> {
         Some(Look::Zstd) => {
             let mut unpacked = Frames::new(io::BufReader::new(source));
             Tarball::unpack(&mut unpacked)?
+        }
+        Some(Look::Seven) => {
+            let (seven, root) = Seven::of(source)?;
+            return Ok(Some((Kind::Seven(Box::new(seven)), root)));
         }
         Some(Look::Tar) => Tarball::of(Arc::clone(file.source()))?,
         // A zip may have anything before it, as programs that unpack themselves do.

@@ -5,7 +5,7 @@
 //! ARCHIVE :: ARCHIVE :: MEMBER        an archive in an archive
 //! ```
 //!
-//! What an archive is, its first bytes say, not its name: zip (with zip64), tar, and tar within gzip or zstd. The archive may
+//! What an archive is, its first bytes say, not its name: zip (with zip64), 7z, tar, and tar within gzip or zstd. The archive may
 //! be a file of this machine or lie at an address.
 //!
 //! Nothing is written but unlinked temporary files. A member is unpacked once, into memory or above a limit into such a file;
@@ -20,6 +20,7 @@
 
 mod archive;
 mod frames;
+mod seven;
 mod tarball;
 mod tree;
 mod unpacked;
@@ -35,7 +36,7 @@ pub struct Archives;
 
 impl Container for Archives {
     fn kind(&self) -> &'static str {
-        "an archive that is read here (zip, tar, tar.gz, tar.zst)"
+        "an archive that is read here (zip, 7z, tar, tar.gz, tar.zst)"
     }
 
     fn is_likely(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {

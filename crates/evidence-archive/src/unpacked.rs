@@ -55,19 +55,9 @@ impl MemberFile {
 
     /// Unpacks all there is.
     pub(crate) fn unpack_all(from: &mut dyn Read) -> io::Result<Self> {
-        let (length, bytes) = store(&mut from.take(MOST))?;
-        if length == MOST {
-            return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
-        }
-        Ok(MemberFile {
-            address: PathBuf::new(),
-            stamp: Stamp {
-                length,
-                modified: None,
-                tag: None,
-            },
-            bytes,
-        })
+        let mut spool = Spool::default();
+        io::copy(from, &mut spool)?;
+        Ok(spool.file())
     }
 
     /// A member that `file` has as it is from `offset` on.
@@ -95,15 +85,62 @@ impl MemberFile {
 
 /// Keeps what can be read, and says how much that is.
 fn store(from: &mut dyn Read) -> io::Result<(u64, Bytes)> {
-    let mut start = Vec::new();
-    let length = from.take(IN_MEMORY).read_to_end(&mut start)? as u64;
-    if length < IN_MEMORY {
-        return Ok((length, Bytes::Memory(start)));
+    let mut spool = Spool::default();
+    let length = io::copy(from, &mut spool)?;
+    Ok((length, spool.bytes()))
+}
+
+/// Where unpacked bytes go: into memory, and above a limit into a temporary file.
+#[derive(Debug, Default)]
+pub(crate) struct Spool {
+    memory: Vec<u8>,
+    file: Option<File>,
+    /// Bytes in it.
+    pub(crate) length: u64,
+}
+
+impl Spool {
+    fn bytes(self) -> Bytes {
+        self.file
+            .map_or(Bytes::Memory(self.memory), Bytes::Temporary)
     }
-    let mut file = tempfile::tempfile()?;
-    file.write_all(&start)?;
-    let rest = io::copy(from, &mut file)?;
-    Ok((length + rest, Bytes::Temporary(file)))
+
+    /// All of it as a file.
+    pub(crate) fn file(self) -> MemberFile {
+        MemberFile {
+            address: PathBuf::new(),
+            stamp: Stamp {
+                length: self.length,
+                modified: None,
+                tag: None,
+            },
+            bytes: self.bytes(),
+        }
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len() as u64;
+        if self.length + length > MOST {
+            return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
+        }
+        if self.file.is_none() && self.length + length > IN_MEMORY {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&std::mem::take(&mut self.memory))?;
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(bytes)?,
+            None => self.memory.extend_from_slice(bytes),
+        }
+        self.length += length;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// An archive that is not what it says.

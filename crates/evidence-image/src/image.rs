@@ -90,7 +90,8 @@ impl Image {
         });
         let chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {
-            let known: Vec<_> = self.volumes.iter().map(Volume::prefix).collect();
+            let known = self.volumes.iter().filter(|volume| volume.number.is_some());
+            let known: Vec<_> = known.map(Volume::prefix).collect();
             let why = match (partition, known.is_empty()) {
                 (_, true) => "the disk has no partitions".to_owned(),
                 (Some(number), _) => format!(

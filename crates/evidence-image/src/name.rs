@@ -86,10 +86,9 @@ impl Name {
     }
 }
 
-/// The parts of a path; empty ones and `.` say nothing.
+/// The parts of a path, as Windows separates them; empty ones and `.` say nothing.
 fn parts(path: &str) -> Vec<OsString> {
-    let separator = if path.contains('/') { '/' } else { '\\' };
-    let parts = path.split(separator);
+    let parts = path.split(['/', '\\']);
     parts
         .filter(|part| !part.is_empty() && *part != ".")
         .map(OsString::from)
@@ -105,7 +104,12 @@ mod tests {
         for (text, partition, copies, path) in [
             ("", None, None, &[][..]),
             ("/Windows/System32", None, None, &["Windows", "System32"]),
-            ("Windows\\System32", None, None, &["Windows", "System32"]),
+            (
+                "Windows\\System32/sru",
+                None,
+                None,
+                &["Windows", "System32", "sru"],
+            ),
             ("p2:/a", Some(2), None, &["a"]),
             ("/p2:/a", Some(2), None, &["a"]),
             ("p2:", Some(2), None, &[]),

@@ -8,12 +8,9 @@ use ese_db::Database;
 use ese_replay::recovery::DatabaseFile;
 use ese_replay::view::RecoveredView;
 use ese_testkit::disk::FaultyDisk;
-use evidence::{Container, EvidenceFile, Place, SourceFile, SourceFolder, Stamp};
 use standby::config::Configuration;
 use standby::state::StateFile;
-use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use target_disk::{Disk, SharedDisk};
@@ -86,64 +83,5 @@ pub(crate) fn overlay(bytes: &[u8]) {
     let base = DatabaseFile::open(&seeds::stream().join("db.edb")).expect("testdata");
     if let Ok(view) = RecoveredView::through_overlay(&base, &path) {
         read_everything(&Database::new(view));
-    }
-}
-
-/// A file in memory.
-#[derive(Debug)]
-struct Bytes(Vec<u8>);
-
-impl SourceFile for Bytes {
-    fn name(&self) -> String {
-        "archive".to_owned()
-    }
-
-    fn stamp(&self) -> Stamp {
-        Stamp {
-            length: self.0.len() as u64,
-            modified: None,
-            tag: None,
-        }
-    }
-
-    fn stamp_now(&self) -> io::Result<Stamp> {
-        Ok(self.stamp())
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        let there = self.0.get(from..).unwrap_or_default();
-        let length = buffer.len().min(there.len());
-        buffer[..length].copy_from_slice(&there[..length]);
-        Ok(length)
-    }
-}
-
-/// An archive; every member is opened and read, and those that are archives, too.
-pub(crate) fn archive(bytes: &[u8]) {
-    let file = EvidenceFile::of("archive".into(), Arc::new(Bytes(bytes.to_vec())));
-    read_within(&evidence_archive::Archives, &file, 3);
-}
-
-fn read_within(kind: &dyn Container, file: &EvidenceFile, levels: usize) {
-    let Ok(Some(contents)) = kind.open(file) else {
-        return;
-    };
-    if let Ok(Place::Folder(root)) = contents.place(OsStr::new("")) {
-        read_folder(kind, &*root, levels);
-    }
-}
-
-fn read_folder(kind: &dyn Container, folder: &dyn SourceFolder, levels: usize) {
-    for entry in folder.entries().unwrap_or_default() {
-        let Ok(file) = folder.open(&entry.name) else {
-            continue;
-        };
-        let mut buffer = vec![0; 4096];
-        let _ = file.read_at(&mut buffer, file.stamp().length / 2);
-        let inner = EvidenceFile::of(folder.path_of(&entry.name), file);
-        if levels > 0 {
-            read_within(kind, &inner, levels - 1);
-        }
     }
 }

@@ -55,7 +55,7 @@ impl NtfsVolume {
     /// The volume whose bytes these are.
     pub(crate) fn of(bytes: Arc<dyn SourceFile>) -> io::Result<Arc<Self>> {
         let mut sector = [0; boot::LENGTH];
-        bytes.read_exact_at(&mut sector, 0)?;
+        fill(&*bytes, &mut sector, 0)?;
         let boot = Boot::of(&sector)?;
         let mut volume = NtfsVolume {
             bytes,
@@ -77,7 +77,7 @@ impl NtfsVolume {
         let at = cluster.checked_mul(self.boot.cluster);
         let at = at
             .ok_or_else(|| wrong("the boot sector says no place of $MFT: the volume is damaged"))?;
-        self.bytes.read_exact_at(&mut bytes, at)?;
+        fill(&*self.bytes, &mut bytes, at)?;
         Record::of(MFT, bytes)
     }
 
@@ -266,7 +266,7 @@ impl NtfsVolume {
             let length = usize::try_from(there).unwrap_or(usize::MAX).min(left.len());
             let (now, rest) = left.split_at_mut(length);
             match run.lcn {
-                Some(lcn) => self.bytes.read_exact_at(now, lcn * size + within)?,
+                Some(lcn) => fill(&*self.bytes, now, lcn * size + within)?,
                 None => now.fill(0),
             }
             at += length as u64;
@@ -373,6 +373,19 @@ impl NtfsVolume {
     /// What the volume is read from.
     pub(crate) fn bytes(&self) -> &Arc<dyn SourceFile> {
         &self.bytes
+    }
+}
+
+/// Fills `buffer` from `offset` of a volume.
+fn fill(volume: &dyn SourceFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let read = volume.read_at(buffer, offset)?;
+    match read == buffer.len() {
+        true => Ok(()),
+        false => Err(wrong(format!(
+            "the volume ends at {:#x}, and {} bytes from {offset:#x} on are needed: the image is not whole",
+            volume.stamp().length,
+            buffer.len()
+        ))),
     }
 }
 
