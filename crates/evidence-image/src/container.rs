@@ -117,14 +117,15 @@ pub fn open(file: &EvidenceFile) -> Result<Option<DiskImage>, EvidenceError> {
 
 /// An error for whoever names a later part of an image; none if the first part is no image either.
 fn later_part_of(file: &EvidenceFile, first: &str) -> Result<Option<DiskImage>, EvidenceError> {
-    let said = || EvidenceError::io(file.path());
+    let path = evidence::folder_of(file.path()).join(first);
     let opened = Beside::of(file)?.open(first, "it is the first part");
-    let opened = opened.map_err(said())?;
-    match Look::of(opened.file().as_ref()).map_err(said())? {
-        Some(_) => Err(said()(wrong(format!(
+    let opened = opened.map_err(EvidenceError::io(file.path()))?;
+    let opened = EvidenceFile::of(path, Arc::clone(opened.file()));
+    match open(&opened) {
+        Ok(None) => Ok(None),
+        Ok(Some(_)) | Err(_) => Err(EvidenceError::io(file.path())(wrong(format!(
             "it is a later part of an image: name its first part, {first}"
         )))),
-        None => Ok(None),
     }
 }
 

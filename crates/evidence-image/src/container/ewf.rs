@@ -61,6 +61,8 @@ struct TableAt {
     /// Number of its first chunk.
     first: u64,
     entries: u64,
+    /// Whether its chunks are within its section, as SMART writes them. Then its entries have no checksum.
+    has_chunks: bool,
     /// Where its chunks end.
     end: u64,
 }
@@ -221,7 +223,7 @@ impl Ewf {
             let part = &self.segments[at.segment];
             let mut last = wrong("there is no table");
             for place in at.places.into_iter().flatten() {
-                match read_table(part, place, at.entries) {
+                match read_table(part, place, at) {
                     Ok(table) => return Ok(table),
                     Err(error) => last = error,
                 }
@@ -391,7 +393,7 @@ impl Disk for Ewf {
 }
 
 /// Reads a table and holds it against its checksums.
-fn read_table(part: &Part, at: u64, entries: u64) -> io::Result<Table> {
+fn read_table(part: &Part, at: u64, known: TableAt) -> io::Result<Table> {
     let what = "a table of chunks";
     let header: [u8; TABLE_HEADER as usize] = part.bytes(at, what)?;
     let damaged = || {
@@ -400,22 +402,30 @@ fn read_table(part: &Part, at: u64, entries: u64) -> io::Result<Table> {
             part.name()
         ))
     };
-    if !is_whole(&header, 20) || u64::from(u32_at(&header, 0)) != entries {
+    if !is_whole(&header, 20) || u64::from(u32_at(&header, 0)) != known.entries {
         return Err(damaged());
     }
-    let length = entries * 4;
-    let bytes = part.many(at + TABLE_HEADER, length + 4, what)?;
-    if !is_whole(&bytes, length as usize) {
+    let length = known.entries * 4;
+    let checksum = if known.has_chunks { 0 } else { 4 };
+    let bytes = part.many(at + TABLE_HEADER, length + checksum, what)?;
+    if !known.has_chunks && !is_whole(&bytes, length as usize) {
         return Err(damaged());
     }
     let entries: Vec<u32> = bytes[..length as usize]
         .chunks_exact(4)
         .map(|entry| u32_at(entry, 0))
         .collect();
+    let base = u64_at(&header, 8);
+    let first = entries.first().map(|entry| u64::from(entry & OFFSET));
+    let is_next =
+        first.and_then(|first| first.checked_add(base)) == Some(at + TABLE_HEADER + length);
+    if known.has_chunks && !is_next {
+        return Err(damaged());
+    }
     let is_long = |pair: &[u32]| pair[1] & OFFSET < pair[0] & OFFSET && pair[1] > OFFSET;
     let long_from = entries.windows(2).position(is_long);
     Ok(Table {
-        base: u64_at(&header, 8),
+        base,
         long_from: long_from.map_or(entries.len(), |at| at + 1),
         entries,
     })
@@ -505,7 +515,8 @@ impl Survey {
             return Ok(());
         }
         let entries = u64::from(u32_at(&header, 0));
-        let room = end.saturating_sub(held + TABLE_HEADER + 4) / 4;
+        let checksum = if sectors.is_some() { 4 } else { 0 };
+        let room = end.saturating_sub(held + TABLE_HEADER + checksum) / 4;
         if entries > room.min(MOST_ENTRIES) {
             return Err(wrong(format!(
                 "{} is damaged: the table at offset {held:#x} says that it has {entries} entries, and has room for {room}",
@@ -518,6 +529,7 @@ impl Survey {
                 places: [Some(held), None],
                 first: self.chunks,
                 entries,
+                has_chunks: sectors.is_none(),
                 end: sectors.map_or(end, |sectors| sectors.1),
             });
             self.chunks += entries;
