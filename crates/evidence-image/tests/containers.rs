@@ -653,7 +653,12 @@ fn parts_are_found_beside_an_image_wherever_it_is() {
         "a-f002.vmdk",
         &[&[9; 4096], &disk[MIB..MIB + 3000 * 512]].concat(),
     );
+    add("others", "log.001", b"a line");
+    add("others", "log.003", b"another line");
+    add("others", "disk.001", &disk);
+    add("others", "disk.002", &disk);
     evidence::mount(Arc::new(Memory(folders)));
+    assert!(open(Path::new("mem://others/log.001")).unwrap().is_none());
 
     let opened = |path: &str| open(Path::new(path));
     for (path, kind) in [
@@ -687,6 +692,8 @@ fn parts_are_found_beside_an_image_wherever_it_is() {
         ("mem://whole/a.001", false),
         ("mem://whole/a.002", true),
         ("mem://vhd/a.vhd.0001", true),
+        ("mem://others/log.003", false),
+        ("mem://others/disk.002", false),
         ("mem://vmdk/a.vmdk", false),
         ("mem://vmdk/a-f002.vmdk", true),
     ] {

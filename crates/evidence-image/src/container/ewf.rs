@@ -17,6 +17,7 @@ use super::parts::{Beside, Cache, Part, wrong};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) const SIGNATURE: &[u8; 8] = b"EVF\x09\x0d\x0a\xff\x00";
 
@@ -30,6 +31,8 @@ const MOST_ENTRIES: u64 = 1 << 22;
 const MOST_IN_CHUNK: u64 = 64 << 20;
 /// So many packed bytes are read at once.
 const AT_ONCE: u64 = 1 << 20;
+/// So many threads that read at once find what they need ready.
+const SCRATCH: usize = 16;
 /// So many tables stay in memory.
 const TABLES: usize = 16;
 /// An offset in a table; the bit above says that the chunk is packed.
@@ -103,6 +106,14 @@ pub(super) struct Ewf {
     tables: Vec<TableAt>,
     known: Cache<usize, Table>,
     unpacked: Cache<u64, Vec<u8>>,
+    /// What reads before had in use; a thread takes one, and makes one if there is none.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// What a read needs while it lasts.
+struct Scratch {
+    packed: Vec<u8>,
+    state: Decompress,
 }
 
 impl fmt::Debug for Ewf {
@@ -214,10 +225,11 @@ impl Ewf {
             tables: survey.tables,
             known: Cache::of(TABLES),
             unpacked: Cache::of_blocks(chunk),
+            scratch: Mutex::default(),
         })
     }
 
-    fn table(&self, number: usize) -> io::Result<std::sync::Arc<Table>> {
+    fn table(&self, number: usize) -> io::Result<Arc<Table>> {
         self.known.get_or(number, || {
             let at = self.tables[number];
             let part = &self.segments[at.segment];
@@ -339,9 +351,29 @@ impl Disk for Ewf {
 
     /// Chunks that follow each other in a segment are read at once. Whole ones are unpacked into their place; of others the chunk is
     /// kept, since its other bytes are likely to be wanted soon.
-    fn fill(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        let mut state = Decompress::new(true);
-        let mut bytes = Vec::new();
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let lock = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock().pop();
+        let mut scratch = kept.unwrap_or_else(|| Scratch {
+            packed: Vec::new(),
+            state: Decompress::new(true),
+        });
+        let filled = self.fill_with(&mut scratch, buffer, offset);
+        let mut kept = lock();
+        if kept.len() < SCRATCH {
+            kept.push(scratch);
+        }
+        filled
+    }
+}
+
+impl Ewf {
+    fn fill_with(
+        &self,
+        scratch: &mut Scratch,
+        mut buffer: &mut [u8],
+        mut offset: u64,
+    ) -> io::Result<()> {
         while !buffer.is_empty() {
             let chunk = offset / self.chunk;
             let from = (offset % self.chunk) as usize;
@@ -365,10 +397,15 @@ impl Disk for Ewf {
                 end += at.length;
                 run.push(at);
             }
-            bytes.resize((end - start.offset) as usize, 0);
+            let length = (end - start.offset) as usize;
             let part = &self.segments[start.segment];
-            part.read(&mut bytes, start.offset, "a chunk of the disk")?;
-            let mut rest = &bytes[..];
+            part.expect(start.offset, length as u64, "a chunk of the disk")?;
+            if scratch.packed.len() < length {
+                scratch.packed.resize(length, 0);
+            }
+            let bytes = &mut scratch.packed[..length];
+            part.read(bytes, start.offset, "a chunk of the disk")?;
+            let mut rest: &[u8] = bytes;
             for (chunk, at) in (chunk..).zip(run) {
                 let (packed, after) = rest.split_at(at.length as usize);
                 rest = after;
@@ -377,10 +414,10 @@ impl Disk for Ewf {
                 let length = (whole - from).min(buffer.len());
                 let (into, after) = buffer.split_at_mut(length);
                 if length == whole {
-                    self.unpack(chunk, at, packed, into, &mut state)?;
+                    self.unpack(chunk, at, packed, into, &mut scratch.state)?;
                 } else {
                     let mut unpacked = vec![0; whole];
-                    self.unpack(chunk, at, packed, &mut unpacked, &mut state)?;
+                    self.unpack(chunk, at, packed, &mut unpacked, &mut scratch.state)?;
                     into.copy_from_slice(&unpacked[from..from + length]);
                     self.unpacked.put(chunk, unpacked);
                 }
