@@ -61,7 +61,27 @@ const LOGICAL: &str =
     "it is an L01 or Lx01 image: it holds files, not a disk, and is not read here";
 
 impl Look {
+    /// What the first or last bytes of a file say.
     fn of(file: &dyn SourceFile) -> io::Result<Option<Self>> {
+        let length = file.stamp().length;
+        let start = Self::of_start(file, length)?;
+        // A fixed VHD begins with its disk.
+        if !matches!(start, None | Some(Look::Raw)) {
+            return Ok(start);
+        }
+        let footer = length.checked_sub(vhd::FOOTER as u64);
+        let mut cookie = [0; vhd::COOKIE.len()];
+        if let Some(footer) = footer
+            && file.read_at(&mut cookie, footer)? == cookie.len()
+            && cookie == *vhd::COOKIE
+        {
+            return Ok(Some(Look::Vhd));
+        }
+        Ok(start)
+    }
+
+    /// What the first bytes say of a file, or of several with `length` bytes together.
+    fn of_start(file: &dyn SourceFile, length: u64) -> io::Result<Option<Self>> {
         let mut start = vec![0; raw::START];
         let read = file.read_at(&mut start, 0)?;
         start.truncate(read);
@@ -82,15 +102,6 @@ impl Look {
         if vmdk::is_description(&start) {
             return Ok(Some(Look::VmdkDescription));
         }
-        let length = file.stamp().length;
-        let footer = length.checked_sub(vhd::FOOTER as u64);
-        let mut cookie = [0; vhd::COOKIE.len()];
-        if let Some(footer) = footer
-            && file.read_at(&mut cookie, footer)? == cookie.len()
-            && cookie == *vhd::COOKIE
-        {
-            return Ok(Some(Look::Vhd));
-        }
         Ok(raw::is_raw(&start, length).then_some(Look::Raw))
     }
 }
@@ -101,7 +112,14 @@ impl Look {
 /// where its tables are, or if it is of a kind that is not read here. What is damaged elsewhere is an error once it is read.
 pub fn open(file: &EvidenceFile) -> Result<Option<DiskImage>, EvidenceError> {
     let said = || EvidenceError::io(file.path());
-    let joined = raw::Joined::of(file)?;
+    let joined = match raw::Joined::of(file) {
+        Ok(joined) => joined,
+        // Numbers at the end of names may mean anything.
+        Err(error) => match Look::of_start(file.source().as_ref(), u64::MAX).map_err(said())? {
+            Some(_) => return Err(error),
+            None => return Ok(None),
+        },
+    };
     let is_split = joined.is_some();
     let whole = joined.map(|joined| as_file(file, joined));
     let source = whole.unwrap_or_else(|| Arc::clone(file.source()));
@@ -117,14 +135,15 @@ pub fn open(file: &EvidenceFile) -> Result<Option<DiskImage>, EvidenceError> {
 
 /// An error for whoever names a later part of an image; none if the first part is no image either.
 fn later_part_of(file: &EvidenceFile, first: &str) -> Result<Option<DiskImage>, EvidenceError> {
-    let said = || EvidenceError::io(file.path());
+    let path = evidence::folder_of(file.path()).join(first);
     let opened = Beside::of(file)?.open(first, "it is the first part");
-    let opened = opened.map_err(said())?;
-    match Look::of(opened.file().as_ref()).map_err(said())? {
-        Some(_) => Err(said()(wrong(format!(
+    let opened = opened.map_err(EvidenceError::io(file.path()))?;
+    let opened = EvidenceFile::of(path, Arc::clone(opened.file()));
+    match open(&opened) {
+        Ok(None) => Ok(None),
+        Ok(Some(_)) | Err(_) => Err(EvidenceError::io(file.path())(wrong(format!(
             "it is a later part of an image: name its first part, {first}"
         )))),
-        None => Ok(None),
     }
 }
 
@@ -173,8 +192,14 @@ pub fn is_later_part(file: &EvidenceFile) -> Result<bool, EvidenceError> {
     let Some(name) = name_of(file) else {
         return Ok(false);
     };
-    if raw::first_of(file)?.is_some() {
-        return Ok(true);
+    if let Some(first) = raw::first_of(file)? {
+        let first = Beside::of(file)?.open(&first, "it is the first part");
+        let first = first.map_err(said())?;
+        let looks_at = |file: &Arc<dyn SourceFile>| Look::of_start(file.as_ref(), u64::MAX);
+        let is_begun = looks_at(first.file()).map_err(said())?.is_some();
+        // What begins an image itself may be another disk.
+        let begins = looks_at(file.source()).map_err(said())?.is_some();
+        return Ok(is_begun && !begins);
     }
     if let Some(description) = vmdk::described_in(name) {
         let beside = Beside::of(file)?;

@@ -17,6 +17,7 @@ use super::parts::{Beside, Cache, Part, wrong};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) const SIGNATURE: &[u8; 8] = b"EVF\x09\x0d\x0a\xff\x00";
 
@@ -30,6 +31,8 @@ const MOST_ENTRIES: u64 = 1 << 22;
 const MOST_IN_CHUNK: u64 = 64 << 20;
 /// So many packed bytes are read at once.
 const AT_ONCE: u64 = 1 << 20;
+/// So many threads that read at once find what they need ready.
+const SCRATCH: usize = 16;
 /// So many tables stay in memory.
 const TABLES: usize = 16;
 /// An offset in a table; the bit above says that the chunk is packed.
@@ -61,6 +64,8 @@ struct TableAt {
     /// Number of its first chunk.
     first: u64,
     entries: u64,
+    /// Whether its chunks are within its section, as SMART writes them. Then its entries have no checksum.
+    has_chunks: bool,
     /// Where its chunks end.
     end: u64,
 }
@@ -101,6 +106,14 @@ pub(super) struct Ewf {
     tables: Vec<TableAt>,
     known: Cache<usize, Table>,
     unpacked: Cache<u64, Vec<u8>>,
+    /// What reads before had in use; a thread takes one, and makes one if there is none.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// What a read needs while it lasts.
+struct Scratch {
+    packed: Vec<u8>,
+    state: Decompress,
 }
 
 impl fmt::Debug for Ewf {
@@ -212,16 +225,17 @@ impl Ewf {
             tables: survey.tables,
             known: Cache::of(TABLES),
             unpacked: Cache::of_blocks(chunk),
+            scratch: Mutex::default(),
         })
     }
 
-    fn table(&self, number: usize) -> io::Result<std::sync::Arc<Table>> {
+    fn table(&self, number: usize) -> io::Result<Arc<Table>> {
         self.known.get_or(number, || {
             let at = self.tables[number];
             let part = &self.segments[at.segment];
             let mut last = wrong("there is no table");
             for place in at.places.into_iter().flatten() {
-                match read_table(part, place, at.entries) {
+                match read_table(part, place, at) {
                     Ok(table) => return Ok(table),
                     Err(error) => last = error,
                 }
@@ -337,9 +351,29 @@ impl Disk for Ewf {
 
     /// Chunks that follow each other in a segment are read at once. Whole ones are unpacked into their place; of others the chunk is
     /// kept, since its other bytes are likely to be wanted soon.
-    fn fill(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        let mut state = Decompress::new(true);
-        let mut bytes = Vec::new();
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let lock = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock().pop();
+        let mut scratch = kept.unwrap_or_else(|| Scratch {
+            packed: Vec::new(),
+            state: Decompress::new(true),
+        });
+        let filled = self.fill_with(&mut scratch, buffer, offset);
+        let mut kept = lock();
+        if kept.len() < SCRATCH {
+            kept.push(scratch);
+        }
+        filled
+    }
+}
+
+impl Ewf {
+    fn fill_with(
+        &self,
+        scratch: &mut Scratch,
+        mut buffer: &mut [u8],
+        mut offset: u64,
+    ) -> io::Result<()> {
         while !buffer.is_empty() {
             let chunk = offset / self.chunk;
             let from = (offset % self.chunk) as usize;
@@ -363,10 +397,15 @@ impl Disk for Ewf {
                 end += at.length;
                 run.push(at);
             }
-            bytes.resize((end - start.offset) as usize, 0);
+            let length = (end - start.offset) as usize;
             let part = &self.segments[start.segment];
-            part.read(&mut bytes, start.offset, "a chunk of the disk")?;
-            let mut rest = &bytes[..];
+            part.expect(start.offset, length as u64, "a chunk of the disk")?;
+            if scratch.packed.len() < length {
+                scratch.packed.resize(length, 0);
+            }
+            let bytes = &mut scratch.packed[..length];
+            part.read(bytes, start.offset, "a chunk of the disk")?;
+            let mut rest: &[u8] = bytes;
             for (chunk, at) in (chunk..).zip(run) {
                 let (packed, after) = rest.split_at(at.length as usize);
                 rest = after;
@@ -375,10 +414,10 @@ impl Disk for Ewf {
                 let length = (whole - from).min(buffer.len());
                 let (into, after) = buffer.split_at_mut(length);
                 if length == whole {
-                    self.unpack(chunk, at, packed, into, &mut state)?;
+                    self.unpack(chunk, at, packed, into, &mut scratch.state)?;
                 } else {
                     let mut unpacked = vec![0; whole];
-                    self.unpack(chunk, at, packed, &mut unpacked, &mut state)?;
+                    self.unpack(chunk, at, packed, &mut unpacked, &mut scratch.state)?;
                     into.copy_from_slice(&unpacked[from..from + length]);
                     self.unpacked.put(chunk, unpacked);
                 }
@@ -391,7 +430,7 @@ impl Disk for Ewf {
 }
 
 /// Reads a table and holds it against its checksums.
-fn read_table(part: &Part, at: u64, entries: u64) -> io::Result<Table> {
+fn read_table(part: &Part, at: u64, known: TableAt) -> io::Result<Table> {
     let what = "a table of chunks";
     let header: [u8; TABLE_HEADER as usize] = part.bytes(at, what)?;
     let damaged = || {
@@ -400,22 +439,30 @@ fn read_table(part: &Part, at: u64, entries: u64) -> io::Result<Table> {
             part.name()
         ))
     };
-    if !is_whole(&header, 20) || u64::from(u32_at(&header, 0)) != entries {
+    if !is_whole(&header, 20) || u64::from(u32_at(&header, 0)) != known.entries {
         return Err(damaged());
     }
-    let length = entries * 4;
-    let bytes = part.many(at + TABLE_HEADER, length + 4, what)?;
-    if !is_whole(&bytes, length as usize) {
+    let length = known.entries * 4;
+    let checksum = if known.has_chunks { 0 } else { 4 };
+    let bytes = part.many(at + TABLE_HEADER, length + checksum, what)?;
+    if !known.has_chunks && !is_whole(&bytes, length as usize) {
         return Err(damaged());
     }
     let entries: Vec<u32> = bytes[..length as usize]
         .chunks_exact(4)
         .map(|entry| u32_at(entry, 0))
         .collect();
+    let base = u64_at(&header, 8);
+    let first = entries.first().map(|entry| u64::from(entry & OFFSET));
+    let is_next =
+        first.and_then(|first| first.checked_add(base)) == Some(at + TABLE_HEADER + length);
+    if known.has_chunks && !is_next {
+        return Err(damaged());
+    }
     let is_long = |pair: &[u32]| pair[1] & OFFSET < pair[0] & OFFSET && pair[1] > OFFSET;
     let long_from = entries.windows(2).position(is_long);
     Ok(Table {
-        base: u64_at(&header, 8),
+        base,
         long_from: long_from.map_or(entries.len(), |at| at + 1),
         entries,
     })
@@ -505,7 +552,8 @@ impl Survey {
             return Ok(());
         }
         let entries = u64::from(u32_at(&header, 0));
-        let room = end.saturating_sub(held + TABLE_HEADER + 4) / 4;
+        let checksum = if sectors.is_some() { 4 } else { 0 };
+        let room = end.saturating_sub(held + TABLE_HEADER + checksum) / 4;
         if entries > room.min(MOST_ENTRIES) {
             return Err(wrong(format!(
                 "{} is damaged: the table at offset {held:#x} says that it has {entries} entries, and has room for {room}",
@@ -518,6 +566,7 @@ impl Survey {
                 places: [Some(held), None],
                 first: self.chunks,
                 entries,
+                has_chunks: sectors.is_none(),
                 end: sectors.map_or(end, |sectors| sectors.1),
             });
             self.chunks += entries;

@@ -22,11 +22,9 @@ const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const PACKED: u64 = 1 << 62;
 const ZEROS: u64 = 1;
 
-/// Features that a reader has to know.
+/// Features that a reader has to know. Two more, that reference counts may be wrong and that the image was found to be damaged, only
+/// stop those who write.
 mod feature {
-    /// Reference counts may be wrong. They are not read here.
-    pub(super) const DIRTY: u64 = 1;
-    pub(super) const CORRUPT: u64 = 1 << 1;
     pub(super) const EXTERNAL_DATA: u64 = 1 << 2;
     pub(super) const PACKED_OTHERWISE: u64 = 1 << 3;
     pub(super) const SUB_CLUSTERS: u64 = 1 << 4;
@@ -107,8 +105,6 @@ impl Qcow2 {
                 "this QCOW2 image has features that are not known here ({unknown:#x})"
             )));
         }
-        // Both only warn those who write.
-        let _ = feature::DIRTY | feature::CORRUPT;
         let cluster_bits = u32_at(20);
         let has_sub_clusters = features & feature::SUB_CLUSTERS != 0;
         let least = if has_sub_clusters { 14 } else { 9 };

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Numbers are little-endian, checksums CRC-32C. Every one of them is checked; data blocks have none. Where the log has changes, the
-//! file is read as if they had been made ([`super::vhdx_log`]): it is not changed. Source: [MS-VHDX], Microsoft.
+//! file is read as if they had been made ([`super::vhdx_log`]): it is not changed. Source: MS-VHDX, Microsoft.
 
 use super::disk::{Blocks, Run};
 use super::parts::{Part, Tables, wrong};

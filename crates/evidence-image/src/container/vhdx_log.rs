@@ -321,3 +321,78 @@ impl SourceFile for Replayed {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_format() {
+        assert_eq!(crc32c_without(b"\0\0\0\0", 0), 0x4867_4bc7);
+        assert_eq!(crc32c_without(&[0; 32], 8), 0x8a91_36aa);
+    }
+
+    /// A file of ones.
+    #[derive(Debug)]
+    struct Ones;
+
+    impl SourceFile for Ones {
+        fn name(&self) -> String {
+            "ones".to_owned()
+        }
+
+        fn stamp(&self) -> Stamp {
+            Stamp {
+                length: 32 * SECTOR as u64,
+                modified: None,
+                tag: None,
+            }
+        }
+
+        fn stamp_now(&self) -> io::Result<Stamp> {
+            Ok(self.stamp())
+        }
+
+        fn read_at(&self, buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+            buffer.fill(1);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn later_changes_take_the_place_of_earlier_ones() {
+        let sector = SECTOR as u64;
+        let mut replayed = Replayed {
+            file: Arc::new(Ones),
+            stamp: Stamp {
+                length: 40 * sector,
+                ..Ones.stamp()
+            },
+            changes: BTreeMap::new(),
+        };
+        let mut expected = [vec![1; 32 * SECTOR], vec![0; 8 * SECTOR]].concat();
+        let mut number = 12_345_u64;
+        for round in 0..400 {
+            number = number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let start = (number >> 33) % 40;
+            let is_data = number >> 60 & 1 == 0;
+            let count = if is_data {
+                1
+            } else {
+                (number >> 50) % (41 - start)
+            };
+            let value = if is_data { 2 + (round % 200) as u8 } else { 0 };
+            let bytes = is_data.then(|| vec![value; SECTOR].into_boxed_slice());
+            replayed.change(start * sector, (start + count) * sector, bytes);
+            let place = start as usize * SECTOR..(start + count) as usize * SECTOR;
+            expected[place].fill(value);
+            let mut read = vec![9; 40 * SECTOR];
+            let from = (number >> 20) as usize % (20 * SECTOR);
+            let into = &mut read[from..];
+            assert_eq!(replayed.read_at(into, from as u64).unwrap(), into.len());
+            assert!(read[from..] == expected[from..], "{round}");
+        }
+    }
+}

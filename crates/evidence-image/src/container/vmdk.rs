@@ -215,18 +215,18 @@ impl Vmdk {
     pub(super) fn open(part: Part) -> io::Result<Self> {
         let header = Header::read(&part, 0)?;
         let (at, length) = header.description;
-        let length = in_bytes(length)?;
-        if at == 0 || length == 0 {
-            return Err(wrong(
-                "this VMDK is one of the extents of a disk: name the file that describes the disk, which lists it",
-            ));
-        }
+        let (at, length) = (in_bytes(at)?, in_bytes(length)?);
         if length > MOST_IN_DESCRIPTION {
             return Err(wrong(format!(
                 "this VMDK says that its description has {length} bytes"
             )));
         }
-        let text = part.many(in_bytes(at)?, length, "the description of a VMDK")?;
+        let text = part.many(at, length, "the description of a VMDK")?;
+        if !is_description(&text) {
+            return Err(wrong(
+                "this VMDK is one of the extents of a disk: name the file that describes the disk, which lists it",
+            ));
+        }
         let description = Description::read(&text)?;
         if description.count() > 1 {
             return Err(wrong(
