@@ -10,3 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod find;
+mod named;
+
+pub use named::Named;
