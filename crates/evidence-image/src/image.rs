@@ -2,11 +2,12 @@
 
 use crate::container::{self, DiskImage};
 use crate::name::{Copies, Name};
-use crate::ntfs::{Found, NtfsVolume, wrong};
+use crate::ntfs::{COMPACT, Elsewhere, Found, NtfsVolume, wrong};
 use crate::partition::{self, Partition, PartitionFile};
 use crate::shadow::ShadowCopies;
 use evidence::{
-    Contents, EvidenceError, EvidenceFile, FolderEntry, Place, SourceFile, SourceFolder, join,
+    Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, SourceFile, SourceFolder,
+    join,
 };
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -45,6 +46,7 @@ enum Lead {
     File(Arc<dyn SourceFile>),
     /// Names of what is in a folder, and whether each is a file.
     Folder(Vec<(OsString, bool)>),
+    Elsewhere(Elsewhere),
 }
 
 impl Image {
@@ -189,7 +191,7 @@ impl Image {
                 {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     // Whoever opens it is told why it cannot be read.
-                    Err(_) | Ok(Lead::File(_)) => found.push((at, true)),
+                    Err(_) | Ok(Lead::File(_) | Lead::Elsewhere(_)) => found.push((at, true)),
                     Ok(Lead::Folder(_)) => found.push((at, false)),
                 }
             }
@@ -203,6 +205,7 @@ fn lead(files: &Arc<NtfsVolume>, name: &Name, image: &Image) -> io::Result<Lead>
     Ok(match files.find(&name.path, &at)? {
         Found::File(file) => Lead::File(file),
         Found::Folder(names) => Lead::Folder(names),
+        Found::Elsewhere(elsewhere) => Lead::Elsewhere(elsewhere),
     })
 }
 
@@ -331,6 +334,7 @@ impl Contents for Image {
         let at = self.address(name);
         match self.find(name).map_err(EvidenceError::io(&at))? {
             Lead::File(file) => Ok(Place::File(EvidenceFile::of(at, file))),
+            Lead::Elsewhere(elsewhere) => Err(EvidenceError::io(at)(elsewhere.error())),
             Lead::Folder(entries) => Ok(Place::Folder(Arc::new(ImageFolder {
                 image: self,
                 name: name.to_owned(),
@@ -349,6 +353,11 @@ struct ImageFolder {
 }
 
 impl ImageFolder {
+    fn lead(&self, name: &OsStr) -> Result<Lead, EvidenceError> {
+        let found = self.image.find(&self.within(name));
+        found.map_err(EvidenceError::io(self.path_of(name)))
+    }
+
     /// The name in the image of something in the folder. Volumes and copies stand before the path.
     fn within(&self, entry: &OsStr) -> OsString {
         if let Some(copies) = Name::before_all_copies(&self.name) {
@@ -385,16 +394,31 @@ impl SourceFolder for ImageFolder {
 
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
         let at = self.path_of(name);
-        match self
-            .image
-            .find(&self.within(name))
-            .map_err(EvidenceError::io(&at))?
-        {
+        match self.lead(name)? {
             Lead::File(file) => Ok(file),
+            Lead::Elsewhere(elsewhere) => Err(EvidenceError::io(at)(elsewhere.error())),
             Lead::Folder(_) => Err(EvidenceError::NotAFile {
                 path: at,
-                kind: "a directory",
+                kind: DIRECTORY,
             }),
         }
     }
+
+    fn glance(&self, name: &OsStr, _most: usize) -> Result<Glance, EvidenceError> {
+        let at = self.path_of(name);
+        Ok(match self.lead(name)? {
+            Lead::File(file) => Glance::File(EvidenceFile::of(at, file)),
+            Lead::Folder(_) => Glance::Special(DIRECTORY),
+            Lead::Elsewhere(Elsewhere::Link(_)) => Glance::Link,
+            Lead::Elsewhere(Elsewhere::Compact) => Glance::Special(COMPACT),
+            Lead::Elsewhere(other) => return Err(EvidenceError::io(at)(other.error())),
+        })
+    }
+
+    fn is_link(&self, name: &OsStr) -> bool {
+        matches!(self.lead(name), Ok(Lead::Elsewhere(Elsewhere::Link(_))))
+    }
 }
+
+/// What a folder is called where a file is wanted.
+const DIRECTORY: &str = "a directory";

@@ -19,7 +19,7 @@ mod record;
 mod runs;
 mod volume;
 
-pub(crate) use volume::{Found, NtfsVolume};
+pub(crate) use volume::{COMPACT, Elsewhere, Found, NtfsVolume};
 
 use evidence::{ReadError, ReadErrorKind};
 use std::io;

@@ -106,6 +106,11 @@ impl Record {
         self.flags() & 2 != 0
     }
 
+    /// Whether it is one of the volume itself that has indexes in place of content (`$Secure`, those of `$Extend`).
+    pub(crate) fn is_index(&self) -> bool {
+        self.flags() & 8 != 0
+    }
+
     /// How often its number was given away.
     pub(crate) fn sequence(&self) -> u16 {
         self.bytes.u16(16).unwrap_or_default()

@@ -44,7 +44,34 @@ pub(crate) enum Found {
     File(Arc<dyn SourceFile>),
     /// A folder: names of what is in it, and whether each is a file.
     Folder(Vec<(OsString, bool)>),
+    /// Something whose content lies elsewhere, or not as NTFS has it.
+    Elsewhere(Elsewhere),
 }
+
+/// What a reparse point says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// A link or a mount point, and what it leads to.
+    Link(String),
+    /// Windows compressed it for the system.
+    Compact,
+    /// Another reason why it is not read.
+    Other(String),
+}
+
+impl Elsewhere {
+    /// Why it is not read.
+    pub(crate) fn error(self) -> io::Error {
+        wrong(match self {
+            Elsewhere::Link(to) => format!("it is a link to {to}: name what it leads to"),
+            Elsewhere::Compact => format!("it is {COMPACT}: this is not read here"),
+            Elsewhere::Other(why) => why,
+        })
+    }
+}
+
+/// What a file of CompactOS is called.
+pub(crate) const COMPACT: &str = "compressed by Windows for the system (WOF, CompactOS)";
 
 impl NtfsVolume {
     /// Whether `start` is the start of an NTFS volume.
@@ -313,22 +340,26 @@ impl NtfsVolume {
             if !record.is_folder() {
                 return Err(missing());
             }
-            self.refuse_reparse(&record)?;
+            if let Some(elsewhere) = self.reparse(&record)? {
+                return Err(elsewhere.error());
+            }
             record = self.referred(self.folder(&record)?.child(name)?)?;
         }
+        if let Some(elsewhere) = self.reparse(&record)? {
+            return Ok(Found::Elsewhere(elsewhere));
+        }
         match record.is_folder() {
-            true => {
-                self.refuse_reparse(&record)?;
-                Ok(Found::Folder(self.folder(&record)?.names()))
-            }
+            true => Ok(Found::Folder(self.folder(&record)?.names())),
             false => Ok(Found::File(self.file(&record, at.to_owned())?)),
         }
     }
 
     fn file(self: &Arc<Self>, record: &Record, at: PathBuf) -> io::Result<Arc<dyn SourceFile>> {
-        self.refuse_reparse(record)?;
-        let data = self.value(record, kind::DATA, "")?;
-        let data = data.ok_or_else(|| wrong("it has no content: its record is damaged"))?;
+        let data = match self.value(record, kind::DATA, "")? {
+            Some(data) => data,
+            None if record.is_index() => Value::Resident(Vec::new()),
+            None => return Err(wrong("it has no content: its record is damaged")),
+        };
         let modified = parts(record)
             .filter_map(Result::ok)
             .find(|part| part.kind == kind::STANDARD_INFORMATION)
@@ -342,32 +373,28 @@ impl NtfsVolume {
         )?))
     }
 
-    /// Links, and files whose content lies elsewhere than Windows would read it here.
-    fn refuse_reparse(&self, record: &Record) -> io::Result<()> {
+    /// Whether the content of a file or folder lies elsewhere than Windows would read it here.
+    fn reparse(&self, record: &Record) -> io::Result<Option<Elsewhere>> {
         let Some(value) = self.value(record, kind::REPARSE_POINT, "")? else {
-            return Ok(());
+            return Ok(None);
         };
         let bytes = self.whole(Some(&value), LONGEST_LIST, "its reparse point")?;
         let tag = bytes.as_slice().u32(0).unwrap_or_default();
-        let why = match tag {
-            0xa000_0003 | 0xa000_000c => {
-                format!("it is a link to {}: name what it leads to", link(&bytes))
-            }
-            0x8000_0017 => {
-                "it is compressed by Windows for the system (WOF, CompactOS): this is not read here"
-                    .to_owned()
-            }
-            0x8000_0013 => {
+        Ok(Some(match tag {
+            0xa000_0003 | 0xa000_000c => Elsewhere::Link(link(&bytes)),
+            0x8000_0017 => Elsewhere::Compact,
+            0x8000_0013 => Elsewhere::Other(
                 "its content is in the store of Data Deduplication: this is not read here"
-                    .to_owned()
-            }
-            // Clouds (OneDrive and others): 0x9000_0?1a. What is here may be only a part.
+                    .to_owned(),
+            ),
+            // Clouds (OneDrive and others): 0x9000_?01a. What is here may be only a part.
             _ if tag & 0xffff_0fff == 0x9000_001a => {
-                "its content may be in a cloud, and not here".to_owned()
+                Elsewhere::Other("its content may be in a cloud, and not here".to_owned())
             }
-            _ => format!("it is a reparse point of a kind that is not read here (tag {tag:#x})"),
-        };
-        Err(wrong(why))
+            _ => Elsewhere::Other(format!(
+                "it is a reparse point of a kind that is not read here (tag {tag:#x})"
+            )),
+        }))
     }
 
     /// What the volume is read from.
