@@ -3,11 +3,12 @@
 
 use ese_log::{LogImage, StreamFiles};
 use ese_testkit::damage::WorkingCopy;
-use ese_testkit::fixtures::{files_below, testdata_set};
+use ese_testkit::fixtures::{files_below, read_zst, repository, testdata_set};
 use ese_testkit::growing::accumulated;
 use ese_testkit::logs::{records_of, write_segments};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
@@ -197,14 +198,44 @@ const READING: [(&str, &str); 29] = [
     ),
 ];
 
-#[test]
-#[ignore = "needs strace"]
-fn no_reading_command_touches_its_source() {
-    let set = testdata_set("crash-p8k").join("state");
-    let source = ReadOnly::of(&set);
+/// The same of what lies within files: `v.raw` is an image, `f.zip` an archive.
+const READING_WITHIN: [(&str, &str); 8] = [
+    (env!("CARGO_BIN_EXE_edbtool"), "find ."),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "tables v.raw::/pieces/db.edb --with-logs v.raw::/pieces",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "export f.zip::db.edb --with-logs f.zip:: --to OUT/zip-rows",
+    ),
+    (
+        env!("CARGO_BIN_EXE_logchain"),
+        "verify v.raw::packed --db v.raw::packed/db.edb",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbreplay"),
+        "run f.zip::db.edb --to OUT/zip.edb",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbreplay"),
+        "run v.raw::packed/db.edb --to OUT/image.edb",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbcopy"),
+        "copy v.raw::/pieces OUT/from-image --allow-dirty",
+    ),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "verify v.raw::/Windows/System32/sru/db.edb",
+    ),
+];
+
+/// Runs commands on a source that nothing may write to.
+fn watch(source: &ReadOnly, commands: &[(&str, &str)]) {
     let before = state_of(source.folder.path());
     let out = TempDir::new().unwrap();
-    for (program, arguments) in READING {
+    for (program, arguments) in commands {
         let arguments: Vec<PathBuf> = arguments
             .split(' ')
             .map(|word| match word.strip_prefix("OUT/") {
@@ -242,6 +273,32 @@ fn no_reading_command_touches_its_source() {
         state_of(source.folder.path()),
         "the source is as it was"
     );
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn no_reading_command_touches_its_source() {
+    let set = testdata_set("crash-p8k").join("state");
+    watch(&ReadOnly::of(&set), &READING);
+}
+
+#[test]
+#[cfg(all(feature = "archives", feature = "images"))]
+#[ignore = "needs strace"]
+fn no_reading_command_touches_the_file_that_its_source_lies_in() {
+    let folder = TempDir::new().unwrap();
+    let image = repository().join("testdata/images/crash-p8k.raw.zst");
+    fs::write(folder.path().join("v.raw"), read_zst(&image)).unwrap();
+    let zip = fs::File::create(folder.path().join("f.zip")).unwrap();
+    let mut zip = zip::ZipWriter::new(zip);
+    for path in files_below(&testdata_set("crash-p8k").join("state")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(&fs::read(&path).unwrap()).unwrap();
+    }
+    zip.finish().unwrap();
+    watch(&ReadOnly::of(folder.path()), &READING_WITHIN);
 }
 
 /// A stream whose every path was replaced by `evil`, which has as many characters.

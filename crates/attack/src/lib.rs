@@ -17,7 +17,7 @@ mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("database_header", targets::headers::database),
     ("log_header", targets::headers::log),
     ("flush_map", targets::headers::flush_map),
@@ -39,6 +39,7 @@ pub const TARGETS: [Target; 21] = [
     ("archive", targets::within::archive),
     ("image", targets::within::image),
     ("volume", targets::within::volume),
+    ("shadow_copies", targets::within::copies),
 ];
 
 /// Calls the target `name`; a name that is none of them is a mistake of the caller.

@@ -1,6 +1,6 @@
 //! What the scripts edit: the small sets in `testdata/`, read once.
 
-use crate::targets::within::RECORD;
+use crate::script;
 use ese_db::{Database, MemorySource};
 use ese_format::database::{HEADERS_MAX, HeaderCopies};
 use ese_format::log::SEGMENT_SIZE;
@@ -138,21 +138,58 @@ pub(crate) fn logs() -> &'static [Log] {
     })
 }
 
-/// An NTFS volume.
+/// A volume, and the parts of it that edits are made to: each of so many bytes.
 pub(crate) struct VolumeSeed {
     pub(crate) bytes: Vec<u8>,
-    /// Where its boot sector is, the records of `$MFT` and those of indexes, in parts of [`RECORD`] bytes.
-    pub(crate) records: Vec<usize>,
+    pub(crate) parts: Vec<(usize, usize)>,
 }
 
-/// A small volume, with files in pieces and compressed ones.
+impl VolumeSeed {
+    fn of(name: &str, part: impl Fn(&[u8], usize) -> Option<usize>) -> Self {
+        let bytes = read_zst(&repository().join("testdata/images").join(name));
+        let parts = (0..bytes.len()).step_by(512);
+        let parts = parts
+            .filter_map(|at| Some((at, part(&bytes[at..], at)?)))
+            .collect();
+        VolumeSeed { bytes, parts }
+    }
+
+    /// The volume with edits to its parts.
+    pub(crate) fn edited(&self, edits: &[u8]) -> Vec<u8> {
+        let parts = self.parts.iter();
+        let mut units: Vec<_> = parts
+            .map(|(at, length)| self.bytes[*at..][..*length].to_vec())
+            .collect();
+        script::run(edits, &mut units, false);
+        let mut bytes = self.bytes.clone();
+        for ((at, length), unit) in self.parts.iter().zip(units) {
+            bytes[*at..][..*length].copy_from_slice(&unit);
+        }
+        bytes
+    }
+}
+
+/// A small NTFS volume, with files in pieces and compressed ones: its boot sector, and the records of `$MFT` and of indexes.
 pub(crate) fn volume() -> &'static VolumeSeed {
     static VOLUME: OnceLock<VolumeSeed> = OnceLock::new();
     VOLUME.get_or_init(|| {
-        let bytes = read_zst(&repository().join("testdata/images/small.raw.zst"));
-        let records = (0..bytes.len()).step_by(RECORD);
-        let is_record = |at: &usize| *at == 0 || matches!(&bytes[*at..][..4], b"FILE" | b"INDX");
-        let records = records.filter(is_record).collect();
-        VolumeSeed { bytes, records }
+        VolumeSeed::of("small.raw.zst", |bytes, at| match &bytes[..4] {
+            _ if at == 0 => Some(512),
+            b"FILE" => Some(1024),
+            b"INDX" => Some(4096),
+            _ => None,
+        })
+    })
+}
+
+/// A volume with shadow copies: its header, and what begins with the identifier of their blocks.
+pub(crate) fn copies() -> &'static VolumeSeed {
+    static COPIES: OnceLock<VolumeSeed> = OnceLock::new();
+    COPIES.get_or_init(|| {
+        VolumeSeed::of("copies.raw.zst", |bytes, at| {
+            let is_block = bytes.starts_with(&[0x6b, 0x87, 0x08, 0x38]);
+            let length = if at % 0x4000 == 0 { 0x4000 } else { 512 };
+            is_block.then(|| length.min(bytes.len()))
+        })
     })
 }

@@ -266,19 +266,23 @@ impl SourceFolder for ArchiveFolder {
         };
         match &self.archive.kind {
             Kind::Zip(zip) if zip.is_link(member) => Ok(Glance::Link),
+            Kind::Seven(seven) if seven.is_link(member) => Ok(Glance::Link),
             Kind::Tar(tar) if tar.is_link(member) => Ok(Glance::Link),
             Kind::Tar(tar) if tar.is_special(member) => Ok(Glance::Special("a device or a FIFO")),
-            Kind::Zip(zip) => {
-                let (stamp, start) = zip.start(member, most).map_err(EvidenceError::io(&path))?;
-                let name = path.display().to_string();
-                let file = Arc::new(FileStart { name, stamp, start });
-                Ok(Glance::Start(EvidenceFile::of(path, file)))
-            }
-            Kind::Tar(_) => {
-                let file = self
-                    .archive
-                    .file(member, &path)
-                    .map_err(EvidenceError::io(&path))?;
+            kind => {
+                let start = match kind {
+                    Kind::Zip(zip) => zip.start(member, most).map(Some),
+                    Kind::Seven(seven) => seven.start(member, most),
+                    Kind::Tar(_) => Ok(None),
+                };
+                let file: Arc<dyn SourceFile> = match start.map_err(EvidenceError::io(&path))? {
+                    Some((stamp, start)) => {
+                        let name = path.display().to_string();
+                        let start = FileStart { name, stamp, start };
+                        return Ok(Glance::Start(EvidenceFile::of(path, Arc::new(start))));
+                    }
+                    None => (self.archive.file(member, &path)).map_err(EvidenceError::io(&path))?,
+                };
                 Ok(Glance::File(EvidenceFile::of(path, file)))
             }
         }

@@ -6,7 +6,7 @@ use evidence::{Reading, SourceFile, Stamp};
 use jiff::Timestamp;
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,34 +82,72 @@ impl Seven {
         Ok((seven, root))
     }
 
-    /// A member, unpacked with those that are packed with it.
-    pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
+    /// Whether a member is a link.
+    pub(crate) fn is_link(&self, member: Member) -> bool {
         let entry = &self.archive.files[member.number];
         let attributes = entry.windows_attributes;
-        if entry.has_windows_attributes
+        entry.has_windows_attributes
             && attributes & UNIX != 0
             && (attributes >> 16) & 0o170_000 == LINK
-        {
+    }
+
+    /// What is said of a member that can be read, and the block in which its bytes are.
+    fn look(&self, member: Member) -> io::Result<(Stamp, Option<usize>)> {
+        let entry = &self.archive.files[member.number];
+        if self.is_link(member) {
             return Err(wrong("it is a link: name the file that it leads to"));
+        }
+        let blocks = &self.archive.stream_map.file_block_index;
+        let block = blocks.get(member.number).copied().flatten();
+        let block = block.filter(|_| entry.has_stream);
+        if block.is_some() && self.archive.is_file_encrypted(member.number) {
+            return Err(wrong("it is encrypted: unpack it with its password first"));
         }
         let stamp = Stamp {
             length: entry.size,
             modified: member.modified,
             tag: None,
         };
-        let block = self
-            .archive
-            .stream_map
-            .file_block_index
-            .get(member.number)
-            .copied()
-            .flatten();
-        let Some(block) = block.filter(|_| entry.has_stream) else {
+        Ok((stamp, block))
+    }
+
+    /// The first bytes of a member that is packed alone: nothing more is unpacked, and they are not held against its checksum.
+    pub(crate) fn start(
+        &self,
+        member: Member,
+        most: usize,
+    ) -> io::Result<Option<(Stamp, Vec<u8>)>> {
+        let (stamp, block) = self.look(member)?;
+        // Members that are packed together follow each other.
+        let blocks = &self.archive.stream_map.file_block_index;
+        let before = blocks[..member.number].iter().rev().flatten().next();
+        let after = blocks[member.number + 1..].iter().flatten().next();
+        let is_alone = |block: &usize| before != Some(block) && after != Some(block);
+        let Some(block) = block.filter(is_alone) else {
+            return Ok(None);
+        };
+        let mut start = Vec::new();
+        let most = (most as u64).min(stamp.length);
+        self.decode(block, |_, from| {
+            from.take(most).read_to_end(&mut start)?;
+            Ok(false)
+        })?;
+        match start.len() as u64 == most {
+            true => Ok(Some((stamp, start))),
+            false => Err(wrong(format!(
+                "it has {} bytes, and the archive says {}",
+                start.len(),
+                stamp.length
+            ))),
+        }
+    }
+
+    /// A member, unpacked with those that are packed with it.
+    pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
+        let (stamp, block) = self.look(member)?;
+        let Some(block) = block else {
             return MemberFile::unpack(at.to_owned(), stamp, &mut io::empty());
         };
-        if self.archive.is_file_encrypted(member.number) {
-            return Err(wrong("it is encrypted: unpack it with its password first"));
-        }
         let block = self.block(block)?;
         match block.starts.get(&member.number) {
             Some(start) => {
@@ -135,49 +173,49 @@ impl Seven {
         Ok(block)
     }
 
-    /// Unpacks a block, as far as it holds: members before a damaged byte are whole, each is held against its checksum.
-    fn unpack(&self, number: usize) -> io::Result<Block> {
+    /// Shows each member of a block, by its number, until that wants no more.
+    fn decode(
+        &self,
+        number: usize,
+        mut each: impl FnMut(usize, &mut dyn Read) -> io::Result<bool>,
+    ) -> io::Result<()> {
         let mut source = BufReader::with_capacity(1 << 18, self.source.clone());
-        let password = Password::empty();
-        let decoder = BlockDecoder::new_with_memory_limit(
-            1,
-            MEMORY,
-            number,
-            &self.archive,
-            &password,
-            &mut source,
-        );
-        let (mut spool, mut starts) = (Spool::default(), HashMap::new());
-        let first = self
-            .archive
+        let (archive, password) = (&self.archive, Password::empty());
+        let first = archive
             .stream_map
             .block_first_file_index
             .get(number)
             .copied();
         let mut next =
-            first.ok_or_else(|| wrong("its members are packed nowhere: the archive is damaged"))?;
-        let unpacked = decoder.for_each_entries(&mut |entry, from| {
-            let start = spool.length;
-            let length = io::copy(from, &mut spool).map_err(|error| Error::Io(error, "".into()))?;
-            // The one that is given is the next one; those without bytes may be left out.
-            while self
-                .archive
-                .files
-                .get(next)
-                .is_some_and(|known| !std::ptr::eq(known, entry))
-            {
+            first.ok_or_else(|| wrong("its block is not there: the archive is damaged"))?;
+        let decoder =
+            BlockDecoder::new_with_memory_limit(1, MEMORY, number, archive, &password, &mut source);
+        let decoded = decoder.for_each_entries(&mut |entry, from| {
+            // Those without bytes may be left out.
+            let is_it = |known| std::ptr::eq(known, entry);
+            while archive.files.get(next).is_some_and(|known| !is_it(known)) {
                 next += 1;
             }
-            if length == entry.size {
-                starts.insert(next, start);
-            }
             next += 1;
+            each(next - 1, from).map_err(|error| Error::Io(error, "".into()))
+        });
+        decoded.map(drop).map_err(said)
+    }
+
+    /// Unpacks a block, as far as it holds: members before a damaged byte are whole, each is held against its checksum.
+    fn unpack(&self, number: usize) -> io::Result<Block> {
+        let (mut spool, mut starts) = (Spool::default(), HashMap::new());
+        let unpacked = self.decode(number, |member, from| {
+            let start = spool.length;
+            if io::copy(from, &mut spool)? == self.archive.files[member].size {
+                starts.insert(member, start);
+            }
             Ok(true)
         });
         Ok(Block {
             bytes: Arc::new(spool.file()),
             starts,
-            damage: unpacked.err().map(|error| said(error).to_string()),
+            damage: unpacked.err().map(|error| error.to_string()),
         })
     }
 }

@@ -12,7 +12,6 @@ use standby::config::Configuration;
 use standby::state::StateFile;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use target_disk::{Disk, SharedDisk};
 use tempfile::TempDir;
 

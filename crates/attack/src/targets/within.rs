@@ -1,8 +1,9 @@
 //! Files that hold files: archives, disk images and the volumes on them.
 
 use super::choice;
-use crate::{script, seeds};
+use crate::seeds;
 use evidence::{Container, Contents, EvidenceFile, Place, SourceFile, SourceFolder, Stamp};
+use evidence_image::shadow::ShadowCopies;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
@@ -98,20 +99,26 @@ pub(crate) fn image(bytes: &[u8]) {
     read_within(&evidence_image::Images, &file, 0);
 }
 
+/// Shadow copies: edits to what tells of them, and each is read.
+pub(crate) fn copies(bytes: &[u8]) {
+    let file = Bytes::file(seeds::copies().edited(bytes), 0);
+    let Ok(Some(copies)) = ShadowCopies::of(Arc::clone(file.source())) else {
+        return;
+    };
+    let mut buffer = vec![0; 0x4000];
+    for index in 0..copies.copies().len() {
+        let Ok(copy) = copies.open(index) else {
+            continue;
+        };
+        for at in (0..copy.stamp().length.min(file.length())).step_by(0x4000) {
+            let _ = copy.read_at(&mut buffer, at);
+        }
+    }
+}
+
 /// An NTFS volume: edits to its records, and all of it is read.
 pub(crate) fn volume(bytes: &[u8]) {
-    let seed = seeds::volume();
-    let mut units: Vec<_> = seed
-        .records
-        .iter()
-        .map(|at| seed.bytes[*at..][..RECORD].to_vec())
-        .collect();
-    script::run(bytes, &mut units, false);
-    let mut volume = seed.bytes.clone();
-    for (at, unit) in seed.records.iter().zip(units) {
-        volume[*at..][..RECORD].copy_from_slice(&unit);
-    }
-    let file = Bytes::file(volume, 0);
+    let file = Bytes::file(seeds::volume().edited(bytes), 0);
     let Ok(Some(contents)) = evidence_image::Images.open(&file) else {
         return;
     };
@@ -141,7 +148,5 @@ fn walk(contents: &Arc<dyn Contents>, folder: &dyn SourceFolder, at: &str, left:
     }
 }
 
-/// Bytes of a record of `$MFT`.
-pub(crate) const RECORD: usize = 1024;
 /// Folders may lead to each other in circles: whoever walks has to stop.
 const MOST_FILES: usize = 500;
