@@ -247,7 +247,7 @@ fn names_are_data() {
         ("CASE.edb", "several members of this name but for case"),
         ("twice.edb", "the archive has 2 members of this name"),
         ("tmp/escaped.edb", "no member of this name"),
-        ("absolute.edb::x.edb", "it is no archive"),
+        ("absolute.edb::x.edb", "not an archive that is read here"),
     ] {
         let out = header_of(&archive, member);
         assert_eq!(exit(&out), 3, "{member}");

@@ -8,6 +8,9 @@ use std::io;
 /// How much of the start of a disk tells what it is.
 pub(super) const START: usize = 4096 + 8;
 
+/// Volumes are larger. `$Boot` of a volume starts like one, and is its first sectors alone.
+const SMALLEST: u64 = 1 << 20;
+
 /// Whether this is the start of a disk or volume of `length` bytes as it is.
 pub(super) fn is_raw(start: &[u8], length: u64) -> bool {
     let has = |at: usize, what: &[u8]| start.get(at..at + what.len()) == Some(what);
@@ -16,7 +19,8 @@ pub(super) fn is_raw(start: &[u8], length: u64) -> bool {
         || has(0, &[0x1f, 0x8b])
         || has(0, &[0x28, 0xb5, 0x2f, 0xfd])
         || has(257, b"ustar");
-    let is_volume = has(3, b"NTFS    ") || has(3, b"-FVE-FS-") || has(3, b"ReFS\0\0\0\0");
+    let is_volume = length >= SMALLEST
+        && (has(3, b"NTFS    ") || has(3, b"-FVE-FS-") || has(3, b"ReFS\0\0\0\0"));
     let is_gpt = has(512, b"EFI PART") || has(4096, b"EFI PART");
     !is_packed && (is_volume || is_gpt || has_partitions(start, length / 512))
 }
