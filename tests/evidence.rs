@@ -127,7 +127,9 @@ fn changes(line: &str) -> bool {
 }
 
 /// Programs and their arguments; `OUT` is where writing is allowed.
-const READING: [(&str, &str); 29] = [
+const READING: [(&str, &str); 31] = [
+    (env!("CARGO_BIN_EXE_edbtool"), "find ."),
+    (env!("CARGO_BIN_EXE_edbtool"), "find --try ."),
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "header db.edb edb.chk edb.log edb00010.log",

@@ -26,6 +26,12 @@ pub(super) enum Packed {
 
 /// What is in a file that starts with `start`, if that is packed as gzip or zstd do it.
 pub(super) fn packed(start: &[u8], file: &Arc<dyn SourceFile>) -> Option<Packed> {
+    // Two bytes fit by chance in one file of 65536; the third says how it is packed, and there is only one way.
+    if let [0x1f, 0x8b, method, ..] = start
+        && *method != 8
+    {
+        return Some(Packed::Other);
+    }
     let from = BufReader::new(Reading::new(Arc::clone(file)));
     let inner = match looks_like(start)? {
         "a gzip file" => first_bytes(MultiGzDecoder::new(from)),
@@ -129,5 +135,6 @@ mod tests {
             assert_eq!(of(pack(&database)[..12].to_vec()), Some(Packed::Archive));
         }
         assert_eq!(of(database), None);
+        assert_eq!(of(b"\x1f\x8b and so on".to_vec()), Some(Packed::Other));
     }
 }
