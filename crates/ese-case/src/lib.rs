@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! find       walks all of them, knows ESE files by their content, and puts together what belongs together
+//! collect    reads what was found, each database in its best state, into one dataset
 //! ```
 //!
-//! Nothing here writes, and nothing trusts a name: what a file is, its content says, and which files belong together, their
+//! Nothing but [`collect`](mod@collect) writes, and that to its own folder, and nothing trusts a name: what a file is, its content says, and which files belong together, their
 //! signatures.
 
 #![forbid(unsafe_code)]
 
+pub mod collect;
 pub mod find;
