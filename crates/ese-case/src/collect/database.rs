@@ -354,8 +354,9 @@ fn take_tables(
     let mut all = written.catalog_losses.clone();
     for table in written.tables {
         all.add(&table.losses);
-        let name = table.known_as.unwrap_or(&table.name);
-        let partition = partitions.give(name);
+        // As the export of a single database calls its file.
+        let known_as = table.known_as.map(|name| name.replace(' ', "_"));
+        let partition = partitions.give(known_as.as_deref().unwrap_or(&table.name));
         let columns: Vec<ColumnRecord> = table.columns.iter().map(ColumnRecord::from).collect();
         let layout = layout_name(&columns);
         layouts.insert(layout.clone(), columns);
