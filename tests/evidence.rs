@@ -126,7 +126,7 @@ fn changes(line: &str) -> bool {
 }
 
 /// Programs and their arguments; `OUT` is where writing is allowed.
-const READING: [(&str, &str); 29] = [
+const READING: [(&str, &str); 30] = [
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "header db.edb edb.chk edb.log edb00010.log",
@@ -146,6 +146,7 @@ const READING: [(&str, &str); 29] = [
         env!("CARGO_BIN_EXE_edbtool"),
         "export --recursive . --to OUT/all-rows",
     ),
+    (env!("CARGO_BIN_EXE_edbtool"), "collect . --to OUT/case"),
     (env!("CARGO_BIN_EXE_edbtool"), "rows db.edb Items --limit 9"),
     (
         env!("CARGO_BIN_EXE_edbtool"),

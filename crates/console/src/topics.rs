@@ -39,6 +39,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "addresses": "docs/addresses.md", "sources on a network";
     "recovery": "docs/recovery.md", "how logs are replayed, and what is refused";
     "exported-files": "docs/export.md", "the files that edbtool export writes";
+    "cases": "docs/collect.md", "the dataset that edbtool collect makes of many databases";
     "timelines": "docs/timeline.md", "what happened to rows: every change that logs hold";
     "differences": "docs/diff.md", "how edbtool diff compares two databases";
     "edbcopy": "docs/edbcopy.md", "copies that go on, over links that fail";

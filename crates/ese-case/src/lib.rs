@@ -5,8 +5,8 @@
 //! collect    reads what was found, each database in its best state, into one dataset
 //! ```
 //!
-//! Nothing but [`collect`](mod@collect) writes, and that to its own folder, and nothing trusts a name: what a file is, its content says, and which files belong together, their
-//! signatures.
+//! Nothing but [`collect`](mod@collect) writes, and that to a folder of its own. Nothing trusts a name: what a file is, its
+//! content says, and which files belong together, their signatures.
 
 #![forbid(unsafe_code)]
 

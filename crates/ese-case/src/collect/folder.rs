@@ -18,6 +18,7 @@ use super::CollectError;
 use super::record::{ColumnRecord, DatabaseRecord, Line, PartRecord, RunRecord};
 use ese_export::ExportError;
 use ese_format::{Progress, hex};
+use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -48,8 +49,16 @@ struct KnownManifest {
     schema: String,
     of: serde_json::Value,
     runs: Vec<RunRecord>,
+    finished: Timestamp,
     databases: Vec<DatabaseRecord>,
     layouts: BTreeMap<String, Vec<ColumnRecord>>,
+    own_parts: Vec<PartRecord>,
+}
+
+/// How an earlier run ended.
+pub(super) struct Ended {
+    pub(super) finished: Timestamp,
+    pub(super) own_parts: Vec<PartRecord>,
 }
 
 /// The folder.
@@ -59,8 +68,8 @@ pub(super) struct CaseFolder {
     journal: Mutex<Journal>,
     /// What earlier runs have done, by the ids of the databases.
     pub(super) known: HashMap<String, DatabaseRecord>,
-    /// Whether an earlier run has come to its end.
-    pub(super) was_finished: bool,
+    /// What a run that came to its end has left.
+    pub(super) ended: Option<Ended>,
     pub(super) runs: Vec<RunRecord>,
 }
 
@@ -90,7 +99,7 @@ impl CaseFolder {
                 layouts: BTreeMap::new(),
             }),
             known: HashMap::new(),
-            was_finished: false,
+            ended: None,
             runs: Vec::new(),
         };
         let content = match disk.place(path).map_err(fail)? {
@@ -191,7 +200,10 @@ impl CaseFolder {
                 true => self.remove_dataset(),
             };
         }
-        self.was_finished = true;
+        self.ended = Some(Ended {
+            finished: manifest.finished,
+            own_parts: manifest.own_parts,
+        });
         self.runs = manifest.runs;
         let databases = manifest.databases.into_iter();
         self.known = databases
@@ -206,7 +218,7 @@ impl CaseFolder {
     pub(super) fn forget(&mut self) -> Result<(), CollectError> {
         self.known.clear();
         self.runs.clear();
-        self.was_finished = false;
+        self.ended = None;
         self.remove_dataset()
     }
 
@@ -216,7 +228,8 @@ impl CaseFolder {
             let removed = self.disk.remove(path);
             removed.map_err(|error| ExportError::write(path, error))
         };
-        for file in self.dataset()? {
+        let blobs = self.blobs()?;
+        for file in self.dataset()?.into_iter().chain(blobs) {
             remove(&file)?;
         }
         let manifest = self.path.join(MANIFEST);
@@ -234,29 +247,44 @@ impl CaseFolder {
 
     /// The parts that are there, whoever wrote them.
     fn dataset(&self) -> Result<Vec<PathBuf>, CollectError> {
-        let named = |path: &Path, start: &str| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(start)
-        };
-        let list = |folder: &Path, start: &str| -> Result<Vec<PathBuf>, CollectError> {
-            let there = match self.disk.list(folder) {
-                // A file that is called like a folder of the case is none.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => Vec::new(),
-                there => there.map_err(|error| ExportError::write(folder, error))?,
-            };
-            Ok(there
-                .into_iter()
-                .filter(|path| named(path, start))
-                .collect())
-        };
         let mut parts = Vec::new();
-        for table in list(&self.path, "table=")? {
-            for host in list(&table, "host=")? {
-                parts.extend(list(&host, "part-")?);
+        for table in self.listed(&self.path, |name| name.starts_with("table="))? {
+            for host in self.listed(&table, |name| name.starts_with("host="))? {
+                parts.extend(self.listed(&host, |name| name.starts_with("part-"))?);
             }
         }
         parts.sort();
         Ok(parts)
+    }
+
+    /// The files of long values that are there.
+    fn blobs(&self) -> Result<Vec<PathBuf>, CollectError> {
+        let is_hex = |name: &str| name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut files = Vec::new();
+        for blobs in self.listed(&self.path, |name| name == "blobs")? {
+            for shard in self.listed(&blobs, |name| name.len() == 2 && is_hex(name))? {
+                files.extend(self.listed(&shard, |name| name.len() == 64 && is_hex(name))?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// What is in a folder under names that are meant.
+    fn listed(
+        &self,
+        folder: &Path,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<Vec<PathBuf>, CollectError> {
+        let there = match self.disk.list(folder) {
+            // A file that is called like a folder of the case is none.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Vec::new(),
+            there => there.map_err(|error| ExportError::write(folder, error))?,
+        };
+        let name = |path: &PathBuf| path.file_name()?.to_str().map(&is_meant);
+        Ok(there
+            .into_iter()
+            .filter(|path| name(path) == Some(true))
+            .collect())
     }
 
     /// Databases whose parts are not what was written down are not done.
@@ -277,6 +305,11 @@ impl CaseFolder {
                 })
         });
         self.known = kept.collect();
+        let own_parts = self.ended.iter().flat_map(|ended| &ended.own_parts);
+        let mut own_parts = own_parts.map(|part| is_there(disk, folder, part));
+        if !own_parts.all(|is_there| is_there) {
+            self.ended = None;
+        }
         match progress.should_stop() {
             true => Err(ExportError::Stopped.into()),
             false => Ok(()),

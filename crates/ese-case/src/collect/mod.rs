@@ -147,8 +147,26 @@ pub fn collect(
         Err(_) if options.force => case.forget()?,
         compared => compared?,
     }
+    let is_done = begun
+        .iter()
+        .all(|record| case.known.contains_key(&record.id));
+    if let Some(ended) = case.ended.take().filter(|_| is_done) {
+        let blobs = Blobs::synced(disk.clone(), &options.to, true)?;
+        let known = begun.iter().filter_map(|record| case.known.get(&record.id));
+        let records: Vec<_> = known.cloned().collect();
+        return Ok(Collected {
+            from_before: records.len() as u64,
+            manifest: Account {
+                of,
+                finished: ended.finished,
+                databases: records,
+                own_parts: ended.own_parts,
+            }
+            .manifest(&case, found, &blobs),
+        });
+    }
     case.begin(&of, run)?;
-    let blobs = Blobs::synced(disk.clone(), &options.to, !case.known.is_empty())?;
+    let blobs = Blobs::synced(disk.clone(), &options.to, true)?;
     let total = begun.iter().map(|record| record.bytes).sum();
     let known = begun
         .iter()
@@ -317,46 +335,62 @@ fn finish(
     blobs: &Blobs,
 ) -> Result<CaseManifest, CollectError> {
     take_states(&mut databases);
-    let search_problems: Vec<_> = found.problems.iter().map(ProblemRecord::found).collect();
     let mut own_parts = sources::write(case, options.format, &databases)?;
     let mut part = ProblemPart::of_search(case, options.format);
-    for problem in &search_problems {
+    for problem in found.problems.iter().map(ProblemRecord::found) {
         part.about(&problem.path);
-        part.row(What::Search, problem.into())?;
+        part.row(What::Search, (&problem).into())?;
     }
     if let Some((work, part)) = part.finish()? {
         case.publish(&work, &part.file)?;
         own_parts.push(part);
     }
-    let layouts = case.layouts();
-    let display = |file: &FoundFile| file.path.display().to_string();
-    let (blob_files, blob_bytes) = blobs.totals();
-    let manifest = CaseManifest {
-        schema: CaseManifest::SCHEMA,
+    let account = Account {
         of,
-        runs: case.runs.clone(),
         finished: Timestamp::now(),
-        totals: totals(&databases, &own_parts),
-        tables: tables(&databases, &layouts),
-        layouts,
-        search_problems,
-        streams: found
-            .streams
-            .iter()
-            .map(|stream| StreamRecord {
-                logs: stream.logs.iter().map(display).collect(),
-                databases: stream.databases.clone(),
-            })
-            .collect(),
-        others: found.others.iter().map(display).collect(),
-        own_parts,
         databases,
-        blob_files,
-        blob_bytes,
+        own_parts,
     };
+    let manifest = account.manifest(case, found, blobs);
     let parts = manifest.databases.iter().flat_map(DatabaseRecord::parts);
     case.finish(&manifest, parts.chain(&manifest.own_parts))?;
     Ok(manifest)
+}
+
+/// What a manifest is made of.
+struct Account {
+    of: serde_json::Value,
+    finished: Timestamp,
+    databases: Vec<DatabaseRecord>,
+    own_parts: Vec<PartRecord>,
+}
+
+impl Account {
+    fn manifest(self, case: &CaseFolder, found: &Found, blobs: &Blobs) -> CaseManifest {
+        let display = |file: &FoundFile| file.path.display().to_string();
+        let layouts = case.layouts();
+        let (blob_files, blob_bytes) = blobs.totals();
+        let streams = found.streams.iter().map(|stream| StreamRecord {
+            logs: stream.logs.iter().map(display).collect(),
+            databases: stream.databases.clone(),
+        });
+        CaseManifest {
+            schema: CaseManifest::SCHEMA,
+            of: self.of,
+            runs: case.runs.clone(),
+            finished: self.finished,
+            totals: totals(&self.databases, &self.own_parts),
+            tables: tables(&self.databases, &layouts),
+            layouts,
+            search_problems: found.problems.iter().map(ProblemRecord::found).collect(),
+            streams: streams.collect(),
+            others: found.others.iter().map(display).collect(),
+            own_parts: self.own_parts,
+            databases: self.databases,
+            blob_files,
+            blob_bytes,
+        }
+    }
 }
 
 /// One that equals another was in the state in which that was read.
