@@ -145,6 +145,14 @@ impl Output {
         Bar::new(total, what)
     }
 
+    /// The same for files that are counted as they are met.
+    pub fn counter(&self, what: &str) -> Bar {
+        if self.quiet || !Bar::can_show() {
+            return Bar::hidden();
+        }
+        Bar::of_files(what)
+    }
+
     /// Standard output for data that is written piece by piece, byte for byte; on a terminal it is made visible as all text
     /// is. What was printed before comes first.
     pub fn stream(&mut self) -> Result<Stream, Failure> {

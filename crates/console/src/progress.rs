@@ -32,6 +32,15 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar for `total` bytes of `what`; 0 if that is not known before a step of it [begins](Progress::begin).
     pub fn new(total: u64, what: &str) -> Self {
+        Self::of(total, what, Unit::Bytes)
+    }
+
+    /// A bar that counts files, of which nobody knows how many there are.
+    pub fn of_files(what: &str) -> Self {
+        Self::of(0, what, Unit::Files)
+    }
+
+    fn of(total: u64, what: &str, unit: Unit) -> Self {
         let name = Escaped(what).to_string();
         let line = move |state: &ProgressState, line: &mut dyn Write| {
             let columns = usize::from(Margined(Term::stderr()).width());
@@ -40,6 +49,7 @@ impl Bar {
                 total: state.len().unwrap_or_default(),
                 rate: state.per_sec(),
                 left: state.eta(),
+                unit,
             };
             // A terminal that is gone is no reason to stop.
             let _ = line.write_str(&seen.line(&name, columns));
@@ -140,14 +150,22 @@ impl TermLike for Margined {
     }
 }
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Files,
+}
+
 /// How far something is.
 struct Seen {
     done: u64,
     /// 0 if it is not known.
     total: u64,
-    /// Bytes a second.
+    /// So many a second.
     rate: f64,
     left: Duration,
+    unit: Unit,
 }
 
 impl Seen {
@@ -170,6 +188,10 @@ impl Seen {
 
     /// The figures, from the longest form to the shortest.
     fn figures(&self) -> Vec<String> {
+        if self.unit == Unit::Files {
+            let (done, rate) = (self.done, self.rate as u64);
+            return vec![format!("{done} files {rate}/s"), format!("{done} files")];
+        }
         let done = BinaryBytes(self.done);
         let rate = BinaryBytes(self.rate as u64);
         if self.total == 0 {
@@ -237,6 +259,7 @@ mod tests {
             total: total << 20,
             rate: 52_428_800.0,
             left: Duration::from_secs((total.saturating_sub(done)) / 50),
+            unit: Unit::Bytes,
         };
         seen.line(NAME, columns)
     }

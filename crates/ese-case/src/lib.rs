@@ -12,3 +12,6 @@
 
 pub mod collect;
 pub mod find;
+mod named;
+
+pub use named::Named;

@@ -2,12 +2,12 @@
 //! whose name is a GUID is called.
 //!
 //! The names are those that the programs' own files have (`testdata/real`), and for SRUM's tables the providers' names that
-//! forensic tools agree on. A database that fits none is unknown: nothing is guessed from the name of a file.
+//! forensic tools agree on; Windows Update's tables are those that published listings of `DataStore.edb` show. A database that fits none is unknown: nothing is guessed from the name of a file.
 
 use crate::{Catalog, Table};
 
 /// A program's databases, by tables that only those have.
-const KINDS: [(&str, &[&str]); 14] = [
+const KINDS: [(&str, &[&str]); 15] = [
     ("SRUM", &["SruDbIdMapTable"]),
     ("NTDS", &["datatable", "link_table"]),
     ("WebCache", &["Containers", "Partitions"]),
@@ -20,6 +20,7 @@ const KINDS: [(&str, &[&str]); 14] = [
     ("Security templates", &["SmTblSection", "SmTblSmp"]),
     ("Catalog database", &["HashCatNameTable"]),
     ("File History", &["backupset", "namespace", "library"]),
+    ("Windows Update", &["tbFiles", "tbHistory", "tbUpdates"]),
     // Up to Exchange 2010, and from 2013 on.
     ("Exchange", &["Folders", "Mailbox", "Msg"]),
     ("Exchange", &["Globals", "Mailbox", "MailboxIdentity"]),

@@ -24,11 +24,25 @@ pub struct StreamFile {
     pub path: PathBuf,
     /// What it is, by its name.
     pub role: FileRole,
+    /// The name under which it takes part in its stream, where its own says nothing: what it is was read from its content.
+    pub called: Option<String>,
 }
 
 impl StreamFile {
-    /// The file name, for messages.
+    /// A file whose name says what it is.
+    pub fn named(path: PathBuf, role: FileRole) -> Self {
+        StreamFile {
+            path,
+            role,
+            called: None,
+        }
+    }
+
+    /// The name in its stream, for messages.
     pub fn name(&self) -> String {
+        if let Some(called) = &self.called {
+            return called.clone();
+        }
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
@@ -76,6 +90,38 @@ impl StreamFiles {
         }
     }
 
+    /// A stream of files whose roles are known, whatever they are called: by generation, the current log last.
+    pub fn of_files(
+        folder: &Path,
+        naming: Naming,
+        files: impl IntoIterator<Item = StreamFile>,
+    ) -> Self {
+        let mut stream = StreamFiles {
+            naming,
+            ..StreamFiles::none(folder, None)
+        };
+        files.into_iter().for_each(|file| stream.add(file));
+        stream.sort_logs();
+        stream
+    }
+
+    fn add(&mut self, file: StreamFile) {
+        match file.role {
+            FileRole::Generation { .. } => self.logs.push(file),
+            FileRole::Current => self.current.push(file),
+            FileRole::Temporary | FileRole::Reserve => self.leftovers.push(file),
+            FileRole::Checkpoint => self.checkpoints.push(file),
+        }
+    }
+
+    /// Names of 8 digits sort after those of 5; generations must not.
+    fn sort_logs(&mut self) {
+        self.logs.sort_by_key(|file| match file.role {
+            FileRole::Generation { generation, .. } => generation,
+            _ => Generation(u32::MAX),
+        });
+    }
+
     /// Whether no log of the stream is there.
     pub fn is_empty(&self) -> bool {
         self.logs.is_empty() && self.current.is_empty()
@@ -100,10 +146,7 @@ impl StreamFiles {
                 }) else {
                     continue;
                 };
-                found.push(StreamFile {
-                    path: entry.path(),
-                    role: name.role,
-                });
+                found.push(StreamFile::named(entry.path(), name.role));
             }
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -201,10 +244,7 @@ pub(crate) fn group_paths(
     for path in paths {
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(name) = name.and_then(LogFileName::parse) {
-            let file = StreamFile {
-                path,
-                role: name.role,
-            };
+            let file = StreamFile::named(path, name.role);
             let key = name.base.to_ascii_lowercase();
             groups.entry(key).or_default().push((name.base, file));
         }
@@ -219,28 +259,8 @@ pub(crate) fn group_paths(
 
 fn assemble(folder: &Path, mut files: Vec<(String, StreamFile)>) -> StreamFiles {
     files.sort_by(|(_, a), (_, b)| (a.role, &a.path).cmp(&(b.role, &b.path)));
-    let mut stream = StreamFiles {
-        folder: folder.to_owned(),
-        naming: naming(&files),
-        logs: Vec::new(),
-        current: Vec::new(),
-        leftovers: Vec::new(),
-        checkpoints: Vec::new(),
-    };
-    for (_, file) in files {
-        match file.role {
-            FileRole::Generation { .. } => stream.logs.push(file),
-            FileRole::Current => stream.current.push(file),
-            FileRole::Temporary | FileRole::Reserve => stream.leftovers.push(file),
-            FileRole::Checkpoint => stream.checkpoints.push(file),
-        }
-    }
-    // Names of 8 digits sort after those of 5; generations must not.
-    stream.logs.sort_by_key(|file| match file.role {
-        FileRole::Generation { generation, .. } => generation,
-        _ => Generation(u32::MAX),
-    });
-    stream
+    let naming = naming(&files);
+    StreamFiles::of_files(folder, naming, files.into_iter().map(|(_, file)| file))
 }
 
 /// The spelling of the newest log, or what can be known without one.

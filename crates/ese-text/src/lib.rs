@@ -44,5 +44,6 @@ pub use flush_map::flush_map;
 pub use log::{checkpoint, log_header};
 pub use meaning::{
     copies_text, database_meaning, differing_fields, header_findings, is_usable, repair_finding,
+    size_findings,
 };
 pub use record::record;

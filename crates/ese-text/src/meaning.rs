@@ -41,6 +41,24 @@ pub fn header_findings(header: &DatabaseHeader) -> Vec<String> {
     findings
 }
 
+/// What is wrong with the size of a database file.
+pub fn size_findings(file_size: u64, page_size: u32) -> Vec<String> {
+    let page_size = u64::from(page_size);
+    let (pages, rest) = (file_size / page_size, file_size % page_size);
+    let mut findings = Vec::new();
+    if rest != 0 {
+        findings.push(format!(
+            "the file ends inside a page: {file_size} bytes are {pages} pages of {page_size} bytes and {rest} bytes more"
+        ));
+    }
+    if pages < 3 {
+        findings.push(format!(
+            "the file is cut off: {pages} pages do not even hold both headers and page 1"
+        ));
+    }
+    findings
+}
+
 /// Which copies of the header are good.
 pub fn copies_text(copies: &HeaderCopies) -> String {
     match copies.status {

@@ -6,8 +6,8 @@ use crate::tree::{Member, Node, Nowhere};
 use crate::unpacked::{MemberFile, wrong};
 use crate::zipped::Zipped;
 use evidence::{
-    Contents, EvidenceError, EvidenceFile, FolderEntry, Place, Reading, SourceFile, SourceFolder,
-    join,
+    Contents, EvidenceError, EvidenceFile, FileStart, FolderEntry, Glance, Place, Reading,
+    SourceFile, SourceFolder, join,
 };
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -181,16 +181,16 @@ struct ArchiveFolder {
     name: OsString,
 }
 
-impl SourceFolder for ArchiveFolder {
-    fn name(&self) -> String {
-        join(&self.archive.path, &self.name).display().to_string()
+impl ArchiveFolder {
+    /// Why it cannot be known what is in it.
+    fn cut_off(&self) -> Option<EvidenceError> {
+        self.archive.is_cut_off().then(|| {
+            let why = format!("{CUT_OFF}; what is known to be there can be named by itself");
+            EvidenceError::io(self.name())(wrong(why))
+        })
     }
 
-    fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
-        if self.archive.is_cut_off() {
-            let why = format!("{CUT_OFF}; what is known to be there can be named by itself");
-            return Err(EvidenceError::io(self.name())(wrong(why)));
-        }
+    fn known(&self) -> Vec<FolderEntry> {
         let node = self.archive.root.find(&self.name).ok();
         let folder = node.and_then(|node| node.folder.as_ref());
         let entries = folder.into_iter().flatten();
@@ -198,7 +198,34 @@ impl SourceFolder for ArchiveFolder {
             name: name.clone(),
             is_file: node.folder.is_none(),
         });
-        Ok(entries.collect())
+        entries.collect()
+    }
+
+    /// Its name of something in it.
+    fn inner(&self, name: &OsStr) -> OsString {
+        let mut inner = self.name.clone();
+        inner.push("/");
+        inner.push(name);
+        inner
+    }
+}
+
+impl SourceFolder for ArchiveFolder {
+    fn name(&self) -> String {
+        join(&self.archive.path, &self.name).display().to_string()
+    }
+
+    fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
+        match self.cut_off() {
+            Some(error) => Err(error),
+            None => Ok(self.known()),
+        }
+    }
+
+    /// It is said once that the archive is cut off: of all of it.
+    fn known_entries(&self) -> (Vec<FolderEntry>, Option<EvidenceError>) {
+        let cut_off = self.cut_off().filter(|_| self.name.is_empty());
+        (self.known(), cut_off)
     }
 
     fn path_of(&self, name: &OsStr) -> PathBuf {
@@ -206,15 +233,44 @@ impl SourceFolder for ArchiveFolder {
     }
 
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
-        let mut inner = self.name.clone();
-        inner.push("/");
-        inner.push(name);
-        match self.archive.find(&inner)? {
+        match self.archive.find(&self.inner(name))? {
             Place::File(file) => Ok(Arc::clone(file.source())),
             Place::Folder(_) => Err(EvidenceError::NotAFile {
                 path: self.path_of(name),
                 kind: "a directory",
             }),
+        }
+    }
+
+    /// Of a zip, which packs its members one by one, a member is unpacked no further than is asked for.
+    fn glance(&self, name: &OsStr, most: usize) -> Result<Glance, EvidenceError> {
+        let path = self.path_of(name);
+        let node = self.archive.root.find(&self.inner(name)).ok();
+        let member = match node.map(|node| (&node.files[..], &node.folder)) {
+            Some(([member], None)) => *member,
+            // What is wrong with the name is said where it is opened.
+            _ => {
+                let file = self.open(name)?;
+                return Ok(Glance::File(EvidenceFile::of(path, file)));
+            }
+        };
+        match &self.archive.kind {
+            Kind::Zip(zip) if zip.is_link(member) => Ok(Glance::Link),
+            Kind::Tar(tar) if tar.is_link(member) => Ok(Glance::Link),
+            Kind::Tar(tar) if tar.is_special(member) => Ok(Glance::Special("a device or a FIFO")),
+            Kind::Zip(zip) => {
+                let (stamp, start) = zip.start(member, most).map_err(EvidenceError::io(&path))?;
+                let name = path.display().to_string();
+                let file = Arc::new(FileStart { name, stamp, start });
+                Ok(Glance::Start(EvidenceFile::of(path, file)))
+            }
+            Kind::Tar(_) => {
+                let file = self
+                    .archive
+                    .file(member, &path)
+                    .map_err(EvidenceError::io(&path))?;
+                Ok(Glance::File(EvidenceFile::of(path, file)))
+            }
         }
     }
 }

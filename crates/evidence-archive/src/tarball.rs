@@ -12,10 +12,21 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Tarball {
     file: Arc<dyn SourceFile>,
-    /// Where members begin, and their lengths; none of those that are not files as they are.
-    members: Vec<Option<(u64, u64)>>,
+    members: Vec<TarMember>,
     /// Whether it does not end with the block of zeros that every tar ends with.
     pub(crate) is_cut_off: bool,
+}
+
+/// A member that is not a folder.
+#[derive(Debug, Clone, Copy)]
+enum TarMember {
+    /// A file as it is: where it begins, and its length.
+    File(u64, u64),
+    Link,
+    /// A device or a FIFO.
+    Special,
+    /// A sparse file, or one of a kind that is not known.
+    Other,
 }
 
 const BLOCK: usize = 512;
@@ -51,9 +62,16 @@ impl Tarball {
                 number: members.len(),
                 modified: modified.and_then(|seconds| Timestamp::from_second(seconds).ok()),
             };
-            let is_plain = kind.is_file() || kind.is_contiguous();
             root.add_file(&name, member);
-            members.push(is_plain.then_some(place));
+            members.push(if kind.is_file() || kind.is_contiguous() {
+                TarMember::File(place.0, place.1)
+            } else if kind.is_symlink() || kind.is_hard_link() {
+                TarMember::Link
+            } else if kind.is_character_special() || kind.is_block_special() || kind.is_fifo() {
+                TarMember::Special
+            } else {
+                TarMember::Other
+            });
         }
         let mut last = [1; BLOCK];
         let is_cut_off = file.read_at(&mut last, end)? < BLOCK || last != [0; BLOCK];
@@ -65,11 +83,23 @@ impl Tarball {
         Ok((tar, root))
     }
 
+    /// Whether a member is a link.
+    pub(crate) fn is_link(&self, member: Member) -> bool {
+        matches!(self.members.get(member.number), Some(TarMember::Link))
+    }
+
+    /// Whether a member is a device or a FIFO.
+    pub(crate) fn is_special(&self, member: Member) -> bool {
+        matches!(self.members.get(member.number), Some(TarMember::Special))
+    }
+
     /// A member, where it is.
     pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
-        let place = self.members.get(member.number).copied().flatten();
-        let (start, length) = place
-            .ok_or_else(|| wrong("it is a link, a device or a sparse file: unpack it first"))?;
+        let Some(TarMember::File(start, length)) = self.members.get(member.number).copied() else {
+            return Err(wrong(
+                "it is a link, a device or a sparse file: unpack it first",
+            ));
+        };
         let stamp = Stamp {
             length,
             modified: member.modified,

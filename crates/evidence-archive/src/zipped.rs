@@ -3,7 +3,7 @@
 use crate::tree::{Member, Node};
 use crate::unpacked::{MemberFile, wrong};
 use evidence::{Reading, Stamp};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use zip::read::{Config, OwnedZipFileEntry};
@@ -57,8 +57,8 @@ impl Zipped {
         Ok((Zipped { source, entries }, root))
     }
 
-    /// A member: where it is, if it is stored as it is, else unpacked.
-    pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
+    /// What is said of a member that can be read.
+    fn stamp(&self, member: Member) -> io::Result<Stamp> {
         let entry = &self.entries[member.number];
         if entry.encrypted() {
             return Err(wrong("it is encrypted: unpack it with its password first"));
@@ -75,11 +75,44 @@ impl Zipped {
         if entry.is_symlink() {
             return Err(wrong("it is a link: name the file that it leads to"));
         }
-        let stamp = Stamp {
+        Ok(Stamp {
             length: entry.size(),
             modified: member.modified,
             tag: None,
-        };
+        })
+    }
+
+    /// Whether a member is a link.
+    pub(crate) fn is_link(&self, member: Member) -> bool {
+        self.entries[member.number].is_symlink()
+    }
+
+    /// The first bytes of a member: nothing more is unpacked, and they are not held against its checksum.
+    pub(crate) fn start(&self, member: Member, most: usize) -> io::Result<(Stamp, Vec<u8>)> {
+        let stamp = self.stamp(member)?;
+        let entry = &self.entries[member.number];
+        let mut source = BufReader::with_capacity(1 << 16, self.source.clone());
+        let file = entry
+            .as_ref()
+            .with_reader(&mut source, ZipReadOptions::new());
+        let most = (most as u64).min(stamp.length);
+        let mut start = Vec::new();
+        file.map_err(said)?.take(most).read_to_end(&mut start)?;
+        if (start.len() as u64) < most {
+            return Err(wrong(format!(
+                "it has {} bytes, and the archive says {}",
+                start.len(),
+                stamp.length
+            )));
+        }
+        Ok((stamp, start))
+    }
+
+    /// A member: where it is, if it is stored as it is, else unpacked.
+    pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
+        let stamp = self.stamp(member)?;
+        let entry = &self.entries[member.number];
+        let method = entry.compression();
         let mut source = BufReader::with_capacity(1 << 18, self.source.clone());
         let file = entry
             .as_ref()

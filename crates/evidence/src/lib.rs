@@ -46,7 +46,7 @@ pub use mounted::{
 };
 pub use reading::Reading;
 pub use retry::Retry;
-pub use volume::{FolderEntry, Place, SourceFile, SourceFolder, Stamp, Volume};
+pub use volume::{FileStart, FolderEntry, Glance, Place, SourceFile, SourceFolder, Stamp, Volume};
 pub use within::{Container, Contents, FilesWithin};
 
 /// What a directory is called.

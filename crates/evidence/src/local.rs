@@ -1,6 +1,8 @@
 //! The folders of this machine, and of shares that it has mounted.
 
-use crate::{DIRECTORY, EvidenceError, FolderEntry, SourceFile, SourceFolder, Stamp};
+use crate::{
+    DIRECTORY, EvidenceError, EvidenceFile, FolderEntry, Glance, SourceFile, SourceFolder, Stamp,
+};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Seek, SeekFrom};
@@ -135,6 +137,26 @@ impl SourceFolder for LocalFolder {
 
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
         Ok(Arc::new(LocalFile::open(self.path_of(name))?))
+    }
+
+    fn glance(&self, name: &OsStr, _most: usize) -> Result<Glance, EvidenceError> {
+        let path = self.path_of(name);
+        let kind = fs::symlink_metadata(&path)
+            .map_err(EvidenceError::io(&path))?
+            .file_type();
+        if kind.is_symlink() {
+            return Ok(Glance::Link);
+        }
+        if !kind.is_file() {
+            return Ok(Glance::Special(kind_of(kind)));
+        }
+        let file = LocalFile::open(path.clone())?;
+        Ok(Glance::File(EvidenceFile::of(path, Arc::new(file))))
+    }
+
+    fn is_link(&self, name: &OsStr) -> bool {
+        let found = fs::symlink_metadata(self.path_of(name));
+        found.is_ok_and(|found| found.file_type().is_symlink())
     }
 }
 

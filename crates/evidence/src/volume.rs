@@ -74,6 +74,74 @@ pub trait SourceFolder: Debug + Send + Sync {
 
     /// Opens one of its files.
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError>;
+
+    /// What is known to be in it, and what keeps more from being known: an archive whose end is missing has its first
+    /// members still.
+    fn known_entries(&self) -> (Vec<FolderEntry>, Option<EvidenceError>) {
+        match self.entries() {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
+        }
+    }
+
+    /// A look at something in it that is cheap, for whoever looks at thousands: nothing is unpacked but the first bytes, a
+    /// link is not followed, and what is no regular file is not opened. `most` says how many bytes are wanted.
+    fn glance(&self, name: &OsStr, most: usize) -> Result<Glance, EvidenceError> {
+        let _ = most;
+        let file = EvidenceFile::of(self.path_of(name), self.open(name)?);
+        Ok(Glance::File(file))
+    }
+
+    /// Whether this is a link to a folder, so that whoever goes through all folders may come back to where he is.
+    fn is_link(&self, _name: &OsStr) -> bool {
+        false
+    }
+}
+
+/// What a glance at something in a folder shows.
+#[derive(Debug, Clone)]
+pub enum Glance {
+    /// A file, opened.
+    File(EvidenceFile),
+    /// A file of which only the first bytes can be read, though its length is that of the whole.
+    Start(EvidenceFile),
+    /// A link.
+    Link,
+    /// Something else, and what that is.
+    Special(&'static str),
+}
+
+/// The first bytes of a file that is longer.
+#[derive(Debug)]
+pub struct FileStart {
+    /// The name of the whole file.
+    pub name: String,
+    /// The stamp of the whole file.
+    pub stamp: Stamp,
+    /// Its first bytes.
+    pub start: Vec<u8>,
+}
+
+impl SourceFile for FileStart {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.stamp.clone()
+    }
+
+    fn stamp_now(&self) -> io::Result<Stamp> {
+        Ok(self.stamp())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let there = self.start.get(from..).unwrap_or_default();
+        let length = buffer.len().min(there.len());
+        buffer[..length].copy_from_slice(&there[..length]);
+        Ok(length)
+    }
 }
 
 /// Something in a folder.

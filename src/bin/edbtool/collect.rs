@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     let mut search = FindOptions::default();
     search.threads = output.threads();
     search.shadow_copies = options.shadow_copies;
-    let bar = output.bar(0, "Searching");
+    let bar = output.counter("Searching");
     let found = find(&arguments.paths, &search, &bar);
     drop(bar);
     let found = found.ok_or_else(|| Failure::of(&ExportError::Stopped))?;

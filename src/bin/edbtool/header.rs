@@ -2,8 +2,8 @@
 
 use crate::database::half_written;
 use crate::files::{expand, not_ese, snapshot_unread, why_not_ese};
-use crate::names::Named;
 use console::{Exit, Failure, Output};
+use ese_case::Named;
 use ese_db::Database;
 use ese_db::space::CutOff;
 use ese_format::database::{HeaderCopies, HeaderStatus};
@@ -12,6 +12,7 @@ use ese_format::flush_map::{FlushMapHeader, MAP_PAGE_SIZE};
 use ese_format::log::{CheckpointCopy, CheckpointFile, LogHeader, Unverified};
 use ese_format::{FileKind, FormatError, JetError, JetSuffix, Lgpos};
 use ese_log::beside::{LogNames, LogPlaces, checkpoint_beside};
+use ese_text::size_findings;
 use evidence::EvidenceFile;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
@@ -238,24 +239,6 @@ fn read_database(
         committed_logs,
     };
     (content, findings)
-}
-
-/// What is wrong with the size of a database file.
-pub(crate) fn size_findings(file_size: u64, page_size: u32) -> Vec<String> {
-    let page_size = u64::from(page_size);
-    let (pages, rest) = (file_size / page_size, file_size % page_size);
-    let mut findings = Vec::new();
-    if rest != 0 {
-        findings.push(format!(
-            "the file ends inside a page: {file_size} bytes are {pages} pages of {page_size} bytes and {rest} bytes more"
-        ));
-    }
-    if pages < 3 {
-        findings.push(format!(
-            "the file is cut off: {pages} pages do not even hold both headers and page 1"
-        ));
-    }
-    findings
 }
 
 fn truncated(path: &Path, error: &FormatError) -> Failure {

@@ -7,9 +7,9 @@ mod database;
 mod diff;
 mod export;
 mod files;
+mod find;
 mod header;
 mod history;
-mod names;
 mod page;
 mod rows;
 mod schema;
@@ -32,6 +32,8 @@ struct Program {
 }
 
 const EXAMPLES: &str = "Examples:
+  Which databases are in there, whatever they are called, and what do they need?
+    edbtool find /evidence
   What state is it in, and which logs does it need?
     edbtool header mailbox.edb
   Is anything in this folder damaged?
@@ -43,6 +45,7 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 enum Command {
+    Find(find::Arguments),
     Header(header::Arguments),
     Verify(verify::Arguments),
     Tables(tables::Arguments),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     console::run(
         |program: &Program| program.options.clone(),
         |program, output| match program.command {
+            Command::Find(arguments) => find::run(&arguments, output),
             Command::Header(arguments) => header::run(&arguments, output),
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Tables(arguments) => tables::run(&arguments, output),

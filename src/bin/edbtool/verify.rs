@@ -2,9 +2,9 @@
 
 use crate::database::ViewArguments;
 use crate::files::{not_ese, why_not_ese};
-use crate::names::Named;
 use console::values::{number, rate};
 use console::{Exit, Failure, Output};
+use ese_case::Named;
 use ese_format::database::HeaderCopies;
 use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Progress};

@@ -73,10 +73,8 @@ fn one(path: &Path, base: Option<String>) -> Result<Report, Failure> {
     let base = base.or(named).unwrap_or_default();
     let files = StreamFiles::find(folder, Some(&base));
     let files = files.unwrap_or_else(|_| StreamFiles::none(folder, Some(&base)));
-    let file = StreamFile {
-        path: path.to_owned(),
-        role: name.as_ref().map_or(FileRole::Current, |name| name.role),
-    };
+    let role = name.as_ref().map_or(FileRole::Current, |name| name.role);
+    let file = StreamFile::named(path.to_owned(), role);
     let other = |what: &str| {
         Failure::new(Exit::NotEse, format!("{}: {what}", path.display()))
             .jet(JetError::FILE_INVALID_TYPE)

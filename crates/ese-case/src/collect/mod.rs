@@ -30,7 +30,7 @@ pub use record::{
     PartRecord, ProblemRecord, ReadState, RunRecord, StreamRecord, TableRecord,
 };
 
-use crate::find::{Found, FoundDatabase, FoundFile};
+use crate::find::{Content, Found, FoundDatabase, FoundFile};
 use claims::Claims;
 use database::Collector;
 use ese_export::blobs::Blobs;
@@ -137,12 +137,17 @@ pub fn collect(
     progress: &dyn Progress,
 ) -> Result<Collected, CollectError> {
     refuse_within(&options.to, &options.paths)?;
-    if found.databases.is_empty() {
+    let databases: Vec<&FoundDatabase> =
+        found.databases.iter().filter(|one| has_rows(one)).collect();
+    if databases.is_empty() {
         return Err(CollectError::Nothing);
     }
     let of = identity(options);
     let mut case = CaseFolder::open(disk, &options.to, &of, options.force, progress)?;
-    let begun: Vec<DatabaseRecord> = found.databases.iter().map(DatabaseRecord::begin).collect();
+    let begun: Vec<DatabaseRecord> = databases
+        .iter()
+        .map(|found| DatabaseRecord::begin(found))
+        .collect();
     match compare(&case, &begun) {
         Err(_) if options.force => case.forget()?,
         compared => compared?,
@@ -175,7 +180,7 @@ pub fn collect(
     let from_before = case.known.len() as u64;
     let records = {
         let work = Work {
-            found: &found.databases,
+            found: &databases,
             claims: Claims::new(&begun, &case.known),
             begun,
             next: AtomicUsize::new(0),
@@ -193,6 +198,15 @@ pub fn collect(
         manifest,
         from_before,
     })
+}
+
+/// Whether there may be rows in it: a temporary database and a streaming file have none that last.
+fn has_rows(found: &FoundDatabase) -> bool {
+    let Content::Database(look) = &found.file.content else {
+        return false;
+    };
+    let header = look.header.as_ref();
+    header.is_none_or(|header| !header.is_temporary() && !header.is_streaming_file())
 }
 
 fn identity(options: &CollectOptions) -> serde_json::Value {
@@ -238,7 +252,7 @@ fn compare(case: &CaseFolder, begun: &[DatabaseRecord]) -> Result<(), CollectErr
 
 /// The databases, on their way to be records.
 struct Work<'w> {
-    found: &'w [FoundDatabase],
+    found: &'w [&'w FoundDatabase],
     begun: Vec<DatabaseRecord>,
     claims: Claims,
     next: AtomicUsize,
@@ -297,7 +311,7 @@ impl Work<'_> {
         if collector.progress.should_stop() {
             return Err(ExportError::Stopped.into());
         }
-        let found = &self.found[number];
+        let found = self.found[number];
         let mut record = self.begun[number].clone();
         let identified = collector.identify(found, &mut record);
         // Whatever came of it, others may wait for it.
@@ -374,6 +388,8 @@ impl Account {
             logs: stream.logs.iter().map(display).collect(),
             databases: stream.databases.clone(),
         });
+        let without_rows = found.databases.iter().filter(|found| !has_rows(found));
+        let without_rows = without_rows.map(|found| &found.file);
         CaseManifest {
             schema: CaseManifest::SCHEMA,
             of: self.of,
@@ -384,7 +400,12 @@ impl Account {
             layouts,
             search_problems: found.problems.iter().map(ProblemRecord::found).collect(),
             streams: streams.collect(),
-            others: found.others.iter().map(display).collect(),
+            others: found
+                .others
+                .iter()
+                .chain(without_rows)
+                .map(display)
+                .collect(),
             own_parts: self.own_parts,
             databases: self.databases,
             blob_files,

@@ -35,7 +35,7 @@ pub struct CaseManifest {
     pub search_problems: Vec<ProblemRecord>,
     /// Logs of streams that belong to none of the databases.
     pub streams: Vec<StreamRecord>,
-    /// Other ESE files that belong to none of the databases.
+    /// Other ESE files that belong to none of the databases, and databases that are temporary.
     pub others: Vec<String>,
     /// Files of values that were too long for a row.
     pub blob_files: u64,

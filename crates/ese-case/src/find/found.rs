@@ -1,12 +1,15 @@
 //! What a search comes to.
 
-use ese_format::database::{DatabaseHeader, HeaderStatus};
+use ese_format::DatabaseHeader;
+use ese_format::database::HeaderStatus;
 use ese_format::flush_map::FlushMapHeader;
-use ese_format::{Class, FileKind, Generation, JetError, Lgpos, Signature};
+use ese_format::log::Attachment;
+use ese_format::{Class, Generation, JetError, Lgpos, Signature};
+use ese_log::chain::Readiness;
 use ese_log::{FileRole, StreamFiles};
 use ese_replay::recovery::DatabasePlan;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -68,10 +71,17 @@ pub enum Content {
     Checkpoint(CheckpointLook),
     /// A flush map.
     FlushMap(FlushMapLook),
-    /// A file of ESE's that is not looked into.
+    /// A file of ESE's that is not looked into: a revert snapshot, a streaming file, a temporary or reserve log.
     Other {
         /// Its kind.
-        what: FileKind,
+        what: &'static str,
+    },
+    /// Its name is that of one of ESE's, and nothing in it is.
+    Ruin {
+        /// What it should be.
+        named: &'static str,
+        /// What is in it.
+        why: String,
     },
 }
 
@@ -120,6 +130,9 @@ pub struct LogLook {
     pub format: Option<String>,
     /// Why its header cannot be trusted.
     pub problem: Option<String>,
+    /// The databases that were attached when it was begun.
+    #[serde(skip)]
+    pub attachments: Vec<Attachment>,
 }
 
 /// What a checkpoint says of itself.
@@ -159,8 +172,8 @@ pub struct FoundDatabase {
     pub checkpoint: Option<FoundFile>,
     /// Its flush map.
     pub flush_map: Option<FoundFile>,
-    /// Other files of its stream that lie elsewhere: copies of the same logs and checkpoints that were not taken.
-    pub copies: Vec<PathBuf>,
+    /// Other logs and checkpoints of its stream: copies that lie elsewhere, temporary ones.
+    pub unused: Vec<PathBuf>,
     /// What recovery would come to.
     pub verdict: Verdict,
     /// The computer that its signatures name.
@@ -172,10 +185,12 @@ pub struct FoundDatabase {
 #[non_exhaustive]
 pub struct DatabaseLogs {
     /// The generations that it needs, those that only committed work needs included; none if it needs no log.
+    #[serde(serialize_with = "one_range")]
     pub needs: Option<RangeInclusive<Generation>>,
     /// How many of them are there.
     pub there: u64,
     /// Those that are not, as ranges.
+    #[serde(serialize_with = "ranges")]
     pub missing: Vec<RangeInclusive<Generation>>,
     /// Where the logs were taken from.
     pub from: LogsFrom,
@@ -210,14 +225,48 @@ pub enum LogsFrom {
 pub struct Verdict {
     /// In a few words.
     pub words: String,
+    /// Whether recovery would succeed; none of a temporary database, of which nothing is needed.
+    pub readiness: Option<Readiness>,
     /// What `edbreplay plan` says; none if there could be no plan.
     pub plan: Option<DatabasePlan>,
+    /// Databases of the same stream that have to be recovered together with it.
+    pub together_with: Vec<PathBuf>,
     /// Whether the recovery was tried, pages and all. If not, no page was looked at.
     pub tried: bool,
     /// Why there is no plan.
     pub problem: Option<String>,
     /// The engine's number for that.
     pub jet: Option<JetError>,
+}
+
+/// `{"first", "last"}`.
+#[derive(Serialize)]
+struct Generations {
+    first: Generation,
+    last: Generation,
+}
+
+impl Generations {
+    fn of(range: &RangeInclusive<Generation>) -> Self {
+        Generations {
+            first: *range.start(),
+            last: *range.end(),
+        }
+    }
+}
+
+fn one_range<S: Serializer>(
+    range: &Option<RangeInclusive<Generation>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    range.as_ref().map(Generations::of).serialize(serializer)
+}
+
+fn ranges<S: Serializer>(
+    ranges: &[RangeInclusive<Generation>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ranges.iter().map(Generations::of))
 }
 
 /// Logs of one stream that belong to none of the databases.
@@ -227,8 +276,10 @@ pub struct LogStreamFound {
     /// The signature of the stream; none for a log whose header cannot be trusted.
     pub signature: Option<Signature>,
     /// The first and the last generation.
+    #[serde(serialize_with = "one_range")]
     pub generations: Option<RangeInclusive<Generation>>,
     /// Those between them that are not there, as ranges.
+    #[serde(serialize_with = "ranges")]
     pub missing: Vec<RangeInclusive<Generation>>,
     /// The logs, by generation and place.
     pub logs: Vec<FoundFile>,

@@ -85,7 +85,7 @@ pub(super) fn stream_of(
     files.logs.retain(is_of_it);
     if let Some(path) = current {
         let role = FileRole::Current;
-        files.current = vec![StreamFile { path, role }];
+        files.current = vec![StreamFile::named(path, role)];
         return Ok(files);
     }
     // An earlier attempt may have left a current log that has been closed since.

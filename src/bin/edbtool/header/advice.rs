@@ -1,7 +1,7 @@
 //! What a file is good for, and what to do next.
 
 use super::{Content, size_findings};
-use crate::names::Named;
+use ese_case::Named;
 use ese_format::database::DatabaseState;
 use ese_text::database_meaning;
 use std::path::Path;

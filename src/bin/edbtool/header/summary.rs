@@ -1,14 +1,15 @@
 //! `edbtool header --summary`: a line for each file, and a summary of all. Made for a tree full of evidence: which
 //! databases are there, which programs they belong to, and which of them need what.
 
-use super::{Content, Report, size_findings};
+use super::{Content, Report};
 use crate::columns::{Columns, WIDTH, widest};
-use crate::names::Named;
 use console::{Exit, Failure, Output};
+use ese_case::Named;
 use ese_db::Database;
 use ese_format::database::{DatabaseState, HeaderStatus};
 use ese_format::{DatabaseHeader, Generation};
 use ese_log::beside::{LogPlaces, logs_there};
+use ese_text::size_findings;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};

@@ -4,7 +4,6 @@ use super::Arguments;
 use super::report::{Checked, Report};
 use super::resume::Place;
 use crate::database::{OpenedDatabase, half_written};
-use crate::header::size_findings;
 use console::{Exit, Failure};
 use ese_db::Database;
 use ese_db::space::{CutOff, SpaceMap};
@@ -14,6 +13,7 @@ use ese_scan::{
     FlushMap, FlushMapError, PageChecker, PageFinding, PageFindings, Position, RateLimit,
     ScanOptions, ScanOutcome, scan,
 };
+use ese_text::size_findings;
 use evidence::{EvidenceError, EvidenceFile};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

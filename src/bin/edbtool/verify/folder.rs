@@ -3,8 +3,8 @@
 use super::streams::Streams;
 use super::{FileCheck, Job, failed, failed_or_refused};
 use crate::files::{Listing, is_file};
-use crate::names::Named;
 use console::{Exit, Failure, Output};
+use ese_case::Named;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 use super::Checked;
 use crate::files::{snapshot_unread, why_not_ese};
 use crate::header::log_header_findings;
-use crate::names::Named;
 use console::{Exit, Failure};
+use ese_case::Named;
 use ese_checksum::{
     ChecksumVerdict, PageBytes, header_checksum, is_blank, stored_header_checksum, verify_page,
 };

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What a file is by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
+pub enum Named {
     /// A database.
     Database,
     /// A finished log, or the current one.
@@ -38,13 +38,22 @@ const DATABASES: [&str; 5] = ["srudb.dat", "qmgr.db", "secedit.sdb", "store.vol"
 const BASES: [&str; 6] = ["edb", "j50", "mss", "sru", "svc", "uss"];
 
 impl Named {
-    /// What the name of `path` says; `None` where it says nothing.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
+    /// What the name of `path` says; `None` where it says nothing. `abc.log` says something where its neighbours do.
+    pub fn of(path: &Path) -> Option<Self> {
+        Self::of_name_with(path, |base| is_of_stream(path, base))
+    }
+
+    /// The same by the name alone: nothing is looked up.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        Self::of_name_with(path, is_base)
+    }
+
+    fn of_name_with(path: &Path, is_log: impl FnOnce(&str) -> bool) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         if let Some(parsed) = LogFileName::parse(name) {
             return match parsed.role {
                 FileRole::Generation { .. } => Some(Named::Log),
-                FileRole::Current if is_of_stream(path, &parsed.base) => Some(Named::Log),
+                FileRole::Current if is_log(&parsed.base) => Some(Named::Log),
                 FileRole::Current => None,
                 FileRole::Temporary | FileRole::Reserve => Some(Named::Spare),
                 FileRole::Checkpoint => Some(Named::Checkpoint),
@@ -63,7 +72,7 @@ impl Named {
     }
 
     /// Whether content of this kind is what the name promises.
-    pub(crate) fn fits(self, kind: FileKind) -> bool {
+    pub fn fits(self, kind: FileKind) -> bool {
         match self {
             Named::Database => kind == FileKind::Database,
             Named::Log => kind == FileKind::Log,
@@ -77,12 +86,12 @@ impl Named {
     }
 
     /// How a sentence begins about a file that is not what its name says.
-    pub(crate) fn promise(self) -> String {
+    pub fn promise(self) -> String {
         format!("its name is that of {}: ", self.noun())
     }
 
     /// What it should be, with its article.
-    pub(crate) fn noun(self) -> &'static str {
+    pub fn noun(self) -> &'static str {
         match self {
             Named::Database => "a database",
             Named::Log => "a log",
@@ -95,7 +104,7 @@ impl Named {
     }
 
     /// The engine's error for a file of this name that is something else, or nothing.
-    pub(crate) fn jet(self) -> Option<JetError> {
+    pub fn jet(self) -> Option<JetError> {
         match self {
             Named::Database => Some(JetError::DATABASE_CORRUPTED),
             Named::Log => Some(JetError::LOG_FILE_CORRUPT),
@@ -106,7 +115,7 @@ impl Named {
 
     /// Whether `start`, in which nothing of ESE's was found, is something else that goes by such a name: Access calls its
     /// databases `.mdb` as well, and where a Mac copied files, `._MBX1.edb` holds what it knows about `MBX1.edb`.
-    pub(crate) fn is_of_others(self, start: &[u8]) -> bool {
+    pub fn is_of_others(self, start: &[u8]) -> bool {
         match looks_like(start) {
             Some(ACCESS) => self == Named::Database,
             what => what == Some(APPLE_DOUBLE),
@@ -124,9 +133,7 @@ fn is_web_cache(name: &str) -> bool {
 /// Whether `abc.log` is the current log of a stream: its base name is one that streams have, or other files of the stream
 /// lie beside it.
 fn is_of_stream(path: &Path, base: &str) -> bool {
-    let lower = base.to_ascii_lowercase();
-    let numbered = matches!(lower.as_bytes(), [b'e' | b'r' | b'v', b'0'..=b'9', last] if last.is_ascii_hexdigit());
-    if numbered || BASES.contains(&lower.as_str()) {
+    if is_base(base) {
         return true;
     }
     let folder = &evidence::folder_of(path);
@@ -137,4 +144,11 @@ fn is_of_stream(path: &Path, base: &str) -> bool {
     stream.ok().flatten().is_some_and(|stream| {
         !stream.logs.is_empty() || !stream.leftovers.is_empty() || !stream.checkpoints.is_empty()
     })
+}
+
+/// Whether streams have this base name.
+fn is_base(base: &str) -> bool {
+    let lower = base.to_ascii_lowercase();
+    let numbered = matches!(lower.as_bytes(), [b'e' | b'r' | b'v', b'0'..=b'9', last] if last.is_ascii_hexdigit());
+    numbered || BASES.contains(&lower.as_str())
 }

@@ -1,0 +1,133 @@
+//! Files that hold something else: which of them can be opened, and which cannot though a database may be inside.
+//!
+//! A file that is packed by itself (`SRUDB.dat.gz`) is no archive, and nothing in it has an address. Its first bytes are
+//! unpacked here: if they are ESE's, that is said; if they are text, nobody has to hear of it.
+
+use super::look;
+use ese_format::file_kind::DETECT_BYTES;
+use ese_format::foreign::looks_like;
+use evidence::{Reading, SourceFile};
+use flate2::read::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a packed file holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Packed {
+    /// An archive, or nobody knows.
+    Archive,
+    /// One file of ESE's.
+    Ese,
+    /// Something else.
+    Other,
+}
+
+/// What is in a file that starts with `start`, if that is packed as gzip or zstd do it.
+pub(super) fn packed(start: &[u8], file: &Arc<dyn SourceFile>) -> Option<Packed> {
+    let from = BufReader::new(Reading::new(Arc::clone(file)));
+    let inner = match looks_like(start)? {
+        "a gzip file" => first_bytes(MultiGzDecoder::new(from)),
+        "a zstd file" => StreamingDecoder::new(from).map_or_else(|_| Vec::new(), first_bytes),
+        _ => return None,
+    };
+    // The name is that of the packed file, and says nothing of what is in it.
+    Some(if inner.is_empty() || is_tar(&inner) {
+        Packed::Archive
+    } else if look::shown(&inner, Path::new("")).is_some() {
+        Packed::Ese
+    } else {
+        Packed::Other
+    })
+}
+
+/// As many of the first bytes as can be had: the packed file may be damaged, or only its start be at hand.
+fn first_bytes(mut from: impl Read) -> Vec<u8> {
+    let mut bytes = vec![0; DETECT_BYTES];
+    let mut filled = 0;
+    while let Ok(read @ 1..) = from.read(&mut bytes[filled..]) {
+        filled += read;
+    }
+    bytes.truncate(filled);
+    bytes
+}
+
+/// Whether a tar begins so: by its mark, or in the oldest form by the sum of its header.
+fn is_tar(bytes: &[u8]) -> bool {
+    const SUM: std::ops::Range<usize> = 148..156;
+    let Some(header) = bytes.first_chunk::<512>() else {
+        return false;
+    };
+    let stored = str::from_utf8(&header[SUM]).ok();
+    let stored = stored.map(|digits| digits.trim_matches(['\0', ' ']));
+    let stored = stored.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    let sum = header.iter().enumerate().map(|(at, byte)| match at {
+        at if SUM.contains(&at) => u32::from(b' '),
+        _ => u32::from(*byte),
+    });
+    header[257..262] == *b"ustar" || stored == Some(sum.sum())
+}
+
+/// What a file looks like in which there may be others, though it was not opened.
+pub(super) fn unsearched(start: &[u8]) -> Option<&'static str> {
+    const WORDS: [&str; 8] = [
+        " image", "(VMDK)", "(VHD", "(QCOW2)", "(VDI)", "archive", "cabinet", "backup",
+    ];
+    const PACKED: [&str; 4] = ["a gzip file", "a zstd file", "a bzip2 file", "an xz file"];
+    let what = looks_like(start)?;
+    let is_known = WORDS.iter().any(|word| what.contains(word)) || PACKED.contains(&what);
+    is_known.then_some(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidence::{FileStart, Stamp};
+    use std::io::Write;
+
+    fn of(start: Vec<u8>) -> Option<Packed> {
+        let stamp = Stamp {
+            length: start.len() as u64,
+            modified: None,
+            tag: None,
+        };
+        let name = "packed".to_owned();
+        let file = FileStart {
+            name,
+            stamp,
+            start: start.clone(),
+        };
+        let file: Arc<dyn SourceFile> = Arc::new(file);
+        packed(&start, &file)
+    }
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(bytes).unwrap();
+        gz.finish().unwrap()
+    }
+
+    fn zstandard(bytes: &[u8]) -> Vec<u8> {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(bytes, level)
+    }
+
+    #[test]
+    fn what_is_packed_is_told_from_an_archive() {
+        let database = ese_testkit::fixtures::testdata_set("clean-p4k").join("state/db.edb");
+        let database = std::fs::read(database).unwrap();
+        let mut tar = vec![0; 2048];
+        tar[..4].copy_from_slice(b"name");
+        let sum = tar[..512].iter().map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        for pack in [gzipped, zstandard] {
+            assert_eq!(of(pack(&database)), Some(Packed::Ese));
+            assert_eq!(of(pack(b"a line of text\n")), Some(Packed::Other));
+            assert_eq!(of(pack(&tar)), Some(Packed::Archive));
+            // Where nothing can be unpacked, nobody knows.
+            assert_eq!(of(pack(&database)[..12].to_vec()), Some(Packed::Archive));
+        }
+        assert_eq!(of(database), None);
+    }
+}
