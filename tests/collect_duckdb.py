@@ -17,7 +17,7 @@ rows = duckdb.sql(
 ).fetchall()
 busiest = duckdb.sql(
     f"""SELECT host, AppId_name, sum(BytesSent)::UBIGINT AS sent FROM {read("table=Network_Data_Usage")}
-        WHERE AppId_name IS NOT NULL GROUP BY ALL
+        WHERE AppId_name IS NOT NULL GROUP BY host, AppId_name
         QUALIFY row_number() OVER (PARTITION BY host ORDER BY sent DESC, AppId_name) = 1"""
 ).fetchall()
 

@@ -91,7 +91,6 @@ impl Collector<'_> {
         };
         record.bytes = source.bytes.unwrap_or(record.bytes);
         let mut content = Sha256::new();
-        content.update(&record.host);
         content.update(source.sha256.as_deref().unwrap_or_default());
         record.sha256 = source.sha256;
         if needs_recovery(found) {

@@ -10,7 +10,6 @@ use thiserror::Error;
 
 /// A collection that did not come to its end. What is wrong with one database is none of these: that is in the case.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum CollectError {
     /// A file of the case could not be written, the folder holds something else, or the caller wanted to stop.
     #[error(transparent)]
