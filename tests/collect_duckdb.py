@@ -23,7 +23,7 @@ busiest = duckdb.sql(
 
 
 def count(table):
-    return duckdb.sql(f"SELECT count(*) FROM {read(table)}").fetchone()[0]
+    return duckdb.sql(f"SELECT count(*) FROM {read(table)}").fetchall()[0][0]
 
 
 print(

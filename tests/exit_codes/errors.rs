@@ -216,6 +216,15 @@ pub(crate) fn errors() -> Vec<Named> {
             end: 0
         },
     }));
+    all.extend(every!(ExportError {
+        Database: ExportError::Database(DbError::Blank { pgno }),
+        NoTable: ExportError::NoTable { name: String::new(), near: Vec::new() },
+        NoColumn: ExportError::NoColumn { table: String::new(), name: String::new(), near: Vec::new() },
+        NotEmpty: ExportError::NotEmpty { path: path() },
+        OtherUnfinished: ExportError::OtherUnfinished { path: path() },
+        Write: ExportError::Write { path: path(), source: full() },
+        Stopped: ExportError::Stopped,
+    } but { Threads, }));
     all.extend(every!(CollectError {
         Nothing: CollectError::Nothing,
         OtherCase: CollectError::OtherCase { path: path() },
@@ -226,15 +235,6 @@ pub(crate) fn errors() -> Vec<Named> {
     } but {
         Write,
     }));
-    all.extend(every!(ExportError {
-        Database: ExportError::Database(DbError::Blank { pgno }),
-        NoTable: ExportError::NoTable { name: String::new(), near: Vec::new() },
-        NoColumn: ExportError::NoColumn { table: String::new(), name: String::new(), near: Vec::new() },
-        NotEmpty: ExportError::NotEmpty { path: path() },
-        OtherUnfinished: ExportError::OtherUnfinished { path: path() },
-        Write: ExportError::Write { path: path(), source: full() },
-        Stopped: ExportError::Stopped,
-    } but { Threads, }));
     all.extend(problems(lgpos, pgno));
     all.extend(every!(RecoveryError {
         Log: RecoveryError::Log(LogError::Damaged {
