@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -413,10 +414,10 @@ impl CaseFolder {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = Vec::new();
         for (name, columns) in layouts {
-            if !journal.layouts.contains_key(&name) {
-                let line = Line::Layout(name.clone(), columns.clone());
+            if let Entry::Vacant(entry) = journal.layouts.entry(name) {
+                let line = Line::Layout(entry.key().clone(), columns.clone());
                 add_line(&mut text, &line).map_err(fail)?;
-                journal.layouts.insert(name, columns);
+                entry.insert(columns);
             }
         }
         let line = Line::Database(Box::new(record.clone()));
