@@ -143,32 +143,35 @@ fn the_number_of_threads_changes_nothing() {
     }
 }
 
-/// What every program of `edbreplay plan` says of a set, the search says too.
+/// What `edbreplay plan` says of the same files, the search says too.
 #[test]
 fn the_verdict_is_that_of_the_plan() {
     let mut compared = 0;
     for set in fixtures::engine_set_names() {
-        let folder = state(&set);
-        let answer = find(&[&folder]);
-        let folder = folder.to_str().unwrap();
-        let databases = answer.databases();
-        assert!(!databases.is_empty(), "{set}: {}", answer.errors);
-        let mut words = vec!["--json", "plan", "--quick", "--logs", folder];
-        let paths: Vec<&str> = databases
-            .iter()
-            .map(|one| one["file"]["path"].as_str().unwrap())
-            .collect();
-        words.extend(&paths);
-        let output = run("edbreplay", words);
-        let Some(plan) = documents(&output).pop() else {
-            panic!("{set}: {}", stderr(&output));
-        };
-        for (database, path) in databases.iter().zip(&paths) {
-            let plans = plan["databases"].as_array();
-            let planned = plans.and_then(|plans| plans.iter().find(|one| one["path"] == *path));
-            let planned = planned.unwrap_or_else(|| panic!("{set}: {plan:#}"));
+        let answer = find(&[&state(&set)]);
+        assert!(!answer.databases().is_empty(), "{set}: {}", answer.errors);
+        for database in answer.databases() {
+            let file = &database["file"];
+            let mates = database["verdict"]["together_with"].as_array().unwrap();
+            let paths = [&file["path"]].into_iter().chain(mates);
+            let mut folders = database["logs"]["folders"].as_array().unwrap().clone();
+            if folders.is_empty() {
+                folders.push(file["folder"].clone());
+            }
+            let text = |value: &Json| value.as_str().unwrap().to_owned();
+            let mut words: Vec<String> = ["--json", "plan", "--quick"].map(str::to_owned).into();
+            words.extend(paths.map(text));
+            words.extend(
+                folders
+                    .iter()
+                    .flat_map(|one| ["--logs".to_owned(), text(one)]),
+            );
+            let output = run("edbreplay", words);
+            let plan = documents(&output).pop().unwrap();
+            let planned = &plan["databases"][0]["verdict"];
+            assert!(planned.is_object(), "{set}: {plan:#}");
             let found = &database["verdict"]["plan"]["verdict"];
-            assert_eq!(found, &planned["verdict"], "{set}: {path}");
+            assert_eq!(found, planned, "{set}: {file:#}");
             compared += 1;
         }
     }
@@ -456,7 +459,7 @@ mod in_archives {
         fs::write(root.join("backup"), zipped(&logs)).unwrap();
         let answer = find(&[root]);
         assert_eq!(answer.exit, 0, "{}", answer.errors);
-        let at = format!("{}::/in::deep/er/unnamed", root.join("upload").display());
+        let at = format!("{}::/in::/deep/er/unnamed", root.join("upload").display());
         let database = answer.database(Path::new(&at));
         assert_eq!(database["verdict"]["readiness"], "ready");
         assert_eq!(database["logs"]["from"], "other_folder");
@@ -501,6 +504,22 @@ mod in_archives {
             answer.database(Path::new(&at))["verdict"]["readiness"],
             "ready_without_replay"
         );
+    }
+
+    /// A file that is packed by itself is no archive: it is named if it is one of ESE's.
+    #[test]
+    fn a_database_that_is_packed_alone_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (database, _) = parts("clean-p4k");
+        fs::write(root.join("SRUDB.dat.gz"), gzipped(&database)).unwrap();
+        fs::write(root.join("notes.gz"), gzipped(b"some text\n")).unwrap();
+        fs::write(root.join("a.7z"), b"7z\xbc\xaf\x27\x1c and more").unwrap();
+        let answer = find(&[root]);
+        assert_eq!(answer.totals()["problems"], 2, "{}", answer.errors);
+        for words in ["SRUDB.dat.gz: a file of ESE's is packed in it", "a.7z: it "] {
+            assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
+        }
     }
 
     /// Links in an archive are not followed, and no problem.

@@ -201,7 +201,10 @@ fn each_state_keeps_its_own_logs() {
     for database in &found.databases {
         let expected = (Some(Readiness::Ready), LogsFrom::SameFolder);
         assert_eq!(outcome(database), expected);
-        assert_eq!(database.logs.folders, [database.file.folder.clone()]);
+        assert_eq!(
+            database.logs.folders,
+            std::slice::from_ref(&database.file.folder)
+        );
         let checkpoint = database.checkpoint.as_ref().unwrap();
         assert_eq!(checkpoint.folder, database.file.folder);
     }

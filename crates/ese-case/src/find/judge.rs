@@ -26,7 +26,7 @@ pub(super) fn judge(
     options: &FindOptions,
     progress: &dyn Progress,
 ) -> Option<Verdict> {
-    if header.is_some_and(|header| header.is_temporary()) {
+    if header.is_some_and(DatabaseHeader::is_temporary) {
         return Some(Verdict {
             words: "temporary: the engine makes it anew".to_owned(),
             readiness: None,

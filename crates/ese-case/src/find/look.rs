@@ -15,7 +15,7 @@ use ese_format::log::{
     CheckpointFile, FILE_TYPE_LOG, HEADER_SIZE, LogHeader, SEGMENT_SIZE, SegmentHeader,
     check_segment,
 };
-use ese_format::{Explain, FileKind, JetSuffix};
+use ese_format::{DatabaseHeader, Explain, FileKind, JetSuffix};
 use ese_log::{LogFileName, trusted_header};
 use ese_text::{header_findings, size_findings};
 use evidence::EvidenceFile;
@@ -185,10 +185,7 @@ fn flush_map(start: &[u8], is_named: bool) -> Option<Content> {
 pub(super) fn database(file: &EvidenceFile, start: &[u8]) -> Content {
     let copies = HeaderCopies::read(start);
     let good = copies.good().map(|copy| copy.fields.clone());
-    if good
-        .as_ref()
-        .is_some_and(|header| header.is_streaming_file())
-    {
+    if good.as_ref().is_some_and(DatabaseHeader::is_streaming_file) {
         return Content::Other {
             what: "streaming file",
         };
@@ -197,7 +194,7 @@ pub(super) fn database(file: &EvidenceFile, start: &[u8]) -> Content {
     match copies.status {
         HeaderStatus::Good => {}
         HeaderStatus::PrimaryBad => {
-            findings.push("its header is damaged; the shadow copy is used".to_owned())
+            findings.push("its header is damaged; the shadow copy is used".to_owned());
         }
         HeaderStatus::ShadowBad if copies.shadow_expected() => {
             findings.push("the shadow copy of its header is damaged or differs".to_owned());
@@ -211,7 +208,7 @@ pub(super) fn database(file: &EvidenceFile, start: &[u8]) -> Content {
     if let Ok(db) = &opened {
         findings.extend(CutOff::of(db).map(|cut_off| cut_off.to_string()));
     }
-    let is_temporary = good.as_ref().is_some_and(|header| header.is_temporary());
+    let is_temporary = good.as_ref().is_some_and(DatabaseHeader::is_temporary);
     let kind = match opened.and_then(|db| db.catalog()) {
         Ok(catalog) => DatabaseKind {
             kind: catalog.kind(),

@@ -135,9 +135,9 @@ impl<'w> Walk<'w> {
                 self.file(file, &folder, &at, None)
             }
             // A disk that is a device is read as an image of it.
-            Err(EvidenceError::NotAFile { kind, .. }) if kind == "a device" => {
-                self.enter(&state, &at, false)
-            }
+            Err(EvidenceError::NotAFile {
+                kind: "a device", ..
+            }) => self.enter(&state, &at, false),
             Err(error) => vec![problem(&error, &state)],
         }
     }
