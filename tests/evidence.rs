@@ -127,7 +127,7 @@ fn changes(line: &str) -> bool {
 }
 
 /// Programs and their arguments; `OUT` is where writing is allowed.
-const READING: [(&str, &str); 31] = [
+const READING: [(&str, &str); 32] = [
     (env!("CARGO_BIN_EXE_edbtool"), "find ."),
     (env!("CARGO_BIN_EXE_edbtool"), "find --try ."),
     (
@@ -149,6 +149,7 @@ const READING: [(&str, &str); 31] = [
         env!("CARGO_BIN_EXE_edbtool"),
         "export --recursive . --to OUT/all-rows",
     ),
+    (env!("CARGO_BIN_EXE_edbtool"), "collect . --to OUT/case"),
     (env!("CARGO_BIN_EXE_edbtool"), "rows db.edb Items --limit 9"),
     (
         env!("CARGO_BIN_EXE_edbtool"),

@@ -1,6 +1,7 @@
 //! One of each error that a library can end with.
 
 use edb_copy::{CopyError, Mismatch};
+use ese_case::collect::CollectError;
 use ese_db::DbError;
 use ese_db::space::CutOff;
 use ese_export::ExportError;
@@ -224,6 +225,16 @@ pub(crate) fn errors() -> Vec<Named> {
         Write: ExportError::Write { path: path(), source: full() },
         Stopped: ExportError::Stopped,
     } but { Threads, }));
+    all.extend(every!(CollectError {
+        Nothing: CollectError::Nothing,
+        OtherCase: CollectError::OtherCase { path: path() },
+        SourceChanged: CollectError::SourceChanged { source_path: String::new(), what: String::new() },
+        SourceGone: CollectError::SourceGone { source_path: String::new() },
+        WithinSource: CollectError::WithinSource { path: path(), within: path() },
+        Locked: CollectError::Locked { path: path() },
+    } but {
+        Write,
+    }));
     all.extend(problems(lgpos, pgno));
     all.extend(every!(RecoveryError {
         Log: RecoveryError::Log(LogError::Damaged {

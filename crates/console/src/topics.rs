@@ -40,6 +40,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "recovery": "docs/recovery.md", "how logs are replayed, and what is refused";
     "finding": "docs/find.md", "how edbtool find puts databases and their logs together";
     "exported-files": "docs/export.md", "the files that edbtool export writes";
+    "cases": "docs/collect.md", "the dataset that edbtool collect makes of many databases";
     "timelines": "docs/timeline.md", "what happened to rows: every change that logs hold";
     "differences": "docs/diff.md", "how edbtool diff compares two databases";
     "edbcopy": "docs/edbcopy.md", "copies that go on, over links that fail";

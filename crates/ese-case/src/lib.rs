@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! find       walks all of them, knows ESE files by their content, and puts together what belongs together
+//! collect    reads what was found, each database in its best state, into one dataset
 //! ```
 //!
-//! Nothing here writes, and nothing trusts a name: what a file is, its content says, and which files belong together, their
-//! signatures.
+//! Nothing but [`collect`](mod@collect) writes, and that to a folder of its own. Nothing trusts a name: what a file is, its
+//! content says, and which files belong together, their signatures.
 
 #![forbid(unsafe_code)]
 
+pub mod collect;
 pub mod find;
 mod named;
 

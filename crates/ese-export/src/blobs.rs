@@ -5,15 +5,18 @@
 
 use crate::ExportError;
 use crate::sink::Sink;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use target_disk::{Disk, PathKind, SharedDisk};
 
 /// The folder of long values.
 #[derive(Debug)]
 pub struct Blobs {
+    disk: SharedDisk,
+    /// Whether a file is on the disk before it gets its name.
+    synced: bool,
     folder: PathBuf,
     started: AtomicU64,
     /// Files and bytes that are there. Held while a file gets its name.
@@ -23,12 +26,28 @@ pub struct Blobs {
 impl Blobs {
     /// Long values go below `folder`. If an export `goes_on` there, those that it has written already count.
     pub fn new(folder: &Path, goes_on: bool) -> Result<Self, ExportError> {
+        Self::open(SharedDisk::default(), false, folder, goes_on)
+    }
+
+    /// The same on some disk, where files are safe from a loss of power once they have their names.
+    pub fn synced(disk: SharedDisk, folder: &Path, goes_on: bool) -> Result<Self, ExportError> {
+        Self::open(disk, true, folder, goes_on)
+    }
+
+    fn open(
+        disk: SharedDisk,
+        synced: bool,
+        folder: &Path,
+        goes_on: bool,
+    ) -> Result<Self, ExportError> {
         let folder = folder.join("blobs");
         let totals = match goes_on {
-            true => left(&folder).map_err(|error| ExportError::write(&folder, error))?,
+            true => left(&*disk, &folder).map_err(|error| ExportError::write(&folder, error))?,
             false => (0, 0),
         };
         Ok(Blobs {
+            disk,
+            synced,
             folder,
             started: AtomicU64::new(0),
             totals: Mutex::new(totals),
@@ -38,39 +57,42 @@ impl Blobs {
     /// Starts the file of one value.
     pub fn create(&self) -> Result<Blob<'_>, ExportError> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        fs::create_dir_all(&self.folder)
-            .map_err(|error| ExportError::write(&self.folder, error))?;
+        let folders = self.disk.create_folders(&self.folder);
+        folders.map_err(|error| ExportError::write(&self.folder, error))?;
         let path = self.folder.join(format!("partial-{number}"));
         Ok(Blob {
             blobs: self,
-            sink: Sink::create(&path)?,
+            sink: Sink::create(&*self.disk, &path)?,
             path,
         })
     }
 
     /// Files and bytes that are there.
-    pub(crate) fn totals(&self) -> (u64, u64) {
+    pub fn totals(&self) -> (u64, u64) {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Files and bytes that are there already; what was under way is removed.
-fn left(folder: &Path) -> io::Result<(u64, u64)> {
-    let shards = match fs::read_dir(folder) {
-        Ok(shards) => shards,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
-        Err(error) => return Err(error),
-    };
+fn left(disk: &dyn Disk, folder: &Path) -> io::Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
-    for shard in shards {
-        let shard = shard?;
-        if shard.file_type()?.is_dir() {
-            for file in fs::read_dir(shard.path())? {
-                files += 1;
-                bytes += file?.metadata()?.len();
+    if disk.place(folder)? == PathKind::Free {
+        return Ok((0, 0));
+    }
+    let begins = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with("partial-")
+    };
+    for shard in disk.list(folder)? {
+        match disk.place(&shard)? {
+            PathKind::Folder => {
+                for file in disk.list(&shard)? {
+                    files += 1;
+                    bytes += disk.open_to_read(&file)?.length()?;
+                }
             }
-        } else if shard.file_name().to_string_lossy().starts_with("partial-") {
-            fs::remove_file(shard.path())?;
+            PathKind::File { .. } if begins(&shard) => disk.remove(&shard)?,
+            _ => {}
         }
     }
     Ok((files, bytes))
@@ -92,7 +114,10 @@ impl Blob<'_> {
 
     /// Ends the file and names it by its hash; returns its path below the folder of the export.
     pub fn finish(self) -> Result<String, ExportError> {
-        let (length, hash) = self.sink.finish()?;
+        let (length, hash) = match self.blobs.synced {
+            true => self.sink.finish_synced()?,
+            false => self.sink.finish()?,
+        };
         let (shard, _) = hash.split_at(2);
         let folder = self.blobs.folder.join(shard);
         let path = folder.join(&hash);
@@ -102,11 +127,19 @@ impl Blob<'_> {
             .totals
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if fs::metadata(&path).is_ok_and(|known| known.len() == length) {
-            fs::remove_file(&self.path).map_err(fail)?;
+        let disk = &self.blobs.disk;
+        let known = match disk.place(&path).map_err(fail)? {
+            PathKind::File { length, .. } => length,
+            _ => None,
+        };
+        if known == Some(length) {
+            disk.remove(&self.path).map_err(fail)?;
         } else {
-            fs::create_dir_all(&folder).map_err(fail)?;
-            fs::rename(&self.path, &path).map_err(fail)?;
+            disk.create_folders(&folder).map_err(fail)?;
+            disk.rename(&self.path, &path).map_err(fail)?;
+            if self.blobs.synced {
+                disk.sync_folder(&folder).map_err(fail)?;
+            }
             *totals = (totals.0 + 1, totals.1 + length);
         }
         Ok(format!("blobs/{shard}/{hash}"))

@@ -61,7 +61,7 @@ pub enum ExportError {
 
 impl ExportError {
     /// A failure to write `path`.
-    pub(crate) fn write(path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
+    pub fn write(path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
         ExportError::Write {
             path: path.into(),
             source: source.into(),

@@ -1,49 +1,27 @@
-//! The export itself: tables in parallel, and rows of a large table in parallel, too.
-//!
-//! A thread for each table that is under way reads its leaves and writes its file; in between, a pool of threads makes text
-//! of its rows, some at a time ([`Part`]). Parquet takes rows one by one.
+//! An export into a folder of its own: its tables, and the manifest of what was written and what was lost.
 
 use crate::blobs::Blobs;
-use crate::cell::{Cell, CellProblem, KeptBytes};
-use crate::layout::{self, Before, OutColumn};
-use crate::manifest::{ColumnEntry, ExportManifest, Provenance, TableEntry};
+use crate::layout::GivenColumn;
+use crate::manifest::{ExportManifest, Provenance, TableEntry};
 use crate::names::FileNames;
 use crate::near::near;
-use crate::row::RowConverter;
 use crate::set::{identity, write_whole};
-use crate::sink::Sink;
+use crate::tables::{ProblemFiles, TableJob, TableRows, write_tables};
 use crate::unfinished::{self, UnfinishedExport};
 use crate::view::ColumnViews;
-use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format};
 use ese_db::catalog::TableFlags;
-use ese_db::rows::Rows;
 use ese_db::space::CutOff;
-use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
-use ese_format::{Pgno, Progress, hex};
-use rayon::ThreadPool;
-use rayon::prelude::*;
+use ese_db::{Catalog, Database, Table};
+use ese_format::Progress;
 use serde::Serialize;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use target_disk::LocalDisk;
 
 /// The usual longest value inside a table file: memory stays small whatever the database holds.
 pub const INLINE_LIMIT: usize = 256 << 10;
-
-/// Tables that are exported at the same time at most: each has buffers of its own.
-const TABLES_AT_ONCE: usize = 8;
-/// Rows that one thread makes text of at a time.
-const PART_ROWS: usize = 64;
-/// Parts of a table under way for each thread, at most.
-const PARTS: usize = 4;
-/// Pages of a table in memory for each thread, at most.
-const PAGES: usize = 16;
-/// Bytes of text after which a part ends early: a few rows with long values can be as much as thousands without.
-const PART_BYTES: usize = 256 << 10;
 
 /// What to export, and how.
 #[derive(Debug, Clone, Serialize)]
@@ -89,41 +67,36 @@ pub fn export(
         false => ColumnViews::none(),
     };
     let mut names = FileNames::default();
-    let jobs: Vec<(&Table, String)> = tables
-        .into_iter()
-        .map(|table| {
-            let name = catalog.known_as(table).unwrap_or(&table.name);
-            (table, names.give(name, options.format.extension()))
-        })
-        .collect();
-    let threads = rayon::current_num_threads();
-    let shared = Shared {
-        db,
-        catalog: &catalog,
-        options,
-        views: &views,
-        blobs: &blobs,
-        unfinished: &unfinished,
-        problems: Mutex::new(None),
-        progress,
-        threads,
-        pool: match threads {
-            0 | 1 => None,
-            _ => Some(
-                rayon::ThreadPoolBuilder::new()
-                    .num_threads(threads)
-                    .build()?,
-            ),
-        },
+    let jobs = tables.into_iter().map(|table| {
+        let name = catalog.known_as(table).unwrap_or(&table.name);
+        let file = names.give(name, options.format.extension());
+        TableJob { table, file }
+    });
+    let source = options.source_column.iter();
+    let given = source.map(|source| GivenColumn::text("$source", Some(source.clone())));
+    let rows = TableRows {
+        format: options.format,
+        inline_limit: options.inline_limit,
+        deleted: options.deleted,
+        given: given.collect(),
+        reserved: &[],
     };
-    let entries = shared.tables(jobs)?;
-    if let Some(problems) = shared
-        .problems
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-    {
-        problems.finish()?;
-    }
+    let entries = write_tables(
+        db,
+        &catalog,
+        &views,
+        &rows,
+        jobs.collect(),
+        &crate::tables::Target {
+            disk: &LocalDisk,
+            folder: &options.to,
+            blobs: &blobs,
+            unfinished: Some(&unfinished),
+            problems: ProblemFiles::One("problems.jsonl"),
+            threads: rayon::current_num_threads(),
+        },
+        progress,
+    )?;
     let mut manifest = summarise(provenance()?, options, &catalog, entries, &blobs);
     manifest.cut_off = CutOff::of(db);
     write_manifest(&options.to, &manifest)?;
@@ -196,358 +169,6 @@ fn prepare(options: &ExportOptions) -> Result<(UnfinishedExport, Blobs), ExportE
     }
     let unfinished = UnfinishedExport::begin(&options.to, of, known.unwrap_or_default())?;
     Ok((unfinished, Blobs::new(&options.to, goes_on)?))
-}
-
-/// What all tables have in common.
-struct Shared<'e> {
-    db: &'e Database,
-    catalog: &'e Catalog,
-    options: &'e ExportOptions,
-    views: &'e ColumnViews,
-    blobs: &'e Blobs,
-    unfinished: &'e UnfinishedExport,
-    problems: Mutex<Option<Sink>>,
-    progress: &'e dyn Progress,
-    threads: usize,
-    /// Makes text of rows; none where there is one thread for everything.
-    pool: Option<ThreadPool>,
-}
-
-impl Shared<'_> {
-    /// Exports tables, some at a time. The first error ends it.
-    ///
-    /// These threads do not belong to a pool: one that waits for the rows of its table must not begin another table
-    /// meanwhile.
-    fn tables(&self, jobs: Vec<(&Table, String)>) -> Result<Vec<TableEntry>, ExportError> {
-        let threads = self.threads.clamp(1, TABLES_AT_ONCE).min(jobs.len());
-        let queue = Mutex::new(jobs.into_iter().enumerate());
-        let failed = AtomicBool::new(false);
-        let work = || {
-            let mut entries = Vec::new();
-            while !failed.load(Ordering::Relaxed) {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((number, (table, file))) = next else {
-                    break;
-                };
-                let entry = self.table(table, file);
-                failed.fetch_or(entry.is_err(), Ordering::Relaxed);
-                entries.push((number, entry));
-            }
-            entries
-        };
-        let mut entries = thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let entries = workers.into_iter().flat_map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            entries.collect::<Vec<_>>()
-        });
-        entries.sort_by_key(|(number, _)| *number);
-        entries.into_iter().map(|(_, entry)| entry).collect()
-    }
-
-    fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
-        let before = Before {
-            source: self.options.source_column.as_deref(),
-            deleted: self.options.deleted,
-        };
-        let columns = layout::columns(table, self.views, before);
-        if let Some(whole) = self.unfinished.whole(&table.name, &file) {
-            return Ok(TableEntry {
-                name: table.name.clone(),
-                objid: table.objid,
-                file,
-                bytes: whole.bytes,
-                sha256: whole.sha256.clone(),
-                rows: whole.rows,
-                deleted_rows: whole.deleted_rows,
-                losses: whole.losses(),
-                columns: columns.iter().map(ColumnEntry::of).collect(),
-                known_as: self.catalog.known_as(table),
-            });
-        }
-        let path = self.options.to.join(&file);
-        let mut writer = TableWriter::create(self.options.format, &path, &columns)?;
-        let job = Job {
-            shared: self,
-            table,
-            path: &path,
-            columns: &columns,
-        };
-        let tally = job.rows(&mut writer)?;
-        let (bytes, sha256) = writer.finish()?;
-        let entry = TableEntry {
-            name: table.name.clone(),
-            objid: table.objid,
-            file,
-            bytes,
-            sha256,
-            rows: tally.rows,
-            deleted_rows: tally.deleted,
-            losses: tally.losses,
-            columns: columns.iter().map(ColumnEntry::of).collect(),
-            known_as: self.catalog.known_as(table),
-        };
-        if entry.losses.is_empty() {
-            self.unfinished.note(&entry)?;
-        }
-        Ok(entry)
-    }
-
-    /// Adds lines to the file of problems.
-    fn report(&self, lines: &[u8]) -> Result<(), ExportError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let path = self.options.to.join("problems.jsonl");
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        let sink = match problems.as_mut() {
-            Some(sink) => sink,
-            None => problems.insert(Sink::create(&path)?),
-        };
-        sink.write_all(lines)
-            .map_err(|error| ExportError::write(&path, error))
-    }
-}
-
-/// A line of `problems.jsonl`.
-#[derive(Serialize)]
-struct ProblemLine<'p> {
-    table: &'p str,
-    column: &'p str,
-    page: u32,
-    line: usize,
-    key: String,
-    reason: &'p str,
-    /// The bytes, or the file that holds them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'p str>,
-}
-
-/// What happened to rows.
-#[derive(Default)]
-struct Tally {
-    rows: u64,
-    deleted: u64,
-    losses: Losses,
-    /// Lines of `problems.jsonl`.
-    problems: Vec<u8>,
-}
-
-impl Tally {
-    fn add(&mut self, part: Tally) {
-        self.rows += part.rows;
-        self.deleted += part.deleted;
-        self.losses.add(&part.losses);
-        self.problems.extend(part.problems);
-    }
-}
-
-/// The first rows of some as text.
-struct Part {
-    text: Vec<u8>,
-    taken: usize,
-    tally: Tally,
-}
-
-/// The rows of a table, some at a time.
-struct Batches {
-    rows: Rows,
-    page: Option<Pgno>,
-}
-
-impl Batches {
-    /// The next rows; none at the end.
-    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row>, ExportError> {
-        let page_bytes = u64::from(shared.db.page_size().bytes());
-        let threads = shared.threads.max(1);
-        let (mut batch, mut pages) = (Vec::new(), 0);
-        while batch.len() < PART_ROWS * PARTS * threads && pages <= PAGES * threads {
-            let Some(row) = self.rows.next() else { break };
-            if self.page != Some(row.place().0) {
-                self.page = Some(row.place().0);
-                pages += 1;
-                shared.progress.advance(page_bytes);
-                if shared.progress.should_stop() {
-                    return Err(ExportError::Stopped);
-                }
-            }
-            batch.push(row);
-        }
-        Ok(batch)
-    }
-}
-
-/// One table under way.
-struct Job<'j> {
-    shared: &'j Shared<'j>,
-    table: &'j Table,
-    path: &'j Path,
-    columns: &'j [OutColumn<'j>],
-}
-
-impl Job<'_> {
-    fn rows(&self, writer: &mut TableWriter) -> Result<Tally, ExportError> {
-        let reader = TableReader::new(self.shared.db, self.table);
-        let mut batches = Batches {
-            rows: match self.shared.options.deleted {
-                true => reader.rows_with_deleted(),
-                false => reader.rows(),
-            },
-            page: None,
-        };
-        let mut tally = Tally::default();
-        let mut batch = batches.next(self.shared)?;
-        while !batch.is_empty() {
-            batch = match writer {
-                TableWriter::Text(table) => {
-                    let (parts, next) = self.parts(&batch, table, &mut batches)?;
-                    for (rows, part) in batch.chunks(PART_ROWS).zip(parts) {
-                        self.append(rows, part, table, &mut tally)?;
-                    }
-                    next
-                }
-                TableWriter::Parquet(table) => {
-                    for row in &batch {
-                        self.row(row, &mut tally, |cells| table.row(cells))?;
-                    }
-                    batches.next(self.shared)?
-                }
-            };
-            self.shared.report(&tally.problems)?;
-            tally.problems.clear();
-        }
-        tally.losses.add(batches.rows.losses());
-        Ok(tally)
-    }
-
-    /// The text of `batch`, and the next one, which is read meanwhile.
-    fn parts(
-        &self,
-        batch: &[Row],
-        table: &TextTable,
-        batches: &mut Batches,
-    ) -> Result<(Vec<Part>, Vec<Row>), ExportError> {
-        let part = |rows| self.part(rows, table);
-        let pool = self.shared.pool.as_ref();
-        let Some(pool) = pool.filter(|_| batch.len() > PART_ROWS) else {
-            let parts: Result<_, _> = batch.chunks(PART_ROWS).map(part).collect();
-            return Ok((parts?, batches.next(self.shared)?));
-        };
-        let mut parts = Ok(Vec::new());
-        let next = pool.in_place_scope(|scope| {
-            scope.spawn(|_| parts = batch.par_chunks(PART_ROWS).map(part).collect());
-            batches.next(self.shared)
-        });
-        Ok((parts?, next?))
-    }
-
-    fn part(&self, rows: &[Row], table: &TextTable) -> Result<Part, ExportError> {
-        let (mut text, mut tally) = (table.text(), Tally::default());
-        let mut taken = 0;
-        for row in rows {
-            if text.length() + tally.problems.len() > PART_BYTES {
-                break;
-            }
-            self.row(row, &mut tally, |cells| text.row(cells))?;
-            taken += 1;
-        }
-        Ok(Part {
-            text: text.finish().map_err(|error| self.fail(error))?,
-            taken,
-            tally,
-        })
-    }
-
-    /// Writes the text of `rows`, and one by one those that it was too long to hold.
-    fn append(
-        &self,
-        rows: &[Row],
-        part: Part,
-        table: &mut TextTable,
-        tally: &mut Tally,
-    ) -> Result<(), ExportError> {
-        let taken = part.taken;
-        let mut add = |part: Part, table: &mut TextTable| {
-            tally.add(part.tally);
-            table.append(&part.text).map_err(|error| self.fail(error))
-        };
-        add(part, table)?;
-        for row in &rows[taken..] {
-            add(self.part(std::slice::from_ref(row), table)?, table)?;
-        }
-        Ok(())
-    }
-
-    fn fail(&self, error: io::Error) -> ExportError {
-        ExportError::write(self.path, error)
-    }
-
-    /// Gives the cells of a row to `write`.
-    fn row(
-        &self,
-        row: &Row,
-        tally: &mut Tally,
-        write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
-    ) -> Result<(), ExportError> {
-        let shared = self.shared;
-        let records = RowConverter {
-            columns: self.columns,
-            blobs: Some(shared.blobs),
-            inline_limit: shared.options.inline_limit,
-            // Parquet alone decides once for a column whether it holds lists.
-            lists_anywhere: shared.options.format != Format::Parquet,
-            progress: shared.progress,
-        };
-        let written = records.take(row, |record| {
-            for (place, problem) in &record.problems {
-                let column = self.columns[*place].of.map_or("", |column| &column.name);
-                self.problem(row, &record.key, column, problem, tally);
-            }
-            write(&record.cells).map_err(|error| self.fail(error))?;
-            tally.rows += 1;
-            tally.deleted += u64::from(record.is_deleted);
-            Ok(())
-        })?;
-        if written.is_none() {
-            tally.losses.rows += 1;
-        }
-        Ok(())
-    }
-
-    fn problem(
-        &self,
-        row: &Row,
-        key: &[u8],
-        column: &str,
-        problem: &CellProblem,
-        tally: &mut Tally,
-    ) {
-        tally.losses.values += 1;
-        let (page, line) = row.place();
-        let (bytes, file) = match &problem.kept {
-            KeptBytes::Bytes(bytes) => (Some(hex::encode(bytes)), None),
-            KeptBytes::File(name) => (None, Some(name.as_str())),
-            KeptBytes::Nowhere => (None, None),
-        };
-        let line = ProblemLine {
-            table: &self.table.name,
-            column,
-            page: page.0,
-            line,
-            key: hex::encode(key),
-            reason: &problem.reason,
-            bytes,
-            file,
-        };
-        let written = serde_json::to_writer(&mut tally.problems, &line);
-        debug_assert!(written.is_ok(), "memory takes everything");
-        tally.problems.push(b'\n');
-    }
 }
 
 fn summarise(

@@ -2,16 +2,18 @@
 //!
 //! A table's columns are in the order of the catalog. A date has its raw bits beside it (`Name_raw`), a long column
 //! the name of the file that holds its value when it is too long to be in the row (`Name_file`), and decoded views
-//! come after the column they explain. Where several databases are exported, a first column `$source` says which one a
+//! come after the column they explain. Where several databases are exported, first columns such as `$source` say which one a
 //! row is of; deleted rows are distinguished by a column `$deleted`.
 //!
 //! Every column has a name of its own without dots, whatever the database calls it: the columns of the table are named
 //! before those that are added, so that its own names change only where they have dots.
 
+use crate::cell::Cell;
 use crate::names::ColumnNames;
 use crate::view::{ColumnView, ColumnViews};
 use ese_db::catalog::ColumnFlags;
 use ese_db::{Column, ColumnType, Table};
+use jiff::Timestamp;
 
 /// The type of an output column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(crate) enum Kind {
 /// Where the cells of an output column come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'t> {
-    Source(&'t str),
+    Given(&'t GivenColumn),
     Deleted,
     Value(&'t Column),
     RawDate,
@@ -55,13 +57,43 @@ pub(crate) struct OutColumn<'t> {
     pub of: Option<&'t Column>,
 }
 
-/// Columns that are before those of a table.
+/// A column that says the same in every row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenColumn {
+    name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) cell: Cell<'static>,
+}
+
+impl GivenColumn {
+    /// A column of text.
+    pub fn text(name: &'static str, text: Option<String>) -> Self {
+        GivenColumn {
+            name,
+            kind: Kind::Text,
+            cell: text.map_or(Cell::Null, |text| Cell::Text(text.into())),
+        }
+    }
+
+    /// A column of a time.
+    pub fn time(name: &'static str, time: Option<Timestamp>) -> Self {
+        GivenColumn {
+            name,
+            kind: Kind::Time,
+            cell: time.map_or(Cell::Null, |time| Cell::Time(time.as_microsecond())),
+        }
+    }
+}
+
+/// Columns that are before those of a table, and names that these do not get.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Before<'t> {
-    /// The database that the rows are of.
-    pub source: Option<&'t str>,
+    /// What is known of all rows: of which database they are.
+    pub given: &'t [GivenColumn],
     /// Whether a row is deleted.
     pub deleted: bool,
+    /// Names that no column of the table gets.
+    pub reserved: &'t [&'t str],
 }
 
 /// The output columns of `table`. Columns that add something to a column follow it directly.
@@ -80,9 +112,9 @@ pub(crate) fn columns<'t>(
             of,
         });
     };
-    if let Some(source) = before.source {
-        let origin = Origin::Source(source);
-        add("$source".into(), Kind::Text, false, origin, None);
+    for given in before.given {
+        let origin = Origin::Given(given);
+        add(given.name.into(), given.kind, false, origin, None);
     }
     if before.deleted {
         add("$deleted".into(), Kind::Bool, false, Origin::Deleted, None);
@@ -103,17 +135,23 @@ pub(crate) fn columns<'t>(
             add(name, view.kind(), Origin::View(view));
         }
     }
-    give_names(&mut out);
+    give_names(&mut out, before);
     out
 }
 
-/// Gives every column a name of its own, those of the table first.
-fn give_names(columns: &mut [OutColumn<'_>]) {
+/// Gives every column a name of its own, those of the table first. A reserved name is that of a given column, or of none.
+fn give_names(columns: &mut [OutColumn<'_>], before: Before<'_>) {
     let mut names = ColumnNames::default();
+    for name in before.reserved {
+        names.give(name);
+    }
+    let is_reserved = |column: &OutColumn<'_>| {
+        matches!(column.origin, Origin::Given(_)) && before.reserved.contains(&&*column.name)
+    };
     let is_added = |column: &OutColumn<'_>| !matches!(column.origin, Origin::Value(_));
     for added in [false, true] {
         for column in columns.iter_mut() {
-            if is_added(column) == added {
+            if is_added(column) == added && !is_reserved(column) {
                 column.name = names.give(&column.name);
             }
         }

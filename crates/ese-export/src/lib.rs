@@ -39,9 +39,11 @@ mod look;
 mod manifest;
 mod names;
 mod near;
+mod plain;
 mod row;
 mod set;
 mod sink;
+mod tables;
 mod unfinished;
 mod view;
 mod writer;
@@ -52,11 +54,16 @@ pub use diff::{
 };
 pub use error::ExportError;
 pub use export::{ExportOptions, INLINE_LIMIT, export, table_meant, user_tables};
+pub use layout::GivenColumn;
 pub use look::{Form, LookSummary, Selection, look};
 pub use manifest::{
     ColumnEntry, ExportManifest, FileEntry, MomentEntry, Provenance, RecoveryEntry, RunEntry,
     SourceEntry, TableEntry,
 };
+pub use plain::{PlainKind, PlainTable, PlainValue};
 pub use set::{ExportSet, finished};
 pub use sink::Stream;
+pub use tables::{
+    TableRows, TablesOptions, TablesWritten, ValueProblem, export_tables, problems_in,
+};
 pub use writer::Format;

@@ -108,8 +108,8 @@ pub fn look(
         false => ColumnViews::none(),
     };
     let before = Before {
-        source: None,
         deleted: selection.deleted,
+        ..Before::default()
     };
     let mut all = layout::columns(table, &views, before);
     all.retain(|column| !matches!(column.origin, Origin::File));
@@ -323,18 +323,10 @@ impl Writer {
 
     /// Adds a row: a cell for each column, of the column's kind.
     fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError> {
-        let text_of = |table: &TextTable| {
-            let mut text = table.text();
-            text.row(cells)?;
-            text.finish()
-        };
         let written = match self {
-            Writer::File(TableWriter::Text(table)) => {
-                text_of(table).and_then(|text| table.append(&text))
-            }
-            Writer::File(TableWriter::Parquet(table)) => table.row(cells),
+            Writer::File(table) => table.row(cells),
             Writer::Grid(grid, sink) => grid.row(cells.iter(), sink),
-            Writer::Documents(table, head) => text_of(table).and_then(|text| {
+            Writer::Documents(table, head) => table.text_of(cells).and_then(|text| {
                 let row = text.trim_ascii_end();
                 table.append(&[head, &b",\"row\":"[..], row, b"}\n"].concat())
             }),

@@ -57,7 +57,7 @@ impl RowConverter<'_> {
         let mut problems = Vec::new();
         for (place, column) in self.columns.iter().enumerate() {
             let cell = match column.origin {
-                Origin::Source(source) => Cell::Text(source.into()),
+                Origin::Given(given) => given.cell.clone(),
                 Origin::Deleted => Cell::Bool(record.is_deleted),
                 Origin::Value(_) => {
                     let Some(fetched) = next.next() else { break };

@@ -17,10 +17,13 @@ pub(crate) use self::jsonl::{JsonlRows, write_json};
 use self::parquet::ParquetTable;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;
+use crate::cell::Cell;
 use crate::layout::OutColumn;
 use crate::sink::Sink;
 use serde::Serialize;
+use std::io;
 use std::path::Path;
+use target_disk::Disk;
 
 /// A format of table files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,10 +60,11 @@ impl TableWriter {
     /// A writer of `format` for a table with these columns.
     pub(crate) fn create(
         format: Format,
+        disk: &dyn Disk,
         path: &Path,
         columns: &[OutColumn<'_>],
     ) -> Result<Self, ExportError> {
-        Self::to(format, path, Sink::create(path)?, columns)
+        Self::to(format, path, Sink::create(disk, path)?, columns)
     }
 
     /// The same to a sink, which errors call `path`.
@@ -80,6 +84,17 @@ impl TableWriter {
                 TableWriter::Parquet(Box::new(table))
             }
         })
+    }
+
+    /// Adds a row: a cell for each column, of the column's kind.
+    pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+        match self {
+            TableWriter::Text(table) => {
+                let text = table.text_of(cells)?;
+                table.append(&text)
+            }
+            TableWriter::Parquet(table) => table.row(cells),
+        }
     }
 
     /// Ends the file: its length and hash.

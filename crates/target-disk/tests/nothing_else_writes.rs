@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Their sources, beside this crate.
-const CRATES: [&str; 4] = ["console", "edb-copy", "ese-replay", "standby"];
+const CRATES: [&str; 5] = ["console", "edb-copy", "ese-case", "ese-replay", "standby"];
 
 /// Ways of the standard library and of `tempfile` to change a file system.
 const WRITES: [&str; 16] = [

@@ -57,8 +57,9 @@ pub(crate) struct Arguments {
     no_hash: bool,
 }
 
+/// A format of table files.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FormatArgument {
+pub(crate) enum FormatArgument {
     Csv,
     Jsonl,
     #[cfg(feature = "parquet")]

@@ -1,6 +1,7 @@
 //! `edbtool`: what one ESE file is, whether it is whole, and what is in it.
 
 mod choice;
+mod collect;
 mod columns;
 mod database;
 mod diff;
@@ -51,6 +52,7 @@ enum Command {
     Schema(schema::Arguments),
     Rows(rows::Arguments),
     Export(export::Arguments),
+    Collect(collect::Arguments),
     Diff(diff::Arguments),
     Page(page::Arguments),
     Space(space::Arguments),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             Command::Schema(arguments) => schema::run(&arguments, output),
             Command::Rows(arguments) => rows::run(&arguments, output),
             Command::Export(arguments) => export::run(&arguments, output),
+            Command::Collect(arguments) => collect::run(&arguments, output),
             Command::Diff(arguments) => diff::run(&arguments, output),
             Command::Page(arguments) => page::run(&arguments, output),
             Command::Space(arguments) => space::run(&arguments, output),

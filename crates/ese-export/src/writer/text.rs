@@ -43,6 +43,13 @@ impl TextTable {
         }
     }
 
+    /// The text of one row.
+    pub(crate) fn text_of(&self, cells: &[Cell<'_>]) -> io::Result<Vec<u8>> {
+        let mut text = self.text();
+        text.row(cells)?;
+        text.finish()
+    }
+
     /// Adds text made by [`Self::text`].
     pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
         self.sink.write_all(text)

@@ -1,0 +1,141 @@
+//! Which of several equal databases is read: the first of them in the order of the search.
+
+use super::record::DatabaseRecord;
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What is known of the content of one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// Nothing yet.
+    Awaited,
+    /// It could not be digested, or it equals one that was.
+    None,
+    /// Its digest.
+    Digest(String),
+}
+
+/// The contents of all databases, as far as they are known.
+#[derive(Debug)]
+pub(super) struct Claims {
+    sources: Vec<String>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    contents: Vec<Content>,
+    /// Contents whose rows are written, by earlier runs, and of which source.
+    written: HashMap<String, String>,
+    is_over: bool,
+}
+
+impl Claims {
+    /// Nothing is known but what is done.
+    pub(super) fn new(begun: &[DatabaseRecord], known: &HashMap<String, DatabaseRecord>) -> Self {
+        let contents = begun.iter().map(|record| match known.get(&record.id) {
+            None => Content::Awaited,
+            Some(known) => match (&known.content, &known.same_as) {
+                (Some(content), None) => Content::Digest(content.clone()),
+                _ => Content::None,
+            },
+        });
+        let written = known.values().filter(|record| record.same_as.is_none());
+        let written = written.filter_map(|record| {
+            let content = record.content.clone()?;
+            Some((content, record.source.clone()))
+        });
+        Claims {
+            sources: begun.iter().map(|record| record.source.clone()).collect(),
+            state: Mutex::new(State {
+                contents: contents.collect(),
+                written: written.collect(),
+                is_over: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what the content of a database is, and waits until those of all before it are known. The source that has the same
+    /// content and is to be read instead, if there is one.
+    pub(super) fn claim(&self, number: usize, content: Option<&str>) -> Option<String> {
+        let mut state = self.state();
+        state.contents[number] = match content {
+            Some(content) => Content::Digest(content.to_owned()),
+            None => Content::None,
+        };
+        self.changed.notify_all();
+        let content = Content::Digest(content?.to_owned());
+        while !state.is_over && state.contents[..number].contains(&Content::Awaited) {
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.is_over {
+            return None;
+        }
+        if let Content::Digest(digest) = &content
+            && let Some(source) = state.written.get(digest)
+        {
+            return Some(source.clone());
+        }
+        let first = state.contents[..number]
+            .iter()
+            .position(|other| *other == content);
+        first.map(|first| self.sources[first].clone())
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn end(&self) {
+        self.state().is_over = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(count: usize) -> Claims {
+        Claims {
+            sources: (0..count).map(|number| number.to_string()).collect(),
+            state: Mutex::new(State {
+                contents: vec![Content::Awaited; count],
+                written: HashMap::new(),
+                is_over: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_ones_is_read_whoever_comes_first() {
+        let claims = claims(4);
+        std::thread::scope(|scope| {
+            let later = scope.spawn(|| claims.claim(3, Some("a")));
+            let other = scope.spawn(|| claims.claim(2, Some("b")));
+            assert_eq!(claims.claim(0, None), None);
+            assert_eq!(claims.claim(1, Some("a")), None);
+            assert_eq!(later.join().unwrap().as_deref(), Some("1"));
+            assert_eq!(other.join().unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn nobody_waits_once_it_is_over() {
+        let claims = claims(2);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| claims.claim(1, Some("a")));
+            claims.end();
+            assert_eq!(waits.join().unwrap(), None);
+        });
+    }
+}

@@ -1,0 +1,418 @@
+//! One database: opened in its best state, and its tables written.
+
+use super::folder::CaseFolder;
+use super::names::TablePartitions;
+use super::problems::{ProblemPart, ProblemRow, What};
+use super::record::{
+    ColumnRecord, DatabaseRecord, FileRecord, PartRecord, ProblemRecord, ReadState, TableRecord,
+    layout_name,
+};
+use super::{CollectError, CollectOptions};
+use crate::find::{Content, FoundDatabase};
+use ese_db::{Database, DbError};
+use ese_export::blobs::Blobs;
+use ese_export::{
+    ExportError, GivenColumn, TableRows, TablesOptions, TablesWritten, export_tables, problems_in,
+};
+use ese_format::{Class, Explain, Progress, hex};
+use ese_replay::output::InPlace;
+use ese_replay::recovery::DatabaseFile;
+use ese_replay::view::{RecoveredView, ViewError, ViewOptions};
+use ese_scan::{DigestKind, digest_file};
+use evidence::EvidenceFile;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Names that mean something to whoever reads a dataset.
+pub(super) const RESERVED: [&str; 7] = [
+    "table",
+    "host",
+    "_source",
+    "_state",
+    "_snapshot",
+    "_first_seen",
+    "_last_seen",
+];
+
+/// What all databases have in common.
+pub(super) struct Collector<'c> {
+    pub(super) case: &'c CaseFolder,
+    pub(super) blobs: &'c Blobs,
+    pub(super) options: &'c CollectOptions,
+    pub(super) progress: &'c dyn Progress,
+}
+
+/// The columns of the tables of one database, by the names of their layouts.
+pub(super) type Layouts = BTreeMap<String, Vec<ColumnRecord>>;
+
+/// A database as it is read.
+struct Opened {
+    database: Database,
+    state: ReadState,
+    as_of: Option<String>,
+    /// Why it is not in a better state.
+    unrecovered: Option<ProblemRecord>,
+}
+
+/// How much is done for progress: bytes of sources are, pages that are read again are not.
+struct Quietly<'p>(&'p dyn Progress);
+
+impl Progress for Quietly<'_> {
+    fn advance(&self, _bytes: u64) {}
+
+    fn begin(&self, _total: u64, _done: u64) {}
+
+    fn should_stop(&self) -> bool {
+        self.0.should_stop()
+    }
+}
+
+/// A source with its digest, kept open so that a member of an archive is unpacked once.
+pub(super) struct HashedSource {
+    _file: EvidenceFile,
+}
+
+impl Collector<'_> {
+    /// Digests a database, and the logs that it needs; notes what tells it from all others.
+    pub(super) fn identify(
+        &self,
+        found: &FoundDatabase,
+        record: &mut DatabaseRecord,
+    ) -> Result<Option<HashedSource>, CollectError> {
+        let opened = self.digest(&found.file.path, self.progress);
+        let (file, source) = match opened {
+            Ok(opened) => opened,
+            Err(Stop::Failed(problem)) => {
+                record.failure = Some(problem);
+                return Ok(None);
+            }
+            Err(Stop::Ended(error)) => return Err(error),
+        };
+        record.bytes = source.bytes.unwrap_or(record.bytes);
+        let mut content = Sha256::new();
+        content.update(source.sha256.as_deref().unwrap_or_default());
+        record.sha256 = source.sha256;
+        if needs_recovery(found) {
+            let mut logs = Vec::new();
+            for path in &found.logs.paths {
+                let log = match self.digest(path, &Quietly(self.progress)) {
+                    Ok((_, log)) => log,
+                    // Recovery says what that means.
+                    Err(Stop::Failed(_)) => FileRecord {
+                        path: path.display().to_string(),
+                        bytes: None,
+                        sha256: None,
+                    },
+                    Err(Stop::Ended(error)) => return Err(error),
+                };
+                content.update(log.sha256.as_deref().unwrap_or(&log.path));
+                logs.push(log);
+            }
+            record.logs = logs;
+        }
+        record.content = Some(hex::encode(content.finalize()));
+        Ok(Some(HashedSource { _file: file }))
+    }
+
+    fn digest(
+        &self,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(EvidenceFile, FileRecord), Stop> {
+        let digest = || {
+            let file = EvidenceFile::open(path)?;
+            let digests = digest_file(&file, &[DigestKind::Sha256], progress)?;
+            Ok((file, digests))
+        };
+        let (file, digests) = digest().map_err(|error: evidence::EvidenceError| {
+            Stop::Failed(ProblemRecord::of(path, &error))
+        })?;
+        if progress.should_stop() {
+            return Err(Stop::Ended(ExportError::Stopped.into()));
+        }
+        let record = FileRecord {
+            path: path.display().to_string(),
+            bytes: Some(file.length()),
+            sha256: digests.into_iter().next().map(|digest| digest.hex),
+        };
+        Ok((file, record))
+    }
+
+    /// Writes all tables of a database, and what is wrong with it; its record says what came of it.
+    pub(super) fn collect(
+        &self,
+        found: &FoundDatabase,
+        record: &mut DatabaseRecord,
+        threads: usize,
+    ) -> Result<Layouts, CollectError> {
+        let mut written = None;
+        let mut unrecovered = None;
+        if record.failure.is_none() {
+            match self.write(found, record, threads) {
+                Ok((tables, problem)) => {
+                    written = Some(tables);
+                    unrecovered = problem;
+                }
+                Err(Stop::Failed(problem)) => {
+                    record.state = ReadState::NotRead;
+                    record.failure = Some(problem);
+                }
+                Err(Stop::Ended(error)) => return Err(error),
+            }
+        }
+        let problems = self.problems(found, record, written.as_ref(), unrecovered)?;
+        let (layouts, files) = match written {
+            Some(written) => take_tables(record, written, self.options.format.extension()),
+            None => (Layouts::new(), Vec::new()),
+        };
+        for (file, part) in files {
+            self.case.publish(&self.case.path().join(file), &part)?;
+        }
+        if let Some((work, part)) = problems {
+            self.case.publish(&work, &part.file)?;
+            record.problems = Some(part);
+        }
+        Ok(layouts)
+    }
+
+    fn write(
+        &self,
+        found: &FoundDatabase,
+        record: &mut DatabaseRecord,
+        threads: usize,
+    ) -> Result<(TablesWritten, Option<ProblemRecord>), Stop> {
+        let opened = self.open(found)?;
+        record.state = opened.state;
+        record.as_of = opened.as_of;
+        let text = |name, text| GivenColumn::text(name, text);
+        let given = vec![
+            text("_source", Some(record.source.clone())),
+            text("_state", Some(record.state.words().to_owned())),
+            text("_snapshot", record.snapshot.clone()),
+        ];
+        let prefix = self.case.work_prefix(&record.id);
+        let options = TablesOptions {
+            rows: TableRows {
+                format: self.options.format,
+                inline_limit: self.options.inline_limit,
+                deleted: self.options.deleted,
+                given,
+                reserved: &RESERVED,
+            },
+            decoded: true,
+            folder: self.case.path(),
+            prefix: &prefix,
+            threads,
+        };
+        let written = export_tables(
+            &opened.database,
+            &options,
+            &**self.case.disk(),
+            self.blobs,
+            &Quietly(self.progress),
+        );
+        let written = written.map_err(|error| match error {
+            ExportError::Database(error) => Stop::failed(&found.file.path, &error),
+            error => Stop::Ended(error.into()),
+        })?;
+        Ok((written, opened.unrecovered))
+    }
+
+    /// Opens a database as recovery leaves it, or as it lies.
+    fn open(&self, found: &FoundDatabase) -> Result<Opened, Stop> {
+        let path = &found.file.path;
+        let mut unrecovered = None;
+        let half_written = InPlace::refuse_interrupted(path).err();
+        if let Some(error) = &half_written {
+            unrecovered = Some(ProblemRecord::of(path, error));
+        }
+        if needs_recovery(found) && half_written.is_none() {
+            match self.recover(found) {
+                Ok(opened) => return Ok(opened),
+                Err(Stop::Failed(problem)) if !problem.may_pass => unrecovered = Some(problem),
+                Err(stop) => return Err(stop),
+            }
+        }
+        let database = Database::open(path).map_err(|error| Stop::failed(path, &error))?;
+        let header = database.headers().and_then(|headers| headers.good());
+        let state = header.map(|header| header.fields.state);
+        let state = match state {
+            Some(state) if state.needs_recovery() => ReadState::Dirty,
+            Some(ese_format::database::DatabaseState::CLEAN_SHUTDOWN) => ReadState::Clean,
+            _ => ReadState::NotKnown,
+        };
+        Ok(Opened {
+            database,
+            state,
+            as_of: None,
+            unrecovered,
+        })
+    }
+
+    fn recover(&self, found: &FoundDatabase) -> Result<Opened, Stop> {
+        let path = &found.file.path;
+        let Some(stream) = &found.logs.stream else {
+            return Err(Stop::Failed(ProblemRecord {
+                path: path.display().to_string(),
+                message: format!("read as it lies: {}", found.verdict.words),
+                advice: None,
+                jet: None,
+                may_pass: false,
+            }));
+        };
+        let failed = |error: &ViewError| match error.class() {
+            Class::Interrupted => Stop::Ended(ExportError::Stopped.into()),
+            _ => Stop::failed(path, error),
+        };
+        let file = DatabaseFile::open(path).map_err(|error| failed(&error.into()))?;
+        let options = ViewOptions {
+            memory: self.options.memory / self.options.threads.max(1),
+            ignore_missing: true,
+            as_of: None,
+        };
+        let progress = Quietly(self.progress);
+        let recovered = RecoveredView::after_recovery(&file, stream, options, &progress);
+        let (view, _) = recovered.map_err(|error| failed(&error))?;
+        let database = Database::new(view);
+        let header = database.headers().and_then(|headers| headers.good());
+        let as_of = header.map(|header| header.fields.last_consistent.to_string());
+        Ok(Opened {
+            database,
+            state: ReadState::Recovered,
+            as_of,
+            unrecovered: None,
+        })
+    }
+
+    /// Writes down what is wrong.
+    fn problems(
+        &self,
+        found: &FoundDatabase,
+        record: &DatabaseRecord,
+        written: Option<&TablesWritten>,
+        unrecovered: Option<ProblemRecord>,
+    ) -> Result<Option<(PathBuf, PartRecord)>, CollectError> {
+        let mut part = ProblemPart::of(self.case, self.options.format, record);
+        if let Content::Database(look) = &found.file.content {
+            for finding in &look.findings {
+                let message = finding.clone();
+                part.row(
+                    What::Header,
+                    ProblemRow {
+                        message,
+                        ..ProblemRow::default()
+                    },
+                )?;
+            }
+        }
+        if let Some(failure) = &record.failure {
+            part.row(What::Database, failure.into())?;
+        }
+        if let Some(problem) = &unrecovered {
+            part.row(What::Recovery, problem.into())?;
+        }
+        if record.state == ReadState::NotKnown {
+            let message = "whether it is clean is not known; it was read as it lies".to_owned();
+            part.row(
+                What::Header,
+                ProblemRow {
+                    message,
+                    ..ProblemRow::default()
+                },
+            )?;
+        }
+        let Some(written) = written else {
+            return part.finish();
+        };
+        if let Some(cut_off) = &written.cut_off {
+            let row = ProblemRow {
+                message: cut_off.to_string(),
+                count: Some(cut_off.missing().into()),
+                ..ProblemRow::default()
+            };
+            part.row(What::Header, row)?;
+        }
+        part.losses(None, &written.catalog_losses)?;
+        for table in &written.tables {
+            part.losses(Some(&table.name), &table.losses)?;
+            part.values(&problems_in(&self.case.path().join(&table.file)))?;
+        }
+        part.finish()
+    }
+}
+
+/// Notes the tables in the record; gives the columns, and each file of work with the part that it becomes.
+fn take_tables(
+    record: &mut DatabaseRecord,
+    written: TablesWritten,
+    extension: &str,
+) -> (Layouts, Vec<(String, String)>) {
+    let (mut layouts, mut files) = (Layouts::new(), Vec::new());
+    let mut partitions = TablePartitions::new();
+    let mut all = written.catalog_losses.clone();
+    for table in written.tables {
+        all.add(&table.losses);
+        // As the export of a single database calls its file.
+        let known_as = table.known_as.map(|name| name.replace(' ', "_"));
+        let partition = partitions.give(known_as.as_deref().unwrap_or(&table.name));
+        let columns: Vec<ColumnRecord> = table.columns.iter().map(ColumnRecord::from).collect();
+        let layout = layout_name(&columns);
+        layouts.insert(layout.clone(), columns);
+        let (host, id) = (&record.host, &record.id[..16]);
+        let file = format!("table={partition}/host={host}/part-{id}.{extension}");
+        files.push((table.file, file.clone()));
+        record.rows += table.rows;
+        record.tables.push(TableRecord {
+            name: table.name,
+            table: partition,
+            part: PartRecord {
+                file,
+                rows: table.rows,
+                bytes: table.bytes,
+                sha256: table.sha256,
+            },
+            deleted_rows: table.deleted_rows,
+            rows_lost: table.losses.rows,
+            values_lost: table.losses.values,
+            pages_lost: table.losses.pages.len() as u64,
+            layout,
+        });
+    }
+    record.rows_lost = all.rows;
+    record.values_lost = all.values;
+    record.pages_lost = all.pages.len() as u64;
+    let cut_off = written.cut_off.map(|cut_off| u64::from(cut_off.missing()));
+    record.pages_beyond_end = cut_off.unwrap_or(0);
+    (layouts, files)
+}
+
+fn needs_recovery(found: &FoundDatabase) -> bool {
+    match &found.file.content {
+        Content::Database(look) => {
+            let header = look.header.as_ref();
+            header.is_some_and(|header| header.state.needs_recovery())
+        }
+        _ => false,
+    }
+}
+
+/// Why something did not come to its end.
+enum Stop {
+    /// It is a matter of the database.
+    Failed(ProblemRecord),
+    /// It is a matter of the case, or the caller wanted to stop.
+    Ended(CollectError),
+}
+
+impl Stop {
+    fn failed(path: &Path, error: &dyn Explain) -> Self {
+        Stop::Failed(ProblemRecord::of(path, error))
+    }
+}
+
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
+        Stop::Ended(CollectError::Write(ExportError::Database(error)))
+    }
+}

@@ -1,0 +1,594 @@
+//! The rows of tables into files: tables in parallel, and rows of a large table in parallel, too.
+//!
+//! A thread for each table that is under way reads its leaves and writes its file; in between, a pool of threads makes text
+//! of its rows, some at a time ([`Part`]). Parquet takes rows one by one. What is written is the same for any number of
+//! threads, but for the order in which the tables report to one file of problems.
+
+use crate::blobs::Blobs;
+use crate::cell::{Cell, CellProblem, KeptBytes};
+use crate::layout::{self, Before, GivenColumn, OutColumn};
+use crate::manifest::{ColumnEntry, TableEntry};
+use crate::row::RowConverter;
+use crate::sink::Sink;
+use crate::unfinished::UnfinishedExport;
+use crate::view::ColumnViews;
+use crate::writer::{TableWriter, TextTable};
+use crate::{ExportError, Format, user_tables};
+use ese_db::rows::Rows;
+use ese_db::space::CutOff;
+use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
+use ese_format::{Pgno, Progress, hex};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use target_disk::Disk;
+
+/// Tables that are exported at the same time at most: each has buffers of its own.
+const TABLES_AT_ONCE: usize = 8;
+/// Rows that one thread makes text of at a time.
+const PART_ROWS: usize = 64;
+/// Parts of a table under way for each thread, at most.
+const PARTS: usize = 4;
+/// Pages of a table in memory for each thread, at most.
+const PAGES: usize = 16;
+/// Bytes of text after which a part ends early: a few rows with long values can be as much as thousands without.
+const PART_BYTES: usize = 256 << 10;
+
+/// How rows become lines of files.
+#[derive(Debug, Clone)]
+pub struct TableRows<'o> {
+    /// The format of table files.
+    pub format: Format,
+    /// Long values of more bytes than this, as stored, become files; see [`INLINE_LIMIT`](crate::INLINE_LIMIT).
+    pub inline_limit: usize,
+    /// Also give rows that are deleted but still in their pages.
+    pub deleted: bool,
+    /// Columns before those of the table that say the same in every row.
+    pub given: Vec<GivenColumn>,
+    /// Names that no column of a table gets, since they mean something to whoever reads the files.
+    pub reserved: &'o [&'o str],
+}
+
+/// A table and the name of its file.
+pub(crate) struct TableJob<'t> {
+    pub(crate) table: &'t Table,
+    pub(crate) file: String,
+}
+
+/// Where lines about values go that could not be read.
+pub(crate) enum ProblemFiles {
+    /// Into one file of this name, in the order in which the tables meet them.
+    One(&'static str),
+    /// Into one for each table, beside its own file, with this ending.
+    ForEach(&'static str),
+}
+
+/// Where files go.
+pub(crate) struct Target<'e> {
+    pub(crate) disk: &'e dyn Disk,
+    pub(crate) folder: &'e Path,
+    pub(crate) blobs: &'e Blobs,
+    /// What an earlier run has done.
+    pub(crate) unfinished: Option<&'e UnfinishedExport>,
+    pub(crate) problems: ProblemFiles,
+    pub(crate) threads: usize,
+}
+
+fn problems_of(file: &Path, ending: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Writes the file of each table.
+pub(crate) fn write_tables(
+    db: &Database,
+    catalog: &Catalog,
+    views: &ColumnViews,
+    rows: &TableRows<'_>,
+    jobs: Vec<TableJob<'_>>,
+    to: &Target<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<TableEntry>, ExportError> {
+    let shared = Shared {
+        db,
+        catalog,
+        rows,
+        views,
+        to,
+        problems: Mutex::new(None),
+        progress,
+        pool: match to.threads {
+            0 | 1 => None,
+            threads => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()?,
+            ),
+        },
+    };
+    let entries = shared.tables(jobs)?;
+    let problems = shared.problems.into_inner();
+    if let Some(problems) = problems.unwrap_or_else(PoisonError::into_inner) {
+        problems.finish()?;
+    }
+    Ok(entries)
+}
+
+/// Which tables of a database are written, and where.
+#[derive(Debug)]
+pub struct TablesOptions<'o> {
+    /// How.
+    pub rows: TableRows<'o>,
+    /// Add decoded views of well-known schemas.
+    pub decoded: bool,
+    /// The folder that takes the files.
+    pub folder: &'o Path,
+    /// What their names begin with; they are numbered: `PREFIX0.partial`, `PREFIX1.partial` ...
+    pub prefix: &'o str,
+    /// How many threads may work at it.
+    pub threads: usize,
+}
+
+/// The tables of a database as files.
+#[derive(Debug)]
+pub struct TablesWritten {
+    /// The tables, each with the name of its file.
+    pub tables: Vec<TableEntry>,
+    /// What was lost of the catalog.
+    pub catalog_losses: Losses,
+    /// Whether the shadow catalog had to help out.
+    pub shadow_catalog_used: bool,
+    /// Pages that the database owns and that its file does not have.
+    pub cut_off: Option<CutOff>,
+}
+
+const PARTIAL: &str = ".partial";
+const PROBLEMS: &str = ".problems";
+
+/// Writes all tables of `db` but the engine's own to files of `disk`, which mean nothing before whoever called gives them their
+/// names. Long values go to `blobs`. Lines about values that could not be read are in [`problems_in`].
+///
+/// `progress` advances by the bytes of every leaf page read.
+pub fn export_tables(
+    db: &Database,
+    options: &TablesOptions<'_>,
+    disk: &dyn Disk,
+    blobs: &Blobs,
+    progress: &dyn Progress,
+) -> Result<TablesWritten, ExportError> {
+    let catalog = db.catalog()?;
+    let views = match options.decoded {
+        true => ColumnViews::for_database(db, &catalog),
+        false => ColumnViews::none(),
+    };
+    let jobs = user_tables(&catalog).enumerate();
+    let jobs = jobs.map(|(number, table)| TableJob {
+        table,
+        file: format!("{}{number}{PARTIAL}", options.prefix),
+    });
+    let target = Target {
+        disk,
+        folder: options.folder,
+        blobs,
+        unfinished: None,
+        problems: ProblemFiles::ForEach(PROBLEMS),
+        threads: options.threads,
+    };
+    let tables = write_tables(
+        db,
+        &catalog,
+        &views,
+        &options.rows,
+        jobs.collect(),
+        &target,
+        progress,
+    )?;
+    Ok(TablesWritten {
+        tables,
+        cut_off: CutOff::of(db),
+        shadow_catalog_used: catalog.shadow_used,
+        catalog_losses: catalog.losses,
+    })
+}
+
+/// Where [`export_tables`] wrote down which values of the table in `file` could not be read, in lines of [`ValueProblem`]; there
+/// is no such file if all could.
+pub fn problems_in(file: &Path) -> PathBuf {
+    problems_of(file, PROBLEMS)
+}
+
+/// What all tables have in common.
+struct Shared<'e> {
+    db: &'e Database,
+    catalog: &'e Catalog,
+    rows: &'e TableRows<'e>,
+    views: &'e ColumnViews,
+    to: &'e Target<'e>,
+    /// The one file of problems of all tables, once there are any.
+    problems: Mutex<Option<Sink>>,
+    progress: &'e dyn Progress,
+    /// Makes text of rows; none where there is one thread for everything.
+    pool: Option<ThreadPool>,
+}
+
+impl Shared<'_> {
+    /// Exports tables, some at a time. The first error ends it.
+    ///
+    /// These threads do not belong to a pool: one that waits for the rows of its table must not begin another table
+    /// meanwhile.
+    fn tables(&self, jobs: Vec<TableJob<'_>>) -> Result<Vec<TableEntry>, ExportError> {
+        let threads = self.to.threads.clamp(1, TABLES_AT_ONCE).min(jobs.len());
+        let queue = Mutex::new(jobs.into_iter().enumerate());
+        let failed = AtomicBool::new(false);
+        let work = || {
+            let mut entries = Vec::new();
+            while !failed.load(Ordering::Relaxed) {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((number, TableJob { table, file })) = next else {
+                    break;
+                };
+                let entry = self.table(table, file);
+                failed.fetch_or(entry.is_err(), Ordering::Relaxed);
+                entries.push((number, entry));
+            }
+            entries
+        };
+        let mut entries = thread::scope(|scope| {
+            if threads <= 1 {
+                return work();
+            }
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let entries = workers.into_iter().flat_map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            entries.collect::<Vec<_>>()
+        });
+        entries.sort_by_key(|(number, _)| *number);
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
+        let before = Before {
+            given: &self.rows.given,
+            deleted: self.rows.deleted,
+            reserved: self.rows.reserved,
+        };
+        let columns = layout::columns(table, self.views, before);
+        let unfinished = self.to.unfinished;
+        let whole = unfinished.and_then(|unfinished| unfinished.whole(&table.name, &file));
+        if let Some(whole) = whole {
+            return Ok(TableEntry {
+                name: table.name.clone(),
+                objid: table.objid,
+                file,
+                bytes: whole.bytes,
+                sha256: whole.sha256.clone(),
+                rows: whole.rows,
+                deleted_rows: whole.deleted_rows,
+                losses: whole.losses(),
+                columns: columns.iter().map(ColumnEntry::of).collect(),
+                known_as: self.catalog.known_as(table),
+            });
+        }
+        let path = self.to.folder.join(&file);
+        let mut writer = TableWriter::create(self.rows.format, self.to.disk, &path, &columns)?;
+        let mut job = Job {
+            shared: self,
+            table,
+            path: &path,
+            columns: &columns,
+            problems: None,
+        };
+        let tally = job.rows(&mut writer)?;
+        if let Some(problems) = job.problems {
+            problems.finish()?;
+        }
+        let (bytes, sha256) = writer.finish()?;
+        let entry = TableEntry {
+            name: table.name.clone(),
+            objid: table.objid,
+            file,
+            bytes,
+            sha256,
+            rows: tally.rows,
+            deleted_rows: tally.deleted,
+            losses: tally.losses,
+            columns: columns.iter().map(ColumnEntry::of).collect(),
+            known_as: self.catalog.known_as(table),
+        };
+        if let Some(unfinished) = unfinished.filter(|_| entry.losses.is_empty()) {
+            unfinished.note(&entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// Adds lines to a file of problems, which is made when there are any.
+    fn report(
+        &self,
+        lines: &[u8],
+        path: &Path,
+        sink: &mut Option<Sink>,
+    ) -> Result<(), ExportError> {
+        let sink = match sink {
+            Some(sink) => sink,
+            none => none.insert(Sink::create(self.to.disk, path)?),
+        };
+        sink.write_all(lines)
+            .map_err(|error| ExportError::write(path, error))
+    }
+}
+
+/// A value that could not be read: a line of `problems.jsonl`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ValueProblem {
+    /// The table.
+    pub table: String,
+    /// Its column.
+    pub column: String,
+    /// The page of the row.
+    pub page: u32,
+    /// The node of the row.
+    pub line: usize,
+    /// The key of the row, in hexadecimal.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+    /// The bytes, in hexadecimal, unless a file holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<String>,
+    /// The file that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// What happened to rows.
+#[derive(Default)]
+struct Tally {
+    rows: u64,
+    deleted: u64,
+    losses: Losses,
+    /// Lines of `problems.jsonl`.
+    problems: Vec<u8>,
+}
+
+impl Tally {
+    fn add(&mut self, part: Tally) {
+        self.rows += part.rows;
+        self.deleted += part.deleted;
+        self.losses.add(&part.losses);
+        self.problems.extend(part.problems);
+    }
+}
+
+/// The first rows of some as text.
+struct Part {
+    text: Vec<u8>,
+    taken: usize,
+    tally: Tally,
+}
+
+/// The rows of a table, some at a time.
+struct Batches {
+    rows: Rows,
+    page: Option<Pgno>,
+}
+
+impl Batches {
+    /// The next rows; none at the end.
+    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row>, ExportError> {
+        let page_bytes = u64::from(shared.db.page_size().bytes());
+        let threads = shared.to.threads.max(1);
+        let (mut batch, mut pages) = (Vec::new(), 0);
+        while batch.len() < PART_ROWS * PARTS * threads && pages <= PAGES * threads {
+            let Some(row) = self.rows.next() else { break };
+            if self.page != Some(row.place().0) {
+                self.page = Some(row.place().0);
+                pages += 1;
+                shared.progress.advance(page_bytes);
+                if shared.progress.should_stop() {
+                    return Err(ExportError::Stopped);
+                }
+            }
+            batch.push(row);
+        }
+        Ok(batch)
+    }
+}
+
+/// One table under way.
+struct Job<'j> {
+    shared: &'j Shared<'j>,
+    table: &'j Table,
+    path: &'j Path,
+    columns: &'j [OutColumn<'j>],
+    /// Its own file of problems, once there are any.
+    problems: Option<Sink>,
+}
+
+impl Job<'_> {
+    fn rows(&mut self, writer: &mut TableWriter) -> Result<Tally, ExportError> {
+        let reader = TableReader::new(self.shared.db, self.table);
+        let mut batches = Batches {
+            rows: match self.shared.rows.deleted {
+                true => reader.rows_with_deleted(),
+                false => reader.rows(),
+            },
+            page: None,
+        };
+        let mut tally = Tally::default();
+        let mut batch = batches.next(self.shared)?;
+        while !batch.is_empty() {
+            batch = match writer {
+                TableWriter::Text(table) => {
+                    let (parts, next) = self.parts(&batch, table, &mut batches)?;
+                    for (rows, part) in batch.chunks(PART_ROWS).zip(parts) {
+                        self.append(rows, part, table, &mut tally)?;
+                    }
+                    next
+                }
+                TableWriter::Parquet(table) => {
+                    for row in &batch {
+                        self.row(row, &mut tally, |cells| table.row(cells))?;
+                    }
+                    batches.next(self.shared)?
+                }
+            };
+            self.report(&tally.problems)?;
+            tally.problems.clear();
+        }
+        tally.losses.add(batches.rows.losses());
+        Ok(tally)
+    }
+
+    /// Writes down what could not be read.
+    fn report(&mut self, lines: &[u8]) -> Result<(), ExportError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let shared = self.shared;
+        match &shared.to.problems {
+            ProblemFiles::One(name) => {
+                let path = shared.to.folder.join(name);
+                let problems = shared.problems.lock();
+                let mut problems = problems.unwrap_or_else(PoisonError::into_inner);
+                shared.report(lines, &path, &mut problems)
+            }
+            ProblemFiles::ForEach(ending) => {
+                let path = problems_of(self.path, ending);
+                shared.report(lines, &path, &mut self.problems)
+            }
+        }
+    }
+
+    /// The text of `batch`, and the next one, which is read meanwhile.
+    fn parts(
+        &self,
+        batch: &[Row],
+        table: &TextTable,
+        batches: &mut Batches,
+    ) -> Result<(Vec<Part>, Vec<Row>), ExportError> {
+        let part = |rows| self.part(rows, table);
+        let pool = self.shared.pool.as_ref();
+        let Some(pool) = pool.filter(|_| batch.len() > PART_ROWS) else {
+            let parts: Result<_, _> = batch.chunks(PART_ROWS).map(part).collect();
+            return Ok((parts?, batches.next(self.shared)?));
+        };
+        let mut parts = Ok(Vec::new());
+        let next = pool.in_place_scope(|scope| {
+            scope.spawn(|_| parts = batch.par_chunks(PART_ROWS).map(part).collect());
+            batches.next(self.shared)
+        });
+        Ok((parts?, next?))
+    }
+
+    fn part(&self, rows: &[Row], table: &TextTable) -> Result<Part, ExportError> {
+        let (mut text, mut tally) = (table.text(), Tally::default());
+        let mut taken = 0;
+        for row in rows {
+            if text.length() + tally.problems.len() > PART_BYTES {
+                break;
+            }
+            self.row(row, &mut tally, |cells| text.row(cells))?;
+            taken += 1;
+        }
+        Ok(Part {
+            text: text.finish().map_err(|error| self.fail(error))?,
+            taken,
+            tally,
+        })
+    }
+
+    /// Writes the text of `rows`, and one by one those that it was too long to hold.
+    fn append(
+        &self,
+        rows: &[Row],
+        part: Part,
+        table: &mut TextTable,
+        tally: &mut Tally,
+    ) -> Result<(), ExportError> {
+        let taken = part.taken;
+        let mut add = |part: Part, table: &mut TextTable| {
+            tally.add(part.tally);
+            table.append(&part.text).map_err(|error| self.fail(error))
+        };
+        add(part, table)?;
+        for row in &rows[taken..] {
+            add(self.part(std::slice::from_ref(row), table)?, table)?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: io::Error) -> ExportError {
+        ExportError::write(self.path, error)
+    }
+
+    /// Gives the cells of a row to `write`.
+    fn row(
+        &self,
+        row: &Row,
+        tally: &mut Tally,
+        write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
+    ) -> Result<(), ExportError> {
+        let shared = self.shared;
+        let records = RowConverter {
+            columns: self.columns,
+            blobs: Some(shared.to.blobs),
+            inline_limit: shared.rows.inline_limit,
+            // Parquet alone decides once for a column whether it holds lists.
+            lists_anywhere: shared.rows.format != Format::Parquet,
+            progress: shared.progress,
+        };
+        let written = records.take(row, |record| {
+            for (place, problem) in &record.problems {
+                let column = self.columns[*place].of.map_or("", |column| &column.name);
+                self.problem(row, &record.key, column, problem, tally);
+            }
+            write(&record.cells).map_err(|error| self.fail(error))?;
+            tally.rows += 1;
+            tally.deleted += u64::from(record.is_deleted);
+            Ok(())
+        })?;
+        if written.is_none() {
+            tally.losses.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn problem(
+        &self,
+        row: &Row,
+        key: &[u8],
+        column: &str,
+        problem: &CellProblem,
+        tally: &mut Tally,
+    ) {
+        tally.losses.values += 1;
+        let (page, line) = row.place();
+        let (bytes, file) = match &problem.kept {
+            KeptBytes::Bytes(bytes) => (Some(hex::encode(bytes)), None),
+            KeptBytes::File(name) => (None, Some(name.clone())),
+            KeptBytes::Nowhere => (None, None),
+        };
+        let line = ValueProblem {
+            table: self.table.name.clone(),
+            column: column.to_owned(),
+            page: page.0,
+            line,
+            key: hex::encode(key),
+            reason: problem.reason.clone(),
+            bytes,
+            file,
+        };
+        let written = serde_json::to_writer(&mut tally.problems, &line);
+        debug_assert!(written.is_ok(), "memory takes everything");
+        tally.problems.push(b'\n');
+    }
+}
