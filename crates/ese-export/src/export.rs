@@ -80,6 +80,7 @@ pub fn export(
         deleted: options.deleted,
         given: given.collect(),
         reserved: &[],
+        seen: None,
     };
     let entries = write_tables(
         db,

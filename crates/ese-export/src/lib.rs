@@ -41,6 +41,7 @@ mod names;
 mod near;
 mod plain;
 mod row;
+mod seen;
 mod set;
 mod sink;
 mod tables;
@@ -61,6 +62,7 @@ pub use manifest::{
     SourceEntry, TableEntry,
 };
 pub use plain::{PlainKind, PlainTable, PlainValue};
+pub use seen::{FIRST_SEEN, LAST_SEEN, RowDigest, SeenBetween, SeenRows, digest_rows};
 pub use set::{ExportSet, finished};
 pub use sink::Stream;
 pub use tables::{

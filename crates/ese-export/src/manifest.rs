@@ -153,6 +153,9 @@ pub struct TableEntry {
     pub rows: u64,
     /// Rows of these that are deleted.
     pub deleted_rows: u64,
+    /// Rows that another state of the database has, too, and that are written there.
+    #[serde(skip)]
+    pub elsewhere: u64,
     /// The columns of the file, in order.
     pub columns: Vec<ColumnEntry>,
     /// What was lost.

@@ -6,9 +6,10 @@
 
 use crate::blobs::Blobs;
 use crate::cell::{Cell, CellProblem, KeptBytes};
-use crate::layout::{self, Before, GivenColumn, OutColumn};
+use crate::layout::{self, Before, GivenColumn, Origin, OutColumn};
 use crate::manifest::{ColumnEntry, TableEntry};
-use crate::row::RowConverter;
+use crate::row::{ExportRow, RowConverter};
+use crate::seen::{FIRST_SEEN, LAST_SEEN, SeenRows, digest};
 use crate::sink::Sink;
 use crate::unfinished::UnfinishedExport;
 use crate::view::ColumnViews;
@@ -52,6 +53,9 @@ pub struct TableRows<'o> {
     pub given: Vec<GivenColumn>,
     /// Names that no column of a table gets, since they mean something to whoever reads the files.
     pub reserved: &'o [&'o str],
+    /// Who knows which rows other states of the database have, too: these are written once, with their times in the given columns
+    /// [`FIRST_SEEN`] and [`LAST_SEEN`].
+    pub seen: Option<&'o dyn SeenRows>,
 }
 
 /// A table and the name of its file.
@@ -273,6 +277,7 @@ impl Shared<'_> {
                 sha256: whole.sha256.clone(),
                 rows: whole.rows,
                 deleted_rows: whole.deleted_rows,
+                elsewhere: 0,
                 losses: whole.losses(),
                 columns: columns.iter().map(ColumnEntry::of).collect(),
                 known_as: self.catalog.known_as(table),
@@ -300,6 +305,7 @@ impl Shared<'_> {
             sha256,
             rows: tally.rows,
             deleted_rows: tally.deleted,
+            elsewhere: tally.elsewhere,
             losses: tally.losses,
             columns: columns.iter().map(ColumnEntry::of).collect(),
             known_as: self.catalog.known_as(table),
@@ -354,6 +360,8 @@ pub struct ValueProblem {
 struct Tally {
     rows: u64,
     deleted: u64,
+    /// Rows that another state of the database writes.
+    elsewhere: u64,
     losses: Losses,
     /// Lines of `problems.jsonl`.
     problems: Vec<u8>,
@@ -363,6 +371,7 @@ impl Tally {
     fn add(&mut self, part: Tally) {
         self.rows += part.rows;
         self.deleted += part.deleted;
+        self.elsewhere += part.elsewhere;
         self.losses.add(&part.losses);
         self.problems.extend(part.problems);
     }
@@ -546,7 +555,11 @@ impl Job<'_> {
             lists_anywhere: shared.rows.format != Format::Parquet,
             progress: shared.progress,
         };
-        let written = records.take(row, |record| {
+        let written = records.take(row, |mut record| {
+            if !self.is_written_here(&mut record) {
+                tally.elsewhere += 1;
+                return Ok(());
+            }
             for (place, problem) in &record.problems {
                 let column = self.columns[*place].of.map_or("", |column| &column.name);
                 self.problem(row, &record.key, column, problem, tally);
@@ -560,6 +573,25 @@ impl Job<'_> {
             tally.losses.rows += 1;
         }
         Ok(())
+    }
+
+    /// Whether a row is not left to another state of the database; says in it when it was seen.
+    fn is_written_here(&self, record: &mut ExportRow<'_>) -> bool {
+        let Some(seen) = self.shared.rows.seen else {
+            return true;
+        };
+        let Some(between) = seen.seen(digest(&self.table.name, self.columns, record)) else {
+            return false;
+        };
+        for (column, cell) in self.columns.iter().zip(&mut record.cells) {
+            let time = match (&column.origin, column.name.as_str()) {
+                (Origin::Given(_), FIRST_SEEN) => between.first,
+                (Origin::Given(_), LAST_SEEN) => between.last,
+                _ => continue,
+            };
+            *cell = time.map_or(Cell::Null, |time| Cell::Time(time.as_microsecond()));
+        }
+        true
     }
 
     fn problem(

@@ -18,6 +18,7 @@ pub mod random;
 pub mod recreated;
 pub mod rows;
 pub mod scaled;
+pub mod shadow;
 pub mod volume;
 pub mod work;
 pub mod writer;

@@ -9,6 +9,7 @@ use evidence::{
     Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, SourceFile, SourceFolder,
     join,
 };
+use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
@@ -330,6 +331,25 @@ fn files(bytes: &Arc<dyn SourceFile>) -> io::Result<Arc<NtfsVolume>> {
 }
 
 impl Contents for Image {
+    fn moment(&self, name: &OsStr) -> Result<Option<Timestamp>, EvidenceError> {
+        let moment = || {
+            let name = Name::of(name)?;
+            let Some(Copies::One(number)) = name.copies else {
+                return Ok(None);
+            };
+            let [volume] = self.chosen(name.partition)?[..] else {
+                return Ok(None);
+            };
+            let shadows = volume.shadows()?;
+            let copies = shadows.as_ref().map(|shadows| shadows.copies.copies());
+            let copy = copies
+                .zip(number.checked_sub(1))
+                .and_then(|(copies, index)| copies.get(index));
+            Ok(copy.map(|copy| copy.created))
+        };
+        moment().map_err(EvidenceError::io(self.address(name)))
+    }
+
     fn place(self: Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
         let at = self.address(name);
         match self.find(name).map_err(EvidenceError::io(&at))? {

@@ -42,7 +42,7 @@ pub use local::{LocalFile, LocalFolder, read_file_at};
 pub(crate) use mounted::volume_of;
 pub use mounted::{
     files_in, folder, folder_of, holds_files, is_address, is_elsewhere, is_folder, is_within_file,
-    length_of, mount, paths_in, place, shown,
+    length_of, moment_of, mount, paths_in, place, shown,
 };
 pub use reading::Reading;
 pub use retry::Retry;

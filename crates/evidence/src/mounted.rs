@@ -3,6 +3,7 @@
 use crate::{
     EvidenceError, EvidenceFile, LocalFolder, Place, ReadError, ReadErrorKind, SourceFolder, Volume,
 };
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -53,6 +54,14 @@ pub fn holds_files(file: &EvidenceFile) -> Result<bool, EvidenceError> {
         }
     }
     Ok(false)
+}
+
+/// When what is at a path was as it shows, if it is of another time than its place: when the shadow copy was made in which it lies.
+pub fn moment_of(path: &Path) -> Result<Option<Timestamp>, EvidenceError> {
+    match volume_of(path)? {
+        Some(volume) => volume.moment(path),
+        None => Ok(None),
+    }
 }
 
 /// The folder in which the file at a path or an address lies. Nothing is looked up.

@@ -177,6 +177,11 @@ pub trait Volume: Send + Sync {
         Ok(false)
     }
 
+    /// When what is at `path` was as it shows: when the shadow copy was made in which it lies.
+    fn moment(&self, _path: &Path) -> Result<Option<Timestamp>, EvidenceError> {
+        Ok(None)
+    }
+
     /// Finds out what is there.
     fn place(&self, path: &Path) -> Result<Place, EvidenceError>;
 

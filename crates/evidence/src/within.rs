@@ -3,8 +3,9 @@
 use crate::address::{Address, join, split};
 use crate::local::LocalFile;
 use crate::{DIRECTORY, EvidenceError, EvidenceFile, Place, ReadError, ReadErrorKind, Volume};
+use jiff::Timestamp;
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,11 @@ pub trait Container: Debug + Send + Sync {
 pub trait Contents: Debug + Send + Sync {
     /// What has this name; all of it has none.
     fn place(self: Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError>;
+
+    /// When what has this name was as it shows: when the shadow copy was made in which it lies.
+    fn moment(&self, _name: &OsStr) -> Result<Option<Timestamp>, EvidenceError> {
+        Ok(None)
+    }
 }
 
 /// What is known of a file that holds others: nothing yet, while it is being opened.
@@ -82,6 +88,38 @@ impl FilesWithin {
         slot
     }
 
+    /// What is in the innermost of the files that an address names, and the name in it.
+    fn innermost(
+        &self,
+        path: &Path,
+        address: Address,
+    ) -> Result<(Arc<dyn Contents>, OsString), EvidenceError> {
+        let Address { outer, mut name } = address;
+        let mut at = crate::shown(&outer);
+        let mut contents = self.contents(&at, || outermost(&outer))?;
+        let mut depth = 1;
+        while let Some((inner, rest)) = split(&name) {
+            depth += 1;
+            if depth > DEEPEST {
+                let why = format!(
+                    "more than {DEEPEST} files that lie in each other are not read: take out the first"
+                );
+                return Err(said(&crate::shown(path), why));
+            }
+            let outside = contents;
+            at = join(&at, &inner);
+            contents = self.contents(&at, || match outside.place(&inner)? {
+                Place::File(file) => Ok(file),
+                Place::Folder(_) => Err(EvidenceError::NotAFile {
+                    path: at.clone(),
+                    kind: DIRECTORY,
+                }),
+            })?;
+            name = rest;
+        }
+        Ok((contents, name))
+    }
+
     fn open(&self, file: &EvidenceFile) -> Result<Arc<dyn Contents>, EvidenceError> {
         for kind in &self.kinds {
             if let Some(contents) = kind.open(file)? {
@@ -124,33 +162,24 @@ impl Volume for FilesWithin {
         Ok(false)
     }
 
-    fn place(&self, path: &Path) -> Result<Place, EvidenceError> {
-        let Some(Address { outer, mut name }) = Address::of(path) else {
-            return crate::place(path);
-        };
-        let mut at = crate::shown(&outer);
-        let mut contents = self.contents(&at, || outermost(&outer))?;
-        let mut depth = 1;
-        while let Some((inner, rest)) = split(&name) {
-            depth += 1;
-            if depth > DEEPEST {
-                let why = format!(
-                    "more than {DEEPEST} files that lie in each other are not read: take out the first"
-                );
-                return Err(said(&crate::shown(path), why));
+    fn moment(&self, path: &Path) -> Result<Option<Timestamp>, EvidenceError> {
+        match Address::of(path) {
+            Some(address) => {
+                let (contents, name) = self.innermost(path, address)?;
+                contents.moment(&name)
             }
-            let outside = contents;
-            at = join(&at, &inner);
-            contents = self.contents(&at, || match outside.place(&inner)? {
-                Place::File(file) => Ok(file),
-                Place::Folder(_) => Err(EvidenceError::NotAFile {
-                    path: at.clone(),
-                    kind: DIRECTORY,
-                }),
-            })?;
-            name = rest;
+            None => Ok(None),
         }
-        contents.place(&name)
+    }
+
+    fn place(&self, path: &Path) -> Result<Place, EvidenceError> {
+        match Address::of(path) {
+            Some(address) => {
+                let (contents, name) = self.innermost(path, address)?;
+                contents.place(&name)
+            }
+            None => crate::place(path),
+        }
     }
 
     fn shown(&self, path: &Path) -> PathBuf {

@@ -7,12 +7,14 @@ use super::record::{
     ColumnRecord, DatabaseRecord, FileRecord, PartRecord, ProblemRecord, ReadState, TableRecord,
     layout_name,
 };
+use super::states::{AllStates, KnownRows, StateRows, States};
 use super::{CollectError, CollectOptions};
 use crate::find::{Content, FoundDatabase};
 use ese_db::{Database, DbError};
 use ese_export::blobs::Blobs;
 use ese_export::{
-    ExportError, GivenColumn, TableRows, TablesOptions, TablesWritten, export_tables, problems_in,
+    ExportError, FIRST_SEEN, GivenColumn, LAST_SEEN, SeenRows, TableRows, TablesOptions,
+    TablesWritten, digest_rows, export_tables, problems_in,
 };
 use ese_format::{Class, Explain, Progress, hex};
 use ese_replay::output::InPlace;
@@ -23,6 +25,7 @@ use evidence::EvidenceFile;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 /// Names that mean something to whoever reads a dataset.
 pub(super) const RESERVED: [&str; 7] = [
@@ -31,8 +34,8 @@ pub(super) const RESERVED: [&str; 7] = [
     "_source",
     "_state",
     "_snapshot",
-    "_first_seen",
-    "_last_seen",
+    FIRST_SEEN,
+    LAST_SEEN,
 ];
 
 /// What all databases have in common.
@@ -41,6 +44,9 @@ pub(super) struct Collector<'c> {
     pub(super) blobs: &'c Blobs,
     pub(super) options: &'c CollectOptions,
     pub(super) progress: &'c dyn Progress,
+    /// All databases, and which of them are states of one.
+    pub(super) found: &'c [&'c FoundDatabase],
+    pub(super) states: AllStates,
 }
 
 /// The columns of the tables of one database, by the names of their layouts.
@@ -142,14 +148,14 @@ impl Collector<'_> {
     /// Writes all tables of a database, and what is wrong with it; its record says what came of it.
     pub(super) fn collect(
         &self,
-        found: &FoundDatabase,
+        number: usize,
         record: &mut DatabaseRecord,
         threads: usize,
     ) -> Result<Layouts, CollectError> {
         let mut written = None;
         let mut unrecovered = None;
         if record.failure.is_none() {
-            match self.write(found, record, threads) {
+            match self.write(number, record, threads) {
                 Ok((tables, problem)) => {
                     written = Some(tables);
                     unrecovered = problem;
@@ -161,7 +167,7 @@ impl Collector<'_> {
                 Err(Stop::Ended(error)) => return Err(error),
             }
         }
-        let problems = self.problems(found, record, written.as_ref(), unrecovered)?;
+        let problems = self.problems(number, record, written.as_ref(), unrecovered)?;
         let (layouts, files) = match written {
             Some(written) => take_tables(record, written, self.options.format.extension()),
             None => (Layouts::new(), Vec::new()),
@@ -178,10 +184,12 @@ impl Collector<'_> {
 
     fn write(
         &self,
-        found: &FoundDatabase,
+        number: usize,
         record: &mut DatabaseRecord,
         threads: usize,
     ) -> Result<(TablesWritten, Option<ProblemRecord>), Stop> {
+        let found = self.found[number];
+        let states = self.states(number)?;
         let opened = self.open(found)?;
         record.state = opened.state;
         record.as_of = opened.as_of;
@@ -190,6 +198,8 @@ impl Collector<'_> {
             text("_source", Some(record.source.clone())),
             text("_state", Some(record.state.words().to_owned())),
             text("_snapshot", record.snapshot.clone()),
+            GivenColumn::time(FIRST_SEEN, record.snapshot_made),
+            GivenColumn::time(LAST_SEEN, record.snapshot_made),
         ];
         let prefix = self.case.work_prefix(&record.id);
         let options = TablesOptions {
@@ -199,6 +209,7 @@ impl Collector<'_> {
                 deleted: self.options.deleted,
                 given,
                 reserved: &RESERVED,
+                seen: states.as_ref().map(|states| states as &dyn SeenRows),
             },
             decoded: true,
             folder: self.case.path(),
@@ -217,6 +228,82 @@ impl Collector<'_> {
             error => Stop::Ended(error.into()),
         })?;
         Ok((written, opened.unrecovered))
+    }
+
+    /// Which rows of a database other states of it have, too; none if it is alone, or if there are more of them than fit into
+    /// memory.
+    fn states(&self, number: usize) -> Result<Option<StateRows>, Stop> {
+        let Some((states, own)) = self.states.states_of(number) else {
+            return Ok(None);
+        };
+        let mut slot = states.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &*slot {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(slot.insert(Arc::new(self.rows_of(states)?))),
+        };
+        Ok((!known.is_full).then(|| StateRows {
+            known,
+            own,
+            times: states.times.clone(),
+        }))
+    }
+
+    fn has_too_many_rows(&self, number: usize) -> bool {
+        self.states.states_of(number).is_some_and(|(states, _)| {
+            let known = states.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.as_ref().is_some_and(|known| known.is_full)
+        })
+    }
+
+    /// Reads all states of a database, the oldest first.
+    fn rows_of(&self, states: &States) -> Result<KnownRows, Stop> {
+        let mut known = KnownRows::default();
+        let mut contents: Vec<Option<String>> = Vec::new();
+        let quietly = Quietly(self.progress);
+        for (state, number) in (0..).zip(&states.members) {
+            let found = self.found[*number];
+            let mut record = DatabaseRecord::begin(found);
+            self.identify(found, &mut record).map_err(Stop::Ended)?;
+            contents.push(record.content);
+            // One that cannot be read has no rows; its own turn says why.
+            let opened = match self.open(found) {
+                Ok(opened) => opened,
+                Err(Stop::Failed(_)) => continue,
+                Err(stop) => return Err(stop),
+            };
+            let rows = TableRows {
+                format: self.options.format,
+                inline_limit: self.options.inline_limit,
+                deleted: self.options.deleted,
+                given: Vec::new(),
+                reserved: &RESERVED,
+                seen: None,
+            };
+            let mut digests = Vec::new();
+            let mut take = |row| digests.push(row);
+            let read = digest_rows(
+                &opened.database,
+                &rows,
+                true,
+                self.blobs,
+                &quietly,
+                &mut take,
+            );
+            match read {
+                Ok(()) => known.add(state, digests, self.options.memory),
+                Err(ExportError::Database(_)) => {}
+                Err(error) => return Err(Stop::Ended(error.into())),
+            }
+        }
+        // Of equal ones the first in the order of the search is read, and has the rows of all.
+        let writer = |state: usize| {
+            let equal = (0..contents.len())
+                .filter(|other| contents[*other].is_some() && contents[*other] == contents[state]);
+            let first = equal.min_by_key(|other| states.members[*other]);
+            u16::try_from(first.unwrap_or(state)).unwrap_or(u16::MAX)
+        };
+        known.writers = (0..contents.len()).map(writer).collect();
+        Ok(known)
     }
 
     /// Opens a database as recovery leaves it, or as it lies.
@@ -288,11 +375,12 @@ impl Collector<'_> {
     /// Writes down what is wrong.
     fn problems(
         &self,
-        found: &FoundDatabase,
+        number: usize,
         record: &DatabaseRecord,
         written: Option<&TablesWritten>,
         unrecovered: Option<ProblemRecord>,
     ) -> Result<Option<(PathBuf, PartRecord)>, CollectError> {
+        let found = self.found[number];
         let mut part = ProblemPart::of(self.case, self.options.format, record);
         if let Content::Database(look) = &found.file.content {
             for finding in &look.findings {
@@ -311,6 +399,16 @@ impl Collector<'_> {
         }
         if let Some(problem) = &unrecovered {
             part.row(What::Recovery, problem.into())?;
+        }
+        if self.has_too_many_rows(number) {
+            let message = "the rows that other shadow copies have, too, were not put together: there are more than memory holds";
+            part.row(
+                What::Rows,
+                ProblemRow {
+                    message: message.to_owned(),
+                    ..ProblemRow::default()
+                },
+            )?;
         }
         if record.state == ReadState::NotKnown {
             let message = "whether it is clean is not known; it was read as it lies".to_owned();
@@ -373,6 +471,7 @@ fn take_tables(
                 sha256: table.sha256,
             },
             deleted_rows: table.deleted_rows,
+            rows_in_newer: table.elsewhere,
             rows_lost: table.losses.rows,
             values_lost: table.losses.values,
             pages_lost: table.losses.pages.len() as u64,

@@ -23,6 +23,7 @@ mod names;
 mod problems;
 mod record;
 mod sources;
+mod states;
 
 pub use error::CollectError;
 pub use record::{
@@ -40,6 +41,7 @@ use folder::CaseFolder;
 use jiff::Timestamp;
 use problems::{ProblemPart, What};
 use record::CaseIdentity;
+use states::AllStates;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -189,6 +191,8 @@ pub fn collect(
                 blobs: &blobs,
                 options,
                 progress,
+                found: &databases,
+                states: AllStates::of(&databases),
             },
         };
         work.run()?
@@ -322,7 +326,7 @@ impl Work<'_> {
         match first {
             Some(first) => record.same_as = Some(first),
             None if self.claims.is_over() => return Err(ExportError::Stopped.into()),
-            None => layouts = collector.collect(found, &mut record, self.threads(number))?,
+            None => layouts = collector.collect(number, &mut record, self.threads(number))?,
         }
         collector.case.note(&record, layouts)?;
         Ok(record)

@@ -151,6 +151,8 @@ pub struct DatabaseRecord {
     pub container: Option<String>,
     /// The shadow copy that holds it.
     pub snapshot: Option<String>,
+    /// When that was made.
+    pub snapshot_made: Option<Timestamp>,
     /// Its bytes.
     pub bytes: u64,
     /// When it was last modified, as its place says.
@@ -212,6 +214,8 @@ pub struct TableRecord {
     pub part: PartRecord,
     /// Rows of these that are deleted and still in their pages.
     pub deleted_rows: u64,
+    /// Rows that a newer state of the same database has, too, and that are written there.
+    pub rows_in_newer: u64,
     /// Rows that do not decode.
     pub rows_lost: u64,
     /// Values that do not decode.
@@ -386,6 +390,7 @@ impl DatabaseRecord {
             snapshot: shadow
                 .is_shadow_copy
                 .then(|| shadow.state.display().to_string()),
+            snapshot_made: shadow.moment,
             bytes: file.length,
             modified: file.modified,
             sha256: None,
@@ -498,6 +503,7 @@ mod tests {
             container: (!container.is_empty()).then(|| container.into()),
             state: state.into(),
             is_shadow_copy: false,
+            moment: None,
         };
         let zip = origin("c/PC-1.zip", "c/PC-1.zip::");
         assert_eq!(host_of(Some("SRV"), &zip).0, "SRV");

@@ -39,6 +39,8 @@ pub struct Origin {
     pub state: PathBuf,
     /// Whether that is a shadow copy.
     pub is_shadow_copy: bool,
+    /// When that shadow copy was made.
+    pub moment: Option<Timestamp>,
 }
 
 /// An ESE file.

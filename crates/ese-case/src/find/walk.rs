@@ -14,6 +14,7 @@ use ese_format::file_kind::DETECT_BYTES;
 use evidence::{
     EvidenceError, EvidenceFile, FileStart, FolderEntry, Glance, Place, SourceFolder, join,
 };
+use jiff::Timestamp;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -110,6 +111,7 @@ impl<'w> Walk<'w> {
                 container: container_of(&state),
                 state: state_of(&state),
                 is_shadow_copy: is_in_shadow_copy(&state),
+                moment: moment_of(&state),
             },
             is_container: state.as_os_str().to_string_lossy().ends_with("::"),
             depth: 0,
@@ -306,6 +308,7 @@ impl<'w> Walk<'w> {
                 container: Some(container.unwrap_or_else(|| path.to_owned())),
                 state: root.clone(),
                 is_shadow_copy: at.origin.is_shadow_copy,
+                moment: at.origin.moment,
             },
             is_container: true,
             depth: at.depth + 1,
@@ -376,6 +379,7 @@ impl<'w> Walk<'w> {
                     container: at.origin.container.clone(),
                     state: path.clone(),
                     is_shadow_copy: true,
+                    moment: moment_of(&path),
                 },
                 is_container: false,
                 depth: at.depth + 1,
@@ -423,6 +427,13 @@ fn state_of(address: &Path) -> PathBuf {
         end += at + 1;
     }
     PathBuf::from(&text[..end])
+}
+
+/// When the shadow copy was made that an address lies in. Where that cannot be known, reading it says why.
+fn moment_of(address: &Path) -> Option<Timestamp> {
+    is_in_shadow_copy(address)
+        .then(|| evidence::moment_of(address).ok())?
+        .flatten()
 }
 
 fn is_in_shadow_copy(address: &Path) -> bool {
