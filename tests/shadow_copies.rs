@@ -91,7 +91,7 @@ fn every_copy_has_the_database_of_its_time() {
         );
     }
     let all = address(&image, "vss*:");
-    let out = edbtool(["header", "--summary", "--json", &all]);
+    let out = edbtool(["header", "--summary", "--recursive", "--json", &all]);
     assert!(matches!(exit(&out), 0 | 1), "{}", stderr(&out));
     for copy in ["vss1:", "vss2:", "vss3:"] {
         assert!(

@@ -85,10 +85,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         } else {
             Exit::Finding
         });
-        let mut failure = Failure::new(
-            class,
-            format!("{}: {}", problem.path.display(), problem.message),
-        );
+        let mut failure = Failure::new(class, problem.message.clone());
         failure.advice.clone_from(&problem.advice);
         failure.jet = problem.jet;
         output.failure(&failure)?;

@@ -75,15 +75,19 @@ fn is_tar(bytes: &[u8]) -> bool {
     header[257..262] == *b"ustar" || stored == Some(sum.sum())
 }
 
-/// What a file looks like in which there may be others, though it was not opened.
-pub(super) fn unsearched(start: &[u8]) -> Option<&'static str> {
+/// No volume of files is smaller: `$Boot` of a volume starts like one, and is its first sectors alone.
+const SMALLEST_IMAGE: u64 = 1 << 20;
+
+/// What a file of `length` bytes looks like in which there may be others, though it was not opened.
+pub(super) fn unsearched(start: &[u8], length: u64) -> Option<&'static str> {
     const WORDS: [&str; 8] = [
         " image", "(VMDK)", "(VHD", "(QCOW2)", "(VDI)", "archive", "cabinet", "backup",
     ];
     const PACKED: [&str; 4] = ["a gzip file", "a zstd file", "a bzip2 file", "an xz file"];
     let what = looks_like(start)?;
     let is_known = WORDS.iter().any(|word| what.contains(word)) || PACKED.contains(&what);
-    is_known.then_some(what)
+    let may_be = length >= SMALLEST_IMAGE || !what.contains("raw image");
+    (is_known && may_be).then_some(what)
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ impl<'w> Walk<'w> {
             match evidence::holds_files(&first) {
                 Ok(true) => {
                     drop(file);
-                    let is_archive = unsearched(&start).is_some_and(|what| {
+                    let is_archive = unsearched(&start, first.length()).is_some_and(|what| {
                         ["archive", "gzip", "zstd"]
                             .iter()
                             .any(|word| what.contains(word))
@@ -286,7 +286,7 @@ impl<'w> Walk<'w> {
                 Ok(false) => {}
                 Err(error) => return vec![problem(&error, &path)],
             }
-            if let Some(what) = unsearched(&start) {
+            if let Some(what) = unsearched(&start, first.length()) {
                 let why = format!("it looks like {what}, which is not opened here");
                 return vec![unopened(&path, &why)];
             }
