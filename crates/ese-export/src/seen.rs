@@ -18,7 +18,7 @@ pub const FIRST_SEEN: &str = "_first_seen";
 /// The column with the time of the last state that has it.
 pub const LAST_SEEN: &str = "_last_seen";
 
-/// What tells a row from all others: its table, its cells, and what of them could not be read.
+/// What tells a row from all others: its table, its cells, and the bytes of those that do not decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowDigest(pub u128);
 
@@ -93,8 +93,7 @@ pub(crate) fn digest(table: &str, columns: &[OutColumn<'_>], row: &ExportRow<'_>
         add(&mut hasher, cell);
     }
     for (place, problem) in &row.problems {
-        hasher.update(&(*place as u64).to_le_bytes());
-        add_bytes(&mut hasher, problem.reason.as_bytes());
+        add_bytes(&mut hasher, columns[*place].name.as_bytes());
         match &problem.kept {
             KeptBytes::Bytes(bytes) => add_bytes(&mut hasher, bytes),
             KeptBytes::File(name) => add_bytes(&mut hasher, name.as_bytes()),
