@@ -304,7 +304,7 @@ fn nothing_of_ese_is_a_code_of_its_own_and_so_is_what_cannot_be_read() {
     assert_eq!(nothing.exit, 4);
     assert_eq!(nothing.totals()["files"], 1);
     let missing = find(&[&root.join("nowhere"), root]);
-    assert_eq!(missing.exit, 4);
+    assert_eq!(missing.exit, 3);
     assert_eq!(missing.documents[0]["schema"], "edbkit.failure/1");
     assert_eq!(missing.totals()["problems"], 1);
     copy(&state("clean-p4k").join("db.edb"), &root.join("db"));

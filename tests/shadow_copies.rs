@@ -162,6 +162,30 @@ fn a_case_has_rows_of_all_copies_once_and_says_when_they_were_there() {
     assert!(matches!(exit(&out), 0 | 1), "{}", stderr(&out));
     let manifest: Value =
         serde_json::from_slice(&fs::read(case.join("manifest.json")).unwrap()).unwrap();
+    // On one thread the files are the same.
+    let again = folder.path().join("again");
+    let words = [
+        "collect",
+        "--format",
+        "jsonl",
+        image.to_str().unwrap(),
+        "--to",
+        again.to_str().unwrap(),
+        "--threads",
+        "1",
+    ];
+    let out = edbtool(words);
+    assert!(matches!(exit(&out), 0 | 1), "{}", stderr(&out));
+    for file in fixtures::files_below(&case) {
+        if file.file_name() != Some("manifest.json".as_ref()) {
+            let other = again.join(file.strip_prefix(&case).unwrap());
+            assert!(
+                fs::read(&file).unwrap() == fs::read(&other).unwrap(),
+                "{}",
+                file.display()
+            );
+        }
+    }
     // Each row of the case, with what it says of its times.
     let mut found: BTreeMap<(String, String), Vec<[Option<String>; 2]>> = BTreeMap::new();
     for database in manifest["databases"].as_array().unwrap() {

@@ -168,6 +168,8 @@ impl Image {
         let mut found = Vec::new();
         for volume in volumes {
             if volume.files.is_err() && volumes.len() > 1 {
+                // Whoever enters it is told why it cannot be read.
+                found.push((format!("{}vss*:", volume.prefix()).into(), false));
                 continue;
             }
             volume.files()?;

@@ -217,7 +217,7 @@ impl Totals {
         totals
     }
 
-    /// What follows from all of it. Where nothing of ESE's is, nothing was found.
+    /// What follows from all of it. That there is nothing of ESE's is known only where all could be read.
     fn exit(&self, found: &Found) -> Exit {
         let all = found
             .databases
@@ -226,7 +226,7 @@ impl Totals {
             .chain(found.streams.iter().map(stream_exit))
             .chain(found.others.iter().map(file_exit));
         let is_empty = self.databases == 0 && self.streams == 0 && self.others.is_empty();
-        match is_empty {
+        match is_empty && found.problems.is_empty() {
             true => Exit::NotEse,
             false => all.fold(Exit::Clean, Exit::and),
         }
