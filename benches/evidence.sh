@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 mebibytes=${1:-256}
 folder=$(realpath -m "${2:-target/bench}")
 rounds=${ROUNDS:-3}
+# Rows of a real SRUM database, of 44 columns.
+table='{5C8CF1C7-7257-4F13-B223-970EF5939312}'
 mkdir -p "$folder"
 if [ -z "${EDBTOOL:-}" ]; then
     cargo build --quiet --release --bin edbtool
@@ -17,8 +19,12 @@ work=$folder/evidence; rm -rf "$work"; mkdir -p "$work/loose"
 trap 'rm -rf "$work"' EXIT
 set=$folder/crash-p8k
 [ -d "$set" ] || zstd -dc testdata/crash-p8k.tar.zst | tar x -C "$folder"
-database=$folder/diff-recovered-$mebibytes.edb
-[ -f "$database" ] || cargo xtask big-table "$database" "$mebibytes" "$set/recovered/db.edb" Items
+database=$folder/srum-$mebibytes.edb
+if [ ! -f "$database" ]; then
+    zstd -dc testdata/real/museum.tar.zst | tar x -C "$folder"
+    srum=$folder/museum/SRUM/Win11/RathbunVM/Clean/SRUDB.dat
+    cargo xtask big-table "$database" "$mebibytes" "$srum" "$table"
+fi
 cp "$database" "$work/loose/SRUDB.dat"
 
 volume=$((mebibytes * 5 / 4 + 64))

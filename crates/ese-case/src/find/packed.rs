@@ -48,14 +48,26 @@ pub(super) fn packed(start: &[u8], file: &Arc<dyn SourceFile>) -> Option<Packed>
     })
 }
 
-/// As many of the first bytes as can be had: the packed file may be damaged, or only its start be at hand.
+/// Fewer bytes of a file that has more tell nothing of it.
+const TELLING: usize = 512;
+
+/// As many of the first bytes as can be had: the packed file may be damaged, or only its start be at hand. None if they tell
+/// nothing.
 fn first_bytes(mut from: impl Read) -> Vec<u8> {
     let mut bytes = vec![0; DETECT_BYTES];
     let mut filled = 0;
-    while let Ok(read @ 1..) = from.read(&mut bytes[filled..]) {
-        filled += read;
-    }
-    bytes.truncate(filled);
+    let is_whole = loop {
+        match from.read(&mut bytes[filled..]) {
+            Ok(0) => break true,
+            Ok(read) => filled += read,
+            Err(_) => break false,
+        }
+    };
+    bytes.truncate(if is_whole || filled >= TELLING {
+        filled
+    } else {
+        0
+    });
     bytes
 }
 
