@@ -141,9 +141,11 @@ mod tests {
     fn each_row_is_written_once_by_the_newest_state_that_has_it() {
         let row = |number| RowDigest(number);
         let time = |second| Some(Timestamp::from_second(second).unwrap());
-        let mut known = KnownRows::default();
-        // The second state equals the first, byte for byte, and is not read.
-        known.writers = vec![0, 0, 2];
+        let mut known = KnownRows {
+            // The second state equals the first, byte for byte, and is not read.
+            writers: vec![0, 0, 2],
+            ..KnownRows::default()
+        };
         for (state, rows) in [(0, &[1, 2][..]), (1, &[1, 2]), (2, &[2, 3])] {
             known.add(state, rows.iter().copied().map(row).collect(), 1 << 20);
         }
