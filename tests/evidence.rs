@@ -202,8 +202,12 @@ const READING: [(&str, &str); 32] = [
 ];
 
 /// The same of what lies within files: `v.raw` is an image, `f.zip` an archive.
-const READING_WITHIN: [(&str, &str); 8] = [
-    (env!("CARGO_BIN_EXE_edbtool"), "find ."),
+const READING_WITHIN: [(&str, &str); 9] = [
+    (env!("CARGO_BIN_EXE_edbtool"), "find v.raw::/pieces f.zip"),
+    (
+        env!("CARGO_BIN_EXE_edbtool"),
+        "collect v.raw::/packed f.zip --to OUT/case",
+    ),
     (
         env!("CARGO_BIN_EXE_edbtool"),
         "tables v.raw::/pieces/db.edb --with-logs v.raw::/pieces",
