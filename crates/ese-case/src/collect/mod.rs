@@ -236,12 +236,12 @@ fn compare(case: &CaseFolder, begun: &[DatabaseRecord]) -> Result<(), CollectErr
             .values()
             .map(|record| (record.id.as_str(), record.source.as_str())),
     );
-    for now in begun {
-        gone.remove(now.id.as_str());
-        let then = case.known.get(&now.id);
-        if let Some(what) = then.and_then(|then| then.difference(now)) {
+    for found in begun {
+        gone.remove(found.id.as_str());
+        let known = case.known.get(&found.id);
+        if let Some(what) = known.and_then(|known| known.difference(found)) {
             return Err(CollectError::SourceChanged {
-                source_path: now.source.clone(),
+                source_path: found.source.clone(),
                 what,
             });
         }
