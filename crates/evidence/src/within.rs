@@ -189,3 +189,34 @@ impl Volume for FilesWithin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_what_lies_within_files_are_found_by_their_names() {
+        crate::mount(Arc::new(FilesWithin::new(Vec::new())));
+        for (file, folder) in [
+            ("x.edb", "."),
+            ("a/x.edb", "a"),
+            ("future://h/a.zip::x.edb", "future://h/a.zip::"),
+            ("future://[::1]/a.zip::x.edb", "future://[::1]/a.zip::"),
+            ("future://h/a.zip::b/x.edb", "future://h/a.zip::b"),
+            (
+                "future://h/a.zip::b.zip::x.edb",
+                "future://h/a.zip::/b.zip::",
+            ),
+            (
+                "future://h/a.img::p2:vss1:/b/x.edb",
+                "future://h/a.img::p2:vss1:/b",
+            ),
+        ] {
+            assert_eq!(
+                crate::folder_of(Path::new(file)),
+                Path::new(folder),
+                "{file}"
+            );
+        }
+    }
+}
