@@ -4,11 +4,11 @@ use crate::frames::Frames;
 use crate::seven::Seven;
 use crate::tarball::Tarball;
 use crate::tree::{Member, Node, Nowhere};
-use crate::unpacked::{MemberFile, wrong};
+use crate::unpacked::MemberFile;
 use crate::zipped::Zipped;
 use evidence::{
     Contents, EvidenceError, EvidenceFile, FileStart, FolderEntry, Glance, Place, Reading,
-    SourceFile, SourceFolder, join,
+    SourceFile, SourceFolder, join, wrong,
 };
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

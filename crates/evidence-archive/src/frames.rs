@@ -1,6 +1,6 @@
 //! Zstandard: all frames of a file one after the other, each held against its checksum if it has one.
 
-use crate::unpacked::wrong;
+use evidence::wrong;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, BufRead, Read};

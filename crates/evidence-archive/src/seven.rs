@@ -1,8 +1,8 @@
 //! 7z archives. Their members may be packed together, so that one can be unpacked only with those before it.
 
 use crate::tree::{Member, Node};
-use crate::unpacked::{MemberFile, Spool, wrong};
-use evidence::{Reading, SourceFile, Stamp};
+use crate::unpacked::{MemberFile, Spool};
+use evidence::{Reading, SourceFile, Stamp, wrong};
 use jiff::Timestamp;
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 use std::collections::{HashMap, VecDeque};

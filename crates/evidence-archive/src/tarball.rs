@@ -1,8 +1,8 @@
 //! Tar archives, also within gzip or zstd: then all of it is unpacked once.
 
 use crate::tree::{Member, Node};
-use crate::unpacked::{MemberFile, wrong};
-use evidence::{Reading, SourceFile, Stamp};
+use crate::unpacked::MemberFile;
+use evidence::{Reading, SourceFile, Stamp, wrong};
 use jiff::Timestamp;
 use std::io::{self, BufReader, Read};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The bytes of a member: in memory, in an unlinked temporary file, or where the archive has them as they are.
 
-use evidence::{ReadError, ReadErrorKind, SourceFile, Stamp, read_file_at};
+use evidence::{SourceFile, Stamp, read_file_at, wrong};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -141,11 +141,6 @@ impl Write for Spool {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// An archive that is not what it says.
-pub(crate) fn wrong(what: impl Into<String>) -> io::Error {
-    ReadError::new(ReadErrorKind::Permanent, what).into()
 }
 
 impl SourceFile for MemberFile {

@@ -1,8 +1,8 @@
 //! Zip archives, those of more than 4 GiB too.
 
 use crate::tree::{Member, Node};
-use crate::unpacked::{MemberFile, wrong};
-use evidence::{Reading, Stamp};
+use crate::unpacked::MemberFile;
+use evidence::{Reading, Stamp, wrong};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;

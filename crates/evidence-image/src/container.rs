@@ -28,8 +28,8 @@ mod vmdk;
 mod vmdk_description;
 
 use disk::{Disk, DiskFile};
-use evidence::{EvidenceError, EvidenceFile, ReadError, SourceFile};
-use parts::{Beside, Part, name_of, wrong};
+use evidence::{EvidenceError, EvidenceFile, ReadError, SourceFile, wrong};
+use parts::{Beside, Part, name_of};
 use std::io;
 use std::sync::Arc;
 

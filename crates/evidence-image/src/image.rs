@@ -2,12 +2,12 @@
 
 use crate::container::{self, DiskImage};
 use crate::name::{Copies, Name};
-use crate::ntfs::{COMPACT, Elsewhere, Found, NtfsVolume, wrong};
+use crate::ntfs::{COMPACT, Elsewhere, Found, NtfsVolume};
 use crate::partition::{self, Partition, PartitionFile};
 use crate::shadow::ShadowCopies;
 use evidence::{
     Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, SourceFile, SourceFolder,
-    join,
+    join, wrong,
 };
 use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};

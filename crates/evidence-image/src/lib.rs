@@ -18,11 +18,13 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 pub mod container;
 mod image;
 pub mod lznt1;
 mod name;
 mod ntfs;
+mod numbers;
 mod partition;
 pub mod shadow;
 

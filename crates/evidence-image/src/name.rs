@@ -1,6 +1,6 @@
 //! Names in an image: `p2:vss3:/PATH`.
 
-use crate::ntfs::wrong;
+use evidence::wrong;
 use std::ffi::{OsStr, OsString};
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Partition tables: where the volumes of a disk lie.
 
-use crate::ntfs::{Bytes, wrong};
-use evidence::{SourceFile, Stamp};
+use crate::numbers::Bytes;
+use evidence::{SourceFile, Stamp, wrong};
 use std::io;
 use std::sync::Arc;
 

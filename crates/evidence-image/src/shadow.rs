@@ -27,9 +27,9 @@ mod map;
 #[cfg(test)]
 mod tests;
 
-use blocks::{Volume, wrong};
+use blocks::Volume;
 use catalog::{Catalog, in_catalog};
-use evidence::{ReadError, SourceFile};
+use evidence::{ReadError, SourceFile, wrong};
 use file::ShadowFile;
 use jiff::Timestamp;
 use map::{Bitmaps, BlockMap};

@@ -180,3 +180,8 @@ impl From<EvidenceError> for ReadError {
         }
     }
 }
+
+/// A source that is not what it says: no further try will read it.
+pub fn wrong(what: impl Into<String>) -> io::Error {
+    ReadError::new(ReadErrorKind::Permanent, what).into()
+}

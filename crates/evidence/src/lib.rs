@@ -36,7 +36,7 @@ mod volume;
 mod within;
 
 pub use address::join;
-pub use error::{EvidenceError, ReadError, ReadErrorKind};
+pub use error::{EvidenceError, ReadError, ReadErrorKind, wrong};
 pub use file::EvidenceFile;
 pub use local::{LocalFile, LocalFolder, read_file_at};
 pub(crate) use mounted::volume_of;

@@ -2,7 +2,7 @@
 
 use crate::address::{Address, join, split};
 use crate::local::LocalFile;
-use crate::{DIRECTORY, EvidenceError, EvidenceFile, Place, ReadError, ReadErrorKind, Volume};
+use crate::{DIRECTORY, EvidenceError, EvidenceFile, Place, Volume, wrong};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -133,7 +133,7 @@ impl FilesWithin {
 }
 
 fn said(path: &Path, why: impl Into<String>) -> EvidenceError {
-    EvidenceError::io(path)(ReadError::new(ReadErrorKind::Permanent, why).into())
+    EvidenceError::io(path)(wrong(why))
 }
 
 /// The outermost file: a block device is read as an image of it.

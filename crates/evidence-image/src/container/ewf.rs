@@ -13,7 +13,10 @@
 //! needed. Source: "Expert Witness Compression Format specification", Joachim Metz (libewf).
 
 use super::disk::Disk;
-use super::parts::{Beside, Cache, Part, wrong};
+use super::parts::{Beside, Part};
+use crate::cache::Cache;
+use crate::numbers::{u32_at, u64_at};
+use evidence::wrong;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
 use std::io;
@@ -121,14 +124,6 @@ impl fmt::Debug for Ewf {
         let (segments, length) = (self.segments.len(), self.length);
         write!(f, "Ewf of {length} bytes in {segments} segments")
     }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
 /// Whether the checksum that follows `length` bytes fits them.

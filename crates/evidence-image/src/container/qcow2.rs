@@ -10,8 +10,9 @@
 //! tables of their own; what is read is the disk as it is now. Source: `docs/interop/qcow2.rst` of QEMU.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Cache, Part, Tables, wrong};
-use evidence::SourceFile;
+use super::parts::{Part, Tables};
+use crate::cache::Cache;
+use evidence::{SourceFile, wrong};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::{self, Read};
 use std::sync::Arc;

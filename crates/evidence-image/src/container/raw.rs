@@ -1,8 +1,8 @@
 //! Raw images, and any image that was split into numbered files.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Beside, Part, name_of, wrong};
-use evidence::{EvidenceError, EvidenceFile};
+use super::parts::{Beside, Part, name_of};
+use evidence::{EvidenceError, EvidenceFile, wrong};
 use std::io;
 
 /// How much of the start of a disk tells what it is.

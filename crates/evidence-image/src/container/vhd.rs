@@ -9,8 +9,8 @@
 //! Numbers are big-endian. Source: "Virtual Hard Disk Image Format Specification", Microsoft, 2006.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Part, Tables, wrong};
-use evidence::SourceFile;
+use super::parts::{Part, Tables};
+use evidence::{SourceFile, wrong};
 use std::io;
 use std::sync::Arc;
 

@@ -12,9 +12,10 @@
 //! file is read as if they had been made ([`super::vhdx_log`]): it is not changed. Source: MS-VHDX, Microsoft.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Part, Tables, wrong};
+use super::parts::{Part, Tables};
 use super::vhdx_log::{self, crc32c_without};
-use evidence::SourceFile;
+use crate::numbers::{u16_at, u32_at, u64_at};
+use evidence::{SourceFile, wrong};
 use std::io;
 use std::sync::Arc;
 
@@ -33,18 +34,6 @@ const METADATA: [u8; 16] = *b"\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x
 const PARAMETERS: [u8; 16] = *b"\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b";
 const LENGTH: [u8; 16] = *b"\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8";
 const SECTOR: [u8; 16] = *b"\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f";
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
 
 /// A disk in blocks of one length.
 #[derive(Debug)]

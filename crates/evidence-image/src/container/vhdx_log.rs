@@ -9,8 +9,9 @@
 //!
 //! Nothing is written. [`Replayed`] is the file as it would be afterwards: changed sectors from memory, all others from the file.
 
-use super::parts::{Part, wrong};
-use evidence::{SourceFile, Stamp};
+use super::parts::Part;
+use crate::numbers::{u32_at, u64_at};
+use evidence::{SourceFile, Stamp, wrong};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -45,14 +46,6 @@ pub(super) fn crc32c_without(bytes: &[u8], at: usize) -> u32 {
     let start = bytes[..at].iter().fold(!0, step);
     let middle = [0; 4].iter().fold(start, step);
     !bytes[at + 4..].iter().fold(middle, step)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
 /// An entry of the log that fits its checksum.

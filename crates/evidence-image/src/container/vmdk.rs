@@ -10,8 +10,10 @@
 //! description are data: only files in the same folder are opened. Source: "Virtual Disk Format 5.0", VMware, 2011.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Beside, Cache, Part, Tables, wrong};
+use super::parts::{Beside, Part, Tables};
 use super::vmdk_description::{Description, Extent, Kind};
+use crate::cache::Cache;
+use evidence::wrong;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io;
 

@@ -1,6 +1,6 @@
 //! The text that describes a VMDK: which extents it has, and whether it is a disk by itself.
 
-use super::parts::wrong;
+use evidence::wrong;
 use std::borrow::Cow;
 use std::io;
 

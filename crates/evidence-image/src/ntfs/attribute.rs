@@ -2,7 +2,8 @@
 
 use super::record::{Record, Reference};
 use super::runs::{self, Run};
-use super::{Bytes, wrong};
+use crate::numbers::Bytes;
+use evidence::wrong;
 use std::io;
 
 /// Attributes that are read here.

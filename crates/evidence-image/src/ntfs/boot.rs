@@ -1,6 +1,7 @@
 //! The boot sector: the sizes that everything else is counted in.
 
-use super::{Bytes, wrong};
+use crate::numbers::Bytes;
+use evidence::wrong;
 use std::io;
 
 /// What the boot sector says of its volume.

@@ -2,14 +2,13 @@
 
 use super::attribute::{Clusters, Value};
 use super::volume::NtfsVolume;
-use super::wrong;
+use crate::cache::Cache;
 use crate::lznt1;
-use evidence::{SourceFile, Stamp};
+use evidence::{SourceFile, Stamp, wrong};
 use jiff::Timestamp;
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// So many units that were unpacked last are kept: as many as a few readers are in at once.
 const KEPT: usize = 16;
@@ -23,7 +22,7 @@ pub(crate) struct NtfsFile {
     address: PathBuf,
     stamp: Stamp,
     data: Value,
-    unpacked: Mutex<VecDeque<(u64, Arc<Vec<u8>>)>>,
+    unpacked: Cache<u64, Vec<u8>>,
 }
 
 impl NtfsFile {
@@ -49,7 +48,7 @@ impl NtfsFile {
                 tag: None,
             },
             data,
-            unpacked: Mutex::default(),
+            unpacked: Cache::of(KEPT),
         })
     }
 
@@ -66,7 +65,8 @@ impl NtfsFile {
         let size = unit * self.volume.boot.cluster;
         let (mut at, mut left) = (offset, buffer);
         while !left.is_empty() {
-            let bytes = self.unit(clusters, unit, at / size)?;
+            let number = at / size;
+            let bytes = (self.unpacked).get_or(number, || self.unpack(clusters, unit, number))?;
             let there = &bytes[(at % size) as usize..];
             let length = there.len().min(left.len());
             let (now, rest) = left.split_at_mut(length);
@@ -78,23 +78,6 @@ impl NtfsFile {
     }
 
     /// The clusters that are compressed together, unpacked.
-    fn unit(&self, clusters: &Clusters, unit: u64, number: u64) -> io::Result<Arc<Vec<u8>>> {
-        {
-            let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = unpacked.iter().position(|(known, _)| *known == number);
-            if let Some(found) = known.and_then(|at| unpacked.remove(at)) {
-                let bytes = Arc::clone(&found.1);
-                unpacked.push_front(found);
-                return Ok(bytes);
-            }
-        }
-        let bytes = Arc::new(self.unpack(clusters, unit, number)?);
-        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
-        unpacked.push_front((number, Arc::clone(&bytes)));
-        unpacked.truncate(KEPT);
-        Ok(bytes)
-    }
-
     fn unpack(&self, clusters: &Clusters, unit: u64, number: u64) -> io::Result<Vec<u8>> {
         let size = self.volume.boot.cluster;
         let first = number * unit;

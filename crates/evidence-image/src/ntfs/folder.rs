@@ -3,7 +3,8 @@
 use super::attribute::utf16;
 use super::record::{Reference, whole};
 use super::volume::missing;
-use super::{Bytes, wrong};
+use crate::numbers::Bytes;
+use evidence::wrong;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;

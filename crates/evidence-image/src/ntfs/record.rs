@@ -1,6 +1,7 @@
 //! Records of several sectors: their last bytes of each sector are kept elsewhere, to show a torn write.
 
-use super::{Bytes, wrong};
+use crate::numbers::Bytes;
+use evidence::wrong;
 use std::io;
 
 /// Sectors are counted in so many bytes, whatever the disk's are.

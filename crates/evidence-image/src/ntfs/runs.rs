@@ -1,6 +1,6 @@
 //! Where the clusters of an attribute lie.
 
-use super::wrong;
+use evidence::wrong;
 use std::io;
 
 /// Clusters that follow each other.

@@ -5,14 +5,14 @@ use super::boot::{self, Boot};
 use super::file::NtfsFile;
 use super::folder::Folder;
 use super::record::{Record, Reference};
-use super::{Bytes, wrong};
-use evidence::SourceFile;
+use crate::cache::Cache;
+use crate::numbers::Bytes;
+use evidence::{SourceFile, wrong};
 use jiff::Timestamp;
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 const MFT: u64 = 0;
 const ROOT: Reference = Reference {
@@ -34,7 +34,7 @@ pub(crate) struct NtfsVolume {
     bytes: Arc<dyn SourceFile>,
     pub(crate) boot: Boot,
     mft: Clusters,
-    folders: Mutex<VecDeque<(u64, Arc<Folder>)>>,
+    folders: Cache<u64, Folder>,
 }
 
 /// What a path leads to on a volume.
@@ -88,7 +88,7 @@ impl NtfsVolume {
             bytes,
             boot,
             mft: Clusters::default(),
-            folders: Mutex::default(),
+            folders: Cache::of(KEPT),
         };
         let first = match volume.first_record(boot.mft) {
             Ok(first) => first,
@@ -304,33 +304,14 @@ impl NtfsVolume {
 
     /// The index of a folder.
     fn folder(&self, record: &Record) -> io::Result<Arc<Folder>> {
-        let known = |folders: &VecDeque<(u64, Arc<Folder>)>| {
-            folders
-                .iter()
-                .position(|(number, _)| *number == record.number)
-        };
-        {
-            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = known(&folders).and_then(|at| folders.remove(at)) {
-                let folder = Arc::clone(&found.1);
-                folders.push_front(found);
-                return Ok(folder);
-            }
-        }
-        let read = |kind| {
-            let value = self.value(record, kind, "$I30")?;
-            self.whole(value.as_ref(), LONGEST_INDEX, "the index of the folder")
-        };
-        let (root, allocation, bitmap) = (
-            read(kind::INDEX_ROOT)?,
-            read(kind::INDEX_ALLOCATION)?,
-            read(kind::BITMAP)?,
-        );
-        let folder = Arc::new(Folder::of(&root, allocation, &bitmap, self.boot.index)?);
-        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        folders.push_front((record.number, Arc::clone(&folder)));
-        folders.truncate(KEPT);
-        Ok(folder)
+        self.folders.get_or(record.number, || {
+            let read = |kind| {
+                let value = self.value(record, kind, "$I30")?;
+                self.whole(value.as_ref(), LONGEST_INDEX, "the index of the folder")
+            };
+            let (root, allocation) = (read(kind::INDEX_ROOT)?, read(kind::INDEX_ALLOCATION)?);
+            Folder::of(&root, allocation, &read(kind::BITMAP)?, self.boot.index)
+        })
     }
 
     /// What is at a path, of which these are the parts. `at` is its address, for people.

@@ -1,6 +1,7 @@
 //! The blocks that say where everything is: chains of them, each with a header that names its place.
 
-use evidence::{ReadError, ReadErrorKind, SourceFile};
+use crate::numbers::{bytes_at, u16_at, u32_at, u64_at};
+use evidence::{SourceFile, wrong};
 use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::io;
@@ -17,32 +18,8 @@ pub(super) const IDENTIFIER: [u8; 16] = [
     0x6b, 0x87, 0x08, 0x38, 0x76, 0xc1, 0x48, 0x4e, 0xb7, 0xae, 0x04, 0x04, 0x6e, 0x6c, 0xc7, 0x52,
 ];
 
-/// Damage, in words.
-pub(super) fn wrong(what: impl Into<String>) -> io::Error {
-    ReadError::new(ReadErrorKind::Permanent, what).into()
-}
-
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(bytes_at(bytes, at))
-}
-
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes_at(bytes, at))
-}
-
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes_at(bytes, at))
-}
-
 pub(super) fn guid_at(bytes: &[u8], at: usize) -> Guid {
     Guid(bytes_at(bytes, at))
-}
-
-/// Offsets are constants within structures of fixed size.
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
 }
 
 /// A GUID as it is on disk.

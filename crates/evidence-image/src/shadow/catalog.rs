@@ -1,10 +1,9 @@
 //! Which shadow copies a volume has, and where each keeps what it needs.
 
 use super::ShadowCopy;
-use super::blocks::{
-    BLOCK, Chain, Guid, HEADER, IDENTIFIER, Kind, Volume, guid_at, u16_at, u32_at, u64_at, wrong,
-};
-use evidence::{ReadError, ReadErrorKind};
+use super::blocks::{BLOCK, Chain, Guid, HEADER, IDENTIFIER, Kind, Volume, guid_at};
+use crate::numbers::{u16_at, u32_at, u64_at};
+use evidence::{ReadError, ReadErrorKind, wrong};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::io;

@@ -1,9 +1,9 @@
 //! A shadow copy as a file: each block read from where it is.
 
 use super::Stores;
-use super::blocks::{BLOCK, STEP, wrong};
+use super::blocks::{BLOCK, STEP};
 use super::map::{Bitmaps, BlockMap, Stored};
-use evidence::{SourceFile, Stamp};
+use evidence::{SourceFile, Stamp, wrong};
 use std::io;
 use std::sync::{Arc, OnceLock};
 

@@ -1,7 +1,9 @@
 //! What one store says of the blocks of its volume.
 
-use super::blocks::{Chain, HEADER, Kind, STEP, Volume, u32_at, u64_at, wrong};
+use super::blocks::{Chain, HEADER, Kind, STEP, Volume};
 use super::catalog::Places;
+use crate::numbers::{u32_at, u64_at};
+use evidence::wrong;
 use std::collections::HashMap;
 use std::io;
 
