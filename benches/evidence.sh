@@ -93,6 +93,35 @@ truncate -s 40G "$work/at/Users/1/large"
 umount "$work/at"
 echo "find over a sparse image of 100 GB with $((200 * 50)) other files: $(measure "$EDBTOOL" -q find "$work/sparse" | cut -d' ' -f1) s"
 
+# A case of many zips: real databases, each with a page of its own behind its end, so that none equals another.
+zips=${ZIPS:-200}
+real=$folder/museum/SRUM
+[ -d "$real" ] || zstd -dc testdata/real/museum.tar.zst | tar x -C "$folder"
+rm -rf "$work/rows" "$work/zips"; mkdir -p "$work/zips" "$work/one"
+for number in $(seq "$zips"); do
+    cp "$real/Win1$((number % 2))"/*/Clean/SRUDB.dat "$work/one/SRUDB.dat"
+    head -c 4096 /dev/urandom >> "$work/one/SRUDB.dat"
+    (cd "$work/one" && zip -q -1 "$work/zips/HOST-$number.zip" SRUDB.dat)
+done
+seconds() { measure "$@" | cut -d' ' -f1; }
+unpack() { for zip in "$work"/zips/*.zip; do unzip -q -o "$zip" -d "$work/unpacked/$(basename "$zip" .zip)"; done; }
+export -f unpack; export work
+for round in $(seq "$rounds"); do
+    rm -rf "$work/unpacked" "$work/rows" "$work"/case-*
+    cat "$work"/zips/* >/dev/null
+    echo "$(seconds bash -c unpack)" \
+        "$(seconds "$EDBTOOL" -q export --recursive "$work/unpacked" --decoded --format parquet --threads 1 --to "$work/rows")" \
+        "$(seconds "$EDBTOOL" -q collect "$work/zips" --threads 1 --to "$work/case-1")" \
+        "$(seconds "$EDBTOOL" -q collect "$work/zips" --threads 2 --to "$work/case-2")"
+done | sort -n -k3 | awk -v zips="$zips" '
+    { unpack[NR] = $1; rows[NR] = $2; one[NR] = $3; two[NR] = $4 }
+    END {
+        m = int((NR + 1) / 2)
+        printf "a case of %d zips: unzip %.2f s and export of all of them %.2f s; collect %.2f s on one thread, %.2f s on two\n", zips,
+            unpack[m], rows[m], one[m], two[m]
+        printf "  ratio %.2f (at most 1.3), two threads %.2f times one (at least 1.6)\n", one[m] / (unpack[m] + rows[m]), one[m] / two[m]
+    }'
+
 python=${EDBKIT_PYTHON:-python3}
 if "$python" -c "import dissect.target" 2>/dev/null; then
     dissect='

@@ -15,7 +15,7 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn length(&self) -> u64;
 
     /// The files that it lies in; that of the image first.
-    fn parts(&self) -> Vec<&Part>;
+    fn parts(&self) -> &[Part];
 
     /// Fills `buffer` from `offset`. All of it lies within the disk.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
@@ -37,10 +37,7 @@ pub(super) trait Blocks: Debug + Send + Sync {
     fn length(&self) -> u64;
 
     /// The files that it lies in; that of the image first.
-    fn parts(&self) -> Vec<&Part>;
-
-    /// The file of this number.
-    fn part(&self, number: usize) -> &Part;
+    fn parts(&self) -> &[Part];
 
     /// Where the bytes from `offset` on are, and how many more than none there are until the end of their block.
     fn run(&self, offset: u64) -> io::Result<(Run, u64)>;
@@ -51,7 +48,7 @@ impl<B: Blocks> Disk for B {
         Blocks::length(self)
     }
 
-    fn parts(&self) -> Vec<&Part> {
+    fn parts(&self) -> &[Part] {
         Blocks::parts(self)
     }
 
@@ -77,7 +74,7 @@ impl<B: Blocks> Disk for B {
                             _ => break,
                         }
                     }
-                    let part = self.part(number);
+                    let part = &Blocks::parts(self)[number];
                     part.read(&mut buffer[..length], at, "a block of the disk")?;
                 }
             }

@@ -340,8 +340,8 @@ impl Disk for Ewf {
         self.length
     }
 
-    fn parts(&self) -> Vec<&Part> {
-        self.segments.iter().collect()
+    fn parts(&self) -> &[Part] {
+        &self.segments
     }
 
     /// Chunks that follow each other in a segment are read at once. Whole ones are unpacked into their place; of others the chunk is

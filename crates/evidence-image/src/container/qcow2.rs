@@ -181,12 +181,8 @@ impl Blocks for Qcow2 {
         self.length
     }
 
-    fn parts(&self) -> Vec<&Part> {
-        vec![self.tables.part()]
-    }
-
-    fn part(&self, _number: usize) -> &Part {
-        self.tables.part()
+    fn parts(&self) -> &[Part] {
+        std::slice::from_ref(self.tables.part())
     }
 
     fn run(&self, offset: u64) -> io::Result<(Run, u64)> {

@@ -148,12 +148,8 @@ impl Blocks for Joined {
         self.length
     }
 
-    fn parts(&self) -> Vec<&Part> {
-        self.parts.iter().collect()
-    }
-
-    fn part(&self, number: usize) -> &Part {
-        &self.parts[number]
+    fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     fn run(&self, offset: u64) -> io::Result<(Run, u64)> {

@@ -310,12 +310,8 @@ impl Blocks for Vmdk {
         self.length
     }
 
-    fn parts(&self) -> Vec<&Part> {
-        self.parts.iter().collect()
-    }
-
-    fn part(&self, number: usize) -> &Part {
-        &self.parts[number]
+    fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     fn run(&self, offset: u64) -> io::Result<(Run, u64)> {
