@@ -2,7 +2,7 @@
 
 use crate::container::{self, DiskImage};
 use crate::name::{Copies, Name};
-use crate::ntfs::{COMPACT, Elsewhere, Found, NtfsVolume};
+use crate::ntfs::{Elsewhere, Found, NtfsVolume};
 use crate::partition::{self, Partition, PartitionFile};
 use crate::shadow::ShadowCopies;
 use evidence::{
@@ -432,7 +432,7 @@ impl SourceFolder for ImageFolder {
             Lead::File(file) => Glance::File(EvidenceFile::of(at, file)),
             Lead::Folder(_) => Glance::Special(DIRECTORY),
             Lead::Elsewhere(Elsewhere::Link(_)) => Glance::Link,
-            Lead::Elsewhere(Elsewhere::Compact) => Glance::Special(COMPACT),
+            Lead::Elsewhere(Elsewhere::Special(what)) => Glance::Special(what),
             Lead::Elsewhere(other) => return Err(EvidenceError::io(at)(other.error())),
         })
     }

@@ -19,4 +19,4 @@ mod record;
 mod runs;
 mod volume;
 
-pub(crate) use volume::{COMPACT, Elsewhere, Found, NtfsVolume};
+pub(crate) use volume::{Elsewhere, Found, NtfsVolume};

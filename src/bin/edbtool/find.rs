@@ -540,7 +540,10 @@ impl Display for Totals {
             let what = listed(
                 [
                     ("links", looked.links),
-                    ("devices, pipes or sockets", looked.special),
+                    (
+                        "others (devices, pipes, what Windows keeps compressed or in a cloud)",
+                        looked.special,
+                    ),
                 ]
                 .into_iter()
                 .filter(|(_, count)| *count > 0),

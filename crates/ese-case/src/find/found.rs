@@ -328,6 +328,6 @@ pub struct Looked {
     pub bytes: u64,
     /// Links, which were not followed.
     pub links: u64,
-    /// Devices, pipes and sockets, which were not read.
+    /// Devices, pipes and sockets, and files in images whose content is not there as it is, which were not read.
     pub special: u64,
 }

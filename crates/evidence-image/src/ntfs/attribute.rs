@@ -197,6 +197,16 @@ impl Part<'_> {
     }
 }
 
+impl Value {
+    /// Whether it has no bytes.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Value::Resident(bytes) => bytes.is_empty(),
+            Value::Clusters(clusters) => clusters.length == 0,
+        }
+    }
+}
+
 impl Clusters {
     /// The cluster after the last one that has a place.
     pub(crate) fn end(&self) -> u64 {

@@ -53,9 +53,9 @@ pub(crate) enum Found {
 pub(crate) enum Elsewhere {
     /// A link or a mount point, and what it leads to.
     Link(String),
-    /// Windows compressed it for the system.
-    Compact,
-    /// Another reason why it is not read.
+    /// A file of a kind whose content is never here as it is: what it is called.
+    Special(&'static str),
+    /// Content may be here, and is not read: why.
     Other(String),
 }
 
@@ -64,14 +64,11 @@ impl Elsewhere {
     pub(crate) fn error(self) -> io::Error {
         wrong(match self {
             Elsewhere::Link(to) => format!("it is a link to {to}: name what it leads to"),
-            Elsewhere::Compact => format!("it is {COMPACT}: this is not read here"),
+            Elsewhere::Special(what) => format!("it is {what}: this is not read here"),
             Elsewhere::Other(why) => why,
         })
     }
 }
-
-/// What a file of CompactOS is called.
-pub(crate) const COMPACT: &str = "compressed by Windows for the system (WOF, CompactOS)";
 
 impl NtfsVolume {
     /// Whether `start` is the start of an NTFS volume.
@@ -361,21 +358,36 @@ impl NtfsVolume {
         };
         let bytes = self.whole(Some(&value), LONGEST_LIST, "its reparse point")?;
         let tag = bytes.as_slice().u32(0).unwrap_or_default();
-        Ok(Some(match tag {
-            0xa000_0003 | 0xa000_000c => Elsewhere::Link(link(&bytes)),
-            0x8000_0017 => Elsewhere::Compact,
-            0x8000_0013 => Elsewhere::Other(
+        let is_empty = || {
+            Ok::<_, io::Error>(
+                self.value(record, kind::DATA, "")?
+                    .is_none_or(|data| data.is_empty()),
+            )
+        };
+        Ok(match tag {
+            0xa000_0003 | 0xa000_000c => Some(Elsewhere::Link(link(&bytes))),
+            // The bit of those that stand for something else.
+            _ if tag & 0x2000_0000 != 0 => Some(Elsewhere::Link("another place".to_owned())),
+            // Folders have their names here.
+            _ if record.is_folder() => None,
+            0x8000_0017 => Some(Elsewhere::Special(
+                "compressed by Windows for the system (WOF, CompactOS)",
+            )),
+            // Clouds (OneDrive and others): 0x9000_?01a.
+            _ if tag & 0xffff_0fff == 0x9000_001a => {
+                let in_cloud = attributes(record) & ELSEWHERE != 0;
+                in_cloud.then_some(Elsewhere::Special("a file whose content is in a cloud"))
+            }
+            0x8000_0013 => Some(Elsewhere::Other(
                 "its content is in the store of Data Deduplication: this is not read here"
                     .to_owned(),
-            ),
-            // Clouds (OneDrive and others): 0x9000_?01a. What is here may be only a part.
-            _ if tag & 0xffff_0fff == 0x9000_001a => {
-                Elsewhere::Other("its content may be in a cloud, and not here".to_owned())
-            }
-            _ => Elsewhere::Other(format!(
-                "it is a reparse point of a kind that is not read here (tag {tag:#x})"
             )),
-        }))
+            // Of programs that are installed from the store, and others.
+            _ if is_empty()? => Some(Elsewhere::Special("a reparse point without content")),
+            _ => Some(Elsewhere::Other(format!(
+                "it is a reparse point of a kind that is not read here (tag {tag:#x})"
+            ))),
+        })
     }
 
     /// What the volume is read from.
@@ -395,6 +407,17 @@ fn fill(volume: &dyn SourceFile, buffer: &mut [u8], offset: u64) -> io::Result<(
             buffer.len()
         ))),
     }
+}
+
+/// Attributes of a file: it is offline, or its content is fetched when it is opened or read.
+const ELSEWHERE: u32 = 0x1000 | 0x4_0000 | 0x40_0000;
+
+/// The attributes of a file, as Windows shows them.
+fn attributes(record: &Record) -> u32 {
+    let parts = parts(record).filter_map(Result::ok);
+    let mut parts = parts.filter(|part| part.kind == kind::STANDARD_INFORMATION);
+    let attributes = parts.find_map(|part| part.resident()?.u32(32));
+    attributes.unwrap_or_default()
 }
 
 /// Where a link leads, as Windows shows it.
