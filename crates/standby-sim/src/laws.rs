@@ -28,7 +28,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
         let state = state.map_err(|error| law(format!("its state cannot be read: {error}")))?;
         logs_are_whole(world, copy, shown).map_err(law)?;
         chain_has_no_hole(world, copy, &state).map_err(law)?;
-        logs_go_when_they_may(world, copy, &state, delayed).map_err(law)?;
+        logs_go_when_they_may(world, copy, &state, (shown.0, delayed)).map_err(law)?;
         replay_keeps_its_lag(world, copy, &state, delayed).map_err(law)?;
         world.copies[copy].inspected = state.inspected.map(|inspected| inspected.generation);
     }
@@ -236,12 +236,12 @@ fn age(since: Timestamp, now: Timestamp) -> SignedDuration {
 
 /// A log is deleted only when the database does not need it, it was replayed, and both lags are over.
 ///
-/// What was seen to be replayed may have been replayed earlier, by what was slow since.
+/// What was seen to be replayed may have been replayed earlier, by what was slow since `looked`.
 fn logs_go_when_they_may(
     world: &mut World,
     copy: usize,
     state: &CopyState,
-    delayed: SignedDuration,
+    (looked, delayed): (Timestamp, SignedDuration),
 ) -> Result<(), String> {
     let now = world.clock.now();
     let own = own_logs(world, copy);
@@ -263,11 +263,12 @@ fn logs_go_when_they_may(
         log.is_there = false;
         let (inspected, bytes) = (log.at, log.bytes.clone());
         let replayed = known.replayed.get(&generation).copied();
-        // Replayed and deleted since the last look.
-        let is_replayed = state
+        // Replayed and deleted since the last look, which may be several steps ago.
+        let newest = state
             .replayed
-            .is_some_and(|now| now.generation >= generation);
-        let replayed = replayed.or(is_replayed.then_some(now - delayed));
+            .filter(|replayed| replayed.generation >= generation);
+        let since = newest.map(|newest| newest.at.max(looked).min(now - delayed));
+        let replayed = replayed.or(since);
         if ordered || state.activation.is_some() || is_put_aside(&known.config, &bytes) {
             continue;
         }
