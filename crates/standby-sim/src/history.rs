@@ -288,6 +288,7 @@ impl History {
     }
 
     fn disable_and_enable(&mut self, copy: usize) {
+        self.world.copies[copy].was_disabled = true;
         self.ordered(|world| world.disable(copy).is_ok());
         self.survive();
         if !self.world.copies[copy].enabled {

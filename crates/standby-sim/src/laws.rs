@@ -73,6 +73,9 @@ fn strangers_stay(world: &World, copy: usize) -> Result<(), String> {
 fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
     let at = world.server.checkpoint();
     let gone = world.server.deleted();
+    let was_disabled: Vec<bool> = (world.copies.iter_mut())
+        .map(|copy| std::mem::take(&mut copy.was_disabled))
+        .collect();
     let Some(newest) = gone.last() else {
         return Ok(());
     };
@@ -87,7 +90,7 @@ fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
         ));
     }
     for copy in 0..world.copies.len() {
-        if !world.copies[copy].enabled {
+        if !world.copies[copy].enabled || was_disabled[copy] {
             continue;
         }
         let state = world

@@ -62,6 +62,8 @@ pub struct Copy {
     pub died_at: Option<(usize, usize)>,
     /// Whether logs may be gone because somebody ordered that.
     pub may_lose_logs: bool,
+    /// Whether it was disabled since the last look: then it was no copy, and the source kept nothing for it.
+    pub was_disabled: bool,
 }
 
 /// A log in the folder of a copy.
@@ -187,6 +189,7 @@ impl World {
                     seeded_from: None,
                     died_at: None,
                     may_lose_logs: false,
+                    was_disabled: false,
                 }
             })
             .collect::<Vec<_>>();
