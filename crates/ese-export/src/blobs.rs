@@ -5,19 +5,27 @@
 
 use crate::ExportError;
 use crate::sink::Sink;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use target_disk::{Disk, PathKind, SharedDisk};
 
-/// The folder of long values.
+/// Where long values go.
 #[derive(Debug)]
 pub struct Blobs {
+    folder: Arc<BlobFolder>,
+    /// The names of those that came this way, where somebody wants to know.
+    used: Option<Mutex<BTreeSet<String>>>,
+}
+
+#[derive(Debug)]
+struct BlobFolder {
     disk: SharedDisk,
     /// Whether a file is on the disk before it gets its name.
     synced: bool,
-    folder: PathBuf,
+    path: PathBuf,
     started: AtomicU64,
     /// Files and bytes that are there. Held while a file gets its name.
     totals: Mutex<(u64, u64)>,
@@ -46,30 +54,49 @@ impl Blobs {
             false => (0, 0),
         };
         Ok(Blobs {
-            disk,
-            synced,
-            folder,
-            started: AtomicU64::new(0),
-            totals: Mutex::new(totals),
+            folder: Arc::new(BlobFolder {
+                disk,
+                synced,
+                path: folder,
+                started: AtomicU64::new(0),
+                totals: Mutex::new(totals),
+            }),
+            used: None,
         })
+    }
+
+    /// The same folder, for one database: it knows which files that has.
+    pub fn of_one(&self) -> Blobs {
+        Blobs {
+            folder: Arc::clone(&self.folder),
+            used: Some(Mutex::default()),
+        }
+    }
+
+    /// The hashes of all values that came by [`Blobs::of_one`], in order.
+    pub fn used(self) -> BTreeSet<String> {
+        let used = self.used.unwrap_or_default().into_inner();
+        used.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the file of one value.
     pub fn create(&self) -> Result<Blob<'_>, ExportError> {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let folders = self.disk.create_folders(&self.folder);
-        folders.map_err(|error| ExportError::write(&self.folder, error))?;
-        let path = self.folder.join(format!("partial-{number}"));
+        let folder = &*self.folder;
+        let number = folder.started.fetch_add(1, Ordering::Relaxed);
+        let folders = folder.disk.create_folders(&folder.path);
+        folders.map_err(|error| ExportError::write(&folder.path, error))?;
+        let path = folder.path.join(format!("partial-{number}"));
         Ok(Blob {
             blobs: self,
-            sink: Sink::create(&*self.disk, &path)?,
+            sink: Sink::create(&*folder.disk, &path)?,
             path,
         })
     }
 
     /// Files and bytes that are there.
     pub fn totals(&self) -> (u64, u64) {
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        let totals = self.folder.totals.lock();
+        *totals.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,20 +141,21 @@ impl Blob<'_> {
 
     /// Ends the file and names it by its hash; returns its path below the folder of the export.
     pub fn finish(self) -> Result<String, ExportError> {
-        let (length, hash) = match self.blobs.synced {
+        let blobs = &*self.blobs.folder;
+        let (length, hash) = match blobs.synced {
             true => self.sink.finish_synced()?,
             false => self.sink.finish()?,
         };
         let (shard, _) = hash.split_at(2);
-        let folder = self.blobs.folder.join(shard);
+        let folder = blobs.path.join(shard);
         let path = folder.join(&hash);
         let fail = |error| ExportError::write(&path, error);
-        let mut totals = self
-            .blobs
-            .totals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let disk = &self.blobs.disk;
+        if let Some(used) = &self.blobs.used {
+            let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert(hash.clone());
+        }
+        let mut totals = blobs.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = &blobs.disk;
         let known = match disk.place(&path).map_err(fail)? {
             PathKind::File { length, .. } => length,
             _ => None,
@@ -137,7 +165,7 @@ impl Blob<'_> {
         } else {
             disk.create_folders(&folder).map_err(fail)?;
             disk.rename(&self.path, &path).map_err(fail)?;
-            if self.blobs.synced {
+            if blobs.synced {
                 disk.sync_folder(&folder).map_err(fail)?;
             }
             *totals = (totals.0 + 1, totals.1 + length);

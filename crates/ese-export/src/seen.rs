@@ -18,7 +18,8 @@ pub const FIRST_SEEN: &str = "_first_seen";
 /// The column with the time of the last state that has it.
 pub const LAST_SEEN: &str = "_last_seen";
 
-/// What tells a row from all others: its table, its cells, and the bytes of those that do not decode.
+/// What tells a row from all others: its table, its values by the names of their columns, and the bytes of those that do not
+/// decode. A column that a table got later says nothing of rows that have no value in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowDigest(pub u128);
 
@@ -89,8 +90,11 @@ pub(crate) fn digest(table: &str, columns: &[OutColumn<'_>], row: &ExportRow<'_>
     let mut hasher = blake3::Hasher::new();
     add_bytes(&mut hasher, table.as_bytes());
     let cells = columns.iter().zip(&row.cells);
-    for (_, cell) in cells.filter(|(column, _)| !matches!(column.origin, Origin::Given(_))) {
-        add(&mut hasher, cell);
+    for (column, cell) in cells {
+        if !matches!(column.origin, Origin::Given(_)) && !matches!(cell, Cell::Null) {
+            add_bytes(&mut hasher, column.name.as_bytes());
+            add(&mut hasher, cell);
+        }
     }
     for (place, problem) in &row.problems {
         add_bytes(&mut hasher, columns[*place].name.as_bytes());

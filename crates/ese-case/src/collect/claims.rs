@@ -1,4 +1,4 @@
-//! Which of several equal databases is read: the first of them in the order of the search.
+//! Which of several equal databases is read: the first of them.
 
 use super::record::DatabaseRecord;
 use std::collections::HashMap;
@@ -15,10 +15,19 @@ enum Content {
     Digest(String),
 }
 
+/// A source whose rows are written.
+#[derive(Debug)]
+struct Written {
+    source: String,
+    is_of_series: bool,
+}
+
 /// The contents of all databases, as far as they are known.
 #[derive(Debug)]
 pub(super) struct Claims {
     sources: Vec<String>,
+    /// Whether each is one of several states of a database.
+    is_of_series: Vec<bool>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -26,8 +35,8 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct State {
     contents: Vec<Content>,
-    /// Contents whose rows are written, by earlier runs, and of which source.
-    written: HashMap<String, String>,
+    /// Contents whose rows are written, by earlier runs, and the source.
+    written: HashMap<String, Written>,
     is_over: bool,
 }
 
@@ -41,16 +50,23 @@ impl Claims {
                 _ => Content::None,
             },
         });
-        let written = known.values().filter(|record| record.same_as.is_none());
-        let written = written.filter_map(|record| {
-            let content = record.content.clone()?;
-            Some((content, record.source.clone()))
-        });
+        let mut written: HashMap<String, Written> = HashMap::new();
+        for record in begun.iter().rev().filter_map(|begun| known.get(&begun.id)) {
+            let Some(content) = record.content.clone().filter(|_| record.same_as.is_none()) else {
+                continue;
+            };
+            let one = Written {
+                source: record.source.clone(),
+                is_of_series: record.series.is_some(),
+            };
+            written.insert(content, one);
+        }
         Claims {
             sources: begun.iter().map(|record| record.source.clone()).collect(),
+            is_of_series: begun.iter().map(|record| record.series.is_some()).collect(),
             state: Mutex::new(State {
                 contents: contents.collect(),
-                written: written.collect(),
+                written,
                 is_over: false,
             }),
             changed: Condvar::new(),
@@ -78,15 +94,22 @@ impl Claims {
         if state.is_over {
             return None;
         }
+        // One of a series is read, even if another run has read one that equals it and lies elsewhere.
         if let Content::Digest(digest) = &content
-            && let Some(source) = state.written.get(digest)
+            && let Some(written) = state.written.get(digest)
+            && (written.is_of_series || !self.is_of_series[number])
         {
-            return Some(source.clone());
+            return Some(written.source.clone());
         }
         let first = state.contents[..number]
             .iter()
             .position(|other| *other == content);
         first.map(|first| self.sources[first].clone())
+    }
+
+    /// Lets nobody wait any more, should this thread panic.
+    pub(super) fn guard(&self) -> ClaimsGuard<'_> {
+        ClaimsGuard(self)
     }
 
     /// Nobody waits any more.
@@ -100,6 +123,17 @@ impl Claims {
     }
 }
 
+/// Ends the claims when a panic drops it.
+pub(super) struct ClaimsGuard<'c>(&'c Claims);
+
+impl Drop for ClaimsGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +141,7 @@ mod tests {
     fn claims(count: usize) -> Claims {
         Claims {
             sources: (0..count).map(|number| number.to_string()).collect(),
+            is_of_series: vec![false; count],
             state: Mutex::new(State {
                 contents: vec![Content::Awaited; count],
                 written: HashMap::new(),

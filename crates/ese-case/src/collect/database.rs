@@ -4,8 +4,7 @@ use super::folder::CaseFolder;
 use super::names::TablePartitions;
 use super::problems::{ProblemPart, ProblemRow, What};
 use super::record::{
-    ColumnRecord, DatabaseRecord, FileRecord, PartRecord, ProblemRecord, ReadState, TableRecord,
-    layout_name,
+    ColumnRecord, DatabaseRecord, PartRecord, ProblemRecord, ReadState, TableRecord, layout_name,
 };
 use super::states::{AllStates, KnownRows, StateRows, States};
 use super::{CollectError, CollectOptions};
@@ -23,7 +22,7 @@ use ese_replay::view::{RecoveredView, ViewError, ViewOptions};
 use ese_scan::{DigestKind, digest_file};
 use evidence::EvidenceFile;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -85,9 +84,9 @@ impl Collector<'_> {
         &self,
         found: &FoundDatabase,
         record: &mut DatabaseRecord,
+        progress: &dyn Progress,
     ) -> Result<Option<HashedSource>, CollectError> {
-        let opened = self.digest(&found.file.path, self.progress);
-        let (file, source) = match opened {
+        let (file, sha256) = match self.digest(&found.file.path, progress) {
             Ok(opened) => opened,
             Err(Stop::Failed(problem)) => {
                 record.failure = Some(problem);
@@ -95,54 +94,38 @@ impl Collector<'_> {
             }
             Err(Stop::Ended(error)) => return Err(error),
         };
-        record.bytes = source.bytes.unwrap_or(record.bytes);
         let mut content = Sha256::new();
-        content.update(source.sha256.as_deref().unwrap_or_default());
-        record.sha256 = source.sha256;
+        content.update(&sha256);
+        record.sha256 = Some(sha256);
         if needs_recovery(found) {
-            let mut logs = Vec::new();
-            for path in &found.logs.paths {
-                let log = match self.digest(path, &Quietly(self.progress)) {
-                    Ok((_, log)) => log,
+            for (path, log) in found.logs.paths.iter().zip(&mut record.logs) {
+                log.sha256 = match self.digest(path, &Quietly(progress)) {
+                    Ok((_, sha256)) => Some(sha256),
                     // Recovery says what that means.
-                    Err(Stop::Failed(_)) => FileRecord {
-                        path: path.display().to_string(),
-                        bytes: None,
-                        sha256: None,
-                    },
+                    Err(Stop::Failed(_)) => None,
                     Err(Stop::Ended(error)) => return Err(error),
                 };
                 content.update(log.sha256.as_deref().unwrap_or(&log.path));
-                logs.push(log);
             }
-            record.logs = logs;
         }
         record.content = Some(hex::encode(content.finalize()));
         Ok(Some(HashedSource { _file: file }))
     }
 
-    fn digest(
-        &self,
-        path: &Path,
-        progress: &dyn Progress,
-    ) -> Result<(EvidenceFile, FileRecord), Stop> {
+    fn digest(&self, path: &Path, progress: &dyn Progress) -> Result<(EvidenceFile, String), Stop> {
         let digest = || {
             let file = EvidenceFile::open(path)?;
             let digests = digest_file(&file, &[DigestKind::Sha256], progress)?;
-            Ok((file, digests))
+            let sha256 = digests.into_iter().next().map(|digest| digest.hex);
+            Ok((file, sha256.unwrap_or_default()))
         };
-        let (file, digests) = digest().map_err(|error: evidence::EvidenceError| {
+        let opened = digest().map_err(|error: evidence::EvidenceError| {
             Stop::Failed(ProblemRecord::of(path, &error))
         })?;
-        if progress.should_stop() {
-            return Err(Stop::Ended(ExportError::Stopped.into()));
+        match progress.should_stop() {
+            true => Err(Stop::Ended(ExportError::Stopped.into())),
+            false => Ok(opened),
         }
-        let record = FileRecord {
-            path: path.display().to_string(),
-            bytes: Some(file.length()),
-            sha256: digests.into_iter().next().map(|digest| digest.hex),
-        };
-        Ok((file, record))
     }
 
     /// Writes all tables of a database, and what is wrong with it; its record says what came of it.
@@ -154,8 +137,9 @@ impl Collector<'_> {
     ) -> Result<Layouts, CollectError> {
         let mut written = None;
         let mut unrecovered = None;
+        let blobs = self.blobs.of_one();
         if record.failure.is_none() {
-            match self.write(number, record, threads) {
+            match self.write(number, record, threads, &blobs) {
                 Ok((tables, problem)) => {
                     written = Some(tables);
                     unrecovered = problem;
@@ -175,6 +159,10 @@ impl Collector<'_> {
         for (file, part) in files {
             self.case.publish(&self.case.path().join(file), &part)?;
         }
+        let used = blobs.used();
+        if !used.is_empty() && !layouts.is_empty() {
+            record.long_values = Some(self.case.list_values(&record.id, &used)?);
+        }
         if let Some((work, part)) = problems {
             self.case.publish(&work, &part.file)?;
             record.problems = Some(part);
@@ -187,9 +175,15 @@ impl Collector<'_> {
         number: usize,
         record: &mut DatabaseRecord,
         threads: usize,
+        blobs: &Blobs,
     ) -> Result<(TablesWritten, Option<ProblemRecord>), Stop> {
         let found = self.found[number];
         let states = self.states(number)?;
+        if let Some(states) = &states
+            && let Some(problem) = states.known.unread.get(&states.own)
+        {
+            return Err(Stop::Failed(problem.clone()));
+        }
         let opened = self.open(found)?;
         record.state = opened.state;
         record.as_of = opened.as_of;
@@ -220,7 +214,7 @@ impl Collector<'_> {
             &opened.database,
             &options,
             &**self.case.disk(),
-            self.blobs,
+            blobs,
             &Quietly(self.progress),
         );
         let written = written.map_err(|error| match error {
@@ -255,20 +249,45 @@ impl Collector<'_> {
         })
     }
 
-    /// Reads all states of a database, the oldest first.
+    /// Reads all states of a database, the oldest first, but those that cannot be read to their end.
     fn rows_of(&self, states: &States) -> Result<KnownRows, Stop> {
-        let mut known = KnownRows::default();
-        let mut contents: Vec<Option<String>> = Vec::new();
+        let mut unread = HashMap::new();
+        loop {
+            let mut known = KnownRows::new();
+            match self.add_rows(states, &unread, &mut known)? {
+                Some((state, problem)) => unread.insert(state, problem),
+                None => {
+                    known.unread = unread;
+                    return Ok(known);
+                }
+            };
+        }
+    }
+
+    /// Adds the rows of all states but those that are known to be unreadable. Gives the first that turns out to be one.
+    fn add_rows(
+        &self,
+        states: &States,
+        unread: &HashMap<u16, ProblemRecord>,
+        known: &mut KnownRows,
+    ) -> Result<Option<(u16, ProblemRecord)>, Stop> {
         let quietly = Quietly(self.progress);
+        let mut contents: Vec<Option<String>> = vec![None; states.members.len()];
         for (state, number) in (0..).zip(&states.members) {
+            if known.is_full || unread.contains_key(&state) {
+                continue;
+            }
             let found = self.found[*number];
             let mut record = DatabaseRecord::begin(found);
-            self.identify(found, &mut record).map_err(Stop::Ended)?;
-            contents.push(record.content);
-            // One that cannot be read has no rows; its own turn says why.
+            let source = self.identify(found, &mut record, &quietly);
+            let _source = source.map_err(Stop::Ended)?;
+            if let Some(problem) = record.failure {
+                return Ok(Some((state, problem)));
+            }
+            contents[usize::from(state)] = record.content;
             let opened = match self.open(found) {
                 Ok(opened) => opened,
-                Err(Stop::Failed(_)) => continue,
+                Err(Stop::Failed(problem)) => return Ok(Some((state, problem))),
                 Err(stop) => return Err(stop),
             };
             let rows = TableRows {
@@ -279,23 +298,17 @@ impl Collector<'_> {
                 reserved: &RESERVED,
                 seen: None,
             };
-            let mut digests = Vec::new();
-            let mut take = |row| digests.push(row);
-            let read = digest_rows(
-                &opened.database,
-                &rows,
-                true,
-                self.blobs,
-                &quietly,
-                &mut take,
-            );
-            match read {
-                Ok(()) => known.add(state, digests, self.options.memory),
-                Err(ExportError::Database(_)) => {}
+            let mut take = |row| known.add(state, row);
+            let (database, blobs) = (&opened.database, self.blobs);
+            match digest_rows(database, &rows, true, blobs, &quietly, &mut take) {
+                Ok(()) => {}
+                Err(ExportError::Database(error)) => {
+                    return Ok(Some((state, ProblemRecord::of(&found.file.path, &error))));
+                }
                 Err(error) => return Err(Stop::Ended(error.into())),
             }
         }
-        // Of equal ones the first in the order of the search is read, and has the rows of all.
+        // Of equal ones the first is read, and has the rows of all.
         let writer = |state: usize| {
             let equal = (0..contents.len())
                 .filter(|other| contents[*other].is_some() && contents[*other] == contents[state]);
@@ -303,7 +316,7 @@ impl Collector<'_> {
             u16::try_from(first.unwrap_or(state)).unwrap_or(u16::MAX)
         };
         known.writers = (0..contents.len()).map(writer).collect();
-        Ok(known)
+        Ok(None)
     }
 
     /// Opens a database as recovery leaves it, or as it lies.
@@ -430,6 +443,16 @@ impl Collector<'_> {
                 ..ProblemRow::default()
             };
             part.row(What::Header, row)?;
+        }
+        if written.shadow_catalog_used {
+            let message = "the catalog cannot be read in full; its shadow was used".to_owned();
+            part.row(
+                What::Catalog,
+                ProblemRow {
+                    message,
+                    ..ProblemRow::default()
+                },
+            )?;
         }
         part.losses(None, &written.catalog_losses)?;
         for table in &written.tables {

@@ -4,6 +4,7 @@
 //! CASE/
 //!   table=NAME/host=NAME/part-ID.FORMAT    the dataset
 //!   blobs/ab/<SHA-256>                     values too long for a row
+//!   blobs/part-ID.txt                      which of them are of one database
 //!   manifest.json                          written last
 //!   unfinished.jsonl                       only until then: which case it is, and what is done
 //!   unfinished-ID-N.partial                files of a database that is under way
@@ -12,12 +13,15 @@
 //! The files of a database get their names one after the other when all of them are whole, and then the journal gets a line with
 //! their lengths and digests. What a killed run leaves is thus one of three: files under names of work, which the next run
 //! removes; parts without a line, which the next run replaces by equal ones; and parts with a line, which stay, if they are what
-//! the line says. So nothing has to be synced before the end: a part that a loss of power took is made again.
+//! the line says ([`kept`](super::kept)). So nothing has to be synced before the end: a part that a loss of power took is made again.
+//!
+//! A journal and a manifest are both there only between two steps: when a run begins to change a complete case, or has just
+//! completed it. In both the manifest is true.
 
 use super::CollectError;
-use super::record::{ColumnRecord, DatabaseRecord, Line, PartRecord, RunRecord};
+use super::record::{ColumnRecord, DatabaseRecord, Line, PartRecord, RunRecord, SearchRecord};
 use ese_export::ExportError;
-use ese_format::{Progress, hex};
+use ese_format::hex;
 use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,11 +31,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use target_disk::{Disk, DiskFile, PathKind, SharedDisk};
+use target_disk::{DiskFile, PathKind, SharedDisk};
 
 const JOURNAL: &str = "unfinished.jsonl";
 pub(super) const MANIFEST: &str = "manifest.json";
 const WORK: &str = "unfinished-";
+const BLOBS: &str = "blobs";
+/// What the names of parts end with.
+const ENDINGS: [&str; 4] = ["csv", "jsonl", "parquet", "txt"];
 const SCHEMA: &str = "edbkit.case-unfinished/1";
 /// No journal or manifest of a case is longer.
 const LONGEST: u64 = 4 << 30;
@@ -54,12 +61,15 @@ struct KnownManifest {
     databases: Vec<DatabaseRecord>,
     layouts: BTreeMap<String, Vec<ColumnRecord>>,
     own_parts: Vec<PartRecord>,
+    #[serde(flatten)]
+    search: SearchRecord,
 }
 
 /// How an earlier run ended.
 pub(super) struct Ended {
     pub(super) finished: Timestamp,
     pub(super) own_parts: Vec<PartRecord>,
+    pub(super) search: SearchRecord,
 }
 
 /// The folder.
@@ -72,9 +82,12 @@ pub(super) struct CaseFolder {
     /// What a run that came to its end has left.
     pub(super) ended: Option<Ended>,
     pub(super) runs: Vec<RunRecord>,
+    /// Files of values that are not what their names say. They go when the next run begins to write.
+    pub(super) wrong_values: BTreeSet<PathBuf>,
 }
 
 /// What has been written down, and where the next line goes.
+#[derive(Default)]
 struct Journal {
     file: Option<Box<dyn DiskFile>>,
     end: u64,
@@ -82,88 +95,110 @@ struct Journal {
 }
 
 impl CaseFolder {
-    /// Makes the folder ready for the case that `of` describes, or for going on with it.
+    /// Makes the folder ready for the case that `of` describes, or for going on with it. With `force` a case that is there goes.
     pub(super) fn open(
         disk: &SharedDisk,
         path: &Path,
         of: &serde_json::Value,
         force: bool,
-        progress: &dyn Progress,
     ) -> Result<Self, CollectError> {
         let fail = |error: io::Error| ExportError::write(path, error);
         let mut case = CaseFolder {
             disk: disk.clone(),
             path: path.to_owned(),
-            journal: Mutex::new(Journal {
-                file: None,
-                end: 0,
-                layouts: BTreeMap::new(),
-            }),
+            journal: Mutex::default(),
             known: HashMap::new(),
             ended: None,
             runs: Vec::new(),
+            wrong_values: BTreeSet::new(),
         };
         let content = match disk.place(path).map_err(fail)? {
             PathKind::Free => Vec::new(),
             PathKind::Folder => disk.list(path).map_err(fail)?,
             _ => return Err(not_empty(path)),
         };
-        let journal = path.join(JOURNAL);
-        let manifest = path.join(MANIFEST);
-        if content.contains(&journal) {
-            case.read_journal(&journal, of, content.len() == 1, force)?;
-        } else if content.contains(&manifest) {
-            case.read_manifest(&manifest, of, force)?;
-        } else if !content.is_empty() {
-            return Err(not_empty(path));
+        let has = |name: &str| content.contains(&path.join(name));
+        let manifest = match has(MANIFEST) {
+            true => Some(case.manifest()?),
+            false => None,
+        };
+        if has(JOURNAL) {
+            case.lock()?;
         }
-        case.drop_what_is_not_there(progress)?;
+        match manifest {
+            Some(manifest) if force => drop(manifest),
+            Some(manifest) if manifest.of != *of => return Err(case.other_case()),
+            Some(manifest) => {
+                case.take(manifest);
+                return Ok(case);
+            }
+            None if has(JOURNAL) => case.read_journal(of, content.len() == 1, force)?,
+            None if content.is_empty() => {}
+            None => return Err(not_empty(path)),
+        }
+        if force {
+            case.forget()?;
+        }
         Ok(case)
+    }
+
+    fn other_case(&self) -> CollectError {
+        CollectError::OtherCase {
+            path: self.path.clone(),
+        }
+    }
+
+    fn own_journal(&mut self) -> &mut Journal {
+        let journal = self.journal.get_mut();
+        journal.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps other runs out.
+    fn lock(&mut self) -> Result<(), CollectError> {
+        let path = self.path.join(JOURNAL);
+        if self.own_journal().file.is_none() {
+            let file = match self.disk.open_locked(&path) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let path = self.path.clone();
+                    return Err(CollectError::Locked { path });
+                }
+                opened => opened.map_err(|error| ExportError::write(&path, error))?,
+            };
+            self.own_journal().file = Some(file);
+        }
+        Ok(())
     }
 
     /// Takes what the journal says; a last line that was cut off counts for nothing.
     fn read_journal(
         &mut self,
-        path: &Path,
         of: &serde_json::Value,
         is_alone: bool,
         force: bool,
     ) -> Result<(), CollectError> {
-        let fail = |error: io::Error| ExportError::write(path, error);
-        let file = match self.disk.open_locked(path) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let path = self.path.clone();
-                return Err(CollectError::Locked { path });
-            }
-            opened => opened.map_err(fail)?,
-        };
-        let bytes = file.read_all(LONGEST).map_err(fail)?;
+        let path = self.path.join(JOURNAL);
+        let fail = |error: io::Error| ExportError::write(&path, error);
         let journal = self.journal.get_mut();
         let journal = journal.unwrap_or_else(PoisonError::into_inner);
+        let bytes = journal.file.as_ref();
+        let bytes = bytes.map_or(Ok(Vec::new()), |file| file.read_all(LONGEST));
+        let bytes = bytes.map_err(fail)?;
+        let mut end = 0;
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        let mut whole = |journal: &mut Journal| {
+        let mut whole = || {
             let line = lines.next().filter(|line| line.ends_with(b"\n"))?;
-            journal.end += line.len() as u64;
+            end += line.len() as u64;
             Some(line)
         };
-        let head: Option<Head> = whole(journal).and_then(|line| serde_json::from_slice(line).ok());
+        let head: Option<Head> = whole().and_then(|line| serde_json::from_slice(line).ok());
         match head {
-            Some(head) if head.schema == SCHEMA && head.of == *of => {}
+            Some(head) if head.schema == SCHEMA && (force || head.of == *of) => {}
+            Some(head) if head.schema == SCHEMA => return Err(self.other_case()),
             // It was stopped before it had begun.
-            None if is_alone => journal.end = 0,
-            Some(head) if head.schema == SCHEMA && !force => {
-                let path = self.path.clone();
-                return Err(CollectError::OtherCase { path });
-            }
-            Some(head) if head.schema == SCHEMA => {
-                file.set_length(0).map_err(fail)?;
-                journal.end = 0;
-                journal.file = Some(file);
-                return self.forget();
-            }
+            None if is_alone || bytes.is_empty() => return Ok(()),
             _ => return Err(not_empty(&self.path)),
         }
-        while let Some(line) = whole(journal) {
+        while let Some(line) = whole() {
             match serde_json::from_slice(line) {
                 Ok(Line::Run(run)) => self.runs.push(run),
                 Ok(Line::Layout(name, columns)) => {
@@ -175,55 +210,62 @@ impl CaseFolder {
                 Err(_) => break,
             }
         }
-        file.set_length(journal.end).map_err(fail)?;
-        journal.file = Some(file);
+        journal.end = end;
         Ok(())
     }
 
-    /// Takes what the manifest of a case says that came to its end.
-    fn read_manifest(
-        &mut self,
-        path: &Path,
-        of: &serde_json::Value,
-        force: bool,
-    ) -> Result<(), CollectError> {
-        let bytes = self.disk.read(path, LONGEST);
-        let bytes = bytes.map_err(|error| ExportError::write(path, error))?;
+    /// What the manifest of a case says that came to its end.
+    fn manifest(&self) -> Result<KnownManifest, CollectError> {
+        let path = self.path.join(MANIFEST);
+        let bytes = self.disk.read(&path, LONGEST);
+        let bytes = bytes.map_err(|error| ExportError::write(&path, error))?;
         let manifest: Option<KnownManifest> = serde_json::from_slice(&bytes).ok();
         let is_case = |manifest: &KnownManifest| manifest.schema == super::CaseManifest::SCHEMA;
-        let Some(manifest) = manifest.filter(is_case) else {
-            return Err(not_empty(&self.path));
-        };
-        if manifest.of != *of {
-            let path = self.path.clone();
-            return match force {
-                false => Err(CollectError::OtherCase { path }),
-                true => self.remove_dataset(),
-            };
-        }
+        manifest
+            .filter(is_case)
+            .ok_or_else(|| not_empty(&self.path))
+    }
+
+    fn take(&mut self, manifest: KnownManifest) {
         self.ended = Some(Ended {
             finished: manifest.finished,
             own_parts: manifest.own_parts,
+            search: manifest.search,
         });
         self.runs = manifest.runs;
         let databases = manifest.databases.into_iter();
         self.known = databases
             .map(|record| (record.id.clone(), record))
             .collect();
-        let journal = self.journal.get_mut();
-        journal.unwrap_or_else(PoisonError::into_inner).layouts = manifest.layouts;
-        Ok(())
+        self.own_journal().layouts = manifest.layouts;
     }
 
-    /// Forgets everything that is known.
-    pub(super) fn forget(&mut self) -> Result<(), CollectError> {
+    /// Removes the case that is there. What says that it is one goes last, so that this can be stopped at any time.
+    fn forget(&mut self) -> Result<(), CollectError> {
+        let fail = |path: &Path, error: io::Error| ExportError::write(path, error);
         self.known.clear();
         self.runs.clear();
         self.ended = None;
-        self.remove_dataset()
+        self.remove_dataset()?;
+        let journal = self.own_journal();
+        (journal.end, journal.layouts) = (0, BTreeMap::new());
+        if let Some(file) = &journal.file {
+            let emptied = file.set_length(0);
+            emptied.map_err(|error| fail(&self.path.join(JOURNAL), error))?;
+        }
+        Ok(())
     }
 
-    /// Removes the files that a case is made of, and nothing else.
+    /// Leaves a complete case as it is.
+    pub(super) fn leave(&mut self) -> Result<(), CollectError> {
+        let journal = self.path.join(JOURNAL);
+        match self.own_journal().file.take() {
+            Some(_) => self.discard(&journal),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the files that a case is made of, the manifest at last, and nothing else.
     fn remove_dataset(&self) -> Result<(), CollectError> {
         let remove = |path: &Path| {
             let removed = self.disk.remove(path);
@@ -251,8 +293,11 @@ impl CaseFolder {
         let mut parts = Vec::new();
         for table in self.listed(&self.path, |name| name.starts_with("table="))? {
             for host in self.listed(&table, |name| name.starts_with("host="))? {
-                parts.extend(self.listed(&host, |name| name.starts_with("part-"))?);
+                parts.extend(self.listed(&host, is_part)?);
             }
+        }
+        for blobs in self.listed(&self.path, |name| name == BLOBS)? {
+            parts.extend(self.listed(&blobs, is_part)?);
         }
         parts.sort();
         Ok(parts)
@@ -260,11 +305,10 @@ impl CaseFolder {
 
     /// The files of long values that are there.
     fn blobs(&self) -> Result<Vec<PathBuf>, CollectError> {
-        let is_hex = |name: &str| name.bytes().all(|byte| byte.is_ascii_hexdigit());
         let mut files = Vec::new();
-        for blobs in self.listed(&self.path, |name| name == "blobs")? {
-            for shard in self.listed(&blobs, |name| name.len() == 2 && is_hex(name))? {
-                files.extend(self.listed(&shard, |name| name.len() == 64 && is_hex(name))?);
+        for blobs in self.listed(&self.path, |name| name == BLOBS)? {
+            for shard in self.listed(&blobs, |name| is_hex(name, 2))? {
+                files.extend(self.listed(&shard, |name| is_hex(name, 64))?);
             }
         }
         Ok(files)
@@ -288,35 +332,6 @@ impl CaseFolder {
             .collect())
     }
 
-    /// Databases whose parts are not what was written down are not done.
-    fn drop_what_is_not_there(&mut self, progress: &dyn Progress) -> Result<(), CollectError> {
-        let known = std::mem::take(&mut self.known);
-        let total = known.values().flat_map(DatabaseRecord::parts);
-        progress.begin(total.map(|part| part.bytes).sum(), 0);
-        let (disk, folder) = (&*self.disk, &self.path);
-        let kept = known.into_par_iter().filter(|(_, record)| {
-            let fails_no_more = record
-                .failure
-                .as_ref()
-                .is_none_or(|failure| !failure.may_pass);
-            fails_no_more
-                && record.parts().all(|part| {
-                    progress.advance(part.bytes);
-                    !progress.should_stop() && is_there(disk, folder, part)
-                })
-        });
-        self.known = kept.collect();
-        let own_parts = self.ended.iter().flat_map(|ended| &ended.own_parts);
-        let mut own_parts = own_parts.map(|part| is_there(disk, folder, part));
-        if !own_parts.all(|is_there| is_there) {
-            self.ended = None;
-        }
-        match progress.should_stop() {
-            true => Err(ExportError::Stopped.into()),
-            false => Ok(()),
-        }
-    }
-
     /// Begins to write: the journal says which case it is, and which run is at work.
     pub(super) fn begin(
         &mut self,
@@ -326,19 +341,11 @@ impl CaseFolder {
         let path = self.path.join(JOURNAL);
         let fail = |error: io::Error| ExportError::write(&path, error);
         self.disk.create_folders(&self.path).map_err(fail)?;
+        self.disk.sync_folder_of(&self.path).map_err(fail)?;
+        self.lock()?;
         let journal = self.journal.get_mut();
         let journal = journal.unwrap_or_else(PoisonError::into_inner);
         let is_new = journal.end == 0;
-        if journal.file.is_none() {
-            let file = match self.disk.open_locked(&path) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let path = self.path.clone();
-                    return Err(CollectError::Locked { path });
-                }
-                opened => opened.map_err(fail)?,
-            };
-            journal.file = Some(file);
-        }
         let mut text = Vec::new();
         if is_new {
             let head = Head {
@@ -360,6 +367,10 @@ impl CaseFolder {
         }
         add_line(&mut text, &Line::Run(run.clone())).map_err(fail)?;
         self.runs.push(run);
+        let file = journal.file.as_ref();
+        // A line that was cut off, or the journal of a case that had just been completed.
+        let cut = file.map_or(Ok(()), |file| file.set_length(journal.end));
+        cut.map_err(fail)?;
         journal.append(&text).map_err(fail)?;
         let file = journal.file.as_ref();
         file.map_or(Ok(()), |file| file.sync_all()).map_err(fail)?;
@@ -367,9 +378,12 @@ impl CaseFolder {
         // What was under way when a run was killed, and an account that is not true any more.
         for left in self.disk.list(&self.path).map_err(fail)? {
             let name = left.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(WORK) || name == MANIFEST {
+            if is_work(&name) || name == MANIFEST {
                 self.disk.remove(&left).map_err(fail)?;
             }
+        }
+        for wrong in std::mem::take(&mut self.wrong_values) {
+            self.discard(&wrong)?;
         }
         Ok(())
     }
@@ -393,6 +407,38 @@ impl CaseFolder {
         let named = self.disk.create_folders(target_disk::folder_of(&to));
         let named = named.and_then(|()| self.disk.rename(work, &to));
         Ok(named.map_err(|error| ExportError::write(&to, error))?)
+    }
+
+    /// Writes the list of the values of a database that are files.
+    pub(super) fn list_values(
+        &self,
+        id: &str,
+        names: &BTreeSet<String>,
+    ) -> Result<PartRecord, CollectError> {
+        let mut text = String::new();
+        for name in names {
+            text.push_str(name);
+            text.push('\n');
+        }
+        let work = self
+            .path
+            .join(format!("{}values.partial", self.work_prefix(id)));
+        let written = self.disk.create(&work);
+        let written = written.and_then(|file| file.write_all_at(text.as_bytes(), 0));
+        written.map_err(|error| ExportError::write(&work, error))?;
+        let part = PartRecord {
+            file: format!("{BLOBS}/part-{}.txt", &id[..16]),
+            rows: names.len() as u64,
+            bytes: text.len() as u64,
+            sha256: hex::encode(Sha256::digest(&text)),
+        };
+        self.publish(&work, &part.file)?;
+        Ok(part)
+    }
+
+    /// Where a value lies that is a file.
+    pub(super) fn value(&self, name: &str) -> PathBuf {
+        self.path.join(BLOBS).join(&name[..2]).join(name)
     }
 
     /// Removes a file of work.
@@ -469,6 +515,10 @@ impl CaseFolder {
                 .map(|folder| target_disk::folder_of(folder)),
         );
         folders.insert(&self.path);
+        let blobs = self.path.join(BLOBS);
+        if self.disk.exists(&blobs).is_ok_and(|exists| exists) {
+            folders.insert(&blobs);
+        }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(SYNCS).build();
         let pool = pool.map_err(ExportError::from)?;
         let sync_file = |path: &PathBuf| {
@@ -508,24 +558,27 @@ fn not_empty(path: &Path) -> CollectError {
     ExportError::NotEmpty { path }.into()
 }
 
-/// Whether a part is what was written down.
-fn is_there(disk: &dyn Disk, folder: &Path, part: &PartRecord) -> bool {
-    let digest = || -> io::Result<Option<String>> {
-        let file = disk.open_to_read(&folder.join(&part.file))?;
-        if file.length()? != part.bytes {
-            return Ok(None);
-        }
-        let (mut hash, mut offset) = (Sha256::new(), 0);
-        let mut buffer = vec![0; 1 << 18];
-        while offset < part.bytes {
-            let read = file.read_at(&mut buffer, offset)?;
-            if read == 0 {
-                break;
-            }
-            hash.update(&buffer[..read]);
-            offset += read as u64;
-        }
-        Ok(Some(hex::encode(hash.finalize())))
-    };
-    matches!(digest(), Ok(Some(found)) if found == part.sha256)
+/// Whether a file in a folder of the dataset is called as a case calls its own.
+fn is_part(name: &str) -> bool {
+    let part = name
+        .strip_prefix("part-")
+        .and_then(|name| name.split_once('.'));
+    part.is_some_and(|(of, ending)| {
+        (is_hex(of, 16) || of == "search" || of == "sources") && ENDINGS.contains(&ending)
+    })
+}
+
+/// Whether a file is called as a case calls what is under way: `unfinished-ID-N.partial`, with what belongs to it.
+fn is_work(name: &str) -> bool {
+    let work = name
+        .strip_prefix(WORK)
+        .and_then(|name| name.split_once(".partial"));
+    work.is_some_and(|(of, _)| {
+        let id = of.split_once('-').map_or(of, |(id, _)| id);
+        is_hex(id, 32) || is_hex(id, 16) || id == "search" || id == "sources"
+    })
+}
+
+pub(super) fn is_hex(name: &str, length: usize) -> bool {
+    name.len() == length && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -8,8 +8,8 @@
 //! account      manifest.json: what was read, in which state, by whom, and what is missing
 //! ```
 //!
-//! Databases are taken in the order of the search, some at the same time, and each is read by one thread, or a large one by all.
-//! A database that equals an earlier one, and whose logs do, too, is not read again. To know that, whoever has digested one waits
+//! Databases are taken in order, some at the same time, and each is read by one thread, or a large one by all.
+//! States of one database come first, together. A database that equals an earlier one, and whose logs do, too, is not read again. To know that, whoever has digested one waits
 //! for the digests of those before it, which are under way on other threads or done: so which of two equal ones is read does not
 //! depend on how many threads there are, nor on when a run was stopped.
 //!
@@ -19,6 +19,7 @@ mod claims;
 mod database;
 mod error;
 mod folder;
+mod kept;
 mod names;
 mod problems;
 mod record;
@@ -28,7 +29,7 @@ mod states;
 pub use error::CollectError;
 pub use record::{
     CaseManifest, CaseTable, CaseTotals, ColumnRecord, DatabaseRecord, FileRecord, HostFrom,
-    PartRecord, ProblemRecord, ReadState, RunRecord, StreamRecord, TableRecord,
+    PartRecord, ProblemRecord, ReadState, RunRecord, SearchRecord, StreamRecord, TableRecord,
 };
 
 use crate::find::{Content, Found, FoundDatabase, FoundFile};
@@ -144,23 +145,29 @@ pub fn collect(
     if databases.is_empty() {
         return Err(CollectError::Nothing);
     }
-    let of = identity(options);
-    let mut case = CaseFolder::open(disk, &options.to, &of, options.force, progress)?;
-    let begun: Vec<DatabaseRecord> = databases
-        .iter()
-        .map(|found| DatabaseRecord::begin(found))
-        .collect();
-    match compare(&case, &begun) {
-        Err(_) if options.force => case.forget()?,
-        compared => compared?,
+    let databases = states::in_order(databases);
+    let states = AllStates::of(&databases);
+    let mut begun: Vec<DatabaseRecord> = Vec::new();
+    for (number, found) in databases.iter().enumerate() {
+        let series = states.states_of(number);
+        begun.push(DatabaseRecord {
+            series: series.map(|(states, _)| states.name.clone()),
+            ..DatabaseRecord::begin(found)
+        });
     }
+    let of = identity(options);
+    let search = search_record(found);
+    let mut case = CaseFolder::open(disk, &options.to, &of, options.force)?;
+    case.keep(&begun, progress)?;
     let is_done = begun
         .iter()
         .all(|record| case.known.contains_key(&record.id));
-    if let Some(ended) = case.ended.take().filter(|_| is_done) {
+    let ended = case.ended.take();
+    if let Some(ended) = ended.filter(|ended| is_done && ended.search == search) {
+        case.leave()?;
         let blobs = Blobs::synced(disk.clone(), &options.to, true)?;
         let known = begun.iter().filter_map(|record| case.known.get(&record.id));
-        let records: Vec<_> = known.cloned().collect();
+        let records = in_order_of_search(found, known.cloned().collect());
         return Ok(Collected {
             from_before: records.len() as u64,
             manifest: Account {
@@ -168,8 +175,9 @@ pub fn collect(
                 finished: ended.finished,
                 databases: records,
                 own_parts: ended.own_parts,
+                search,
             }
-            .manifest(&case, found, &blobs),
+            .manifest(&case, &blobs),
         });
     }
     case.begin(&of, run)?;
@@ -180,11 +188,11 @@ pub fn collect(
         .filter(|record| case.known.contains_key(&record.id));
     progress.begin(total, known.map(|record| record.bytes).sum());
     let from_before = case.known.len() as u64;
-    let records = {
+    let mut records = {
         let work = Work {
             found: &databases,
             claims: Claims::new(&begun, &case.known),
-            begun,
+            begun: &begun,
             next: AtomicUsize::new(0),
             collector: Collector {
                 case: &case,
@@ -192,16 +200,71 @@ pub fn collect(
                 options,
                 progress,
                 found: &databases,
-                states: AllStates::of(&databases),
+                states,
             },
         };
         work.run()?
     };
-    let manifest = finish(&case, found, options, of, records, &blobs)?;
+    give_way(&mut records, &begun);
+    let account = Account {
+        of,
+        finished: Timestamp::now(),
+        databases: in_order_of_search(found, records),
+        own_parts: Vec::new(),
+        search,
+    };
     Ok(Collected {
-        manifest,
+        manifest: account.finish(&case, options.format, &blobs)?,
         from_before,
     })
+}
+
+/// What the search says of what is no database with rows.
+fn search_record(found: &Found) -> SearchRecord {
+    let display = |file: &FoundFile| file.path.display().to_string();
+    let streams = found.streams.iter().map(|stream| StreamRecord {
+        logs: stream.logs.iter().map(display).collect(),
+        databases: stream.databases.clone(),
+    });
+    let without_rows = found.databases.iter().filter(|found| !has_rows(found));
+    let others = found
+        .others
+        .iter()
+        .chain(without_rows.map(|found| &found.file));
+    SearchRecord {
+        search_problems: found.problems.iter().map(ProblemRecord::found).collect(),
+        streams: streams.collect(),
+        others: others.map(display).collect(),
+    }
+}
+
+fn in_order_of_search(found: &Found, records: Vec<DatabaseRecord>) -> Vec<DatabaseRecord> {
+    let ids = records
+        .into_iter()
+        .map(|record| (record.id.clone(), record));
+    let mut records: BTreeMap<String, DatabaseRecord> = ids.collect();
+    let order = found
+        .databases
+        .iter()
+        .map(|found| names::id_of(&found.file.path));
+    order.filter_map(|id| records.remove(&id)).collect()
+}
+
+/// A database that an earlier run has read, and that equals one of a series which is new, does as if that had been there before.
+fn give_way(records: &mut [DatabaseRecord], begun: &[DatabaseRecord]) {
+    let mut of_series: BTreeMap<String, String> = BTreeMap::new();
+    for record in records.iter() {
+        if let (Some(_), None, Some(content)) = (&record.series, &record.same_as, &record.content) {
+            let first = of_series.entry(content.clone());
+            first.or_insert_with(|| record.source.clone());
+        }
+    }
+    for (record, begun) in records.iter_mut().zip(begun) {
+        let content = record.content.as_ref().filter(|_| record.series.is_none());
+        if let Some(first) = content.and_then(|content| of_series.get(content)) {
+            *record = record.clone().giving_way(begun.clone(), first);
+        }
+    }
 }
 
 /// Whether there may be rows in it: a temporary database and a streaming file have none that last.
@@ -228,36 +291,10 @@ fn identity(options: &CollectOptions) -> serde_json::Value {
     serde_json::to_value(identity).unwrap_or_default()
 }
 
-/// What was done is right only while its sources are what they were.
-fn compare(case: &CaseFolder, begun: &[DatabaseRecord]) -> Result<(), CollectError> {
-    let mut gone: BTreeMap<&str, &str> = BTreeMap::new();
-    gone.extend(
-        case.known
-            .values()
-            .map(|record| (record.id.as_str(), record.source.as_str())),
-    );
-    for found in begun {
-        gone.remove(found.id.as_str());
-        let known = case.known.get(&found.id);
-        if let Some(what) = known.and_then(|known| known.difference(found)) {
-            return Err(CollectError::SourceChanged {
-                source_path: found.source.clone(),
-                what,
-            });
-        }
-    }
-    match gone.into_values().next() {
-        None => Ok(()),
-        Some(source) => Err(CollectError::SourceGone {
-            source_path: source.to_owned(),
-        }),
-    }
-}
-
 /// The databases, on their way to be records.
 struct Work<'w> {
     found: &'w [&'w FoundDatabase],
-    begun: Vec<DatabaseRecord>,
+    begun: &'w [DatabaseRecord],
     claims: Claims,
     next: AtomicUsize,
     collector: Collector<'w>,
@@ -270,6 +307,7 @@ impl Work<'_> {
         let records: Mutex<BTreeMap<usize, DatabaseRecord>> = Mutex::default();
         let failed = Mutex::new(None);
         let work = || {
+            let _guard = self.claims.guard();
             loop {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 if number >= count || self.claims.is_over() {
@@ -308,6 +346,12 @@ impl Work<'_> {
     }
 
     fn one(&self, number: usize) -> Result<DatabaseRecord, CollectError> {
+        let record = self.read(number);
+        self.collector.states.done(number);
+        record
+    }
+
+    fn read(&self, number: usize) -> Result<DatabaseRecord, CollectError> {
         let collector = &self.collector;
         if let Some(known) = collector.case.known.get(&self.begun[number].id) {
             return Ok(known.clone());
@@ -317,7 +361,7 @@ impl Work<'_> {
         }
         let found = self.found[number];
         let mut record = self.begun[number].clone();
-        let identified = collector.identify(found, &mut record);
+        let identified = collector.identify(found, &mut record, collector.progress);
         // Whatever came of it, others may wait for it.
         let first = self.claims.claim(number, record.content.as_deref());
         // Held until its tables are written.
@@ -343,57 +387,43 @@ impl Work<'_> {
     }
 }
 
-/// Writes what is of all databases, and makes the case one.
-fn finish(
-    case: &CaseFolder,
-    found: &Found,
-    options: &CollectOptions,
-    of: serde_json::Value,
-    mut databases: Vec<DatabaseRecord>,
-    blobs: &Blobs,
-) -> Result<CaseManifest, CollectError> {
-    take_states(&mut databases);
-    let mut own_parts = sources::write(case, options.format, &databases)?;
-    let mut part = ProblemPart::of_search(case, options.format);
-    for problem in found.problems.iter().map(ProblemRecord::found) {
-        part.about(&problem.path);
-        part.row(What::Search, (&problem).into())?;
-    }
-    if let Some((work, part)) = part.finish()? {
-        case.publish(&work, &part.file)?;
-        own_parts.push(part);
-    }
-    let account = Account {
-        of,
-        finished: Timestamp::now(),
-        databases,
-        own_parts,
-    };
-    let manifest = account.manifest(case, found, blobs);
-    let parts = manifest.databases.iter().flat_map(DatabaseRecord::parts);
-    case.finish(&manifest, parts.chain(&manifest.own_parts))?;
-    Ok(manifest)
-}
-
 /// What a manifest is made of.
 struct Account {
     of: serde_json::Value,
     finished: Timestamp,
     databases: Vec<DatabaseRecord>,
     own_parts: Vec<PartRecord>,
+    search: SearchRecord,
 }
 
 impl Account {
-    fn manifest(self, case: &CaseFolder, found: &Found, blobs: &Blobs) -> CaseManifest {
-        let display = |file: &FoundFile| file.path.display().to_string();
+    /// Writes what is of all databases, and makes the case one.
+    fn finish(
+        mut self,
+        case: &CaseFolder,
+        format: Format,
+        blobs: &Blobs,
+    ) -> Result<CaseManifest, CollectError> {
+        take_states(&mut self.databases);
+        self.own_parts = sources::write(case, format, &self.databases)?;
+        let mut part = ProblemPart::of_search(case, format);
+        for problem in &self.search.search_problems {
+            part.about(&problem.path);
+            part.row(What::Search, problem.into())?;
+        }
+        if let Some((work, part)) = part.finish()? {
+            case.publish(&work, &part.file)?;
+            self.own_parts.push(part);
+        }
+        let manifest = self.manifest(case, blobs);
+        let parts = manifest.databases.iter().flat_map(DatabaseRecord::parts);
+        case.finish(&manifest, parts.chain(&manifest.own_parts))?;
+        Ok(manifest)
+    }
+
+    fn manifest(self, case: &CaseFolder, blobs: &Blobs) -> CaseManifest {
         let layouts = case.layouts();
         let (blob_files, blob_bytes) = blobs.totals();
-        let streams = found.streams.iter().map(|stream| StreamRecord {
-            logs: stream.logs.iter().map(display).collect(),
-            databases: stream.databases.clone(),
-        });
-        let without_rows = found.databases.iter().filter(|found| !has_rows(found));
-        let without_rows = without_rows.map(|found| &found.file);
         CaseManifest {
             schema: CaseManifest::SCHEMA,
             of: self.of,
@@ -402,14 +432,7 @@ impl Account {
             totals: totals(&self.databases, &self.own_parts),
             tables: tables(&self.databases, &layouts),
             layouts,
-            search_problems: found.problems.iter().map(ProblemRecord::found).collect(),
-            streams: streams.collect(),
-            others: found
-                .others
-                .iter()
-                .chain(without_rows)
-                .map(display)
-                .collect(),
+            search: self.search,
             own_parts: self.own_parts,
             databases: self.databases,
             blob_files,

@@ -31,12 +31,9 @@ pub struct CaseManifest {
     pub layouts: BTreeMap<String, Vec<ColumnRecord>>,
     /// Parts that are of no single database.
     pub own_parts: Vec<PartRecord>,
-    /// What the search could not look at.
-    pub search_problems: Vec<ProblemRecord>,
-    /// Logs of streams that belong to none of the databases.
-    pub streams: Vec<StreamRecord>,
-    /// Other ESE files that belong to none of the databases, and databases that are temporary.
-    pub others: Vec<String>,
+    /// What the search says of what is no database.
+    #[serde(flatten)]
+    pub search: SearchRecord,
     /// Files of values that were too long for a row.
     pub blob_files: u64,
     /// Bytes of them.
@@ -46,6 +43,18 @@ pub struct CaseManifest {
 impl CaseManifest {
     /// The schema of `manifest.json`.
     pub const SCHEMA: &'static str = "edbkit.case/1";
+}
+
+/// What a search says of what is no database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchRecord {
+    /// What it could not look at.
+    pub search_problems: Vec<ProblemRecord>,
+    /// Logs of streams that belong to none of the databases.
+    pub streams: Vec<StreamRecord>,
+    /// Other ESE files that belong to none of the databases, and databases that are temporary.
+    pub others: Vec<String>,
 }
 
 /// Sums over a case.
@@ -171,6 +180,8 @@ pub struct DatabaseRecord {
     pub as_of: Option<String>,
     /// What tells its content, and that of its logs, from all others.
     pub content: Option<String>,
+    /// What tells its series, and whether that has grown, if there are other states of it.
+    pub series: Option<String>,
     /// The database that it equals, byte for byte, whose rows stand for its own.
     pub same_as: Option<String>,
     /// Its tables.
@@ -187,6 +198,8 @@ pub struct DatabaseRecord {
     pub pages_beyond_end: u64,
     /// The part of the table of problems that is about it.
     pub problems: Option<PartRecord>,
+    /// The list of its values that are files, if there are any.
+    pub long_values: Option<PartRecord>,
     /// Why it could not be read.
     pub failure: Option<ProblemRecord>,
 }
@@ -196,9 +209,11 @@ pub struct DatabaseRecord {
 pub struct FileRecord {
     /// Its path or address.
     pub path: String,
-    /// Its bytes; not known of a file that was not needed.
+    /// Its bytes, as the search found them.
     pub bytes: Option<u64>,
-    /// SHA-256 of it; likewise.
+    /// When it was last modified, likewise.
+    pub modified: Option<Timestamp>,
+    /// SHA-256 of it; not known of a file that was not needed, or could not be read.
     pub sha256: Option<String>,
 }
 
@@ -290,7 +305,7 @@ pub struct CaseTable {
 }
 
 /// A stream of logs that belongs to none of the databases.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamRecord {
     /// The logs.
     pub logs: Vec<String>,
@@ -395,11 +410,12 @@ impl DatabaseRecord {
             modified: file.modified,
             sha256: None,
             header_state,
-            logs: found.logs.paths.iter().map(|path| unread(path)).collect(),
+            logs: logs_of(found),
             verdict: found.verdict.words.clone(),
             state: ReadState::NotRead,
             as_of: None,
             content: None,
+            series: None,
             same_as: None,
             tables: Vec::new(),
             rows: 0,
@@ -408,7 +424,20 @@ impl DatabaseRecord {
             pages_lost: 0,
             pages_beyond_end: 0,
             problems: None,
+            long_values: None,
             failure: None,
+        }
+    }
+
+    /// The same, as one of which another one's rows are the rows. `begun` is what is known of it without having read it.
+    pub(super) fn giving_way(self, begun: DatabaseRecord, to: &str) -> Self {
+        DatabaseRecord {
+            bytes: self.bytes,
+            sha256: self.sha256,
+            logs: self.logs,
+            content: self.content,
+            same_as: Some(to.to_owned()),
+            ..begun
         }
     }
 
@@ -418,10 +447,6 @@ impl DatabaseRecord {
             (then != now).then(|| format!("{what} was {then} and is {now}"))
         };
         let time = |time: Option<Timestamp>| time.map_or("not known".into(), |t| t.to_string());
-        let logs = |record: &DatabaseRecord| {
-            let paths: Vec<&str> = record.logs.iter().map(|log| log.path.as_str()).collect();
-            paths.join(", ")
-        };
         differs("its length", self.bytes.to_string(), now.bytes.to_string())
             .or_else(|| differs("its time", time(self.modified), time(now.modified)))
             .or_else(|| {
@@ -431,13 +456,23 @@ impl DatabaseRecord {
                     now.header_state.clone(),
                 )
             })
-            .or_else(|| (logs(self) != logs(now)).then(|| "other logs belong to it now".to_owned()))
+            .or_else(|| {
+                let pairs = self.logs.iter().zip(&now.logs);
+                let mut other = pairs.filter(|(then, now)| !then.looks_like(now));
+                match (self.logs.len() == now.logs.len(), other.next()) {
+                    (true, None) => None,
+                    (true, Some((then, now))) if then.path == now.path => {
+                        Some(format!("its log {} is not what it was", now.path))
+                    }
+                    _ => Some("other logs belong to it now".to_owned()),
+                }
+            })
     }
 
-    /// The files of the dataset that are its own.
+    /// The files of the case that are its own.
     pub(super) fn parts(&self) -> impl Iterator<Item = &PartRecord> {
         let tables = self.tables.iter().map(|table| &table.part);
-        tables.chain(&self.problems)
+        tables.chain(&self.problems).chain(&self.long_values)
     }
 
     /// Whether nothing is wrong with it, and all of it was read in the state in which it should be.
@@ -446,12 +481,27 @@ impl DatabaseRecord {
     }
 }
 
-fn unread(path: &Path) -> FileRecord {
-    FileRecord {
-        path: path.display().to_string(),
-        bytes: None,
-        sha256: None,
+impl FileRecord {
+    /// Whether two looks at a file show the same.
+    fn looks_like(&self, other: &FileRecord) -> bool {
+        (&self.path, self.bytes, self.modified) == (&other.path, other.bytes, other.modified)
     }
+}
+
+fn logs_of(found: &FoundDatabase) -> Vec<FileRecord> {
+    let stamps = found.logs.stamps.iter().copied();
+    let logs = found
+        .logs
+        .paths
+        .iter()
+        .zip(stamps.chain(std::iter::repeat(None)));
+    let logs = logs.map(|(path, stamp)| FileRecord {
+        path: path.display().to_string(),
+        bytes: stamp.map(|(bytes, _)| bytes),
+        modified: stamp.and_then(|(_, modified)| modified),
+        sha256: None,
+    });
+    logs.collect()
 }
 
 /// The host of a database: that of its signatures, or else what its collection is called after.

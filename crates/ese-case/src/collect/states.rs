@@ -3,47 +3,75 @@
 //! A row that several states have is written once, by the newest of them, with the times between which it was there. So each
 //! state's part has the rows that no newer state has: that of today has all of its own, and the others what is gone since.
 
+use super::record::ProblemRecord;
 use crate::find::FoundDatabase;
 use ese_export::{RowDigest, SeenBetween, SeenRows};
+use ese_format::hex;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory for what is known of a row, with room to spare in the map.
 const ROW_BYTES: usize = 64;
+/// Memory for the rows of one database: which rows are put together must not depend on the machine.
+const ROWS_MEMORY: usize = 256 << 20;
 
-/// The states of one database.
+/// The states of one database: a series.
 #[derive(Debug)]
 pub(super) struct States {
-    /// Databases by their numbers in the search, the oldest first.
+    /// Databases by their numbers, the oldest first.
     pub(super) members: Vec<usize>,
     /// When each was there; none for that of today.
     pub(super) times: Vec<Option<Timestamp>>,
-    /// What was found out once, for all.
+    /// What tells this series from all others, and from itself with another member.
+    pub(super) name: String,
+    /// What was found out once, for all; nothing any more when all are done.
     pub(super) known: Mutex<Option<Arc<KnownRows>>>,
+    /// How many are not done.
+    left: AtomicUsize,
 }
 
 /// Which states have which rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KnownRows {
     /// The first and the last state of each row.
     rows: HashMap<RowDigest, (u16, u16)>,
     /// Which state writes the rows of each: itself, unless it equals another one, byte for byte.
     pub(super) writers: Vec<u16>,
-    /// Whether there were more rows than there is memory for.
+    /// Why the rows of some states are not among these: they must not be written, either.
+    pub(super) unread: HashMap<u16, ProblemRecord>,
+    /// How many rows there is memory for.
+    most: usize,
+    /// Whether there were more.
     pub(super) is_full: bool,
 }
 
 impl KnownRows {
-    /// Notes which rows a state has; states come the oldest first.
-    pub(super) fn add(&mut self, state: u16, rows: Vec<RowDigest>, memory: usize) {
-        for row in rows {
-            self.rows.entry(row).or_insert((state, state)).1 = state;
-            if self.is_full || self.rows.len() > memory / ROW_BYTES {
-                self.is_full = true;
-                self.rows = HashMap::new();
-                return;
-            }
+    pub(super) fn new() -> Self {
+        Self::of_at_most(ROWS_MEMORY / ROW_BYTES)
+    }
+
+    fn of_at_most(most: usize) -> Self {
+        KnownRows {
+            rows: HashMap::new(),
+            writers: Vec::new(),
+            unread: HashMap::new(),
+            most,
+            is_full: false,
+        }
+    }
+
+    /// Notes that a state has a row; states come the oldest first.
+    pub(super) fn add(&mut self, state: u16, row: RowDigest) {
+        if self.is_full {
+            return;
+        }
+        self.rows.entry(row).or_insert((state, state)).1 = state;
+        if self.rows.len() > self.most {
+            self.is_full = true;
+            self.rows = HashMap::new();
         }
     }
 }
@@ -76,37 +104,72 @@ pub(super) struct AllStates {
     of: HashMap<usize, (usize, u16)>,
 }
 
+/// Databases in the order in which they are read: those of which there are several states first, those of one series together.
+/// So of equal ones it is one of a series that is read, and few series are in memory at a time.
+pub(super) fn in_order<'f>(found: Vec<&'f FoundDatabase>) -> Vec<&'f FoundDatabase> {
+    let mut series = series_of(&found);
+    let mut order: Vec<usize> = Vec::new();
+    let mut is_member = vec![false; found.len()];
+    series
+        .iter_mut()
+        .for_each(|members| members.sort_unstable());
+    series.sort_unstable();
+    for number in series.into_iter().flatten() {
+        is_member[number] = true;
+        order.push(number);
+    }
+    order.extend((0..found.len()).filter(|number| !is_member[*number]));
+    order.into_iter().map(|number| found[number]).collect()
+}
+
+/// The members of each series, the oldest first.
+fn series_of(found: &[&FoundDatabase]) -> Vec<Vec<usize>> {
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (number, found) in found.iter().enumerate() {
+        if let Some(place) = place_of(found) {
+            places.entry(place).or_default().push(number);
+        }
+    }
+    let origin = |number: &usize| &found[*number].file.origin;
+    let mut series: Vec<Vec<usize>> = places.into_values().collect();
+    series.retain(|members| members.len() > 1 && members.iter().any(|m| origin(m).is_shadow_copy));
+    for members in &mut series {
+        // That of today is the newest. Copies whose time is not known are as they are numbered.
+        members.sort_by_cached_key(|number| {
+            let origin = origin(number);
+            let name = origin.state.to_string_lossy().into_owned();
+            (!origin.is_shadow_copy, origin.moment, name.len(), name)
+        });
+        members.truncate(usize::from(u16::MAX));
+    }
+    series
+}
+
 impl AllStates {
     /// Puts together what lies at the same place of the same volume.
     pub(super) fn of(found: &[&FoundDatabase]) -> Self {
-        let mut places: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-        for (number, found) in found.iter().enumerate() {
-            if let Some(place) = place_of(found) {
-                places.entry(place).or_default().push(number);
-            }
-        }
         let mut states = AllStates::default();
-        for mut members in places.into_values().filter(|members| members.len() > 1) {
-            let origin = |number: usize| &found[number].file.origin;
-            if !members.iter().any(|number| origin(*number).is_shadow_copy) {
-                continue;
-            }
-            // That of today is the newest. Copies whose time is not known are as they are numbered.
-            members.sort_by_cached_key(|number| {
-                let origin = origin(*number);
-                let name = origin.state.to_string_lossy().into_owned();
-                (!origin.is_shadow_copy, origin.moment, name.len(), name)
-            });
-            members.truncate(usize::from(u16::MAX));
+        for members in series_of(found) {
+            let mut name = Sha256::new();
             for (state, number) in (0..).zip(&members) {
                 states.of.insert(*number, (states.all.len(), state));
+                let file = &found[*number].file;
+                name.update(super::names::id_of(&file.path));
+                name.update(
+                    file.origin
+                        .moment
+                        .map(|made| made.to_string())
+                        .unwrap_or_default(),
+                );
             }
+            let times = members
+                .iter()
+                .map(|number| found[*number].file.origin.moment);
             states.all.push(States {
-                times: members
-                    .iter()
-                    .map(|number| origin(*number).moment)
-                    .collect(),
+                times: times.collect(),
+                left: AtomicUsize::new(members.len()),
                 members,
+                name: hex::encode(name.finalize()),
                 known: Mutex::default(),
             });
         }
@@ -118,19 +181,49 @@ impl AllStates {
         let (states, own) = self.of.get(&number)?;
         Some((&self.all[*states], *own))
     }
+
+    /// Notes that a database is done: what is known of the rows of a series goes with the last of it.
+    pub(super) fn done(&self, number: usize) {
+        if let Some((states, _)) = self.states_of(number)
+            && states.left.fetch_sub(1, Ordering::Relaxed) == 1
+        {
+            *states.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
 }
 
-/// The volume, and the path on it, of what lies in an image.
-fn place_of(found: &FoundDatabase) -> Option<(String, String)> {
-    let origin = &found.file.origin;
-    origin.container.as_ref()?;
-    let (state, path) = (origin.state.to_str()?, found.file.path.to_str()?);
-    let rest = path.strip_prefix(state)?.to_lowercase();
-    let volume = match origin.is_shadow_copy {
-        true => &state[..state.rfind("vss")?],
-        false => state,
-    };
-    Some((volume.to_owned(), rest))
+/// Where something lies in a file: its address, without the shadow copies that are named in it.
+fn place_of(found: &FoundDatabase) -> Option<String> {
+    let container = found.file.origin.container.as_ref()?.to_str()?;
+    let within = found.file.path.to_str()?.strip_prefix(container)?;
+    Some(format!("{container}{}", without_copies(within)))
+}
+
+/// An address without `vss3:`, which stands before a path and after the number of a partition.
+fn without_copies(address: &str) -> String {
+    let mut parts = address.split("::");
+    let mut place = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        place.push_str("::");
+        let mut rest = part.trim_start_matches('/');
+        while let Some((word, after)) = rest.split_once(':') {
+            if is_numbered(word, "p") {
+                place.push_str(word);
+                place.push(':');
+            } else if !is_numbered(word, "vss") {
+                break;
+            }
+            rest = after.trim_start_matches('/');
+        }
+        place.push('/');
+        place.push_str(rest);
+    }
+    place
+}
+
+fn is_numbered(word: &str, kind: &str) -> bool {
+    let number = word.strip_prefix(kind);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -144,10 +237,12 @@ mod tests {
         let mut known = KnownRows {
             // The second state equals the first, byte for byte, and is not read.
             writers: vec![0, 0, 2],
-            ..KnownRows::default()
+            ..KnownRows::new()
         };
         for (state, rows) in [(0, &[1, 2][..]), (1, &[1, 2]), (2, &[2, 3])] {
-            known.add(state, rows.iter().copied().map(row).collect(), 1 << 20);
+            for number in rows {
+                known.add(state, row(*number));
+            }
         }
         let known = Arc::new(known);
         let seen = |own, number| {
@@ -168,10 +263,30 @@ mod tests {
 
     #[test]
     fn more_rows_than_memory_holds_are_not_put_together() {
-        let mut known = KnownRows::default();
-        known.add(0, (0..100).map(RowDigest).collect(), 10 * ROW_BYTES);
-        known.add(1, vec![RowDigest(1)], 10 * ROW_BYTES);
+        let mut known = KnownRows::of_at_most(10);
+        (0..100).for_each(|number| known.add(0, RowDigest(number)));
+        known.add(1, RowDigest(1));
         assert!(known.is_full);
         assert!(known.rows.is_empty());
+    }
+
+    #[test]
+    fn only_the_shadow_copy_is_left_out_of_a_place() {
+        for (one, other) in [
+            ("::/Windows/x.edb", "::vss1:/Windows/x.edb"),
+            ("::p2:/x.edb", "::p2:vss3:/x.edb"),
+            ("::p2:/x.edb", "::p2:/vss3:/x.edb"),
+            ("::p1:/a.zip::/x.edb", "::p1:vss2:/a.zip::x.edb"),
+        ] {
+            assert_eq!(without_copies(one), without_copies(other));
+        }
+        for (one, other) in [
+            ("::vss1:/a.zip::/x.edb", "::vss1:/b.zip::/x.edb"),
+            ("::p1:/x.edb", "::p2:vss1:/x.edb"),
+            ("::/vss/x.edb", "::/x.edb"),
+            ("::/a/vss1:/x.edb", "::/a/x.edb"),
+        ] {
+            assert_ne!(without_copies(one), without_copies(other));
+        }
     }
 }

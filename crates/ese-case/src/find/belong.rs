@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 /// Everything that was found, by what it is. Files stay where they are in `all`, in the order of the walk.
 pub(super) struct Shelves<'f> {
+    all: HashMap<&'f Path, &'f FoundFile>,
     logs: HashMap<Signature, Vec<&'f FoundFile>>,
     checkpoints: HashMap<Signature, Vec<&'f FoundFile>>,
     flush_maps: Vec<&'f FoundFile>,
@@ -154,6 +155,7 @@ fn add<'f>(set: &mut Set<'f>, file: &'f FoundFile) {
 impl<'f> Shelves<'f> {
     pub(super) fn of(files: &'f [FoundFile]) -> Self {
         let mut shelves = Shelves {
+            all: files.iter().map(|file| (&*file.path, file)).collect(),
             logs: HashMap::new(),
             checkpoints: HashMap::new(),
             flush_maps: Vec::new(),
@@ -204,6 +206,10 @@ impl<'f> Shelves<'f> {
             None => Vec::new(),
         };
         paths.dedup();
+        let stamp = |path: &PathBuf| {
+            let file = self.all.get(path.as_path())?;
+            Some((file.length, file.modified))
+        };
         let taken: BTreeSet<&Path> = paths
             .iter()
             .map(PathBuf::as_path)
@@ -225,6 +231,7 @@ impl<'f> Shelves<'f> {
                 needs,
                 from,
                 folders,
+                stamps: paths.iter().map(stamp).collect(),
                 paths: paths.clone(),
                 stream,
             },

@@ -203,6 +203,9 @@ pub struct DatabaseLogs {
     pub stream: Option<StreamFiles>,
     /// Where they lie.
     pub paths: Vec<PathBuf>,
+    /// The bytes of each, and when it was last modified, as far as the search knows.
+    #[serde(skip)]
+    pub stamps: Vec<Option<(u64, Option<Timestamp>)>>,
 }
 
 /// Where the logs of a database were taken from: the first of these that gives all that it needs.
