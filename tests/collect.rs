@@ -3,19 +3,21 @@
 //! The full campaign is a case of a thousand zips, killed ten times: `EDBKIT_ZIPS=1000 EDBKIT_KILLS=10`.
 #![cfg(feature = "archives")]
 
+#[path = "common/case.rs"]
+mod case;
 mod common;
 
-use common::{command, document, edbtool, exit, stderr};
+use case::{collect, content, lines, manifest};
+use common::{command, edbtool, exit, stderr};
 use ese_checksum::seal_page;
 use ese_format::database::HeaderCopies;
 use ese_testkit::fixtures;
 use ese_testkit::random::Random;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -66,46 +68,6 @@ fn write_tar(path: &Path, members: &Members) {
         tar.append_data(&mut header, name, &bytes[..]).unwrap();
     }
     tar.finish().unwrap();
-}
-
-/// Runs `edbtool collect`; its exit code and its answer.
-fn collect(paths: &[&Path], to: &Path, more: &[&str]) -> (i32, Value) {
-    let mut run = command("edbtool");
-    run.args(["collect", "--json"])
-        .args(paths)
-        .arg("--to")
-        .arg(to)
-        .args(more);
-    let output = run.output().unwrap();
-    assert!(!output.stdout.is_empty(), "{}", stderr(&output));
-    (exit(&output), document(&output))
-}
-
-fn manifest(case: &Path) -> Value {
-    serde_json::from_slice(&fs::read(case.join("manifest.json")).unwrap()).unwrap()
-}
-
-/// The files of a case but its manifest, by digest; the manifest without what tells of runs.
-fn content(case: &Path) -> (BTreeMap<PathBuf, String>, Value) {
-    let files = fixtures::files_below(case).into_iter();
-    let files = files.filter(|path| !path.ends_with("manifest.json"));
-    let files = files.map(|path| {
-        let digest = Sha256::digest(fs::read(&path).unwrap());
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        (path.strip_prefix(case).unwrap().to_owned(), digest)
-    });
-    let mut account = manifest(case);
-    for of_runs in ["runs", "finished"] {
-        account.as_object_mut().unwrap().remove(of_runs).unwrap();
-    }
-    (files.collect(), account)
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 fn record<'m>(manifest: &'m Value, ending: &str) -> &'m Value {
@@ -411,6 +373,180 @@ fn a_part_that_is_not_what_it_was_is_made_again() {
     assert_eq!((code, &answer["from_before"]), (0, &0.into()));
     assert_eq!(content(&case), before);
     assert_eq!(manifest(&case)["runs"].as_array().unwrap().len(), 2);
+}
+
+/// A case of two zips with the same database and one with another: the second of the equal ones has no rows of its own.
+fn equal_databases(folder: &Path) {
+    for (host, bytes) in [
+        ("A", real(CLEAN)),
+        ("B", real(CLEAN)),
+        ("C", varied(&real(CLEAN), 1)),
+    ] {
+        let members = vec![("db.dat".to_owned(), bytes)];
+        let zip = folder.join(format!("{host}.zip"));
+        write_zip(&zip, &members, CompressionMethod::Deflated);
+    }
+}
+
+#[test]
+fn rows_that_stand_for_others_are_not_lost() {
+    let folder = TempDir::new().unwrap();
+    let evidence = folder.path().join("evidence");
+    fs::create_dir(&evidence).unwrap();
+    equal_databases(&evidence);
+    let case = folder.path().join("case");
+    assert_eq!(collect(&[&evidence], &case, &["--format", "jsonl"]).0, 0);
+    let before = content(&case);
+    let first = record(&before.1, "A.zip::/db.dat");
+    let second = record(&before.1, "B.zip::/db.dat");
+    assert_eq!(second["same_as"], first["source"]);
+    // The first has lost a part: it is read again, and the second goes with it.
+    let part = case.join(first["tables"][0]["file"].as_str().unwrap());
+    fs::remove_file(&part).unwrap();
+    let (code, answer) = collect(&[&evidence], &case, &["--format", "jsonl"]);
+    assert_eq!((code, &answer["from_before"]), (0, &1.into()));
+    assert_eq!(content(&case), before);
+    // It has lost a part, and is gone: the rows would be nowhere.
+    fs::remove_file(&part).unwrap();
+    fs::remove_file(evidence.join("A.zip")).unwrap();
+    let (code, answer) = collect(&[&evidence], &case, &["--format", "jsonl"]);
+    assert_eq!(code, 5, "{answer}");
+    let (code, _) = collect(&[&evidence], &case, &["--format", "jsonl", "--force"]);
+    assert_eq!(code, 0);
+    let now = manifest(&case);
+    assert_eq!(now["totals"]["rows"], before.1["totals"]["rows"]);
+    assert_eq!(record(&now, "B.zip::/db.dat")["same_as"], Value::Null);
+}
+
+#[test]
+fn long_values_are_verified_like_parts() {
+    let folder = TempDir::new().unwrap();
+    let evidence = folder.path().join("evidence");
+    fs::create_dir(&evidence).unwrap();
+    equal_databases(&evidence);
+    let case = folder.path().join("case");
+    let more = ["--inline-limit", "32"];
+    assert_eq!(collect(&[&evidence], &case, &more).0, 0);
+    let before = content(&case);
+    let values: Vec<_> = before
+        .0
+        .keys()
+        .filter(|path| path.starts_with("blobs") && path.components().count() == 3)
+        .map(|path| case.join(path))
+        .collect();
+    assert!(values.len() > 10, "{}", values.len());
+    assert_eq!(before.1["blob_files"], values.len());
+    for (value, harm) in values.iter().zip(["gone", "other", "flipped"]) {
+        let mut bytes = fs::read(value).unwrap();
+        match harm {
+            "gone" => fs::remove_file(value).unwrap(),
+            "other" => fs::write(value, harm).unwrap(),
+            _ => {
+                bytes[0] ^= 1;
+                fs::write(value, bytes).unwrap();
+            }
+        }
+        let (code, answer) = collect(&[&evidence], &case, &more);
+        assert_eq!(code, 0, "{answer}");
+        assert_ne!(answer["from_before"], 3);
+        assert_eq!(content(&case), before);
+    }
+}
+
+#[test]
+fn force_makes_a_new_case_and_leaves_what_is_not_of_one() {
+    let folder = TempDir::new().unwrap();
+    let evidence = folder.path().join("evidence");
+    fs::create_dir(&evidence).unwrap();
+    equal_databases(&evidence);
+    let case = folder.path().join("case");
+    assert_eq!(collect(&[&evidence], &case, &[]).0, 0);
+    let before = content(&case);
+    // Somebody's files beside those of the case.
+    let table = before.0.keys().next_back().unwrap();
+    let host = case.join(table.parent().unwrap());
+    let notes = [
+        case.join("unfinished-notes.txt"),
+        case.join("README.md"),
+        host.join("part-notes.txt"),
+        host.join("part-0123456789abcdef.md"),
+        case.join("blobs/aa/thoughts.txt"),
+    ];
+    for note in &notes {
+        fs::create_dir_all(note.parent().unwrap()).unwrap();
+        fs::write(note, "mine").unwrap();
+    }
+    let new = |more: &[&str]| {
+        let mut all = vec!["--force"];
+        all.extend(more);
+        let (code, answer) = collect(&[&evidence], &case, &all);
+        assert_eq!((code, &answer["from_before"]), (0, &0.into()), "{answer}");
+        assert_eq!(manifest(&case)["runs"].as_array().unwrap().len(), 1);
+        for note in &notes {
+            assert_eq!(fs::read_to_string(note).unwrap(), "mine");
+        }
+    };
+    // The same options, another length of nothing: it is new all the same.
+    new(&[]);
+    // A run with --force was stopped when it had removed some parts, all parts, and the manifest.
+    let part = || {
+        case.join(
+            before
+                .0
+                .keys()
+                .find(|path| path.starts_with("table=_sources"))
+                .unwrap(),
+        )
+    };
+    fs::remove_file(part()).unwrap();
+    new(&[]);
+    fs::write(case.join("unfinished.jsonl"), "").unwrap();
+    new(&[]);
+    fs::write(case.join("unfinished.jsonl"), "").unwrap();
+    fs::remove_file(case.join("manifest.json")).unwrap();
+    new(&[]);
+    // A case that was complete when a run began to change it.
+    fs::write(
+        case.join("unfinished.jsonl"),
+        "{\"schema\":\"edbkit.case-unf",
+    )
+    .unwrap();
+    let (code, answer) = collect(&[&evidence], &case, &[]);
+    assert_eq!((code, &answer["from_before"]), (0, &3.into()), "{answer}");
+    assert!(!case.join("unfinished.jsonl").exists());
+    for note in &notes {
+        fs::remove_file(note).unwrap();
+    }
+    fs::remove_dir(case.join("blobs/aa")).unwrap();
+    fs::remove_dir(case.join("blobs")).unwrap();
+    assert_eq!(content(&case), before);
+}
+
+#[test]
+fn a_complete_case_learns_what_the_search_says_now() {
+    let folder = TempDir::new().unwrap();
+    let evidence = folder.path().join("evidence");
+    fs::create_dir(&evidence).unwrap();
+    equal_databases(&evidence);
+    let case = folder.path().join("case");
+    assert_eq!(collect(&[&evidence], &case, &["--format", "jsonl"]).0, 0);
+    let problems = || -> Vec<Value> {
+        let files = fixtures::files_below(&case.join("table=_problems"));
+        files.iter().flat_map(|path| lines(path)).collect()
+    };
+    // A zip came that cannot be opened.
+    let bytes = fs::read(evidence.join("C.zip")).unwrap();
+    fs::write(evidence.join("D.zip"), &bytes[..bytes.len() / 2]).unwrap();
+    let (code, answer) = collect(&[&evidence], &case, &["--format", "jsonl"]);
+    assert_ne!(code, 0, "{answer}");
+    assert_eq!(answer["from_before"], 3);
+    assert_eq!(problems().len(), 1, "{:?}", problems());
+    // It came again, and whole.
+    fs::write(evidence.join("D.zip"), &bytes).unwrap();
+    let (code, answer) = collect(&[&evidence], &case, &["--format", "jsonl"]);
+    assert_eq!((code, &answer["from_before"]), (0, &3.into()), "{answer}");
+    assert!(!case.join("table=_problems").exists() || problems().is_empty());
+    assert_eq!(manifest(&case)["databases"].as_array().unwrap().len(), 4);
 }
 
 fn number(variable: &str, usual: usize) -> usize {

@@ -113,9 +113,9 @@ fn left(disk: &dyn Disk, folder: &Path) -> io::Result<(u64, u64)> {
     for shard in disk.list(folder)? {
         match disk.place(&shard)? {
             PathKind::Folder => {
-                for file in disk.list(&shard)? {
+                for file in disk.list(&shard)?.iter().filter(|file| is_value(file)) {
                     files += 1;
-                    bytes += disk.open_to_read(&file)?.length()?;
+                    bytes += disk.open_to_read(file)?.length()?;
                 }
             }
             PathKind::File { .. } if begins(&shard) => disk.remove(&shard)?,
@@ -123,6 +123,12 @@ fn left(disk: &dyn Disk, folder: &Path) -> io::Result<(u64, u64)> {
         }
     }
     Ok((files, bytes))
+}
+
+/// Whether a file is called by its hash.
+fn is_value(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// A file under way.

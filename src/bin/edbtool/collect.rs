@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Folder of the case; it must be empty, or not exist, or hold this case from when it was stopped
     #[arg(long, value_name = "CASE")]
     to: PathBuf,
-    /// Replace a case of other paths or options, or whose sources have changed, that is in the folder
+    /// Remove the case that is in the folder, and make a new one
     #[arg(long)]
     force: bool,
     /// Format of the dataset
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     if manifest.totals.problems > 0 {
         let table = arguments.to.join("table=_problems");
         output.remark(&format_args!(
-            "{} problems are in {}",
+            "problems: {}, in {}",
             manifest.totals.problems,
             shell_word(&table)
         ));
