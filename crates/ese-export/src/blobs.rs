@@ -163,7 +163,10 @@ impl Blob<'_> {
         let mut totals = blobs.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let disk = &blobs.disk;
         let known = match disk.place(&path).map_err(fail)? {
-            PathKind::File { length, .. } => length,
+            PathKind::File { .. } => {
+                let file = disk.open_to_read(&path).map_err(fail)?;
+                Some(file.length().map_err(fail)?)
+            }
             _ => None,
         };
         if known == Some(length) {
@@ -174,7 +177,8 @@ impl Blob<'_> {
             if blobs.synced {
                 disk.sync_folder(&folder).map_err(fail)?;
             }
-            *totals = (totals.0 + 1, totals.1 + length);
+            totals.0 += u64::from(known.is_none());
+            totals.1 = totals.1 + length - known.unwrap_or(0);
         }
         Ok(format!("blobs/{shard}/{hash}"))
     }
