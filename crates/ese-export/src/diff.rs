@@ -25,8 +25,8 @@ mod writer;
 
 use crate::ExportError;
 use crate::sink::Stream;
-use crate::view::ColumnViews;
 use compare::{RowOutcome, RowRules};
+use ese_columns::ColumnViews;
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table};
 use ese_format::Progress;

@@ -1,15 +1,15 @@
 //! An export into a folder of its own: its tables, and the manifest of what was written and what was lost.
 
 use crate::blobs::Blobs;
-use crate::layout::GivenColumn;
 use crate::manifest::{ExportManifest, Provenance, TableEntry};
-use crate::names::FileNames;
 use crate::near::near;
 use crate::set::{identity, write_whole};
 use crate::tables::{ProblemFiles, TableJob, TableRows, write_tables};
 use crate::unfinished::{self, UnfinishedExport};
-use crate::view::ColumnViews;
 use crate::{ExportError, Format};
+use ese_columns::ColumnViews;
+use ese_columns::FileNames;
+use ese_columns::GivenColumn;
 use ese_db::catalog::TableFlags;
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Table};

@@ -5,8 +5,7 @@
 
 use crate::ExportError;
 use crate::blobs::{Blob, Blobs};
-use crate::cell::{Cell, CellProblem, KeptBytes};
-use crate::layout::is_long;
+use ese_columns::{Cell, CellProblem, Fetched, KeptBytes, is_long};
 use ese_db::long_value::Pieces;
 use ese_db::rows::{Content, Contents, Separated};
 use ese_db::value::decode;
@@ -16,18 +15,6 @@ use ese_format::Progress;
 /// Bytes of long values that one row may have in memory. A row of JSON is about twice as long, which common readers
 /// of JSON Lines still take.
 const ROW_ROOM: usize = 1 << 20;
-
-/// The value of one column, ready for a cell.
-pub(crate) struct Fetched<'a> {
-    /// The value; null where it is in a file or could not be read.
-    pub value: Value<'a>,
-    /// Name of the file that holds it: a list for several values, null when there is none.
-    pub file: Cell<'static>,
-    /// What could not be read.
-    pub problems: Vec<CellProblem>,
-    /// Bytes of each value that is too long for a row where there are no files to put it in.
-    pub left_out: Vec<u64>,
-}
 
 /// Fetches the values of one row.
 pub(crate) struct Fetcher<'f> {

@@ -1,7 +1,7 @@
 //! Values as JSON, in the form that exports give them.
 
-use crate::cell::{Cell, KeptBytes};
-use crate::layout::Kind;
+use ese_columns::Kind;
+use ese_columns::{Cell, KeptBytes};
 use ese_db::Value;
 
 pub use crate::writer::write_text;

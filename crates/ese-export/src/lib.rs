@@ -28,16 +28,13 @@
 #![forbid(unsafe_code)]
 
 pub mod blobs;
-mod cell;
 mod diff;
 mod error;
 mod export;
 mod fetch;
 pub mod json;
-mod layout;
 mod look;
 mod manifest;
-mod names;
 mod near;
 mod plain;
 mod row;
@@ -46,7 +43,6 @@ mod set;
 mod sink;
 mod tables;
 mod unfinished;
-mod view;
 mod writer;
 
 pub use diff::{
@@ -54,8 +50,8 @@ pub use diff::{
     MatchedBy, Place, Sides, TableDiff, diff,
 };
 pub use error::ExportError;
+pub use ese_columns::GivenColumn;
 pub use export::{ExportOptions, INLINE_LIMIT, export, table_meant, user_tables};
-pub use layout::GivenColumn;
 pub use look::{Form, LookSummary, Selection, look};
 pub use manifest::{
     ColumnEntry, ExportManifest, FileEntry, MomentEntry, Provenance, RecoveryEntry, RunEntry,

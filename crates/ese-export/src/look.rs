@@ -3,15 +3,15 @@
 //! Beside an export into a folder there is no place for long values here, and none for the bytes of values that cannot be
 //! read. Both are counted; nothing is left out in silence.
 
-use crate::cell::Cell;
 use crate::export::table_meant;
-use crate::layout::{self, Before, Origin, OutColumn};
 use crate::near::near;
 use crate::row::{ExportRow, RowConverter};
 use crate::sink::{Sink, Stream};
-use crate::view::ColumnViews;
 use crate::writer::{Grid, TableWriter, TextTable, field, write_text};
 use crate::{ColumnEntry, ExportError, Format};
+use ese_columns::Cell;
+use ese_columns::ColumnViews;
+use ese_columns::{Before, Origin, OutColumn};
 use ese_db::space::CutOff;
 use ese_db::{Database, Losses, TableReader};
 use ese_format::Progress;
@@ -111,7 +111,7 @@ pub fn look(
         deleted: selection.deleted,
         ..Before::default()
     };
-    let mut all = layout::columns(table, &views, before);
+    let mut all = ese_columns::columns(table, &views, before);
     all.retain(|column| !matches!(column.origin, Origin::File));
     let place = |name: &String| place_of(name, &all, &table.name);
     let shown: Vec<usize> = match selection.columns.as_slice() {

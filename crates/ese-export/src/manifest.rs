@@ -1,7 +1,7 @@
 //! `manifest.json`: what was exported from what, and what is missing.
 
 use crate::Format;
-use crate::layout::{Origin, OutColumn};
+use ese_columns::{Origin, OutColumn};
 use ese_db::Losses;
 use ese_db::space::CutOff;
 use ese_format::database::DatabaseHeader;

@@ -1,9 +1,9 @@
 //! Tables that are no database's: what a program has to say of many, in the format of their rows.
 
-use crate::cell::Cell;
-use crate::layout::{Kind, Origin, OutColumn};
 use crate::writer::TableWriter;
 use crate::{ExportError, Format};
+use ese_columns::Cell;
+use ese_columns::{Kind, Origin, OutColumn};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use target_disk::Disk;

@@ -2,9 +2,9 @@
 
 use crate::ExportError;
 use crate::blobs::Blobs;
-use crate::cell::{Cell, CellProblem};
-use crate::fetch::{Fetched, Fetcher};
-use crate::layout::{Origin, OutColumn};
+use crate::fetch::Fetcher;
+use ese_columns::{Cell, CellProblem, Fetched};
+use ese_columns::{Origin, OutColumn};
 use ese_db::rows::Fields;
 use ese_db::{Row, Value};
 use ese_format::Progress;
@@ -57,7 +57,7 @@ impl RowConverter<'_> {
         let mut problems = Vec::new();
         for (place, column) in self.columns.iter().enumerate() {
             let cell = match column.origin {
-                Origin::Given(given) => given.cell.clone(),
+                Origin::Given(given) => given.cell().clone(),
                 Origin::Deleted => Cell::Bool(record.is_deleted),
                 Origin::Value(_) => {
                     let Some(fetched) = next.next() else { break };

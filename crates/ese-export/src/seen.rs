@@ -2,12 +2,12 @@
 
 use crate::ExportError;
 use crate::blobs::Blobs;
-use crate::cell::{Cell, KeptBytes};
-use crate::layout::{self, Before, Origin, OutColumn};
 use crate::row::{ExportRow, RowConverter};
 use crate::tables::TableRows;
-use crate::view::ColumnViews;
 use crate::{Format, user_tables};
+use ese_columns::ColumnViews;
+use ese_columns::{Before, Origin, OutColumn};
+use ese_columns::{Cell, KeptBytes};
 use ese_db::{Database, TableReader};
 use ese_format::Progress;
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ pub fn digest_rows(
             deleted: rows.deleted,
             reserved: rows.reserved,
         };
-        let columns = layout::columns(table, &views, before);
+        let columns = ese_columns::columns(table, &views, before);
         let converter = RowConverter {
             columns: &columns,
             blobs: Some(blobs),

@@ -9,8 +9,8 @@
 //!
 //! The same call goes on where it was stopped: exports that ended are not made again ([`finished`]).
 
-use crate::names::FileNames;
 use crate::{ExportError, ExportManifest, ExportOptions};
+use ese_columns::FileNames;
 use ese_format::hex;
 use serde::Serialize;
 use serde_json::Value;

@@ -5,16 +5,16 @@
 //! threads, but for the order in which the tables report to one file of problems.
 
 use crate::blobs::Blobs;
-use crate::cell::{Cell, CellProblem, KeptBytes};
-use crate::layout::{self, Before, GivenColumn, Origin, OutColumn};
 use crate::manifest::{ColumnEntry, TableEntry};
 use crate::row::{ExportRow, RowConverter};
 use crate::seen::{FIRST_SEEN, LAST_SEEN, SeenRows, digest};
 use crate::sink::Sink;
 use crate::unfinished::UnfinishedExport;
-use crate::view::ColumnViews;
 use crate::writer::{TableWriter, TextTable};
 use crate::{ExportError, Format, user_tables};
+use ese_columns::ColumnViews;
+use ese_columns::{Before, GivenColumn, Origin, OutColumn};
+use ese_columns::{Cell, CellProblem, KeptBytes};
 use ese_db::rows::Rows;
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
@@ -265,7 +265,7 @@ impl Shared<'_> {
             deleted: self.rows.deleted,
             reserved: self.rows.reserved,
         };
-        let columns = layout::columns(table, self.views, before);
+        let columns = ese_columns::columns(table, self.views, before);
         let unfinished = self.to.unfinished;
         let whole = unfinished.and_then(|unfinished| unfinished.whole(&table.name, &file));
         if let Some(whole) = whole {

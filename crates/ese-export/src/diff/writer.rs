@@ -6,12 +6,12 @@ use super::compare::RowOutcome;
 use super::tables::{ColumnId, ColumnPair, TablePair, primary_index};
 use super::{Sides, TableDiff};
 use crate::ExportError;
-use crate::cell::Cell;
-use crate::layout::{self, Before, Origin, OutColumn};
 use crate::row::{ExportRow, RowConverter};
 use crate::sink::Stream;
-use crate::view::ColumnViews;
 use crate::writer::{JsonlRows, WIDTH, field, shortened, write_text};
+use ese_columns::Cell;
+use ese_columns::ColumnViews;
+use ese_columns::{Before, Origin, OutColumn};
 use ese_db::{Catalog, Column, Row, Table};
 use ese_format::text::Escaped;
 use ese_format::{Progress, hex};
@@ -184,7 +184,7 @@ impl<'t> TableText<'t> {
     ) -> Self {
         let side = |table: Option<&'t Table>, catalog, column_of: ColumnOf<'t>| {
             let table = table?;
-            let mut columns = layout::columns(table, views, Before::default());
+            let mut columns = ese_columns::columns(table, views, Before::default());
             // There are no files here.
             columns.retain(|column| !matches!(column.origin, Origin::File));
             let places = columns.iter().enumerate();

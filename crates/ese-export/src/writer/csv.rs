@@ -1,8 +1,8 @@
 //! Comma-separated values.
 
 use super::jsonl::write_json;
-use crate::cell::{Cell, rfc3339};
-use crate::layout::{Kind, OutColumn};
+use ese_columns::{Cell, rfc3339};
+use ese_columns::{Kind, OutColumn};
 use ese_format::hex;
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -4,8 +4,8 @@
 //! `...`, and is counted.
 
 use super::csv::field;
-use crate::cell::Cell;
-use crate::layout::{Kind, OutColumn};
+use ese_columns::Cell;
+use ese_columns::{Kind, OutColumn};
 use ese_format::text::Escaped;
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
 //! One JSON object per line, written straight from the cells.
 
-use crate::cell::{Cell, rfc3339};
-use crate::layout::{Kind, OutColumn};
+use ese_columns::{Cell, rfc3339};
+use ese_columns::{Kind, OutColumn};
 use ese_format::hex;
 use std::io::Write;
 

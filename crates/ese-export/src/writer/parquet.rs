@@ -2,8 +2,6 @@
 //! megabytes, so that memory does not grow with the table.
 
 use crate::ExportError;
-use crate::cell::Cell;
-use crate::layout::{Kind, OutColumn};
 use crate::sink::Sink;
 use arrow_array::RecordBatch;
 use arrow_array::builder::{
@@ -15,6 +13,8 @@ use arrow_array::types::{
     TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use ese_columns::Cell;
+use ese_columns::{Kind, OutColumn};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};

@@ -4,9 +4,9 @@ use super::Format;
 use super::csv::CsvRows;
 use super::jsonl::JsonlRows;
 use crate::ExportError;
-use crate::cell::Cell;
-use crate::layout::OutColumn;
 use crate::sink::Sink;
+use ese_columns::Cell;
+use ese_columns::OutColumn;
 use std::io::{self, Write};
 
 /// What all rows of a table have in common.

@@ -1,9 +1,9 @@
 //! What stands for Parquet in a build without it.
 
 use crate::ExportError;
-use crate::cell::Cell;
-use crate::layout::OutColumn;
 use crate::sink::Sink;
+use ese_columns::Cell;
+use ese_columns::OutColumn;
 use std::io;
 use std::path::Path;
 

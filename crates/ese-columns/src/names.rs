@@ -32,12 +32,12 @@ impl UsedNames {
 
 /// Gives every table a file name of its own, or every database a folder.
 #[derive(Debug, Default)]
-pub(crate) struct FileNames(UsedNames);
+pub struct FileNames(UsedNames);
 
 impl FileNames {
     /// A name that is safe on every system and was not given before, regardless of case. Without an extension it is one for a
     /// folder.
-    pub(crate) fn give(&mut self, name: &str, extension: &str) -> String {
+    pub fn give(&mut self, name: &str, extension: &str) -> String {
         let safe: String = name
             .chars()
             .filter(|c| !matches!(c, '{' | '}'))
@@ -65,11 +65,11 @@ impl FileNames {
 
 /// Gives every column of a file a name of its own.
 #[derive(Debug, Default)]
-pub(crate) struct ColumnNames(UsedNames);
+pub struct ColumnNames(UsedNames);
 
 impl ColumnNames {
     /// A name without dots that was not given before, regardless of case.
-    pub(crate) fn give(&mut self, name: &str) -> String {
+    pub fn give(&mut self, name: &str) -> String {
         let safe = name.replace('.', "_");
         self.0.give(&safe, "")
     }

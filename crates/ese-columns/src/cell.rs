@@ -7,31 +7,57 @@ use std::borrow::Cow;
 
 /// One cell of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell<'a> {
+pub enum Cell<'a> {
+    /// No value.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A number with sign.
     Integer(i64),
+    /// A number without sign.
     Unsigned(u64),
+    /// 32-bit float.
     Single(f32),
+    /// 64-bit float.
     Double(f64),
     /// Microseconds since 1970-01-01 UTC.
     Time(i64),
+    /// Text.
     Text(Cow<'a, str>),
+    /// Bytes.
     Bytes(Cow<'a, [u8]>),
+    /// Several values.
     List(Vec<Cell<'a>>),
 }
 
-/// A value that could not be read, for `problems.jsonl`.
+/// A value that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CellProblem {
+pub struct CellProblem {
+    /// Its bytes.
     pub kept: KeptBytes,
+    /// Why it could not be read.
     pub reason: String,
+}
+
+/// The value of one column, ready for a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetched<'a> {
+    /// The value; null where it is in a file or could not be read.
+    pub value: Value<'a>,
+    /// Name of the file that holds it: a list for several values, null when there is none.
+    pub file: Cell<'static>,
+    /// What could not be read.
+    pub problems: Vec<CellProblem>,
+    /// Bytes of each value that is too long for a row where there are no files to put it in.
+    pub left_out: Vec<u64>,
 }
 
 /// The bytes of a value that could not be read, or the file that holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeptBytes {
+pub enum KeptBytes {
+    /// The bytes.
     Bytes(Vec<u8>),
+    /// The file that holds them.
     File(String),
     /// Too many bytes where there are no files.
     Nowhere,
@@ -39,7 +65,7 @@ pub(crate) enum KeptBytes {
 
 impl<'a> Cell<'a> {
     /// The cell for a value; parts that cannot be read become null, and a problem each.
-    pub(crate) fn of(value: &'a Value<'_>, problems: &mut Vec<CellProblem>) -> Cell<'a> {
+    pub fn of(value: &'a Value<'_>, problems: &mut Vec<CellProblem>) -> Cell<'a> {
         let mut problem = |bytes: &[u8], reason: &str| {
             problems.push(CellProblem {
                 kept: KeptBytes::Bytes(bytes.to_owned()),
@@ -70,7 +96,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The raw bits of dates, for the column beside them.
-    pub(crate) fn raw_dates(value: &Value<'_>) -> Cell<'a> {
+    pub fn raw_dates(value: &Value<'_>) -> Cell<'a> {
         match value {
             Value::DateTime(DateTime(bits)) => Cell::Unsigned(*bits),
             Value::Multi(values) => Cell::List(values.iter().map(Cell::raw_dates).collect()),
@@ -80,7 +106,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The time that a DateTime column means: as the type defines it, or a FILETIME where the bits can be nothing else.
-fn microseconds(time: DateTime) -> Option<i64> {
+pub fn microseconds(time: DateTime) -> Option<i64> {
     let defined = time
         .unix_milliseconds()
         .map(|milliseconds| milliseconds * 1000);
@@ -94,12 +120,13 @@ pub(crate) fn filetime_microseconds(filetime: i64) -> Option<i64> {
 }
 
 /// RFC 3339 in UTC; `None` outside the years that RFC 3339 has.
-pub(crate) fn rfc3339(microseconds: i64) -> Option<String> {
+pub fn rfc3339(microseconds: i64) -> Option<String> {
     let time = jiff::Timestamp::from_microsecond(microseconds).ok()?;
     Some(time.to_string())
 }
 
-fn guid(bytes: [u8; 16]) -> String {
+/// A GUID as Windows prints it, without braces.
+pub fn guid(bytes: [u8; 16]) -> String {
     let first = LittleEndian::read_u32(&bytes);
     let second = LittleEndian::read_u16(&bytes[4..]);
     let third = LittleEndian::read_u16(&bytes[6..]);

@@ -25,7 +25,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// How a column is decoded.
 #[derive(Debug)]
-pub(crate) enum ColumnView {
+pub enum ColumnView {
     /// A number that names an entry of a map.
     Names(HashMap<i64, String>),
     /// A GUID that names a role.
@@ -40,7 +40,7 @@ pub(crate) enum ColumnView {
 
 impl ColumnView {
     /// What the name of the view's column ends with.
-    pub(crate) fn suffix(&self) -> &'static str {
+    pub fn suffix(&self) -> &'static str {
         match self {
             ColumnView::Names(_) | ColumnView::Roles(_) => "name",
             ColumnView::Filetime | ColumnView::FiletimeHighFirst => "time",
@@ -48,7 +48,8 @@ impl ColumnView {
         }
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    /// The type of the view's column.
+    pub fn kind(&self) -> Kind {
         match self {
             ColumnView::Filetime | ColumnView::FiletimeHighFirst => Kind::Time,
             _ => Kind::Text,
@@ -56,7 +57,7 @@ impl ColumnView {
     }
 
     /// The decoded cell; null where the value is not of the expected form.
-    pub(crate) fn cell<'a>(&'a self, value: &Value<'_>) -> Cell<'a> {
+    pub fn cell<'a>(&'a self, value: &Value<'_>) -> Cell<'a> {
         let text = |text: Option<String>| text.map_or(Cell::Null, |text| Cell::Text(text.into()));
         match (self, value) {
             (_, Value::Multi(values)) => {
@@ -105,7 +106,7 @@ fn address(bytes: &[u8]) -> Option<String> {
 
 /// The views that fit one database.
 #[derive(Debug)]
-pub(crate) struct ColumnViews {
+pub struct ColumnViews {
     names: Option<ColumnView>,
     roles: Option<ColumnView>,
     filetime: Option<ColumnView>,
@@ -115,7 +116,7 @@ pub(crate) struct ColumnViews {
 
 impl ColumnViews {
     /// No views: everything as it is stored.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         ColumnViews {
             names: None,
             roles: None,
@@ -126,7 +127,7 @@ impl ColumnViews {
     }
 
     /// The views for a database with these tables.
-    pub(crate) fn for_database(db: &Database, catalog: &Catalog) -> Self {
+    pub fn for_database(db: &Database, catalog: &Catalog) -> Self {
         let has = |name| catalog.table(name).is_some();
         let srum = catalog.table(SRUM_MAP);
         let roles = catalog.table("ROLE_IDS");
@@ -141,7 +142,7 @@ impl ColumnViews {
     }
 
     /// The view that explains `column` of `table`, if there is one.
-    pub(crate) fn of(&self, table: &Table, column: &Column) -> Option<&ColumnView> {
+    pub fn of(&self, table: &Table, column: &Column) -> Option<&ColumnView> {
         let name = column.name.as_str();
         match column.column_type {
             ColumnType::Long if matches!(name, "AppId" | "UserId") && table.name != SRUM_MAP => {

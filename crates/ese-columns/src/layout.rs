@@ -17,19 +17,32 @@ use jiff::Timestamp;
 
 /// The type of an output column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// True or false.
     Bool,
+    /// 16 bits with sign.
     I16,
+    /// 32 bits with sign.
     I32,
+    /// 64 bits with sign.
     I64,
+    /// 8 bits without sign.
     U8,
+    /// 16 bits without sign.
     U16,
+    /// 32 bits without sign.
     U32,
+    /// 64 bits without sign.
     U64,
+    /// 32-bit float.
     F32,
+    /// 64-bit float.
     F64,
+    /// Microseconds since 1970-01-01 UTC.
     Time,
+    /// Text.
     Text,
+    /// Bytes.
     Bytes,
     /// Raw bits of a date.
     Bits,
@@ -37,21 +50,31 @@ pub(crate) enum Kind {
 
 /// Where the cells of an output column come from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Origin<'t> {
+pub enum Origin<'t> {
+    /// What is given for all rows.
     Given(&'t GivenColumn),
+    /// Whether the row is deleted.
     Deleted,
+    /// The value of a column.
     Value(&'t Column),
+    /// The bits of the date in the column before.
     RawDate,
+    /// The file that holds the value of the column before.
     File,
+    /// What the value of the column before means.
     View(&'t ColumnView),
 }
 
 /// An output column.
 #[derive(Debug, Clone)]
-pub(crate) struct OutColumn<'t> {
+pub struct OutColumn<'t> {
+    /// Its name, which no other column of the table has.
     pub name: String,
+    /// Its type; of the values in its lists, if it has lists.
     pub kind: Kind,
+    /// Whether it has lists of values.
     pub list: bool,
+    /// Where its cells come from.
     pub origin: Origin<'t>,
     /// The column of the table that it is, or adds to.
     pub of: Option<&'t Column>,
@@ -61,8 +84,8 @@ pub(crate) struct OutColumn<'t> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GivenColumn {
     name: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) cell: Cell<'static>,
+    kind: Kind,
+    cell: Cell<'static>,
 }
 
 impl GivenColumn {
@@ -73,6 +96,11 @@ impl GivenColumn {
             kind: Kind::Text,
             cell: text.map_or(Cell::Null, |text| Cell::Text(text.into())),
         }
+    }
+
+    /// What it says.
+    pub fn cell(&self) -> &Cell<'static> {
+        &self.cell
     }
 
     /// A column of a time.
@@ -87,7 +115,7 @@ impl GivenColumn {
 
 /// Columns that are before those of a table, and names that these do not get.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Before<'t> {
+pub struct Before<'t> {
     /// What is known of all rows: of which database they are.
     pub given: &'t [GivenColumn],
     /// Whether a row is deleted.
@@ -97,7 +125,7 @@ pub(crate) struct Before<'t> {
 }
 
 /// The output columns of `table`. Columns that add something to a column follow it directly.
-pub(crate) fn columns<'t>(
+pub fn columns<'t>(
     table: &'t Table,
     views: &'t ColumnViews,
     before: Before<'t>,
@@ -159,7 +187,7 @@ fn give_names(columns: &mut [OutColumn<'_>], before: Before<'_>) {
 }
 
 /// Whether values of the column may go to files.
-pub(crate) fn is_long(column: &Column) -> bool {
+pub fn is_long(column: &Column) -> bool {
     matches!(
         column.column_type,
         ColumnType::LongBinary | ColumnType::LongText
