@@ -13,7 +13,9 @@ use ese_testkit::random::Random;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use target_disk::SharedDisk;
 use tempfile::TempDir;
 
@@ -62,7 +64,11 @@ impl Evidence {
             started: Timestamp::UNIX_EPOCH,
         };
         let shared = SharedDisk::new(disk.clone());
-        let collected = collect(&self.found, &self.options, run, &shared, &());
+        // A thread that plays cases would begin another one while it waits for threads of this one.
+        let collected = thread::scope(|scope| {
+            let run = scope.spawn(|| collect(&self.found, &self.options, run, &shared, &()));
+            run.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
         collected
             .map(|collected| collected.from_before)
             .map_err(|error| error.to_string())
