@@ -218,6 +218,14 @@ impl<'a> DataRecord<'a> {
 
     /// The tagged columns, in the order of the record: those of a template first, each part by id.
     pub fn tagged(&self) -> Result<Vec<Tagged<'a>>, DbError> {
+        let mut columns = Vec::new();
+        self.tagged_into(&mut columns)?;
+        Ok(columns)
+    }
+
+    /// The same, in place of what is in `columns`.
+    pub(crate) fn tagged_into(&self, columns: &mut Vec<Tagged<'a>>) -> Result<(), DbError> {
+        columns.clear();
         let data = &self.bytes[self.tagged_start..];
         let mask = if self.small { 0x1fff } else { 0x7fff };
         let entry = |index: usize| {
@@ -227,12 +235,12 @@ impl<'a> DataRecord<'a> {
         };
         let Some((_, first)) = entry(0) else {
             return match data.len() {
-                0 => Ok(Vec::new()),
+                0 => Ok(()),
                 found => Err(too_short("tagged columns", self.tagged_start, 4, found)),
             };
         };
         let count = usize::from(first & mask) / 4;
-        let mut columns = Vec::with_capacity(count.min(data.len() / 4));
+        columns.reserve(count.min(data.len() / 4));
         for index in 0..count {
             let (id, word) = entry(index).ok_or_else(|| {
                 too_short("tagged columns", self.tagged_start, count * 4, data.len())
@@ -252,7 +260,7 @@ impl<'a> DataRecord<'a> {
             };
             columns.push(self.tagged_column(id, word, bytes, self.tagged_start + start));
         }
-        Ok(columns)
+        Ok(())
     }
 
     /// Which bytes decide what the record says of a column: the bytes of its value, and those by which they are found. Of a

@@ -52,6 +52,51 @@ impl TableReader {
         }
     }
 
+    /// The leaves, in the order of the primary index, for those who take the rows of a page at a time: [`TableReader::rows_on`].
+    pub fn leaves(&self) -> Leaves {
+        self.0.table.tree().leaves(&self.0.db)
+    }
+
+    /// Gives the rows on a leaf of the table to `take`, each with the number of its node, from the node `from` on, until it says
+    /// that it has enough. Gives the node after the last row that it took; none if there is no other.
+    pub fn rows_on<E>(
+        &self,
+        page: &Page,
+        from: usize,
+        with_deleted: bool,
+        losses: &mut Losses,
+        mut take: impl FnMut(usize, &Fields<'_>) -> Result<bool, E>,
+    ) -> Result<Option<usize>, E> {
+        let page_size = self.0.db.page_size();
+        let long_values = self.0.long_values.as_ref();
+        let view = page.view();
+        let mut tagged = Vec::new();
+        for line in from..view.node_count() {
+            let node = match view.node(line) {
+                Ok(node) if node.is_deleted() && !with_deleted => continue,
+                Ok(node) => node,
+                Err(_) => {
+                    losses.rows += 1;
+                    continue;
+                }
+            };
+            let Ok(fields) = Fields::read(node, page_size, long_values, tagged) else {
+                match node.is_deleted() {
+                    true => losses.deleted_without_data += 1,
+                    false => losses.rows += 1,
+                }
+                tagged = Vec::new();
+                continue;
+            };
+            let goes_on = take(line, &fields)?;
+            tagged = fields.tagged;
+            if !goes_on {
+                return Ok(Some(line + 1).filter(|line| *line < view.node_count()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The rows, and those that are deleted but still in their pages.
     pub fn rows_with_deleted(&self) -> Rows {
         Rows {
@@ -131,7 +176,7 @@ impl Row {
     pub fn fields(&self) -> Result<Fields<'_>, DbError> {
         let page_size = self.reader.0.db.page_size();
         let long_values = self.reader.0.long_values.as_ref();
-        Fields::read(self.node()?, page_size, long_values)
+        Fields::read(self.node()?, page_size, long_values, Vec::new())
     }
 }
 
@@ -222,20 +267,24 @@ impl<'a> Fields<'a> {
             suffix: &[],
             data,
         };
-        Fields::read(node, page_size, None)
+        Fields::read(node, page_size, None, Vec::new())
     }
 
     fn read(
         node: Node<'a>,
         page_size: PageSize,
         long_values: Option<&'a LongValues>,
+        mut tagged: Vec<Tagged<'a>>,
     ) -> Result<Self, DbError> {
         let record = DataRecord::parse(node.data, page_size)?;
-        let (mut tagged, problem) = match record.tagged() {
-            Ok(tagged) => (tagged, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        tagged.sort_by_key(Tagged::name);
+        let problem = record.tagged_into(&mut tagged).err();
+        if problem.is_some() {
+            tagged.clear();
+        }
+        let problem = problem.map(|error| error.to_string());
+        if !tagged.is_sorted_by_key(Tagged::name) {
+            tagged.sort_by_key(Tagged::name);
+        }
         Ok(Fields {
             long_values,
             node,

@@ -181,3 +181,17 @@ impl<'f> Fetcher<'f> {
         }
     }
 }
+
+#[cfg(feature = "parquet")]
+impl ese_arrow::FetchValue for Fetcher<'_> {
+    type Error = ExportError;
+
+    fn fetch<'a>(
+        &mut self,
+        contents: Contents<'a>,
+        column: &Column,
+        several: bool,
+    ) -> Result<Fetched<'a>, ExportError> {
+        Fetcher::fetch(self, contents, column, several)
+    }
+}

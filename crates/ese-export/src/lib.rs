@@ -28,6 +28,8 @@
 #![forbid(unsafe_code)]
 
 pub mod blobs;
+#[cfg(feature = "parquet")]
+mod columns;
 mod diff;
 mod error;
 mod export;

@@ -1,7 +1,7 @@
 //! The rows of tables into files: tables in parallel, and rows of a large table in parallel, too.
 //!
 //! A thread for each table that is under way reads its leaves and writes its file; in between, a pool of threads makes text
-//! of its rows, some at a time ([`Part`]). Parquet takes rows one by one. What is written is the same for any number of
+//! of its rows, some at a time ([`Part`]), or arrays of their columns ([`crate::columns`]). What is written is the same for any number of
 //! threads, but for the order in which the tables report to one file of problems.
 
 use crate::blobs::Blobs;
@@ -10,11 +10,11 @@ use crate::row::{ExportRow, RowConverter};
 use crate::seen::{FIRST_SEEN, LAST_SEEN, SeenRows, digest};
 use crate::sink::Sink;
 use crate::unfinished::UnfinishedExport;
-use crate::writer::{TableWriter, TextTable};
+use crate::writer::{TableWriter, TextTable, write_columns};
 use crate::{ExportError, Format, user_tables};
-use ese_columns::ColumnViews;
-use ese_columns::{Before, GivenColumn, Origin, OutColumn};
-use ese_columns::{Cell, CellProblem, KeptBytes};
+use ese_columns::{
+    Before, Cell, CellProblem, ColumnViews, GivenColumn, KeptBytes, Origin, OutColumn,
+};
 use ese_db::rows::Rows;
 use ese_db::space::CutOff;
 use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
@@ -208,17 +208,17 @@ pub fn problems_in(file: &Path) -> PathBuf {
 }
 
 /// What all tables have in common.
-struct Shared<'e> {
-    db: &'e Database,
+pub(crate) struct Shared<'e> {
+    pub(crate) db: &'e Database,
     catalog: &'e Catalog,
-    rows: &'e TableRows<'e>,
+    pub(crate) rows: &'e TableRows<'e>,
     views: &'e ColumnViews,
-    to: &'e Target<'e>,
+    pub(crate) to: &'e Target<'e>,
     /// The one file of problems of all tables, once there are any.
     problems: Mutex<Option<Sink>>,
-    progress: &'e dyn Progress,
-    /// Makes text of rows; none where there is one thread for everything.
-    pool: Option<ThreadPool>,
+    pub(crate) progress: &'e dyn Progress,
+    /// Makes text or arrays of rows; none where there is one thread for everything.
+    pub(crate) pool: Option<ThreadPool>,
 }
 
 impl Shared<'_> {
@@ -357,18 +357,25 @@ pub struct ValueProblem {
 
 /// What happened to rows.
 #[derive(Default)]
-struct Tally {
-    rows: u64,
-    deleted: u64,
+pub(crate) struct Tally {
+    pub(crate) rows: u64,
+    pub(crate) deleted: u64,
     /// Rows that another state of the database writes.
     elsewhere: u64,
-    losses: Losses,
+    pub(crate) losses: Losses,
     /// Lines of `problems.jsonl`.
-    problems: Vec<u8>,
+    pub(crate) problems: Vec<u8>,
 }
 
 impl Tally {
-    fn add(&mut self, part: Tally) {
+    pub(crate) fn problem(&mut self, problem: &ValueProblem) {
+        self.losses.values += 1;
+        let written = serde_json::to_writer(&mut self.problems, problem);
+        debug_assert!(written.is_ok(), "memory takes everything");
+        self.problems.push(b'\n');
+    }
+
+    pub(crate) fn add(&mut self, part: Tally) {
         self.rows += part.rows;
         self.deleted += part.deleted;
         self.elsewhere += part.elsewhere;
@@ -413,17 +420,22 @@ impl Batches {
 }
 
 /// One table under way.
-struct Job<'j> {
-    shared: &'j Shared<'j>,
-    table: &'j Table,
+pub(crate) struct Job<'j> {
+    pub(crate) shared: &'j Shared<'j>,
+    pub(crate) table: &'j Table,
     path: &'j Path,
-    columns: &'j [OutColumn<'j>],
+    pub(crate) columns: &'j [OutColumn<'j>],
     /// Its own file of problems, once there are any.
     problems: Option<Sink>,
 }
 
 impl Job<'_> {
     fn rows(&mut self, writer: &mut TableWriter) -> Result<Tally, ExportError> {
+        if let TableWriter::Parquet(table) = writer
+            && self.shared.rows.seen.is_none()
+        {
+            return write_columns(self, table);
+        }
         let reader = TableReader::new(self.shared.db, self.table);
         let mut batches = Batches {
             rows: match self.shared.rows.deleted {
@@ -458,7 +470,7 @@ impl Job<'_> {
     }
 
     /// Writes down what could not be read.
-    fn report(&mut self, lines: &[u8]) -> Result<(), ExportError> {
+    pub(crate) fn report(&mut self, lines: &[u8]) -> Result<(), ExportError> {
         if lines.is_empty() {
             return Ok(());
         }
@@ -535,7 +547,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn fail(&self, error: io::Error) -> ExportError {
+    pub(crate) fn fail(&self, error: io::Error) -> ExportError {
         ExportError::write(self.path, error)
     }
 
@@ -562,7 +574,8 @@ impl Job<'_> {
             }
             for (place, problem) in &record.problems {
                 let column = self.columns[*place].of.map_or("", |column| &column.name);
-                self.problem(row, &record.key, column, problem, tally);
+                let problem = value_problem(self.table, column, row.place(), &record.key, problem);
+                tally.problem(&problem);
             }
             write(&record.cells).map_err(|error| self.fail(error))?;
             tally.rows += 1;
@@ -593,34 +606,29 @@ impl Job<'_> {
         }
         true
     }
+}
 
-    fn problem(
-        &self,
-        row: &Row,
-        key: &[u8],
-        column: &str,
-        problem: &CellProblem,
-        tally: &mut Tally,
-    ) {
-        tally.losses.values += 1;
-        let (page, line) = row.place();
-        let (bytes, file) = match &problem.kept {
-            KeptBytes::Bytes(bytes) => (Some(hex::encode(bytes)), None),
-            KeptBytes::File(name) => (None, Some(name.clone())),
-            KeptBytes::Nowhere => (None, None),
-        };
-        let line = ValueProblem {
-            table: self.table.name.clone(),
-            column: column.to_owned(),
-            page: page.0,
-            line,
-            key: hex::encode(key),
-            reason: problem.reason.clone(),
-            bytes,
-            file,
-        };
-        let written = serde_json::to_writer(&mut tally.problems, &line);
-        debug_assert!(written.is_ok(), "memory takes everything");
-        tally.problems.push(b'\n');
+/// The line about a value that could not be read.
+pub(crate) fn value_problem(
+    table: &Table,
+    column: &str,
+    (page, line): (Pgno, usize),
+    key: &[u8],
+    problem: &CellProblem,
+) -> ValueProblem {
+    let (bytes, file) = match &problem.kept {
+        KeptBytes::Bytes(bytes) => (Some(hex::encode(bytes)), None),
+        KeptBytes::File(name) => (None, Some(name.clone())),
+        KeptBytes::Nowhere => (None, None),
+    };
+    ValueProblem {
+        table: table.name.clone(),
+        column: column.to_owned(),
+        page: page.0,
+        line,
+        key: hex::encode(key),
+        reason: problem.reason.clone(),
+        bytes,
+        file,
     }
 }

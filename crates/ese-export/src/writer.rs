@@ -14,12 +14,15 @@ pub(crate) use self::csv::field;
 pub(crate) use self::grid::{Grid, WIDTH, shortened};
 pub use self::jsonl::write_text;
 pub(crate) use self::jsonl::{JsonlRows, write_json};
-use self::parquet::ParquetTable;
+pub(crate) use self::parquet::ParquetTable;
+#[cfg(not(feature = "parquet"))]
+pub(crate) use self::parquet::write_columns;
 pub(crate) use self::text::TextTable;
 use crate::ExportError;
+#[cfg(feature = "parquet")]
+pub(crate) use crate::columns::write_columns;
 use crate::sink::Sink;
-use ese_columns::Cell;
-use ese_columns::OutColumn;
+use ese_columns::{Cell, OutColumn};
 use serde::Serialize;
 use std::io;
 use std::path::Path;
