@@ -3,11 +3,13 @@
 use crate::ExportError;
 use crate::blobs::Blobs;
 use crate::fetch::Fetcher;
-use ese_columns::{Cell, CellProblem, Fetched};
-use ese_columns::{Origin, OutColumn};
+use ese_columns::{Cell, CellProblem, Fetched, Origin, OutColumn, is_long};
+use ese_db::record::{Field, RawValue};
 use ese_db::rows::Fields;
+use ese_db::value::decode;
 use ese_db::{Row, Value};
 use ese_format::Progress;
+use std::borrow::Cow;
 
 /// Makes cells of the rows of one table.
 pub(crate) struct RowConverter<'r> {
@@ -44,7 +46,7 @@ impl RowConverter<'_> {
         let Ok(fields) = row.fields() else {
             return Ok(None);
         };
-        let fetched = self.fetch(&fields)?;
+        let slots = self.slots(&fields)?;
         let mut record = ExportRow {
             cells: Vec::with_capacity(self.columns.len()),
             key: fields.key(),
@@ -52,7 +54,7 @@ impl RowConverter<'_> {
             problems: Vec::new(),
             left_out: Vec::new(),
         };
-        let mut next = fetched.iter();
+        let mut next = slots.iter();
         let (mut value, mut file) = (&Value::Null, &Cell::Null);
         let mut problems = Vec::new();
         for (place, column) in self.columns.iter().enumerate() {
@@ -60,17 +62,23 @@ impl RowConverter<'_> {
                 Origin::Given(given) => given.cell().clone(),
                 Origin::Deleted => Cell::Bool(record.is_deleted),
                 Origin::Value(_) => {
-                    let Some(fetched) = next.next() else { break };
-                    (value, file) = (&fetched.value, &fetched.file);
+                    match next.next() {
+                        None => break,
+                        Some(Slot::Plain(plain)) => (value, file) = (plain, &Cell::Null),
+                        Some(Slot::Fetched(fetched)) => {
+                            (value, file) = (&fetched.value, &fetched.file);
+                            problems.extend(fetched.problems.iter().cloned());
+                            let left_out = fetched.left_out.iter();
+                            record
+                                .left_out
+                                .extend(left_out.map(|bytes| (place, *bytes)));
+                        }
+                    }
                     let cell = Cell::of(value, &mut problems);
-                    let found = fetched.problems.iter().cloned().chain(problems.drain(..));
-                    record
-                        .problems
-                        .extend(found.map(|problem| (place, problem)));
-                    let left_out = fetched.left_out.iter();
-                    record
-                        .left_out
-                        .extend(left_out.map(|bytes| (place, *bytes)));
+                    if !problems.is_empty() {
+                        let found = problems.drain(..).map(|problem| (place, problem));
+                        record.problems.extend(found);
+                    }
                     cell
                 }
                 Origin::RawDate => Cell::raw_dates(value),
@@ -83,18 +91,41 @@ impl RowConverter<'_> {
     }
 
     /// The values of all columns that come from the table.
-    fn fetch<'f>(&self, fields: &Fields<'f>) -> Result<Vec<Fetched<'f>>, ExportError>
+    fn slots<'f>(&self, fields: &Fields<'f>) -> Result<Vec<Slot<'f>>, ExportError>
     where
         Self: 'f,
     {
         let mut fetcher = Fetcher::new(self.blobs, self.inline_limit, self.progress);
-        let mut fetched = Vec::with_capacity(self.columns.len());
+        let mut slots = Vec::with_capacity(self.columns.len());
         for column in self.columns {
-            if let Origin::Value(source) = column.origin {
-                let several = column.list || self.lists_anywhere;
-                fetched.push(fetcher.fetch(fields.contents(source), source, several)?);
-            }
+            let Origin::Value(source) = column.origin else {
+                continue;
+            };
+            slots.push(match fields.stored(source) {
+                Ok(Field::Null) => Slot::Plain(Value::Null),
+                // Most values are bytes of the record that mean what they are.
+                Ok(Field::Single(raw))
+                    if raw == RawValue::plain(raw.bytes)
+                        && (raw.bytes.len() <= self.inline_limit || !is_long(source)) =>
+                {
+                    let bytes = Cow::Borrowed(raw.bytes);
+                    Slot::Plain(decode(bytes, source.column_type, source.code_page))
+                }
+                _ => {
+                    let several = column.list || self.lists_anywhere;
+                    let fetched = fetcher.fetch(fields.contents(source), source, several)?;
+                    Slot::Fetched(Box::new(fetched))
+                }
+            });
         }
-        Ok(fetched)
+        Ok(slots)
     }
+}
+
+/// The value of a column.
+enum Slot<'f> {
+    /// It is in the record.
+    Plain(Value<'f>),
+    /// It had to be fetched.
+    Fetched(Box<Fetched<'f>>),
 }
