@@ -274,7 +274,12 @@ impl SourceFolder for ArchiveFolder {
                 let file: Arc<dyn SourceFile> = match start.map_err(EvidenceError::io(&path))? {
                     Some((stamp, start)) => {
                         let name = path.display().to_string();
-                        let start = FileStart { name, stamp, start };
+                        let start = FileStart {
+                            name,
+                            stamp,
+                            start,
+                            rest: None,
+                        };
                         return Ok(Glance::Start(EvidenceFile::of(path, Arc::new(start))));
                     }
                     None => (self.archive.file(member, &path)).map_err(EvidenceError::io(&path))?,
