@@ -583,8 +583,10 @@ mod in_archives {
         for words in ["cut off", "cut.tar.gz", "it is encrypted"] {
             assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
         }
-        let cut = format!("{}::", root.join("cut.tar").display());
-        assert_eq!(find(&[Path::new(&cut)]).totals()["problems"], 1);
+        for inner in ["", "x"] {
+            let cut = format!("{}::{inner}", root.join("cut.tar").display());
+            assert_eq!(find(&[Path::new(&cut)]).totals()["problems"], 1, "{inner}");
+        }
         // What is left of the first is found.
         let at = format!("{}::/db", root.join("cut.tar").display());
         assert_eq!(
@@ -658,6 +660,24 @@ mod in_archives {
             assert_eq!(answer.totals()["problems"], 1, "{words}: {}", answer.errors);
             assert_eq!(answer.databases().len(), 1, "{words}");
         }
+        // A name of a gigabyte, in a file that has no more than its first block.
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 30);
+        header.set_path("long").unwrap();
+        header.set_cksum();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, header.as_bytes()).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len((1 << 30) + 2048).unwrap();
+        let answer = find(&[&path]);
+        assert_eq!(answer.exit, 3);
+        assert!(
+            answer.errors.contains("16 MiB of name"),
+            "{}",
+            answer.errors
+        );
         // A directory of five megabytes in an archive that has nothing else.
         let mut seven = vec![0; 32 + (5 << 20)];
         let mut crc = flate2::Crc::new();

@@ -5,8 +5,10 @@ use crate::unpacked::MemberFile;
 use ese_format::foreign::is_tar;
 use evidence::{Reading, SourceFile, Stamp, wrong};
 use jiff::Timestamp;
-use std::io::{self, BufReader, Read};
+use std::cell::Cell;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A tar archive.
@@ -31,8 +33,32 @@ enum TarMember {
 const BLOCK: usize = 512;
 /// What follows more zeros than this is not looked for.
 const MOST_ZEROS: u64 = 1 << 30;
+/// A member may have so many bytes before its content: its name and other words, which are read into memory.
+const LONGEST: u64 = 16 << 20;
 /// What is no member: a word for all that follow, the label of a tape.
 const NO_MEMBERS: [u8; 2] = *b"gV";
+
+/// A reader that does not go on for ever before the next member.
+struct Sparing {
+    from: BufReader<Reading>,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Sparing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        let left = self.left.get().checked_sub(read as u64);
+        let why = "a member has more than 16 MiB of name and other words";
+        self.left.set(left.ok_or_else(|| wrong(why))?);
+        Ok(read)
+    }
+}
+
+impl Seek for Sparing {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.from.seek(to)
+    }
+}
 
 impl Tarball {
     /// Unpacks a tar that is compressed, and reads its directory.
@@ -77,9 +103,15 @@ impl Tarball {
             tag: None,
         };
         let rest = MemberFile::within(PathBuf::new(), stamp, Arc::clone(&self.file), start)?;
-        let mut archive = tar::Archive::new(BufReader::new(Reading::new(Arc::new(rest))));
+        let left = Rc::new(Cell::new(LONGEST));
+        let from = Sparing {
+            from: BufReader::new(Reading::new(Arc::new(rest))),
+            left: Rc::clone(&left),
+        };
+        let mut archive = tar::Archive::new(from);
         for entry in archive.entries_with_seek()? {
             let entry = entry?;
+            left.set(LONGEST);
             let header = entry.header();
             let kind = header.entry_type();
             let name = entry.path_bytes();

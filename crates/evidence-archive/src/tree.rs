@@ -82,11 +82,16 @@ impl Names {
         self.omitted.get_or_insert_with(|| why.into());
     }
 
+    /// Says that there are more names than are kept.
+    pub(crate) fn omit_rest(&mut self) {
+        self.omit(format!(
+            "the archive has more than {MOST} names, and the others are not read"
+        ));
+    }
+
     fn below(&mut self, name: &[u8]) -> Option<&mut Node> {
         if self.count >= MOST {
-            self.omit(format!(
-                "the archive has more than {MOST} names, and the others are not read"
-            ));
+            self.omit_rest();
             return None;
         }
         let parts = parts(name);

@@ -87,6 +87,9 @@ impl Zipped {
                 }
             }
         }
+        if entries.len() > MOST {
+            names.omit_rest();
+        }
         Ok((Zipped { source, entries }, names))
     }
 

@@ -123,7 +123,14 @@ impl<'w> Walk<'w> {
             Ok(Place::Folder(folder)) if at.is_container || is_volume(&*folder, &state) => {
                 self.container(&*folder, &state, &at)
             }
-            Ok(Place::Folder(folder)) => self.folder(&*folder, &state, &at),
+            Ok(Place::Folder(folder)) => {
+                let mut items = self.folder(&*folder, &state, &at);
+                // More may have been in the archive than is known: that is said of all of it, which nobody looks at here.
+                if evidence::is_within_file(path) && folder.known_entries().1.is_none() {
+                    items.extend(folder.entries().err().map(|error| problem(&error, &state)));
+                }
+                items
+            }
             Ok(Place::File(file)) => {
                 let folder = evidence::folder_of(&state);
                 let at = At {
