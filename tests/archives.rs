@@ -456,3 +456,40 @@ fn archives_of_other_programs_are_read_as_loose_files() {
         }
     }
 }
+
+/// What is packed together is unpacked once, in whatever order the folders of an archive come back to it.
+#[test]
+#[ignore = "needs 7z"]
+fn a_7z_of_many_blocks_costs_no_more_than_one_of_one_block() {
+    let folder = TempDir::new().unwrap();
+    let loose = folder.path().join("in");
+    let mut seed = 1_u64;
+    for number in 0..24 {
+        let sub = loose.join(format!("d{number}"));
+        fs::create_dir_all(&sub).unwrap();
+        for kind in 0..6 {
+            let bytes = (0..60_000).map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 56) as u8
+            });
+            fs::write(sub.join(format!("a.t{kind}")), bytes.collect::<Vec<u8>>()).unwrap();
+        }
+    }
+    let mut times = Vec::new();
+    // Sorted by type, a block has a file of each folder.
+    for solid in ["-ms=on", "-ms=24f"] {
+        let archive = folder.path().join("a.7z");
+        let _ = fs::remove_file(&archive);
+        let made = Command::new("7z")
+            .args(["a", "-bso0", "-m0=BZip2", "-mqs=on", solid])
+            .args([&archive, &loose])
+            .status();
+        assert!(made.unwrap().success());
+        let start = std::time::Instant::now();
+        let out = run("edbtool", ["find".as_ref(), archive.as_os_str()]);
+        times.push(start.elapsed());
+        assert_eq!(exit(&out), 4, "{}", stderr(&out));
+        assert!(common::stdout(&out).contains("looked at 145 files"));
+    }
+    assert!(times[1] < times[0] * 5, "{times:?}");
+}

@@ -312,6 +312,82 @@ fn nothing_of_ese_is_a_code_of_its_own_and_so_is_what_cannot_be_read() {
     assert_eq!(find(&[&root.join("nowhere"), root]).exit, 3);
 }
 
+/// What is wrong with a file that belongs to a database is said with it.
+#[test]
+fn damaged_files_of_a_database_are_not_hidden_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for file in fixtures::files_below(&state("clean-p4k")) {
+        copy(&file, &root.join(file.file_name().unwrap()));
+    }
+    assert_eq!(find(&[root]).exit, 0);
+    let is_log = |path: &PathBuf| path.extension() == Some("log".as_ref());
+    let log = fixtures::files_below(root)
+        .into_iter()
+        .find(is_log)
+        .unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[..4096].fill(0x5a);
+    fs::write(&log, bytes).unwrap();
+    let answer = find(&[root]);
+    assert_eq!(answer.exit, 1, "{}", answer.errors);
+    let database = answer.database(&root.join("db.edb"));
+    assert_eq!(database["exit"], "finding");
+    assert_eq!(database["damaged"][0]["path"], json!(log), "{database:#}");
+    let text = edbtool(["find", root.to_str().unwrap()]);
+    let name = log.file_name().unwrap().to_str().unwrap();
+    assert!(stdout(&text).contains(&format!("{name}: its header is")));
+    assert!(stdout(&text).contains("clean is what the header says; no page was looked at"));
+}
+
+/// A file that may hold others and is not opened is no file in which nothing was found.
+#[test]
+fn what_may_hold_databases_and_is_not_opened_is_said() {
+    let with = |at: usize, bytes: &[u8]| {
+        let mut file = vec![0; 2 << 20];
+        file[..16].fill(0xe5);
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let mut ext = with(1024, &[1; 8]);
+    ext[1024 + 20..1024 + 80].fill(0);
+    ext[1024 + 56..1024 + 58].copy_from_slice(&[0x53, 0xef]);
+    // A program of one section, and what it unpacks.
+    let mut program = vec![0x90; 300_000];
+    program[..512].fill(0);
+    program[..2].copy_from_slice(b"MZ");
+    program[60] = 64;
+    program[64..72].copy_from_slice(b"PE\0\0\x64\x86\x01\0");
+    program[64 + 24 + 16..][..4].copy_from_slice(&299_000_u32.to_le_bytes());
+    program[64 + 24 + 20..][..4].copy_from_slice(&512_u32.to_le_bytes());
+    program[299_600..299_606].copy_from_slice(b"7z\xbc\xaf\x27\x1c");
+    for (file, words) in [
+        (program, "a program with a 7z archive after it"),
+        (ext, "ext2, ext3 or ext4"),
+        (with(0x8001, b"CD001"), "ISO 9660"),
+        (with(0, b"PK\x07\x08PK\x03\x04"), "a split zip archive"),
+        (with(32, b"NXSB"), "APFS"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x"), file).unwrap();
+        let answer = find(&[folder.path()]);
+        assert_eq!(answer.exit, 3, "{words}");
+        assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
+    }
+}
+
+#[test]
+fn a_folder_that_is_named_twice_is_searched_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    copy(&state("clean-p4k").join("db.edb"), &root.join("a/db"));
+    let again = root.join("a/../a");
+    let answer = find(&[&again, &root.join("a"), &root.join("a/db")]);
+    assert_eq!(answer.exit, 0, "{}", answer.errors);
+    assert_eq!(answer.totals()["files"], 1);
+    assert_eq!(answer.database(&again.join("db"))["exit"], "clean");
+}
+
 /// The walk neither follows links nor opens what is no file, and says how many there are.
 #[cfg(unix)]
 #[test]
@@ -332,6 +408,15 @@ fn links_and_pipes_are_counted_and_left_alone() {
     assert_eq!(
         (&totals["links"], &totals["special"]),
         (&json!(3), &json!(1))
+    );
+    let text = edbtool(["find", root.to_str().unwrap()]);
+    assert!(stdout(&text).contains("read: 3 links, 1 other (devices"));
+    let device = find(&[Path::new("/dev/null")]);
+    assert_eq!(device.exit, 3);
+    assert!(
+        device.errors.contains("/dev/null is a device"),
+        "{}",
+        device.errors
     );
     // What somebody names is followed.
     assert_eq!(find(&[&root.join("again")]).databases().len(), 1);
@@ -498,12 +583,143 @@ mod in_archives {
         for words in ["cut off", "cut.tar.gz", "it is encrypted"] {
             assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
         }
+        for inner in ["", "x"] {
+            let cut = format!("{}::{inner}", root.join("cut.tar").display());
+            assert_eq!(find(&[Path::new(&cut)]).totals()["problems"], 1, "{inner}");
+        }
         // What is left of the first is found.
         let at = format!("{}::/db", root.join("cut.tar").display());
         assert_eq!(
             answer.database(Path::new(&at))["verdict"]["readiness"],
             "ready_without_replay"
         );
+    }
+
+    /// A zip behind something else, tars without their mark, one tar after the other: nothing of it is passed over.
+    #[test]
+    fn archives_that_do_not_begin_as_others_are_searched() {
+        let (database, _) = parts("clean-p4k");
+        let member = |name: &str| vec![(name.to_owned(), database.clone())];
+        let program = [b"MZ".to_vec(), vec![0x90; 200_000], zipped(&member("db"))].concat();
+        // The oldest form has neither a mark nor what follows it.
+        let old = |mut tar: Vec<u8>, kind: u8| {
+            tar[257..512].fill(0);
+            tar[148..156].fill(b' ');
+            tar[156] = kind;
+            let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
+            tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            tar
+        };
+        let label = &old(tarred(&vec![("LABEL".to_owned(), Vec::new())]), b'V')[..512];
+        let padded = [tarred(&member("one")), vec![0; 70_000 / 512 * 512]].concat();
+        let two = [padded, tarred(&member("db"))].concat();
+        // The database begins where the second copy of a header would be.
+        let first = vec![("pax".to_owned(), vec![1; 3072])];
+        let aligned = tarred(&[first, member("db")].concat());
+        for (name, bytes, count) in [
+            ("program.exe", program, 1),
+            ("old.tar", old(tarred(&member("db")), 0), 1),
+            ("labelled.tar", [label, &tarred(&member("db"))].concat(), 1),
+            ("two.tar", two.clone(), 2),
+            ("two.tgz", gzipped(&two), 2),
+            ("aligned.tar", aligned, 1),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let answer = find(&[folder.path()]);
+            assert_eq!(answer.exit, 0, "{name}: {}", answer.errors);
+            assert_eq!(answer.databases().len(), count, "{name}");
+            let at = format!("{}::/db", path.display());
+            assert_eq!(answer.database(Path::new(&at))["exit"], "clean", "{name}");
+        }
+    }
+
+    /// What cannot be searched in an archive is said, and the rest is searched.
+    #[test]
+    fn archives_that_are_not_searched_as_a_whole_are_said() {
+        let (database, _) = parts("clean-p4k");
+        let member = |name: &str| vec![(name.to_owned(), database.clone())];
+        let deep = vec![("a/".repeat(400_000) + "b", Vec::new())];
+        let aff4 = vec![("information.turtle".to_owned(), b"aff4".to_vec())];
+        let garbage = [tarred(&member("db")), vec![7; 512]].concat();
+        for (bytes, words) in [
+            (tarred(&[member("db"), deep].concat()), "400001 parts"),
+            (garbage, "after the end of the archive, and is not read"),
+            (zipped(&[member("db"), aff4].concat()), "an AFF4 image"),
+            (
+                zipped(&[member("db"), member("a::b.edb")].concat()),
+                "its name has :: in it",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("x"), bytes).unwrap();
+            let answer = find(&[folder.path()]);
+            assert_eq!(answer.exit, 3, "{words}: {}", answer.errors);
+            assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
+            assert_eq!(answer.totals()["problems"], 1, "{words}: {}", answer.errors);
+            assert_eq!(answer.databases().len(), 1, "{words}");
+        }
+        // A name of a gigabyte, in a file that has no more than its first block.
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 30);
+        header.set_path("long").unwrap();
+        header.set_cksum();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, header.as_bytes()).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len((1 << 30) + 2048).unwrap();
+        let answer = find(&[&path]);
+        assert_eq!(answer.exit, 3);
+        assert!(
+            answer.errors.contains("16 MiB of name"),
+            "{}",
+            answer.errors
+        );
+        // A directory of five megabytes in an archive that has nothing else.
+        let mut seven = vec![0; 32 + (5 << 20)];
+        let mut crc = flate2::Crc::new();
+        crc.update(&seven[32..]);
+        seven[..8].copy_from_slice(b"7z\xbc\xaf\x27\x1c\0\x04");
+        seven[20..28].copy_from_slice(&(5_u64 << 20).to_le_bytes());
+        seven[28..32].copy_from_slice(&crc.sum().to_le_bytes());
+        let mut crc = flate2::Crc::new();
+        crc.update(&seven[12..32]);
+        seven[8..12].copy_from_slice(&crc.sum().to_le_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x"), seven).unwrap();
+        let answer = find(&[folder.path()]);
+        assert_eq!(answer.exit, 3);
+        let words = "its directory needs more than 4096 KiB";
+        assert!(answer.errors.contains(words), "{}", answer.errors);
+    }
+
+    #[test]
+    fn an_archive_may_have_any_name_and_words_for_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (database, _) = parts("clean-p4k");
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::XGlobalHeader);
+        header.set_size(13);
+        tar.append_data(&mut header, "pax_global_header", &b"13 comment=x\n"[..])
+            .unwrap();
+        let tar = [
+            tar.into_inner().unwrap()[..1024].to_vec(),
+            tarred(&vec![("db".to_owned(), database)]),
+        ];
+        let odd = root.join("x::y.tar");
+        fs::write(&odd, tar.concat()).unwrap();
+        for named in [root.to_owned(), format!("{}::", odd.display()).into()] {
+            let answer = find(&[&named]);
+            assert_eq!(answer.exit, 0, "{}", answer.errors);
+            let at = format!("{}::/db", odd.display());
+            let database = answer.database(Path::new(&at));
+            assert_eq!(database["file"]["origin"]["container"], json!(odd));
+        }
     }
 
     /// A file that is packed by itself is no archive: it is named if it is one of ESE's.
@@ -515,9 +731,15 @@ mod in_archives {
         fs::write(root.join("SRUDB.dat.gz"), gzipped(&database)).unwrap();
         fs::write(root.join("notes.gz"), gzipped(b"some text\n")).unwrap();
         fs::write(root.join("a.7z"), b"7z\xbc\xaf\x27\x1c and more").unwrap();
+        let image = [b"EVF\x09\x0d\x0a\xff\x00".to_vec(), vec![0; 5000]].concat();
+        fs::write(root.join("disk.E01.gz"), gzipped(&image)).unwrap();
         let answer = find(&[root]);
-        assert_eq!(answer.totals()["problems"], 2, "{}", answer.errors);
-        for words in ["SRUDB.dat.gz: a file of ESE's is packed in it", "a.7z: "] {
+        assert_eq!(answer.totals()["problems"], 3, "{}", answer.errors);
+        for words in [
+            "SRUDB.dat.gz: a file of ESE's is packed in it",
+            "disk.E01.gz: what is packed in it looks like an EnCase image (E01)",
+            "a.7z: ",
+        ] {
             assert!(answer.errors.contains(words), "{words}: {}", answer.errors);
         }
     }

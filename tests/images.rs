@@ -165,6 +165,84 @@ fn what_is_not_read_is_said() {
     }
 }
 
+fn find(paths: &[&Path]) -> (i32, Vec<serde_json::Value>, String) {
+    let mut words: Vec<&OsStr> = vec!["--json".as_ref(), "find".as_ref()];
+    words.extend(paths.iter().map(|path| path.as_os_str()));
+    let out = run("edbtool", words);
+    (exit(&out), common::documents(&out), stderr(&out))
+}
+
+/// The same bytes with another name of a file in them, as long as the first.
+fn renamed(volume: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let wide = |name: &str| {
+        name.encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>()
+    };
+    let (from, to) = (wide(from), wide(to));
+    let mut bytes = volume.to_vec();
+    let places: Vec<usize> = (0..bytes.len() - from.len())
+        .filter(|at| bytes[*at..].starts_with(&from))
+        .collect();
+    assert!(places.len() > 1);
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(&to);
+    }
+    bytes
+}
+
+/// A file that Windows keeps compressed may be a database.
+#[test]
+fn files_that_are_not_read_are_no_proof_that_there_is_no_database() {
+    let folder = TempDir::new().unwrap();
+    let raw = folder.path().join("raw");
+    fs::write(&raw, volume()).unwrap();
+    let (code, documents, said) = find(&[&within(&raw, "links")]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("1 file that Windows compressed"), "{said}");
+    assert_eq!(documents.last().unwrap()["unread"], 1);
+    assert_eq!(find(&[&raw]).0, 0);
+    fs::write(&raw, renamed(&volume(), "compact", "abc.edb")).unwrap();
+    let (code, _, said) = find(&[&raw]);
+    assert_eq!(code, 3, "{said}");
+    assert!(
+        said.contains("links/abc.edb: its name is that of a database"),
+        "{said}"
+    );
+}
+
+/// What lies beside the first part of an image is searched with it.
+#[test]
+fn later_parts_of_images_are_no_errors_where_the_first_is() {
+    let folder = TempDir::new().unwrap();
+    let description = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\
+         RW {} FLAT \"disk-flat.vmdk\" 0\n",
+        volume().len() as u64 / SECTOR
+    );
+    let flat = folder.path().join("disk-flat.vmdk");
+    fs::write(&flat, volume()).unwrap();
+    let disk = folder.path().join("disk.vmdk");
+    fs::write(&disk, description).unwrap();
+    let (code, documents, said) = find(&[folder.path()]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(documents.last().unwrap()["containers"], 1);
+    assert_eq!(documents.last().unwrap()["databases"], 3);
+}
+
+/// A fixed VHD begins with its disk, whatever that is, and says only at its end what it is.
+#[test]
+fn an_image_that_is_known_by_its_end_is_not_passed_over() {
+    let folder = TempDir::new().unwrap();
+    let mut bytes = vec![0; 3 << 20];
+    let end = bytes.len() - 512;
+    bytes[end..end + 8].copy_from_slice(b"conectix");
+    fs::write(folder.path().join("x"), bytes).unwrap();
+    let (code, _, said) = find(&[folder.path()]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("the footer of this VHD"), "{said}");
+}
+
 /// A volume of which a part is wrong or missing gives an error or the right bytes, as far as NTFS can tell.
 #[test]
 fn damaged_volumes_are_said() {
@@ -334,6 +412,33 @@ mod with_tools {
             ],
         );
         to.join("image.E01")
+    }
+
+    #[test]
+    #[ignore = "needs qemu-img, ewfacquire and sfdisk"]
+    fn parts_of_images_are_searched_with_the_first_or_said() {
+        let folder = TempDir::new().unwrap();
+        let raw = folder.path().join("raw");
+        fs::write(&raw, volume()).unwrap();
+        let made = folder.path().join("made");
+        fs::create_dir(&made).unwrap();
+        let firsts = images(&gpt(&raw, folder.path()), &made);
+        let files = fixtures::files_below(&made).len();
+        assert!(files > firsts.len() + 4, "{files}");
+        let (code, documents, said) = find(&[&made]);
+        assert_eq!(code, 0, "{said}");
+        let totals = documents.last().unwrap();
+        assert_eq!(totals["containers"], firsts.len());
+        assert_eq!(totals["databases"], 3 * firsts.len());
+        // Without its first part, each of the others is an error.
+        fs::remove_file(made.join("image.E01")).unwrap();
+        fs::remove_file(made.join("parts.vmdk")).unwrap();
+        let (code, _, said) = find(&[&made]);
+        assert_eq!(code, 3);
+        assert!(
+            said.contains("image.E02") && said.contains("parts-s001.vmdk"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Volume for Image {
         true
     }
 
+    fn outermost(&self, path: &Path) -> Option<PathBuf> {
+        self.holds(path).then(|| self.path.clone())
+    }
+
     fn holds_files(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {
         Ok(file.start(MARK.len())? == MARK)
     }
@@ -129,6 +133,10 @@ impl SourceFolder for Folder {
     fn open(&self, name: &OsStr) -> Result<Arc<dyn SourceFile>, EvidenceError> {
         Ok(Arc::new(LocalFile::open(self.disk.join(name))?))
     }
+
+    fn is_of_image(&self) -> bool {
+        true
+    }
 }
 
 /// Copies the set to a volume, but for these files.
@@ -163,9 +171,13 @@ impl Case {
     }
 
     fn find(&self, shadow_copies: bool) -> Found {
+        self.find_at("evidence", shadow_copies)
+    }
+
+    fn find_at(&self, name: &str, shadow_copies: bool) -> Found {
         let mut options = FindOptions::default();
         options.shadow_copies = shadow_copies;
-        let found = find(&[self.folder.path().join("evidence")], &options, &()).unwrap();
+        let found = find(&[self.folder.path().join(name)], &options, &()).unwrap();
         assert!(found.problems.is_empty(), "{:?}", found.problems);
         found
     }
@@ -208,6 +220,14 @@ fn each_state_keeps_its_own_logs() {
         let checkpoint = database.checkpoint.as_ref().unwrap();
         assert_eq!(checkpoint.folder, database.file.folder);
     }
+    // A volume that is named by itself has them, too.
+    let volume = case.find_at("evidence/disk.img::p2:", true);
+    let places = |found: &Found| {
+        let files = found.databases.iter().map(|one| &one.file);
+        let places = files.map(|file| (file.path.clone(), file.origin.clone()));
+        places.collect::<Vec<_>>()
+    };
+    assert_eq!(places(&volume), places(&found));
     let without = case.find(false);
     assert_eq!(without.databases.len(), 1);
     assert_eq!(without.looked.shadow_copies_not_searched, 3);

@@ -27,7 +27,7 @@ const fn mark(offset: usize, bytes: &'static [u8], what: &'static str) -> Mark {
 }
 
 /// Marks of whole files, then of disks.
-const MARKS: [Mark; 46] = [
+const MARKS: [Mark; 57] = [
     mark(
         0,
         b"SQLite format 3\0",
@@ -56,6 +56,7 @@ const MARKS: [Mark; 46] = [
     mark(0, b"TAPE", "a backup (NTBackup, MTF)"),
     mark(0, b"PK\x03\x04", "a zip archive"),
     mark(0, b"PK\x05\x06", "an empty zip archive"),
+    mark(0, b"PK\x07\x08", "the first part of a split zip archive"),
     mark(0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     mark(0, b"Rar!\x1a\x07", "a RAR archive"),
     mark(0, b"MSCF\0\0\0\0", "a cabinet file"),
@@ -82,6 +83,16 @@ const MARKS: [Mark; 46] = [
     mark(54, b"FAT16   ", "a raw image of a FAT volume"),
     mark(512, b"EFI PART", "a raw disk image (GPT)"),
     mark(4096, b"EFI PART", "a raw disk image (GPT)"),
+    mark(512, b"LABELONE", "a raw image of an LVM volume"),
+    mark(0, b"LUKS\xba\xbe", "a raw image of a LUKS volume"),
+    mark(0, b"XFSB", "a raw image of an XFS volume"),
+    mark(32, b"NXSB", "a raw image of an APFS volume"),
+    mark(1024, b"H+\0\x04", "a raw image of an HFS+ volume"),
+    mark(1024, b"HX\0\x05", "a raw image of an HFS+ volume"),
+    mark(0x1_0040, b"_BHRfS_M", "a raw image of a Btrfs volume"),
+    mark(0x8001, b"CD001", "an image of a CD or DVD (ISO 9660)"),
+    mark(0x8001, b"BEA01", "an image of a CD or DVD (UDF)"),
+    mark(0, b"hsqs", "an image of files (SquashFS)"),
 ];
 
 /// What the file looks like that starts with `start`, with its article; `None` where nothing shows it.
@@ -95,6 +106,12 @@ pub fn looks_like(start: &[u8]) -> Option<&'static str> {
     };
     if let Some(mark) = MARKS.iter().find(is_there) {
         return Some(mark.what);
+    }
+    if is_tar(start) {
+        return Some("a tar archive");
+    }
+    if is_ext(start) {
+        return Some("a raw image of an ext2, ext3 or ext4 volume");
     }
     if has_partitions(start) {
         return Some("a raw disk image (MBR)");
@@ -114,6 +131,36 @@ fn has_partitions(start: &[u8]) -> bool {
     let can_be = |entry: &[u8; 16]| matches!(entry[0], 0 | 0x80);
     let is_used = |entry: &[u8; 16]| entry[4] != 0 && entry[12..16] != [0; 4];
     record[510..] == [0x55, 0xaa] && entries.iter().all(can_be) && entries.iter().any(is_used)
+}
+
+/// Whether the header of a tar is there, by its sum. Not every tar has the mark: those of before 1988, and a label of GNU's, have not.
+pub fn is_tar(start: &[u8]) -> bool {
+    const SUM: std::ops::Range<usize> = 148..156;
+    let Some(header) = start.first_chunk::<512>() else {
+        return false;
+    };
+    let stored = str::from_utf8(&header[SUM]).ok();
+    let stored = stored.map(|digits| digits.trim_matches(['\0', ' ']));
+    let stored = stored.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    let sum = header.iter().enumerate().map(|(at, byte)| match at {
+        at if SUM.contains(&at) => u32::from(b' '),
+        _ => u32::from(*byte),
+    });
+    stored == Some(sum.sum())
+}
+
+/// The superblock of an ext volume: its mark is short, and so what else is in it has to make sense.
+fn is_ext(start: &[u8]) -> bool {
+    let Some(block) = start.get(1024..2048) else {
+        return false;
+    };
+    let number =
+        |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+    let (inodes, blocks, first) = (number(0), number(4), number(20));
+    let (size, revision, system) = (number(24), number(76), number(72));
+    let is_marked = block[56..58] == [0x53, 0xef];
+    let is_likely = inodes > 0 && blocks > 0 && first <= 1 && size <= 6;
+    is_marked && is_likely && revision <= 1 && system <= 4
 }
 
 /// `MZ`, and the header of a program where it says.
@@ -150,7 +197,7 @@ mod tests {
     #[test]
     fn what_has_a_mark_is_told() {
         let at = |offset: usize, bytes: &[u8]| {
-            let mut start = vec![0xe5; 8192];
+            let mut start = vec![0xe5; 1 << 17];
             start[offset..][..bytes.len()].copy_from_slice(bytes);
             looks_like(&start)
         };
@@ -168,5 +215,12 @@ mod tests {
         assert_eq!(looks_like(&disk), Some("a raw disk image (MBR)"));
         disk[446] = 3;
         assert_eq!(looks_like(&disk), None);
+        let mut tar = [0; 512];
+        tar[..4].copy_from_slice(b"name");
+        let sum = tar.iter().map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        assert_eq!(looks_like(&tar), Some("a tar archive"));
+        tar[0] += 1;
+        assert_eq!(looks_like(&tar), None);
     }
 }

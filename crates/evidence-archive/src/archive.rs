@@ -3,9 +3,10 @@
 use crate::frames::Frames;
 use crate::seven::Seven;
 use crate::tarball::Tarball;
-use crate::tree::{Member, Node, Nowhere};
+use crate::tree::{Member, Names, Nowhere};
 use crate::unpacked::MemberFile;
 use crate::zipped::Zipped;
+use ese_format::foreign::is_tar;
 use evidence::{
     Contents, EvidenceError, EvidenceFile, FileStart, FolderEntry, Glance, Place, Reading,
     SourceFile, SourceFolder, join, wrong,
@@ -18,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many members that were opened last stay unpacked.
 const KEPT: usize = 8;
-const CUT_OFF: &str = "the archive is cut off, and more may have been in it";
 
 /// An archive.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Archive {
     /// Its address, as it may be shown.
     pub(crate) path: PathBuf,
     kind: Kind,
-    root: Node,
+    names: Names,
     unpacked: Mutex<VecDeque<(usize, Arc<MemberFile>)>>,
 }
 
@@ -42,11 +42,11 @@ impl Archive {
     pub(crate) fn of(file: &EvidenceFile) -> Result<Option<Arc<Self>>, EvidenceError> {
         let path = file.path().to_owned();
         let read = read(file).map_err(EvidenceError::io(&path))?;
-        Ok(read.map(|(kind, root)| {
+        Ok(read.map(|(kind, names)| {
             Arc::new(Archive {
                 path,
                 kind,
-                root,
+                names,
                 unpacked: Mutex::default(),
             })
         }))
@@ -60,22 +60,18 @@ impl Archive {
         })
     }
 
-    /// Whether its end is missing, so that more may have been in it than is known.
-    fn is_cut_off(&self) -> bool {
-        matches!(&self.kind, Kind::Tar(tar) if tar.is_cut_off)
-    }
-
     fn find(self: &Arc<Self>, name: &OsStr) -> Result<Place, EvidenceError> {
         let at = join(&self.path, name);
         let said = |what: String| EvidenceError::io(&at)(wrong(what));
-        let node = self.root.find(name).map_err(|nowhere| match nowhere {
-            Nowhere::Missing if self.is_cut_off() => {
-                said(format!("it may have been there: {CUT_OFF}"))
-            }
-            Nowhere::Missing => EvidenceError::io(&at)(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the archive has no member of this name",
-            )),
+        let names = &self.names;
+        let node = names.root.find(name).map_err(|nowhere| match nowhere {
+            Nowhere::Missing => match &names.omitted {
+                Some(why) => said(format!("it may have been there: {why}")),
+                None => EvidenceError::io(&at)(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "the archive has no member of this name",
+                )),
+            },
             Nowhere::Ambiguous => said(
                 "the archive has several members of this name but for case: write it as it is"
                     .to_owned(),
@@ -123,7 +119,7 @@ impl Contents for Archive {
     }
 }
 
-/// What the first bytes of an archive say.
+/// What the first or last bytes of an archive say.
 pub(crate) enum Look {
     Zip,
     Tar,
@@ -142,23 +138,24 @@ impl Look {
             Some(Look::Gzip)
         } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
             Some(Look::Zstd)
-        } else if start.get(257..262) == Some(b"ustar") {
+        } else if start.get(257..262) == Some(b"ustar") || is_tar(start) {
             Some(Look::Tar)
         } else if start.starts_with(Seven::START) {
             Some(Look::Seven)
         } else if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
             Some(Look::Zip)
         } else {
-            None
+            // A zip may have anything before it, as programs that unpack themselves do.
+            Zipped::is_at_end(file, start)?.then_some(Look::Zip)
         })
     }
 }
 
-/// Tells archives apart by their first bytes.
-fn read(file: &EvidenceFile) -> io::Result<Option<(Kind, Node)>> {
+/// Tells archives apart by their first and last bytes.
+fn read(file: &EvidenceFile) -> io::Result<Option<(Kind, Names)>> {
     let look = Look::of(file.source().as_ref())?;
     let source = Reading::new(Arc::clone(file.source()));
-    let (tar, root) = match look {
+    let (tar, names) = match look {
         Some(Look::Gzip) => {
             let mut unpacked = flate2::read::MultiGzDecoder::new(io::BufReader::new(source));
             Tarball::unpack(&mut unpacked)?
@@ -168,20 +165,20 @@ fn read(file: &EvidenceFile) -> io::Result<Option<(Kind, Node)>> {
             Tarball::unpack(&mut unpacked)?
         }
         Some(Look::Seven) => {
-            let (seven, root) = Seven::of(source)?;
-            return Ok(Some((Kind::Seven(Box::new(seven)), root)));
+            let (seven, names) = Seven::of(source)?;
+            return Ok(Some((Kind::Seven(Box::new(seven)), names)));
         }
         Some(Look::Tar) => Tarball::of(Arc::clone(file.source()))?,
-        // A zip may have anything before it, as programs that unpack themselves do.
+        // Its end may have been overlooked.
         Some(Look::Zip) | None => {
             return match Zipped::of(source) {
-                Ok((zip, root)) => Ok(Some((Kind::Zip(zip), root))),
+                Ok((zip, names)) => Ok(Some((Kind::Zip(zip), names))),
                 Err(_) if look.is_none() => Ok(None),
                 Err(error) => Err(error),
             };
         }
     };
-    Ok(Some((Kind::Tar(tar), root)))
+    Ok(Some((Kind::Tar(tar), names)))
 }
 
 /// A folder of an archive.
@@ -193,15 +190,14 @@ struct ArchiveFolder {
 
 impl ArchiveFolder {
     /// Why it cannot be known what is in it.
-    fn cut_off(&self) -> Option<EvidenceError> {
-        self.archive.is_cut_off().then(|| {
-            let why = format!("{CUT_OFF}; what is known to be there can be named by itself");
-            EvidenceError::io(self.name())(wrong(why))
-        })
+    fn omitted(&self) -> Option<EvidenceError> {
+        let why = self.archive.names.omitted.as_ref()?;
+        let why = format!("{why}; what is known to be there can be named by itself");
+        Some(EvidenceError::io(self.name())(wrong(why)))
     }
 
     fn known(&self) -> Vec<FolderEntry> {
-        let node = self.archive.root.find(&self.name).ok();
+        let node = self.archive.names.root.find(&self.name).ok();
         let folder = node.and_then(|node| node.folder.as_ref());
         let entries = folder.into_iter().flatten();
         let entries = entries.map(|(name, node)| FolderEntry {
@@ -226,16 +222,16 @@ impl SourceFolder for ArchiveFolder {
     }
 
     fn entries(&self) -> Result<Vec<FolderEntry>, EvidenceError> {
-        match self.cut_off() {
+        match self.omitted() {
             Some(error) => Err(error),
             None => Ok(self.known()),
         }
     }
 
-    /// It is said once that the archive is cut off: of all of it.
+    /// It is said once that more may have been in the archive: of all of it.
     fn known_entries(&self) -> (Vec<FolderEntry>, Option<EvidenceError>) {
-        let cut_off = self.cut_off().filter(|_| self.name.is_empty());
-        (self.known(), cut_off)
+        let omitted = self.omitted().filter(|_| self.name.is_empty());
+        (self.known(), omitted)
     }
 
     fn path_of(&self, name: &OsStr) -> PathBuf {
@@ -255,7 +251,7 @@ impl SourceFolder for ArchiveFolder {
     /// Of a zip, which packs its members one by one, a member is unpacked no further than is asked for.
     fn glance(&self, name: &OsStr, most: usize) -> Result<Glance, EvidenceError> {
         let path = self.path_of(name);
-        let node = self.archive.root.find(&self.inner(name)).ok();
+        let node = self.archive.names.root.find(&self.inner(name)).ok();
         let member = match node.map(|node| (&node.files[..], &node.folder)) {
             Some(([member], None)) => *member,
             // What is wrong with the name is said where it is opened.
@@ -278,7 +274,12 @@ impl SourceFolder for ArchiveFolder {
                 let file: Arc<dyn SourceFile> = match start.map_err(EvidenceError::io(&path))? {
                     Some((stamp, start)) => {
                         let name = path.display().to_string();
-                        let start = FileStart { name, stamp, start };
+                        let start = FileStart {
+                            name,
+                            stamp,
+                            start,
+                            rest: None,
+                        };
                         return Ok(Glance::Start(EvidenceFile::of(path, Arc::new(start))));
                     }
                     None => (self.archive.file(member, &path)).map_err(EvidenceError::io(&path))?,

@@ -1,19 +1,21 @@
 //! 7z archives. Their members may be packed together, so that one can be unpacked only with those before it.
 
-use crate::tree::{Member, Node};
-use crate::unpacked::{MemberFile, Spool};
+use crate::tree::{Member, Names};
+use crate::unpacked::{MemberFile, Pile};
 use evidence::{Reading, SourceFile, Stamp, wrong};
 use jiff::Timestamp;
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a dictionary of a packer may need, in KiB: twice that of the largest level of 7-Zip.
 const MEMORY: usize = 512 << 10;
-/// So many blocks that were unpacked last are kept.
-const KEPT: usize = 2;
+/// What the directory may need, in KiB: an eighth of the archive, but no less and no more than this. Packed, a few kilobytes may say that
+/// there are millions of members.
+const DIRECTORY: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 10;
 /// A link of Unix, in the attributes that 7-Zip writes there.
 const UNIX: u32 = 0x8000;
 const LINK: u32 = 0o120_000;
@@ -23,7 +25,16 @@ const LINK: u32 = 0o120_000;
 pub(crate) struct Seven {
     source: Reading,
     archive: Archive,
-    blocks: Mutex<VecDeque<(usize, Arc<Block>)>>,
+    /// How many members are in each block.
+    members: Vec<usize>,
+    blocks: Mutex<Blocks>,
+}
+
+/// The blocks that were unpacked. Whoever goes through the folders of an archive comes back to each of them many times.
+#[derive(Debug, Default)]
+struct Blocks {
+    pile: Pile,
+    known: HashMap<usize, Arc<Block>>,
 }
 
 /// Members that are packed together, unpacked.
@@ -37,9 +48,45 @@ struct Block {
 }
 
 fn said(error: Error) -> io::Error {
+    let encrypted = "it is encrypted: unpack it with its password first";
+    let damaged = "the archive is damaged: ";
+    wrong(match error {
+        Error::Io(error, _) | Error::FileOpen(error, _) => return error,
+        Error::PasswordRequired | Error::MaybeBadPassword(_) => encrypted.to_owned(),
+        Error::UnsupportedCompressionMethod(method) => {
+            format!("it is packed in a way that is not read here ({method}): unpack it first")
+        }
+        Error::Unsupported(what) => format!("the archive is not read here: {what}"),
+        Error::UnsupportedVersion { major, minor } => {
+            format!("the archive is of version {major}.{minor}, which is not read here")
+        }
+        Error::ExternalUnsupported => {
+            "the archive keeps its directory in a way that is not read here".to_owned()
+        }
+        Error::MaxMemLimited { max_kb, actaul_kb } => format!(
+            "unpacking it needs {actaul_kb} KiB of memory, and more than {max_kb} are not taken for it"
+        ),
+        Error::Other(what) => format!("{damaged}{what}"),
+        Error::ChecksumVerificationFailed | Error::NextHeaderCrcMismatch => {
+            format!("{damaged}a checksum does not fit")
+        }
+        Error::BadSignature(_)
+        | Error::BadTerminatedStreamsInfo(_)
+        | Error::BadTerminatedUnpackInfo
+        | Error::BadTerminatedPackInfo(_)
+        | Error::BadTerminatedSubStreamsInfo
+        | Error::BadTerminatedHeader(_)
+        | Error::FileNotFound => format!("{damaged}its directory makes no sense"),
+    })
+}
+
+/// The same of the directory.
+fn said_of_directory(error: Error) -> io::Error {
     match error {
-        Error::Io(error, _) | Error::FileOpen(error, _) => error,
-        other => wrong(other.to_string()),
+        Error::MaxMemLimited { max_kb, .. } => wrong(format!(
+            "its directory needs more than {max_kb} KiB of memory, which is more than an archive of this length is given: unpack it first"
+        )),
+        other => said(other),
     }
 }
 
@@ -48,12 +95,13 @@ impl Seven {
     pub(crate) const START: &[u8] = b"7z\xbc\xaf\x27\x1c";
 
     /// Reads the directory of an archive.
-    pub(crate) fn of(source: Reading) -> io::Result<(Self, Node)> {
+    pub(crate) fn of(source: Reading) -> io::Result<(Self, Names)> {
         let mut directory = BufReader::new(source.clone());
-        let archive = Archive::read_with_memory_limit(&mut directory, &Password::empty(), MEMORY)
-            .map_err(said)?;
-        let mut root = Node::default();
-        root.add_folder(b"");
+        let limit = source.file().stamp().length >> 13;
+        let limit = limit.clamp(*DIRECTORY.start(), *DIRECTORY.end()) as usize;
+        let archive = Archive::read_with_memory_limit(&mut directory, &Password::empty(), limit)
+            .map_err(said_of_directory)?;
+        let mut names = Names::new();
         for (number, entry) in archive
             .files
             .iter()
@@ -62,7 +110,7 @@ impl Seven {
         {
             let name = entry.name.as_bytes();
             if entry.is_directory {
-                root.add_folder(name);
+                names.add_folder(name);
                 continue;
             }
             let modified = entry
@@ -72,14 +120,19 @@ impl Seven {
                 let nanoseconds = i128::from(ticks) * 100 - 11_644_473_600_000_000_000;
                 Timestamp::from_nanosecond(nanoseconds).ok()
             });
-            root.add_file(name, Member { number, modified });
+            names.add_file(name, Member { number, modified });
+        }
+        let mut members = vec![0; archive.blocks.len()];
+        for block in archive.stream_map.file_block_index.iter().flatten() {
+            members[*block] += 1;
         }
         let seven = Seven {
             source,
             archive,
+            members,
             blocks: Mutex::default(),
         };
-        Ok((seven, root))
+        Ok((seven, names))
     }
 
     /// Whether a member is a link.
@@ -118,12 +171,7 @@ impl Seven {
         most: usize,
     ) -> io::Result<Option<(Stamp, Vec<u8>)>> {
         let (stamp, block) = self.look(member)?;
-        // Members that are packed together follow each other.
-        let blocks = &self.archive.stream_map.file_block_index;
-        let before = blocks[..member.number].iter().rev().flatten().next();
-        let after = blocks[member.number + 1..].iter().flatten().next();
-        let is_alone = |block: &usize| before != Some(block) && after != Some(block);
-        let Some(block) = block.filter(is_alone) else {
+        let Some(block) = block.filter(|block| self.members[*block] == 1) else {
             return Ok(None);
         };
         let mut start = Vec::new();
@@ -142,35 +190,38 @@ impl Seven {
         }
     }
 
-    /// A member, unpacked with those that are packed with it.
+    /// A member, unpacked alone or with those that are packed with it.
     pub(crate) fn member(&self, member: Member, at: &Path) -> io::Result<MemberFile> {
         let (stamp, block) = self.look(member)?;
         let Some(block) = block else {
             return MemberFile::unpack(at.to_owned(), stamp, &mut io::empty());
         };
+        if self.members[block] == 1 {
+            let mut file = None;
+            self.decode(block, |number, from| {
+                if number == member.number {
+                    file = Some(MemberFile::unpack(at.to_owned(), stamp.clone(), from)?);
+                }
+                Ok(true)
+            })?;
+            return file.ok_or_else(|| wrong(NOT_THERE));
+        }
         let block = self.block(block)?;
         match block.starts.get(&member.number) {
             Some(start) => {
                 MemberFile::within(at.to_owned(), stamp, Arc::clone(&block.bytes), *start)
             }
-            None => {
-                Err(wrong(block.damage.clone().unwrap_or_else(|| {
-                    "it is not where the archive says".to_owned()
-                })))
-            }
+            None => Err(wrong(block.damage.as_deref().unwrap_or(NOT_THERE))),
         }
     }
 
     fn block(&self, number: usize) -> io::Result<Arc<Block>> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = blocks.iter().position(|(known, _)| *known == number);
-        let block = match known.and_then(|at| blocks.remove(at)) {
-            Some((_, block)) => block,
-            None => Arc::new(self.unpack(number)?),
-        };
-        blocks.push_front((number, Arc::clone(&block)));
-        blocks.truncate(KEPT);
-        Ok(block)
+        let Blocks { pile, known } = &mut *blocks;
+        Ok(match known.entry(number) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => Arc::clone(new.insert(Arc::new(self.unpack(number, pile)))),
+        })
     }
 
     /// Shows each member of a block, by its number, until that wants no more.
@@ -203,19 +254,21 @@ impl Seven {
     }
 
     /// Unpacks a block, as far as it holds: members before a damaged byte are whole, each is held against its checksum.
-    fn unpack(&self, number: usize) -> io::Result<Block> {
-        let (mut spool, mut starts) = (Spool::default(), HashMap::new());
+    fn unpack(&self, number: usize, pile: &mut Pile) -> Block {
+        let (first, mut starts) = (pile.length, HashMap::new());
         let unpacked = self.decode(number, |member, from| {
-            let start = spool.length;
-            if io::copy(from, &mut spool)? == self.archive.files[member].size {
+            let start = pile.length - first;
+            if io::copy(from, pile)? == self.archive.files[member].size {
                 starts.insert(member, start);
             }
             Ok(true)
         });
-        Ok(Block {
-            bytes: Arc::new(spool.file()),
+        Block {
+            bytes: Arc::new(pile.since(first)),
             starts,
             damage: unpacked.err().map(|error| error.to_string()),
-        })
+        }
     }
 }
+
+const NOT_THERE: &str = "it is not where the archive says";

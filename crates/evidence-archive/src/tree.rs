@@ -31,25 +31,90 @@ pub(crate) enum Nowhere {
     Ambiguous,
 }
 
-impl Node {
-    /// Adds a file under its name in the archive.
-    pub(crate) fn add_file(&mut self, name: &[u8], member: Member) {
-        self.below(name).files.push(member);
+/// The names of an archive.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// All of it, a folder.
+    pub(crate) root: Node,
+    /// How many names and files there are in it.
+    count: usize,
+    /// Why more may have been in the archive than is here.
+    pub(crate) omitted: Option<String>,
+}
+
+/// So many folders may lie in each other: a name of a few hundred kilobytes may have a hundred thousand parts.
+const DEEPEST: usize = 256;
+/// So many names are kept, folders included: an archive of a few kilobytes may have more than fit into memory.
+pub(crate) const MOST: usize = if cfg!(test) { 1 << 12 } else { 1 << 21 };
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        let root = Node {
+            files: Vec::new(),
+            folder: Some(BTreeMap::new()),
+        };
+        Names {
+            root,
+            count: 0,
+            omitted: None,
+        }
+    }
+
+    /// Adds a file under its name in the archive; whether there was room for it.
+    pub(crate) fn add_file(&mut self, name: &[u8], member: Member) -> bool {
+        let Some(node) = self.below(name) else {
+            return false;
+        };
+        node.files.push(member);
+        self.count += 1;
+        true
     }
 
     /// Adds a folder, which may have nothing in it.
     pub(crate) fn add_folder(&mut self, name: &[u8]) {
-        self.below(name).folder.get_or_insert_default();
+        if let Some(node) = self.below(name) {
+            node.folder.get_or_insert_default();
+        }
     }
 
-    fn below(&mut self, name: &[u8]) -> &mut Node {
-        let parts = parts(name).into_iter();
-        parts.fold(self, |node, part| {
+    /// Says why more may have been in the archive. The first reason counts.
+    pub(crate) fn omit(&mut self, why: impl Into<String>) {
+        self.omitted.get_or_insert_with(|| why.into());
+    }
+
+    /// Says that there are more names than are kept.
+    pub(crate) fn omit_rest(&mut self) {
+        self.omit(format!(
+            "the archive has more than {MOST} names, and the others are not read"
+        ));
+    }
+
+    fn below(&mut self, name: &[u8]) -> Option<&mut Node> {
+        if self.count >= MOST {
+            self.omit_rest();
+            return None;
+        }
+        let parts = parts(name);
+        if parts.len() > DEEPEST {
+            self.omit(format!(
+                "the archive has a name with {} parts, and more than {DEEPEST} folders in each other are not read",
+                parts.len()
+            ));
+            return None;
+        }
+        let mut node = &mut self.root;
+        for part in parts {
             let folder = node.folder.get_or_insert_default();
-            folder.entry(part).or_default()
-        })
+            node = folder.entry(part).or_insert_with(|| {
+                self.count += 1;
+                Node::default()
+            });
+        }
+        Some(node)
     }
+}
 
+impl Node {
     /// What a name leads to; an empty one to this itself.
     pub(crate) fn find(&self, name: &OsStr) -> Result<&Node, Nowhere> {
         let mut parts = parts(&bytes_of(name)).into_iter();
@@ -115,7 +180,7 @@ mod tests {
             number,
             modified: None,
         };
-        let mut root = Node::default();
+        let mut names = Names::new();
         for (number, name) in [
             &b"C/Windows/sru/SRUDB.dat"[..],
             b"C\\Windows\\x.log",
@@ -130,8 +195,9 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            root.add_file(name, member(number));
+            assert!(names.add_file(name, member(number)));
         }
+        let root = &names.root;
         let number = |name: &str| {
             let found = root.find(OsStr::new(name))?;
             Ok(found
@@ -152,5 +218,22 @@ mod tests {
         assert_eq!(number("etc/passwd"), Err(Nowhere::Missing));
         assert!(root.find(OsStr::new("C/Windows")).unwrap().folder.is_some());
         assert_eq!(root.folder.as_ref().unwrap().len(), 7);
+        assert!(names.omitted.is_none());
+    }
+
+    #[test]
+    fn what_is_too_deep_or_too_much_is_said_and_not_kept() {
+        let member = Member {
+            number: 0,
+            modified: None,
+        };
+        let mut deep = Names::new();
+        assert!(deep.add_file(&b"a/".repeat(DEEPEST), member));
+        assert!(!deep.add_file(&b"a/".repeat(400_000), member));
+        assert!(deep.omitted.unwrap().contains("400000 parts"));
+        let mut many = Names::new();
+        assert!((0..MOST).all(|_| many.add_file(b"", member)));
+        assert!(!many.add_file(b"", member));
+        assert!(many.omitted.unwrap().contains("more than 4096 names"));
     }
 }

@@ -15,7 +15,8 @@ const MOST: u64 = 1 << 40;
 #[derive(Debug)]
 enum Bytes {
     Memory(Vec<u8>),
-    Temporary(File),
+    /// From this offset of a temporary file on.
+    Temporary(Arc<File>, u64),
     /// From this offset of another file on.
     Within(Arc<dyn SourceFile>, u64),
 }
@@ -101,8 +102,10 @@ pub(crate) struct Spool {
 
 impl Spool {
     fn bytes(self) -> Bytes {
-        self.file
-            .map_or(Bytes::Memory(self.memory), Bytes::Temporary)
+        match self.file {
+            Some(file) => Bytes::Temporary(Arc::new(file), 0),
+            None => Bytes::Memory(self.memory),
+        }
     }
 
     /// All of it as a file.
@@ -143,6 +146,62 @@ impl Write for Spool {
     }
 }
 
+/// Several files that are unpacked one after the other into one temporary file, and stay there.
+#[derive(Debug, Default)]
+pub(crate) struct Pile {
+    file: Option<Arc<File>>,
+    /// Bytes in it.
+    pub(crate) length: u64,
+}
+
+impl Pile {
+    /// What was written from `start` on.
+    pub(crate) fn since(&self, start: u64) -> MemberFile {
+        let bytes = match &self.file {
+            Some(file) => Bytes::Temporary(Arc::clone(file), start),
+            None => Bytes::Memory(Vec::new()),
+        };
+        MemberFile {
+            address: PathBuf::new(),
+            stamp: Stamp {
+                length: self.length - start,
+                modified: None,
+                tag: None,
+            },
+            bytes,
+        }
+    }
+}
+
+impl Write for Pile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.length + bytes.len() as u64 > MOST {
+            return Err(wrong(format!("more than {MOST} bytes are not unpacked")));
+        }
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(Arc::new(tempfile::tempfile()?)),
+        };
+        let written = write_at(file, bytes, self.length)?;
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, offset)
+}
+
 impl SourceFile for MemberFile {
     fn name(&self) -> String {
         self.address.display().to_string()
@@ -156,7 +215,7 @@ impl SourceFile for MemberFile {
     fn stamp_now(&self) -> io::Result<Stamp> {
         let is_same = match &self.bytes {
             Bytes::Within(file, _) => file.stamp_now()? == file.stamp(),
-            Bytes::Memory(_) | Bytes::Temporary(_) => true,
+            Bytes::Memory(_) | Bytes::Temporary(..) => true,
         };
         Ok(Stamp {
             tag: (!is_same).then(|| "the archive was changed".to_owned()),
@@ -178,7 +237,7 @@ impl SourceFile for MemberFile {
                 buffer[..length].copy_from_slice(&there[..length]);
                 Ok(length)
             }
-            Bytes::Temporary(file) => read_file_at(file, buffer, offset),
+            Bytes::Temporary(file, start) => read_file_at(file, buffer, start + offset),
             Bytes::Within(file, start) => file.read_at(buffer, start + offset),
         }
     }

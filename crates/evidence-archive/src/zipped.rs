@@ -1,8 +1,8 @@
 //! Zip archives, those of more than 4 GiB too.
 
-use crate::tree::{Member, Node};
+use crate::tree::{MOST, Member, Names};
 use crate::unpacked::MemberFile;
-use evidence::{Reading, Stamp, wrong};
+use evidence::{Reading, SourceFile, Stamp, wrong};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,17 +26,50 @@ fn said(error: ZipError) -> io::Error {
 }
 
 impl Zipped {
+    /// Whether a file that starts with `start` ends as a zip does. Programs may have a signature after it.
+    pub(crate) fn is_at_end(file: &dyn SourceFile, start: &[u8]) -> io::Result<bool> {
+        const RECORD: usize = 22;
+        let most = match start.starts_with(b"MZ") {
+            true => 1 << 16,
+            false => 1 << 10,
+        };
+        let from = file.stamp().length.saturating_sub(most);
+        let mut end = vec![0; most as usize];
+        let read = file.read_at(&mut end, from)?;
+        let mut records = end[..read].windows(RECORD);
+        let Some(at) = records.rposition(|record| record.starts_with(b"PK\x05\x06")) else {
+            return Ok(false);
+        };
+        let record = &end[at..];
+        let size = u32::from_le_bytes([record[12], record[13], record[14], record[15]]);
+        let comment = usize::from(u16::from_le_bytes([record[20], record[21]]));
+        if record[4..6] != [0, 0] && record[4..8] != [0xff; 4] {
+            // The last part of a split zip.
+            return Ok(at + RECORD + comment == read);
+        }
+        if size == u32::MAX {
+            let locator = at.checked_sub(20).and_then(|at| end.get(at..at + 4));
+            return Ok(locator == Some(b"PK\x06\x07"));
+        }
+        let Some(directory) = (from + at as u64).checked_sub(u64::from(size)) else {
+            return Ok(false);
+        };
+        let mut first = [0; 4];
+        let read = file.read_at(&mut first, directory)?;
+        Ok(size > 0 && first[..read] == *b"PK\x01\x02")
+    }
+
     /// Reads the directory of an archive.
-    pub(crate) fn of(source: Reading) -> io::Result<(Self, Node)> {
+    pub(crate) fn of(source: Reading) -> io::Result<(Self, Names)> {
         let directory = BufReader::new(source.clone());
         let mut directory = ZipIterable::try_new(directory, Config::default()).map_err(said)?;
         let entries = directory.files().map_err(said)?;
         let entries: Vec<_> = entries
+            .take(MOST + 1)
             .map(|entry| entry.map(OwnedZipFileEntry::from))
             .collect::<Result<_, _>>()
             .map_err(said)?;
-        let mut root = Node::default();
-        root.add_folder(b"");
+        let mut names = Names::new();
         for (number, entry) in entries.iter().enumerate() {
             let raw = entry.name_raw();
             let decoded = match str::from_utf8(raw) {
@@ -44,17 +77,20 @@ impl Zipped {
                 Err(_) => entry.name().map_err(said)?.into_owned(),
             };
             match entry.is_dir() {
-                true => root.add_folder(decoded.as_bytes()),
-                false => root.add_file(
-                    decoded.as_bytes(),
-                    Member {
+                true => names.add_folder(decoded.as_bytes()),
+                false => {
+                    let member = Member {
                         number,
                         modified: None,
-                    },
-                ),
+                    };
+                    names.add_file(decoded.as_bytes(), member);
+                }
             }
         }
-        Ok((Zipped { source, entries }, root))
+        if entries.len() > MOST {
+            names.omit_rest();
+        }
+        Ok((Zipped { source, entries }, names))
     }
 
     /// What is said of a member that can be read.

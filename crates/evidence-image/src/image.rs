@@ -433,8 +433,13 @@ impl SourceFolder for ImageFolder {
             Lead::Folder(_) => Glance::Special(DIRECTORY),
             Lead::Elsewhere(Elsewhere::Link(_)) => Glance::Link,
             Lead::Elsewhere(Elsewhere::Special(what)) => Glance::Special(what),
+            Lead::Elsewhere(Elsewhere::Kept(how)) => Glance::Unread(how),
             Lead::Elsewhere(other) => return Err(EvidenceError::io(at)(other.error())),
         })
+    }
+
+    fn is_of_image(&self) -> bool {
+        true
     }
 
     fn is_link(&self, name: &OsStr) -> bool {

@@ -45,6 +45,10 @@ impl Container for Images {
         Ok(container::is_likely(file)? && !container::is_later_part(file)?)
     }
 
+    fn is_later_part(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        container::is_later_part(file)
+    }
+
     fn open(&self, file: &EvidenceFile) -> Result<Option<Arc<dyn Contents>>, EvidenceError> {
         let image = Image::of(file)?;
         Ok(image.map(|image| image as Arc<dyn Contents>))

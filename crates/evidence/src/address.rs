@@ -16,14 +16,30 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// What `path` names within a file, if it does: a file that has the whole name is that file.
+    /// What `path` names within a file, if it does: a file that has the whole name is that file. A file of this machine may have
+    /// `::` in its name, and what is before the last one of it need not be there.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let (outer, name) = split(path.as_os_str())?;
-        let outer = PathBuf::from(outer);
-        let is_there = crate::is_address(&outer)
-            || (outer.metadata()).is_ok_and(|found| found.is_file() || is_block_device(&found));
-        (is_there && path.symlink_metadata().is_err()).then_some(Address { outer, name })
+        let (mut outer, mut name) = split(path.as_os_str())?;
+        if path.symlink_metadata().is_ok() {
+            return None;
+        }
+        while !is_outer(Path::new(&outer)) {
+            let (more, rest) = split(&name)?;
+            outer.push(BETWEEN);
+            outer.push(more);
+            name = rest;
+        }
+        Some(Address {
+            outer: outer.into(),
+            name,
+        })
     }
+}
+
+/// Whether there is something at a path that may hold files.
+fn is_outer(path: &Path) -> bool {
+    crate::is_address(path)
+        || (path.metadata()).is_ok_and(|found| found.is_file() || is_block_device(&found))
 }
 
 #[cfg(unix)]

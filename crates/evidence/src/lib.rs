@@ -41,8 +41,8 @@ pub use file::EvidenceFile;
 pub use local::{LocalFile, LocalFolder, read_file_at};
 pub(crate) use mounted::volume_of;
 pub use mounted::{
-    files_in, folder, folder_of, holds_files, is_address, is_elsewhere, is_folder, is_within_file,
-    length_of, moment_of, mount, paths_in, place, shown,
+    files_in, folder, folder_of, holds_files, is_address, is_elsewhere, is_folder, is_later_part,
+    is_within_file, length_of, moment_of, mount, outermost_of, paths_in, place, shown,
 };
 pub use reading::Reading;
 pub use retry::Retry;

@@ -42,14 +42,28 @@ pub fn is_within_file(path: &Path) -> bool {
     matches!(volume_of(path), Ok(Some(volume)) if volume.is_within_files())
 }
 
+/// The outermost file of a path that leads into a file.
+pub fn outermost_of(path: &Path) -> Option<PathBuf> {
+    volume_of(path).ok()??.outermost(path)
+}
+
 /// Whether a file looks like one that holds others, so that `FILE::` may be opened: an archive, a disk image.
 pub fn holds_files(file: &EvidenceFile) -> Result<bool, EvidenceError> {
+    any(|volume| volume.holds_files(file))
+}
+
+/// Whether a file is only a later part of one that holds others and lies beside it: `x.E02`, `x-flat.vmdk`.
+pub fn is_later_part(file: &EvidenceFile) -> Result<bool, EvidenceError> {
+    any(|volume| volume.is_later_part(file))
+}
+
+fn any(is_so: impl Fn(&dyn Volume) -> Result<bool, EvidenceError>) -> Result<bool, EvidenceError> {
     let volumes = {
         let mounted = MOUNTED.read().unwrap_or_else(PoisonError::into_inner);
         mounted.clone()
     };
     for volume in volumes {
-        if volume.holds_files(file)? {
+        if is_so(&*volume)? {
             return Ok(true);
         }
     }

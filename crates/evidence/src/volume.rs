@@ -92,6 +92,11 @@ pub trait SourceFolder: Debug + Send + Sync {
         Ok(Glance::File(file))
     }
 
+    /// Whether it is of a disk image, whose volumes may have shadow copies.
+    fn is_of_image(&self) -> bool {
+        false
+    }
+
     /// Whether this is a link to a folder, so that whoever goes through all folders may come back to where he is.
     fn is_link(&self, _name: &OsStr) -> bool {
         false
@@ -107,11 +112,13 @@ pub enum Glance {
     Start(EvidenceFile),
     /// A link.
     Link,
-    /// Something else, and what that is.
+    /// Something else, in which there is nothing to be read, and what that is.
     Special(&'static str),
+    /// A file whose content is kept in a way that is not read here, and what it is.
+    Unread(&'static str),
 }
 
-/// The first bytes of a file that is longer.
+/// A file whose first bytes are known.
 #[derive(Debug)]
 pub struct FileStart {
     /// The name of the whole file.
@@ -120,6 +127,8 @@ pub struct FileStart {
     pub stamp: Stamp,
     /// Its first bytes.
     pub start: Vec<u8>,
+    /// Where to read what follows them; none if nothing else can be read.
+    pub rest: Option<Arc<dyn SourceFile>>,
 }
 
 impl SourceFile for FileStart {
@@ -138,6 +147,11 @@ impl SourceFile for FileStart {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let there = self.start.get(from..).unwrap_or_default();
+        if let Some(rest) = &self.rest
+            && there.len() < buffer.len()
+        {
+            return rest.read_at(buffer, offset);
+        }
         let length = buffer.len().min(there.len());
         buffer[..length].copy_from_slice(&there[..length]);
         Ok(length)
@@ -175,6 +189,16 @@ pub trait Volume: Send + Sync {
     /// Whether `file` looks like one that holds others, which this volume may be able to open.
     fn holds_files(&self, _file: &EvidenceFile) -> Result<bool, EvidenceError> {
         Ok(false)
+    }
+
+    /// Whether `file` is only a later part of one that holds others and lies beside it.
+    fn is_later_part(&self, _file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        Ok(false)
+    }
+
+    /// The outermost file of a place within files.
+    fn outermost(&self, _path: &Path) -> Option<PathBuf> {
+        None
     }
 
     /// When what is at `path` was as it shows: when the shadow copy was made in which it lies.

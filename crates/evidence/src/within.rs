@@ -24,6 +24,11 @@ pub trait Container: Debug + Send + Sync {
     /// for such files.
     fn is_likely(&self, file: &EvidenceFile) -> Result<bool, EvidenceError>;
 
+    /// Whether a file is only a later part of one of this kind that lies beside it.
+    fn is_later_part(&self, _file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        Ok(false)
+    }
+
     /// Opens what is in `file`; none if it is not of this kind.
     fn open(&self, file: &EvidenceFile) -> Result<Option<Arc<dyn Contents>>, EvidenceError>;
 }
@@ -160,6 +165,19 @@ impl Volume for FilesWithin {
             }
         }
         Ok(false)
+    }
+
+    fn is_later_part(&self, file: &EvidenceFile) -> Result<bool, EvidenceError> {
+        for kind in &self.kinds {
+            if kind.is_later_part(file)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn outermost(&self, path: &Path) -> Option<PathBuf> {
+        Some(crate::shown(&Address::of(path)?.outer))
     }
 
     fn moment(&self, path: &Path) -> Result<Option<Timestamp>, EvidenceError> {

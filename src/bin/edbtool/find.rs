@@ -142,7 +142,7 @@ fn database_exit(database: &FoundDatabase) -> Exit {
     let look = look_of(database);
     let is_whole = look
         .is_some_and(|look| look.findings.is_empty() && look.kind.kind_unknown_because.is_none());
-    match is_good && is_whole {
+    match is_good && is_whole && database.damaged.is_empty() {
         true => Exit::Clean,
         false => Exit::Finding,
     }
@@ -158,20 +158,9 @@ fn stream_exit(stream: &LogStreamFound) -> Exit {
 }
 
 fn file_exit(file: &FoundFile) -> Exit {
-    match problem_of(file) {
+    match file.problem() {
         Some(_) => Exit::Finding,
         None => Exit::Clean,
-    }
-}
-
-/// What is wrong with a file that is not a database.
-fn problem_of(file: &FoundFile) -> Option<String> {
-    match &file.content {
-        Content::Log(log) => log.problem.clone(),
-        Content::Checkpoint(checkpoint) => checkpoint.problem.clone(),
-        Content::FlushMap(map) => map.problem.clone(),
-        Content::Ruin { named, why } => Some(format!("its name is that of {named}: {why}")),
-        Content::Database(_) | Content::Other { .. } => None,
     }
 }
 
@@ -225,8 +214,7 @@ impl Totals {
             .map(database_exit)
             .chain(found.streams.iter().map(stream_exit))
             .chain(found.others.iter().map(file_exit));
-        let is_empty = self.databases == 0 && self.streams == 0 && self.others.is_empty();
-        match is_empty && found.problems.is_empty() {
+        match found.is_empty() && found.problems.is_empty() {
             true => Exit::NotEse,
             false => all.fold(Exit::Clean, Exit::and),
         }
@@ -289,7 +277,7 @@ impl Display for Report<'_> {
             |file: &&FoundFile| !matches!(&file.content, Content::Other { what } if *what == SPARE);
         for file in found.others.iter().filter(is_shown) {
             columns.line(file_line(file));
-            if let Some(problem) = problem_of(file) {
+            if let Some(problem) = file.problem() {
                 columns.below(&problem);
             }
         }
@@ -373,17 +361,20 @@ fn below(database: &FoundDatabase) -> Vec<String> {
                 false => "",
             };
             lines.push(format!(
-                "logs that are nowhere: {}{more}",
+                "no good copy was found of these logs: {}{more}",
                 missing.join(", ")
             ));
         }
     }
-    let folders: Vec<String> = logs
+    let mut folders: Vec<String> = logs
         .folders
         .iter()
         .take(SHOWN)
         .map(|folder| folder.display().to_string())
         .collect();
+    if logs.folders.len() > SHOWN {
+        folders.push(format!("and {} more", logs.folders.len() - SHOWN));
+    }
     let needs = logs.needs.is_some();
     match logs.from {
         LogsFrom::Nowhere | LogsFrom::SameFolder => {}
@@ -405,6 +396,7 @@ fn below(database: &FoundDatabase) -> Vec<String> {
         lines.extend(look.findings.iter().cloned());
         lines.extend(look.kind.kind_unknown_because.clone());
     }
+    lines.extend(database.damaged.iter().filter_map(damage));
     lines
 }
 
@@ -454,12 +446,14 @@ fn below_stream(stream: &LogStreamFound) -> Vec<String> {
         let missing: Vec<String> = stream.missing.iter().take(SHOWN).map(range).collect();
         lines.push(format!("between them are missing: {}", missing.join(", ")));
     }
-    let damaged = stream.logs.iter().filter_map(|file| {
-        let problem = problem_of(file)?;
-        Some(format!("{}: {problem}", file.path.display()))
-    });
-    lines.extend(damaged);
+    let files = stream.logs.iter().chain(&stream.checkpoints);
+    lines.extend(files.filter_map(damage));
     lines
+}
+
+fn damage(file: &FoundFile) -> Option<String> {
+    let problem = file.problem()?;
+    Some(format!("{}: {problem}", file.path.display()))
 }
 
 fn file_line(file: &FoundFile) -> Vec<String> {
@@ -485,8 +479,11 @@ fn listed<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
 }
 
 fn plural(count: u64, one: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{plural}")
+    match (count, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {one}s"),
+    }
 }
 
 impl Display for Totals {
@@ -528,37 +525,50 @@ impl Display for Totals {
             write!(
                 f,
                 ", {} searched",
-                plural(looked.shadow_copies, "shadow copie")
+                plural(looked.shadow_copies, "shadow copy")
             )?;
         }
         writeln!(f, "; first bytes read: {bytes}")?;
         if looked.shadow_copies_not_searched > 0 {
-            let count = looked.shadow_copies_not_searched;
-            writeln!(f, "not searched: {count} shadow copies")?;
+            let copies = plural(looked.shadow_copies_not_searched, "shadow copy");
+            writeln!(f, "not searched: {copies}")?;
         }
-        if looked.links > 0 || looked.special > 0 {
-            let what = listed(
-                [
-                    ("links", looked.links),
-                    (
-                        "others (devices, pipes, what Windows keeps compressed or in a cloud)",
-                        looked.special,
-                    ),
-                ]
-                .into_iter()
-                .filter(|(_, count)| *count > 0),
-            );
-            writeln!(f, "not followed or read: {what}")?;
+        let passed = [
+            (looked.links, "link", ""),
+            (
+                looked.special,
+                "other",
+                " (devices, pipes, files without content)",
+            ),
+            (
+                looked.unread,
+                "file",
+                " that Windows keeps compressed or in a cloud",
+            ),
+        ];
+        let passed: Vec<String> = passed
+            .iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, what, which)| plural(*count, what) + which)
+            .collect();
+        if !passed.is_empty() {
+            writeln!(f, "not followed or read: {}", passed.join(", "))?;
         }
         if self.problems > 0 {
             writeln!(f, "could not be read: {}", self.problems)?;
         }
-        match self.tried {
-            false if self.verdicts.contains_key("READY") => writeln!(
+        if !self.tried && self.verdicts.contains_key("READY") {
+            writeln!(
                 f,
                 "READY is what headers and logs say; no page was looked at (--try does)"
-            ),
-            _ => Ok(()),
+            )?;
         }
+        if self.verdicts.contains_key("clean") {
+            writeln!(
+                f,
+                "clean is what the header says; no page was looked at (edbtool verify does)"
+            )?;
+        }
+        Ok(())
     }
 }

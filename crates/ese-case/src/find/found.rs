@@ -61,6 +61,31 @@ pub struct FoundFile {
     pub content: Content,
 }
 
+impl FoundFile {
+    /// What is wrong with it, if it is no database: what it should be is lost.
+    pub fn problem(&self) -> Option<String> {
+        match &self.content {
+            Content::Log(log) => log.problem.clone(),
+            Content::Checkpoint(checkpoint) => checkpoint.problem.clone(),
+            Content::FlushMap(map) => map.problem.clone(),
+            Content::Ruin { named, why } => Some(format!("its name is that of {named}: {why}")),
+            Content::Database(_) | Content::Other { .. } => None,
+        }
+    }
+
+    /// Whether something is wrong with it, and it is not a log that is being prepared, in which nothing is needed.
+    pub(super) fn is_damaged(&self) -> bool {
+        let is_spare = matches!(
+            &self.content,
+            Content::Log(LogLook {
+                role: Some(FileRole::Temporary | FileRole::Reserve),
+                ..
+            })
+        );
+        !is_spare && self.problem().is_some()
+    }
+}
+
 /// What an ESE file says of itself.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "file", rename_all = "snake_case")]
@@ -176,6 +201,8 @@ pub struct FoundDatabase {
     pub flush_map: Option<FoundFile>,
     /// Other logs and checkpoints of its stream: copies that lie elsewhere, temporary ones.
     pub unused: Vec<PathBuf>,
+    /// Files of all these in which something is wrong, if it may matter what is in them.
+    pub damaged: Vec<FoundFile>,
     /// What recovery would come to.
     pub verdict: Verdict,
     /// The computer that its signatures name.
@@ -331,6 +358,8 @@ pub struct Looked {
     pub bytes: u64,
     /// Links, which were not followed.
     pub links: u64,
-    /// Devices, pipes and sockets, and files in images whose content is not there as it is, which were not read.
+    /// Devices, pipes and sockets, and files of Windows that have no content, which were not read.
     pub special: u64,
+    /// Files that Windows compressed for the system or has in a cloud, which were not read.
+    pub unread: u64,
 }

@@ -45,6 +45,15 @@ pub(super) fn shown(start: &[u8], path: &Path) -> Option<Shown> {
     Some(Shown::Content(content))
 }
 
+/// Whether what looks like a database begins as one. What a tar or a volume holds may have the marks of a database after its start.
+pub(super) fn begins_well(start: &[u8]) -> bool {
+    use HeaderStatus::{Corrupt, Good, PrimaryBad, ShadowBad};
+    match HeaderCopies::read(start).status {
+        Good | ShadowBad => true,
+        PrimaryBad | Corrupt => false,
+    }
+}
+
 /// What is lost where a file has the name of one of ESE's, and nothing of one in it.
 pub(super) fn ruin(start: &[u8], path: &Path) -> Option<Content> {
     let named = Named::of(path).filter(|named| !named.is_of_others(start))?;

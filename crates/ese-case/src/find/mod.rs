@@ -82,7 +82,19 @@ fn search(paths: &[PathBuf], options: &FindOptions, progress: &dyn Progress) -> 
     let mut found = put_together(&files, options, &Quiet(progress))?;
     found.problems = problems;
     found.looked = walk.looked();
+    if found.is_empty() && found.looked.unread > 0 {
+        found
+            .problems
+            .push(Problem::unread(paths, found.looked.unread));
+    }
     Some(found)
+}
+
+impl Found {
+    /// Whether nothing of ESE's was found.
+    pub fn is_empty(&self) -> bool {
+        self.databases.is_empty() && self.streams.is_empty() && self.others.is_empty()
+    }
 }
 
 /// Counts nothing: plans read bytes, and files are counted.
@@ -114,6 +126,7 @@ fn put_together(
         Some(Known { file, signature })
     });
     let known: Vec<Known<'_>> = known.collect();
+    let damaged: Vec<&FoundFile> = files.iter().filter(|file| file.is_damaged()).collect();
     let mut found = Found::default();
     let mut placed: HashSet<PathBuf> = HashSet::new();
     for (file, look) in databases() {
@@ -124,10 +137,14 @@ fn put_together(
         let stream = logs.stream.iter();
         let leftovers =
             stream.flat_map(|stream| stream.leftovers.iter().chain(&stream.checkpoints));
-        placed.extend(leftovers.map(|file| file.path.clone()));
-        placed.extend(logs.paths.iter().chain(&belongings.unused).cloned());
-        placed.extend(belongings.checkpoint.map(|file| file.path.clone()));
-        placed.extend(belongings.flush_map.map(|file| file.path.clone()));
+        let own = [belongings.checkpoint, belongings.flush_map];
+        let own: HashSet<&PathBuf> = (leftovers.map(|file| &file.path))
+            .chain(logs.paths.iter().chain(&belongings.unused))
+            .chain(own.into_iter().flatten().map(|file| &file.path))
+            .collect();
+        let damaged = damaged.iter().filter(|file| own.contains(&file.path));
+        let damaged = damaged.map(|file| (*file).clone()).collect();
+        placed.extend(own.into_iter().cloned());
         let host = header.and_then(|header| {
             let names = [header.signature, header.log_signature].map(|one| one.computer());
             names.into_iter().find(|name| !name.is_empty())
@@ -138,6 +155,7 @@ fn put_together(
             checkpoint: belongings.checkpoint.cloned(),
             flush_map: belongings.flush_map.cloned(),
             unused: belongings.unused,
+            damaged,
             verdict,
             host,
         });

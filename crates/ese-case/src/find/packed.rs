@@ -5,8 +5,8 @@
 
 use super::look;
 use ese_format::file_kind::DETECT_BYTES;
-use ese_format::foreign::looks_like;
-use evidence::{Reading, SourceFile};
+use ese_format::foreign::{is_tar, looks_like};
+use evidence::{EvidenceError, EvidenceFile, Reading, SourceFile};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use std::io::{BufReader, Read};
@@ -20,6 +20,8 @@ pub(super) enum Packed {
     Archive,
     /// One file of ESE's.
     Ese,
+    /// An image, or an archive in a wrapping of its own: what it looks like.
+    Container(&'static str),
     /// Something else.
     Other,
 }
@@ -39,12 +41,13 @@ pub(super) fn packed(start: &[u8], file: &Arc<dyn SourceFile>) -> Option<Packed>
         _ => return None,
     };
     // The name is that of the packed file, and says nothing of what is in it.
-    Some(if inner.is_empty() || is_tar(&inner) {
+    let is_tar = is_tar(&inner) || inner.get(257..262) == Some(b"ustar");
+    Some(if inner.is_empty() || is_tar {
         Packed::Archive
     } else if look::shown(&inner, Path::new("")).is_some() {
         Packed::Ese
     } else {
-        Packed::Other
+        unsearched(&inner, u64::MAX).map_or(Packed::Other, Packed::Container)
     })
 }
 
@@ -71,22 +74,6 @@ fn first_bytes(mut from: impl Read) -> Vec<u8> {
     bytes
 }
 
-/// Whether a tar begins so: by its mark, or in the oldest form by the sum of its header.
-fn is_tar(bytes: &[u8]) -> bool {
-    const SUM: std::ops::Range<usize> = 148..156;
-    let Some(header) = bytes.first_chunk::<512>() else {
-        return false;
-    };
-    let stored = str::from_utf8(&header[SUM]).ok();
-    let stored = stored.map(|digits| digits.trim_matches(['\0', ' ']));
-    let stored = stored.and_then(|digits| u32::from_str_radix(digits, 8).ok());
-    let sum = header.iter().enumerate().map(|(at, byte)| match at {
-        at if SUM.contains(&at) => u32::from(b' '),
-        _ => u32::from(*byte),
-    });
-    header[257..262] == *b"ustar" || stored == Some(sum.sum())
-}
-
 /// No volume of files is smaller: `$Boot` of a volume starts like one, and is its first sectors alone.
 const SMALLEST_IMAGE: u64 = 1 << 20;
 
@@ -100,6 +87,44 @@ pub(super) fn unsearched(start: &[u8], length: u64) -> Option<&'static str> {
     let is_known = WORDS.iter().any(|word| what.contains(word)) || PACKED.contains(&what);
     let may_be = length >= SMALLEST_IMAGE || !what.contains("raw image");
     (is_known && may_be).then_some(what)
+}
+
+/// The archive that follows a program, if it starts near the end of that: the program unpacks it, and it is not opened here.
+pub(super) fn behind_program(
+    start: &[u8],
+    file: &EvidenceFile,
+) -> Result<Option<&'static str>, EvidenceError> {
+    const MARKS: [(&[u8], &str); 4] = [
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (b"MSCF\0\0\0\0", "a cabinet file"),
+        (b"PK\x03\x04", "a zip archive"),
+    ];
+    let Some(end) = end_of_program(start) else {
+        return Ok(None);
+    };
+    // Words for the program may be before it.
+    let mut rest = [0; 4096];
+    let read = file.read_at(&mut rest, end)?;
+    let is_there = |mark: &[u8]| rest[..read].windows(mark.len()).any(|part| part == mark);
+    let found = MARKS.iter().find(|(mark, _)| is_there(mark));
+    Ok(found.map(|(_, what)| *what))
+}
+
+/// Where the last section of a program of Windows ends.
+fn end_of_program(start: &[u8]) -> Option<u64> {
+    let word = |at: usize| Some(u16::from_le_bytes(*start.get(at..)?.first_chunk()?));
+    let number = |at: usize| Some(u32::from_le_bytes(*start.get(at..)?.first_chunk()?));
+    let header = start.starts_with(b"MZ").then(|| number(60))?? as usize;
+    if !start.get(header..)?.starts_with(b"PE\0\0") {
+        return None;
+    }
+    let sections = header + 24 + usize::from(word(header + 20)?);
+    let ends = (0..usize::from(word(header + 6)?)).map(|section| {
+        let at = sections + 40 * section;
+        Some(u64::from(number(at + 16)?) + u64::from(number(at + 20)?))
+    });
+    ends.max()?
 }
 
 #[cfg(test)]
@@ -119,6 +144,7 @@ mod tests {
             name,
             stamp,
             start: start.clone(),
+            rest: None,
         };
         let file: Arc<dyn SourceFile> = Arc::new(file);
         packed(&start, &file)
@@ -146,6 +172,8 @@ mod tests {
         for pack in [gzipped, zstandard] {
             assert_eq!(of(pack(&database)), Some(Packed::Ese));
             assert_eq!(of(pack(b"a line of text\n")), Some(Packed::Other));
+            let image = Packed::Container("an EnCase image (E01)");
+            assert_eq!(of(pack(b"EVF\x09\x0d\x0a\xff\x00 and more")), Some(image));
             assert_eq!(of(pack(&tar)), Some(Packed::Archive));
             // Where nothing can be unpacked, nobody knows.
             assert_eq!(of(pack(&database)[..12].to_vec()), Some(Packed::Archive));

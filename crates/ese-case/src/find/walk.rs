@@ -5,8 +5,9 @@
 //! from what it finds, and not from how many files it looks at.
 
 use super::look::{self, Shown};
-use super::packed::{Packed, packed, unsearched};
+use super::packed::{Packed, behind_program, packed, unsearched};
 use super::{Content, FindOptions, FoundFile, Looked, Origin, Problem};
+use crate::Named;
 use ese_format::Class;
 use ese_format::Progress;
 use ese_format::explain::{Explain, advise};
@@ -57,6 +58,7 @@ struct Counts {
     bytes: AtomicU64,
     links: AtomicU64,
     special: AtomicU64,
+    unread: AtomicU64,
 }
 
 fn count(what: &AtomicU64, more: u64) {
@@ -84,12 +86,13 @@ impl<'w> Walk<'w> {
             bytes: of(&counts.bytes),
             links: of(&counts.links),
             special: of(&counts.special),
+            unread: of(&counts.unread),
         }
     }
 
     /// Everything at and below `paths`, each file once, in order. None if it was asked to stop.
     pub(super) fn all(&self, paths: &[PathBuf]) -> Option<Vec<Item>> {
-        let mut items: Vec<Item> = (paths.par_iter())
+        let mut items: Vec<Item> = (apart(paths).par_iter())
             .flat_map_iter(|path| self.path(path))
             .collect();
         if self.progress.should_stop() {
@@ -108,7 +111,7 @@ impl<'w> Walk<'w> {
         let state = evidence::shown(path);
         let at = At {
             origin: Origin {
-                container: container_of(&state),
+                container: evidence::outermost_of(path),
                 state: state_of(&state),
                 is_shadow_copy: is_in_shadow_copy(&state),
                 moment: moment_of(&state),
@@ -117,10 +120,17 @@ impl<'w> Walk<'w> {
             depth: 0,
         };
         match evidence::place(path) {
-            Ok(Place::Folder(folder)) if at.is_container => {
-                self.container(&*folder, &state, &at, false)
+            Ok(Place::Folder(folder)) if at.is_container || is_volume(&*folder, &state) => {
+                self.container(&*folder, &state, &at)
             }
-            Ok(Place::Folder(folder)) => self.folder(&*folder, &state, &at),
+            Ok(Place::Folder(folder)) => {
+                let mut items = self.folder(&*folder, &state, &at);
+                // More may have been in the archive than is known: that is said of all of it, which nobody looks at here.
+                if evidence::is_within_file(path) && folder.known_entries().1.is_none() {
+                    items.extend(folder.entries().err().map(|error| problem(&error, &state)));
+                }
+                items
+            }
             Ok(Place::File(file)) => {
                 let folder = evidence::folder_of(&state);
                 let at = At {
@@ -139,7 +149,9 @@ impl<'w> Walk<'w> {
             // A disk that is a device is read as an image of it.
             Err(EvidenceError::NotAFile {
                 kind: "a device", ..
-            }) => self.enter(&state, &at, false),
+            }) if evidence::is_within_file(&join(&state, OsStr::new(""))) => {
+                self.enter(&state, &at)
+            }
             Err(error) => vec![problem(&error, &state)],
         }
     }
@@ -180,6 +192,12 @@ impl<'w> Walk<'w> {
             return Vec::new();
         }
         let own_path = folder.path_of(&entry.name);
+        if entry.name.to_string_lossy().contains("::") && evidence::is_within_file(path) {
+            return vec![unopened(
+                &own_path,
+                "its name has :: in it, and so no address leads to it",
+            )];
+        }
         if entry.is_file {
             count(&self.counts.files, 1);
             self.progress.advance(1);
@@ -193,6 +211,18 @@ impl<'w> Walk<'w> {
                 Ok(Glance::Special(_)) => {
                     count(&self.counts.special, 1);
                     Vec::new()
+                }
+                Ok(Glance::Unread(what)) => {
+                    count(&self.counts.unread, 1);
+                    let named = Named::of_name(&own_path);
+                    let named = named.filter(|named| *named != Named::Spare);
+                    let why = named.map(|named| {
+                        let promise = named.promise();
+                        format!("{promise}it is {what}, which is not read here")
+                    });
+                    why.map(|why| unopened(&own_path, &why))
+                        .into_iter()
+                        .collect()
                 }
                 Err(error) => vec![problem(&error, &own_path)],
             };
@@ -244,7 +274,24 @@ impl<'w> Walk<'w> {
                 content,
             }))]
         };
-        if let Some(shown) = look::shown(&start, &path) {
+        let first = FileStart {
+            name: path.display().to_string(),
+            stamp: file.source().stamp(),
+            start: start.clone(),
+            rest: start_of.is_none().then(|| Arc::clone(file.source())),
+        };
+        let first = EvidenceFile::of(path.clone(), Arc::new(first));
+        let shown = match look::shown(&start, &path) {
+            Some(Shown::Database) if !look::begins_well(&start) => {
+                match evidence::holds_files(&first) {
+                    Ok(true) => None,
+                    Ok(false) => Some(Shown::Database),
+                    Err(error) => return vec![problem(&error, &path)],
+                }
+            }
+            shown => shown,
+        };
+        if let Some(shown) = shown {
             // All of a file that matters must be there: a member of an archive is unpacked now.
             let whole = match start_of {
                 Some((folder, name)) => match folder.open(name) {
@@ -259,44 +306,49 @@ impl<'w> Walk<'w> {
             };
             return found(&whole, content);
         }
-        let first = FileStart {
-            name: path.display().to_string(),
-            stamp: file.source().stamp(),
-            start: start.clone(),
-        };
-        let first = EvidenceFile::of(path.clone(), Arc::new(first));
         let inside = packed(&start, file.source());
-        if inside == Some(Packed::Ese) {
-            return vec![unopened(
-                &path,
-                "a file of ESE's is packed in it, and it is no archive",
-            )];
+        let why = match inside {
+            Some(Packed::Ese) => Some("a file of ESE's is packed in it".to_owned()),
+            Some(Packed::Container(what)) => {
+                Some(format!("what is packed in it looks like {what}"))
+            }
+            Some(Packed::Archive | Packed::Other) | None => None,
+        };
+        if let Some(why) = why {
+            return vec![unopened(&path, &format!("{why}, and it is no archive"))];
         }
         if inside != Some(Packed::Other) {
             match evidence::holds_files(&first) {
                 Ok(true) => {
-                    drop(file);
-                    let is_archive = unsearched(&start, first.length()).is_some_and(|what| {
-                        ["archive", "gzip", "zstd"]
-                            .iter()
-                            .any(|word| what.contains(word))
-                    });
-                    return self.enter(&path, at, is_archive);
+                    drop((file, first));
+                    return self.enter(&path, at);
                 }
                 Ok(false) => {}
                 Err(error) => return vec![problem(&error, &path)],
             }
             if let Some(what) = unsearched(&start, first.length()) {
+                // What is in a later part is found in the image.
+                if matches!(evidence::is_later_part(&first), Ok(true)) {
+                    return Vec::new();
+                }
                 let why = format!("it looks like {what}, which is not opened here");
                 return vec![unopened(&path, &why)];
             }
+        }
+        match behind_program(&start, &first) {
+            Ok(None) => {}
+            Ok(Some(what)) => {
+                let why = format!("it is a program with {what} after it, which is not opened here");
+                return vec![unopened(&path, &why)];
+            }
+            Err(error) => return vec![problem(&error, &path)],
         }
         let ruin: Option<Content> = look::ruin(&start, &path);
         ruin.map_or_else(Vec::new, |content| found(&file, content))
     }
 
     /// What is in the archive or image at `path`.
-    fn enter(&self, path: &Path, at: &At, is_archive: bool) -> Vec<Item> {
+    fn enter(&self, path: &Path, at: &At) -> Vec<Item> {
         let root = join(path, OsStr::new(""));
         let folder = match evidence::folder(&root) {
             Ok(folder) => folder,
@@ -313,20 +365,17 @@ impl<'w> Walk<'w> {
             is_container: true,
             depth: at.depth + 1,
         };
-        self.container(&*folder, &root, &below, is_archive)
+        self.container(&*folder, &root, &below)
     }
 
-    fn container(
-        &self,
-        folder: &dyn SourceFolder,
-        root: &Path,
-        at: &At,
-        is_archive: bool,
-    ) -> Vec<Item> {
+    fn container(&self, folder: &dyn SourceFolder, root: &Path, at: &At) -> Vec<Item> {
         count(&self.counts.containers, 1);
         let mut items = self.folder(folder, root, at);
-        if !is_archive {
+        if folder.is_of_image() {
             items.extend(self.shadow_copies(folder, root, at));
+        } else if is_aff4(folder) {
+            let why = "it looks like an AFF4 image, which is not opened here";
+            items.push(unopened(root, why));
         }
         items
     }
@@ -401,13 +450,39 @@ fn is_part(name: &OsStr) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The outermost file of an address within a file.
-fn container_of(address: &Path) -> Option<PathBuf> {
-    if !evidence::is_within_file(address) {
-        return None;
-    }
-    let text = address.to_str()?;
-    Some(PathBuf::from(&text[..text.find("::")?]))
+/// An AFF4 image is a zip that says in a member of this name what is in the others.
+fn is_aff4(folder: &dyn SourceFolder) -> bool {
+    let (entries, _) = folder.known_entries();
+    entries
+        .iter()
+        .any(|entry| entry.name == "information.turtle")
+}
+
+/// Whether an address is that of a whole volume of an image: `IMAGE::p2:`.
+fn is_volume(folder: &dyn SourceFolder, address: &Path) -> bool {
+    let text = address.to_string_lossy();
+    let last = text.rsplit("::").next().unwrap_or_default();
+    let last = last.trim_matches('/');
+    folder.is_of_image() && last.starts_with('p') && is_part(OsStr::new(last))
+}
+
+/// The paths without those that name what another one does, or something in its folder. What is not there stays, and so does what
+/// lies within a file: only who looks knows whether it is there.
+fn apart(paths: &[PathBuf]) -> Vec<&PathBuf> {
+    let keys: Vec<Option<PathBuf>> = paths.iter().map(|path| path.canonicalize().ok()).collect();
+    let folders: HashSet<&PathBuf> = keys.iter().flatten().filter(|key| key.is_dir()).collect();
+    let is_within = |key: &Path| {
+        let mut above = key.ancestors().skip(1);
+        above.any(|above| folders.contains(&above.to_owned()))
+    };
+    let mut known = HashSet::new();
+    (paths.iter().zip(&keys))
+        .filter(|(path, key)| match key {
+            Some(key) => !is_within(key) && known.insert(key),
+            None => known.insert(path),
+        })
+        .map(|(path, _)| path)
+        .collect()
 }
 
 /// The state that an address lies in: what ends with the last `:` that ends a file, a volume or a shadow copy.
@@ -459,8 +534,31 @@ fn unopened(path: &Path, why: &str) -> Item {
         message: format!("{}: {why}", path.display()),
         class: Class::Io,
         jet: None,
-        advice: advise("take out what is in it, and search that").map(Into::into),
+        advice: advise("take it out or unpack it, and search that").map(Into::into),
     })
+}
+
+impl Problem {
+    /// Nothing of ESE's was found, but it may be in so many files that were not read.
+    pub(super) fn unread(paths: &[PathBuf], count: u64) -> Self {
+        let path = paths.first().cloned().unwrap_or_default();
+        let files = if count == 1 {
+            "1 file"
+        } else {
+            &*format!("{count} files")
+        };
+        Problem {
+            message: format!(
+                "{}: nothing of ESE's was found, but {files} that Windows compressed for the system (CompactOS) or has in a cloud could not be read",
+                path.display()
+            ),
+            path,
+            class: Class::Io,
+            jet: None,
+            advice: advise("export these files with a program that reads them, and search that")
+                .map(Into::into),
+        }
+    }
 }
 
 pub(super) fn problem(error: &EvidenceError, path: &Path) -> Item {

@@ -53,8 +53,10 @@ pub(crate) enum Found {
 pub(crate) enum Elsewhere {
     /// A link or a mount point, and what it leads to.
     Link(String),
-    /// A file of a kind whose content is never here as it is: what it is called.
+    /// Something that has no content: what it is called.
     Special(&'static str),
+    /// A file whose content is here in a way that is not read, or somewhere else: what it is called.
+    Kept(&'static str),
     /// Content may be here, and is not read: why.
     Other(String),
 }
@@ -64,7 +66,9 @@ impl Elsewhere {
     pub(crate) fn error(self) -> io::Error {
         wrong(match self {
             Elsewhere::Link(to) => format!("it is a link to {to}: name what it leads to"),
-            Elsewhere::Special(what) => format!("it is {what}: this is not read here"),
+            Elsewhere::Special(what) | Elsewhere::Kept(what) => {
+                format!("it is {what}: this is not read here")
+            }
             Elsewhere::Other(why) => why,
         })
     }
@@ -370,13 +374,13 @@ impl NtfsVolume {
             _ if tag & 0x2000_0000 != 0 => Some(Elsewhere::Link("another place".to_owned())),
             // Folders have their names here.
             _ if record.is_folder() => None,
-            0x8000_0017 => Some(Elsewhere::Special(
+            0x8000_0017 => Some(Elsewhere::Kept(
                 "compressed by Windows for the system (WOF, CompactOS)",
             )),
             // Clouds (OneDrive and others): 0x9000_?01a.
             _ if tag & 0xffff_0fff == 0x9000_001a => {
                 let in_cloud = attributes(record) & ELSEWHERE != 0;
-                in_cloud.then_some(Elsewhere::Special("a file whose content is in a cloud"))
+                in_cloud.then_some(Elsewhere::Kept("a file whose content is in a cloud"))
             }
             0x8000_0013 => Some(Elsewhere::Other(
                 "its content is in the store of Data Deduplication: this is not read here"
