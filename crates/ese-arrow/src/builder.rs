@@ -136,7 +136,7 @@ impl<'t> Simple<'t> {
 fn is_like_ascii(page: u32) -> bool {
     let number = u16::try_from(page).ok().filter(|number| *number != 0);
     let encoding = codepage::to_encoding(number.unwrap_or(1252));
-    encoding.is_some_and(|encoding| encoding.is_ascii_compatible())
+    encoding.is_some_and(encoding_rs::Encoding::is_ascii_compatible)
 }
 
 impl CellBuilder {

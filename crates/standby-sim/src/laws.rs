@@ -89,8 +89,8 @@ fn source_keeps_its_logs(world: &mut World) -> Result<(), String> {
             "{newest} was deleted at the source above its checkpoint {at:?}"
         ));
     }
-    for copy in 0..world.copies.len() {
-        if !world.copies[copy].enabled || was_disabled[copy] {
+    for (copy, was_disabled) in was_disabled.into_iter().enumerate() {
+        if !world.copies[copy].enabled || was_disabled {
             continue;
         }
         let state = world

@@ -74,8 +74,8 @@ impl CaseFolder {
             }
             known = kept;
         }
-        let own_parts = self.ended.iter().flat_map(|ended| &ended.own_parts);
-        if !own_parts.map(is_there).all(|is_there| is_there) {
+        let mut own_parts = self.ended.iter().flat_map(|ended| &ended.own_parts);
+        if !own_parts.all(is_there) {
             self.ended = None;
         }
         self.wrong_values = wrong.iter().map(|name| self.value(name)).collect();

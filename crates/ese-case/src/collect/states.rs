@@ -106,7 +106,7 @@ pub(super) struct AllStates {
 
 /// Databases in the order in which they are read: those of which there are several states first, those of one series together.
 /// So of equal ones it is one of a series that is read, and few series are in memory at a time.
-pub(super) fn in_order<'f>(found: Vec<&'f FoundDatabase>) -> Vec<&'f FoundDatabase> {
+pub(super) fn in_order(found: Vec<&FoundDatabase>) -> Vec<&FoundDatabase> {
     let mut series = series_of(&found);
     let mut order: Vec<usize> = Vec::new();
     let mut is_member = vec![false; found.len()];

@@ -57,13 +57,17 @@ pub(crate) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
     match cell {
         Cell::Null => out.extend_from_slice(b"null"),
         Cell::Bool(value) => display(out, value),
-        Cell::Integer(value) => out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes()),
+        Cell::Integer(value) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
+        }
         Cell::Unsigned(value) if kind == Kind::Bits => {
             out.extend_from_slice(b"\"0x");
             hex::append(out, &value.to_be_bytes());
             out.push(b'"');
         }
-        Cell::Unsigned(value) => out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes()),
+        Cell::Unsigned(value) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
+        }
         Cell::Single(value) if value.is_finite() => display(out, value),
         Cell::Double(value) if value.is_finite() => display(out, value),
         Cell::Single(value) => display(out, &format_args!("\"{value}\"")),
