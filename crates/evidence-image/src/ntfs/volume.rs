@@ -111,7 +111,7 @@ impl NtfsVolume {
         for part in parts(first) {
             let part = part?;
             if part.is(kind::DATA, "") {
-                part.add_to(&mut value, self.boot.clusters)?;
+                part.add_to(&mut value, &self.boot)?;
             }
         }
         let Some(Value::Clusters(known)) = value else {
@@ -171,7 +171,7 @@ impl NtfsVolume {
                 continue;
             }
             let mut value = None;
-            part.add_to(&mut value, self.boot.clusters)?;
+            part.add_to(&mut value, &self.boot)?;
             let bytes = self.whole(value.as_ref(), LONGEST_LIST, "the list of its attributes")?;
             return listed(&bytes).map(Some);
         }
@@ -199,7 +199,7 @@ impl NtfsVolume {
         for part in parts(record) {
             let part = part?;
             if part.kind == entry.kind && part.id == entry.id && part.name == entry.name {
-                return part.add_to(value, self.boot.clusters);
+                return part.add_to(value, &self.boot);
             }
         }
         Err(wrong(format!(
@@ -215,7 +215,7 @@ impl NtfsVolume {
             for part in parts(base) {
                 let part = part?;
                 if part.is(kind, name) {
-                    part.add_to(&mut value, self.boot.clusters)?;
+                    part.add_to(&mut value, &self.boot)?;
                 }
             }
             return Ok(value);
