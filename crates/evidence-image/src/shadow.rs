@@ -25,8 +25,9 @@ mod catalog;
 mod file;
 mod map;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+use crate::cache::Kept;
 use blocks::Volume;
 use catalog::{Catalog, in_catalog};
 use evidence::{ReadError, SourceFile, wrong};
@@ -34,7 +35,7 @@ use file::ShadowFile;
 use jiff::Timestamp;
 use map::{Bitmaps, BlockMap};
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// A shadow copy, as the volume describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,27 +157,5 @@ impl Stores {
         let known = ReadError::from_io(&error);
         let message = format!("shadow copy {}: {}", index + 1, known.message);
         ReadError::new(known.kind, message).into()
-    }
-}
-
-/// Something that is read once, when it is asked for; a read that failed is tried again.
-#[derive(Debug)]
-struct Kept<T>(Mutex<Option<Arc<T>>>);
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Kept(Mutex::new(None))
-    }
-}
-
-impl<T> Kept<T> {
-    fn get(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<Arc<T>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = &*kept {
-            return Ok(Arc::clone(kept));
-        }
-        let read = Arc::new(read()?);
-        *kept = Some(Arc::clone(&read));
-        Ok(read)
     }
 }
