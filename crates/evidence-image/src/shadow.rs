@@ -34,8 +34,9 @@ use evidence::{ReadError, SourceFile, wrong};
 use file::ShadowFile;
 use jiff::Timestamp;
 use map::{Bitmaps, BlockMap};
+use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A shadow copy, as the volume describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl ShadowCopies {
             volume,
             catalog,
             maps,
+            lists: Mutex::default(),
             bitmaps: Kept::default(),
         }))))
     }
@@ -127,6 +129,8 @@ struct Stores {
     volume: Volume,
     catalog: Catalog,
     maps: Vec<Kept<BlockMap>>,
+    /// Blocks of lists, and of which copy.
+    lists: Mutex<HashMap<u64, usize>>,
     /// Of the newest copy; no other needs its own.
     bitmaps: Kept<Bitmaps>,
 }
@@ -134,9 +138,23 @@ struct Stores {
 impl Stores {
     fn map(&self, index: usize) -> io::Result<Arc<BlockMap>> {
         let size = self.catalog.copies[index].volume_size;
-        let read = || BlockMap::of(&self.volume, self.places(index)?, size);
+        let claim = |offset| self.claim(offset, index);
+        let read = || BlockMap::of(&self.volume, self.places(index)?, size, claim);
         let map = self.maps[index].get(read);
         map.map_err(|error| self.said(index, error))
+    }
+
+    /// Notes that a block is of the list of a copy, and of no other one.
+    fn claim(&self, offset: u64, index: usize) -> io::Result<()> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = *lists.entry(offset).or_insert(index);
+        match other == index {
+            true => Ok(()),
+            false => Err(wrong(format!(
+                "its block list goes on at offset {offset:#x}, which is in that of shadow copy {}",
+                other + 1
+            ))),
+        }
     }
 
     /// Of the newest copy.
