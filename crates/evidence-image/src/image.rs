@@ -7,8 +7,8 @@ use crate::ntfs::{self, Elsewhere, Folders, Found, NtfsVolume, VolumeId};
 use crate::partition::{self, Partition, PartitionFile};
 use crate::shadow::ShadowCopies;
 use evidence::{
-    Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, ReadError, SourceFile,
-    SourceFolder, join, wrong,
+    Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, ReadError, ReadErrorKind,
+    SourceFile, SourceFolder, join, wrong,
 };
 use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};
@@ -89,7 +89,7 @@ impl Image {
     /// The volumes that a name may mean.
     fn chosen(&self, partition: Option<u32>) -> io::Result<Vec<&Volume>> {
         let chosen = self.volumes.iter().filter(|volume| match partition {
-            None => !volume.is_of_system || volume.files().is_ok(),
+            None => !volume.is_hidden(),
             Some(_) => volume.number == partition,
         });
         let chosen: Vec<_> = chosen.collect();
@@ -234,6 +234,12 @@ impl Volume {
             .map_or_else(String::new, |number| format!("p{number}:"))
     }
 
+    /// Whether it is there for the system alone: it says so, and it does not hold NTFS.
+    fn is_hidden(&self) -> bool {
+        let is_final = |error| ReadError::from_io(&error).kind == ReadErrorKind::Permanent;
+        self.is_of_system && self.files().is_err_and(is_final)
+    }
+
     fn files(&self) -> io::Result<Arc<NtfsVolume>> {
         let files = self.files.get(|| self.ntfs(&self.bytes, 0))?;
         Ok(Arc::clone(&files))
@@ -277,8 +283,9 @@ impl Volume {
 
 /// Whether nothing has the name, in difference to a file of the image that is not there any more.
 fn is_missing(error: &io::Error) -> bool {
-    let inner = error.get_ref();
-    error.kind() == io::ErrorKind::NotFound && !inner.is_some_and(|inner| inner.is::<ReadError>())
+    let known = error.get_ref();
+    let known = known.and_then(|known| known.downcast_ref::<ReadError>());
+    error.kind() == io::ErrorKind::NotFound && known.is_none()
 }
 
 fn volumes(disk: &Arc<dyn SourceFile>) -> io::Result<Vec<Volume>> {
