@@ -330,6 +330,9 @@ fn records_and_folders_are_what_they_say_themselves() {
         Found::File(_)
     ));
 
+    let said = sound.error(&"a/".repeat(1001));
+    assert!(said.contains("it lies in 1000 folders"), "{said}");
+
     // The record of a file in the place of another one.
     let mut other = Craft::new();
     let name = |number| format!("a file with a name of some length, number {number}");

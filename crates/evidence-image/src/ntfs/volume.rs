@@ -22,6 +22,8 @@ const ROOT: Reference = Reference {
 const LONGEST_LIST: u64 = 256 << 10;
 /// Names of some two million files.
 const LONGEST_INDEX: u64 = 256 << 20;
+/// More folders in each other than this are not entered: whoever walks goes down with them.
+const DEEPEST: usize = 1000;
 /// Seconds from 1601 to 1970.
 const EPOCH: i64 = 11_644_473_600;
 
@@ -338,6 +340,12 @@ impl NtfsVolume {
 
     /// What is at a path, of which these are the parts. `at` is its address, for people.
     pub(crate) fn find(self: &Arc<Self>, path: &[OsString], at: &Path) -> io::Result<Found> {
+        if path.len() > DEEPEST {
+            return Err(wrong(format!(
+                "it lies in {} folders, each in the one before: no more than {DEEPEST} parts of a path are read here",
+                path.len() - 1
+            )));
+        }
         let mut record = self.referred(ROOT)?;
         for name in path {
             if !record.is_folder() {
