@@ -120,14 +120,16 @@ fn logical(
                 at * sector
             ))
         };
-        let Some([drive, next, rest @ ..]) = entries(disk, at * sector)? else {
+        let Some(entries) = entries(disk, at * sector)? else {
             return Err(damaged("there is none"));
         };
+        let [drive, next, rest @ ..] = entries;
         let is_known = next.kind == 0 || EXTENDED.contains(&next.kind);
-        let is_empty = rest.iter().all(|entry| entry.kind == 0);
-        if !is_known || !is_empty || EXTENDED.contains(&drive.kind) {
+        let is_all = rest.iter().all(|entry| entry.kind == 0);
+        let is_whole = entries.iter().all(Entry::is_whole);
+        if !is_known || !is_all || !is_whole || EXTENDED.contains(&drive.kind) {
             return Err(damaged(
-                "there is one of more than a drive and the next table",
+                "there is one of something else than a drive and the next table",
             ));
         }
         if drive.kind != 0 {
@@ -153,6 +155,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether it has a kind, or nothing at all.
+    fn is_whole(&self) -> bool {
+        self.kind != 0 || (self.start, self.count) == (0, 0)
+    }
+
     fn partition(&self, number: u32, from: u64, sector: u64) -> Partition {
         Partition {
             number,

@@ -172,6 +172,7 @@ fn logical_drives_do_not_end_in_silence() {
     assert!(with(&[]).unwrap().contains(&"Windows".to_owned()));
     for link in [
         &[(7, next, count)][..],
+        &[(0, next, count)],
         &[(0, 0, 0), (5, next, count)],
         &[(5, next, count), (0, 0, 0), (7, 3, 4)],
     ] {
