@@ -1,19 +1,20 @@
 //! An image that was opened: its volumes, and what a name leads to.
 
+use crate::cache::Kept;
 use crate::container::{self, DiskImage};
 use crate::name::{Copies, Name};
-use crate::ntfs::{Elsewhere, Found, NtfsVolume};
+use crate::ntfs::{self, Elsewhere, Folders, Found, NtfsVolume, VolumeId};
 use crate::partition::{self, Partition, PartitionFile};
 use crate::shadow::ShadowCopies;
 use evidence::{
-    Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, SourceFile, SourceFolder,
-    join, wrong,
+    Contents, EvidenceError, EvidenceFile, FolderEntry, Glance, Place, ReadError, ReadErrorKind,
+    SourceFile, SourceFolder, join, wrong,
 };
 use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 /// A disk image.
 #[derive(Debug)]
@@ -30,16 +31,16 @@ struct Volume {
     number: Option<u32>,
     is_of_system: bool,
     bytes: Arc<dyn SourceFile>,
-    /// Its files; or why they are not read.
-    files: Result<Arc<NtfsVolume>, String>,
-    shadows: OnceLock<Result<Option<Arc<Shadows>>, String>>,
+    folders: Arc<Folders>,
+    files: Kept<Arc<NtfsVolume>>,
+    shadows: Kept<Option<Shadows>>,
 }
 
 /// The shadow copies of a volume.
 #[derive(Debug)]
 struct Shadows {
     copies: ShadowCopies,
-    open: Vec<Mutex<Option<Arc<NtfsVolume>>>>,
+    open: Vec<Kept<Arc<NtfsVolume>>>,
 }
 
 /// What a name in an image leads to.
@@ -88,7 +89,7 @@ impl Image {
     /// The volumes that a name may mean.
     fn chosen(&self, partition: Option<u32>) -> io::Result<Vec<&Volume>> {
         let chosen = self.volumes.iter().filter(|volume| match partition {
-            None => !volume.is_of_system,
+            None => !volume.is_hidden(),
             Some(_) => volume.number == partition,
         });
         let chosen: Vec<_> = chosen.collect();
@@ -132,7 +133,7 @@ impl Image {
         for volume in volumes {
             match find(volume) {
                 Ok(lead) => found.push((volume, lead)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_missing(&error) => {}
                 Err(error) => not_read.push(format!("{} ({error})", volume.prefix())),
             }
         }
@@ -167,7 +168,7 @@ impl Image {
     fn in_all_copies(&self, name: &Name, volumes: &[&Volume]) -> io::Result<Lead> {
         let mut found = Vec::new();
         for volume in volumes {
-            if volume.files.is_err() && volumes.len() > 1 {
+            if volume.files().is_err() && volumes.len() > 1 {
                 // Whoever enters it is told why it cannot be read.
                 found.push((format!("{}vss*:", volume.prefix()).into(), false));
                 continue;
@@ -177,10 +178,9 @@ impl Image {
                 true => volume.prefix(),
                 false => String::new(),
             };
-            let Some(shadows) = volume.shadows()? else {
-                continue;
-            };
-            for number in 1..=shadows.open.len() {
+            let shadows = volume.shadows()?;
+            let count = (*shadows).as_ref().map_or(0, |shadows| shadows.open.len());
+            for number in 1..=count {
                 let at = format!("{prefix}vss{number}:");
                 if name.path.is_empty() {
                     found.push((at.into(), false));
@@ -192,7 +192,7 @@ impl Image {
                     .copy(number)
                     .and_then(|files| lead(&files, name, self))
                 {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) if is_missing(&error) => {}
                     // Whoever opens it is told why it cannot be read.
                     Err(_) | Ok(Lead::File(_) | Lead::Elsewhere(_)) => found.push((at, true)),
                     Ok(Lead::Folder(_)) => found.push((at, false)),
@@ -213,14 +213,18 @@ fn lead(files: &Arc<NtfsVolume>, name: &Name, image: &Image) -> io::Result<Lead>
 }
 
 impl Volume {
-    fn of(bytes: Arc<dyn SourceFile>, partition: Option<Partition>) -> Self {
-        let files = files(&bytes).map_err(|error| error.to_string());
+    fn of(
+        bytes: Arc<dyn SourceFile>,
+        partition: Option<Partition>,
+        folders: &Arc<Folders>,
+    ) -> Self {
         Volume {
             number: partition.map(|partition| partition.number),
             is_of_system: partition.is_some_and(|partition| partition.is_of_system),
             bytes,
-            files,
-            shadows: OnceLock::new(),
+            folders: Arc::clone(folders),
+            files: Kept::default(),
+            shadows: Kept::default(),
         }
     }
 
@@ -230,31 +234,40 @@ impl Volume {
             .map_or_else(String::new, |number| format!("p{number}:"))
     }
 
-    fn files(&self) -> io::Result<Arc<NtfsVolume>> {
-        match &self.files {
-            Ok(files) => Ok(Arc::clone(files)),
-            Err(why) => Err(wrong(why.clone())),
-        }
+    /// Whether it is there for the system alone: it says so, and it does not hold NTFS.
+    fn is_hidden(&self) -> bool {
+        let is_final = |error| ReadError::from_io(&error).kind == ReadErrorKind::Permanent;
+        self.is_of_system && self.files().is_err_and(is_final)
     }
 
-    fn shadows(&self) -> io::Result<Option<Arc<Shadows>>> {
-        let shadows = self.shadows.get_or_init(|| {
-            let copies =
-                ShadowCopies::of(Arc::clone(&self.bytes)).map_err(|error| error.to_string())?;
+    fn files(&self) -> io::Result<Arc<NtfsVolume>> {
+        let files = self.files.get(|| self.ntfs(&self.bytes, 0))?;
+        Ok(Arc::clone(&files))
+    }
+
+    /// The files in the bytes of the volume, or of a shadow copy of it.
+    fn ntfs(&self, bytes: &Arc<dyn SourceFile>, copy: usize) -> io::Result<Arc<NtfsVolume>> {
+        let id = (self.number.unwrap_or_default(), copy);
+        files(bytes, id, Arc::clone(&self.folders))
+    }
+
+    fn shadows(&self) -> io::Result<Arc<Option<Shadows>>> {
+        self.shadows.get(|| {
+            let copies = ShadowCopies::of(Arc::clone(&self.bytes))?;
             Ok(copies.map(|copies| {
-                let open = copies.copies().iter().map(|_| Mutex::default()).collect();
-                Arc::new(Shadows { copies, open })
+                let open = copies.copies().iter().map(|_| Kept::default()).collect();
+                Shadows { copies, open }
             }))
-        });
-        shadows.clone().map_err(wrong)
+        })
     }
 
     /// The files of a shadow copy.
     fn copy(&self, number: usize) -> io::Result<Arc<NtfsVolume>> {
         self.files()?;
         let shadows = self.shadows()?;
-        let count = shadows.as_ref().map_or(0, |shadows| shadows.open.len());
-        let slot = shadows.as_ref().zip(number.checked_sub(1));
+        let shadows = (*shadows).as_ref();
+        let count = shadows.map_or(0, |shadows| shadows.open.len());
+        let slot = shadows.zip(number.checked_sub(1));
         let slot =
             slot.and_then(|(shadows, index)| Some((shadows, index, shadows.open.get(index)?)));
         let Some((shadows, index, slot)) = slot else {
@@ -263,29 +276,33 @@ impl Volume {
                 format!("the volume has no shadow copy {number}: it has {count}"),
             ));
         };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(files) = &*slot {
-            return Ok(Arc::clone(files));
-        }
-        let files = NtfsVolume::of(shadows.copies.open(index)?)?;
-        *slot = Some(Arc::clone(&files));
-        Ok(files)
+        let files = slot.get(|| self.ntfs(&shadows.copies.open(index)?, number))?;
+        Ok(Arc::clone(&files))
     }
+}
+
+/// Whether nothing has the name, in difference to a file of the image that is not there any more.
+fn is_missing(error: &io::Error) -> bool {
+    let known = error.get_ref();
+    let known = known.and_then(|known| known.downcast_ref::<ReadError>());
+    error.kind() == io::ErrorKind::NotFound && known.is_none()
 }
 
 fn volumes(disk: &Arc<dyn SourceFile>) -> io::Result<Vec<Volume>> {
     let mut start = [0; 512];
     let length = disk.read_at(&mut start, 0)?;
+    let folders = Arc::new(ntfs::folders());
     if system_of(&start[..length]).is_none()
         && let Some(partitions) = partition::table(&**disk)?
     {
         let volumes = partitions.into_iter().map(|partition| {
             let disk = Arc::clone(disk);
-            Volume::of(Arc::new(PartitionFile { disk, partition }), Some(partition))
+            let bytes = Arc::new(PartitionFile { disk, partition });
+            Volume::of(bytes, Some(partition), &folders)
         });
         return Ok(volumes.collect());
     }
-    Ok(vec![Volume::of(Arc::clone(disk), None)])
+    Ok(vec![Volume::of(Arc::clone(disk), None, &folders)])
 }
 
 /// The file system that a first sector is of, by what stands in it.
@@ -315,11 +332,15 @@ const BITLOCKER_TO_GO: [u8; 16] = [
     0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01,
 ];
 
-fn files(bytes: &Arc<dyn SourceFile>) -> io::Result<Arc<NtfsVolume>> {
+fn files(
+    bytes: &Arc<dyn SourceFile>,
+    id: VolumeId,
+    folders: Arc<Folders>,
+) -> io::Result<Arc<NtfsVolume>> {
     let mut start = [0; 512];
     let length = bytes.read_at(&mut start, 0)?;
     match system_of(&start[..length]) {
-        Some("NTFS") => NtfsVolume::of(Arc::clone(bytes)),
+        Some("NTFS") => NtfsVolume::of(Arc::clone(bytes), id, folders),
         Some("BitLocker") => Err(wrong(
             "the volume is encrypted (BitLocker): unlock it first, and take the image of what is unlocked",
         )),
@@ -343,7 +364,7 @@ impl Contents for Image {
                 return Ok(None);
             };
             let shadows = volume.shadows()?;
-            let copies = shadows.as_ref().map(|shadows| shadows.copies.copies());
+            let copies = (*shadows).as_ref().map(|shadows| shadows.copies.copies());
             let copy = copies
                 .zip(number.checked_sub(1))
                 .and_then(|(copies, index)| copies.get(index));

@@ -17,6 +17,9 @@ mod file;
 mod folder;
 mod record;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod volume;
 
+pub(crate) use folder::{Folders, VolumeId, folders};
 pub(crate) use volume::{Elsewhere, Found, NtfsVolume};

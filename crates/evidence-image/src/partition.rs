@@ -1,5 +1,6 @@
 //! Partition tables: where the volumes of a disk lie.
 
+use crate::ntfs::NtfsVolume;
 use crate::numbers::Bytes;
 use evidence::{SourceFile, Stamp, wrong};
 use std::io;
@@ -19,6 +20,7 @@ pub(crate) struct Partition {
 }
 
 const SECTOR: u64 = 512;
+const LARGE_SECTOR: u64 = 4096;
 /// Partitions of more than one entry: `EFI PART` says where the real table is.
 const PROTECTIVE: u8 = 0xee;
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
@@ -47,20 +49,23 @@ const fn guid(a: u32, b: u16, c: u16, d: u64) -> [u8; 16] {
     ]
 }
 
-/// The partitions of a disk; none if it has no table.
+/// The partitions of a disk; none if it has no table. Where an MBR has partitions of its own, a GPT was left over by somebody.
 pub(crate) fn table(disk: &dyn SourceFile) -> io::Result<Option<Vec<Partition>>> {
-    for sector in [512, 4096] {
-        if let Some(found) = gpt(disk, sector)? {
-            return Ok(Some(found));
+    let entries = entries(disk, 0)?;
+    let kinds = entries.iter().flatten().map(|entry| entry.kind);
+    let kinds: Vec<_> = kinds.filter(|kind| *kind != 0).collect();
+    if kinds.is_empty() || kinds.contains(&PROTECTIVE) {
+        for sector in [SECTOR, LARGE_SECTOR] {
+            if let Some(found) = gpt(disk, sector)? {
+                return Ok(Some(found));
+            }
         }
     }
-    mbr(disk)
+    entries.map(|entries| mbr(disk, entries)).transpose()
 }
 
-fn mbr(disk: &dyn SourceFile) -> io::Result<Option<Vec<Partition>>> {
-    let Some(entries) = entries(disk, 0)? else {
-        return Ok(None);
-    };
+fn mbr(disk: &dyn SourceFile, entries: [Entry; 4]) -> io::Result<Vec<Partition>> {
+    let sector = sector_of(disk, &entries)?;
     let mut found = Vec::new();
     for (number, entry) in (1..).zip(entries) {
         match entry.kind {
@@ -75,29 +80,62 @@ fn mbr(disk: &dyn SourceFile) -> io::Result<Option<Vec<Partition>>> {
                     "its partition table (GPT) is not where it should be: the image is damaged, or not whole",
                 ));
             }
-            kind if EXTENDED.contains(&kind) => logical(disk, entry.start, &mut found)?,
-            _ => found.push(entry.partition(number, 0)),
+            kind if EXTENDED.contains(&kind) => logical(disk, entry.start, sector, &mut found)?,
+            _ => found.push(entry.partition(number, 0, sector)),
         }
     }
     found.sort_by_key(|partition| partition.number);
-    Ok(Some(found))
+    Ok(found)
+}
+
+/// Bytes of the sectors that an MBR counts in. It does not say; but NTFS does, where it begins.
+fn sector_of(disk: &dyn SourceFile, entries: &[Entry; 4]) -> io::Result<u64> {
+    let mut has_large = false;
+    for entry in entries.iter().filter(|entry| entry.start > 0) {
+        let mut start = [0; SECTOR as usize];
+        disk.read_at(&mut start, entry.start * SECTOR)?;
+        if NtfsVolume::is_start(&start) {
+            return Ok(SECTOR);
+        }
+        disk.read_at(&mut start, entry.start * LARGE_SECTOR)?;
+        has_large |= NtfsVolume::is_start(&start) && start.u16(11) == Some(LARGE_SECTOR as u16);
+    }
+    Ok(if has_large { LARGE_SECTOR } else { SECTOR })
 }
 
 /// The logical drives of an extended partition: each says where the next one is.
-fn logical(disk: &dyn SourceFile, extended: u64, found: &mut Vec<Partition>) -> io::Result<()> {
+fn logical(
+    disk: &dyn SourceFile,
+    extended: u64,
+    sector: u64,
+    found: &mut Vec<Partition>,
+) -> io::Result<()> {
     let mut at = extended;
-    for number in (5..).take(MOST_LOGICAL) {
-        let entries = entries(disk, at * SECTOR)?;
-        let Some([drive, next, ..]) = entries else {
-            return Err(wrong(format!(
-                "there should be a table of logical drives at {:#x} of the disk, and there is none: more drives may have been there",
-                at * SECTOR
-            )));
+    let before = found.iter().filter(|partition| partition.number >= 5);
+    let first = 5 + before.count() as u32;
+    for number in (first..).take(MOST_LOGICAL) {
+        let damaged = |what: &str| {
+            wrong(format!(
+                "there should be a table of logical drives at {:#x} of the disk, and {what}: more drives may have been there",
+                at * sector
+            ))
         };
-        if drive.kind != 0 {
-            found.push(drive.partition(number, at));
+        let Some(entries) = entries(disk, at * sector)? else {
+            return Err(damaged("there is none"));
+        };
+        let [drive, next, rest @ ..] = entries;
+        let is_known = next.kind == 0 || EXTENDED.contains(&next.kind);
+        let is_all = rest.iter().all(|entry| entry.kind == 0);
+        let is_whole = entries.iter().all(Entry::is_whole);
+        if !is_known || !is_all || !is_whole || EXTENDED.contains(&drive.kind) {
+            return Err(damaged(
+                "there is one of something else than a drive and the next table",
+            ));
         }
-        if !EXTENDED.contains(&next.kind) {
+        if drive.kind != 0 {
+            found.push(drive.partition(number, at, sector));
+        }
+        if next.kind == 0 {
             return Ok(());
         }
         at = extended + next.start;
@@ -117,11 +155,16 @@ struct Entry {
 }
 
 impl Entry {
-    fn partition(&self, number: u32, from: u64) -> Partition {
+    /// Whether it has a kind, or nothing at all.
+    fn is_whole(&self) -> bool {
+        self.kind != 0 || (self.start, self.count) == (0, 0)
+    }
+
+    fn partition(&self, number: u32, from: u64, sector: u64) -> Partition {
         Partition {
             number,
-            start: (from + self.start) * SECTOR,
-            length: self.count * SECTOR,
+            start: (from + self.start) * sector,
+            length: self.count * sector,
             is_of_system: self.kind == 0xef,
         }
     }

@@ -25,14 +25,16 @@ mod catalog;
 mod file;
 mod map;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+use crate::cache::Kept;
 use blocks::Volume;
 use catalog::{Catalog, in_catalog};
 use evidence::{ReadError, SourceFile, wrong};
 use file::ShadowFile;
 use jiff::Timestamp;
 use map::{Bitmaps, BlockMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -81,6 +83,7 @@ impl ShadowCopies {
             volume,
             catalog,
             maps,
+            lists: Mutex::default(),
             bitmaps: Kept::default(),
         }))))
     }
@@ -126,6 +129,8 @@ struct Stores {
     volume: Volume,
     catalog: Catalog,
     maps: Vec<Kept<BlockMap>>,
+    /// Blocks of lists, and of which copy.
+    lists: Mutex<HashMap<u64, usize>>,
     /// Of the newest copy; no other needs its own.
     bitmaps: Kept<Bitmaps>,
 }
@@ -133,9 +138,23 @@ struct Stores {
 impl Stores {
     fn map(&self, index: usize) -> io::Result<Arc<BlockMap>> {
         let size = self.catalog.copies[index].volume_size;
-        let read = || BlockMap::of(&self.volume, self.places(index)?, size);
+        let claim = |offset| self.claim(offset, index);
+        let read = || BlockMap::of(&self.volume, self.places(index)?, size, claim);
         let map = self.maps[index].get(read);
         map.map_err(|error| self.said(index, error))
+    }
+
+    /// Notes that a block is of the list of a copy, and of no other one.
+    fn claim(&self, offset: u64, index: usize) -> io::Result<()> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = *lists.entry(offset).or_insert(index);
+        match other == index {
+            true => Ok(()),
+            false => Err(wrong(format!(
+                "its block list goes on at offset {offset:#x}, which is in that of shadow copy {}",
+                other + 1
+            ))),
+        }
     }
 
     /// Of the newest copy.
@@ -156,27 +175,5 @@ impl Stores {
         let known = ReadError::from_io(&error);
         let message = format!("shadow copy {}: {}", index + 1, known.message);
         ReadError::new(known.kind, message).into()
-    }
-}
-
-/// Something that is read once, when it is asked for; a read that failed is tried again.
-#[derive(Debug)]
-struct Kept<T>(Mutex<Option<Arc<T>>>);
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Kept(Mutex::new(None))
-    }
-}
-
-impl<T> Kept<T> {
-    fn get(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<Arc<T>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = &*kept {
-            return Ok(Arc::clone(kept));
-        }
-        let read = Arc::new(read()?);
-        *kept = Some(Arc::clone(&read));
-        Ok(read)
     }
 }

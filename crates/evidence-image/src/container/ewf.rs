@@ -5,6 +5,7 @@
 //! segment     signature, number | section | section ... the last one is `next`, or `done` in the last segment
 //! section     kind, offset of the next section, length, checksum | what it holds
 //! sectors     chunks of the disk, each packed or as it is with a checksum behind it
+//! error2      sectors of the disk that could not be read when the image was made
 //! table       where these chunks are, with a checksum; table2 is a copy of it
 //! ```
 //!
@@ -15,11 +16,12 @@
 use super::disk::Disk;
 use super::parts::{Beside, Part};
 use crate::cache::Cache;
-use crate::numbers::{u32_at, u64_at};
+use crate::numbers::{bytes_at, u32_at, u64_at};
 use evidence::wrong;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) const SIGNATURE: &[u8; 8] = b"EVF\x09\x0d\x0a\xff\x00";
@@ -27,6 +29,8 @@ pub(super) const SIGNATURE: &[u8; 8] = b"EVF\x09\x0d\x0a\xff\x00";
 const FIRST_SECTION: u64 = 13;
 const SECTION: u64 = 76;
 const TABLE_HEADER: u64 = 24;
+/// What is before the entries of a list of sectors that could not be read.
+const ERRORS: u64 = 520;
 /// More sections than this are not believed: 2 TiB have some ten thousand.
 const MOST_SECTIONS: usize = 1 << 20;
 /// More chunks in one table are not believed: programs write some ten thousand.
@@ -106,6 +110,8 @@ pub(super) struct Ewf {
     segments: Vec<Part>,
     length: u64,
     chunk: u64,
+    /// What could not be read from the disk, in order and apart from each other.
+    unread: Vec<Range<u64>>,
     tables: Vec<TableAt>,
     known: Cache<usize, Table>,
     unpacked: Cache<u64, Vec<u8>>,
@@ -146,8 +152,9 @@ pub(super) fn number_of(part: &Part) -> io::Result<u16> {
 /// What the segments are found to hold, one after the other.
 #[derive(Default)]
 struct Survey {
-    /// Bytes of the disk and of a chunk.
-    disk: Option<(u64, u64)>,
+    disk: Option<Description>,
+    /// Sectors that could not be read from the disk.
+    unread: Vec<Range<u64>>,
     tables: Vec<TableAt>,
     chunks: u64,
     sections: usize,
@@ -203,9 +210,15 @@ impl Ewf {
             }
             next = Some(part);
         }
-        let (length, chunk) = survey
-            .disk
-            .ok_or_else(|| wrong("this E01 image does not say how large its disk is"))?;
+        let Some(Description {
+            length,
+            chunk,
+            sector,
+            ..
+        }) = survey.disk
+        else {
+            return Err(wrong("this E01 image does not say how large its disk is"));
+        };
         let needed = length.div_ceil(chunk);
         if survey.chunks < needed {
             return Err(wrong(format!(
@@ -217,6 +230,7 @@ impl Ewf {
             segments,
             length,
             chunk,
+            unread: in_order(survey.unread, sector),
             tables: survey.tables,
             known: Cache::of(TABLES),
             unpacked: Cache::of_blocks(chunk),
@@ -347,6 +361,15 @@ impl Disk for Ewf {
     /// Chunks that follow each other in a segment are read at once. Whole ones are unpacked into their place; of others the chunk is
     /// kept, since its other bytes are likely to be wanted soon.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let next = self.unread.partition_point(|range| range.end <= offset);
+        let next = self.unread.get(next);
+        if let Some(range) = next.filter(|range| range.start < offset + buffer.len() as u64) {
+            return Err(wrong(format!(
+                "{} bytes at offset {:#x} of the disk could not be read when the image was made: what it has there is not what they were",
+                range.end - range.start,
+                range.start
+            )));
+        }
         let lock = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = lock().pop();
         let mut scratch = kept.unwrap_or_else(|| Scratch {
@@ -503,8 +526,18 @@ impl Survey {
             let end = at.saturating_add(length.max(SECTION)).min(next);
             match kind {
                 b"volume" | b"disk" if self.disk.is_none() => {
-                    self.disk = Some(volume(part, held, end - held)?);
+                    self.disk = Some(Description::read(part, held, end - held)?);
                 }
+                // It is there again in each segment.
+                b"volume" | b"disk" | b"data" => {
+                    let again = Description::read(part, held, end - held);
+                    let sets = again.ok().and_then(|again| again.set);
+                    let sets = sets.zip(self.disk.as_ref().and_then(|disk| disk.set));
+                    if sets.is_some_and(|(one, other)| one != other) {
+                        return Err(damaged("is of another image than the first segment"));
+                    }
+                }
+                b"error2" => self.unread.append(&mut unread(part, held, end - held)?),
                 b"sectors" => {
                     part.expect(held, end - held, "a section of the image")?;
                     sectors = Some((held, end));
@@ -577,31 +610,102 @@ impl Survey {
     }
 }
 
-/// How large the disk is, and a chunk.
-fn volume(part: &Part, at: u64, length: u64) -> io::Result<(u64, u64)> {
-    let what = "the description of the disk";
-    let is_long = length >= 1052;
-    let bytes = part.many(at, if is_long { 1052 } else { 94 }, what)?;
-    if !is_whole(&bytes, bytes.len() - 4) {
-        return Err(wrong(format!(
-            "{} is damaged: the description of the disk at offset {at:#x} does not fit its checksum",
+/// Sectors that could not be read when the image was made.
+fn unread(part: &Part, at: u64, length: u64) -> io::Result<Vec<Range<u64>>> {
+    let what = "the list of sectors that could not be read";
+    let header: [u8; ERRORS as usize] = part.bytes(at, what)?;
+    let count = u64::from(u32_at(&header, 0));
+    let room = length.saturating_sub(ERRORS + 4) / 8;
+    let damaged = |why: &str| {
+        wrong(format!(
+            "{} is damaged: {what} at offset {at:#x} {why}",
             part.name()
+        ))
+    };
+    if !is_whole(&header, header.len() - 4) {
+        return Err(damaged("does not fit its checksum"));
+    }
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if count > room {
+        return Err(damaged(&format!(
+            "has {count} entries, and room for {room}"
         )));
     }
-    let (sectors, sector) = (u64::from(u32_at(&bytes, 8)), u64::from(u32_at(&bytes, 12)));
-    let count = match is_long {
-        true => u64_at(&bytes, 16),
-        false => u64::from(u32_at(&bytes, 16)),
-    };
-    let chunk = sectors * sector;
-    let disk = count.checked_mul(sector);
-    match disk {
-        Some(disk) if disk > 0 && disk < 1 << 62 && chunk > 0 && chunk <= MOST_IN_CHUNK => {
-            Ok((disk, chunk))
+    let bytes = part.many(at + ERRORS, count * 8 + 4, what)?;
+    let length = bytes.len() - 4;
+    if !is_whole(&bytes, length) {
+        return Err(damaged("does not fit its checksum"));
+    }
+    let entries = bytes[..length].chunks_exact(8);
+    let ranges = entries.map(|entry| {
+        let first = u64::from(u32_at(entry, 0));
+        first..first + u64::from(u32_at(entry, 4))
+    });
+    Ok(ranges.collect())
+}
+
+/// Ranges of sectors as ranges of bytes, in order and apart from each other.
+fn in_order(mut ranges: Vec<Range<u64>>, sector: u64) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, range| {
+        let is_one = next.start <= range.end;
+        if is_one {
+            range.end = range.end.max(next.end);
         }
-        _ => Err(wrong(format!(
-            "this E01 image says that its disk has {count} sectors of {sector} bytes, and a chunk {sectors} of them"
-        ))),
+        is_one
+    });
+    let bytes = ranges.iter();
+    let bytes = bytes.map(|range| range.start * sector..range.end * sector);
+    bytes.collect()
+}
+
+/// What an image says of its disk.
+struct Description {
+    /// Bytes of the disk.
+    length: u64,
+    chunk: u64,
+    sector: u64,
+    /// The identifier that all segments of an image have, if they have one.
+    set: Option<[u8; 16]>,
+}
+
+impl Description {
+    fn read(part: &Part, at: u64, length: u64) -> io::Result<Self> {
+        let what = "the description of the disk";
+        let is_long = length >= 1052;
+        let bytes = part.many(at, if is_long { 1052 } else { 94 }, what)?;
+        if !is_whole(&bytes, bytes.len() - 4) {
+            return Err(wrong(format!(
+                "{} is damaged: the description of the disk at offset {at:#x} does not fit its checksum",
+                part.name()
+            )));
+        }
+        let (sectors, sector) = (u64::from(u32_at(&bytes, 8)), u64::from(u32_at(&bytes, 12)));
+        let count = match is_long {
+            true => u64_at(&bytes, 16),
+            false => u64::from(u32_at(&bytes, 16)),
+        };
+        let chunk = sectors * sector;
+        let disk = count.checked_mul(sector);
+        match disk {
+            Some(length)
+                if length > 0 && length < 1 << 62 && chunk > 0 && chunk <= MOST_IN_CHUNK =>
+            {
+                let set = is_long.then(|| bytes_at(&bytes, 64));
+                Ok(Description {
+                    length,
+                    chunk,
+                    sector,
+                    set: set.filter(|set| *set != [0; 16]),
+                })
+            }
+            _ => Err(wrong(format!(
+                "this E01 image says that its disk has {count} sectors of {sector} bytes, and a chunk {sectors} of them"
+            ))),
+        }
     }
 }
 

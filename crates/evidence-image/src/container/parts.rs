@@ -90,14 +90,30 @@ const PAGES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tables {
     part: Part,
-    pages: Cache<u64, Vec<u8>>,
+    /// What tells the part from others that share the pages.
+    number: usize,
+    pages: Arc<Pages>,
+}
+
+/// Pages of the tables of several files.
+pub(super) type Pages = Cache<(usize, u64), Vec<u8>>;
+
+/// Room for pages.
+pub(super) fn pages() -> Arc<Pages> {
+    Arc::new(Cache::of(PAGES))
 }
 
 impl Tables {
     pub(super) fn of(part: Part) -> Self {
+        Self::sharing(part, 0, pages())
+    }
+
+    /// The tables of one of several files that share their pages.
+    pub(super) fn sharing(part: Part, number: usize, pages: Arc<Pages>) -> Self {
         Tables {
             part,
-            pages: Cache::of(PAGES),
+            number,
+            pages,
         }
     }
 
@@ -109,7 +125,7 @@ impl Tables {
     pub(super) fn entry<const N: usize>(&self, offset: u64, what: &str) -> io::Result<[u8; N]> {
         self.part.expect(offset, N as u64, what)?;
         let start = offset - offset % PAGE;
-        let page = self.pages.get_or(start, || {
+        let page = self.pages.get_or((self.number, start), || {
             let length = PAGE.min(self.part.length - start);
             self.part.many(start, length, what)
         })?;

@@ -49,102 +49,89 @@ pub(super) fn crc32c_without(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// An entry of the log that fits its checksum.
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    bytes: Vec<u8>,
-}
-
-impl Entry {
-    fn number(&self) -> u64 {
-        u64_at(&self.bytes, 16)
-    }
-
-    fn tail(&self) -> usize {
-        u32_at(&self.bytes, 12) as usize
-    }
-
-    /// The bytes that the file had at least, and those that it has to have.
-    fn lengths(&self) -> (u64, u64) {
-        (u64_at(&self.bytes, 48), u64_at(&self.bytes, 56))
-    }
+    /// Where it begins in the log, in sectors.
+    at: usize,
+    /// In bytes.
+    length: usize,
+    number: u64,
+    /// In bytes.
+    tail: usize,
 }
 
 /// The log as a ring.
 struct Ring<'a> {
     bytes: &'a [u8],
     owner: &'a [u8],
-    /// Bytes whose checksum may still be made.
-    left: usize,
 }
 
 impl Ring<'_> {
-    /// The entry at `at`, if there is one that counts.
-    fn entry(&mut self, at: usize) -> io::Result<Option<Entry>> {
-        let start = &self.bytes[at..at + HEADER];
-        let length = u32_at(start, 8) as usize;
-        let is_one = start.starts_with(b"loge")
-            && start[32..48] == *self.owner
-            && length >= SECTOR
-            && length.is_multiple_of(SECTOR)
-            && length <= self.bytes.len();
-        if !is_one {
-            return Ok(None);
-        }
-        self.left = self.left.checked_sub(length).ok_or_else(|| {
-            wrong("the log of this VHDX is damaged: its entries lie in each other")
-        })?;
+    /// The bytes of an entry.
+    fn entry(&self, at: usize, length: usize) -> Vec<u8> {
         let until = (at + length).min(self.bytes.len());
-        let mut bytes = self.bytes[at..until].to_vec();
-        bytes.extend_from_slice(&self.bytes[..length - bytes.len()]);
-        let is_whole = crc32c_without(&bytes, 4) == u32_at(&bytes, 4);
-        Ok(is_whole.then_some(Entry { bytes }))
+        [&self.bytes[at..until], &self.bytes[..at + length - until]].concat()
     }
 
-    /// The entries from `at` on whose numbers follow each other, with where they begin.
-    fn run(&mut self, mut at: usize) -> io::Result<Vec<(usize, Entry)>> {
-        let mut run: Vec<(usize, Entry)> = Vec::new();
-        let mut length = 0;
-        while let Some(entry) = self.entry(at)? {
-            let follows = run
-                .last()
-                .is_none_or(|(_, last)| last.number().checked_add(1) == Some(entry.number()));
-            length += entry.bytes.len();
-            if !follows || length > self.bytes.len() {
-                break;
+    /// The entries that count, by the sectors at which they begin.
+    fn entries(&self) -> io::Result<Vec<Option<Entry>>> {
+        let mut left = self.bytes.len().saturating_mul(PASSES);
+        let entry = |at: usize| {
+            let start = &self.bytes[at..at + HEADER];
+            let length = u32_at(start, 8) as usize;
+            let is_one = start.starts_with(b"loge")
+                && start[32..48] == *self.owner
+                && length >= SECTOR
+                && length.is_multiple_of(SECTOR)
+                && length <= self.bytes.len();
+            if !is_one {
+                return Ok(None);
             }
-            let next = (at + entry.bytes.len()) % self.bytes.len();
-            run.push((at, entry));
-            at = next;
-        }
-        Ok(run)
+            left = left.checked_sub(length).ok_or_else(|| {
+                wrong("the log of this VHDX is damaged: its entries lie in each other")
+            })?;
+            let bytes = self.entry(at, length);
+            let is_whole = crc32c_without(&bytes, 4) == u32_at(&bytes, 4);
+            Ok(is_whole.then(|| Entry {
+                at: at / SECTOR,
+                length,
+                number: u64_at(&bytes, 16),
+                tail: u32_at(&bytes, 12) as usize,
+            }))
+        };
+        (0..self.bytes.len()).step_by(SECTOR).map(entry).collect()
     }
 
     /// The entries that have to be made, in order.
-    fn active(&mut self) -> io::Result<Vec<Entry>> {
-        let mut best: Vec<(usize, Entry)> = Vec::new();
-        let mut at = 0;
-        while at < self.bytes.len() {
-            let run = self.run(at)?;
-            let Some((_, last)) = run.last() else {
-                at += SECTOR;
-                continue;
-            };
-            let length: usize = run.iter().map(|(_, entry)| entry.bytes.len()).sum();
-            let tail = last.tail();
-            let is_whole = run.iter().any(|(start, _)| *start == tail);
-            let number = last.number();
-            if is_whole && best.last().is_none_or(|(_, best)| number > best.number()) {
-                best = run;
-            }
-            // A run that begins within one that is not whole is looked at too.
-            at += if is_whole { length } else { SECTOR };
+    fn active(&self) -> io::Result<Vec<Entry>> {
+        let known = self.entries()?;
+        let next = |entry: &Entry| {
+            let at = (entry.at + entry.length / SECTOR) % known.len();
+            known[at].filter(|next| entry.number.checked_add(1) == Some(next.number))
+        };
+        // Where the run from each entry on ends, and its bytes. Those with higher numbers come first, so a run is known before
+        // what leads to it; that it goes over the end of the ring does not matter.
+        let mut runs: Vec<Option<(Entry, usize)>> = vec![None; known.len()];
+        let mut by_number: Vec<_> = known.iter().flatten().copied().collect();
+        by_number.sort_by_key(|entry| std::cmp::Reverse(entry.number));
+        for entry in &by_number {
+            let (last, rest) = next(entry)
+                .and_then(|next| runs[next.at])
+                .unwrap_or((*entry, 0));
+            runs[entry.at] = Some((last, rest.saturating_add(entry.length)));
         }
-        let Some(tail) = best.last().map(|(_, last)| last.tail()) else {
+        let tail = |last: &Entry| {
+            let at = (last.tail.is_multiple_of(SECTOR)).then_some(last.tail / SECTOR)?;
+            let (end, length) = (*runs.get(at)?)?;
+            let is_whole = end.at == last.at && length <= self.bytes.len();
+            known[at].filter(|_| is_whole)
+        };
+        let Some(tail) = by_number.iter().find_map(tail) else {
             return Err(wrong(
                 "this VHDX was not closed, and its log is damaged: what it holds cannot be told",
             ));
         };
-        let entries = best.into_iter().skip_while(|(start, _)| *start != tail);
-        Ok(entries.map(|(_, entry)| entry).collect())
+        Ok(std::iter::successors(Some(tail), next).collect())
     }
 }
 
@@ -168,8 +155,7 @@ pub(super) fn replay(part: &Part, place: (u64, u64), owner: &[u8]) -> io::Result
         )));
     }
     let bytes = part.many(start, length, "the log of a VHDX")?;
-    let mut ring = Ring {
-        left: bytes.len().saturating_mul(PASSES),
+    let ring = Ring {
         bytes: &bytes,
         owner,
     };
@@ -180,7 +166,9 @@ pub(super) fn replay(part: &Part, place: (u64, u64), owner: &[u8]) -> io::Result
         changes: BTreeMap::new(),
     };
     if let Some(last) = entries.last() {
-        let (flushed, needed) = last.lengths();
+        // The bytes that the file had at least then, and those that it has to have.
+        let bytes = ring.entry(last.at * SECTOR, HEADER);
+        let (flushed, needed) = (u64_at(&bytes, 48), u64_at(&bytes, 56));
         if part.length() < flushed {
             return Err(wrong(format!(
                 "{} is cut off: its log says that it had {flushed} bytes, and {} are there",
@@ -191,7 +179,8 @@ pub(super) fn replay(part: &Part, place: (u64, u64), owner: &[u8]) -> io::Result
         replayed.stamp.length = part.length().max(needed);
     }
     for entry in &entries {
-        replayed.make(&entry.bytes).ok_or_else(|| {
+        let bytes = ring.entry(entry.at * SECTOR, entry.length);
+        replayed.make(&bytes).ok_or_else(|| {
             wrong("the log of this VHDX is damaged: an entry is not what it says")
         })?;
     }
@@ -323,6 +312,52 @@ mod tests {
     fn the_checksum_is_that_of_the_format() {
         assert_eq!(crc32c_without(b"\0\0\0\0", 0), 0x4867_4bc7);
         assert_eq!(crc32c_without(&[0; 32], 8), 0x8a91_36aa);
+    }
+
+    /// A log of entries of two sectors: where each begins, its number, and where its tail is.
+    fn log(sectors: usize, entries: &[(usize, u64, usize)]) -> Vec<u8> {
+        let mut log = vec![0; sectors * SECTOR];
+        for (at, number, tail) in entries {
+            let mut entry = vec![0; 2 * SECTOR];
+            entry[..4].copy_from_slice(b"loge");
+            entry[8..12].copy_from_slice(&(2 * SECTOR as u32).to_le_bytes());
+            entry[12..16].copy_from_slice(&((tail * SECTOR) as u32).to_le_bytes());
+            entry[16..24].copy_from_slice(&number.to_le_bytes());
+            let sum = crc32c_without(&entry, 4);
+            entry[4..8].copy_from_slice(&sum.to_le_bytes());
+            for (part, sector) in entry.chunks_exact(SECTOR).enumerate() {
+                log[(at + part) % sectors * SECTOR..][..SECTOR].copy_from_slice(sector);
+            }
+        }
+        log
+    }
+
+    #[test]
+    fn a_log_begins_anywhere_in_its_ring() {
+        let active = |bytes: &[u8]| {
+            let owner = &[0; 16];
+            let entries = Ring { bytes, owner }.active()?;
+            io::Result::Ok(entries.iter().map(|entry| entry.number).collect::<Vec<_>>())
+        };
+        // Entries that fill the ring but for a sector or two, from several of its sectors on; older ones are not needed any more.
+        for (sectors, count) in [(256, 120), (255, 127)] {
+            for first in (0..sectors).step_by(25) {
+                let at = |number: usize| (first + 2 * number) % sectors;
+                let entries: Vec<_> = (0..count)
+                    .map(|number| (at(number), number as u64, at(number.saturating_sub(100))))
+                    .collect();
+                let expected: Vec<_> = (count as u64 - 101..count as u64).collect();
+                assert_eq!(
+                    active(&log(sectors, &entries)).unwrap(),
+                    expected,
+                    "{first}"
+                );
+            }
+        }
+        // The tail of the last entry is gone, or is of another run; then an older run counts.
+        assert!(active(&log(9, &[(2, 7, 0)])).is_err());
+        let two = [(0, 3, 0), (2, 4, 0), (5, 9, 0)];
+        assert_eq!(active(&log(9, &two)).unwrap(), [3, 4]);
     }
 
     /// A file of ones.

@@ -10,19 +10,23 @@
 //! description are data: only files in the same folder are opened. Source: "Virtual Disk Format 5.0", VMware, 2011.
 
 use super::disk::{Blocks, Run};
-use super::parts::{Beside, Part, Tables};
+use super::parts::{Beside, Pages, Part, Tables, pages};
 use super::vmdk_description::{Description, Extent, Kind};
 use crate::cache::Cache;
 use evidence::wrong;
 use flate2::{Decompress, FlushDecompress, Status};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
+use std::sync::Arc;
 
 pub(super) const MAGIC: &[u8; 4] = b"KDMV";
 
 const SECTOR: u64 = 512;
 const AT_END: u64 = u64::MAX;
 const MOST_IN_DESCRIPTION: u64 = 1 << 20;
-const MOST_IN_GRAIN: u64 = 64 << 20;
+/// Programs write grains of 64 KiB.
+const MOST_IN_GRAIN: u64 = 8 << 20;
 
 mod flag {
     pub(super) const LINE_ENDS: u32 = 1;
@@ -99,11 +103,28 @@ struct Sparse {
     entries: u64,
     directory: u64,
     is_packed: bool,
-    unpacked: Cache<u64, Vec<u8>>,
+    number: usize,
+    unpacked: Arc<Cache<(usize, u64), Vec<u8>>>,
+}
+
+/// What the extents of a disk keep in memory, however many they are.
+struct Kept {
+    pages: Arc<Pages>,
+    unpacked: Arc<Cache<(usize, u64), Vec<u8>>>,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Kept {
+            pages: pages(),
+            unpacked: Arc::new(Cache::of_weight(512, 16 << 20, Vec::len)),
+        }
+    }
 }
 
 impl Sparse {
-    fn open(part: Part, mut header: Header) -> io::Result<Self> {
+    /// Opens the extent in the part of this number.
+    fn open(part: Part, number: usize, mut header: Header, kept: &Kept) -> io::Result<Self> {
         if header.directory == AT_END {
             let end = part.length().saturating_sub(2 * SECTOR);
             let footer = Header::read(&part, end)?;
@@ -128,17 +149,18 @@ impl Sparse {
         let tables = grains.div_ceil(header.entries);
         part.expect(directory, tables * 4, "the directory of a VMDK")?;
         Ok(Sparse {
-            tables: Tables::of(part),
+            tables: Tables::sharing(part, number, Arc::clone(&kept.pages)),
             length: header.length,
             grain: header.grain,
             entries: header.entries,
             directory,
             is_packed,
-            unpacked: Cache::of_blocks(header.grain),
+            number,
+            unpacked: Arc::clone(&kept.unpacked),
         })
     }
 
-    fn run(&self, part: usize, offset: u64) -> io::Result<(Run, u64)> {
+    fn run(&self, offset: u64) -> io::Result<(Run, u64)> {
         let (grain, within) = (offset / self.grain, offset % self.grain);
         let (number, entry) = (grain / self.entries, grain % self.entries);
         let left = self.grain - within;
@@ -155,9 +177,11 @@ impl Sparse {
         }
         let at = u64::from(sector) * SECTOR;
         if !self.is_packed {
-            return Ok((Run::At(part, at + within), left));
+            return Ok((Run::At(self.number, at + within), left));
         }
-        let unpacked = self.unpacked.get_or(grain, || self.unpack(grain, at))?;
+        let unpacked = self
+            .unpacked
+            .get_or((self.number, grain), || self.unpack(grain, at))?;
         Ok((Run::Unpacked(unpacked, within as usize), left))
     }
 
@@ -200,7 +224,7 @@ enum Place {
     Zeros,
     /// From this offset of the part of this number on.
     Flat(usize, u64),
-    Sparse(usize, Box<Sparse>),
+    Sparse(Arc<Sparse>),
 }
 
 /// A disk of one extent or more.
@@ -236,10 +260,10 @@ impl Vmdk {
             ));
         }
         let length = header.length;
-        let sparse = Sparse::open(part.clone(), header)?;
+        let sparse = Sparse::open(part.clone(), 0, header, &Kept::new())?;
         Ok(Vmdk {
             parts: vec![part],
-            extents: vec![(0, Place::Sparse(0, Box::new(sparse)))],
+            extents: vec![(0, Place::Sparse(Arc::new(sparse)))],
             length,
         })
     }
@@ -257,11 +281,17 @@ impl Vmdk {
         if description.count() == 0 {
             return Err(wrong("this description of a VMDK names no extents"));
         }
-        let beside = beside()?;
-        let (mut parts, mut extents, mut length) = (vec![file], Vec::new(), 0_u64);
+        let mut files = Files {
+            beside: beside()?,
+            parts: vec![file],
+            numbers: HashMap::new(),
+            sparse: HashMap::new(),
+            kept: Kept::new(),
+        };
+        let (mut extents, mut length) = (Vec::new(), 0_u64);
         for extent in &description.extents()? {
             let bytes = in_bytes(extent.sectors)?;
-            let place = place(extent, bytes, &beside, &mut parts)?;
+            let place = files.place(extent, bytes)?;
             if bytes > 0 {
                 extents.push((length, place));
             }
@@ -271,37 +301,63 @@ impl Vmdk {
                 .ok_or_else(|| wrong("the extents of this VMDK are longer than any disk"))?;
         }
         Ok(Vmdk {
-            parts,
+            parts: files.parts,
             extents,
             length,
         })
     }
 }
 
-/// Opens an extent of `bytes` bytes.
-fn place(extent: &Extent, bytes: u64, beside: &Beside, parts: &mut Vec<Part>) -> io::Result<Place> {
-    let why = "the description of the disk lists it";
-    match &extent.kind {
-        Kind::Zeros => Ok(Place::Zeros),
-        Kind::Flat { file, offset } => {
-            let part = beside.open(file, why)?;
-            let offset = in_bytes(*offset)?;
-            parts.push(part);
-            Ok(Place::Flat(parts.len() - 1, offset))
-        }
-        Kind::Sparse { file } => {
-            let part = beside.open(file, why)?;
-            let header = Header::read(&part, 0)?;
-            if header.length < bytes {
-                return Err(wrong(format!(
-                    "{file} holds {} bytes of the disk, and its description says {bytes}",
-                    header.length
-                )));
+/// The files of a disk; each is opened once, however many extents are in it.
+struct Files {
+    beside: Beside,
+    parts: Vec<Part>,
+    numbers: HashMap<String, usize>,
+    /// By the number of the part.
+    sparse: HashMap<usize, Arc<Sparse>>,
+    kept: Kept,
+}
+
+impl Files {
+    /// Opens an extent of `bytes` bytes.
+    fn place(&mut self, extent: &Extent, bytes: u64) -> io::Result<Place> {
+        match &extent.kind {
+            Kind::Zeros => Ok(Place::Zeros),
+            Kind::Flat { file, offset } => Ok(Place::Flat(self.number(file)?, in_bytes(*offset)?)),
+            Kind::Sparse { file } => {
+                let number = self.number(file)?;
+                let sparse = match self.sparse.entry(number) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => {
+                        let part = &self.parts[number];
+                        let header = Header::read(part, 0)?;
+                        let sparse = Sparse::open(part.clone(), number, header, &self.kept)?;
+                        free.insert(Arc::new(sparse))
+                    }
+                };
+                match sparse.length < bytes {
+                    true => Err(wrong(format!(
+                        "{file} holds {} bytes of the disk, and its description says {bytes}",
+                        sparse.length
+                    ))),
+                    false => Ok(Place::Sparse(Arc::clone(sparse))),
+                }
             }
-            let sparse = Sparse::open(part.clone(), header)?;
-            parts.push(part);
-            Ok(Place::Sparse(parts.len() - 1, Box::new(sparse)))
         }
+    }
+
+    /// The number of the part that a file is.
+    fn number(&mut self, file: &str) -> io::Result<usize> {
+        if let Some(number) = self.numbers.get(file) {
+            return Ok(*number);
+        }
+        let part = self
+            .beside
+            .open(file, "the description of the disk lists it")?;
+        self.parts.push(part);
+        let number = self.parts.len() - 1;
+        self.numbers.insert(file.to_owned(), number);
+        Ok(number)
     }
 }
 
@@ -323,8 +379,8 @@ impl Blocks for Vmdk {
         match place {
             Place::Zeros => Ok((Run::Zeros, left)),
             Place::Flat(part, from) => Ok((Run::At(*part, from + within), left)),
-            Place::Sparse(part, sparse) => {
-                let (run, until) = sparse.run(*part, within)?;
+            Place::Sparse(sparse) => {
+                let (run, until) = sparse.run(within)?;
                 Ok((run, until.min(left)))
             }
         }
@@ -364,4 +420,48 @@ pub(super) fn lists(description: &Part, name: &str) -> io::Result<bool> {
     Ok(text
         .to_ascii_lowercase()
         .contains(&name.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidence::EvidenceFile;
+    use std::fs;
+
+    #[test]
+    fn a_file_of_many_extents_is_opened_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let line = "RW 128 SPARSE \"part.vmdk\"\n";
+        let text = format!(
+            "# Disk DescriptorFile\nparentCID=ffffffff\n{}",
+            line.repeat(9)
+        );
+        fs::write(path("x.vmdk"), text).unwrap();
+        let open = |sectors: u64| {
+            let mut part = vec![0; 4096];
+            part[..4].copy_from_slice(MAGIC);
+            part[4] = 1;
+            for (at, number) in [(12, sectors), (20, sectors), (44, 512), (56, 2)] {
+                part[at..at + 8].copy_from_slice(&u64::to_le_bytes(number));
+            }
+            fs::write(path("part.vmdk"), part).unwrap();
+            let file = EvidenceFile::open(path("x.vmdk")).unwrap();
+            let beside = Beside::of(&file).unwrap();
+            Vmdk::open_described(Part::of(Arc::clone(file.source())), || Ok(beside))
+        };
+        let disk = open(128).unwrap();
+        assert_eq!(disk.parts.len(), 2);
+        assert_eq!(disk.extents.len(), 9);
+        let (Place::Sparse(first), Place::Sparse(last)) = (&disk.extents[0].1, &disk.extents[8].1)
+        else {
+            panic!("{disk:?}");
+        };
+        assert!(Arc::ptr_eq(first, last));
+        let said = open(1 << 17).unwrap_err().to_string();
+        assert!(
+            said.contains("a grain should have 67108864 bytes"),
+            "{said}"
+        );
+    }
 }

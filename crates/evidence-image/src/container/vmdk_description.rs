@@ -51,19 +51,29 @@ impl Description {
         let mut lines = Vec::new();
         for line in text.lines() {
             let line = line.trim();
-            if let Some((key, value)) = line.split_once('=') {
-                let value = value.trim().trim_matches('"');
-                if key.trim().eq_ignore_ascii_case("parentCID")
-                    && !value.eq_ignore_ascii_case("ffffffff")
-                {
-                    return Err(wrong(
-                        "this VMDK is a snapshot: it holds only what changed since its parent; merge them first",
-                    ));
+            let pair = line.split_once('=');
+            let pair = pair.map(|(key, value)| (key.trim(), value.trim().trim_matches('"')));
+            let pair = pair.filter(|(key, _)| !key.contains(char::is_whitespace));
+            match (line.split_whitespace().next(), pair) {
+                (Some("RW" | "RDONLY" | "NOACCESS"), _) => lines.push(line.to_owned()),
+                (None, _) => {}
+                (Some(word), _) if word.starts_with('#') => {}
+                (_, Some((key, value))) => {
+                    if key.eq_ignore_ascii_case("parentCID")
+                        && !value.eq_ignore_ascii_case("ffffffff")
+                    {
+                        return Err(wrong(
+                            "this VMDK is a snapshot: it holds only what changed since its parent; merge them first",
+                        ));
+                    }
                 }
-            }
-            let access = line.split_whitespace().next().unwrap_or_default();
-            if matches!(access, "RW" | "RDONLY" | "NOACCESS") {
-                lines.push(line.to_owned());
+                // It may be an extent: without it, all that follows would be in a wrong place.
+                _ => {
+                    return Err(wrong(format!(
+                        "the description of this VMDK has a line that is not known here: {:?}",
+                        line.chars().take(100).collect::<String>()
+                    )));
+                }
             }
             if lines.len() > MOST_EXTENTS {
                 return Err(wrong(format!(
@@ -174,5 +184,19 @@ mod tests {
         let snapshot = "CID=12345678\nparentCID=1234abcd\nRW 5 SPARSE \"a\"";
         let error = Description::read(snapshot.as_bytes()).unwrap_err();
         assert!(error.to_string().contains("only what changed"), "{error}");
+        for (line, is_known) in [
+            ("  # ddb", true),
+            ("ddb.comment = \"RW 5 and more\"", true),
+            ("RW 5 FLAT \"a=b\" 0", true),
+            ("SW 5 FLAT \"a\" 0", false),
+            ("SW 5 FLAT \"a=b\" 0", false),
+        ] {
+            let text = format!("CID=1\n\n{line}\nparentCID=ffffffff\nRW 5 ZERO");
+            assert_eq!(
+                Description::read(text.as_bytes()).is_ok(),
+                is_known,
+                "{line}"
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Attributes of a file: what a record holds of them, and where they go on.
 
+use super::boot::Boot;
 use super::record::{Record, Reference};
 use super::runs::{self, Run};
 use crate::numbers::Bytes;
@@ -10,6 +11,7 @@ use std::io;
 pub(crate) mod kind {
     pub(crate) const STANDARD_INFORMATION: u32 = 0x10;
     pub(crate) const ATTRIBUTE_LIST: u32 = 0x20;
+    pub(crate) const FILE_NAME: u32 = 0x30;
     pub(crate) const DATA: u32 = 0x80;
     pub(crate) const INDEX_ROOT: u32 = 0x90;
     pub(crate) const INDEX_ALLOCATION: u32 = 0xa0;
@@ -150,8 +152,8 @@ impl Part<'_> {
         }
     }
 
-    /// Adds this part to those before it, of a volume of `clusters`.
-    pub(crate) fn add_to(&self, value: &mut Option<Value>, clusters: u64) -> io::Result<()> {
+    /// Adds this part to those before it.
+    pub(crate) fn add_to(&self, value: &mut Option<Value>, boot: &Boot) -> io::Result<()> {
         match (&self.content, &mut *value) {
             (Content::Resident(bytes), None) => {
                 *value = Some(Value::Resident(bytes.to_vec()));
@@ -168,7 +170,7 @@ impl Part<'_> {
             ) => {
                 let is_packed = self.flags & 0xff != 0;
                 *value = Some(Value::Clusters(Clusters {
-                    runs: runs::read(runs, 0, clusters)?.0,
+                    runs: runs::read(runs, 0, boot)?,
                     length: *length,
                     written: *written,
                     unit: (is_packed && (1..=8).contains(unit)).then(|| 1 << unit),
@@ -184,9 +186,7 @@ impl Part<'_> {
             (Content::Runs { first, runs, .. }, Some(Value::Clusters(known)))
                 if *first == known.end() && *first > 0 =>
             {
-                known
-                    .runs
-                    .append(&mut runs::read(runs, *first, clusters)?.0);
+                known.runs.append(&mut runs::read(runs, *first, boot)?);
                 Ok(())
             }
             _ => Err(wrong(format!(

@@ -30,6 +30,12 @@ const LARGEST_CLUSTER: u64 = 2 << 20;
 const RECORDS: std::ops::RangeInclusive<u64> = 512..=65536;
 
 impl Boot {
+    /// Bytes of so many clusters; none if no file and no volume has as many.
+    pub(crate) fn length_of(clusters: u64, cluster: u64) -> Option<u64> {
+        let bytes = clusters.checked_mul(cluster);
+        bytes.filter(|bytes| i64::try_from(*bytes).is_ok())
+    }
+
     /// Reads a boot sector.
     pub(crate) fn of(sector: &[u8]) -> io::Result<Self> {
         let parse = || {
@@ -57,9 +63,11 @@ impl Boot {
                 };
                 (RECORDS.contains(&size) && is_size(size)).then_some(size as usize)
             };
+            let clusters = sector.u64(40)? / sectors;
+            Boot::length_of(clusters, cluster)?;
             Some(Boot {
                 cluster,
-                clusters: sector.u64(40)? / sectors,
+                clusters,
                 mft: sector.u64(48)?,
                 mirror: sector.u64(56)?,
                 record: size(64)?,

@@ -93,13 +93,17 @@ impl NtfsFile {
         if there == unit {
             return Ok(packed);
         }
-        lznt1::unpack(&packed, &mut bytes).map_err(|error| {
+        let damaged = |why: &str| {
             let at = first * size;
             wrong(format!(
-                "what is compressed from {at:#x} of the file on is damaged: {error}"
+                "what is compressed from {at:#x} of the file on is damaged: {why}"
             ))
-        })?;
-        Ok(bytes)
+        };
+        match lznt1::unpack(&packed, &mut bytes) {
+            Ok(0) => Err(damaged("there is nothing to unpack")),
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(damaged(&error.to_string())),
+        }
     }
 }
 

@@ -85,12 +85,26 @@ impl Record {
             )));
         }
         bytes.truncate(used);
-        Ok(Record { number, bytes })
+        let record = Record { number, bytes };
+        let said = record.said();
+        if record.is_in_use() && said.is_some_and(|said| u64::from(said) != number & 0xffff_ffff) {
+            return Err(wrong(format!(
+                "file record {number} says that it is file record {}: $MFT is damaged",
+                said.unwrap_or_default()
+            )));
+        }
+        Ok(record)
     }
 
     /// The bytes that are used.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Its number as it says itself; none on volumes from before Windows XP.
+    fn said(&self) -> Option<u32> {
+        let check = self.bytes.u16(4)?;
+        self.bytes.u32(44).filter(|_| check >= 48)
     }
 
     fn flags(&self) -> u16 {

@@ -1,5 +1,6 @@
 //! Where the clusters of an attribute lie.
 
+use super::boot::Boot;
 use evidence::wrong;
 use std::io;
 
@@ -14,9 +15,9 @@ pub(crate) struct Run {
     pub(crate) count: u64,
 }
 
-/// Reads runs from `vcn` on, and gives the cluster after them.
-pub(crate) fn read(mut bytes: &[u8], vcn: u64, clusters: u64) -> io::Result<(Vec<Run>, u64)> {
-    let mut runs = Vec::new();
+/// Reads runs from `vcn` on. What they say in clusters, on the volume or in the file, can be said in bytes too.
+pub(crate) fn read(mut bytes: &[u8], vcn: u64, boot: &Boot) -> io::Result<Vec<Run>> {
+    let (mut runs, clusters) = (Vec::new(), boot.clusters);
     let (mut next, mut lcn) = (vcn, 0_i64);
     while let Some((&head, rest)) = bytes.split_first() {
         if head == 0 {
@@ -33,6 +34,7 @@ pub(crate) fn read(mut bytes: &[u8], vcn: u64, clusters: u64) -> io::Result<(Vec
                 .ok()
                 .filter(|count| *count > 0)?;
             let end = next.checked_add(count)?;
+            Boot::length_of(end, boot.cluster)?;
             let at = match place {
                 [] => None,
                 place => Some(lcn.checked_add(signed(place))?),
@@ -44,7 +46,7 @@ pub(crate) fn read(mut bytes: &[u8], vcn: u64, clusters: u64) -> io::Result<(Vec
         };
         let Some((start, count, end, rest)) = run() else {
             return Err(wrong(format!(
-                "the place of cluster {next} of a file is none of the volume's {clusters} clusters: the record is damaged"
+                "what a file has from its cluster {next} on is no run of a volume of {clusters} clusters: the record is damaged"
             )));
         };
         if let Some(start) = start {
@@ -58,7 +60,7 @@ pub(crate) fn read(mut bytes: &[u8], vcn: u64, clusters: u64) -> io::Result<(Vec
         next = end;
         bytes = rest;
     }
-    Ok((runs, next))
+    Ok(runs)
 }
 
 fn signed(bytes: &[u8]) -> i64 {
@@ -76,7 +78,15 @@ mod tests {
     fn runs_are_read_as_they_are_documented() {
         // 0x18 clusters at 0x34, 0x11 that are not there, 0x20 at 0x34 - 0x10.
         let bytes = [0x11, 0x18, 0x34, 0x01, 0x11, 0x11, 0x20, 0xf0, 0x00, 0xff];
-        let (runs, end) = read(&bytes, 5, 0x1000).unwrap();
+        let boot = Boot {
+            cluster: 4096,
+            clusters: 0x1000,
+            mft: 0,
+            mirror: 0,
+            record: 1024,
+            index: 4096,
+        };
+        let runs = read(&bytes, 5, &boot).unwrap();
         let run = |vcn, lcn, count| Run { vcn, lcn, count };
         let expected = [
             run(5, Some(0x34), 0x18),
@@ -84,7 +94,6 @@ mod tests {
             run(0x2e, Some(0x24), 0x20),
         ];
         assert_eq!(runs, expected);
-        assert_eq!(end, 0x4e);
         for damaged in [
             &[0x11, 0x18][..],
             &[0x11, 0x00, 0x34],
@@ -92,8 +101,10 @@ mod tests {
             &[0x21, 0x18, 0xff, 0x7f],
             &[0x19, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
             &[0x11, 0x80, 0x01],
+            // More clusters that are not there than any file has.
+            &[0x07, 0, 0, 0, 0, 0, 0, 8],
         ] {
-            assert!(read(damaged, 0, 0x1000).is_err(), "{damaged:x?}");
+            assert!(read(damaged, 0, &boot).is_err(), "{damaged:x?}");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! A volume: its records, and what they are put together from.
 
-use super::attribute::{Clusters, Listed, Value, kind, listed, parts};
+use super::attribute::{Clusters, Listed, Part, Value, kind, listed, parts};
 use super::boot::{self, Boot};
 use super::file::NtfsFile;
-use super::folder::Folder;
+use super::folder::{Entry, FileName, Folder, Folders, Index, VolumeId};
 use super::record::{Record, Reference};
-use crate::cache::Cache;
 use crate::numbers::Bytes;
 use evidence::{SourceFile, wrong};
 use jiff::Timestamp;
@@ -19,12 +18,12 @@ const ROOT: Reference = Reference {
     number: 5,
     sequence: 0,
 };
-/// So many folders that were read last are kept.
-const KEPT: usize = 64;
 /// Windows lets no attribute list be longer.
 const LONGEST_LIST: u64 = 256 << 10;
 /// Names of some two million files.
 const LONGEST_INDEX: u64 = 256 << 20;
+/// More folders in each other than this are not entered: whoever walks goes down with them.
+const DEEPEST: usize = 1000;
 /// Seconds from 1601 to 1970.
 const EPOCH: i64 = 11_644_473_600;
 
@@ -34,7 +33,8 @@ pub(crate) struct NtfsVolume {
     bytes: Arc<dyn SourceFile>,
     pub(crate) boot: Boot,
     mft: Clusters,
-    folders: Cache<u64, Folder>,
+    id: VolumeId,
+    folders: Arc<Folders>,
 }
 
 /// What a path leads to on a volume.
@@ -80,8 +80,12 @@ impl NtfsVolume {
         start.get(3..11) == Some(boot::NAME)
     }
 
-    /// The volume whose bytes these are.
-    pub(crate) fn of(bytes: Arc<dyn SourceFile>) -> io::Result<Arc<Self>> {
+    /// The volume whose bytes these are, one of those that share `folders`.
+    pub(crate) fn of(
+        bytes: Arc<dyn SourceFile>,
+        id: VolumeId,
+        folders: Arc<Folders>,
+    ) -> io::Result<Arc<Self>> {
         let mut sector = [0; boot::LENGTH];
         fill(&*bytes, &mut sector, 0)?;
         let boot = Boot::of(&sector)?;
@@ -89,7 +93,8 @@ impl NtfsVolume {
             bytes,
             boot,
             mft: Clusters::default(),
-            folders: Cache::of(KEPT),
+            id,
+            folders,
         };
         let first = match volume.first_record(boot.mft) {
             Ok(first) => first,
@@ -115,7 +120,7 @@ impl NtfsVolume {
         for part in parts(first) {
             let part = part?;
             if part.is(kind::DATA, "") {
-                part.add_to(&mut value, self.boot.clusters)?;
+                part.add_to(&mut value, &self.boot)?;
             }
         }
         let Some(Value::Clusters(known)) = value else {
@@ -127,7 +132,7 @@ impl NtfsVolume {
             if is_more && entry.first > 0 {
                 let record = self.listed_record(&entry, first)?;
                 let mut value = Some(Value::Clusters(std::mem::take(&mut self.mft)));
-                self.add_listed(&entry, &record, &mut value)?;
+                listed_part(&entry, &record)?.add_to(&mut value, &self.boot)?;
                 if let Some(Value::Clusters(known)) = value {
                     self.mft = known;
                 }
@@ -175,7 +180,7 @@ impl NtfsVolume {
                 continue;
             }
             let mut value = None;
-            part.add_to(&mut value, self.boot.clusters)?;
+            part.add_to(&mut value, &self.boot)?;
             let bytes = self.whole(value.as_ref(), LONGEST_LIST, "the list of its attributes")?;
             return listed(&bytes).map(Some);
         }
@@ -194,35 +199,29 @@ impl NtfsVolume {
         }
     }
 
-    fn add_listed(
-        &self,
-        entry: &Listed,
-        record: &Record,
-        value: &mut Option<Value>,
-    ) -> io::Result<()> {
-        for part in parts(record) {
-            let part = part?;
-            if part.kind == entry.kind && part.id == entry.id && part.name == entry.name {
-                return part.add_to(value, self.boot.clusters);
-            }
-        }
-        Err(wrong(format!(
-            "file record {} has not the attribute that the list of a file says is there: the volume is damaged",
-            record.number
-        )))
-    }
-
     /// An attribute of a file, from all records that hold a part of it.
     pub(crate) fn value(&self, base: &Record, kind: u32, name: &str) -> io::Result<Option<Value>> {
         let mut value = None;
+        self.each(base, kind, name, |part| part.add_to(&mut value, &self.boot))?;
+        Ok(value)
+    }
+
+    /// The parts of an attribute, or all attributes of this kind and name, in order.
+    fn each(
+        &self,
+        base: &Record,
+        kind: u32,
+        name: &str,
+        mut take: impl FnMut(&Part<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let Some(entries) = self.list(base)? else {
             for part in parts(base) {
                 let part = part?;
                 if part.is(kind, name) {
-                    part.add_to(&mut value, self.boot.clusters)?;
+                    take(&part)?;
                 }
             }
-            return Ok(value);
+            return Ok(());
         };
         let name: Vec<_> = name.encode_utf16().collect();
         let mut entries: Vec<_> = entries
@@ -232,14 +231,11 @@ impl NtfsVolume {
         entries.sort_by_key(|entry| entry.first);
         for entry in entries {
             match entry.record.number == base.number {
-                true => self.add_listed(&entry, base, &mut value)?,
-                false => {
-                    let record = self.listed_record(&entry, base)?;
-                    self.add_listed(&entry, &record, &mut value)?;
-                }
+                true => take(&listed_part(&entry, base)?)?,
+                false => take(&listed_part(&entry, &self.listed_record(&entry, base)?)?)?,
             }
         }
-        Ok(value)
+        Ok(())
     }
 
     /// All bytes of a value that has at most `most`.
@@ -256,6 +252,7 @@ impl NtfsVolume {
                 let placed = clusters.runs.iter().filter(|run| run.lcn.is_some());
                 let there = placed.map(|run| run.count).sum::<u64>();
                 let there = there.saturating_mul(self.boot.cluster);
+                let there = there.min(self.bytes.stamp().length);
                 let length = clusters.length;
                 if length > most.min(there) || clusters.unit.is_some() || clusters.is_encrypted {
                     return Err(wrong(format!(
@@ -305,18 +302,54 @@ impl NtfsVolume {
 
     /// The index of a folder.
     fn folder(&self, record: &Record) -> io::Result<Arc<Folder>> {
-        self.folders.get_or(record.number, || {
+        self.folders.get_or((self.id, record.number), || {
             let read = |kind| {
                 let value = self.value(record, kind, "$I30")?;
                 self.whole(value.as_ref(), LONGEST_INDEX, "the index of the folder")
             };
-            let (root, allocation) = (read(kind::INDEX_ROOT)?, read(kind::INDEX_ALLOCATION)?);
-            Folder::of(&root, allocation, &read(kind::BITMAP)?, self.boot.index)
+            let (size, cluster) = (self.boot.index, self.boot.cluster);
+            let index = Index {
+                root: read(kind::INDEX_ROOT)?,
+                allocation: read(kind::INDEX_ALLOCATION)?,
+                bitmap: read(kind::BITMAP)?,
+                size,
+                step: if cluster <= size as u64 { cluster } else { 512 },
+            };
+            Folder::of(record.number, index)
         })
+    }
+
+    /// What an entry of a folder leads to. A folder has one name in one other folder, and says so itself: so none lies within
+    /// itself, and none in two places.
+    fn child(&self, folder: &Record, entry: &Entry) -> io::Result<Record> {
+        let child = self.referred(entry.reference)?;
+        if child.is_folder() {
+            let mut names = Vec::new();
+            self.each(&child, kind::FILE_NAME, "", |part| {
+                let name = part.resident().and_then(FileName::of);
+                names.extend(name.filter(|name| !name.is_short));
+                Ok(())
+            })?;
+            let is_here =
+                |name: &FileName| name.folder.number == folder.number && *entry.name == *name.name;
+            if !matches!(&names[..], [name] if is_here(name)) {
+                return Err(wrong(format!(
+                    "file record {} is a folder, and does not say that it has this name in the folder of file record {} and no other one: the volume is damaged",
+                    child.number, folder.number
+                )));
+            }
+        }
+        Ok(child)
     }
 
     /// What is at a path, of which these are the parts. `at` is its address, for people.
     pub(crate) fn find(self: &Arc<Self>, path: &[OsString], at: &Path) -> io::Result<Found> {
+        if path.len() > DEEPEST {
+            return Err(wrong(format!(
+                "it lies in {} folders, each in the one before: no more than {DEEPEST} parts of a path are read here",
+                path.len() - 1
+            )));
+        }
         let mut record = self.referred(ROOT)?;
         for name in path {
             if !record.is_folder() {
@@ -325,7 +358,7 @@ impl NtfsVolume {
             if let Some(elsewhere) = self.reparse(&record)? {
                 return Err(elsewhere.error());
             }
-            record = self.referred(self.folder(&record)?.child(name)?)?;
+            record = self.child(&record, self.folder(&record)?.child(name)?)?;
         }
         if let Some(elsewhere) = self.reparse(&record)? {
             return Ok(Found::Elsewhere(elsewhere));
@@ -398,6 +431,20 @@ impl NtfsVolume {
     pub(crate) fn bytes(&self) -> &Arc<dyn SourceFile> {
         &self.bytes
     }
+}
+
+/// The part of an attribute that a record has, as a list says.
+fn listed_part<'r>(entry: &Listed, record: &'r Record) -> io::Result<Part<'r>> {
+    for part in parts(record) {
+        let part = part?;
+        if part.kind == entry.kind && part.id == entry.id && part.name == entry.name {
+            return Ok(part);
+        }
+    }
+    Err(wrong(format!(
+        "file record {} has not the attribute that the list of a file says is there: the volume is damaged",
+        record.number
+    )))
 }
 
 /// Fills `buffer` from `offset` of a volume.

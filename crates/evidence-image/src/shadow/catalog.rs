@@ -105,8 +105,19 @@ impl Catalog {
             places: Vec::new(),
             trouble,
         };
+        let mut lists = HashMap::new();
         for entry in &entries {
             let places = places.remove(&entry.store);
+            let list = places
+                .map(|places| places.block_list)
+                .filter(|list| *list != 0);
+            if let Some(other) = list.and_then(|list| lists.insert(list, entry.store)) {
+                let why = format!(
+                    "the stores {other} and {} have the same block list",
+                    entry.store
+                );
+                catalog.trouble = Some(why);
+            }
             catalog.copies.push(copy_of(volume, entry, places)?);
             catalog.places.push(places);
         }
@@ -137,11 +148,20 @@ fn catalog_offset(volume: &Volume) -> io::Result<Option<u64>> {
     let mut header = [0; VOLUME_HEADER_LENGTH];
     let what = "the volume header of shadow copies";
     volume.read(&mut header, VOLUME_HEADER, what)?;
-    if !header.starts_with(&IDENTIFIER) {
-        return Ok(None);
-    }
     let (version, record) = (u32_at(&header, 16), u32_at(&header, 20));
-    if record != 1 || !matches!(version, 1 | 2) {
+    let is_known = record == 1 && matches!(version, 1 | 2);
+    if !header.starts_with(&IDENTIFIER) {
+        let is_here = [24, 32]
+            .map(|at| u64_at(&header, at))
+            .contains(&VOLUME_HEADER);
+        return match is_known && is_here {
+            true => Err(wrong(format!(
+                "{what} at offset {VOLUME_HEADER:#x} has not the identifier that it should have: it is damaged"
+            ))),
+            false => Ok(None),
+        };
+    }
+    if !is_known {
         return Err(wrong(format!(
             "{what} at offset {VOLUME_HEADER:#x} is of type {record} and version {version}, and only type 1 and versions 1 and 2 are known"
         )));

@@ -42,14 +42,21 @@ pub(super) struct BlockMap {
 }
 
 impl BlockMap {
-    /// Reads the block list of a copy of a volume of `size` bytes.
-    pub(super) fn of(volume: &Volume, places: Places, size: u64) -> io::Result<Self> {
+    /// Reads the block list of a copy of a volume of `size` bytes. `claim` is told of each block of the list.
+    pub(super) fn of(
+        volume: &Volume,
+        places: Places,
+        size: u64,
+        claim: impl Fn(u64) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let mut map = BlockMap::default();
         if places.block_list == 0 {
             return Err(wrong("the catalog does not say where its block list is"));
         }
         let mut chain = Chain::new(volume, Kind::BlockList, places.block_list);
+        let most = volume.length.div_ceil(STEP);
         while let Some((offset, block)) = chain.next()? {
+            claim(offset)?;
             for (number, descriptor) in block[HEADER..].chunks_exact(DESCRIPTOR).enumerate() {
                 map.add(descriptor, size).map_err(|what| {
                     let at = offset + (HEADER + number * DESCRIPTOR) as u64;
@@ -57,6 +64,13 @@ impl BlockMap {
                         "the descriptor at offset {at:#x} in the block list of a shadow copy {what}"
                     ))
                 })?;
+            }
+            let known = [map.stored.len(), map.overlays.len(), map.moved_here.len()];
+            let known = known.into_iter().max().unwrap_or_default() as u64;
+            if known > most {
+                return Err(wrong(format!(
+                    "the block list of a shadow copy says where {known} blocks are, up to offset {offset:#x} of it, and the volume has {most}"
+                )));
             }
         }
         Ok(map)

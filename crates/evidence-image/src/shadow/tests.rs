@@ -1,6 +1,6 @@
 //! Crafted volumes, and volumes whose whole history is known. The real one is in `not_shipped`.
 
-mod craft;
+pub(crate) mod craft;
 mod damaged;
 mod histories;
 mod not_shipped;

@@ -17,7 +17,7 @@ pub(super) const NOT_USED: u32 = 4;
 
 /// Bytes in memory.
 #[derive(Debug)]
-pub(super) struct Memory(pub(super) Vec<u8>);
+pub(crate) struct Memory(pub(crate) Vec<u8>);
 
 impl SourceFile for Memory {
     fn name(&self) -> String {

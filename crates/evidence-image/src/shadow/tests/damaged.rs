@@ -204,6 +204,30 @@ fn headers_are_held_against_what_they_must_say() {
         bytes[0x1e00 + field] ^= 0x40;
         assert!(refusal(bytes).contains("volume header"));
     }
+    let mut bytes = volume().bytes();
+    bytes[0x1e00] ^= 0x40;
+    assert!(refusal(bytes).contains("has not the identifier"));
+}
+
+#[test]
+fn a_list_is_of_one_copy_and_has_no_more_blocks_than_the_volume() {
+    // The list of the older copy goes on in that of the newer one.
+    let mut bytes = volume().bytes();
+    let lists = blocks_of(&bytes, 3);
+    set(&mut bytes, lists[1] + 40, lists[0] as u64);
+    let copies = copies_of(bytes).unwrap().unwrap();
+    let error = error_of(&copies, 0, 30);
+    assert!(error.contains("which is in that of shadow copy"), "{error}");
+    let mut craft = Craft::new();
+    craft.store(&Store {
+        descriptors: (0..=BLOCKS)
+            .map(|block| Descriptor::saved(block, 70))
+            .collect(),
+        size: 2 * BLOCKS * STEP,
+        ..Store::default()
+    });
+    let error = error_of(&craft.copies(), 0, 30);
+    assert!(error.contains("says where 129 blocks are"), "{error}");
 }
 
 #[test]
@@ -247,6 +271,10 @@ fn a_catalog_that_does_not_tell_the_order_is_not_used() {
     let time = craft.entries()[0][48..56].to_vec();
     craft.entries()[2][48..56].copy_from_slice(&time);
     assert!(opened(craft).contains("at the same time"));
+    let mut craft = volume();
+    let list = craft.entries()[1][8..16].to_vec();
+    craft.entries()[3][8..16].copy_from_slice(&list);
+    assert!(opened(craft).contains("the same block list"));
     let mut craft = volume();
     craft.entries().remove(2);
     craft.entries().remove(0);
