@@ -8,7 +8,7 @@ use crate::fetch::Fetcher;
 use crate::tables::{Job, Shared, Tally, value_problem};
 use crate::writer::ParquetTable;
 use arrow_array::RecordBatch;
-use ese_arrow::{BatchBuilder, Remarks};
+use ese_arrow::{BatchBuilder, LeafRows, RowPlace};
 use ese_columns::OutColumn;
 use ese_db::btree::Leaves;
 use ese_db::{Losses, Page, Table, TableReader};
@@ -24,15 +24,13 @@ const CHUNKS: usize = 2;
 
 /// Leaves that follow each other.
 type Chunk = Vec<Page>;
-/// A leaf of a chunk, and a node on it.
-type Place = (usize, usize);
 
 /// Rows of a chunk as a batch.
 struct Part {
     batch: RecordBatch,
     tally: Tally,
     /// Where the rows begin that it did not take.
-    next: Option<Place>,
+    next: Option<RowPlace>,
 }
 
 /// Makes batches of rows.
@@ -62,7 +60,7 @@ pub(crate) fn write_columns(
     let mut ready = Vec::new();
     let mut chunks = decoder.chunks(&mut leaves)?;
     while !(chunks.is_empty() && ready.is_empty()) {
-        let part = |chunk: &Chunk| decoder.part(chunk, (0, 0));
+        let part = |chunk: &Chunk| decoder.part(chunk, RowPlace::default());
         let mut append = |ready: Vec<(Chunk, Part)>| -> Result<Vec<Chunk>, ExportError> {
             for (chunk, part) in ready {
                 decoder.append(&chunk, part, job, table, &mut tally)?;
@@ -118,38 +116,33 @@ impl Decoder<'_> {
     }
 
     /// A batch of the rows of a chunk, from a place on.
-    fn part(self, chunk: &Chunk, from: Place) -> Result<Part, ExportError> {
+    fn part(self, chunk: &Chunk, from: RowPlace) -> Result<Part, ExportError> {
         let shared = self.shared;
-        let mut builder = BatchBuilder::new(self.columns, shared.rows.inline_limit);
+        let limit = shared.rows.inline_limit;
+        let mut builder = BatchBuilder::new(self.columns, limit);
         let (mut tally, mut losses) = (Tally::default(), Losses::default());
-        let mut remarks = Remarks::default();
-        let mut next = None;
-        for (number, page) in chunk.iter().enumerate().skip(from.0) {
-            let line = if number == from.0 { from.1 } else { 0 };
-            let deleted = shared.rows.deleted;
-            let left = self
-                .reader
-                .rows_on(page, line, deleted, &mut losses, |line, fields| {
-                    let limit = shared.rows.inline_limit;
-                    let mut fetcher = Fetcher::new(Some(shared.to.blobs), limit, shared.progress);
-                    builder.row(fields, &mut fetcher, &mut remarks)?;
-                    tally.rows += 1;
-                    tally.deleted += u64::from(fields.is_deleted());
-                    for (place, problem) in remarks.problems.drain(..) {
-                        let column = self.columns[place].of.map_or("", |column| &column.name);
-                        let at = (page.pgno(), line);
-                        let problem =
-                            value_problem(self.table, column, at, &fields.key(), &problem);
-                        tally.problem(&problem);
-                    }
-                    Ok::<_, ExportError>(builder.bytes() < BATCH_BYTES)
-                })?;
-            if builder.bytes() >= BATCH_BYTES {
-                let after = Some((number + 1, 0)).filter(|after| after.0 < chunk.len());
-                next = left.map(|line| (number, line)).or(after);
-                break;
-            }
-        }
+        let rows = LeafRows {
+            reader: self.reader,
+            leaves: chunk,
+            deleted: shared.rows.deleted,
+            batch_bytes: BATCH_BYTES,
+            batch_rows: usize::MAX,
+        };
+        let next = rows.add_to(
+            &mut builder,
+            from,
+            &mut losses,
+            || Fetcher::new(Some(shared.to.blobs), limit, shared.progress),
+            |at, fields, remarks| {
+                tally.rows += 1;
+                tally.deleted += u64::from(fields.is_deleted());
+                for (place, problem) in remarks.problems.drain(..) {
+                    let column = self.columns[place].of.map_or("", |column| &column.name);
+                    let key = fields.key();
+                    tally.problem(&value_problem(self.table, column, at, &key, &problem));
+                }
+            },
+        )?;
         tally.losses.add(&losses);
         let batch = builder.finish();
         Ok(Part {
