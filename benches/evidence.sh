@@ -104,7 +104,7 @@ for number in $(seq "$zips"); do
     (cd "$work/one" && zip -q -1 "$work/zips/HOST-$number.zip" SRUDB.dat)
 done
 seconds() { measure "$@" | cut -d' ' -f1; }
-unpack() { for zip in "$work"/zips/*.zip; do unzip -q -o "$zip" -d "$work/unpacked/$(basename "$zip" .zip)"; done; }
+unpack() { mkdir "$work/unpacked"; for zip in "$work"/zips/*.zip; do unzip -q -o "$zip" -d "$work/unpacked/$(basename "$zip" .zip)"; done; }
 export -f unpack; export work
 for round in $(seq "$rounds"); do
     rm -rf "$work/unpacked" "$work/rows" "$work"/case-*

@@ -106,6 +106,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The time that a DateTime column means: as the type defines it, or a FILETIME where the bits can be nothing else.
+#[inline]
 pub fn microseconds(time: DateTime) -> Option<i64> {
     let defined = time
         .unix_milliseconds()

@@ -169,6 +169,7 @@ impl<'a> DataRecord<'a> {
     }
 
     /// The fixed column `id`, whose `size` bytes are at `offset`.
+    #[inline]
     pub fn fixed(&self, id: u16, offset: usize, size: usize) -> Result<Field<'a>, DbError> {
         if id > self.last_fixed {
             return Ok(Field::Absent);
@@ -189,6 +190,7 @@ impl<'a> DataRecord<'a> {
     }
 
     /// The variable column `id`.
+    #[inline]
     pub fn variable(&self, id: u16) -> Result<Field<'a>, DbError> {
         if id > self.last_variable || id <= LAST_FIXED {
             return Ok(Field::Absent);

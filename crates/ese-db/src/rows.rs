@@ -356,6 +356,7 @@ impl<'a> Fields<'a> {
     }
 
     /// What the record itself says of `column`.
+    #[inline]
     pub fn stored(&self, column: &Column) -> Result<Field<'a>, DbError> {
         if column.is_fixed() {
             let offset = usize::from(column.record_offset);

@@ -1,9 +1,13 @@
 //! One JSON object per line, written straight from the cells.
 
-use ese_columns::{Cell, rfc3339};
-use ese_columns::{Kind, OutColumn};
+use ese_columns::{Cell, Kind, OutColumn};
 use ese_format::hex;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use std::io::Write;
+
+/// As [`ese_columns::rfc3339`], without a text of its own.
+const TIMES: DateTimePrinter = DateTimePrinter::new();
 
 /// Each column's name as JSON with its colon, its kind, and whether it holds lists.
 pub(crate) struct JsonlRows {
@@ -72,9 +76,14 @@ pub(crate) fn write_json(out: &mut Vec<u8>, cell: &Cell<'_>, kind: Kind) {
         Cell::Double(value) if value.is_finite() => display(out, value),
         Cell::Single(value) => display(out, &format_args!("\"{value}\"")),
         Cell::Double(value) => display(out, &format_args!("\"{value}\"")),
-        Cell::Time(value) => match rfc3339(*value) {
-            Some(time) => display(out, &format_args!("\"{time}\"")),
-            None => out.extend_from_slice(b"null"),
+        Cell::Time(value) => match Timestamp::from_microsecond(*value) {
+            Ok(time) => {
+                out.push(b'"');
+                let written = TIMES.print_timestamp(&time, &mut *out);
+                debug_assert!(written.is_ok(), "memory takes everything");
+                out.push(b'"');
+            }
+            Err(_) => out.extend_from_slice(b"null"),
         },
         Cell::Text(text) => write_text(out, text),
         Cell::Bytes(bytes) => {

@@ -349,6 +349,7 @@ impl<'a> PageView<'a> {
     }
 
     /// Node number `line`, counted from 0 after the reserved tags.
+    #[inline]
     pub fn node(&self, line: usize) -> Result<Node<'a>, PageError> {
         let itag = line.saturating_add(self.reserved_tag_count());
         let tag = self.tag(itag)?;
