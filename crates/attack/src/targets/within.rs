@@ -148,5 +148,5 @@ fn walk(contents: &Arc<dyn Contents>, folder: &dyn SourceFolder, at: &str, left:
     }
 }
 
-/// Folders may lead to each other in circles: whoever walks has to stop.
+/// A volume may have millions: nothing is found in them that is not in the first.
 const MOST_FILES: usize = 500;
