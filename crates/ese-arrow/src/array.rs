@@ -80,9 +80,16 @@ impl Lists {
         }
     }
 
-    /// Appends a list of some cells, or none; whether all are of the array's kind.
+    /// Appends a list of some cells, or none; whether all are of the array's kind. Others become null.
     fn append(&mut self, cells: Option<&[Cell<'_>]>) -> bool {
-        let fits = cells.is_none_or(|cells| cells.iter().all(|cell| self.values.cell(cell)));
+        let mut fits = true;
+        for cell in cells.unwrap_or_default() {
+            // Each has its place, or the next list would begin at a wrong one.
+            if !self.values.cell(cell) {
+                self.values.null();
+                fits = false;
+            }
+        }
         let more = i32::try_from(cells.map_or(0, <[_]>::len)).unwrap_or(i32::MAX);
         let last = self.offsets.last().copied().unwrap_or(0);
         self.offsets.push(last.saturating_add(more));

@@ -8,7 +8,8 @@ use crate::array::{Growing, field};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use ese_columns::{
-    Cell, CellProblem, ColumnView, Fetched, Origin, OutColumn, guid, is_long, microseconds,
+    Cell, CellProblem, ColumnView, Fetched, KeptBytes, Origin, OutColumn, guid, is_long,
+    microseconds,
 };
 use ese_db::record::{Field, RawValue};
 use ese_db::rows::{Contents, Fields};
@@ -191,11 +192,21 @@ impl CellBuilder {
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &rows)
     }
 
-    /// A cell of another kind than its array's cannot be: both come from the type of the column.
-    fn must(&mut self, place: usize, cell: &Cell<'_>) {
+    /// Adds a cell; one that is not of the column's kind is null, and a problem.
+    fn put(&mut self, place: usize, cell: &Cell<'_>, remarks: &mut Remarks) {
         self.bytes += size(cell);
-        let fits = self.arrays[place].cell(cell);
-        debug_assert!(fits, "{cell:?} in column {place}");
+        let array = &mut self.arrays[place];
+        if array.cell(cell) {
+            return;
+        }
+        if !matches!(array, Growing::List(_)) {
+            array.null();
+        }
+        let problem = CellProblem {
+            kept: KeptBytes::Nowhere,
+            reason: "the value is not of the type of its column".to_owned(),
+        };
+        remarks.problems.push((place, problem));
     }
 }
 
@@ -435,13 +446,13 @@ impl<'t> BatchBuilder<'t> {
                 .map(|(at, view)| (at, view.cell(&fetched.value))),
         ];
         for (at, cell) in cells.into_iter().flatten() {
-            self.cells.must(at, &cell);
+            self.cells.put(at, &cell, remarks);
         }
         if let Some(at) = source.value {
-            self.cells.must(at, &own);
+            self.cells.put(at, &own, remarks);
         }
         if let Some(at) = source.file {
-            self.cells.must(at, &fetched.file);
+            self.cells.put(at, &fetched.file, remarks);
         }
         let problems = problems.into_iter().map(|problem| (place, problem));
         remarks.problems.extend(problems);

@@ -31,7 +31,7 @@ pub struct ScanOptions {
     pub rows: Option<u64>,
     /// Also rows that are deleted but still in their pages, marked in a column `$deleted`.
     pub deleted: bool,
-    /// A value of more bytes is null, and is counted.
+    /// So many bytes of long values of one row are read; a value for which there is no room is null, and is counted.
     pub longest: usize,
 }
 
@@ -229,7 +229,7 @@ impl TableScan {
                 from,
                 &mut self.losses,
                 || InMemory {
-                    longest: self.options.longest,
+                    room: self.options.longest,
                 },
                 |(page, node), fields, remarks| {
                     *left_out += remarks.left_out.drain(..).count() as u64;
@@ -276,14 +276,15 @@ impl RecordBatchReader for TableScan {
     }
 }
 
-/// Brings values into memory, whole or not at all.
+/// Brings the values of one row into memory, each whole or not at all.
 struct InMemory {
-    longest: usize,
+    /// Bytes of long values that there is room for.
+    room: usize,
 }
 
 impl InMemory {
     fn one<'a>(
-        &self,
+        &mut self,
         content: Content<'a>,
         column: &Column,
         fetched: &mut Fetched<'a>,
@@ -294,7 +295,8 @@ impl InMemory {
             Content::Separated(long) => match self.long(long) {
                 Ok(Some(bytes)) => bytes.into(),
                 Ok(None) => {
-                    fetched.left_out.push(self.longest as u64);
+                    let claimed = long.pieces().map_or(0, |pieces| pieces.claimed_size());
+                    fetched.left_out.push(claimed.into());
                     return Value::Null;
                 }
                 Err(problem) => {
@@ -306,8 +308,8 @@ impl InMemory {
         decode(bytes, column.column_type, column.code_page)
     }
 
-    /// The bytes of a long value; nothing if it is too long.
-    fn long(&self, long: Separated<'_>) -> Result<Option<Vec<u8>>, CellProblem> {
+    /// The bytes of a long value; nothing if there is no room for it.
+    fn long(&mut self, long: Separated<'_>) -> Result<Option<Vec<u8>>, CellProblem> {
         let problem = |bytes: Vec<u8>, reason| CellProblem {
             kept: KeptBytes::Bytes(bytes),
             reason,
@@ -318,11 +320,12 @@ impl InMemory {
         };
         let mut bytes = Vec::new();
         for piece in &mut pieces {
-            if bytes.len() + piece.len() > self.longest {
+            if bytes.len() + piece.len() > self.room {
                 return Ok(None);
             }
             bytes.extend_from_slice(&piece);
         }
+        self.room -= bytes.len();
         match pieces.problem() {
             None => Ok(Some(bytes)),
             Some(reason) => Err(problem(bytes, reason)),
