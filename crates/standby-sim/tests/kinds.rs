@@ -44,7 +44,9 @@ fn pass(world: &mut World) {
 }
 
 fn status(world: &World) -> CopyStatus {
-    world.statuses().unwrap().swap_remove(0)
+    let mut statuses = world.statuses().unwrap().into_iter();
+    let name = &world.copies[0].config.name;
+    statuses.find(|status| status.name == *name).unwrap()
 }
 
 fn force() -> ActivateOptions {
@@ -147,6 +149,48 @@ fn a_database_of_logs_that_the_source_has_lost_is_not_called_healthy() {
             .restore(0, &force(), false)
             .is_ok_and(|report| report.refusal.is_some())
     );
+}
+
+/// Its logs are gone, as after a seeding that was given up: only its header tells which logs it was replayed from.
+#[test]
+fn a_database_that_replayed_logs_which_the_source_has_lost_is_not_brought_forward_with_others() {
+    let mut world = served(1);
+    let leaves = streams().iter().find_map(|stream| {
+        let (from, at) = stream.leaves?;
+        (from == world.server.stream.number).then_some(at)
+    });
+    let left_at = world.server.stream.generation_at(leaves.unwrap());
+    world
+        .server
+        .work(leaves.unwrap() - world.server.records + 300);
+    (0..4).for_each(|_| pass(&mut world));
+    let config = world.copies[0].config.clone();
+    let header = HeaderCopies::read(&fs::read(&config.target.database).unwrap());
+    let header = header.good().unwrap().fields.clone();
+    assert!(header.state.needs_recovery() && header.max_required > left_at);
+    let last = world.server.stream.log(header.max_required).unwrap();
+    let last = LogImage::from_bytes(&config.target.logs, last.bytes.clone()).unwrap();
+    assert_eq!(
+        header.last_required_log_created(),
+        Some(last.header.created)
+    );
+
+    world.disable(0).unwrap();
+    let logs = fs::read_dir(&config.target.logs).unwrap().flatten();
+    let logs = logs.filter(|entry| entry.file_type().unwrap().is_file());
+    logs.for_each(|log| world.remove(&log.path()));
+    assert!(world.server.lose(&mut Random(1)));
+    world.server.delete_below(header.min_required);
+    world.server.work(900);
+    assert!(world.server.current() > header.max_required);
+    world.enable(0);
+    world.start();
+    (0..4).for_each(|_| pass(&mut world));
+    let (said, jet) = failed(&world);
+    let named = format!("needs the one created {}", last.header.created.shown());
+    assert!(said.to_string().contains(&named) && jet == -543, "{said}");
+    let restored = world.restore(0, &force(), false);
+    assert!(restored.is_ok_and(|report| report.refusal.is_some()));
 }
 
 #[test]

@@ -121,6 +121,11 @@ impl DatabaseHeader {
     /// The engine format version that goes with [`DatabaseHeader::NEWEST`].
     pub const NEWEST_ENGINE: u32 = 9600;
 
+    /// Whether an engine of this format remembers when the log `max_required` was created (`JET_efvLogtimeGenMaxRequired`).
+    pub fn keeps_max_required_created(&self) -> bool {
+        self.format_version() >= (0x620, 150, 320)
+    }
+
     /// When the last log that the database requires was created, as far as the header says. A log of that generation that
     /// was created at another time is another one (`ErrLGCheckDatabaseGens`).
     pub fn last_required_log_created(&self) -> Option<LogTime> {

@@ -6,7 +6,7 @@
 //! result of a recovery is the same whenever and wherever it is made. And the signatures that tie the header to a flush
 //! map are blank, so that the engine takes no old map for this database's and makes a new one.
 
-use super::{RecoveryError, ReplaySummary};
+use super::{RecoveryError, RecoveryPlan, ReplaySummary};
 use crate::database::ReplayDatabase;
 use crate::redo::Redo;
 use crate::undo::UndoneOperation;
@@ -26,8 +26,10 @@ pub(super) fn finish_clean(
 /// Leaves attached databases dirty, so that a later recovery goes on with newer logs.
 ///
 /// What this replay did holds no trace of what was there before a change that is not committed yet. It must therefore
-/// have ended where no transaction was open that is open at the end of the range; `range_end` is that end.
-pub(super) fn finish_dirty(redo: &mut Redo, summary: &ReplaySummary, range_end: Generation) {
+/// have ended where no transaction was open that is open at the end of the range.
+pub(super) fn finish_dirty(redo: &mut Redo, summary: &ReplaySummary, plan: &RecoveryPlan) {
+    let range_end = plan.range_end();
+    let created = plan.log_created(range_end).unwrap_or_default();
     let open = redo.sessions().values();
     let open = open
         .filter(|session| session.level > 0)
@@ -40,11 +42,17 @@ pub(super) fn finish_dirty(redo: &mut Redo, summary: &ReplaySummary, range_end: 
         let header = &mut database.header;
         header.min_required = from;
         header.max_required = header.max_required.max(range_end);
-        header.max_committed = header.max_committed.max(header.max_required);
         header.min_consistent = from;
-        if header.max_required > database.required_until {
-            header.max_required_created = LogTime::default();
-            header.max_committed_created = LogTime::default();
+        // Another log of this generation would not be the one that was replayed here (`ErrLGUpdateGenRequired`).
+        if range_end > database.required_until {
+            header.max_required_created = match header.keeps_max_required_created() {
+                true => created,
+                false => LogTime::default(),
+            };
+        }
+        if range_end >= header.max_committed {
+            header.max_committed = range_end;
+            header.max_committed_created = created;
         }
         header.dbtime = header.dbtime.max(database.dbtime);
         header.last_objid = header.last_objid.max(database.last_objid);

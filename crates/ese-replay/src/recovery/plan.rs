@@ -64,6 +64,9 @@ pub struct RecoveryPlan {
     page_size: Option<PageSize>,
     #[serde(skip)]
     until: Until,
+    /// When each log was created.
+    #[serde(skip)]
+    log_times: BTreeMap<Generation, LogTime>,
     /// Where the logs are.
     #[serde(skip)]
     folder: PathBuf,
@@ -352,6 +355,11 @@ impl RecoveryPlan {
         let last = self.last().unwrap_or_default();
         limit.map_or(last, |limit| limit.min(last))
     }
+
+    /// When the log of this generation was created.
+    pub(super) fn log_created(&self, generation: Generation) -> Option<LogTime> {
+        self.log_times.get(&generation).copied()
+    }
 }
 
 /// Plans the recovery of `databases` with the logs of a stream; without a database, the replay of the whole stream.
@@ -440,6 +448,9 @@ pub fn plan_of(
         files,
         page_size: page_size.and_then(PageSize::new),
         until: *until,
+        log_times: contents()
+            .map(|content| (content.header.generation, content.header.created))
+            .collect(),
         folder: report.folder.clone(),
     }
 }

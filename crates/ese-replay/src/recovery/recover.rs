@@ -238,7 +238,7 @@ pub fn recover(
     let open = open.filter(|session| session.level > 0 && !redo.databases().is_empty());
     let open = open.count();
     let (undone, transactions_undone) = if options.until_undo {
-        finish_dirty(&mut redo, &summary, plan.range_end());
+        finish_dirty(&mut redo, &summary, plan);
         (Vec::new(), 0)
     } else {
         (finish_clean(&mut redo, &summary)?, open)
