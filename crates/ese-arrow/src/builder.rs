@@ -8,7 +8,7 @@ use crate::array::{Growing, field};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use ese_columns::{
-    Cell, CellProblem, ColumnView, Fetched, KeptBytes, Origin, OutColumn, guid, is_long,
+    Cell, CellProblem, ColumnView, Fetched, KeptBytes, Kind, Origin, OutColumn, guid, is_long,
     microseconds,
 };
 use ese_db::record::{Field, RawValue};
@@ -140,18 +140,25 @@ fn is_like_ascii(page: u32) -> bool {
     encoding.is_some_and(encoding_rs::Encoding::is_ascii_compatible)
 }
 
+/// The schema of batches with these columns.
+pub fn schema_of(columns: &[OutColumn<'_>]) -> SchemaRef {
+    let columns = columns.iter();
+    let fields = columns.map(|column| field(&column.name, column.kind, column.list));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 impl CellBuilder {
     /// Batches with these columns.
     pub fn new(columns: &[OutColumn<'_>]) -> Self {
-        let fields = columns
-            .iter()
-            .map(|column| field(&column.name, column.kind, column.list));
-        let arrays = columns
-            .iter()
-            .map(|column| Growing::new(column.kind, column.list));
+        let kinds = columns.iter().map(|column| (column.kind, column.list));
+        Self::with_schema(schema_of(columns), kinds)
+    }
+
+    /// Batches with a schema that was made before ([`schema_of`]): the kind of each column, and whether it holds lists.
+    pub fn with_schema(schema: SchemaRef, kinds: impl Iterator<Item = (Kind, bool)>) -> Self {
         CellBuilder {
-            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
-            arrays: arrays.collect(),
+            schema,
+            arrays: kinds.map(|(kind, list)| Growing::new(kind, list)).collect(),
             rows: 0,
             bytes: 0,
         }
@@ -212,8 +219,14 @@ impl<'t> BatchBuilder<'t> {
     /// Batches with these columns, which are all or some of [`ese_columns::columns`], in that order. Long values of more than
     /// `inline_limit` bytes are left to [`FetchValue`].
     pub fn new(columns: &[OutColumn<'t>], inline_limit: usize) -> Self {
+        Self::with_schema(columns, schema_of(columns), inline_limit)
+    }
+
+    /// The same with the schema that [`schema_of`] made of these columns before.
+    pub fn with_schema(columns: &[OutColumn<'t>], schema: SchemaRef, inline_limit: usize) -> Self {
+        let kinds = columns.iter().map(|column| (column.kind, column.list));
         BatchBuilder {
-            cells: CellBuilder::new(columns),
+            cells: CellBuilder::with_schema(schema, kinds),
             sources: sources(columns),
             inline_limit,
             text: String::new(),
