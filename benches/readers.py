@@ -124,10 +124,8 @@ def read_dissect(database, kinds):
                 for record in table.records():
                     row = {}
                     for name in names:
-                        kind = types.get(name)
                         try:
-                            value = record.get(name, raw=True) if kind == "DateTime" else record.get(name)
-                            row[name] = share(value, kind)
+                            row[name] = share(record.get(name), types.get(name))
                         except Exception as error:
                             row[name] = {"fails": type(error).__name__}
                     yield row
@@ -300,7 +298,8 @@ def read_edbkit(edbtool, database):
         return reading, kinds
     reading.seconds = time.monotonic() - began
     if run.returncode not in (0, 1) or not (folder / "manifest.json").exists():
-        reading.fails = (run.stderr.decode(errors="replace").strip().splitlines() or ["?"])[0][:160]
+        said = (run.stderr.decode(errors="replace").strip().splitlines() or ["?"])[0]
+        reading.fails = said.removeprefix("error: ").removeprefix(f"{database}: ")[:160]
         return reading, kinds
     for source in json.loads((folder / "manifest.json").read_text())["tables"]:
         columns = [column for column in source["columns"] if column["type"]]
@@ -429,9 +428,11 @@ def kind_of_difference(cell, right, kind, info):
     if kind in ("Binary", "LongBinary"):
         if cell == "x:":
             return "empty where there is a value"
-        if isinstance(right, str) and isinstance(cell, str) and cell == right + "0000":
-            return "binary: one character too many after 7-bit compression"
-        return "binary: compressed bytes as they are stored" if packed else "binary: other bytes"
+        if isinstance(cell, str) and any(same(cell[:-digits], right) for digits in (2, 4)):
+            return "binary: a character too many after 7-bit compression"
+        # The scheme is in the upper five bits of the first byte.
+        stored = isinstance(cell, str) and packed and int(cell[2:4], 16) >> 3 in range(1, 8)
+        return "binary: compressed bytes as they are stored" if stored else "binary: other bytes"
     return "another value"
 
 
@@ -452,6 +453,19 @@ class Comparison:
         return sum(self.kinds.values())
 
 
+def extra_row(row, deleted, rows, keys):
+    """What sort of row it is that should not be there."""
+
+    def is_among(others):
+        if keys:
+            return any(all(row.get(column) == other.get(column) for column in keys) for other in others)
+        return any(likeness(row, other) == 1 for other in others)
+
+    if is_among(deleted):
+        return "row: one that is deleted"
+    return "row: one of them again" if is_among(rows) else "row: where there is none"
+
+
 def compare(reading, right, kinds, keys, infos, deleted):
     result = Comparison()
     result.missing_tables = [name for name in right.tables if name not in reading.tables]
@@ -470,15 +484,7 @@ def compare(reading, right, kinds, keys, infos, deleted):
         for row, want in pair(found.rows, table.rows, keys.get(name) or []):
             if want is None:
                 result.extra += 1
-                columns = keys.get(name) or []
-                gone = [[one.get(column) for column in columns] for one in deleted.get(name, ())]
-                is_gone = columns and [row.get(column) for column in columns] in gone
-                again = columns and any(
-                    [row.get(column) for column in columns] == [one.get(column) for column in columns]
-                    for one in table.rows
-                )
-                what = "row: one that is deleted" if is_gone else "row: where there is none"
-                what = "row: one of them again" if again else what
+                what = extra_row(row, deleted.get(name, ()), table.rows, keys.get(name))
                 result.kinds_of_rows[what] += 1
                 result.examples.setdefault(what, (name, None, None, row, None))
                 continue
@@ -497,29 +503,59 @@ def compare(reading, right, kinds, keys, infos, deleted):
     return result
 
 
+def likeness(row, want):
+    """Which part of the right cells a row has."""
+    good = sum(same(row.get(column), cell) for column, cell in want.items())
+    return good / len(want) if want else float(not row)
+
+
 def pair(rows, wanted, keys):
-    """Pairs of a row and the right one: by the columns of the primary index, and those that are left by their order."""
+    """Pairs of a row and the right one: by the columns of the primary index, and without one by their order. Of several rows of
+    one key, which a reader has that gives deleted ones too, the one most alike is meant."""
 
     def key(row):
         return json.dumps([row.get(column) for column in keys])
 
     if not keys or len({key(row) for row in wanted}) != len(wanted):
-        longer = max(len(rows), len(wanted))
-        return [(rows[at] if at < len(rows) else None, wanted[at] if at < len(wanted) else None) for at in range(longer)]
+        yield from pair_in_order(rows, wanted)
+        return
     by_key = collections.defaultdict(list)
     for row in rows:
         by_key[key(row)].append(row)
-    pairs, left = [], []
+    left = []
     for want in wanted:
         same_key = by_key.get(key(want))
         if same_key:
-            pairs.append((same_key.pop(0), want))
+            best = max(range(len(same_key)), key=lambda at: likeness(same_key[at], want)) if len(same_key) > 1 else 0
+            yield same_key.pop(best), want
         else:
             left.append(want)
-    others = [row for same_key in by_key.values() for row in same_key]
-    for at in range(max(len(left), len(others))):
-        pairs.append((others[at] if at < len(others) else None, left[at] if at < len(left) else None))
-    return pairs
+    for same_key in by_key.values():
+        for row in same_key:
+            yield row, None
+    for want in left:
+        yield None, want
+
+
+def pair_in_order(rows, wanted):
+    if len(rows) == len(wanted):
+        yield from zip(rows, wanted)
+        return
+    at = 0
+    for want in wanted:
+        near = rows[at : at + 200]
+        found = next((index for index, row in enumerate(near) if likeness(row, want) == 1), None)
+        if found is None:
+            found = next((index for index, row in enumerate(near) if likeness(row, want) > 0.5), None)
+        if found is None:
+            yield None, want
+            continue
+        for row in near[:found]:
+            yield row, None
+        yield near[found], want
+        at += found + 1
+    for row in rows[at:]:
+        yield row, None
 
 
 # ---------------------------------------------------------------- databases
@@ -651,7 +687,8 @@ def verdict(reading, result):
     if result.extra_tables:
         parts.append(f"{len(result.extra_tables)} tables too many")
     if result.failed_tables:
-        parts.append(f"{len(result.failed_tables)} tables end with an error")
+        first = result.failed_tables[0][1].replace("|", "/").splitlines()[0][:90]
+        parts.append(f"{len(result.failed_tables)} tables end with an error (`{first}`)")
     if result.missing:
         parts.append(f"{result.missing} rows missing")
     if result.extra:
