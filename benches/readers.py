@@ -459,7 +459,7 @@ def extra_row(row, deleted, rows, keys):
     def is_among(others):
         if keys:
             return any(all(row.get(column) == other.get(column) for column in keys) for other in others)
-        return any(likeness(row, other) == 1 for other in others)
+        return any(likeness(row, other) > 0.5 for other in others)
 
     if is_among(deleted):
         return "row: one that is deleted"
@@ -530,15 +530,12 @@ def pair(rows, wanted, keys):
             yield same_key.pop(best), want
         else:
             left.append(want)
-    for same_key in by_key.values():
-        for row in same_key:
-            yield row, None
-    for want in left:
-        yield None, want
+    # A reader that reads a column of the key in another way has other keys for the same rows.
+    yield from pair_in_order([row for same_key in by_key.values() for row in same_key], left, False)
 
 
-def pair_in_order(rows, wanted):
-    if len(rows) == len(wanted):
+def pair_in_order(rows, wanted, all_of_them=True):
+    if all_of_them and len(rows) == len(wanted):
         yield from zip(rows, wanted)
         return
     at = 0
