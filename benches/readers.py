@@ -19,7 +19,8 @@ reported as that. What is compared:
 What is right is what Microsoft's engine dumped, where the fixtures hold a dump. Where they hold none, since the database is
 dirty and the engine reads only clean ones, readers are compared with edbtool, and nothing is proved by that.
 
-The table goes to standard output, or with --to between the two marks in that file.
+The table goes to standard output, or with --to between the two marks in that file. The exit code is 1 where edbtool differs from
+the engine's dump.
 """
 
 import argparse
@@ -34,6 +35,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -247,7 +249,7 @@ class Reading:
 
 def run_reader(reader, database, schema):
     reading = Reading()
-    out = WORK / "out.jsonl"
+    out = schema.with_name("out.jsonl")
     python = WORK / "venv" / "bin" / "python"
     command = [python, __file__, "--worker", reader, database, schema, out]
     out.unlink(missing_ok=True)
@@ -282,11 +284,9 @@ def blob(folder, name):
     return (folder / name).read_bytes() if name else None
 
 
-def read_edbkit(edbtool, database):
+def read_edbkit(edbtool, database, folder):
     """The export of edbtool: its rows, and the types of all columns, which the other readers' values are read by."""
     reading, kinds = Reading(), {}
-    folder = WORK / "export"
-    shutil.rmtree(folder, ignore_errors=True)
     command = [edbtool, "-q", "export", "--no-hash", "--format", "jsonl", "--inline-limit", str(1 << 30), "--deleted"]
     began = time.monotonic()
     try:
@@ -446,6 +446,8 @@ class Comparison:
         self.failed_tables = []
         self.kinds = collections.Counter()
         self.kinds_of_rows = collections.Counter()
+        # Values of text columns that are no text: the engine does not mind, and edbtool keeps their bytes elsewhere.
+        self.not_text = 0
         self.examples = {}
 
     @property
@@ -497,6 +499,8 @@ def compare(reading, right, kinds, keys, infos, deleted):
                 cell, good = row.get(column), want.get(column)
                 if cell is not good and not same(cell, good):
                     kind = kinds.get(name, {}).get(column)
+                    is_bytes = kind in ("Text", "LongText") and isinstance(good, str) and good.startswith("x:")
+                    result.not_text += cell is None and is_bytes
                     what = kind_of_difference(cell, good, kind, infos.get(name, {}).get(column, {}))
                     result.kinds[what] += 1
                     result.examples.setdefault(what, (name, column, kind, cell, good, want))
@@ -660,11 +664,14 @@ def lines_of(dump):
 def look_at(edbtool, name, path, dump, database=None):
     """Comparisons of all readers on one database."""
     readings = {}
-    readings["edbkit"], kinds = read_edbkit(edbtool, path)
-    schema = WORK / "schema.json"
-    schema.write_text(json.dumps(kinds))
-    for reader in READERS[1:]:
-        readings[reader] = run_reader(reader, path, schema)
+    # A folder of its own: nothing that is left of another database can be taken for this one.
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        folder = Path(folder)
+        readings["edbkit"], kinds = read_edbkit(edbtool, path, folder / "export")
+        schema = folder / "schema.json"
+        schema.write_text(json.dumps(kinds))
+        for reader in READERS[1:]:
+            readings[reader] = run_reader(reader, path, schema)
     right = read_engine(lines_of(dump), database) if dump else readings["edbkit"]
     keys, infos = schema_of(edbtool, path)
     deleted = {name: table.deleted for name, table in readings["edbkit"].tables.items()}
@@ -826,14 +833,19 @@ def main():
         if arguments.only in name:
             sets.append((name, *look_at(edbtool, name, path, rows, database)))
     text = markdown(singles, sets, edbtool)
+    judged = [(name, results["edbkit"]) for name, _, _, results, by_engine in singles if by_engine]
+    judged += [(name, results["edbkit"]) for name, _, _, results in sets]
+    wrong = [name for name, ours in judged if ours.missing or ours.extra or ours.wrong > ours.not_text]
+    for name in wrong:
+        print(f"edbtool does not read what the engine reads: {name}", file=sys.stderr)
     if arguments.to is None:
         print(text)
-        return None
+        return bool(wrong)
     document = arguments.to.read_text()
     before, rest = document.split(BEGIN)
     after = rest.split(END)[1]
     arguments.to.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
-    return None
+    return bool(wrong)
 
 
 if __name__ == "__main__":
