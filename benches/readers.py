@@ -500,11 +500,16 @@ def compare(reading, right, kinds, keys, infos, deleted):
                 if cell is not good and not same(cell, good):
                     kind = kinds.get(name, {}).get(column)
                     is_bytes = kind in ("Text", "LongText") and isinstance(good, str) and good.startswith("x:")
-                    result.not_text += cell is None and is_bytes
+                    result.not_text += is_bytes and cell in (None, "t:" + decoded(good))
                     what = kind_of_difference(cell, good, kind, infos.get(name, {}).get(column, {}))
                     result.kinds[what] += 1
                     result.examples.setdefault(what, (name, column, kind, cell, good, want))
     return result
+
+
+def decoded(right):
+    """What the engine gives as bytes, as text as far as it goes."""
+    return bytes.fromhex(right[2:]).decode("utf-16-le", "replace")
 
 
 def likeness(row, want):

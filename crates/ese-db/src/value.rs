@@ -293,14 +293,13 @@ fn decode_text(bytes: Cow<'_, [u8]>, code_page: u32) -> Text<'_> {
         let units = utf16_units(&bytes);
         return match String::from_utf16(&units) {
             Ok(text) if whole => Text::Decoded(text.into()),
-            Err(_) if whole => match cut_text(&units) {
+            _ => match cut_text(&units, whole) {
                 Some(text) => Text::Cut {
                     text: text.into(),
                     bytes,
                 },
                 None => Text::Bytes(bytes),
             },
-            _ => Text::Bytes(bytes),
         };
     }
     let number = if code_page == 0 { ENGLISH } else { code_page };
@@ -317,12 +316,16 @@ fn decode_text(bytes: Cow<'_, [u8]>, code_page: u32) -> Text<'_> {
     }
 }
 
-/// Text of which nothing is wrong but that it ends with the first half of a character.
-fn cut_text(units: &[u16]) -> Option<String> {
+/// Text of which nothing is wrong but that it ends within a character: after the first half of a pair, or within a unit where
+/// the bytes are not `whole`.
+fn cut_text(units: &[u16], whole: bool) -> Option<String> {
     const FIRST_HALVES: std::ops::Range<u16> = 0xd800..0xdc00;
-    let (last, whole) = units.split_last()?;
-    let text = String::from_utf16(whole).ok();
-    let text = text.filter(|_| FIRST_HALVES.contains(last));
+    let before = match units.split_last() {
+        Some((last, before)) if FIRST_HALVES.contains(last) => before,
+        _ if whole => return None,
+        _ => units,
+    };
+    let text = String::from_utf16(before).ok();
     text.map(|text| text + "\u{fffd}")
 }
 
@@ -351,6 +354,12 @@ mod tests {
         assert_eq!(text(b"\xac\x20", 1200), "€");
         assert!(text(b"\x00\xdc", 1200).starts_with("Text(Bytes"));
         assert!(text(b"\x00\xd8a\x00", 1200).starts_with("Text(Bytes"));
+        let odd = Text::Cut {
+            text: "a\u{fffd}".into(),
+            bytes: b"a\x00b".into(),
+        };
+        let value = decode(b"a\x00b".into(), ColumnType::Text, 1200);
+        assert_eq!(value, Value::Text(odd));
         let cut = Text::Cut {
             text: "a\u{fffd}".into(),
             bytes: b"a\x00\x3d\xd8".into(),
