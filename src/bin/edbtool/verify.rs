@@ -1,7 +1,7 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::database::ViewArguments;
-use crate::files::{not_ese, why_not_ese};
+use answers::files::{not_ese, why_not_ese};
 use console::values::{number, rate};
 use console::{Exit, Failure, Output};
 use ese_case::Named;

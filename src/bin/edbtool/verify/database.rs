@@ -3,7 +3,8 @@
 use super::Arguments;
 use super::report::{Checked, Report};
 use super::resume::Place;
-use crate::database::{OpenedDatabase, half_written};
+use crate::database::OpenedDatabase;
+use answers::view::half_written;
 use console::{Exit, Failure};
 use ese_db::Database;
 use ese_db::space::{CutOff, SpaceMap};

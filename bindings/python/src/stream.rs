@@ -1,0 +1,80 @@
+//! The Arrow PyCapsule interface: a schema, and a stream of record batches.
+
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::ffi::FFI_ArrowSchema;
+use arrow_schema::{ArrowError, SchemaRef};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+/// A capsule that owns a stream. Whoever takes the stream out of it leaves a released one behind.
+pub(crate) fn stream_capsule<'py>(
+    py: Python<'py>,
+    reader: impl RecordBatchReader + Send + 'static,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    let stream = FFI_ArrowArrayStream::new(Box::new(Detached(reader)));
+    PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+}
+
+/// A capsule that owns a schema.
+pub(crate) fn schema_capsule<'py>(
+    py: Python<'py>,
+    schema: &SchemaRef,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    let schema = FFI_ArrowSchema::try_from(schema.as_ref());
+    let schema = schema.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    PyCapsule::new_with_value(py, schema, c"arrow_schema")
+}
+
+/// A reader that works with Python's lock released, whether whoever reads holds it or not.
+struct Detached<R>(R);
+
+impl<R: RecordBatchReader + Send> Iterator for Detached<R> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = &mut self.0;
+        // There may be no Python any more: then nobody holds its lock.
+        let mut work = Some(move || reader.next());
+        let next = Python::try_attach(|py| work.take().map(|work| py.detach(work)));
+        next.unwrap_or_else(|| work.take().map(|work| work()))?
+    }
+}
+
+impl<R: RecordBatchReader + Send> RecordBatchReader for Detached<R> {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+}
+
+/// The columns of a table or stream, through the Arrow PyCapsule interface: `pyarrow.schema(it)`.
+#[pyclass(frozen, module = "edbkit")]
+pub(crate) struct Schema {
+    pub(crate) schema: SchemaRef,
+}
+
+#[pymethods]
+impl Schema {
+    /// The schema as an Arrow PyCapsule.
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        schema_capsule(py, &self.schema)
+    }
+
+    /// The names of the columns.
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        let fields = self.schema.fields().iter();
+        fields.map(|field| field.name().clone()).collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.schema.fields().len()
+    }
+
+    fn __repr__(&self) -> String {
+        let fields = self.schema.fields().iter();
+        let fields = fields.map(|field| format!("{}: {}", field.name(), field.data_type()));
+        format!("<edbkit.Schema {}>", fields.collect::<Vec<_>>().join(", "))
+    }
+}
