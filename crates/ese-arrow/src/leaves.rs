@@ -2,7 +2,7 @@
 
 use crate::{BatchBuilder, FetchValue, Remarks};
 use ese_db::rows::Fields;
-use ese_db::{Losses, Page, TableReader};
+use ese_db::{KeyRange, Losses, Page, TableReader};
 use ese_format::Pgno;
 
 /// A row of some leaves: the number of the leaf among them, and of the node on it.
@@ -21,6 +21,8 @@ pub struct LeafRows<'l> {
     pub reader: &'l TableReader,
     /// The leaves.
     pub leaves: &'l [Page],
+    /// The keys of the rows that are taken.
+    pub keys: &'l KeyRange,
     /// Also rows that are deleted but still in their pages.
     pub deleted: bool,
     /// Bytes of values after which a batch is full.
@@ -42,10 +44,14 @@ impl LeafRows<'_> {
         mut told: impl FnMut((Pgno, usize), &Fields<'_>, &mut Remarks),
     ) -> Result<Option<RowPlace>, F::Error> {
         let mut remarks = Remarks::default();
+        let takes_all = self.keys.is_all();
         for (leaf, page) in self.leaves.iter().enumerate().skip(from.leaf) {
             let first = if leaf == from.leaf { from.node } else { 0 };
             let left =
                 (self.reader).rows_on(page, first, self.deleted, losses, |node, fields| {
+                    if !takes_all && !fields.is_in(self.keys) {
+                        return Ok(true);
+                    }
                     builder.row(fields, &mut fetch(), &mut remarks)?;
                     told((page.pgno(), node), fields, &mut remarks);
                     Ok(!self.is_full(builder))

@@ -26,9 +26,11 @@
 
 mod array;
 mod builder;
+mod condition;
 mod leaves;
 mod scan;
 
 pub use builder::{BatchBuilder, CellBuilder, FetchValue, Remarks};
+pub use condition::{Comparison, Condition, KeyValue};
 pub use leaves::{LeafRows, RowPlace};
-pub use scan::{ScanError, ScanOptions, ScanProblem, TableScan, Tables};
+pub use scan::{Partition, ScanError, ScanOptions, ScanProblem, TableScan, Tables};

@@ -1,5 +1,6 @@
 //! A table as a stream of record batches.
 
+use crate::condition::{Condition, keys_of, leading_column};
 use crate::{BatchBuilder, FetchValue, LeafRows, RowPlace};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -7,7 +8,9 @@ use ese_columns::{Before, Cell, CellProblem, ColumnViews, Fetched, KeptBytes, Ou
 use ese_db::btree::Leaves;
 use ese_db::rows::{Content, Contents, Separated};
 use ese_db::value::decode;
-use ese_db::{Catalog, Column, Database, Losses, Page, Table, TableReader, Value};
+use ese_db::{
+    Catalog, Column, ColumnType, Database, KeyRange, Losses, Page, Table, TableReader, Value,
+};
 use ese_format::hex;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,6 +30,11 @@ const TOLD: usize = 1000;
 pub struct ScanOptions {
     /// The columns, by the names that they have in the batches; all if none are named. Only these are decoded.
     pub columns: Option<Vec<String>>,
+    /// The part of the table: one of those of [`Tables::partitions`]. All of it by default.
+    pub partition: Partition,
+    /// What rows must meet: conditions on the first column of the primary key, which [`Tables::leading_column`] names. Leaves on
+    /// which no such row can be are not read.
+    pub conditions: Vec<Condition>,
     /// At most so many rows.
     pub rows: Option<u64>,
     /// Also rows that are deleted but still in their pages, marked in a column `$deleted`.
@@ -39,12 +47,17 @@ impl Default for ScanOptions {
     fn default() -> Self {
         ScanOptions {
             columns: None,
+            partition: Partition::default(),
+            conditions: Vec::new(),
             rows: None,
             deleted: false,
             longest: 256 << 20,
         }
     }
 }
+
+/// A part of a table: the leaves between two places of its tree. It is the same for whoever opens the same database.
+pub type Partition = KeyRange;
 
 /// Why a table cannot be scanned.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +71,22 @@ pub enum ScanError {
         column: String,
         /// The names that there are.
         there: Vec<String>,
+    },
+    /// Rows cannot be asked for by this column.
+    #[error("the rows of {table} are not in the order of numbers or GUIDs in {column}")]
+    NoKey {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The column is compared with a value of another type.
+    #[error("the column {column} holds values of the type {column_type:?}")]
+    OtherType {
+        /// The column.
+        column: String,
+        /// Its type.
+        column_type: ColumnType,
     },
 }
 
@@ -89,13 +118,26 @@ impl Tables {
         &self.catalog
     }
 
+    /// Parts of `table` that are even by their number of leaves: `count` of them, fewer if the table has not that many leaves, one if
+    /// the upper levels of its tree are damaged. Their rows, one part after the other, are those of the table.
+    pub fn partitions(&self, table: &Table, count: usize) -> Vec<Partition> {
+        table.tree().split(&self.db, count)
+    }
+
+    /// The column that conditions may be about, if `table` has one.
+    pub fn leading_column<'t>(&self, table: &'t Table) -> Option<&'t Column> {
+        leading_column(table).map(|(column, ..)| column)
+    }
+
     /// A stream of the rows of `table`, which comes from the catalog, in the order of its primary index.
     pub fn scan(&self, table: &Table, options: ScanOptions) -> Result<TableScan, ScanError> {
         let reader = TableReader::new(&self.db, table);
         let wanted = wanted(table, &self.views, &options)?;
         let schema = Arc::clone(BatchBuilder::new(&wanted, options.longest).schema());
+        let keys = keys_of(table, &options.conditions)?;
         Ok(TableScan {
-            leaves: reader.leaves(),
+            leaves: reader.leaves_in(keys.and(&options.partition)),
+            keys,
             page_bytes: self.db.page_size().as_usize(),
             reader,
             views: Arc::clone(&self.views),
@@ -164,6 +206,8 @@ pub struct TableScan {
     options: ScanOptions,
     schema: SchemaRef,
     leaves: Leaves,
+    /// What conditions leave of the rows on them.
+    keys: KeyRange,
     page_bytes: usize,
     /// Leaves under way, and where the next row on them is.
     pages: Vec<Page>,
@@ -218,6 +262,7 @@ impl TableScan {
             let rows = LeafRows {
                 reader: &self.reader,
                 leaves: &self.pages,
+                keys: &self.keys,
                 deleted: self.options.deleted,
                 batch_bytes: BATCH_BYTES,
                 batch_rows: BATCH_ROWS.min(usize::try_from(self.left).unwrap_or(usize::MAX)),

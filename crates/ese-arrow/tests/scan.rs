@@ -1,9 +1,10 @@
 //! Batches hold what the cells of each row come to, whichever way its values took.
 
-use arrow_array::RecordBatch;
-use ese_arrow::{CellBuilder, ScanOptions, Tables};
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_select::concat::concat_batches;
+use ese_arrow::{CellBuilder, Comparison, Condition, KeyValue, ScanOptions, Tables};
 use ese_columns::{Before, Cell, ColumnViews, Origin, OutColumn, columns};
-use ese_db::{Database, TableReader};
+use ese_db::{Database, Table, TableReader, Value};
 use ese_testkit::fixtures;
 use std::path::PathBuf;
 
@@ -85,4 +86,137 @@ fn batches_hold_the_cells_of_all_rows() {
     }
     println!("{all} rows of {tables} tables");
     assert!(tables > 50 && all > 5000);
+}
+
+/// The rows of a table that meet `conditions`, as one batch of all.
+fn rows_of(scanned: &Tables, table: &Table, options: ScanOptions) -> Vec<RecordBatch> {
+    let batches = scanned.scan(table, options).unwrap();
+    batches.map(Result::unwrap).collect()
+}
+
+fn together(scanned: &Tables, table: &Table, batches: &[RecordBatch]) -> RecordBatch {
+    let schema = scanned
+        .scan(table, ScanOptions::default())
+        .unwrap()
+        .schema();
+    concat_batches(&schema, batches).unwrap()
+}
+
+#[test]
+fn rows_are_found_by_their_guid() {
+    let mut found = 0;
+    for path in databases() {
+        let db = Database::open(&path).unwrap();
+        let scanned = Tables::new(&db, true).unwrap();
+        for table in &scanned.catalog().tables {
+            let Some(column) = scanned.leading_column(table) else {
+                continue;
+            };
+            let rows = TableReader::new(&db, table).rows();
+            let guids: Vec<[u8; 16]> = rows
+                .filter_map(|row| match row.fields().unwrap().value(column) {
+                    Value::Guid(guid) => Some(guid),
+                    _ => None,
+                })
+                .collect();
+            for guid in &guids {
+                let mut options = ScanOptions::default();
+                options.conditions = vec![Condition {
+                    column: column.name.clone(),
+                    comparison: Comparison::Equal,
+                    value: KeyValue::Guid(*guid),
+                }];
+                let rows = rows_of(&scanned, table, options);
+                let rows: usize = rows.iter().map(RecordBatch::num_rows).sum();
+                assert_eq!(rows, guids.iter().filter(|other| *other == guid).count());
+                found += rows;
+            }
+        }
+    }
+    assert!(found > 1, "{found} rows by their GUID");
+}
+
+#[test]
+fn parts_hold_all_rows_in_order_and_conditions_are_met() {
+    let (mut parts, mut narrowed) = (0, 0);
+    for path in databases() {
+        let db = Database::open(&path).unwrap();
+        let scanned = Tables::new(&db, true).unwrap();
+        for table in &scanned.catalog().tables {
+            let whole = rows_of(&scanned, table, ScanOptions::default());
+            let whole = together(&scanned, table, &whole);
+            let mut in_parts = Vec::new();
+            for partition in scanned.partitions(table, 5) {
+                let text = serde_json::to_string(&partition).unwrap();
+                let mut options = ScanOptions::default();
+                options.partition = serde_json::from_str(&text).unwrap();
+                in_parts.extend(rows_of(&scanned, table, options));
+                parts += 1;
+            }
+            assert_eq!(
+                together(&scanned, table, &in_parts),
+                whole,
+                "{}",
+                table.name
+            );
+            let Some(column) = scanned.leading_column(table) else {
+                continue;
+            };
+            let rows = TableReader::new(&db, table).rows().enumerate();
+            let numbers: Vec<(usize, Option<i128>)> = rows
+                .map(|(at, row)| match row.fields().unwrap().value(column) {
+                    Value::Integer(number) => (at, Some(number.into())),
+                    Value::Unsigned(number) => (at, Some(number.into())),
+                    Value::Bit(bit) => (at, Some(i128::from(bit))),
+                    _ => (at, None),
+                })
+                .collect();
+            let Some((_, Some(middle))) = numbers.get(numbers.len() / 2) else {
+                continue;
+            };
+            for value in [*middle, middle + 1, i128::from(i64::MIN) * 4, 1 << 70] {
+                use Comparison::*;
+                for comparison in [Equal, Less, LessOrEqual, Greater, GreaterOrEqual] {
+                    let meets = |number: i128| match comparison {
+                        Equal => number == value,
+                        Less => number < value,
+                        LessOrEqual => number <= value,
+                        Greater => number > value,
+                        GreaterOrEqual => number >= value,
+                    };
+                    let mut options = ScanOptions::default();
+                    options.conditions = vec![Condition {
+                        column: column.name.clone(),
+                        comparison,
+                        value: KeyValue::Integer(value),
+                    }];
+                    let found = rows_of(&scanned, table, options.clone());
+                    let found = together(&scanned, table, &found);
+                    let expected: Vec<RecordBatch> = numbers
+                        .iter()
+                        .filter(|(_, number)| number.is_some_and(meets))
+                        .map(|(at, _)| whole.slice(*at, 1))
+                        .collect();
+                    let expected = together(&scanned, table, &expected);
+                    assert_eq!(found, expected, "{}: {comparison:?} {value}", table.name);
+                    // The same in parts.
+                    let in_parts = scanned
+                        .partitions(table, 3)
+                        .into_iter()
+                        .flat_map(|partition| {
+                            let mut options = options.clone();
+                            options.partition = partition;
+                            rows_of(&scanned, table, options)
+                        });
+                    let in_parts: Vec<RecordBatch> = in_parts.collect();
+                    assert_eq!(together(&scanned, table, &in_parts), expected);
+                    narrowed += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        parts > 100 && narrowed > 200,
+        "{parts} parts, {narrowed} conditions"
+    );
 }

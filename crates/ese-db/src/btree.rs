@@ -13,6 +13,7 @@
 //! Invariant: no page is returned twice, so a cycle ends; a page counts only if its object id and kind are the
 //! tree's. Source: `inc/bt.hxx`, `ErrBTDown`, `ErrBTNext` (`ese/bt.cxx`), `IlineNDISeekGEQ` (`ese/node.cxx`).
 
+use crate::key_range::KeyRange;
 use crate::{Database, DbError, Losses, Page};
 use ese_format::page::{Key, PageFlags};
 use ese_format::{ObjId, Pgno};
@@ -50,7 +51,12 @@ impl Tree {
 
     /// All leaves in key order.
     pub fn leaves(self, db: &Database) -> Leaves {
-        Leaves::new(db, self)
+        self.leaves_in(db, KeyRange::default())
+    }
+
+    /// The leaves on which keys of a range may stand, in key order.
+    pub fn leaves_in(self, db: &Database, keys: KeyRange) -> Leaves {
+        Leaves::new(db, self, keys)
     }
 
     /// The leaf on which `key` stands if it stands anywhere.
@@ -173,6 +179,8 @@ enum WalkState {
 pub struct Leaves {
     db: Database,
     tree: Tree,
+    /// The keys that are wanted.
+    keys: KeyRange,
     state: WalkState,
     /// Pages of the upper levels on the way down, each with the next node to follow.
     path: Vec<(Page, usize)>,
@@ -190,10 +198,11 @@ pub struct Leaves {
 }
 
 impl Leaves {
-    fn new(db: &Database, tree: Tree) -> Self {
+    fn new(db: &Database, tree: Tree, keys: KeyRange) -> Self {
         Leaves {
             db: db.clone(),
             tree,
+            keys,
             state: WalkState::Start,
             path: Vec::new(),
             queue: VecDeque::new(),
@@ -252,8 +261,19 @@ impl Leaves {
             self.path.pop();
             return;
         }
+        let key = |line: usize| view.node(line).map(|node| node.key()).ok();
+        let begin = line.checked_sub(1).and_then(key);
+        if begin.is_some_and(|begin| self.keys.ends_by(begin)) {
+            self.path.clear();
+            return;
+        }
+        // That of the last one is not looked at, as in `find_leaf`.
+        let end = key(*line).filter(|key| *line + 1 < view.node_count() && !key.is_empty());
         let child = view.node(*line).and_then(|node| node.child());
         *line += 1;
+        if end.is_some_and(|end| self.keys.is_after(end)) {
+            return;
+        }
         let child = match child {
             Ok(child) => child,
             Err(error) => {
@@ -309,7 +329,7 @@ impl Leaves {
     }
 
     /// The unvisited leaves, at most `most`, that links of this kind lead to from `from`, and whether they arrive at
-    /// `goal`. A page counts only if it links back to the one before.
+    /// `goal` or leave the wanted keys. A page counts only if it links back to the one before.
     fn follow_links(
         &self,
         from: &Page,
@@ -336,20 +356,65 @@ impl Leaves {
             let Some(page) = usable else {
                 return (pages, false);
             };
+            if self.is_outside(&page, kind) {
+                return (pages, true);
+            }
             pages.push(page.pgno());
             current = page;
         }
     }
 
+    /// Whether a leaf that links of this kind lead to is beyond the wanted keys.
+    fn is_outside(&self, leaf: &Page, kind: Link) -> bool {
+        let view = leaf.view();
+        let node = match kind {
+            Link::Next => Some(0),
+            Link::Previous => view.node_count().checked_sub(1),
+        };
+        let key = node
+            .and_then(|node| view.node(node).ok())
+            .map(|node| node.key());
+        key.is_some_and(|key| match kind {
+            Link::Next => self.keys.ends_by(key),
+            Link::Previous => !self.keys.begins_by(key),
+        })
+    }
+
     /// After the way down: leaves after the last one, or all leaves by object id when none was found.
     fn tail(&mut self) {
         self.state = WalkState::Done;
-        let off_path = match &self.last {
-            Some(last) => self.follow_links(last, Link::Next, None, u32::MAX).0,
+        let off_path = match self.last.clone() {
+            Some(last) => self.after(&last),
             None if self.found == 0 && self.gap && !self.tree.is_space => self.by_objid(),
             None => Vec::new(),
         };
         self.take_off_path(off_path);
+    }
+
+    /// The leaves that only sibling links lead to, after the last one that is wanted.
+    fn after(&mut self, last: &Page) -> Vec<Pgno> {
+        let Some(until) = self.keys.until.as_deref() else {
+            return self.follow_links(last, Link::Next, None, u32::MAX).0;
+        };
+        let next = self.tree.find_leaf(&self.db, until.into());
+        let most = if self.gap {
+            u32::MAX
+        } else {
+            UNFINISHED_SPLITS
+        };
+        let (mut pages, arrived) = self.follow_links(last, Link::Next, None, most);
+        match next {
+            _ if arrived => {}
+            Ok(next) if self.gap => {
+                self.accept(&pages);
+                let (backward, _) = self.follow_links(&next, Link::Previous, None, most);
+                pages.extend(backward.into_iter().rev());
+            }
+            // As between two leaves: what does not lead to the next one is of an older state.
+            Ok(_) => pages.clear(),
+            Err(_) => {}
+        }
+        pages
     }
 
     /// The leaves that say they belong to the tree, chained by their sibling links.
@@ -368,7 +433,11 @@ impl Leaves {
                     continue;
                 }
                 while given.insert(page.pgno()) {
-                    pages.push(page.pgno());
+                    let outside =
+                        [Link::Next, Link::Previous].map(|kind| self.is_outside(&page, kind));
+                    if outside == [false, false] {
+                        pages.push(page.pgno());
+                    }
                     let next = page.view().header().next();
                     match member(next).then(|| self.tree.load(&self.db, next)) {
                         Some(Ok(found)) => page = found,

@@ -5,7 +5,7 @@ use crate::catalog::{Column, ColumnFlags, Table};
 use crate::long_value::{LongValues, Pieces};
 use crate::record::{DataRecord, Field, RawValue, Tagged};
 use crate::value::{Value, decode};
-use crate::{Database, DbError, Losses, Page, compression};
+use crate::{Database, DbError, KeyRange, Losses, Page, compression};
 use ese_format::page::{Node, NodeFlags, PageSize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -55,6 +55,11 @@ impl TableReader {
     /// The leaves, in the order of the primary index, for those who take the rows of a page at a time: [`TableReader::rows_on`].
     pub fn leaves(&self) -> Leaves {
         self.0.table.tree().leaves(&self.0.db)
+    }
+
+    /// The same for the leaves on which keys of a range may stand.
+    pub fn leaves_in(&self, keys: KeyRange) -> Leaves {
+        self.0.table.tree().leaves_in(&self.0.db, keys)
     }
 
     /// Gives the rows on a leaf of the table to `take`, each with the number of its node, from the node `from` on, until it says
@@ -297,6 +302,11 @@ impl<'a> Fields<'a> {
     /// Key of the row in the primary index.
     pub fn key(&self) -> Vec<u8> {
         self.node.key().to_vec()
+    }
+
+    /// Whether its key is in the range.
+    pub fn is_in(&self, keys: &KeyRange) -> bool {
+        keys.contains(self.node.key())
     }
 
     /// Whether the row is deleted.

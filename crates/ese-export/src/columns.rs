@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use ese_arrow::{BatchBuilder, LeafRows, RowPlace};
 use ese_columns::OutColumn;
 use ese_db::btree::Leaves;
-use ese_db::{Losses, Page, Table, TableReader};
+use ese_db::{KeyRange, Losses, Page, Table, TableReader};
 use rayon::prelude::*;
 use std::io;
 
@@ -124,6 +124,7 @@ impl Decoder<'_> {
         let rows = LeafRows {
             reader: self.reader,
             leaves: chunk,
+            keys: &KeyRange::default(),
             deleted: shared.rows.deleted,
             batch_bytes: BATCH_BYTES,
             batch_rows: usize::MAX,
