@@ -1,14 +1,13 @@
 //! A database and its tables.
 
 use crate::changes::Changes;
-use crate::documents::{Places, header_of};
-use crate::error::{Problem, Signals, usage, warn, work};
+use crate::documents::{Places, header_of, verified};
+use crate::error::{Problem, usage, warn, work};
 use crate::scan::{Partition, Scan};
 use crate::stream::{Schema, schema_capsule};
 use answers::view::{DIRTY, View, failure, is_dirty};
 use console::{Exit, Failure};
-use ese_arrow::{ScanOptions, Tables};
-use ese_format::Explain;
+use ese_arrow::{Comparison, Condition, KeyValue, ScanOptions, Tables};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use std::path::PathBuf;
@@ -35,7 +34,11 @@ pub(crate) fn open(
     if overlay.is_some() && !logs.is_empty() {
         return Err(usage("logs and overlay exclude each other").into());
     }
-    let given = [("as_of", as_of.is_some()), ("base", base.is_some()), ("ignore_missing", ignore_missing)];
+    let given = [
+        ("as_of", as_of.is_some()),
+        ("base", base.is_some()),
+        ("ignore_missing", ignore_missing),
+    ];
     if let Some((name, _)) = given.iter().find(|(_, given)| *given && logs.is_empty()) {
         return Err(usage(format!("{name} needs logs")).into());
     }
@@ -144,6 +147,12 @@ impl Database {
         py.import("json")?.call_method1("loads", (text,))
     }
 
+    /// Whether every page is what was written, by checksums: as `edbtool verify --json` (`edbkit.verify/1`).
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let text = work(py, |signals| verified(&self.path, &self.view, signals))?;
+        py.import("json")?.call_method1("loads", (text,))
+    }
+
     /// Changes of rows that logs hold, one row for each: what `logchain timeline --format parquet` writes. Without `logs`
     /// those with which the database was opened.
     #[pyo3(signature = (logs=None, *, base=None, tables=None, since=None, until=None, committed=false, system=false, order="commit", inline_limit=4096))]
@@ -181,7 +190,11 @@ impl Database {
 
     fn __repr__(&self) -> String {
         let decoded = if self.decoded { "" } else { ", not decoded" };
-        format!("<edbkit.Database {:?}, {} tables{decoded}>", self.path(), self.__len__())
+        format!(
+            "<edbkit.Database {:?}, {} tables{decoded}>",
+            self.path(),
+            self.__len__()
+        )
     }
 }
 
@@ -193,9 +206,43 @@ pub(crate) struct Table {
     known_as: Option<String>,
 }
 
+/// A condition, as Python writes it.
+type Where<'py> = (String, String, Bound<'py, PyAny>);
+
 impl Table {
+    fn condition(&self, condition: Where<'_>) -> PyResult<Condition> {
+        let (mut column, comparison, value) = condition;
+        let comparison = match comparison.as_str() {
+            "=" | "==" => Comparison::Equal,
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrEqual,
+            ">" => Comparison::Greater,
+            ">=" => Comparison::GreaterOrEqual,
+            other => return Err(usage(format!("{other:?} is not =, <, <=, > or >=")).into()),
+        };
+        let value = match value.extract::<i128>() {
+            Ok(number) => KeyValue::Integer(number),
+            Err(_) => KeyValue::Guid(guid(&value)?),
+        };
+        // In a scan, dots of its name are written otherwise.
+        let key = self.key_column().unwrap_or_default();
+        if key.replace('.', "_") == column {
+            column = key.to_owned();
+        }
+        Ok(Condition {
+            column,
+            comparison,
+            value,
+        })
+    }
+
+    /// A scan of all of it.
     fn whole(&self) -> Result<Scan, Problem> {
-        Scan::new(self.tables.clone(), self.table.clone(), ScanOptions::default())
+        Scan::new(
+            self.tables.clone(),
+            self.table.clone(),
+            ScanOptions::default(),
+        )
     }
 }
 
@@ -246,22 +293,43 @@ impl Table {
         slf.py().import("pyarrow")?.call_method1("table", (slf,))
     }
 
-    /// Some of it: these `columns`, at most so many `rows`, one `partition` of it, with `deleted` also rows that are deleted but
-    /// still in their pages (marked in a column `$deleted`).
-    #[pyo3(signature = (columns=None, rows=None, partition=None, *, deleted=false))]
+    /// The column by which `where` may ask for rows: the first of the primary key, if it holds numbers or GUIDs. Or `None`.
+    #[getter]
+    fn key_column(&self) -> Option<&str> {
+        let column = self.tables.leading_column(&self.table);
+        column.map(|column| column.name.as_str())
+    }
+
+    /// Even parts of the table, `count` of them or fewer; their rows, one part after the other, are those of the table. They can
+    /// be pickled, and are the same for whoever opens the same database.
+    fn partitions(&self, py: Python<'_>, count: usize) -> PyResult<Vec<Partition>> {
+        if count == 0 {
+            return Err(usage("a table has at least one part").into());
+        }
+        let parts = work(py, |_| Ok(self.tables.partitions(&self.table, count)))?;
+        Ok(parts.into_iter().map(Partition).collect())
+    }
+
+    /// Some of it: these `columns`, at most so many `rows`, one `partition` of it; with `where` rows that meet all conditions, each
+    /// a column, a comparison (`"="`, `"<"`, `"<="`, `">"`, `">="`) and a number or GUID; the column must be `key_column`. With
+    /// `deleted` also rows that are deleted but still in their pages (marked in a column `$deleted`).
+    #[pyo3(signature = (columns=None, rows=None, partition=None, r#where=None, deleted=false))]
     fn scan(
         &self,
-        py: Python<'_>,
         columns: Option<Vec<String>>,
         rows: Option<u64>,
-        partition: Option<Py<Partition>>,
+        partition: Option<PyRef<'_, Partition>>,
+        r#where: Option<Vec<Where<'_>>>,
         deleted: bool,
     ) -> PyResult<Scan> {
         let mut options = ScanOptions::default();
         options.columns = columns;
         options.rows = rows;
         options.deleted = deleted;
-        let _ = (py, partition);
+        options.partition = partition.map(|part| part.0.clone()).unwrap_or_default();
+        for condition in r#where.unwrap_or_default() {
+            options.conditions.push(self.condition(condition)?);
+        }
         Ok(Scan::new(self.tables.clone(), self.table.clone(), options)?)
     }
 
@@ -270,4 +338,18 @@ impl Table {
         let known = known.map_or(String::new(), |known| format!(" ({known})"));
         format!("<edbkit.Table {:?}{known}>", self.table.name)
     }
+}
+
+/// The bytes of a GUID as the database stores them, of a `uuid.UUID` or its text.
+fn guid(value: &Bound<'_, PyAny>) -> PyResult<[u8; 16]> {
+    let problem = || usage(format!("{value} is neither a number nor a GUID"));
+    let guid = match value.hasattr("bytes_le")? {
+        true => value.clone(),
+        false => {
+            let uuid = value.py().import("uuid")?.getattr("UUID")?;
+            uuid.call1((value.str()?,)).map_err(|_| problem())?
+        }
+    };
+    let bytes: Vec<u8> = guid.getattr("bytes_le")?.extract()?;
+    Ok(bytes.try_into().map_err(|_| problem())?)
 }

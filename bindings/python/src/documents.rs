@@ -1,10 +1,19 @@
 //! Answers as dictionaries: the documents that the programs print with `--json`, with the same schemas.
 
-use crate::error::{Problem, Signals, usage, work};
+use crate::database::Moment;
+use crate::error::{Signals, usage, work};
+use answers::replay::{Input, plan as plans, run as runs};
+use answers::verify::VerifyOptions;
+use answers::view::View;
 use answers::{Document, chain as chains, find as finds, header as headers};
 use console::{Exit, Failure};
 use ese_case::find::FindOptions;
+use ese_format::Progress;
+use ese_format::database::HeaderCopies;
+use ese_format::file_kind::DETECT_BYTES;
 use ese_log::beside::LogPlaces;
+use ese_replay::recovery::Until;
+use evidence::EvidenceFile;
 use pyo3::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -54,7 +63,11 @@ fn answer<'py>(
     loads(py, &text)
 }
 
-pub(crate) fn header_of(path: &Path, logs: &[PathBuf], base: Option<&str>) -> Result<String, Failure> {
+pub(crate) fn header_of(
+    path: &Path,
+    logs: &[PathBuf],
+    base: Option<&str>,
+) -> Result<String, Failure> {
     let places = LogPlaces { logs, base };
     match headers::read(path, &places)? {
         headers::Read::Report(report) => document(headers::SCHEMA, &report),
@@ -148,4 +161,137 @@ pub(crate) fn find<'py>(
         Ok(documents)
     })?;
     documents.iter().map(|text| loads(py, text)).collect()
+}
+
+/// Where a recovery stops: a generation or position, all of it included, or a time.
+fn input(
+    databases: Option<Places>,
+    logs: Option<Places>,
+    base: Option<String>,
+    checkpoint: Option<PathBuf>,
+    until: Option<Moment>,
+) -> Input {
+    let until = until.map(|Moment(moment)| match moment {
+        ese_log::Moment::Generation(generation) => Until {
+            generation: Some(generation),
+            ..Until::default()
+        },
+        ese_log::Moment::Lgpos(lgpos) => Until {
+            lgpos: Some(lgpos),
+            ..Until::default()
+        },
+        ese_log::Moment::Time(time) => Until {
+            time: Some(time),
+            ..Until::default()
+        },
+    });
+    Input {
+        databases: Places::list(databases),
+        logs: Places::list(logs),
+        base,
+        checkpoint,
+        until: until.unwrap_or_default(),
+    }
+}
+
+/// What a recovery would do, tried out with its result thrown away: as `edbreplay plan --json` (`edbkit.replay-plan/1`).
+#[pyfunction]
+#[pyo3(signature = (db, logs=None, *, base=None, checkpoint=None, until=None, ignore_missing=false, quick=false))]
+#[expect(clippy::too_many_arguments, reason = "they are Python's, with names")]
+pub(crate) fn plan<'py>(
+    py: Python<'py>,
+    db: Option<Places>,
+    logs: Option<Places>,
+    base: Option<String>,
+    checkpoint: Option<PathBuf>,
+    until: Option<Moment>,
+    ignore_missing: bool,
+    quick: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let input = input(db, logs, base, checkpoint, until);
+    let options = plans::PlanOptions {
+        ignore_missing,
+        quick,
+        ..plans::PlanOptions::default()
+    };
+    answer(py, |signals| {
+        let subjects = input.subjects(true).map_err(Failure::as_finding)?;
+        let report = plans::report(&input, &subjects, &options, signals)?;
+        document(plans::SCHEMA, &report)
+    })
+}
+
+/// Recovers databases into a new file (`to`; a folder for several), or writes the pages that change to a new file (`overlay`): as
+/// `edbreplay run --json` (`edbkit.replay-run/1`). The source stays as it is. Nothing is replaced without `force`, and no committed
+/// work given up without `lossy`.
+#[pyfunction]
+#[pyo3(signature = (db, logs=None, to=None, *, overlay=None, base=None, checkpoint=None, until=None, force=false, lossy=false, ignore_missing=false, hash=true))]
+#[expect(clippy::too_many_arguments, reason = "they are Python's, with names")]
+pub(crate) fn recover<'py>(
+    py: Python<'py>,
+    db: Places,
+    logs: Option<Places>,
+    to: Option<PathBuf>,
+    overlay: Option<PathBuf>,
+    base: Option<String>,
+    checkpoint: Option<PathBuf>,
+    until: Option<Moment>,
+    force: bool,
+    lossy: bool,
+    ignore_missing: bool,
+    hash: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    if to.is_some() == overlay.is_some() {
+        return Err(usage("a recovery is written to one place: to or overlay").into());
+    }
+    let options = runs::RunOptions {
+        input: input(Some(db), logs, base, checkpoint, until),
+        to,
+        overlay,
+        force,
+        lossy,
+        ignore_missing,
+        no_hash: !hash,
+        ..runs::RunOptions::default()
+    };
+    answer(py, |signals| {
+        let report = runs::run(&options, &Quiet(signals))?;
+        document(runs::SCHEMA, &report)
+    })
+}
+
+/// Tells nobody of progress, and hears of Ctrl-C.
+struct Quiet<'s>(&'s Signals);
+
+impl runs::Watcher for Quiet<'_> {
+    fn step(&self, _total: u64, _what: &str) -> Box<dyn Progress + '_> {
+        Box::new(Quiet(self.0))
+    }
+
+    fn remark(&self, _line: &str) {}
+}
+
+impl Progress for Quiet<'_> {
+    fn advance(&self, _bytes: u64) {}
+
+    fn should_stop(&self) -> bool {
+        self.0.should_stop()
+    }
+}
+
+pub(crate) fn verified(path: &Path, view: &View, signals: &Signals) -> Result<String, Failure> {
+    let options = VerifyOptions::default();
+    if !view.is_plain() {
+        let opened = view.open(path, signals)?;
+        let report = answers::verify::verify_view(path, &opened, &options)?;
+        return document(answers::verify::SCHEMA, &opened.document(&report));
+    }
+    let file = EvidenceFile::open(path).map_err(|error| Failure::of(&error))?;
+    let start = file
+        .start(DETECT_BYTES)
+        .map_err(|error| Failure::of(&error))?;
+    let headers = HeaderCopies::read(&start);
+    let threads = std::thread::available_parallelism().map_or(1, Into::into);
+    let report = answers::verify::verify(&file, &headers, &options, None, threads, signals)?;
+    document(answers::verify::SCHEMA, &report)
 }

@@ -66,8 +66,8 @@ fn raised(py: Python<'_>, failure: &Failure) -> PyResult<PyErr> {
     let fields = PyDict::new(py);
     fields.set_item("message", &failure.message)?;
     fields.set_item("advice", &failure.advice)?;
-    fields.set_item("jet", failure.jet.map(|jet| jet.code()))?;
-    fields.set_item("jet_name", failure.jet.and_then(|jet| jet.name()))?;
+    fields.set_item("jet", failure.jet.map(|jet| jet.code))?;
+    fields.set_item("jet_name", failure.jet.map(|jet| jet.name))?;
     fields.set_item("reason", failure.reason)?;
     Ok(PyErr::from_value(class.call((), Some(&fields))?))
 }

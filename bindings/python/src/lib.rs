@@ -22,11 +22,11 @@ mod _edbkit {
     #[pymodule_export]
     use super::database::{Database, Table, open};
     #[pymodule_export]
-    use super::documents::{chain, find, header, plan, recover, verify};
+    use super::documents::{chain, find, header, plan, recover};
     #[pymodule_export]
     use super::scan::{Partition, Scan};
     #[pymodule_export]
-    use super::stream::Schema;
+    use super::stream::{Batch, Batches, Schema};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

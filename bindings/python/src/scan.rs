@@ -1,14 +1,15 @@
 //! Rows of a table: a scan, its streams, and what they could not read.
 
 use crate::error::{Problem, warn};
-use crate::stream::{Schema, schema_capsule, stream_capsule};
+use crate::stream::{Batches, Schema, schema_capsule, stream_capsule};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
-use console::Failure;
-use ese_arrow::{ScanOptions, ScanProblem, TableScan, Tables};
+use console::{Exit, Failure};
+use ese_arrow::{ScanError, ScanOptions, ScanProblem, TableScan, Tables};
 use ese_db::{Losses, Table};
+use ese_format::{JetError, hex};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict};
+use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,21 +52,85 @@ impl Account {
             (self.values_left_out, "values that are too long"),
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        let counts: Vec<String> = counts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         let first = losses.pages.values().next();
         let first = first.map_or(String::new(), |page| format!(" (first: {})", page.reason));
-        format!("{table}: lost {}{first}; `losses` and `problems` of a Scan say more", counts.join(", "))
+        format!(
+            "{table}: lost {}{first}; `losses` and `problems` of a Scan say more",
+            counts.join(", ")
+        )
+    }
+}
+
+/// What is asked for cannot be had from this table.
+fn refused(error: &ScanError) -> Failure {
+    let failure = Failure::new(Exit::Usage, error.to_string());
+    match error {
+        ScanError::NoColumn { .. } => failure.jet(JetError::COLUMN_NOT_FOUND),
+        _ => failure,
+    }
+}
+
+/// A part of a table, as `Table.partitions` gives it.
+#[pyclass(frozen, eq, module = "edbkit")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct Partition(pub(crate) ese_arrow::Partition);
+
+#[pymethods]
+impl Partition {
+    /// The part between two places of the tree: keys, or `None` for its start and its end.
+    #[new]
+    #[pyo3(signature = (begin=None, end=None))]
+    fn new(begin: Option<Vec<u8>>, end: Option<Vec<u8>>) -> Self {
+        let mut part = ese_arrow::Partition::default();
+        part.from = begin;
+        part.until = end;
+        Partition(part)
+    }
+
+    /// The first key of it, or `None`.
+    #[getter]
+    fn begin(&self) -> Option<&[u8]> {
+        self.0.from.as_deref()
+    }
+
+    /// The first key after it, or `None`.
+    #[getter]
+    fn end(&self) -> Option<&[u8]> {
+        self.0.until.as_deref()
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(
+        Bound<'py, PyAny>,
+        (Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>),
+    )> {
+        let (py, part) = (slf.py(), slf.get());
+        let bytes = |key: Option<&[u8]>| key.map(|key| PyBytes::new(py, key));
+        Ok((
+            slf.get_type().into_any(),
+            (bytes(part.begin()), bytes(part.end())),
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        let key = |key: Option<&[u8]>| key.map_or("None".to_owned(), hex::encode);
+        format!(
+            "<edbkit.Partition {} to {}>",
+            key(self.begin()),
+            key(self.end())
+        )
     }
 }
 
 impl Scan {
-    pub(crate) fn new(
-        tables: Tables,
-        table: Table,
-        options: ScanOptions,
-    ) -> Result<Self, Problem> {
-        let scan = tables.scan(&table, options.clone());
-        let scan = scan.map_err(|error| Failure::new(console::Exit::Usage, error.to_string()))?;
+    pub(crate) fn new(tables: Tables, table: Table, options: ScanOptions) -> Result<Self, Problem> {
+        let scan = tables
+            .scan(&table, options.clone())
+            .map_err(|error| refused(&error))?;
         let schema = scan.schema();
         Ok(Scan {
             tables,
@@ -76,10 +141,24 @@ impl Scan {
         })
     }
 
+    pub(crate) fn schema_names(&self) -> Vec<String> {
+        self.the_schema().names()
+    }
+
+    pub(crate) fn the_schema(&self) -> Schema {
+        Schema {
+            schema: Arc::clone(&self.schema),
+        }
+    }
+
+    pub(crate) fn stream<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        stream_capsule(py, self.begin()?)
+    }
+
     /// Begins a stream, whose account becomes that of the scan.
     fn begin(&self) -> Result<AccountedScan, Problem> {
         let scan = self.tables.scan(&self.table, self.options.clone());
-        let scan = scan.map_err(|error| Failure::new(console::Exit::Usage, error.to_string()))?;
+        let scan = scan.map_err(|error| refused(&error))?;
         let account = Arc::<Mutex<Account>>::default();
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&account);
         Ok(AccountedScan {
@@ -102,9 +181,7 @@ impl Scan {
     /// The columns of the stream.
     #[getter]
     fn schema(&self) -> Schema {
-        Schema {
-            schema: Arc::clone(&self.schema),
-        }
+        self.the_schema()
     }
 
     /// The schema as an Arrow PyCapsule.
@@ -121,7 +198,7 @@ impl Scan {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The interface lets a producer give its own types.
         drop(requested_schema);
-        stream_capsule(py, self.begin()?)
+        self.stream(py)
     }
 
     /// What the stream that was begun last could not read: `pages` (number to reason), `rows` and `values` that do not
@@ -146,6 +223,11 @@ impl Scan {
             Ok(fields)
         };
         account.problems.iter().map(problem).collect()
+    }
+
+    /// Begins a stream, and gives its batches one after the other.
+    fn __iter__(&self) -> PyResult<Batches> {
+        Ok(Batches(Box::new(self.begin()?)))
     }
 
     /// All rows as a `pyarrow.Table`.
@@ -177,7 +259,9 @@ impl AccountedScan {
         account.losses = self.scan.losses();
         account.values_left_out = self.scan.values_left_out();
         let known = account.problems.len();
-        account.problems.extend_from_slice(&self.scan.problems()[known..]);
+        account
+            .problems
+            .extend_from_slice(&self.scan.problems()[known..]);
         account.clone()
     }
 

@@ -1,7 +1,7 @@
 //! The Arrow PyCapsule interface: a schema, and a stream of record batches.
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::exceptions::PyValueError;
@@ -35,10 +35,11 @@ impl<R: RecordBatchReader + Send> Iterator for Detached<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = &mut self.0;
-        // There may be no Python any more: then nobody holds its lock.
-        let mut work = Some(move || reader.next());
-        let next = Python::try_attach(|py| work.take().map(|work| py.detach(work)));
-        next.unwrap_or_else(|| work.take().map(|work| work()))?
+        match Python::try_attach(|py| py.detach(|| reader.next())) {
+            Some(next) => next,
+            // There is no Python any more, and nobody holds its lock.
+            None => self.0.next(),
+        }
     }
 }
 
@@ -63,7 +64,7 @@ impl Schema {
 
     /// The names of the columns.
     #[getter]
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let fields = self.schema.fields().iter();
         fields.map(|field| field.name().clone()).collect()
     }
@@ -76,5 +77,65 @@ impl Schema {
         let fields = self.schema.fields().iter();
         let fields = fields.map(|field| format!("{}: {}", field.name(), field.data_type()));
         format!("<edbkit.Schema {}>", fields.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Some rows of a stream. It is an Arrow stream of its own, which can be taken several times.
+#[pyclass(frozen, module = "edbkit")]
+pub(crate) struct Batch(RecordBatch);
+
+#[pymethods]
+impl Batch {
+    /// The columns.
+    #[getter]
+    fn schema(&self) -> Schema {
+        Schema {
+            schema: self.0.schema(),
+        }
+    }
+
+    /// The schema as an Arrow PyCapsule.
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        schema_capsule(py, &self.0.schema())
+    }
+
+    /// The rows as an Arrow PyCapsule.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        let batches = RecordBatchIterator::new([Ok(self.0.clone())], self.0.schema());
+        stream_capsule(py, batches)
+    }
+
+    /// How many rows there are.
+    fn __len__(&self) -> usize {
+        self.0.num_rows()
+    }
+}
+
+/// The batches of a stream, one after the other.
+#[pyclass(module = "edbkit")]
+pub(crate) struct Batches(pub(crate) Box<dyn RecordBatchReader + Send + Sync>);
+
+#[pymethods]
+impl Batches {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        match py.detach(|| self.0.next()) {
+            None => Ok(None),
+            Some(Ok(batch)) => Ok(Some(Batch(batch))),
+            Some(Err(ArrowError::ExternalError(error))) => match error.downcast::<PyErr>() {
+                Ok(error) => Err(*error),
+                Err(error) => Err(PyValueError::new_err(error.to_string())),
+            },
+            Some(Err(error)) => Err(PyValueError::new_err(error.to_string())),
+        }
     }
 }

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 
 mod advice;
 
+/// The schema of a [`Report`].
+pub const SCHEMA: &str = "edbkit.header/1";
+
 /// What was found in one file.
 #[derive(Debug, Serialize)]
 pub struct Report {

@@ -5,10 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+/// The schema of a failure.
+pub const FAILURE: &str = "edbkit.failure/1";
+
 pub mod chain;
 pub mod files;
 pub mod find;
 pub mod header;
+pub mod replay;
+pub mod verify;
 pub mod view;
 
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Verifying what is not a database.
 
-use super::Checked;
+use answers::verify::Checked;
 use answers::files::{snapshot_unread, why_not_ese};
 use answers::header::log_header_findings;
 use console::{Exit, Failure};
