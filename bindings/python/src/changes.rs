@@ -313,7 +313,7 @@ impl Iterator for ChangeReader {
                 if words.is_empty() {
                     return None;
                 }
-                let warned = Python::try_attach(|py| warn(py, "LossWarning", &words));
+                let warned = crate::lock::with(|py| warn(py, "LossWarning", &words));
                 failed(warned?.err()?)
             }
             Ok(Sent::End(Err(failure))) => {

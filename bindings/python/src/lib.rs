@@ -8,6 +8,7 @@ mod changes;
 mod database;
 mod documents;
 mod error;
+mod lock;
 mod scan;
 mod stream;
 

@@ -272,7 +272,7 @@ impl AccountedScan {
         }
         self.told = true;
         let words = account.words(&self.table);
-        Python::try_attach(|py| warn(py, "LossWarning", &words)).unwrap_or(Ok(()))
+        crate::lock::with(|py| warn(py, "LossWarning", &words)).unwrap_or(Ok(()))
     }
 }
 
@@ -304,7 +304,7 @@ impl Drop for AccountedScan {
     fn drop(&mut self) {
         let account = self.note(0, false);
         if let Err(error) = self.tell(&account) {
-            Python::try_attach(|py| error.write_unraisable(py, None));
+            crate::lock::with(|py| error.write_unraisable(py, None));
         }
     }
 }

@@ -35,7 +35,7 @@ impl<R: RecordBatchReader + Send> Iterator for Detached<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = &mut self.0;
-        match Python::try_attach(|py| py.detach(|| reader.next())) {
+        match crate::lock::with(|py| py.detach(|| reader.next())) {
             Some(next) => next,
             // There is no Python any more, and nobody holds its lock.
             None => self.0.next(),
