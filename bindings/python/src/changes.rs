@@ -4,8 +4,8 @@
 
 use crate::database::Moment;
 use crate::documents::{Places, to_python};
-use crate::error::{Problem, usage, warn};
-use crate::stream::{Schema, schema_capsule, stream_capsule};
+use crate::error::{Problem, usage};
+use crate::stream::{Batches, Schema, StreamError, schema_capsule, stream_capsule, warn_of_losses};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use console::Failure;
@@ -106,6 +106,15 @@ impl Changes {
             account: Mutex::default(),
         })
     }
+
+    /// Begins a stream, whose account becomes that of the changes.
+    fn begin(&self, py: Python<'_>) -> PyResult<ChangeReader> {
+        let question = self.question.clone();
+        let prepared = crate::error::work(py, |_| question.prepare())?;
+        let account = Arc::<Mutex<Account>>::default();
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&account);
+        Ok(prepared.begin(account))
+    }
 }
 
 #[pymethods]
@@ -159,11 +168,12 @@ impl Changes {
         requested_schema: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema);
-        let question = self.question.clone();
-        let prepared = crate::error::work(py, |_| question.prepare())?;
-        let account = Arc::<Mutex<Account>>::default();
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&account);
-        stream_capsule(py, prepared.begin(account))
+        stream_capsule(py, self.begin(py)?)
+    }
+
+    /// Begins a stream, and gives its batches one after the other.
+    fn __iter__(&self, py: Python<'_>) -> PyResult<Batches> {
+        Ok(Batches(Mutex::new(Box::new(self.begin(py)?))))
     }
 
     /// What the stream that was begun last did not tell: `findings` in sentences, the number of `changes`, and `complete`, whether
@@ -297,7 +307,6 @@ impl Iterator for ChangeReader {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let failed = |error: PyErr| Some(Err(ArrowError::ExternalError(Box::new(error))));
         match self.from.as_ref()?.recv() {
             Ok(Sent::Batch(batch)) => {
                 self.account().changes += batch.num_rows() as u64;
@@ -313,12 +322,12 @@ impl Iterator for ChangeReader {
                 if words.is_empty() {
                     return None;
                 }
-                let warned = crate::lock::with(|py| warn(py, "LossWarning", &words));
-                failed(warned?.err()?)
+                let warned = warn_of_losses(&words).err();
+                warned.map(|error| Err(error.into()))
             }
             Ok(Sent::End(Err(failure))) => {
                 self.from = None;
-                failed(Problem::Failure(failure).into())
+                Some(Err(StreamError::Failure(failure).into()))
             }
             Err(_) => {
                 self.from = None;

@@ -72,6 +72,17 @@ fn raised(py: Python<'_>, failure: &Failure) -> PyResult<PyErr> {
     Ok(PyErr::from_value(class.call((), Some(&fields))?))
 }
 
+/// An exception of a class of `edbkit` that takes a message.
+pub(crate) fn error(py: Python<'_>, class: &str, message: &str) -> PyErr {
+    let class = py
+        .import("edbkit._errors")
+        .and_then(|errors| errors.getattr(class));
+    match class.and_then(|class| class.call1((message,))) {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}
+
 /// Gives a Python warning of a class of `edbkit`. It may be made an error by a filter.
 pub(crate) fn warn(py: Python<'_>, class: &str, message: &str) -> PyResult<()> {
     let class = py.import("edbkit._errors")?.getattr(class);

@@ -1,7 +1,7 @@
 //! Rows of a table: a scan, its streams, and what they could not read.
 
-use crate::error::{Problem, warn};
-use crate::stream::{Batches, Schema, schema_capsule, stream_capsule};
+use crate::error::Problem;
+use crate::stream::{Batches, Schema, StreamError, schema_capsule, stream_capsule, warn_of_losses};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use console::{Exit, Failure};
@@ -227,7 +227,7 @@ impl Scan {
 
     /// Begins a stream, and gives its batches one after the other.
     fn __iter__(&self) -> PyResult<Batches> {
-        Ok(Batches(Box::new(self.begin()?)))
+        Ok(Batches(Mutex::new(Box::new(self.begin()?))))
     }
 
     /// All rows as a `pyarrow.Table`.
@@ -265,14 +265,13 @@ impl AccountedScan {
         account.clone()
     }
 
-    /// Warns of losses, once. Where there is no Python any more, nobody listens.
-    fn tell(&mut self, account: &Account) -> PyResult<()> {
+    /// Warns of losses, once.
+    fn tell(&mut self, account: &Account) -> Result<(), StreamError> {
         if self.told || account.is_clean() {
             return Ok(());
         }
         self.told = true;
-        let words = account.words(&self.table);
-        crate::lock::with(|py| warn(py, "LossWarning", &words)).unwrap_or(Ok(()))
+        warn_of_losses(&account.words(&self.table))
     }
 }
 
@@ -289,7 +288,7 @@ impl Iterator for AccountedScan {
         }
         // A filter that makes errors of warnings ends the stream with one.
         let told = self.tell(&account).err();
-        told.map(|error| Err(ArrowError::ExternalError(Box::new(error))))
+        told.map(|error| Err(error.into()))
     }
 }
 
@@ -303,8 +302,7 @@ impl RecordBatchReader for AccountedScan {
 impl Drop for AccountedScan {
     fn drop(&mut self) {
         let account = self.note(0, false);
-        if let Err(error) = self.tell(&account) {
-            crate::lock::with(|py| error.write_unraisable(py, None));
-        }
+        // There is nobody any more who could take an error.
+        let _ = self.tell(&account);
     }
 }

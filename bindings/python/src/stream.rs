@@ -1,12 +1,17 @@
 //! The Arrow PyCapsule interface: a schema, and a stream of record batches.
 
+use crate::error::{Problem, error, warn};
+use crate::lock;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
+use console::Failure;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
+use std::fmt::{self, Display, Formatter};
+use std::sync::{Mutex, PoisonError};
 
 /// A capsule that owns a stream. Whoever takes the stream out of it leaves a released one behind.
 pub(crate) fn stream_capsule<'py>(
@@ -27,6 +32,50 @@ pub(crate) fn schema_capsule<'py>(
     PyCapsule::new_with_value(py, schema, c"arrow_schema")
 }
 
+/// Why a stream ends before its end. Whoever reads may ask for its text without Python's lock: so there is nothing of Python in it.
+#[derive(Debug)]
+pub(crate) enum StreamError {
+    /// The work failed.
+    Failure(Failure),
+    /// There are losses, and a filter of Python makes errors of warnings.
+    Loss(String),
+}
+
+impl StreamError {
+    fn raised(self, py: Python<'_>) -> PyErr {
+        match self {
+            StreamError::Failure(failure) => Problem::Failure(failure).into(),
+            StreamError::Loss(words) => error(py, "LossWarning", &words),
+        }
+    }
+}
+
+impl Display for StreamError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamError::Failure(failure) => failure.fmt(f),
+            StreamError::Loss(words) => words.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+impl From<StreamError> for ArrowError {
+    fn from(error: StreamError) -> Self {
+        ArrowError::ExternalError(Box::new(error))
+    }
+}
+
+/// Warns of losses; an error where a filter makes one of it. Where there is no Python any more, nobody listens.
+pub(crate) fn warn_of_losses(words: &str) -> Result<(), StreamError> {
+    let warned = lock::with(|py| warn(py, "LossWarning", words).is_ok());
+    match warned {
+        Some(false) => Err(StreamError::Loss(words.to_owned())),
+        _ => Ok(()),
+    }
+}
+
 /// A reader that works with Python's lock released, whether whoever reads holds it or not.
 struct Detached<R>(R);
 
@@ -35,7 +84,7 @@ impl<R: RecordBatchReader + Send> Iterator for Detached<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = &mut self.0;
-        match crate::lock::with(|py| py.detach(|| reader.next())) {
+        match lock::with(|py| py.detach(|| reader.next())) {
             Some(next) => next,
             // There is no Python any more, and nobody holds its lock.
             None => self.0.next(),
@@ -118,8 +167,8 @@ impl Batch {
 }
 
 /// The batches of a stream, one after the other.
-#[pyclass(module = "edbkit")]
-pub(crate) struct Batches(pub(crate) Box<dyn RecordBatchReader + Send + Sync>);
+#[pyclass(frozen, module = "edbkit")]
+pub(crate) struct Batches(pub(crate) Mutex<Box<dyn RecordBatchReader + Send>>);
 
 #[pymethods]
 impl Batches {
@@ -127,12 +176,13 @@ impl Batches {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Batch>> {
-        match py.detach(|| self.0.next()) {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        let next = || self.0.lock().unwrap_or_else(PoisonError::into_inner).next();
+        match py.detach(next) {
             None => Ok(None),
             Some(Ok(batch)) => Ok(Some(Batch(batch))),
-            Some(Err(ArrowError::ExternalError(error))) => match error.downcast::<PyErr>() {
-                Ok(error) => Err(*error),
+            Some(Err(ArrowError::ExternalError(error))) => match error.downcast::<StreamError>() {
+                Ok(error) => Err(error.raised(py)),
                 Err(error) => Err(PyValueError::new_err(error.to_string())),
             },
             Some(Err(error)) => Err(PyValueError::new_err(error.to_string())),
