@@ -14,6 +14,7 @@ import glob
 import hashlib
 import json
 import os
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ import edbkit
 
 SOURCE = "_source"
 PROBLEM = "_problem"
+#: States of a database.
+DIRTY, DIRTY_AND_PATCHED = 2, 7
 COMPARISONS = {
     EqualTo: "=",
     LessThan: "<",
@@ -81,7 +84,7 @@ class Input:
 
     def open(self, decoded: bool) -> edbkit.Database:
         with warnings.catch_warnings():
-            # Whoever runs the query has no ear for the warnings of a worker. What is lost is counted by `edbkit.verify`.
+            # Whoever runs the query has no ear for the warnings of a worker. That logs are left out is what its options say.
             warnings.simplefilter("ignore", edbkit.DirtyWarning)
             return edbkit.open(
                 self.path, logs=list(self.logs) or None, overlay=self.overlay, decoded=decoded
@@ -119,7 +122,7 @@ def databases(path: str, logs: str) -> Iterator[Input]:
         for find in edbkit.find(path):
             if find["schema"] == "edbkit.failure/1":
                 yield Input(path, problem=find["message"])
-            elif find["find"] == "database" if "find" in find else False:
+            elif find.get("find") == "database":
                 yield of_find(find, logs)
         return
     if header["kind"] != "database":
@@ -148,7 +151,9 @@ def same_file(one: str, other: str) -> bool:
 
 
 def is_dirty(header: dict[str, Any]) -> bool:
-    return "Dirty" in header.get("meaning", "")
+    """Whether the good copy of a header says that logs may hold more than the file."""
+    copy = header["shadow" if header["status"] == "primary_bad" else "primary"]
+    return copy["fault"] is None and copy["fields"]["state"]["code"] in (DIRTY, DIRTY_AND_PATCHED)
 
 
 def of_find(find: dict[str, Any], logs: str, path: str | None = None) -> Input:
@@ -173,14 +178,30 @@ def recovered(one: Input, work: str | None) -> Input:
             f"{one.path}: it needs a recovery, whose result all workers read",
             "name a folder that all of them reach with the option 'work', or leave 'logs' out",
         )
-    name = hashlib.sha256(json.dumps([one.path, one.logs]).encode()).hexdigest()[:32]
-    overlay = Path(work) / f"{name}.overlay"
+    overlay = Path(work) / f"{state_of(one)}.overlay"
     try:
-        Path(work).mkdir(parents=True, exist_ok=True)
-        edbkit.recover(one.path, list(one.logs), overlay=overlay, ignore_missing=True, hash=False, force=True)
+        if not overlay.exists():
+            Path(work).mkdir(parents=True, exist_ok=True)
+            # Another query may be at it: each writes its own, and the last one's name stays.
+            mine = overlay.with_suffix(f".{uuid.uuid4().hex}")
+            edbkit.recover(
+                one.path, list(one.logs), overlay=mine, ignore_missing=True, hash=False
+            )
+            mine.replace(overlay)
     except edbkit.Error as error:
         return Input(one.path, problem=str(error))
     return Input(one.path, overlay=str(overlay))
+
+
+def state_of(one: Input) -> str:
+    """A name for a database and its logs as they are now: what changes has another overlay."""
+    state: list[Any] = [one.path, one.logs, edbkit.header(one.path)["primary"]]
+    for place in map(Path, one.logs):
+        for file in sorted(place.iterdir()) if place.is_dir() else [place]:
+            if file.is_file():
+                about = file.stat()
+                state.append([str(file), about.st_size, about.st_mtime_ns])
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]
 
 
 @dataclass
