@@ -34,8 +34,8 @@ from pyspark.sql.datasource import (
     LessThan,
     LessThanOrEqual,
 )
-from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
-from pyspark.sql.types import StructType
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import ArrayType, DataType, DecimalType, StructType
 
 import edbkit
 
@@ -126,7 +126,10 @@ def databases(path: str, logs: str) -> Iterator[Input]:
                 yield of_find(find, logs)
         return
     if header["kind"] != "database":
-        yield Input(path, problem=f"{path}: not a database, but a file of the kind {header['kind']}")
+        try:
+            edbkit.open(path)
+        except edbkit.Error as error:
+            yield Input(path, problem=str(error))
     elif logs == "auto" and is_dirty(header):
         folder = path.rpartition("/")[0] or "."
         finds = [find for find in edbkit.find(folder) if find.get("find") == "database"]
@@ -267,10 +270,33 @@ def signed(column: pa.Field) -> pa.Field:
     return pa.field(column.name, larger.get(kind, kind))
 
 
+#: What Spark calls the types that tables of ESE have.
+ARROW = {
+    "boolean": pa.bool_(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+def arrow(kind: DataType) -> pa.DataType:
+    """The type of Arrow for one of Spark."""
+    if isinstance(kind, ArrayType):
+        return pa.list_(arrow(kind.elementType))
+    if isinstance(kind, DecimalType):
+        return pa.decimal128(kind.precision, kind.scale)
+    return ARROW[kind.simpleString()]
+
+
 class EseReader(DataSourceReader):
     def __init__(self, options: dict[str, str], schema: StructType) -> None:
         self.options = dict(options)
-        self.schema = to_arrow_schema(schema)
+        self.schema = pa.schema([pa.field(one.name, arrow(one.dataType)) for one in schema.fields])
         self.where: list[tuple[str, str, Any]] = []
 
     def pushFilters(self, filters: list[Filter]) -> Iterator[Filter]:  # noqa: N802 - Spark's name
