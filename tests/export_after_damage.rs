@@ -4,7 +4,10 @@
 mod common;
 
 use common::{edbtool, stdout};
-use ese_db::{Database, TableReader};
+use ese_checksum::seal_page;
+use ese_db::record::{Field, RawValue};
+use ese_db::{Database, MemorySource, TableReader};
+use ese_format::hex;
 use ese_testkit::fixtures;
 use rayon::prelude::*;
 use serde_json::Value as Json;
@@ -179,4 +182,77 @@ fn every_row_that_is_not_on_the_lost_page_is_exported() {
         let set = fixtures::engine_set(set);
         lose_every_page_of(&set.join(database));
     }
+}
+
+#[test]
+fn a_text_whose_last_character_was_cut_in_two_is_given_as_far_as_it_goes() {
+    let set = fixtures::engine_set(fixtures::either("crash-p4k", "esc64-cctx-p4k"));
+    let mut bytes = fs::read(set.join("recovered/db.edb")).unwrap();
+    let db = Database::new(MemorySource::new(bytes.clone()).unwrap());
+    let catalog = db.catalog().unwrap();
+    // The first plain text in UTF-16 of two characters or more.
+    let texts = catalog.tables.iter().flat_map(|table| {
+        let reader = TableReader::new(&db, table);
+        let rows: Vec<_> = reader.rows().collect();
+        rows.into_iter().flat_map(move |row| {
+            let fields = row.fields().unwrap();
+            let columns = table
+                .columns
+                .iter()
+                .filter(|column| column.code_page == 1200);
+            let found = columns.filter_map(|column| match fields.stored(column) {
+                Ok(Field::Single(raw)) if raw == RawValue::plain(raw.bytes) => {
+                    let inside =
+                        raw.bytes.as_ptr() as usize - row.node().unwrap().data.as_ptr() as usize;
+                    let place = (row.place().0, inside, row.node().unwrap().data.to_vec());
+                    Some((
+                        table.name.clone(),
+                        column.name.clone(),
+                        place,
+                        raw.bytes.to_vec(),
+                    ))
+                }
+                _ => None,
+            });
+            found.collect::<Vec<_>>()
+        })
+    });
+    let mut texts =
+        texts.filter(|(table, _, _, text)| text.len() >= 4 && !table.starts_with("MSys"));
+    let (table, column, (pgno, inside, record), text) = texts.next().unwrap();
+    let size = db.page_size().as_usize();
+    let page = &mut bytes[(pgno.0 as usize + 1) * size..][..size];
+    let at = page
+        .windows(record.len())
+        .position(|bytes| bytes == record)
+        .unwrap();
+    let end = at + inside + text.len();
+    page[end - 2..end].copy_from_slice(&[0x3d, 0xd8]);
+    assert!(seal_page(page, pgno.0));
+    let raw = hex::encode(&page[end - text.len()..end]);
+    let units = text
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|unit| u16::from_le_bytes(*unit));
+    let whole: Vec<u16> = units.collect();
+    let expected = String::from_utf16(&whole[..whole.len() - 1]).unwrap() + "\u{fffd}";
+
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("cut.edb");
+    fs::write(&database, bytes).unwrap();
+    let export = export(&database, &folder.path().join("rows"));
+    assert_eq!(
+        (export.exit, number(&export.manifest, "values_lost")),
+        (0, 0)
+    );
+    let rows = export.lines[&table].iter();
+    let rows = rows.map(|line| serde_json::from_str::<Json>(line).unwrap());
+    assert_eq!(rows.filter(|row| row[&column] == *expected).count(), 1);
+    let problems = fs::read_to_string(folder.path().join("rows/problems.jsonl")).unwrap();
+    let problem: Json = serde_json::from_str(&problems).unwrap();
+    assert_eq!(
+        (&problem["column"], &problem["cut"], &problem["bytes"]),
+        (&Json::from(column), &Json::from(true), &Json::from(raw))
+    );
 }

@@ -110,20 +110,23 @@ impl Growing {
         if list {
             return Growing::List(Box::new(Lists::new(kind)));
         }
+        // A table may have 64,994 columns with few values in each: an array takes room when values come.
         match kind {
-            Kind::Bool => Growing::Bool(BooleanBuilder::new()),
-            Kind::I16 => Growing::I16(Int16Builder::new()),
-            Kind::I32 => Growing::I32(Int32Builder::new()),
-            Kind::I64 => Growing::I64(Int64Builder::new()),
-            Kind::U8 => Growing::U8(UInt8Builder::new()),
-            Kind::U16 => Growing::U16(UInt16Builder::new()),
-            Kind::U32 => Growing::U32(UInt32Builder::new()),
-            Kind::U64 | Kind::Bits => Growing::U64(UInt64Builder::new()),
-            Kind::F32 => Growing::F32(Float32Builder::new()),
-            Kind::F64 => Growing::F64(Float64Builder::new()),
-            Kind::Time => Growing::Time(TimestampMicrosecondBuilder::new().with_timezone(UTC)),
-            Kind::Text => Growing::Text(StringBuilder::new()),
-            Kind::Bytes => Growing::Bytes(BinaryBuilder::new()),
+            Kind::Bool => Growing::Bool(BooleanBuilder::with_capacity(0)),
+            Kind::I16 => Growing::I16(Int16Builder::with_capacity(0)),
+            Kind::I32 => Growing::I32(Int32Builder::with_capacity(0)),
+            Kind::I64 => Growing::I64(Int64Builder::with_capacity(0)),
+            Kind::U8 => Growing::U8(UInt8Builder::with_capacity(0)),
+            Kind::U16 => Growing::U16(UInt16Builder::with_capacity(0)),
+            Kind::U32 => Growing::U32(UInt32Builder::with_capacity(0)),
+            Kind::U64 | Kind::Bits => Growing::U64(UInt64Builder::with_capacity(0)),
+            Kind::F32 => Growing::F32(Float32Builder::with_capacity(0)),
+            Kind::F64 => Growing::F64(Float64Builder::with_capacity(0)),
+            Kind::Time => {
+                Growing::Time(TimestampMicrosecondBuilder::with_capacity(0).with_timezone(UTC))
+            }
+            Kind::Text => Growing::Text(StringBuilder::with_capacity(0, 0)),
+            Kind::Bytes => Growing::Bytes(BinaryBuilder::with_capacity(0, 0)),
         }
     }
 

@@ -202,10 +202,8 @@ impl CellBuilder {
         if !matches!(array, Growing::List(_)) {
             array.null();
         }
-        let problem = CellProblem {
-            kept: KeptBytes::Nowhere,
-            reason: "the value is not of the type of its column".to_owned(),
-        };
+        let reason = "the value is not of the type of its column".to_owned();
+        let problem = CellProblem::new(KeptBytes::Nowhere, reason);
         remarks.problems.push((place, problem));
     }
 }

@@ -182,7 +182,7 @@ fn wanted<'t>(
     Ok(all)
 }
 
-/// A value that could not be read.
+/// A value that could not be read, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanProblem {
     /// Its column.
@@ -195,6 +195,8 @@ pub struct ScanProblem {
     pub key: String,
     /// Why.
     pub reason: String,
+    /// Whether the batch holds all of it that there is: a text of which the engine cut the last character in two.
+    pub is_cut: bool,
     /// Its bytes, in hexadecimal, as far as there are any.
     pub bytes: Option<String>,
 }
@@ -279,7 +281,7 @@ impl TableScan {
                 |(page, node), fields, remarks| {
                     *left_out += remarks.left_out.drain(..).count() as u64;
                     for (place, problem) in remarks.problems.drain(..) {
-                        values += 1;
+                        values += u64::from(!problem.is_cut);
                         if problems.len() < TOLD {
                             problems.push(ScanProblem {
                                 column: wanted[place].name.clone(),
@@ -287,6 +289,7 @@ impl TableScan {
                                 node,
                                 key: hex::encode(fields.key()),
                                 reason: problem.reason,
+                                is_cut: problem.is_cut,
                                 bytes: match problem.kept {
                                     KeptBytes::Bytes(bytes) => Some(hex::encode(bytes)),
                                     _ => None,
@@ -355,10 +358,7 @@ impl InMemory {
 
     /// The bytes of a long value; nothing if there is no room for it.
     fn long(&mut self, long: Separated<'_>) -> Result<Option<Vec<u8>>, CellProblem> {
-        let problem = |bytes: Vec<u8>, reason| CellProblem {
-            kept: KeptBytes::Bytes(bytes),
-            reason,
-        };
+        let problem = |bytes: Vec<u8>, reason| CellProblem::new(KeptBytes::Bytes(bytes), reason);
         let mut pieces = match long.pieces() {
             Ok(pieces) => pieces,
             Err(error) => return Err(problem(long.reference().to_vec(), error.to_string())),
@@ -414,10 +414,8 @@ impl FetchValue for InMemory {
                             }
                         },
                     };
-                    fetched.problems.push(CellProblem {
-                        kept: KeptBytes::Bytes(bytes),
-                        reason: reason.to_owned(),
-                    });
+                    let kept = KeptBytes::Bytes(bytes);
+                    (fetched.problems).push(CellProblem::new(kept, reason.to_owned()));
                 }
                 Value::Null
             }

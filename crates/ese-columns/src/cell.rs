@@ -30,13 +30,26 @@ pub enum Cell<'a> {
     List(Vec<Cell<'a>>),
 }
 
-/// A value that could not be read.
+/// A value that could not be read, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellProblem {
     /// Its bytes.
     pub kept: KeptBytes,
     /// Why it could not be read.
     pub reason: String,
+    /// Whether the cell holds all of it that there is: a text of which the engine cut the last character in two.
+    pub is_cut: bool,
+}
+
+impl CellProblem {
+    /// A value that could not be read.
+    pub fn new(kept: KeptBytes, reason: String) -> Self {
+        CellProblem {
+            kept,
+            reason,
+            is_cut: false,
+        }
+    }
 }
 
 /// The value of one column, ready for a cell.
@@ -67,10 +80,8 @@ impl<'a> Cell<'a> {
     /// The cell for a value; parts that cannot be read become null, and a problem each.
     pub fn of(value: &'a Value<'_>, problems: &mut Vec<CellProblem>) -> Cell<'a> {
         let mut problem = |bytes: &[u8], reason: &str| {
-            problems.push(CellProblem {
-                kept: KeptBytes::Bytes(bytes.to_owned()),
-                reason: reason.to_owned(),
-            });
+            let kept = KeptBytes::Bytes(bytes.to_owned());
+            problems.push(CellProblem::new(kept, reason.to_owned()));
             Cell::Null
         };
         match value {
@@ -83,6 +94,14 @@ impl<'a> Cell<'a> {
             Value::DateTime(time) => microseconds(*time).map_or(Cell::Null, Cell::Time),
             Value::Guid(bytes) => Cell::Text(guid(*bytes).into()),
             Value::Text(Text::Decoded(text)) => Cell::Text(Cow::Borrowed(text)),
+            Value::Text(Text::Cut { text, bytes }) => {
+                let kept = KeptBytes::Bytes(bytes.to_vec());
+                problems.push(CellProblem {
+                    is_cut: true,
+                    ..CellProblem::new(kept, "the last character of the text is cut in two".into())
+                });
+                Cell::Text(Cow::Borrowed(text))
+            }
             Value::Text(Text::Bytes(bytes)) => {
                 problem(bytes, "the bytes are not text in the column's code page")
             }

@@ -106,6 +106,16 @@ impl Tree {
         }
     }
 
+    /// How many leaves there are, as far as the upper levels tell.
+    pub(crate) fn leaf_count(self, db: &Database) -> u64 {
+        let parents = self.parents_of_leaves(db).unwrap_or_default();
+        let leaves = parents
+            .iter()
+            .map(|(_, leaves)| *leaves as u64)
+            .sum::<u64>();
+        leaves.max(1)
+    }
+
     /// The lowest pages above the leaves in their order, each with the number of leaves.
     fn parents_of_leaves(self, db: &Database) -> Result<Vec<(Pgno, usize)>, DbError> {
         let mut parents = Vec::new();

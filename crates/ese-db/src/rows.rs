@@ -1,6 +1,6 @@
 //! Rows of a table, in the order of its primary index.
 
-use crate::btree::Leaves;
+use crate::btree::{Leaves, Tree};
 use crate::catalog::{Column, ColumnFlags, Table};
 use crate::long_value::{LongValues, Pieces};
 use crate::record::{DataRecord, Field, RawValue, Tagged};
@@ -55,6 +55,18 @@ impl TableReader {
     /// The leaves, in the order of the primary index, for those who take the rows of a page at a time: [`TableReader::rows_on`].
     pub fn leaves(&self) -> Leaves {
         self.0.table.tree().leaves(&self.0.db)
+    }
+
+    /// Ranges of keys of about so many bytes each, in leaves and long values.
+    pub fn parts(&self, bytes: u64) -> Vec<KeyRange> {
+        let OpenedTable { db, table, .. } = &*self.0;
+        let long_values = table.long_values.as_ref();
+        let long_values = long_values.map(|tree| Tree::new(tree.root, tree.objid));
+        let trees = [Some(table.tree()), long_values];
+        let pages = trees.into_iter().flatten().map(|tree| tree.leaf_count(db));
+        let all = pages.sum::<u64>() * u64::from(db.page_size().bytes());
+        let count = all.div_ceil(bytes).max(1);
+        (table.tree()).split(db, usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// The same for the leaves on which keys of a range may stand.

@@ -139,6 +139,13 @@ impl ColumnType {
 pub enum Text<'a> {
     /// Text that its code page explains completely.
     Decoded(Cow<'a, str>),
+    /// Text in UTF-16 of which the last character was cut in two, as by a column that takes so many bytes.
+    Cut {
+        /// The text, with U+FFFD in the place of what is left of that character.
+        text: Cow<'a, str>,
+        /// All of its bytes.
+        bytes: Cow<'a, [u8]>,
+    },
     /// Bytes that are no text in this code page, or a code page that is not known.
     Bytes(Cow<'a, [u8]>),
 }
@@ -182,6 +189,10 @@ impl Text<'_> {
     pub fn into_owned(self) -> Text<'static> {
         match self {
             Text::Decoded(text) => Text::Decoded(Cow::Owned(text.into_owned())),
+            Text::Cut { text, bytes } => Text::Cut {
+                text: Cow::Owned(text.into_owned()),
+                bytes: Cow::Owned(bytes.into_owned()),
+            },
             Text::Bytes(bytes) => Text::Bytes(Cow::Owned(bytes.into_owned())),
         }
     }
@@ -279,8 +290,16 @@ fn decode_text(bytes: Cow<'_, [u8]>, code_page: u32) -> Text<'_> {
     const ENGLISH: u32 = 1252;
     if code_page == UTF_16 {
         let whole = bytes.len().is_multiple_of(2);
-        return match String::from_utf16(&utf16_units(&bytes)) {
+        let units = utf16_units(&bytes);
+        return match String::from_utf16(&units) {
             Ok(text) if whole => Text::Decoded(text.into()),
+            Err(_) if whole => match cut_text(&units) {
+                Some(text) => Text::Cut {
+                    text: text.into(),
+                    bytes,
+                },
+                None => Text::Bytes(bytes),
+            },
             _ => Text::Bytes(bytes),
         };
     }
@@ -296,6 +315,15 @@ fn decode_text(bytes: Cow<'_, [u8]>, code_page: u32) -> Text<'_> {
         Some(text) => Text::Decoded(text.into_owned().into()),
         None => Text::Bytes(bytes),
     }
+}
+
+/// Text of which nothing is wrong but that it ends with the first half of a character.
+fn cut_text(units: &[u16]) -> Option<String> {
+    const FIRST_HALVES: std::ops::Range<u16> = 0xd800..0xdc00;
+    let (last, whole) = units.split_last()?;
+    let text = String::from_utf16(whole).ok();
+    let text = text.filter(|_| FIRST_HALVES.contains(last));
+    text.map(|text| text + "\u{fffd}")
 }
 
 /// ASCII is the same in every code page that is not known here.
@@ -321,7 +349,16 @@ mod tests {
         assert_eq!(text(b"\x80 5", 1252), "€ 5");
         assert_eq!(text(b"\xcf\xf0", 1251), "Пр");
         assert_eq!(text(b"\xac\x20", 1200), "€");
-        assert!(text(b"\x00\xd8", 1200).starts_with("Text(Bytes"));
+        assert!(text(b"\x00\xdc", 1200).starts_with("Text(Bytes"));
+        assert!(text(b"\x00\xd8a\x00", 1200).starts_with("Text(Bytes"));
+        let cut = Text::Cut {
+            text: "a\u{fffd}".into(),
+            bytes: b"a\x00\x3d\xd8".into(),
+        };
+        assert_eq!(
+            decode(b"a\x00\x3d\xd8".into(), ColumnType::Text, 1200),
+            Value::Text(cut)
+        );
         assert!(text(b"\xe4", 37).starts_with("Text(Bytes"));
         assert_eq!(text(b"plain", 37), "plain");
     }

@@ -1,46 +1,16 @@
-//! The rows of a table into Parquet: the rows on some leaves become a batch of arrays, on any thread, and the batches are written in
-//! order.
-//!
-//! Which leaves are one batch follows from the table alone, and so does the file.
+//! The rows of a table into Parquet: those of a range become arrays and these a row group, on any thread.
 
 use crate::ExportError;
 use crate::fetch::Fetcher;
-use crate::tables::{Job, Shared, Tally, value_problem};
-use crate::writer::ParquetTable;
-use arrow_array::RecordBatch;
-use ese_arrow::{BatchBuilder, LeafRows, RowPlace};
-use ese_columns::OutColumn;
-use ese_db::btree::Leaves;
-use ese_db::{KeyRange, Losses, Page, Table, TableReader};
-use rayon::prelude::*;
+use crate::ranges::{LeafRange, Pieces, RangeReader, in_order};
+use crate::tables::{Job, Tally};
+use crate::writer::{GroupEncoder, ParquetTable, RowGroup};
+use ese_arrow::{BatchBuilder, CellBuilder, Remarks};
+use ese_db::TableReader;
 use std::io;
 
-/// Bytes of the leaves of a chunk: its rows are one batch, unless there is much more in them.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes of values after which a batch ends early.
-const BATCH_BYTES: usize = 4 << 20;
-/// Chunks under way for each thread.
-const CHUNKS: usize = 2;
-
-/// Leaves that follow each other.
-type Chunk = Vec<Page>;
-
-/// Rows of a chunk as a batch.
-struct Part {
-    batch: RecordBatch,
-    tally: Tally,
-    /// Where the rows begin that it did not take.
-    next: Option<RowPlace>,
-}
-
-/// Makes batches of rows.
-#[derive(Clone, Copy)]
-struct Decoder<'d> {
-    shared: &'d Shared<'d>,
-    table: &'d Table,
-    reader: &'d TableReader,
-    columns: &'d [OutColumn<'d>],
-}
+/// Bytes of the leaves and long values of a range, about: its rows are one row group, unless there is much more in them.
+const RANGE_BYTES: u64 = 4 << 20;
 
 /// Writes all rows of a table.
 pub(crate) fn write_columns(
@@ -49,129 +19,100 @@ pub(crate) fn write_columns(
 ) -> Result<Tally, ExportError> {
     let shared = job.shared;
     let reader = TableReader::new(shared.db, job.table);
-    let mut leaves = reader.leaves();
-    let decoder = Decoder {
+    let reader = RangeReader {
         shared,
         table: job.table,
         reader: &reader,
         columns: job.columns,
+        path: job.path,
     };
+    let encoder = table.encoder();
+    let groups = reader.ranges(RANGE_BYTES).map(|range| Groups {
+        range,
+        encoder: encoder.clone(),
+    });
     let mut tally = Tally::default();
-    let mut ready = Vec::new();
-    let mut chunks = decoder.chunks(&mut leaves)?;
-    while !(chunks.is_empty() && ready.is_empty()) {
-        let part = |chunk: &Chunk| decoder.part(chunk, RowPlace::default());
-        let mut append = |ready: Vec<(Chunk, Part)>| -> Result<Vec<Chunk>, ExportError> {
-            for (chunk, part) in ready {
-                decoder.append(&chunk, part, job, table, &mut tally)?;
-            }
-            decoder.chunks(&mut leaves)
-        };
-        let (parts, next) = match &shared.pool {
-            Some(pool) => {
-                let mut parts = Ok(Vec::new());
-                let next = pool.in_place_scope(|scope| {
-                    scope.spawn(|_| parts = chunks.par_iter().map(part).collect());
-                    append(ready)
-                });
-                (parts?, next?)
-            }
-            None => {
-                let parts: Result<Vec<Part>, _> = chunks.iter().map(part).collect();
-                (parts?, append(ready)?)
-            }
-        };
-        ready = chunks.into_iter().zip(parts).collect();
-        chunks = next;
-    }
-    tally.losses.add(&leaves.losses);
+    in_order(shared.pool(), groups, |(group, part): (RowGroup, Tally)| {
+        job.report(&part.problems)?;
+        tally.add(part);
+        table.group(group).map_err(|error| reader.fail(error))
+    })?;
     Ok(tally)
 }
 
-impl Decoder<'_> {
-    /// The next chunks: some for each thread, none at the end.
-    fn chunks(self, leaves: &mut Leaves) -> Result<Vec<Chunk>, ExportError> {
-        let page_bytes = self.shared.db.page_size().as_usize();
-        let pages = (CHUNK_BYTES / page_bytes).max(1);
-        let count = match self.shared.pool {
-            Some(_) => CHUNKS * self.shared.to.threads,
-            None => 1,
-        };
-        let mut chunks = Vec::new();
-        while chunks.len() < count {
-            let mut chunk = Chunk::new();
-            for leaf in leaves.take(pages) {
-                self.shared.progress.advance(page_bytes as u64);
-                if self.shared.progress.should_stop() {
-                    return Err(ExportError::Stopped);
-                }
-                chunk.push(leaf);
-            }
-            if chunk.is_empty() {
-                break;
-            }
-            chunks.push(chunk);
+/// Makes row groups of the rows of a range.
+struct Groups<'g> {
+    range: LeafRange<'g>,
+    encoder: GroupEncoder,
+}
+
+impl Pieces for Groups<'_> {
+    type Piece = (RowGroup, Tally);
+
+    fn next(&mut self) -> Result<Option<Self::Piece>, ExportError> {
+        if self.range.is_ended() {
+            return Ok(None);
         }
-        Ok(chunks)
-    }
-
-    /// A batch of the rows of a chunk, from a place on.
-    fn part(self, chunk: &Chunk, from: RowPlace) -> Result<Part, ExportError> {
-        let shared = self.shared;
-        let limit = shared.rows.inline_limit;
-        let mut builder = BatchBuilder::new(self.columns, limit);
-        let (mut tally, mut losses) = (Tally::default(), Losses::default());
-        let rows = LeafRows {
-            reader: self.reader,
-            leaves: chunk,
-            keys: &KeyRange::default(),
-            deleted: shared.rows.deleted,
-            batch_bytes: BATCH_BYTES,
-            batch_rows: usize::MAX,
+        let reader = self.range.reader;
+        let mut tally = Tally::default();
+        let group = match reader.shared.rows.seen {
+            None => self.of_columns(&mut tally)?,
+            Some(_) => self.of_cells(&mut tally)?,
         };
-        let next = rows.add_to(
-            &mut builder,
-            from,
-            &mut losses,
-            || Fetcher::new(Some(shared.to.blobs), limit, shared.progress),
-            |at, fields, remarks| {
-                tally.rows += 1;
-                tally.deleted += u64::from(fields.is_deleted());
-                for (place, problem) in remarks.problems.drain(..) {
-                    let column = self.columns[place].of.map_or("", |column| &column.name);
-                    let key = fields.key();
-                    tally.problem(&value_problem(self.table, column, at, &key, &problem));
-                }
-            },
-        )?;
-        tally.losses.add(&losses);
-        let batch = builder.finish();
-        Ok(Part {
-            batch: batch
-                .map_err(|error| ExportError::write(&self.table.name, io::Error::other(error)))?,
-            tally,
-            next,
-        })
+        Ok(Some((group, tally)))
+    }
+}
+
+impl Groups<'_> {
+    /// Values go from the leaves into arrays.
+    fn of_columns(&mut self, tally: &mut Tally) -> Result<RowGroup, ExportError> {
+        let reader = self.range.reader;
+        let shared = reader.shared;
+        let limit = shared.rows.inline_limit;
+        let mut builder = BatchBuilder::new(reader.columns, limit);
+        let mut remarks = Remarks::default();
+        let batch_bytes = self.encoder.batch_bytes();
+        let mut group = self.encoder.begin().map_err(|error| reader.fail(error))?;
+        loop {
+            let more = self.range.rows(tally, |tally, at, fields| {
+                let mut fetcher = Fetcher::new(Some(shared.to.blobs), limit, shared.progress);
+                builder.row(fields, &mut fetcher, &mut remarks)?;
+                reader.note(tally, at, fields, &remarks.problems);
+                remarks.problems.clear();
+                Ok(builder.bytes() < batch_bytes)
+            })?;
+            let batch = builder.finish().map_err(io::Error::other);
+            let added = batch.and_then(|batch| group.add(batch));
+            added.map_err(|error| reader.fail(error))?;
+            if !more || group.is_full() {
+                return group.finish().map_err(|error| reader.fail(error));
+            }
+        }
     }
 
-    /// Writes a part of a chunk, and after it the rest of that.
-    fn append(
-        self,
-        chunk: &Chunk,
-        mut part: Part,
-        job: &mut Job<'_>,
-        table: &mut ParquetTable,
-        tally: &mut Tally,
-    ) -> Result<(), ExportError> {
+    /// Rows of cells are judged before they become arrays.
+    fn of_cells(&mut self, tally: &mut Tally) -> Result<RowGroup, ExportError> {
+        let reader = self.range.reader;
+        let mut builder = CellBuilder::new(reader.columns);
+        let batch_bytes = self.encoder.batch_bytes();
+        let mut group = self.encoder.begin().map_err(|error| reader.fail(error))?;
         loop {
-            table.batch(&part.batch).map_err(|error| job.fail(error))?;
-            job.report(&part.tally.problems)?;
-            part.tally.problems.clear();
-            tally.add(part.tally);
-            let Some(next) = part.next else {
-                return Ok(());
-            };
-            part = self.part(chunk, next)?;
+            let more = self.range.rows(tally, |tally, at, fields| {
+                reader.cells(tally, at, fields, |cells| {
+                    let added = builder.row(cells);
+                    added.map_err(|cell| {
+                        let message = format!("{cell:?} is not of the type of its column");
+                        io::Error::other(message)
+                    })
+                })?;
+                Ok(builder.bytes() < batch_bytes)
+            })?;
+            let batch = builder.finish().map_err(io::Error::other);
+            let added = batch.and_then(|batch| group.add(batch));
+            added.map_err(|error| reader.fail(error))?;
+            if !more || group.is_full() {
+                return group.finish().map_err(|error| reader.fail(error));
+            }
         }
     }
 }

@@ -115,7 +115,7 @@ impl<'f> Fetcher<'f> {
             }
             (KeptBytes::Bytes(bytes), Some(reason)) => (KeptBytes::Bytes(bytes), reason),
         };
-        problems.push(CellProblem { kept, reason });
+        problems.push(CellProblem::new(kept, reason));
         Ok((Value::Null, Cell::Null))
     }
 
@@ -130,7 +130,7 @@ impl<'f> Fetcher<'f> {
         };
         let no_place = || "one of several values in a column that holds one in this format".into();
         let reason = problem.unwrap_or_else(no_place);
-        Ok(CellProblem { kept, reason })
+        Ok(CellProblem::new(kept, reason))
     }
 
     /// The bytes of a long value, and what is wrong with them.

@@ -15,12 +15,13 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Adds the JSON of `value`; what cannot be read is null and returned.
+/// Adds the JSON of `value`; what cannot be read is null and returned. A text that is cut is there as far as it goes.
 pub fn write_value(out: &mut Vec<u8>, value: &Value<'_>) -> Vec<Unreadable> {
     let mut problems = Vec::new();
     let cell = Cell::of(value, &mut problems);
     crate::writer::write_json(out, &cell, Kind::Text);
-    let unreadable = problems.into_iter().map(|problem| Unreadable {
+    let lost = problems.into_iter().filter(|problem| !problem.is_cut);
+    let unreadable = lost.map(|problem| Unreadable {
         bytes: match problem.kept {
             KeptBytes::Bytes(bytes) => bytes,
             KeptBytes::File(_) | KeptBytes::Nowhere => Vec::new(),

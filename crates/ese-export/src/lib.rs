@@ -39,11 +39,13 @@ mod look;
 mod manifest;
 mod near;
 mod plain;
+mod ranges;
 mod row;
 mod seen;
 mod set;
 mod sink;
 mod tables;
+mod texts;
 mod unfinished;
 mod writer;
 

@@ -177,8 +177,8 @@ pub fn look(
             let fits = fits(&record);
             // Where a condition cannot be judged, the row may be one that was meant.
             let counts = |place: &usize| fits || needed.is_judged(*place, &conditions);
-            let problems = record.problems.iter().map(|(place, _)| place);
-            summary.losses.values += problems.filter(|place| counts(place)).count() as u64;
+            let unreadable = record.unreadable();
+            summary.losses.values += unreadable.filter(counts).count() as u64;
             let left_out = record.left_out.iter().filter(|(place, _)| counts(place));
             summary.values_left_out += left_out.count() as u64;
             if !fits {

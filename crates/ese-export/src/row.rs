@@ -7,7 +7,7 @@ use ese_columns::{Cell, CellProblem, Fetched, Origin, OutColumn, is_long};
 use ese_db::record::{Field, RawValue};
 use ese_db::rows::Fields;
 use ese_db::value::decode;
-use ese_db::{Row, Value};
+use ese_db::{Column, Row, Value};
 use ese_format::Progress;
 use std::borrow::Cow;
 
@@ -36,6 +36,14 @@ pub(crate) struct ExportRow<'c> {
     pub left_out: Vec<(usize, u64)>,
 }
 
+impl ExportRow<'_> {
+    /// The places of the columns whose values could not be read.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = usize> {
+        let lost = self.problems.iter().filter(|(_, problem)| !problem.is_cut);
+        lost.map(|(place, _)| *place)
+    }
+}
+
 impl RowConverter<'_> {
     /// Gives what a row comes to to `take`; nothing where its record does not decode.
     pub(crate) fn take<T>(
@@ -43,10 +51,19 @@ impl RowConverter<'_> {
         row: &Row,
         take: impl FnOnce(ExportRow<'_>) -> Result<T, ExportError>,
     ) -> Result<Option<T>, ExportError> {
-        let Ok(fields) = row.fields() else {
-            return Ok(None);
-        };
-        let slots = self.slots(&fields)?;
+        match row.fields() {
+            Ok(fields) => self.take_fields(&fields, take).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The same of a record that decodes.
+    pub(crate) fn take_fields<T>(
+        &self,
+        fields: &Fields<'_>,
+        take: impl FnOnce(ExportRow<'_>) -> Result<T, ExportError>,
+    ) -> Result<T, ExportError> {
+        let slots = self.slots(fields)?;
         let mut record = ExportRow {
             cells: Vec::with_capacity(self.columns.len()),
             key: fields.key(),
@@ -87,7 +104,45 @@ impl RowConverter<'_> {
             };
             record.cells.push(cell);
         }
-        take(record).map(Some)
+        take(record)
+    }
+
+    /// Gives the cells of a record to `put`, one after the other with the place of its column: no row is put together. Gives what
+    /// could not be read.
+    pub(crate) fn stream<'f>(
+        &self,
+        fields: &Fields<'f>,
+        mut put: impl FnMut(usize, &Cell<'_>) -> Result<(), ExportError>,
+    ) -> Result<Vec<(usize, CellProblem)>, ExportError>
+    where
+        Self: 'f,
+    {
+        let mut fetcher = Fetcher::new(self.blobs, self.inline_limit, self.progress);
+        let mut slot = Slot::Plain(Value::Null);
+        let (mut problems, mut found) = (Vec::new(), Vec::new());
+        for (place, column) in self.columns.iter().enumerate() {
+            match column.origin {
+                Origin::Given(given) => put(place, given.cell())?,
+                Origin::Deleted => put(place, &Cell::Bool(fields.is_deleted()))?,
+                Origin::Value(source) => {
+                    slot = self.slot(column, source, fields, &mut fetcher)?;
+                    if let Slot::Fetched(fetched) = &mut slot {
+                        problems.append(&mut fetched.problems);
+                    }
+                    put(place, &Cell::of(slot.value(), &mut problems))?;
+                    if !problems.is_empty() {
+                        found.extend(problems.drain(..).map(|problem| (place, problem)));
+                    }
+                }
+                Origin::RawDate => put(place, &Cell::raw_dates(slot.value()))?,
+                Origin::File => match &slot {
+                    Slot::Plain(_) => put(place, &Cell::Null)?,
+                    Slot::Fetched(fetched) => put(place, &fetched.file)?,
+                },
+                Origin::View(view) => put(place, &view.cell(slot.value()))?,
+            }
+        }
+        Ok(found)
     }
 
     /// The values of all columns that come from the table.
@@ -98,27 +153,37 @@ impl RowConverter<'_> {
         let mut fetcher = Fetcher::new(self.blobs, self.inline_limit, self.progress);
         let mut slots = Vec::with_capacity(self.columns.len());
         for column in self.columns {
-            let Origin::Value(source) = column.origin else {
-                continue;
-            };
-            slots.push(match fields.stored(source) {
-                Ok(Field::Null) => Slot::Plain(Value::Null),
-                // Most values are bytes of the record that mean what they are.
-                Ok(Field::Single(raw))
-                    if raw == RawValue::plain(raw.bytes)
-                        && (raw.bytes.len() <= self.inline_limit || !is_long(source)) =>
-                {
-                    let bytes = Cow::Borrowed(raw.bytes);
-                    Slot::Plain(decode(bytes, source.column_type, source.code_page))
-                }
-                _ => {
-                    let several = column.list || self.lists_anywhere;
-                    let fetched = fetcher.fetch(fields.contents(source), source, several)?;
-                    Slot::Fetched(Box::new(fetched))
-                }
-            });
+            if let Origin::Value(source) = column.origin {
+                slots.push(self.slot(column, source, fields, &mut fetcher)?);
+            }
         }
         Ok(slots)
+    }
+
+    #[inline]
+    fn slot<'f>(
+        &self,
+        column: &OutColumn<'_>,
+        source: &'f Column,
+        fields: &Fields<'f>,
+        fetcher: &mut Fetcher<'_>,
+    ) -> Result<Slot<'f>, ExportError> {
+        Ok(match fields.stored(source) {
+            Ok(Field::Null) => Slot::Plain(Value::Null),
+            // Most values are bytes of the record that mean what they are.
+            Ok(Field::Single(raw))
+                if raw == RawValue::plain(raw.bytes)
+                    && (raw.bytes.len() <= self.inline_limit || !is_long(source)) =>
+            {
+                let bytes = Cow::Borrowed(raw.bytes);
+                Slot::Plain(decode(bytes, source.column_type, source.code_page))
+            }
+            _ => {
+                let several = column.list || self.lists_anywhere;
+                let fetched = fetcher.fetch(fields.contents(source), source, several)?;
+                Slot::Fetched(Box::new(fetched))
+            }
+        })
     }
 }
 
@@ -128,4 +193,13 @@ enum Slot<'f> {
     Plain(Value<'f>),
     /// It had to be fetched.
     Fetched(Box<Fetched<'f>>),
+}
+
+impl<'f> Slot<'f> {
+    fn value(&self) -> &Value<'f> {
+        match self {
+            Slot::Plain(value) => value,
+            Slot::Fetched(fetched) => &fetched.value,
+        }
+    }
 }

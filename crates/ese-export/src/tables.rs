@@ -1,28 +1,24 @@
 //! The rows of tables into files: tables in parallel, and rows of a large table in parallel, too.
 //!
-//! A thread for each table that is under way reads its leaves and writes its file; in between, a pool of threads makes text
-//! of its rows, some at a time ([`Part`]), or arrays of their columns ([`crate::columns`]). What is written is the same for any number of
+//! A thread for each table that is under way writes its file; a pool of threads reads its leaves, range by range ([`crate::ranges`]), and
+//! makes text of the rows ([`crate::texts`]) or arrays of their columns ([`crate::columns`]). What is written is the same for any number of
 //! threads, but for the order in which the tables report to one file of problems.
 
 use crate::blobs::Blobs;
 use crate::manifest::{ColumnEntry, TableEntry};
-use crate::row::{ExportRow, RowConverter};
-use crate::seen::{FIRST_SEEN, LAST_SEEN, SeenRows, digest};
+use crate::seen::SeenRows;
 use crate::sink::Sink;
+use crate::texts::write_text_of;
 use crate::unfinished::UnfinishedExport;
-use crate::writer::{TableWriter, TextTable, write_columns};
+use crate::writer::{TableWriter, write_columns};
 use crate::{ExportError, Format, user_tables};
-use ese_columns::{
-    Before, Cell, CellProblem, ColumnViews, GivenColumn, KeptBytes, Origin, OutColumn,
-};
-use ese_db::rows::Rows;
+use ese_columns::{Before, CellProblem, ColumnViews, GivenColumn, KeptBytes, OutColumn};
 use ese_db::space::CutOff;
-use ese_db::{Catalog, Database, Losses, Row, Table, TableReader};
+use ese_db::{Catalog, Database, Losses, Table};
 use ese_format::{Pgno, Progress, hex};
 use rayon::ThreadPool;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -31,15 +27,6 @@ use target_disk::Disk;
 
 /// Tables that are exported at the same time at most: each has buffers of its own.
 const TABLES_AT_ONCE: usize = 8;
-/// Rows that one thread makes text of at a time.
-const PART_ROWS: usize = 64;
-/// Parts of a table under way for each thread, at most.
-const PARTS: usize = 4;
-/// Pages of a table in memory for each thread, at most.
-const PAGES: usize = 16;
-/// Bytes of text after which a part ends early: a few rows with long values can be as much as thousands without.
-const PART_BYTES: usize = 256 << 10;
-
 /// How rows become lines of files.
 #[derive(Debug, Clone)]
 pub struct TableRows<'o> {
@@ -217,8 +204,7 @@ pub(crate) struct Shared<'e> {
     /// The one file of problems of all tables, once there are any.
     problems: Mutex<Option<Sink>>,
     pub(crate) progress: &'e dyn Progress,
-    /// Makes text or arrays of rows; none where there is one thread for everything.
-    pub(crate) pool: Option<ThreadPool>,
+    pool: Option<ThreadPool>,
 }
 
 impl Shared<'_> {
@@ -257,6 +243,11 @@ impl Shared<'_> {
         });
         entries.sort_by_key(|(number, _)| *number);
         entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// Makes text or arrays of rows, and how many threads it has; none where there is one thread for everything.
+    pub(crate) fn pool(&self) -> Option<(&ThreadPool, usize)> {
+        self.pool.as_ref().map(|pool| (pool, self.to.threads))
     }
 
     fn table(&self, table: &Table, file: String) -> Result<TableEntry, ExportError> {
@@ -332,7 +323,7 @@ impl Shared<'_> {
     }
 }
 
-/// A value that could not be read: a line of `problems.jsonl`.
+/// A value that could not be read, or not to its end: a line of `problems.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ValueProblem {
     /// The table.
@@ -347,6 +338,9 @@ pub struct ValueProblem {
     pub key: String,
     /// Why.
     pub reason: String,
+    /// Whether the row holds all of it that there is: a text of which the engine cut the last character in two.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// The bytes, in hexadecimal, unless a file holds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<String>,
@@ -361,7 +355,7 @@ pub(crate) struct Tally {
     pub(crate) rows: u64,
     pub(crate) deleted: u64,
     /// Rows that another state of the database writes.
-    elsewhere: u64,
+    pub(crate) elsewhere: u64,
     pub(crate) losses: Losses,
     /// Lines of `problems.jsonl`.
     pub(crate) problems: Vec<u8>,
@@ -369,7 +363,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn problem(&mut self, problem: &ValueProblem) {
-        self.losses.values += 1;
+        self.losses.values += u64::from(!problem.cut);
         let written = serde_json::to_writer(&mut self.problems, problem);
         debug_assert!(written.is_ok(), "memory takes everything");
         self.problems.push(b'\n');
@@ -384,46 +378,11 @@ impl Tally {
     }
 }
 
-/// The first rows of some as text.
-struct Part {
-    text: Vec<u8>,
-    taken: usize,
-    tally: Tally,
-}
-
-/// The rows of a table, some at a time.
-struct Batches {
-    rows: Rows,
-    page: Option<Pgno>,
-}
-
-impl Batches {
-    /// The next rows; none at the end.
-    fn next(&mut self, shared: &Shared<'_>) -> Result<Vec<Row>, ExportError> {
-        let page_bytes = u64::from(shared.db.page_size().bytes());
-        let threads = shared.to.threads.max(1);
-        let (mut batch, mut pages) = (Vec::new(), 0);
-        while batch.len() < PART_ROWS * PARTS * threads && pages <= PAGES * threads {
-            let Some(row) = self.rows.next() else { break };
-            if self.page != Some(row.place().0) {
-                self.page = Some(row.place().0);
-                pages += 1;
-                shared.progress.advance(page_bytes);
-                if shared.progress.should_stop() {
-                    return Err(ExportError::Stopped);
-                }
-            }
-            batch.push(row);
-        }
-        Ok(batch)
-    }
-}
-
 /// One table under way.
 pub(crate) struct Job<'j> {
     pub(crate) shared: &'j Shared<'j>,
     pub(crate) table: &'j Table,
-    path: &'j Path,
+    pub(crate) path: &'j Path,
     pub(crate) columns: &'j [OutColumn<'j>],
     /// Its own file of problems, once there are any.
     problems: Option<Sink>,
@@ -431,42 +390,10 @@ pub(crate) struct Job<'j> {
 
 impl Job<'_> {
     fn rows(&mut self, writer: &mut TableWriter) -> Result<Tally, ExportError> {
-        if let TableWriter::Parquet(table) = writer
-            && self.shared.rows.seen.is_none()
-        {
-            return write_columns(self, table);
+        match writer {
+            TableWriter::Text(table) => write_text_of(self, table),
+            TableWriter::Parquet(table) => write_columns(self, table),
         }
-        let reader = TableReader::new(self.shared.db, self.table);
-        let mut batches = Batches {
-            rows: match self.shared.rows.deleted {
-                true => reader.rows_with_deleted(),
-                false => reader.rows(),
-            },
-            page: None,
-        };
-        let mut tally = Tally::default();
-        let mut batch = batches.next(self.shared)?;
-        while !batch.is_empty() {
-            batch = match writer {
-                TableWriter::Text(table) => {
-                    let (parts, next) = self.parts(&batch, table, &mut batches)?;
-                    for (rows, part) in batch.chunks(PART_ROWS).zip(parts) {
-                        self.append(rows, part, table, &mut tally)?;
-                    }
-                    next
-                }
-                TableWriter::Parquet(table) => {
-                    for row in &batch {
-                        self.row(row, &mut tally, |cells| table.row(cells))?;
-                    }
-                    batches.next(self.shared)?
-                }
-            };
-            self.report(&tally.problems)?;
-            tally.problems.clear();
-        }
-        tally.losses.add(batches.rows.losses());
-        Ok(tally)
     }
 
     /// Writes down what could not be read.
@@ -487,124 +414,6 @@ impl Job<'_> {
                 shared.report(lines, &path, &mut self.problems)
             }
         }
-    }
-
-    /// The text of `batch`, and the next one, which is read meanwhile.
-    fn parts(
-        &self,
-        batch: &[Row],
-        table: &TextTable,
-        batches: &mut Batches,
-    ) -> Result<(Vec<Part>, Vec<Row>), ExportError> {
-        let part = |rows| self.part(rows, table);
-        let pool = self.shared.pool.as_ref();
-        let Some(pool) = pool.filter(|_| batch.len() > PART_ROWS) else {
-            let parts: Result<_, _> = batch.chunks(PART_ROWS).map(part).collect();
-            return Ok((parts?, batches.next(self.shared)?));
-        };
-        let mut parts = Ok(Vec::new());
-        let next = pool.in_place_scope(|scope| {
-            scope.spawn(|_| parts = batch.par_chunks(PART_ROWS).map(part).collect());
-            batches.next(self.shared)
-        });
-        Ok((parts?, next?))
-    }
-
-    fn part(&self, rows: &[Row], table: &TextTable) -> Result<Part, ExportError> {
-        let (mut text, mut tally) = (table.text(), Tally::default());
-        let mut taken = 0;
-        for row in rows {
-            if text.length() + tally.problems.len() > PART_BYTES {
-                break;
-            }
-            self.row(row, &mut tally, |cells| text.row(cells))?;
-            taken += 1;
-        }
-        Ok(Part {
-            text: text.finish().map_err(|error| self.fail(error))?,
-            taken,
-            tally,
-        })
-    }
-
-    /// Writes the text of `rows`, and one by one those that it was too long to hold.
-    fn append(
-        &self,
-        rows: &[Row],
-        part: Part,
-        table: &mut TextTable,
-        tally: &mut Tally,
-    ) -> Result<(), ExportError> {
-        let taken = part.taken;
-        let mut add = |part: Part, table: &mut TextTable| {
-            tally.add(part.tally);
-            table.append(&part.text).map_err(|error| self.fail(error))
-        };
-        add(part, table)?;
-        for row in &rows[taken..] {
-            add(self.part(std::slice::from_ref(row), table)?, table)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn fail(&self, error: io::Error) -> ExportError {
-        ExportError::write(self.path, error)
-    }
-
-    /// Gives the cells of a row to `write`.
-    fn row(
-        &self,
-        row: &Row,
-        tally: &mut Tally,
-        write: impl FnOnce(&[Cell<'_>]) -> io::Result<()>,
-    ) -> Result<(), ExportError> {
-        let shared = self.shared;
-        let records = RowConverter {
-            columns: self.columns,
-            blobs: Some(shared.to.blobs),
-            inline_limit: shared.rows.inline_limit,
-            // Parquet alone decides once for a column whether it holds lists.
-            lists_anywhere: shared.rows.format != Format::Parquet,
-            progress: shared.progress,
-        };
-        let written = records.take(row, |mut record| {
-            if !self.is_written_here(&mut record) {
-                tally.elsewhere += 1;
-                return Ok(());
-            }
-            for (place, problem) in &record.problems {
-                let column = self.columns[*place].of.map_or("", |column| &column.name);
-                let problem = value_problem(self.table, column, row.place(), &record.key, problem);
-                tally.problem(&problem);
-            }
-            write(&record.cells).map_err(|error| self.fail(error))?;
-            tally.rows += 1;
-            tally.deleted += u64::from(record.is_deleted);
-            Ok(())
-        })?;
-        if written.is_none() {
-            tally.losses.rows += 1;
-        }
-        Ok(())
-    }
-
-    /// Whether a row is not left to another state of the database; says in it when it was seen.
-    fn is_written_here(&self, record: &mut ExportRow<'_>) -> bool {
-        let Some(seen) = self.shared.rows.seen else {
-            return true;
-        };
-        let Some(between) = seen.seen(digest(&self.table.name, self.columns, record)) else {
-            return false;
-        };
-        for (column, cell) in self.columns.iter().zip(&mut record.cells) {
-            let time = match (&column.origin, column.name.as_str()) {
-                (Origin::Given(_), FIRST_SEEN) => between.first,
-                (Origin::Given(_), LAST_SEEN) => between.last,
-                _ => continue,
-            };
-            *cell = time.map_or(Cell::Null, |time| Cell::Time(time.as_microsecond()));
-        }
-        true
     }
 }
 
@@ -628,6 +437,7 @@ pub(crate) fn value_problem(
         line,
         key: hex::encode(key),
         reason: problem.reason.clone(),
+        cut: problem.is_cut,
         bytes,
         file,
     }

@@ -17,7 +17,9 @@ pub(crate) use self::jsonl::{JsonlRows, write_json};
 pub(crate) use self::parquet::ParquetTable;
 #[cfg(not(feature = "parquet"))]
 pub(crate) use self::parquet::write_columns;
-pub(crate) use self::text::TextTable;
+#[cfg(feature = "parquet")]
+pub(crate) use self::parquet::{GroupEncoder, RowGroup};
+pub(crate) use self::text::{TextRows, TextTable};
 use crate::ExportError;
 #[cfg(feature = "parquet")]
 pub(crate) use crate::columns::write_columns;

@@ -509,7 +509,7 @@ impl SideText<'_> {
         Written {
             json,
             key,
-            unreadable: record.problems.iter().map(|(place, _)| *place).collect(),
+            unreadable: record.unreadable().collect(),
             left_out: record.left_out,
             bookmark: record.key,
             key_text: String::new(),
@@ -528,7 +528,7 @@ impl SideText<'_> {
             };
             Some(shortened(&Escaped(&start).to_string(), VALUE).0)
         };
-        let unreadable: Vec<usize> = record.problems.iter().map(|(place, _)| *place).collect();
+        let unreadable: Vec<usize> = record.unreadable().collect();
         let missing = |place: usize| {
             let left_out = record.left_out.iter();
             let left_out = left_out.filter(|(other, _)| *other == place);

@@ -40,9 +40,35 @@ impl CsvRows {
         cells: &[Cell<'_>],
         text: &mut csv::Writer<Vec<u8>>,
     ) -> io::Result<()> {
-        for (cell, (kind, list)) in cells.iter().zip(&self.columns) {
-            text.write_field(field(cell, *kind, *list).as_bytes())?;
+        for (place, cell) in cells.iter().enumerate() {
+            self.cell(place, cell, text)?;
         }
+        Self::end_row(text)
+    }
+
+    /// Adds the next cell of a row, that of the column at `place`.
+    pub(super) fn cell(
+        &self,
+        place: usize,
+        cell: &Cell<'_>,
+        text: &mut csv::Writer<Vec<u8>>,
+    ) -> io::Result<()> {
+        let (kind, list) = self.columns[place];
+        match cell {
+            Cell::Null => text.write_field(b"")?,
+            Cell::Integer(number) if !list => {
+                text.write_field(itoa::Buffer::new().format(*number))?;
+            }
+            Cell::Unsigned(number) if !list && kind != Kind::Bits => {
+                text.write_field(itoa::Buffer::new().format(*number))?;
+            }
+            cell => text.write_field(field(cell, kind, list).as_bytes())?,
+        }
+        Ok(())
+    }
+
+    /// Ends a row.
+    pub(super) fn end_row(text: &mut csv::Writer<Vec<u8>>) -> io::Result<()> {
         text.write_record(None::<&[u8]>)?;
         Ok(())
     }

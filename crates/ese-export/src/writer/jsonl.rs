@@ -29,25 +29,40 @@ impl JsonlRows {
 
     /// Adds a row to `text`.
     pub(crate) fn row(&self, cells: &[Cell<'_>], text: &mut Vec<u8>) {
-        text.push(b'{');
-        let begun = text.len();
-        for (cell, (name, kind, list)) in cells.iter().zip(&self.columns) {
-            if *cell == Cell::Null {
-                continue;
-            }
-            if text.len() > begun {
-                text.push(b',');
-            }
-            text.extend_from_slice(name);
-            let single = *list && !matches!(cell, Cell::List(_));
-            if single {
-                text.push(b'[');
-            }
-            write_json(text, cell, *kind);
-            if single {
-                text.push(b']');
-            }
+        Self::begin_row(text);
+        for (place, cell) in cells.iter().enumerate() {
+            self.cell(place, cell, text);
         }
+        Self::end_row(text);
+    }
+
+    /// Begins a row.
+    pub(super) fn begin_row(text: &mut Vec<u8>) {
+        text.push(b'{');
+    }
+
+    /// Adds the next cell of a row, that of the column at `place`.
+    pub(super) fn cell(&self, place: usize, cell: &Cell<'_>, text: &mut Vec<u8>) {
+        if matches!(cell, Cell::Null) {
+            return;
+        }
+        let (name, kind, list) = &self.columns[place];
+        if text.last() != Some(&b'{') {
+            text.push(b',');
+        }
+        text.extend_from_slice(name);
+        let single = *list && !matches!(cell, Cell::List(_));
+        if single {
+            text.push(b'[');
+        }
+        write_json(text, cell, *kind);
+        if single {
+            text.push(b']');
+        }
+    }
+
+    /// Ends a row.
+    pub(super) fn end_row(text: &mut Vec<u8>) {
         text.extend_from_slice(b"}\n");
     }
 }

@@ -1,58 +1,201 @@
-//! Apache Parquet. Batches come as they are, and single rows are gathered to batches; a row group ends when it has grown to a few
-//! megabytes, so that memory does not grow with the table.
+//! Apache Parquet. Rows are put together to row groups of a few megabytes, on any thread, so that memory does not grow with the
+//! table, and the file takes one after the other.
 
 use crate::ExportError;
 use crate::sink::Sink;
 use arrow_array::RecordBatch;
+use arrow_schema::{Field, Schema, SchemaRef};
 use ese_arrow::CellBuilder;
 use ese_columns::{Cell, OutColumn};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-const BATCH_ROWS: usize = 4096;
-const BATCH_BYTES: usize = 4 << 20;
-const ROW_GROUP_BYTES: usize = 16 << 20;
-/// Tables with more columns are written without dictionaries, compression, statistics and indexes: those cost tens of
-/// KiB for each column before its first value, and ESE tables have up to 64,994 columns.
+/// Bytes of values after which a batch ends.
+const BATCH_BYTES: usize = 1 << 20;
+/// Bytes after which a row group ends.
+const GROUP_BYTES: usize = 16 << 20;
+/// Tables with more columns are written without dictionaries, compression, statistics and indexes, and one column after the
+/// other: all of these cost tens of KiB for each column that is being written, and ESE tables have up to 64,994 columns.
 const WIDE: usize = 1024;
 
 pub(crate) struct ParquetTable {
     path: PathBuf,
-    writer: ArrowWriter<Sink>,
+    writer: SerializedFileWriter<Sink>,
+    encoder: GroupEncoder,
     /// Rows that come one by one.
     rows: CellBuilder,
+}
+
+/// Makes row groups.
+#[derive(Clone)]
+pub(crate) struct GroupEncoder {
+    schema: SchemaRef,
+    properties: WriterPropertiesPtr,
+    /// None for a wide table.
+    columns: Option<Arc<ArrowRowGroupWriterFactory>>,
+}
+
+/// A row group that grows.
+pub(crate) struct OpenGroup {
+    schema: SchemaRef,
+    rows: usize,
+    columns: Vec<ArrowColumnWriter>,
+    /// The rows of a wide table.
+    batches: Vec<RecordBatch>,
+    batched: usize,
+}
+
+/// A row group that is ready for the file.
+pub(crate) struct RowGroup {
+    rows: usize,
+    columns: Vec<ArrowColumnChunk>,
+    batches: Vec<RecordBatch>,
+}
+
+impl GroupEncoder {
+    /// Bytes of values that a batch should have.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        match self.columns {
+            Some(_) => BATCH_BYTES,
+            None => GROUP_BYTES,
+        }
+    }
+
+    /// A row group without rows.
+    pub(crate) fn begin(&self) -> io::Result<OpenGroup> {
+        let columns = self.columns.as_ref();
+        let columns = columns.map(|columns| columns.create_column_writers(0));
+        Ok(OpenGroup {
+            schema: Arc::clone(&self.schema),
+            rows: 0,
+            columns: columns.transpose()?.unwrap_or_default(),
+            batches: Vec::new(),
+            batched: 0,
+        })
+    }
+
+    /// A column of a wide table, all rows of a row group. It has a writer of its own, which is gone afterwards.
+    fn column(
+        &self,
+        field: &Arc<Field>,
+        batches: &[RecordBatch],
+        place: usize,
+    ) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
+        let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
+        let of_parquet = ArrowSchemaConverter::new().convert(&schema)?;
+        let properties = Arc::clone(&self.properties);
+        let nowhere =
+            SerializedFileWriter::new(io::sink(), of_parquet.root_schema_ptr(), properties)?;
+        let mut writers =
+            ArrowRowGroupWriterFactory::new(&nowhere, schema).create_column_writers(0)?;
+        for batch in batches {
+            let leaves = compute_leaves(field, batch.column(place))?;
+            for (writer, leaf) in writers.iter_mut().zip(leaves) {
+                writer.write(&leaf)?;
+            }
+        }
+        writers.into_iter().map(ArrowColumnWriter::close).collect()
+    }
+}
+
+impl OpenGroup {
+    /// Adds rows.
+    pub(crate) fn add(&mut self, batch: RecordBatch) -> io::Result<()> {
+        self.rows += batch.num_rows();
+        if self.columns.is_empty() {
+            self.batched += batch.get_array_memory_size();
+            self.batches.push(batch);
+            return Ok(());
+        }
+        let mut writers = self.columns.iter_mut();
+        for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, array)? {
+                let writer = writers.next();
+                writer.map_or(Ok(()), |writer| writer.write(&leaf))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it should end.
+    pub(crate) fn is_full(&self) -> bool {
+        let sizes = self.columns.iter();
+        let written: usize = sizes
+            .map(ArrowColumnWriter::get_estimated_total_bytes)
+            .sum();
+        written + self.batched >= GROUP_BYTES
+    }
+
+    /// Ends it.
+    pub(crate) fn finish(self) -> io::Result<RowGroup> {
+        let columns = self.columns.into_iter().map(ArrowColumnWriter::close);
+        Ok(RowGroup {
+            rows: self.rows,
+            columns: columns.collect::<Result<_, _>>()?,
+            batches: self.batches,
+        })
+    }
 }
 
 impl ParquetTable {
     pub(super) fn new(path: &Path, sink: Sink, columns: &[OutColumn<'_>]) -> io::Result<Self> {
         let rows = CellBuilder::new(columns);
+        let schema = Arc::clone(rows.schema());
         let properties = WriterProperties::builder();
-        let properties = match columns.len() > WIDE {
+        let is_wide = columns.len() > WIDE;
+        let properties = match is_wide {
             false => properties.set_compression(Compression::SNAPPY),
             true => properties
                 .set_dictionary_enabled(false)
                 .set_statistics_enabled(EnabledStatistics::None)
                 .set_offset_index_disabled(true),
         };
-        let writer = ArrowWriter::try_new(sink, rows.schema().clone(), Some(properties.build()))?;
+        let properties = properties.build();
+        let writer = ArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties))?;
+        let (writer, factory) = writer.into_serialized_writer()?;
         Ok(ParquetTable {
             path: path.to_owned(),
+            encoder: GroupEncoder {
+                schema,
+                properties: Arc::clone(writer.properties()),
+                columns: (!is_wide).then(|| Arc::new(factory)),
+            },
             writer,
             rows,
         })
     }
 
-    /// Adds a batch of rows with the columns of the table.
-    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        if batch.num_columns() > 0 {
-            self.writer.write(batch)?;
+    /// What makes its row groups.
+    pub(crate) fn encoder(&self) -> GroupEncoder {
+        self.encoder.clone()
+    }
+
+    /// Adds a row group.
+    pub(crate) fn group(&mut self, group: RowGroup) -> io::Result<()> {
+        let fields = self.encoder.schema.fields();
+        if group.rows == 0 || fields.is_empty() {
+            return Ok(());
         }
-        if self.writer.in_progress_size() > ROW_GROUP_BYTES {
-            self.writer.flush()?;
+        let mut taken = self.writer.next_row_group()?;
+        for chunk in group.columns {
+            chunk.append_to_row_group(&mut taken)?;
         }
+        if !group.batches.is_empty() {
+            for (place, field) in fields.iter().enumerate() {
+                for chunk in self.encoder.column(field, &group.batches, place)? {
+                    chunk.append_to_row_group(&mut taken)?;
+                }
+            }
+        }
+        taken.close()?;
         Ok(())
     }
 
@@ -61,7 +204,9 @@ impl ParquetTable {
             return Ok(());
         }
         let batch = self.rows.finish().map_err(io::Error::other)?;
-        self.batch(&batch)
+        let mut group = self.encoder.begin()?;
+        group.add(batch)?;
+        self.group(group.finish()?)
     }
 
     /// Adds a row: a cell for each column, of the column's kind.
@@ -70,18 +215,17 @@ impl ParquetTable {
             let message = format!("{cell:?} is not of the type of its column");
             return Err(io::Error::other(message));
         }
-        if self.rows.rows() == BATCH_ROWS || self.rows.bytes() >= BATCH_BYTES {
-            self.write_rows()?;
+        match self.rows.bytes() >= GROUP_BYTES {
+            true => self.write_rows(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<(u64, String), ExportError> {
         let path = self.path.clone();
-        self.write_rows()
-            .map_err(|error| ExportError::write(&path, error))?;
-        let sink = self.writer.into_inner();
-        sink.map_err(|error| ExportError::write(&path, io::Error::from(error)))?
+        let written = self.write_rows();
+        let sink = written.and_then(|()| Ok(self.writer.into_inner()?));
+        sink.map_err(|error| ExportError::write(&path, error))?
             .finish()
     }
 }

@@ -8,6 +8,7 @@ use crate::sink::Sink;
 use ese_columns::Cell;
 use ese_columns::OutColumn;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// What all rows of a table have in common.
 enum Rows {
@@ -15,9 +16,23 @@ enum Rows {
     Jsonl(JsonlRows),
 }
 
+/// Makes text of the rows of a table.
+#[derive(Clone)]
+pub(crate) struct TextRows(Arc<Rows>);
+
+impl TextRows {
+    /// Text without rows.
+    pub(crate) fn text(&self) -> Text<'_> {
+        match &*self.0 {
+            Rows::Csv(rows) => Text::Csv(rows, Box::new(CsvRows::text())),
+            Rows::Jsonl(rows) => Text::Jsonl(rows, Vec::new()),
+        }
+    }
+}
+
 /// A table file.
 pub(crate) struct TextTable {
-    rows: Rows,
+    rows: TextRows,
     sink: Sink,
 }
 
@@ -32,25 +47,23 @@ impl TextTable {
             Format::Csv => Rows::Csv(CsvRows::begin(&mut sink, columns)?),
             _ => Rows::Jsonl(JsonlRows::new(columns)),
         };
+        let rows = TextRows(Arc::new(rows));
         Ok(TextTable { rows, sink })
     }
 
-    /// Text without rows.
-    pub(crate) fn text(&self) -> Text<'_> {
-        match &self.rows {
-            Rows::Csv(rows) => Text::Csv(rows, Box::new(CsvRows::text())),
-            Rows::Jsonl(rows) => Text::Jsonl(rows, Vec::new()),
-        }
+    /// What makes text of its rows.
+    pub(crate) fn rows(&self) -> TextRows {
+        self.rows.clone()
     }
 
     /// The text of one row.
     pub(crate) fn text_of(&self, cells: &[Cell<'_>]) -> io::Result<Vec<u8>> {
-        let mut text = self.text();
+        let mut text = self.rows.text();
         text.row(cells)?;
         text.finish()
     }
 
-    /// Adds text made by [`Self::text`].
+    /// Adds text made by [`TextRows`].
     pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
         self.sink.write_all(text)
     }
@@ -73,6 +86,35 @@ impl Text<'_> {
             Text::Csv(rows, text) => rows.row(cells, text),
             Text::Jsonl(rows, text) => {
                 rows.row(cells, text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins a row.
+    pub(crate) fn begin_row(&mut self) {
+        if let Text::Jsonl(_, text) = self {
+            JsonlRows::begin_row(text);
+        }
+    }
+
+    /// Adds the next cell of a row, that of the column at `place` and of its kind.
+    pub(crate) fn cell(&mut self, place: usize, cell: &Cell<'_>) -> io::Result<()> {
+        match self {
+            Text::Csv(rows, text) => rows.cell(place, cell, text),
+            Text::Jsonl(rows, text) => {
+                rows.cell(place, cell, text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a row.
+    pub(crate) fn end_row(&mut self) -> io::Result<()> {
+        match self {
+            Text::Csv(_, text) => CsvRows::end_row(text),
+            Text::Jsonl(_, text) => {
+                JsonlRows::end_row(text);
                 Ok(())
             }
         }
