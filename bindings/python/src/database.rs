@@ -20,6 +20,7 @@ use std::path::PathBuf;
 /// written. With `decoded`, tables of well-known programs have columns that say what raw values mean.
 #[pyfunction]
 #[pyo3(signature = (path, logs=None, as_of=None, base=None, overlay=None, decoded=true, *, ignore_missing=false))]
+#[expect(clippy::too_many_arguments, reason = "they are Python's, with names")]
 pub(crate) fn open(
     py: Python<'_>,
     path: PathBuf,

@@ -9,7 +9,7 @@ use ese_arrow::{ScanError, ScanOptions, ScanProblem, TableScan, Tables};
 use ese_db::{Losses, Table};
 use ese_format::{JetError, hex};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyCapsule, PyDict};
+use pyo3::types::{PyCapsule, PyDict};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -84,10 +84,10 @@ impl Partition {
     #[new]
     #[pyo3(signature = (begin=None, end=None))]
     fn new(begin: Option<Vec<u8>>, end: Option<Vec<u8>>) -> Self {
-        let mut part = ese_arrow::Partition::default();
-        part.from = begin;
-        part.until = end;
-        Partition(part)
+        Partition(ese_arrow::Partition {
+            from: begin,
+            until: end,
+        })
     }
 
     /// The first key of it, or `None`.
@@ -102,18 +102,8 @@ impl Partition {
         self.0.until.as_deref()
     }
 
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(
-        Bound<'py, PyAny>,
-        (Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>),
-    )> {
-        let (py, part) = (slf.py(), slf.get());
-        let bytes = |key: Option<&[u8]>| key.map(|key| PyBytes::new(py, key));
-        Ok((
-            slf.get_type().into_any(),
-            (bytes(part.begin()), bytes(part.end())),
-        ))
+    fn __getnewargs__(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        (self.begin(), self.end())
     }
 
     fn __repr__(&self) -> String {
