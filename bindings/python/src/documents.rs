@@ -131,7 +131,7 @@ pub(crate) fn chain<'py>(
 /// Databases in folders, archives and disk images, by content, and what belongs to them: the documents of `edbtool find --json`
 /// (`edbkit.failure/1` of what could not be read, `edbkit.find/1`, and at the end `edbkit.find-totals/1`).
 #[pyfunction]
-#[pyo3(signature = (*paths, shadow_copies=true, trial=false, memory=512 << 20))]
+#[pyo3(signature = (*paths, shadow_copies=true, trial=false, memory=536870912))]
 pub(crate) fn find<'py>(
     py: Python<'py>,
     paths: Vec<PathBuf>,

@@ -4,11 +4,29 @@ import datetime
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 
 import pyarrow
 
 __version__: str
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Changes",
+    "Database",
+    "Partition",
+    "Scan",
+    "Schema",
+    "Table",
+    "__version__",
+    "chain",
+    "find",
+    "header",
+    "open",
+    "plan",
+    "recover",
+]
 
 _Path: TypeAlias = str | os.PathLike[str]
 _Paths: TypeAlias = _Path | Sequence[_Path]
@@ -74,6 +92,7 @@ def find(
 ) -> list[dict[str, Any]]:
     """``edbtool find --json``: ``edbkit.failure/1``, ``edbkit.find/1`` and, last, ``edbkit.find-totals/1``."""
 
+@final
 class Schema:
     """Columns and their types: ``pyarrow.schema(it)``."""
 
@@ -82,6 +101,7 @@ class Schema:
     def __len__(self) -> int: ...
     def __arrow_c_schema__(self) -> object: ...
 
+@final
 class Batch:
     """Some rows of a stream: an Arrow stream of its own."""
 
@@ -91,19 +111,25 @@ class Batch:
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
-class Batches(Iterator[Batch]):
+@final
+class Batches:
     def __iter__(self) -> Batches: ...
     def __next__(self) -> Batch: ...
 
+@final
 class Partition:
     """A part of a table. It can be pickled."""
 
-    def __init__(self, begin: bytes | None = None, end: bytes | None = None) -> None: ...
+    def __new__(cls, begin: bytes | None = None, end: bytes | None = None) -> Partition: ...
+    def __getnewargs__(self) -> tuple[bytes | None, bytes | None]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
     @property
     def begin(self) -> bytes | None: ...
     @property
     def end(self) -> bytes | None: ...
 
+@final
 class Scan:
     """Rows of a table. Each consumer takes a stream of its own."""
 
@@ -120,6 +146,7 @@ class Scan:
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+@final
 class Table:
     """A table: an Arrow stream of all its rows."""
 
@@ -147,11 +174,12 @@ class Table:
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+@final
 class Changes:
     """Changes of rows that logs hold: what ``logchain timeline --format parquet`` writes, as an Arrow stream."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         logs: _Paths,
         databases: _Paths | None = None,
         *,
@@ -163,15 +191,17 @@ class Changes:
         system: bool = False,
         order: Literal["commit", "log"] = "commit",
         inline_limit: int = 4096,
-    ) -> None: ...
+    ) -> Changes: ...
     @property
     def schema(self) -> Schema: ...
     @property
     def losses(self) -> dict[str, Any]: ...
     def to_arrow(self) -> pyarrow.Table: ...
+    def __iter__(self) -> Batches: ...
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+@final
 class Database:
     """A database that was opened for reading. It can be shared by threads."""
 
@@ -181,8 +211,8 @@ class Database:
     def tables(self) -> list[str]: ...
     @property
     def kind(self) -> str | None: ...
-    def __getitem__(self, name: str) -> Table: ...
-    def __contains__(self, name: str) -> bool: ...
+    def __getitem__(self, name: str, /) -> Table: ...
+    def __contains__(self, name: str, /) -> bool: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[str]: ...
     def header(self) -> dict[str, Any]: ...
