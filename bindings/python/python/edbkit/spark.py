@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,14 @@ def register(spark: SparkSession) -> None:
     spark.dataSource.register(ChangesSource)
 
 
-def text(options: dict[str, str], name: str, default: str | None = None) -> str:
+def text(options: Mapping[str, str], name: str, default: str | None = None) -> str:
     value = options.get(name, default)
     if value is None:
         raise edbkit.UsageError(f"the option {name!r} is missing")
     return value
 
 
-def flag(options: dict[str, str], name: str, default: bool = False) -> bool:
+def flag(options: Mapping[str, str], name: str, default: bool = False) -> bool:
     value = str(options.get(name, default)).lower()
     if value not in ("true", "false"):
         raise edbkit.UsageError(f"the option {name!r} is true or false, not {value!r}")
@@ -91,7 +91,7 @@ class Input:
             )
 
 
-def inputs(options: dict[str, str]) -> list[Input]:
+def inputs(options: Mapping[str, str]) -> list[Input]:
     """The databases that ``path`` names: files, globs, folders, archives, images, several of them with commas between."""
     logs = text(options, "logs", "none")
     found: dict[str, Input] = {}
@@ -215,7 +215,7 @@ class Part(InputPartition):
     table: str = ""
     begin: bytes | None = None
     end: bytes | None = None
-    where: list[tuple[str, str, Any]] = field(default_factory=list)
+    where: list[Any] = field(default_factory=list)
 
 
 class EseSource(DataSource):
@@ -248,7 +248,7 @@ class EseSource(DataSource):
         return EseReader(self.options, schema)
 
 
-def given(options: dict[str, str]) -> list[pa.Field]:
+def given(options: Mapping[str, str]) -> list[pa.Field]:
     """The columns that are added."""
     columns = [pa.field(SOURCE, pa.string())]
     if flag(options, "problems"):
@@ -294,21 +294,24 @@ def arrow(kind: DataType) -> pa.DataType:
 
 
 class EseReader(DataSourceReader):
-    def __init__(self, options: dict[str, str], schema: StructType) -> None:
+    def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         self.options = dict(options)
         self.schema = pa.schema([pa.field(one.name, arrow(one.dataType)) for one in schema.fields])
-        self.where: list[tuple[str, str, Any]] = []
+        self.where: list[tuple[str, str, int]] = []
 
     def pushFilters(self, filters: list[Filter]) -> Iterator[Filter]:  # noqa: N802 - Spark's name
         """Conditions on the first column of the primary key narrow what is read. Spark checks them all the same: they hold of
         numbers alone, and in a database whose key begins with another column they are not used."""
         for one in filters:
+            # Which filters have them, their base class does not say.
+            column: tuple[str, ...] = getattr(one, "attribute", ())
+            value = getattr(one, "value", None)
             comparison = COMPARISONS.get(type(one))
-            if comparison and len(one.attribute) == 1 and type(one.value) is int:
-                self.where.append((one.attribute[0], comparison, one.value))
+            if comparison and len(column) == 1 and type(value) is int:
+                self.where.append((column[0], comparison, value))
             yield one
 
-    def partitions(self) -> Sequence[Part]:
+    def partitions(self) -> Sequence[InputPartition]:
         table, tolerant = text(self.options, "table"), flag(self.options, "problems")
         decoded = flag(self.options, "decoded", True)
         work = self.options.get("work")
@@ -333,7 +336,7 @@ class EseReader(DataSourceReader):
                 parts.append(Part(Input(one.path, problem=str(error))))
         return parts
 
-    def read(self, partition: Part) -> Iterator[pa.RecordBatch]:
+    def read(self, partition: Any) -> Iterator[pa.RecordBatch]:
         """Record batches with the columns that Spark wants."""
         tolerant = flag(self.options, "problems")
         one = partition.input
@@ -416,7 +419,7 @@ class ChangesReader(EseReader):
     def pushFilters(self, filters: list[Filter]) -> Iterator[Filter]:  # noqa: N802
         yield from filters
 
-    def partitions(self) -> Sequence[Stream]:
+    def partitions(self) -> Sequence[InputPartition]:
         tolerant = flag(self.options, "problems")
         streams = []
         for one in inputs(self.options):
@@ -428,7 +431,7 @@ class ChangesReader(EseReader):
             streams.append(Stream(one))
         return streams
 
-    def read(self, partition: Stream) -> Iterator[pa.RecordBatch]:
+    def read(self, partition: Any) -> Iterator[pa.RecordBatch]:
         tolerant = flag(self.options, "problems")
         one = partition.input
         try:
