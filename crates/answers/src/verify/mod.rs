@@ -18,10 +18,6 @@ pub struct VerifyOptions {
     /// Only these pages.
     pub pages: Option<RangeInclusive<u32>>,
     /// Lost writes are looked for with the flush map: the one beside the database, or this one.
-    #[expect(
-        clippy::option_option,
-        reason = "absent, without a value, with a value"
-    )]
     pub flush_map: Option<Option<PathBuf>>,
     /// Digests of the file.
     pub digests: Vec<DigestKind>,
