@@ -49,6 +49,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "configuration": "docs/scr.md"["Configuration"], "the file scr.toml";
     "runbooks": "docs/scr-runbooks.md", "failover and failback for an Exchange administrator";
     "limits": "README.md"["Honest limits"], "what these programs cannot do";
+    "readers": "docs/readers.md", "where readers of ESE disagree, and who is right";
     "reliability": "docs/reliability.md", "what was done to break them";
     "performance": "docs/performance.md", "how fast they are, and what limits them";
     "format": "docs/format/README.md", "an index of the pages on the on-disk format";

@@ -8,7 +8,7 @@ use crate::array::{Growing, field};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use ese_columns::{
-    Cell, CellProblem, ColumnView, Fetched, KeptBytes, Origin, OutColumn, guid, is_long,
+    Cell, CellProblem, ColumnView, Fetched, KeptBytes, Kind, Origin, OutColumn, guid, is_long,
     microseconds,
 };
 use ese_db::record::{Field, RawValue};
@@ -73,7 +73,7 @@ struct ColumnSource<'t> {
     value: Option<usize>,
     raw: Option<usize>,
     file: Option<usize>,
-    view: Option<(usize, &'t ColumnView)>,
+    views: Vec<(usize, &'t ColumnView)>,
 }
 
 /// How bytes become a value at once.
@@ -99,10 +99,14 @@ enum Simple<'t> {
 }
 
 impl<'t> Simple<'t> {
-    fn of(column: &Column, view: Option<&'t ColumnView>) -> Option<Self> {
-        let simple = match (column.column_type, view) {
-            (ColumnType::Long, Some(ColumnView::Names(names))) => Simple::Named(names),
-            (_, Some(_)) => return None,
+    fn of(column: &Column, views: &[(usize, &'t ColumnView)]) -> Option<Self> {
+        let names = match views {
+            [] => None,
+            [(_, view)] if column.column_type == ColumnType::Long => Some(view.names()?),
+            _ => return None,
+        };
+        let simple = match (column.column_type, names) {
+            (_, Some(names)) => Simple::Named(names),
             (ColumnType::Bit, _) => Simple::Bool,
             (ColumnType::UnsignedByte, _) => Simple::U8,
             (ColumnType::Short, _) => Simple::I16,
@@ -140,18 +144,25 @@ fn is_like_ascii(page: u32) -> bool {
     encoding.is_some_and(encoding_rs::Encoding::is_ascii_compatible)
 }
 
+/// The schema of batches with these columns.
+pub fn schema_of(columns: &[OutColumn<'_>]) -> SchemaRef {
+    let columns = columns.iter();
+    let fields = columns.map(|column| field(&column.name, column.kind, column.list));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 impl CellBuilder {
     /// Batches with these columns.
     pub fn new(columns: &[OutColumn<'_>]) -> Self {
-        let fields = columns
-            .iter()
-            .map(|column| field(&column.name, column.kind, column.list));
-        let arrays = columns
-            .iter()
-            .map(|column| Growing::new(column.kind, column.list));
+        let kinds = columns.iter().map(|column| (column.kind, column.list));
+        Self::with_schema(schema_of(columns), kinds)
+    }
+
+    /// Batches with a schema that was made before ([`schema_of`]): the kind of each column, and whether it holds lists.
+    pub fn with_schema(schema: SchemaRef, kinds: impl Iterator<Item = (Kind, bool)>) -> Self {
         CellBuilder {
-            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
-            arrays: arrays.collect(),
+            schema,
+            arrays: kinds.map(|(kind, list)| Growing::new(kind, list)).collect(),
             rows: 0,
             bytes: 0,
         }
@@ -212,8 +223,14 @@ impl<'t> BatchBuilder<'t> {
     /// Batches with these columns, which are all or some of [`ese_columns::columns`], in that order. Long values of more than
     /// `inline_limit` bytes are left to [`FetchValue`].
     pub fn new(columns: &[OutColumn<'t>], inline_limit: usize) -> Self {
+        Self::with_schema(columns, schema_of(columns), inline_limit)
+    }
+
+    /// The same with the schema that [`schema_of`] made of these columns before.
+    pub fn with_schema(columns: &[OutColumn<'t>], schema: SchemaRef, inline_limit: usize) -> Self {
+        let kinds = columns.iter().map(|column| (column.kind, column.list));
         BatchBuilder {
-            cells: CellBuilder::new(columns),
+            cells: CellBuilder::with_schema(schema, kinds),
             sources: sources(columns),
             inline_limit,
             text: String::new(),
@@ -299,9 +316,9 @@ impl<'t> BatchBuilder<'t> {
     }
 
     fn null(&mut self, source: &ColumnSource<'_>) {
-        let view = source.view.map(|(place, _)| place);
-        let places = [source.value, source.raw, source.file, view];
-        for place in places.into_iter().flatten() {
+        let places = [source.value, source.raw, source.file];
+        let views = source.views.iter().map(|(place, _)| *place);
+        for place in places.into_iter().flatten().chain(views) {
             self.cells.arrays[place].null();
         }
     }
@@ -364,7 +381,7 @@ impl<'t> BatchBuilder<'t> {
                 number!(I32, i32);
                 let number = bytes.try_into().map(i32::from_le_bytes).unwrap_or_default();
                 let name = names.get(&number.into());
-                if let Some((place, _)) = source.view
+                if let [(place, _)] = source.views[..]
                     && let Growing::Text(array) = &mut self.cells.arrays[place]
                 {
                     self.cells.bytes += name.map_or(0, String::len);
@@ -434,17 +451,17 @@ impl<'t> BatchBuilder<'t> {
     fn fetched(&mut self, source: &ColumnSource<'_>, fetched: Fetched<'_>, remarks: &mut Remarks) {
         let mut problems = fetched.problems;
         let own = Cell::of(&fetched.value, &mut problems);
-        let view = source.view.map(|(place, _)| place);
-        let places = [source.value, source.raw, source.file, view];
-        let place = places.into_iter().flatten().next().unwrap_or(0);
-        let cells = [
-            source.raw.map(|at| (at, Cell::raw_dates(&fetched.value))),
-            source
-                .view
-                .map(|(at, view)| (at, view.cell(&fetched.value))),
-        ];
-        for (at, cell) in cells.into_iter().flatten() {
+        let places = [source.value, source.raw, source.file];
+        let views = source.views.iter().map(|(place, _)| *place);
+        let place = places.into_iter().flatten().chain(views).next();
+        let place = place.unwrap_or(0);
+        if let Some(at) = source.raw {
+            let cell = Cell::raw_dates(&fetched.value);
             self.cells.put(at, &cell, remarks);
+        }
+        for (at, view) in &source.views {
+            let cell = view.cell(&fetched.value);
+            self.cells.put(*at, &cell, remarks);
         }
         if let Some(at) = source.value {
             self.cells.put(at, &own, remarks);
@@ -478,7 +495,7 @@ fn sources<'t>(columns: &[OutColumn<'t>]) -> Vec<Source<'t>> {
                             value: None,
                             raw: None,
                             file: None,
-                            view: None,
+                            views: Vec::new(),
                         }));
                         let Some(Source::Column(new)) = sources.last_mut() else {
                             continue;
@@ -489,7 +506,7 @@ fn sources<'t>(columns: &[OutColumn<'t>]) -> Vec<Source<'t>> {
                 match out.origin {
                     Origin::RawDate => known.raw = Some(place),
                     Origin::File => known.file = Some(place),
-                    Origin::View(view) => known.view = Some((place, view)),
+                    Origin::View(view) => known.views.push((place, view)),
                     _ => known.value = Some(place),
                 }
             }
@@ -499,7 +516,7 @@ fn sources<'t>(columns: &[OutColumn<'t>]) -> Vec<Source<'t>> {
         if let Source::Column(source) = source
             && !source.list
         {
-            source.simple = Simple::of(source.column, source.view.map(|(_, view)| view));
+            source.simple = Simple::of(source.column, &source.views);
         }
     }
     sources

@@ -30,7 +30,7 @@ mod condition;
 mod leaves;
 mod scan;
 
-pub use builder::{BatchBuilder, CellBuilder, FetchValue, Remarks};
+pub use builder::{BatchBuilder, CellBuilder, FetchValue, Remarks, schema_of};
 pub use condition::{Comparison, Condition, KeyValue};
 pub use leaves::{LeafRows, RowPlace};
 pub use scan::{Partition, ScanError, ScanOptions, ScanProblem, TableScan, Tables};

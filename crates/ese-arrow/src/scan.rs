@@ -1,7 +1,7 @@
 //! A table as a stream of record batches.
 
 use crate::condition::{Condition, keys_of, leading_column};
-use crate::{BatchBuilder, FetchValue, LeafRows, RowPlace};
+use crate::{BatchBuilder, FetchValue, LeafRows, RowPlace, schema_of};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use ese_columns::{Before, Cell, CellProblem, ColumnViews, Fetched, KeptBytes, OutColumn, columns};
@@ -133,7 +133,7 @@ impl Tables {
     pub fn scan(&self, table: &Table, options: ScanOptions) -> Result<TableScan, ScanError> {
         let reader = TableReader::new(&self.db, table);
         let wanted = wanted(table, &self.views, &options)?;
-        let schema = Arc::clone(BatchBuilder::new(&wanted, options.longest).schema());
+        let schema = schema_of(&wanted);
         let keys = keys_of(table, &options.conditions)?;
         Ok(TableScan {
             leaves: reader.leaves_in(keys.and(&options.partition)),
@@ -248,7 +248,8 @@ impl TableScan {
             Ok(wanted) => wanted,
             Err(error) => return Some(Err(ArrowError::ExternalError(Box::new(error)))),
         };
-        let mut builder = BatchBuilder::new(&wanted, self.options.longest);
+        let schema = Arc::clone(&self.schema);
+        let mut builder = BatchBuilder::with_schema(&wanted, schema, self.options.longest);
         while builder.rows() == 0 {
             let from = match self.next.take() {
                 Some(next) => next,

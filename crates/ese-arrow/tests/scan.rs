@@ -15,6 +15,9 @@ fn databases() -> Vec<PathBuf> {
         "museum/SRUM/Win10/APTSimulatorVM/Clean/SRUDB.dat",
         "go-ese/testdata/Sample_UAL/HyperV-PC/Current.mdb",
         "artemis/win10/qmgr.db",
+        "plaso/test_data/Catalog1.edb",
+        "pypi_dissect.database-1.0/tests/_data/ese/tools/CertLog.edb",
+        "secedit/pragyajhaa_CIS_Benchmarks_Enforcement/secedit.sdb",
     ];
     let real = real.map(|name| fixtures::real().join(name));
     sets.into_iter().chain(real).collect()

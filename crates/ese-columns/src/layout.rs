@@ -158,7 +158,7 @@ pub fn columns<'t>(
         if is_long(column) {
             add(format!("{}_file", column.name), Kind::Text, Origin::File);
         }
-        if let Some(view) = views.of(table, column) {
+        for view in views.of(table, column) {
             let name = format!("{}_{}", column.name, view.suffix());
             add(name, view.kind(), Origin::View(view));
         }

@@ -69,7 +69,8 @@ impl Groups<'_> {
         let reader = self.range.reader;
         let shared = reader.shared;
         let limit = shared.rows.inline_limit;
-        let mut builder = BatchBuilder::new(reader.columns, limit);
+        let schema = self.encoder.schema();
+        let mut builder = BatchBuilder::with_schema(reader.columns, schema, limit);
         let mut remarks = Remarks::default();
         let batch_bytes = self.encoder.batch_bytes();
         let mut group = self.encoder.begin().map_err(|error| reader.fail(error))?;

@@ -7,7 +7,7 @@ use ese_columns::{Cell, CellProblem, Fetched, Origin, OutColumn, is_long};
 use ese_db::record::{Field, RawValue};
 use ese_db::rows::Fields;
 use ese_db::value::decode;
-use ese_db::{Column, Row, Value};
+use ese_db::{Column, ColumnType, DbError, Row, Value};
 use ese_format::Progress;
 use std::borrow::Cow;
 
@@ -125,7 +125,15 @@ impl RowConverter<'_> {
                 Origin::Given(given) => put(place, given.cell())?,
                 Origin::Deleted => put(place, &Cell::Bool(fields.is_deleted()))?,
                 Origin::Value(source) => {
-                    slot = self.slot(column, source, fields, &mut fetcher)?;
+                    let stored = fields.stored(source);
+                    if !self.is_needed_after(place)
+                        && let Some(cell) =
+                            stored.as_ref().ok().and_then(|field| number(field, source))
+                    {
+                        put(place, &cell)?;
+                        continue;
+                    }
+                    slot = self.slot(column, source, stored, fields, &mut fetcher)?;
                     if let Slot::Fetched(fetched) = &mut slot {
                         problems.append(&mut fetched.problems);
                     }
@@ -154,21 +162,31 @@ impl RowConverter<'_> {
         let mut slots = Vec::with_capacity(self.columns.len());
         for column in self.columns {
             if let Origin::Value(source) = column.origin {
-                slots.push(self.slot(column, source, fields, &mut fetcher)?);
+                let stored = fields.stored(source);
+                slots.push(self.slot(column, source, stored, fields, &mut fetcher)?);
             }
         }
         Ok(slots)
     }
 
-    #[inline]
+    /// Whether the column after this one tells something of the same value.
+    fn is_needed_after(&self, place: usize) -> bool {
+        let after = self.columns.get(place + 1).map(|column| &column.origin);
+        matches!(
+            after,
+            Some(Origin::RawDate | Origin::File | Origin::View(_))
+        )
+    }
+
     fn slot<'f>(
         &self,
         column: &OutColumn<'_>,
         source: &'f Column,
+        stored: Result<Field<'f>, DbError>,
         fields: &Fields<'f>,
         fetcher: &mut Fetcher<'_>,
     ) -> Result<Slot<'f>, ExportError> {
-        Ok(match fields.stored(source) {
+        Ok(match stored {
             Ok(Field::Null) => Slot::Plain(Value::Null),
             // Most values are bytes of the record that mean what they are.
             Ok(Field::Single(raw))
@@ -193,6 +211,29 @@ enum Slot<'f> {
     Plain(Value<'f>),
     /// It had to be fetched.
     Fetched(Box<Fetched<'f>>),
+}
+
+/// The cell of a number that the record has as it is: most values are one.
+fn number(field: &Field<'_>, column: &Column) -> Option<Cell<'static>> {
+    let raw = match field {
+        Field::Null => return Some(Cell::Null),
+        Field::Single(raw) if *raw == RawValue::plain(raw.bytes) => raw.bytes,
+        _ => return None,
+    };
+    Some(match column.column_type {
+        ColumnType::UnsignedByte => Cell::Unsigned(u8::from_le_bytes(raw.try_into().ok()?).into()),
+        ColumnType::Short => Cell::Integer(i16::from_le_bytes(raw.try_into().ok()?).into()),
+        ColumnType::UnsignedShort => {
+            Cell::Unsigned(u16::from_le_bytes(raw.try_into().ok()?).into())
+        }
+        ColumnType::Long => Cell::Integer(i32::from_le_bytes(raw.try_into().ok()?).into()),
+        ColumnType::UnsignedLong => Cell::Unsigned(u32::from_le_bytes(raw.try_into().ok()?).into()),
+        ColumnType::LongLong | ColumnType::Currency => {
+            Cell::Integer(i64::from_le_bytes(raw.try_into().ok()?))
+        }
+        ColumnType::UnsignedLongLong => Cell::Unsigned(u64::from_le_bytes(raw.try_into().ok()?)),
+        _ => return None,
+    })
 }
 
 impl<'f> Slot<'f> {

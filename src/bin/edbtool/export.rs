@@ -49,7 +49,8 @@ pub(crate) struct Arguments {
     /// Also export rows that are deleted but still in their pages, marked in a column $deleted
     #[arg(long)]
     deleted: bool,
-    /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search)
+    /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search, BITS, Certificate Services,
+    /// File History, security templates)
     #[arg(long)]
     decoded: bool,
     /// Compute no SHA-256 of the database and the logs for the manifest

@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     /// Also print rows that are deleted but still in their pages, marked in a column $deleted
     #[arg(long)]
     deleted: bool,
-    /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search)
+    /// Add decoded columns for well-known schemas (SRUM, WebCache, UAL/SUM, Windows Search, BITS, Certificate Services,
+    /// File History, security templates)
     #[arg(long)]
     decoded: bool,
 }

@@ -3,10 +3,10 @@
 
 use crate::ExportError;
 use crate::sink::Sink;
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
-use ese_arrow::CellBuilder;
-use ese_columns::{Cell, OutColumn};
+use ese_arrow::{CellBuilder, schema_of};
+use ese_columns::{Cell, Kind, OutColumn};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
@@ -30,8 +30,10 @@ pub(crate) struct ParquetTable {
     path: PathBuf,
     writer: SerializedFileWriter<Sink>,
     encoder: GroupEncoder,
-    /// Rows that come one by one.
-    rows: CellBuilder,
+    /// The kind of each column, and whether it holds lists.
+    kinds: Vec<(Kind, bool)>,
+    /// Rows that come one by one, if any do.
+    rows: Option<CellBuilder>,
 }
 
 /// Makes row groups.
@@ -69,6 +71,11 @@ impl GroupEncoder {
         }
     }
 
+    /// The schema of its batches.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
     /// A row group without rows.
     pub(crate) fn begin(&self) -> io::Result<OpenGroup> {
         let columns = self.columns.as_ref();
@@ -86,8 +93,7 @@ impl GroupEncoder {
     fn column(
         &self,
         field: &Arc<Field>,
-        batches: &[RecordBatch],
-        place: usize,
+        arrays: &[ArrayRef],
     ) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
         let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
         let of_parquet = ArrowSchemaConverter::new().convert(&schema)?;
@@ -96,8 +102,8 @@ impl GroupEncoder {
             SerializedFileWriter::new(io::sink(), of_parquet.root_schema_ptr(), properties)?;
         let mut writers =
             ArrowRowGroupWriterFactory::new(&nowhere, schema).create_column_writers(0)?;
-        for batch in batches {
-            let leaves = compute_leaves(field, batch.column(place))?;
+        for array in arrays {
+            let leaves = compute_leaves(field, array)?;
             for (writer, leaf) in writers.iter_mut().zip(leaves) {
                 writer.write(&leaf)?;
             }
@@ -147,8 +153,7 @@ impl OpenGroup {
 
 impl ParquetTable {
     pub(super) fn new(path: &Path, sink: Sink, columns: &[OutColumn<'_>]) -> io::Result<Self> {
-        let rows = CellBuilder::new(columns);
-        let schema = Arc::clone(rows.schema());
+        let schema = schema_of(columns);
         let properties = WriterProperties::builder();
         let is_wide = columns.len() > WIDE;
         let properties = match is_wide {
@@ -169,7 +174,11 @@ impl ParquetTable {
                 columns: (!is_wide).then(|| Arc::new(factory)),
             },
             writer,
-            rows,
+            kinds: columns
+                .iter()
+                .map(|column| (column.kind, column.list))
+                .collect(),
+            rows: None,
         })
     }
 
@@ -189,8 +198,14 @@ impl ParquetTable {
             chunk.append_to_row_group(&mut taken)?;
         }
         if !group.batches.is_empty() {
-            for (place, field) in fields.iter().enumerate() {
-                for chunk in self.encoder.column(field, &group.batches, place)? {
+            // Each array goes when it is written.
+            let batches = group.batches.into_iter();
+            let mut batches: Vec<_> = batches
+                .map(|batch| batch.into_parts().1.into_iter())
+                .collect();
+            for field in fields {
+                let arrays = batches.iter_mut().filter_map(Iterator::next);
+                for chunk in self.encoder.column(field, &arrays.collect::<Vec<_>>())? {
                     chunk.append_to_row_group(&mut taken)?;
                 }
             }
@@ -200,10 +215,10 @@ impl ParquetTable {
     }
 
     fn write_rows(&mut self) -> io::Result<()> {
-        if self.rows.rows() == 0 {
+        let Some(mut rows) = self.rows.take() else {
             return Ok(());
-        }
-        let batch = self.rows.finish().map_err(io::Error::other)?;
+        };
+        let batch = rows.finish().map_err(io::Error::other)?;
         let mut group = self.encoder.begin()?;
         group.add(batch)?;
         self.group(group.finish()?)
@@ -211,11 +226,15 @@ impl ParquetTable {
 
     /// Adds a row: a cell for each column, of the column's kind.
     pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
-        if let Err(cell) = self.rows.row(cells) {
+        let (schema, kinds) = (&self.encoder.schema, &self.kinds);
+        let rows = (self.rows).get_or_insert_with(|| {
+            CellBuilder::with_schema(Arc::clone(schema), kinds.iter().copied())
+        });
+        if let Err(cell) = rows.row(cells) {
             let message = format!("{cell:?} is not of the type of its column");
             return Err(io::Error::other(message));
         }
-        match self.rows.bytes() >= GROUP_BYTES {
+        match rows.bytes() >= GROUP_BYTES {
             true => self.write_rows(),
             false => Ok(()),
         }
