@@ -23,4 +23,4 @@ pub use exit::{Exit, Failure};
 pub use interrupt::{interrupted, watch_interrupts};
 pub use output::{COMMON, Output, RunOptions, Stream, complain};
 pub use progress::Bar;
-pub use shell::{ShellCommand, arguments, run, shell_word};
+pub use shell::{ShellCommand, arguments, mount, run, shell_word};

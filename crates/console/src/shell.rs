@@ -177,7 +177,8 @@ fn without_secrets(argument: OsString) -> OsString {
 }
 
 /// Makes archives and disk images known, and addresses of stores with the credentials that the usual tools of each service use.
-fn mount() {
+/// Call once; [`run`] does.
+pub fn mount() {
     // First: an archive or an image may lie at an address.
     let within: Vec<std::sync::Arc<dyn evidence::Container>> = vec![
         #[cfg(feature = "images")]

@@ -43,6 +43,7 @@ pub(crate) const TOPICS: &[Topic] = topics! {
     "cases": "docs/collect.md", "the dataset that edbtool collect makes of many databases";
     "timelines": "docs/timeline.md", "what happened to rows: every change that logs hold";
     "differences": "docs/diff.md", "how edbtool diff compares two databases";
+    "python": "docs/python.md", "the Python package: DuckDB, Polars, pandas, Spark";
     "edbcopy": "docs/edbcopy.md", "copies that go on, over links that fail";
     "scr": "docs/scr.md", "standby copies: shipping, replay, activation, failback";
     "configuration": "docs/scr.md"["Configuration"], "the file scr.toml";

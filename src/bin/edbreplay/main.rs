@@ -1,12 +1,8 @@
 //! `edbreplay`: recovers databases with their transaction logs, on any operating system.
 
-mod digests;
 mod input;
 mod plan;
-mod profile;
-mod report;
 mod run;
-mod targets;
 
 use clap::{Parser, Subcommand};
 use console::{RunOptions, ShellCommand};

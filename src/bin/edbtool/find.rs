@@ -1,23 +1,18 @@
 //! `edbtool find`: which databases are in a pile of evidence, whatever they are called, and what belongs to them.
 
 use crate::columns::Columns;
+use answers::find::{SCHEMA, TOTALS_SCHEMA, Totals, failure, finds, kind, look_of, verdict, what};
 use bytesize::ByteSize;
 use console::values::bytes;
 use console::{Exit, Failure, Output};
 use ese_case::find::{
-    Content, DatabaseLook, FindOptions, Found, FoundDatabase, FoundFile, LogStreamFound, LogsFrom,
-    Looked, Problem, find,
+    Content, FindOptions, Found, FoundDatabase, FoundFile, LogStreamFound, LogsFrom, find,
 };
 use ese_format::Generation;
 use ese_log::chain::Readiness;
-use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-
-const SCHEMA: &str = "edbkit.find/1";
-const TOTALS_SCHEMA: &str = "edbkit.find-totals/1";
 
 /// Find databases and their logs in folders, archives, disk images and shadow copies, by content and not by name
 ///
@@ -77,176 +72,11 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
     Ok(exit)
 }
 
-fn failure(problem: &Problem) -> Failure {
-    let failure = Failure::new(problem.class.into(), problem.message.clone());
-    let failure = match problem.jet {
-        Some(jet) => failure.jet(jet),
-        None => failure,
-    };
-    match &problem.advice {
-        Some(advice) => failure.advise(advice.clone()),
-        None => failure,
-    }
-}
-
-/// One find, in the words of the schema.
-#[derive(Serialize)]
-#[serde(tag = "find", rename_all = "snake_case")]
-enum Find<'f> {
-    Database {
-        exit: Exit,
-        #[serde(flatten)]
-        database: &'f FoundDatabase,
-    },
-    Logs {
-        exit: Exit,
-        #[serde(flatten)]
-        stream: &'f LogStreamFound,
-    },
-    File {
-        exit: Exit,
-        #[serde(flatten)]
-        file: &'f FoundFile,
-    },
-}
-
 fn print_json(found: &Found, totals: &Totals, output: &mut Output) -> Result<(), Failure> {
-    for database in &found.databases {
-        let exit = database_exit(database);
-        output.document(SCHEMA, &Find::Database { exit, database })?;
-    }
-    for stream in &found.streams {
-        let exit = stream_exit(stream);
-        output.document(SCHEMA, &Find::Logs { exit, stream })?;
-    }
-    for file in &found.others {
-        let exit = file_exit(file);
-        output.document(SCHEMA, &Find::File { exit, file })?;
+    for find in finds(found) {
+        output.document(SCHEMA, &find)?;
     }
     output.document(TOTALS_SCHEMA, totals)
-}
-
-fn look_of(database: &FoundDatabase) -> Option<&DatabaseLook> {
-    match &database.file.content {
-        Content::Database(look) => Some(look),
-        _ => None,
-    }
-}
-
-/// A database that is clean, or that recovery would bring there without loss, is no finding.
-fn database_exit(database: &FoundDatabase) -> Exit {
-    let is_good = matches!(
-        database.verdict.readiness,
-        None | Some(Readiness::Ready | Readiness::ReadyWithoutReplay)
-    );
-    let look = look_of(database);
-    let is_whole = look
-        .is_some_and(|look| look.findings.is_empty() && look.kind.kind_unknown_because.is_none());
-    match is_good && is_whole && database.damaged.is_empty() {
-        true => Exit::Clean,
-        false => Exit::Finding,
-    }
-}
-
-fn stream_exit(stream: &LogStreamFound) -> Exit {
-    let is_damaged = |file: &FoundFile| file_exit(file) != Exit::Clean;
-    let mut files = stream.logs.iter().chain(&stream.checkpoints);
-    match files.any(is_damaged) {
-        true => Exit::Finding,
-        false => Exit::Clean,
-    }
-}
-
-fn file_exit(file: &FoundFile) -> Exit {
-    match file.problem() {
-        Some(_) => Exit::Finding,
-        None => Exit::Clean,
-    }
-}
-
-/// What all finds come to.
-#[derive(Debug, Serialize)]
-struct Totals {
-    databases: u64,
-    /// How many databases are of each kind.
-    kinds: BTreeMap<String, u64>,
-    /// How many have each verdict.
-    verdicts: BTreeMap<&'static str, u64>,
-    /// Streams of logs that belong to none of the databases.
-    streams: u64,
-    /// Files that belong to nothing, by what they are.
-    others: BTreeMap<&'static str, u64>,
-    /// What could not be read.
-    problems: u64,
-    /// Whether recoveries were tried.
-    tried: bool,
-    #[serde(flatten)]
-    looked: Looked,
-}
-
-impl Totals {
-    fn of(found: &Found, tried: bool) -> Self {
-        let mut totals = Totals {
-            databases: found.databases.len() as u64,
-            kinds: BTreeMap::new(),
-            verdicts: BTreeMap::new(),
-            streams: found.streams.len() as u64,
-            others: BTreeMap::new(),
-            problems: found.problems.len() as u64,
-            tried,
-            looked: found.looked,
-        };
-        for database in &found.databases {
-            *totals.kinds.entry(kind(database).to_owned()).or_default() += 1;
-            *totals.verdicts.entry(verdict(database)).or_default() += 1;
-        }
-        for file in &found.others {
-            *totals.others.entry(what(file)).or_default() += 1;
-        }
-        totals
-    }
-
-    /// What follows from all of it. That there is nothing of ESE's is known only where all could be read.
-    fn exit(&self, found: &Found) -> Exit {
-        let all = found
-            .databases
-            .iter()
-            .map(database_exit)
-            .chain(found.streams.iter().map(stream_exit))
-            .chain(found.others.iter().map(file_exit));
-        match found.is_empty() && found.problems.is_empty() {
-            true => Exit::NotEse,
-            false => all.fold(Exit::Clean, Exit::and),
-        }
-    }
-}
-
-fn kind(database: &FoundDatabase) -> &str {
-    look_of(database)
-        .and_then(|look| look.kind.kind)
-        .unwrap_or("unknown")
-}
-
-/// In one or two words.
-fn verdict(database: &FoundDatabase) -> &'static str {
-    match database.verdict.readiness {
-        None => "temporary",
-        Some(Readiness::ReadyWithoutReplay) => "clean",
-        Some(Readiness::Ready) => "READY",
-        Some(Readiness::ReadyWithLoss) => "READY WITH LOSS",
-        Some(Readiness::NotReady) => "NOT READY",
-    }
-}
-
-fn what(file: &FoundFile) -> &'static str {
-    match &file.content {
-        Content::Database(_) => "database",
-        Content::Log(_) => "log",
-        Content::Checkpoint(_) => "checkpoint",
-        Content::FlushMap(_) => "flush map",
-        Content::Other { what } => what,
-        Content::Ruin { .. } => "ruin",
-    }
 }
 
 /// The finds as a table: what is short stands first, paths at the end of the lines.
@@ -287,7 +117,7 @@ impl Display for Report<'_> {
         if !is_empty {
             columns.fmt(f)?;
         }
-        self.totals.fmt(f)
+        TotalsText(self.totals).fmt(f)
     }
 }
 
@@ -486,28 +316,32 @@ fn plural(count: u64, one: &str) -> String {
     }
 }
 
-impl Display for Totals {
+/// The last lines.
+struct TotalsText<'t>(&'t Totals);
+
+impl Display for TotalsText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let looked = &self.looked;
-        write!(f, "{}", plural(self.databases, "database"))?;
-        if self.databases > 0 {
-            let kinds = self
+        let totals = self.0;
+        let looked = &totals.looked;
+        write!(f, "{}", plural(totals.databases, "database"))?;
+        if totals.databases > 0 {
+            let kinds = totals
                 .kinds
                 .iter()
                 .map(|(kind, count)| (kind.as_str(), *count));
-            let verdicts = self
+            let verdicts = totals
                 .verdicts
                 .iter()
                 .map(|(verdict, count)| (*verdict, *count));
             write!(f, ": {}; {}", listed(kinds), listed(verdicts))?;
         }
         writeln!(f)?;
-        if self.streams > 0 || !self.others.is_empty() {
+        if totals.streams > 0 || !totals.others.is_empty() {
             let mut others = Vec::new();
-            if self.streams > 0 {
-                others.push(plural(self.streams, "log stream"));
+            if totals.streams > 0 {
+                others.push(plural(totals.streams, "log stream"));
             }
-            let named = self.others.iter();
+            let named = totals.others.iter();
             others.extend(named.map(|(what, count)| plural(*count, what)));
             writeln!(f, "that belong to none: {}", others.join(", "))?;
         }
@@ -554,16 +388,16 @@ impl Display for Totals {
         if !passed.is_empty() {
             writeln!(f, "not followed or read: {}", passed.join(", "))?;
         }
-        if self.problems > 0 {
-            writeln!(f, "could not be read: {}", self.problems)?;
+        if totals.problems > 0 {
+            writeln!(f, "could not be read: {}", totals.problems)?;
         }
-        if !self.tried && self.verdicts.contains_key("READY") {
+        if !totals.tried && totals.verdicts.contains_key("READY") {
             writeln!(
                 f,
                 "READY is what headers and logs say; no page was looked at (--try does)"
             )?;
         }
-        if self.verdicts.contains_key("clean") {
+        if totals.verdicts.contains_key("clean") {
             writeln!(
                 f,
                 "clean is what the header says; no page was looked at (edbtool verify does)"

@@ -1,7 +1,8 @@
 //! `edbtool verify`: whether every page of a database, and every other file of a set, is what was written.
 
 use crate::database::ViewArguments;
-use crate::files::{not_ese, why_not_ese};
+use answers::files::{not_ese, why_not_ese};
+use answers::verify::{Report, SCHEMA, VerifyOptions, can_be_kept, verify, verify_view};
 use console::values::{number, rate};
 use console::{Exit, Failure, Output};
 use ese_case::Named;
@@ -10,17 +11,13 @@ use ese_format::file_kind::DETECT_BYTES;
 use ese_format::{FileKind, Progress};
 use ese_scan::{Digest, DigestKind, RateLimit, digest_file};
 use evidence::{EvidenceError, EvidenceFile};
-use report::{Checked, Report};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-mod database;
 mod folder;
 mod others;
-mod report;
-mod resume;
 mod streams;
 
 /// Check every page of databases, and every other ESE file, for damage
@@ -103,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
         ));
     }
     if let Some(path) = &arguments.resume {
-        resume::can_be_kept(path)?;
+        can_be_kept(path)?;
     }
     if !arguments.view.is_plain() {
         let [path] = arguments.files.as_slice() else {
@@ -113,8 +110,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fa
             ));
         };
         let opened = arguments.view.open(path, output)?;
-        let report = database::verify_view(path, &opened, arguments)?;
-        output.answer("edbkit.verify/1", &opened.document(&report), &report)?;
+        let report = verify_view(path, &opened, &arguments.options())?;
+        output.answer(SCHEMA, &opened.document(&report), &report)?;
         return Ok(report.exit());
     }
     let job = Job {
@@ -179,10 +176,10 @@ impl Job<'_> {
             let headers = HeaderCopies::read(&start);
             others::refuse_streaming_file(path, &headers)?;
             let threads = output.threads();
-            let mut report = database::verify(
+            let mut report = verify(
                 &file,
                 &headers,
-                arguments,
+                &arguments.options(),
                 self.rate.as_ref(),
                 threads,
                 &bar,
@@ -240,6 +237,17 @@ fn digests(
 impl Arguments {
     fn digest_kinds(&self) -> Vec<DigestKind> {
         self.hash.iter().copied().map(DigestKind::from).collect()
+    }
+
+    fn options(&self) -> VerifyOptions {
+        VerifyOptions {
+            pages: self.pages.clone(),
+            flush_map: self.flush_map.clone(),
+            digests: self.digest_kinds(),
+            resume: self.resume.clone(),
+            owners: self.owners,
+            max_findings: self.max_findings,
+        }
     }
 
     /// Says which options do nothing for a file that is not a database.

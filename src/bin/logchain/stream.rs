@@ -1,7 +1,8 @@
 //! Which stream a command line means, and errors in the words of the program.
 
+use answers::chain::streams_of;
 use console::{Exit, Failure, Output, interrupted};
-use ese_log::{LogError, LogStream, StreamFiles};
+use ese_log::{LogStream, StreamFiles};
 use std::path::PathBuf;
 
 /// A stream on the command line.
@@ -22,20 +23,7 @@ impl StreamArguments {
 
     /// The streams that are meant: all of the folder, if no base name is given.
     pub(crate) fn all(&self) -> Result<Vec<StreamFiles>, Failure> {
-        let found = match &self.base {
-            Some(base) => StreamFiles::find(&self.folder, Some(base)).map(|files| vec![files]),
-            None => StreamFiles::find_all(&self.folder),
-        };
-        match found {
-            Ok(streams) if streams.iter().all(StreamFiles::is_empty) => {
-                Err(Failure::of(&LogError::NoStream {
-                    folder: self.folder.clone(),
-                    base: self.base.clone(),
-                }))
-            }
-            Ok(streams) => Ok(streams),
-            Err(error) => Err(Failure::of(&error)),
-        }
+        streams_of(&self.folder, self.base.as_deref())
     }
 }
 

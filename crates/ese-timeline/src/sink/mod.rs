@@ -1,5 +1,7 @@
 //! How changes are written down.
 
+#[cfg(feature = "arrow")]
+mod batch;
 mod csv;
 mod debezium;
 mod jsonl;
@@ -9,6 +11,8 @@ mod parquet;
 mod text;
 mod timesketch;
 
+#[cfg(feature = "arrow")]
+pub use batch::{BatchSink, change_schema};
 pub use csv::CsvSink;
 pub use debezium::DebeziumSink;
 pub use jsonl::JsonlSink;

@@ -1,8 +1,8 @@
 //! `edbtool header --summary`: a line for each file, and a summary of all. Made for a tree full of evidence: which
 //! databases are there, which programs they belong to, and which of them need what.
 
-use super::{Content, Report};
 use crate::columns::{Columns, WIDTH, widest};
+use answers::header::{Content, Report};
 use console::{Exit, Failure, Output};
 use ese_case::Named;
 use ese_db::Database;

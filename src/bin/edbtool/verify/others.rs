@@ -1,8 +1,8 @@
 //! Verifying what is not a database.
 
-use super::Checked;
-use crate::files::{snapshot_unread, why_not_ese};
-use crate::header::log_header_findings;
+use answers::files::{snapshot_unread, why_not_ese};
+use answers::header::log_header_findings;
+use answers::verify::Checked;
 use console::{Exit, Failure};
 use ese_case::Named;
 use ese_checksum::{

@@ -3,7 +3,7 @@
 //! Logs are digested when they are read for the replay, by the thread that reads them; databases before and after, and
 //! logs that a limit left unread, at the end, several at a time.
 
-use crate::report::FileDigest;
+use super::report::FileDigest;
 use console::{Exit, Failure};
 use ese_format::Progress;
 use ese_log::LogObserver;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// A part of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Step {
+pub enum Step {
     /// Logs are checked; what is needed is found out.
     Plan,
     /// A new file becomes a copy of the database.
@@ -42,7 +42,7 @@ impl Step {
 
 /// How long a step took.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Lap {
+pub struct Lap {
     step: Step,
     seconds: f64,
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// What verification looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Checked {
+pub enum Checked {
     /// Both copies of a database's header, or the header of another file.
     Headers,
     /// The checksum of every page, segment or copy.
@@ -24,41 +24,50 @@ pub(super) enum Checked {
     LostWrites,
 }
 
+/// The schema of a [`Report`].
+pub const SCHEMA: &str = "edbkit.verify/1";
+
 /// What was found in one file.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
-    pub(super) path: PathBuf,
-    pub(super) kind: FileKind,
-    pub(super) file_size: u64,
+pub struct Report {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length.
+    pub file_size: u64,
+    /// The size of the pages of a database.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) page_size: Option<u32>,
+    pub page_size: Option<u32>,
     /// Counts over all pages of a database.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pages: Option<Counts>,
+    pub pages: Option<Counts>,
     /// Whether it is a temporary database, which nobody needs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) temporary: bool,
+    pub temporary: bool,
     /// What was looked at, and nothing else; empty for a file in which nothing is needed.
-    pub(super) checked: Vec<Checked>,
+    pub checked: Vec<Checked>,
     /// What is wrong with the file as a whole.
-    pub(super) problems: Vec<String>,
+    pub problems: Vec<String>,
     /// What is wrong with single pages.
-    pub(super) findings: Vec<PageFinding>,
+    pub findings: Vec<PageFinding>,
     /// With --owners: the trees that damaged pages belong to, by page number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) owners: BTreeMap<u32, String>,
-    pub(super) findings_omitted: u64,
-    pub(super) digests: Vec<Digest>,
+    pub owners: BTreeMap<u32, String>,
+    /// How many more of them there are.
+    pub findings_omitted: u64,
+    /// Digests of the file.
+    pub digests: Vec<Digest>,
     /// What was not checked, and why.
-    pub(super) remarks: Vec<String>,
+    pub remarks: Vec<String>,
     /// Byte offset at which the scan was interrupted.
-    pub(super) interrupted_at: Option<u64>,
+    pub interrupted_at: Option<u64>,
 }
 
 impl Report {
     /// Prints it, and says how the command ends.
-    pub(super) fn print(&self, output: &mut Output) -> Result<Exit, Failure> {
-        output.answer("edbkit.verify/1", self, self)?;
+    pub fn print(&self, output: &mut Output) -> Result<Exit, Failure> {
+        output.answer(SCHEMA, self, self)?;
         output.flush()?;
         Ok(self.exit())
     }
@@ -78,7 +87,7 @@ impl Report {
     }
 
     /// Whether nothing in the file matters, so that nothing was checked.
-    pub(super) fn is_unneeded(&self) -> bool {
+    pub fn is_unneeded(&self) -> bool {
         self.checked.is_empty() && self.is_clean()
     }
 
@@ -87,7 +96,7 @@ impl Report {
     }
 
     /// The exit code that follows.
-    pub(super) fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match (self.interrupted_at, self.is_clean()) {
             (Some(_), _) => Exit::Interrupted,
             (None, true) => Exit::Clean,

@@ -28,7 +28,7 @@ pub(super) struct Place {
 }
 
 /// A place that cannot be kept is said before the scan, not after hours of it.
-pub(super) fn can_be_kept(path: &Path) -> Result<(), Failure> {
+pub fn can_be_kept(path: &Path) -> Result<(), Failure> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());

@@ -1,6 +1,7 @@
 //! What `edbreplay run` says at its end.
 
-use crate::profile::{self, Lap};
+use super::profile::{self, Lap};
+use console::Exit;
 use ese_format::database::DatabaseState;
 use ese_format::{Generation, Lgpos, Pgno, Signature};
 use ese_replay::pages::PageCounts;
@@ -14,63 +15,63 @@ use std::path::PathBuf;
 
 /// What a recovery did.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// How far it went.
     #[serde(flatten)]
-    pub(crate) summary: ReplaySummary,
+    pub summary: ReplaySummary,
     /// Records by type, and what was done with them.
-    pub(crate) redo: RedoCounts,
+    pub redo: RedoCounts,
     /// Transactions that were rolled back at the end.
-    pub(crate) transactions_undone: usize,
+    pub transactions_undone: usize,
     /// Their operations, newest first.
-    pub(crate) undone: Vec<UndoneOperation>,
+    pub undone: Vec<UndoneOperation>,
     /// Pages that are not what the writing machine saw when it scanned them.
-    pub(crate) divergences: Vec<PageDivergence>,
+    pub divergences: Vec<PageDivergence>,
     /// The results.
-    pub(crate) databases: Vec<DatabaseReport>,
+    pub databases: Vec<DatabaseReport>,
     /// The logs that were read.
-    pub(crate) logs: Vec<FileDigest>,
+    pub logs: Vec<FileDigest>,
     /// What was given up, in words.
-    pub(crate) losses: Vec<String>,
+    pub losses: Vec<String>,
     /// Seconds of redo and undo.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Bytes of log in a second of that.
-    pub(crate) log_bytes_per_second: f64,
+    pub log_bytes_per_second: f64,
     /// How long each step took; only with `--profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) profile: Option<Vec<Lap>>,
+    pub profile: Option<Vec<Lap>>,
 }
 
 /// The result of one database.
 #[derive(Debug, Serialize)]
-pub(crate) struct DatabaseReport {
+pub struct DatabaseReport {
     /// The file before; none for a database that the logs created.
-    pub(crate) source: Option<FileDigest>,
+    pub source: Option<FileDigest>,
     /// The file after.
-    pub(crate) result: FileDigest,
+    pub result: FileDigest,
     /// Which database it is.
-    pub(crate) signature: Signature,
+    pub signature: Signature,
     /// Its state.
-    pub(crate) state: DatabaseState,
+    pub state: DatabaseState,
     /// Where it is consistent.
-    pub(crate) last_consistent: Lgpos,
+    pub last_consistent: Lgpos,
     /// What a later recovery needs, if it is not.
-    pub(crate) min_required: Generation,
+    pub min_required: Generation,
     /// The same.
-    pub(crate) max_required: Generation,
+    pub max_required: Generation,
     /// Its last page.
-    pub(crate) last_page: Pgno,
+    pub last_page: Pgno,
     /// What happened to its pages.
-    pub(crate) pages: PageCounts,
+    pub pages: PageCounts,
     /// Whether the logs had anything for it.
-    pub(crate) touched: bool,
+    pub touched: bool,
     /// Whether the logs created it.
-    pub(crate) created: bool,
+    pub created: bool,
 }
 
 impl DatabaseReport {
     /// The report about a database, with the digests of the file it was made from and of the result.
-    pub(crate) fn of(
+    pub(super) fn of(
         database: &RecoveredDatabase,
         source: Option<FileDigest>,
         result: FileDigest,
@@ -94,11 +95,11 @@ impl DatabaseReport {
 
 /// A file and its digests.
 #[derive(Debug, Serialize)]
-pub(crate) struct FileDigest {
+pub struct FileDigest {
     /// The file.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Its digests; none with `--no-hash`.
-    pub(crate) digests: Vec<Digest>,
+    pub digests: Vec<Digest>,
 }
 
 impl Display for Report {
@@ -150,6 +151,14 @@ impl Display for Report {
 }
 
 impl Report {
+    /// The exit code that follows.
+    pub fn exit(&self) -> Exit {
+        match self.losses.is_empty() && self.divergences.is_empty() {
+            true => Exit::Clean,
+            false => Exit::Finding,
+        }
+    }
+
     /// What to do with the results.
     fn write_next(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let brought = |database: &&DatabaseReport| database.touched;
@@ -173,7 +182,7 @@ const NEXT: &str = "Next: before the database is mounted, move the old logs, the
                     its folders. Beside them the engine refuses it (-1216).";
 
 /// How many records there were, and what happened to them.
-pub(crate) fn write_records(
+pub(super) fn write_records(
     f: &mut Formatter<'_>,
     summary: &ReplaySummary,
     total: &TypeCounts,
@@ -190,7 +199,7 @@ pub(crate) fn write_records(
 }
 
 /// Up to what moment the result reaches.
-pub(crate) fn write_last_commit(f: &mut Formatter<'_>, summary: &ReplaySummary) -> fmt::Result {
+pub(super) fn write_last_commit(f: &mut Formatter<'_>, summary: &ReplaySummary) -> fmt::Result {
     let Some(lgpos) = summary.last_commit else {
         return writeln!(f, "Last commit: none in these logs");
     };

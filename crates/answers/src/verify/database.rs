@@ -1,9 +1,9 @@
 //! Verifying a database.
 
-use super::Arguments;
+use super::VerifyOptions;
 use super::report::{Checked, Report};
 use super::resume::Place;
-use crate::database::{OpenedDatabase, half_written};
+use crate::view::{OpenedDatabase, half_written};
 use console::{Exit, Failure};
 use ese_db::Database;
 use ese_db::space::{CutOff, SpaceMap};
@@ -19,19 +19,20 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-pub(super) fn verify(
+/// Verifies the pages of a database as its file holds them.
+pub fn verify(
     file: &EvidenceFile,
     headers: &HeaderCopies,
-    arguments: &Arguments,
+    options: &VerifyOptions,
     rate: Option<&RateLimit>,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Report, Failure> {
     let (mut remarks, mut problems) = (Vec::new(), Vec::new());
-    let flush_map = flush_map(file, headers, arguments, &mut problems, &mut remarks)?;
-    let place = match &arguments.resume {
-        Some(path) => Place::load(path, file, headers, arguments.pages.clone())?,
-        None => Place::start(file, headers, arguments.pages.clone()),
+    let flush_map = flush_map(file, headers, options, &mut problems, &mut remarks)?;
+    let place = match &options.resume {
+        Some(path) => Place::load(path, file, headers, options.pages.clone())?,
+        None => Place::start(file, headers, options.pages.clone()),
     };
     if place.next_offset > 0 {
         remarks.push(format!(
@@ -39,34 +40,33 @@ pub(super) fn verify(
             place.next_offset
         ));
     }
-    let digests = arguments.digest_kinds();
-    let options = ScanOptions {
-        pages: arguments.pages.clone(),
+    let how = ScanOptions {
+        pages: options.pages.clone(),
         resume_at: place.next_offset,
-        digests: &digests,
+        digests: &options.digests,
         flush_map: flush_map.as_ref(),
         rate,
         threads,
-        keep_findings: arguments.max_findings.saturating_sub(place.findings.len()),
+        keep_findings: options.max_findings.saturating_sub(place.findings.len()),
     };
-    let outcome = scan(file, headers, &options, progress).map_err(|error| Failure::of(&error))?;
+    let outcome = scan(file, headers, &how, progress).map_err(|error| Failure::of(&error))?;
     let place = place.advanced(&outcome);
     let mut structure = Structure::default();
     if outcome.interrupted_at.is_none() && headers.good().is_some() {
-        structure.read(file, arguments, &place.findings, &mut remarks);
+        structure.read(file, options, &place.findings, &mut remarks);
     }
-    remarks.extend(arguments.pages.as_ref().map(only_pages));
+    remarks.extend(options.pages.as_ref().map(only_pages));
     let temporary = headers
         .good()
         .is_some_and(|copy| copy.fields.is_temporary());
     remarks.extend(temporary.then(|| TEMPORARY.to_owned()));
-    if let Some(path) = &arguments.resume {
+    if let Some(path) = &options.resume {
         place.save_or_finish(path, outcome.interrupted_at)?;
     }
     let mut report = report(file, headers, structure, place, outcome, remarks);
     report.problems.extend(problems);
     report.temporary = temporary;
-    report.checked = checked(arguments, flush_map.is_some());
+    report.checked = checked(options, flush_map.is_some());
     Ok(report)
 }
 
@@ -82,10 +82,10 @@ fn only_pages(pages: &RangeInclusive<u32>) -> String {
 }
 
 /// What a scan looks at.
-fn checked(arguments: &Arguments, with_flush_map: bool) -> Vec<Checked> {
+fn checked(options: &VerifyOptions, with_flush_map: bool) -> Vec<Checked> {
     let mut checked = vec![Checked::Headers, Checked::Checksums, Checked::PageNumbers];
     checked.push(Checked::Size);
-    if arguments.pages.is_some() {
+    if options.pages.is_some() {
         checked.retain(|what| *what != Checked::Headers);
     }
     if with_flush_map {
@@ -138,10 +138,10 @@ fn report(
 }
 
 /// Verifies the pages of a database that is read as recovery will leave it.
-pub(super) fn verify_view(
+pub fn verify_view(
     path: &Path,
     opened: &OpenedDatabase,
-    arguments: &Arguments,
+    options: &VerifyOptions,
 ) -> Result<Report, Failure> {
     let database = &opened.database;
     let page_size = database.page_size().bytes();
@@ -151,7 +151,7 @@ pub(super) fn verify_view(
         .headers()
         .ok_or_else(|| Failure::new(Exit::NotEse, format!("{}: no header", path.display())))?;
     let checker = PageChecker::new(headers, length, None);
-    let pages = arguments.pages.clone().unwrap_or(1..=last.0);
+    let pages = options.pages.clone().unwrap_or(1..=last.0);
     let mut found = PageFindings::default();
     let mut blank =
         (u64::from(*pages.end().min(&last.0)) + 1).saturating_sub((*pages.start()).into());
@@ -161,7 +161,7 @@ pub(super) fn verify_view(
     {
         let page = database
             .raw_page(pgno)
-            .map_err(|error| crate::database::failure(path, &error))?;
+            .map_err(|error| crate::view::failure(path, &error))?;
         checker.check(&page, pgno.file_offset(page_size), &mut found);
         blank -= 1;
     }
@@ -182,14 +182,14 @@ pub(super) fn verify_view(
         temporary: false,
         checked: vec![Checked::Checksums, Checked::PageNumbers, Checked::Size],
         problems: Vec::from_iter(CutOff::of(database).map(|cut_off| cut_off.to_string())),
-        findings_omitted: found.findings.len().saturating_sub(arguments.max_findings) as u64,
+        findings_omitted: found.findings.len().saturating_sub(options.max_findings) as u64,
         owners: BTreeMap::new(),
         findings: {
-            found.findings.truncate(arguments.max_findings);
+            found.findings.truncate(options.max_findings);
             found.findings
         },
         digests: Vec::new(),
-        remarks: arguments
+        remarks: options
             .pages
             .iter()
             .map(only_pages)
@@ -212,7 +212,7 @@ impl Structure {
     fn read(
         &mut self,
         file: &EvidenceFile,
-        arguments: &Arguments,
+        options: &VerifyOptions,
         findings: &[PageFinding],
         remarks: &mut Vec<String>,
     ) {
@@ -220,7 +220,7 @@ impl Structure {
             return;
         };
         self.cut_off = CutOff::of(&database);
-        if !arguments.owners || findings.is_empty() {
+        if !options.owners || findings.is_empty() {
             return;
         }
         match database.catalog() {
@@ -254,11 +254,11 @@ impl Structure {
 fn flush_map(
     file: &EvidenceFile,
     headers: &HeaderCopies,
-    arguments: &Arguments,
+    options: &VerifyOptions,
     problems: &mut Vec<String>,
     remarks: &mut Vec<String>,
 ) -> Result<Option<FlushMap>, Failure> {
-    let Some(asked) = &arguments.flush_map else {
+    let Some(asked) = &options.flush_map else {
         return Ok(None);
     };
     let path = asked.clone().unwrap_or_else(|| beside(file.path()));

@@ -1,7 +1,7 @@
 //! Where results go, and under which names. No two results ever have one name.
 
-use crate::input::{file_name, name_of};
-use crate::run::Arguments;
+use super::input::{file_name, name_of};
+use super::run::RunOptions;
 use console::{Exit, Failure};
 use ese_format::Signature;
 use ese_replay::output::Target;
@@ -29,7 +29,7 @@ pub(crate) fn is_folder(to: &Path, given: usize) -> bool {
 
 /// Decides where the results go. Nothing is made yet.
 pub(crate) fn targets(
-    arguments: &Arguments,
+    arguments: &RunOptions,
     databases: &[DatabaseFile],
     found: bool,
     plan: &RecoveryPlan,
@@ -126,7 +126,7 @@ fn one_name_for_two(path: &Path, creation: &CreatedDatabase) -> Failure {
 
 /// Where a database goes that the log creates. Where databases are named, only `--map` asks for others.
 fn place_for(
-    arguments: &Arguments,
+    arguments: &RunOptions,
     creation: &CreatedDatabase,
     folder: Option<&Path>,
 ) -> Option<PathBuf> {
