@@ -136,7 +136,7 @@ impl Tables {
         let schema = schema_of(&wanted);
         let keys = keys_of(table, &options.conditions)?;
         Ok(TableScan {
-            leaves: reader.leaves_in(keys.and(&options.partition)),
+            leaves: reader.leaves_in(&options.partition, &keys),
             keys,
             page_bytes: self.db.page_size().as_usize(),
             reader,

@@ -51,12 +51,13 @@ impl Tree {
 
     /// All leaves in key order.
     pub fn leaves(self, db: &Database) -> Leaves {
-        self.leaves_in(db, KeyRange::default())
+        let all = KeyRange::default();
+        self.leaves_in(db, &all, &all)
     }
 
-    /// The leaves on which keys of a range may stand, in key order.
-    pub fn leaves_in(self, db: &Database, keys: KeyRange) -> Leaves {
-        Leaves::new(db, self, keys)
+    /// The leaves of a part of the tree, one of those of [`Tree::split`], on which keys of a range may stand, in key order.
+    pub fn leaves_in(self, db: &Database, part: &KeyRange, keys: &KeyRange) -> Leaves {
+        Leaves::new(db, self, part, keys)
     }
 
     /// The leaf on which `key` stands if it stands anywhere.
@@ -179,7 +180,9 @@ enum WalkState {
 pub struct Leaves {
     db: Database,
     tree: Tree,
-    /// The keys that are wanted.
+    /// The part of the tree that is wanted.
+    part: KeyRange,
+    /// The keys that are wanted, none outside of that part.
     keys: KeyRange,
     state: WalkState,
     /// Pages of the upper levels on the way down, each with the next node to follow.
@@ -189,6 +192,8 @@ pub struct Leaves {
     visited: Visited,
     /// The leaf given last.
     last: Option<Page>,
+    /// Whether the way down is past the wanted keys: only the next leaf is looked for, up to which leaves may be off the path.
+    beyond: bool,
     /// Whether something was lost since that leaf.
     gap: bool,
     /// Leaves given.
@@ -198,16 +203,18 @@ pub struct Leaves {
 }
 
 impl Leaves {
-    fn new(db: &Database, tree: Tree, keys: KeyRange) -> Self {
+    fn new(db: &Database, tree: Tree, part: &KeyRange, keys: &KeyRange) -> Self {
         Leaves {
             db: db.clone(),
             tree,
-            keys,
+            part: part.clone(),
+            keys: part.and(keys),
             state: WalkState::Start,
             path: Vec::new(),
             queue: VecDeque::new(),
             visited: Visited::new(db.last_page()),
             last: None,
+            beyond: false,
             gap: false,
             found: 0,
             losses: Losses::default(),
@@ -216,6 +223,13 @@ impl Leaves {
 
     /// Loads a page that was not visited yet, or notes the loss.
     fn visit(&mut self, pgno: Pgno) -> Option<Page> {
+        if self.beyond {
+            // The next part tells of it.
+            let page = self.tree.load(&self.db, pgno).ok();
+            let page = page.filter(|_| self.visited.insert(pgno));
+            self.gap |= page.is_none();
+            return page;
+        }
         let page = self.tree.load(&self.db, pgno).and_then(|page| {
             if self.visited.insert(pgno) {
                 return Ok(page);
@@ -264,18 +278,21 @@ impl Leaves {
         let key = |line: usize| view.node(line).map(|node| node.key()).ok();
         let begin = line.checked_sub(1).and_then(key);
         if begin.is_some_and(|begin| self.keys.ends_by(begin)) {
-            self.path.clear();
-            return;
+            self.beyond = true;
         }
         // That of the last one is not looked at, as in `find_leaf`.
         let end = key(*line).filter(|key| *line + 1 < view.node_count() && !key.is_empty());
         let child = view.node(*line).and_then(|node| node.child());
         *line += 1;
-        if end.is_some_and(|end| self.keys.is_after(end)) {
+        if end.is_some_and(|end| self.keys.is_after(end)) && !self.beyond {
             return;
         }
         let child = match child {
             Ok(child) => child,
+            Err(_) if self.beyond => {
+                self.gap = true;
+                return;
+            }
             Err(error) => {
                 self.losses.page(page.pgno(), &error.into());
                 self.gap = true;
@@ -287,6 +304,11 @@ impl Leaves {
         };
         if child.view().flags().is_internal() {
             self.path.push((child, 0));
+        } else if self.beyond {
+            let between = self.between(&child);
+            self.take_off_path(between);
+            self.path.clear();
+            self.state = WalkState::Done;
         } else {
             self.bridge_to(&child);
         }
@@ -294,6 +316,18 @@ impl Leaves {
 
     /// Queues `leaf`, and before it the leaves that only sibling links lead to.
     fn bridge_to(&mut self, leaf: &Page) {
+        let between = self.between(leaf);
+        self.take_off_path(between);
+        self.gap = false;
+        self.queue.push_back(leaf.pgno());
+    }
+
+    /// The leaves before `leaf` that only sibling links lead to, from the last one on. Those after the last leaf of a part are of
+    /// that part, and no other takes them.
+    fn between(&mut self, leaf: &Page) -> Vec<Pgno> {
+        if self.last.is_none() && self.part.from.is_some() {
+            return Vec::new();
+        }
         let most = if self.gap {
             u32::MAX
         } else {
@@ -311,12 +345,15 @@ impl Leaves {
         } else if !arrived {
             between.clear();
         }
-        self.take_off_path(between);
-        self.gap = false;
-        self.queue.push_back(leaf.pgno());
+        between
     }
 
-    fn take_off_path(&mut self, pages: Vec<Pgno>) {
+    fn take_off_path(&mut self, mut pages: Vec<Pgno>) {
+        if !self.part.is_all() && !pages.is_empty() {
+            // What parents lead to comes with its own part.
+            let on_path = self.tree.on_path(&self.db);
+            pages.retain(|page| !on_path.contains(page));
+        }
         self.accept(&pages);
         self.losses.leaves_off_path += pages.len() as u64;
         self.queue.extend(pages);
@@ -329,7 +366,7 @@ impl Leaves {
     }
 
     /// The unvisited leaves, at most `most`, that links of this kind lead to from `from`, and whether they arrive at
-    /// `goal` or leave the wanted keys. A page counts only if it links back to the one before.
+    /// `goal`. A page counts only if it links back to the one before.
     fn follow_links(
         &self,
         from: &Page,
@@ -356,65 +393,33 @@ impl Leaves {
             let Some(page) = usable else {
                 return (pages, false);
             };
-            if self.is_outside(&page, kind) {
-                return (pages, true);
+            if matches!(kind, Link::Previous) && self.is_before(&page) {
+                return (pages, false);
             }
             pages.push(page.pgno());
             current = page;
         }
     }
 
-    /// Whether a leaf that links of this kind lead to is beyond the wanted keys.
-    fn is_outside(&self, leaf: &Page, kind: Link) -> bool {
+    /// Whether all keys of a leaf are before those that are wanted, where all of the tree is.
+    fn is_before(&self, leaf: &Page) -> bool {
         let view = leaf.view();
-        let node = match kind {
-            Link::Next => Some(0),
-            Link::Previous => view.node_count().checked_sub(1),
-        };
-        let key = node
-            .and_then(|node| view.node(node).ok())
-            .map(|node| node.key());
-        key.is_some_and(|key| match kind {
-            Link::Next => self.keys.ends_by(key),
-            Link::Previous => !self.keys.begins_by(key),
-        })
+        let last = view.node_count().checked_sub(1);
+        let last = last.and_then(|last| view.node(last).ok());
+        self.part.is_all() && last.is_some_and(|last| !self.keys.begins_by(last.key()))
     }
 
     /// After the way down: leaves after the last one, or all leaves by object id when none was found.
     fn tail(&mut self) {
         self.state = WalkState::Done;
-        let off_path = match self.last.clone() {
-            Some(last) => self.after(&last),
-            None if self.found == 0 && self.gap && !self.tree.is_space => self.by_objid(),
+        let off_path = match &self.last {
+            Some(last) => self.follow_links(last, Link::Next, None, u32::MAX).0,
+            None if self.found == 0 && self.gap && !self.tree.is_space && self.part.is_all() => {
+                self.by_objid()
+            }
             None => Vec::new(),
         };
         self.take_off_path(off_path);
-    }
-
-    /// The leaves that only sibling links lead to, after the last one that is wanted.
-    fn after(&mut self, last: &Page) -> Vec<Pgno> {
-        let Some(until) = self.keys.until.as_deref() else {
-            return self.follow_links(last, Link::Next, None, u32::MAX).0;
-        };
-        let next = self.tree.find_leaf(&self.db, until.into());
-        let most = if self.gap {
-            u32::MAX
-        } else {
-            UNFINISHED_SPLITS
-        };
-        let (mut pages, arrived) = self.follow_links(last, Link::Next, None, most);
-        match next {
-            _ if arrived => {}
-            Ok(next) if self.gap => {
-                self.accept(&pages);
-                let (backward, _) = self.follow_links(&next, Link::Previous, None, most);
-                pages.extend(backward.into_iter().rev());
-            }
-            // As between two leaves: what does not lead to the next one is of an older state.
-            Ok(_) => pages.clear(),
-            Err(_) => {}
-        }
-        pages
     }
 
     /// The leaves that say they belong to the tree, chained by their sibling links.
@@ -433,11 +438,7 @@ impl Leaves {
                     continue;
                 }
                 while given.insert(page.pgno()) {
-                    let outside =
-                        [Link::Next, Link::Previous].map(|kind| self.is_outside(&page, kind));
-                    if outside == [false, false] {
-                        pages.push(page.pgno());
-                    }
+                    pages.push(page.pgno());
                     let next = page.view().header().next();
                     match member(next).then(|| self.tree.load(&self.db, next)) {
                         Some(Ok(found)) => page = found,

@@ -57,21 +57,26 @@ impl TableReader {
         self.0.table.tree().leaves(&self.0.db)
     }
 
-    /// Ranges of keys of about so many bytes each, in leaves and long values.
-    pub fn parts(&self, bytes: u64) -> Vec<KeyRange> {
+    /// How many leaves have about so many bytes, with their share of the long values.
+    pub fn leaves_of(&self, bytes: u64) -> usize {
         let OpenedTable { db, table, .. } = &*self.0;
         let long_values = table.long_values.as_ref();
-        let long_values = long_values.map(|tree| Tree::new(tree.root, tree.objid));
-        let trees = [Some(table.tree()), long_values];
-        let pages = trees.into_iter().flatten().map(|tree| tree.leaf_count(db));
-        let all = pages.sum::<u64>() * u64::from(db.page_size().bytes());
-        let count = all.div_ceil(bytes).max(1);
-        (table.tree()).split(db, usize::try_from(count).unwrap_or(usize::MAX))
+        let long_values = long_values.map(|tree| Tree::new(tree.root, tree.objid).leaf_count(db));
+        let leaves = table.tree().leaf_count(db);
+        let all = leaves.saturating_add(long_values.unwrap_or(0));
+        let pages = bytes / u64::from(db.page_size().bytes());
+        let share = pages.saturating_mul(leaves) / all.max(1);
+        usize::try_from(share.max(1)).unwrap_or(usize::MAX)
     }
 
-    /// The same for the leaves on which keys of a range may stand.
-    pub fn leaves_in(&self, keys: KeyRange) -> Leaves {
-        self.0.table.tree().leaves_in(&self.0.db, keys)
+    /// The leaves of a part of the table, one of those of [`TableReader::parts`], on which keys of a range may stand.
+    pub fn leaves_in(&self, part: &KeyRange, keys: &KeyRange) -> Leaves {
+        self.0.table.tree().leaves_in(&self.0.db, part, keys)
+    }
+
+    /// The table in `count` parts that are even by their number of leaves, or in fewer; see [`Tree::split`].
+    pub fn parts(&self, count: usize) -> Vec<KeyRange> {
+        self.0.table.tree().split(&self.0.db, count)
     }
 
     /// Gives the rows on a leaf of the table to `take`, each with the number of its node, from the node `from` on, until it says

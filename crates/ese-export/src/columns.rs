@@ -2,7 +2,7 @@
 
 use crate::ExportError;
 use crate::fetch::Fetcher;
-use crate::ranges::{LeafRange, Pieces, RangeReader, in_order};
+use crate::ranges::{LeafRange, Pieces, RangeReader, Ranges, in_order};
 use crate::tables::{Job, Tally};
 use crate::writer::{GroupEncoder, ParquetTable, RowGroup};
 use ese_arrow::{BatchBuilder, CellBuilder, Remarks};
@@ -27,9 +27,12 @@ pub(crate) fn write_columns(
         path: job.path,
     };
     let encoder = table.encoder();
-    let groups = reader.ranges(RANGE_BYTES).map(|range| Groups {
-        range,
-        encoder: encoder.clone(),
+    let mut ranges = Ranges::new(reader, RANGE_BYTES);
+    let groups = ranges.by_ref().map(|range| {
+        Ok(Groups {
+            range: range?,
+            encoder: encoder.clone(),
+        })
     });
     let mut tally = Tally::default();
     in_order(shared.pool(), groups, |(group, part): (RowGroup, Tally)| {
@@ -37,6 +40,7 @@ pub(crate) fn write_columns(
         tally.add(part);
         table.group(group).map_err(|error| reader.fail(error))
     })?;
+    tally.losses.add(ranges.losses());
     Ok(tally)
 }
 

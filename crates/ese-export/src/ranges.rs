@@ -1,5 +1,5 @@
-//! The rows of a table by ranges of its leaves: each range is read, decoded and made into pieces of the file by itself, on any
-//! thread, and the pieces are written in order.
+//! The rows of a table by ranges of its leaves: one thread reads the leaves, each range is decoded and made into pieces of the file on
+//! any thread, and the pieces are written in order.
 //!
 //! ```text
 //!    range 1 | range 2 | range 3 | range 4          as many at a time as there are threads
@@ -17,7 +17,7 @@ use crate::tables::{Shared, Tally, value_problem};
 use ese_columns::{Cell, CellProblem, Origin, OutColumn};
 use ese_db::btree::Leaves;
 use ese_db::rows::Fields;
-use ese_db::{KeyRange, Page, Table, TableReader};
+use ese_db::{Losses, Page, Table, TableReader};
 use ese_format::Pgno;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -44,11 +44,12 @@ struct UnderWay<P: Pieces> {
 /// Gives the pieces of all ranges to `append`, in order.
 pub(crate) fn in_order<P: Pieces>(
     pool: Option<(&ThreadPool, usize)>,
-    mut ranges: impl Iterator<Item = P>,
+    mut ranges: impl Iterator<Item = Result<P, ExportError>>,
     mut append: impl FnMut(P::Piece) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let Some((pool, threads)) = pool else {
-        for mut range in ranges {
+        for range in ranges {
+            let mut range = range?;
             while let Some(piece) = range.next()? {
                 append(piece)?;
             }
@@ -56,18 +57,19 @@ pub(crate) fn in_order<P: Pieces>(
         return Ok(());
     };
     let mut under_way: VecDeque<UnderWay<P>> = VecDeque::new();
-    let mut ready = Vec::new();
+    let (mut ready, mut read) = (Vec::new(), VecDeque::new());
     loop {
-        under_way.extend(
-            ranges
-                .by_ref()
-                .take(threads.saturating_sub(under_way.len()))
-                .map(|range| UnderWay {
-                    range,
-                    ready: VecDeque::new(),
-                    ended: false,
-                }),
-        );
+        while under_way.len() < threads {
+            let next = read.pop_front().map(Ok).or_else(|| ranges.next());
+            let Some(range) = next.transpose()? else {
+                break;
+            };
+            under_way.push_back(UnderWay {
+                range,
+                ready: VecDeque::new(),
+                ended: false,
+            });
+        }
         if under_way.is_empty() && ready.is_empty() {
             return Ok(());
         }
@@ -85,7 +87,13 @@ pub(crate) fn in_order<P: Pieces>(
                     Ok(())
                 });
             });
-            ready.drain(..).try_for_each(&mut append)
+            ready.drain(..).try_for_each(&mut append)?;
+            // Those of the next round are read meanwhile.
+            let more = threads.saturating_sub(read.len());
+            for range in ranges.by_ref().take(more) {
+                read.push_back(range?);
+            }
+            Ok::<_, ExportError>(())
         })?;
         made?;
         while let Some(first) = under_way.front_mut() {
@@ -110,21 +118,6 @@ pub(crate) struct RangeReader<'r> {
 }
 
 impl<'r> RangeReader<'r> {
-    /// The ranges of the table that have about so many bytes in leaves and long values.
-    pub(crate) fn ranges(self, bytes: u64) -> impl Iterator<Item = LeafRange<'r>> {
-        let parts = self.reader.parts(bytes).into_iter();
-        parts.map(move |keys| self.range(keys))
-    }
-
-    fn range(self, keys: KeyRange) -> LeafRange<'r> {
-        LeafRange {
-            reader: self,
-            leaves: self.reader.leaves_in(keys),
-            page: None,
-            ended: false,
-        }
-    }
-
     pub(crate) fn fail(self, error: io::Error) -> ExportError {
         ExportError::write(self.path, error)
     }
@@ -197,13 +190,58 @@ impl<'r> RangeReader<'r> {
     }
 }
 
+/// The leaves of a table, range by range.
+pub(crate) struct Ranges<'r> {
+    reader: RangeReader<'r>,
+    leaves: Leaves,
+    /// Leaves of a range.
+    count: usize,
+}
+
+impl<'r> Ranges<'r> {
+    /// Ranges that have about so many bytes each in leaves and long values.
+    pub(crate) fn new(reader: RangeReader<'r>, bytes: u64) -> Self {
+        Ranges {
+            reader,
+            leaves: reader.reader.leaves(),
+            count: reader.reader.leaves_of(bytes),
+        }
+    }
+
+    /// What was lost on the way.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.leaves.losses
+    }
+}
+
+impl<'r> Iterator for Ranges<'r> {
+    type Item = Result<LeafRange<'r>, ExportError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let shared = self.reader.shared;
+        let page_bytes = u64::from(shared.db.page_size().bytes());
+        let mut pages = VecDeque::new();
+        for leaf in self.leaves.by_ref().take(self.count) {
+            shared.progress.advance(page_bytes);
+            if shared.progress.should_stop() {
+                return Some(Err(ExportError::Stopped));
+            }
+            pages.push_back(leaf);
+        }
+        (!pages.is_empty()).then_some(Ok(LeafRange {
+            reader: self.reader,
+            pages,
+            next: 0,
+        }))
+    }
+}
+
 /// The rows of a range, some at a time.
 pub(crate) struct LeafRange<'r> {
     pub(crate) reader: RangeReader<'r>,
-    leaves: Leaves,
-    /// The leaf under way, and the node of its next row.
-    page: Option<(Page, usize)>,
-    ended: bool,
+    /// The leaves that are left, and the node of the next row on the first.
+    pages: VecDeque<Page>,
+    next: usize,
 }
 
 impl LeafRange<'_> {
@@ -213,53 +251,27 @@ impl LeafRange<'_> {
         tally: &mut Tally,
         mut take: impl FnMut(&mut Tally, (Pgno, usize), &Fields<'_>) -> Result<bool, ExportError>,
     ) -> Result<bool, ExportError> {
-        let shared = self.reader.shared;
-        let page_bytes = u64::from(shared.db.page_size().bytes());
-        loop {
-            let (page, from) = match self.page.take() {
-                Some(under_way) => under_way,
-                None => {
-                    let Some(page) = self.leaves.next() else {
-                        if !self.ended {
-                            tally.losses.add(&self.leaves.losses);
-                        }
-                        self.ended = true;
-                        return Ok(false);
-                    };
-                    shared.progress.advance(page_bytes);
-                    if shared.progress.should_stop() {
-                        return Err(ExportError::Stopped);
-                    }
-                    (page, 0)
-                }
-            };
-            let mut losses = ese_db::Losses::default();
-            let mut has_enough = false;
+        let reader = self.reader.reader;
+        let deleted = self.reader.shared.rows.deleted;
+        let mut has_enough = false;
+        while !has_enough && let Some(page) = self.pages.front() {
+            let mut losses = Losses::default();
             let pgno = page.pgno();
-            let deleted = shared.rows.deleted;
-            let left = (self.reader.reader).rows_on(
-                &page,
-                from,
-                deleted,
-                &mut losses,
-                |node, fields| {
-                    has_enough = !take(tally, (pgno, node), fields)?;
-                    Ok::<_, ExportError>(!has_enough)
-                },
-            )?;
+            let left = reader.rows_on(page, self.next, deleted, &mut losses, |node, fields| {
+                has_enough = !take(tally, (pgno, node), fields)?;
+                Ok::<_, ExportError>(!has_enough)
+            })?;
             tally.losses.add(&losses);
-            if let Some(node) = left {
-                self.page = Some((page, node));
-                return Ok(true);
-            }
-            if has_enough {
-                return Ok(true);
+            self.next = left.unwrap_or(0);
+            if left.is_none() {
+                self.pages.pop_front();
             }
         }
+        Ok(!self.pages.is_empty())
     }
 
-    /// Whether all rows were given, and what was lost told.
+    /// Whether all rows were given.
     pub(crate) fn is_ended(&self) -> bool {
-        self.ended
+        self.pages.is_empty()
     }
 }

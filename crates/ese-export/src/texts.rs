@@ -1,7 +1,7 @@
 //! The rows of a table into CSV or JSON Lines: those of a range become text, on any thread.
 
 use crate::ExportError;
-use crate::ranges::{LeafRange, Pieces, RangeReader, in_order};
+use crate::ranges::{LeafRange, Pieces, RangeReader, Ranges, in_order};
 use crate::tables::{Job, Tally};
 use crate::writer::{TextRows, TextTable};
 use ese_columns::Cell;
@@ -27,9 +27,12 @@ pub(crate) fn write_text_of(
         path: job.path,
     };
     let rows = table.rows();
-    let texts = reader.ranges(RANGE_BYTES).map(|range| Texts {
-        range,
-        rows: rows.clone(),
+    let mut ranges = Ranges::new(reader, RANGE_BYTES);
+    let texts = ranges.by_ref().map(|range| {
+        Ok(Texts {
+            range: range?,
+            rows: rows.clone(),
+        })
     });
     let mut tally = Tally::default();
     in_order(shared.pool(), texts, |(text, part): (Vec<u8>, Tally)| {
@@ -37,6 +40,7 @@ pub(crate) fn write_text_of(
         tally.add(part);
         table.append(&text).map_err(|error| reader.fail(error))
     })?;
+    tally.losses.add(ranges.losses());
     Ok(tally)
 }
 
