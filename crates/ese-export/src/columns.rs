@@ -53,17 +53,18 @@ struct Groups<'g> {
 impl Pieces for Groups<'_> {
     type Piece = (RowGroup, Tally);
 
-    fn next(&mut self) -> Result<Option<Self::Piece>, ExportError> {
-        if self.range.is_ended() {
-            return Ok(None);
-        }
+    fn is_ended(&self) -> bool {
+        self.range.is_ended()
+    }
+
+    fn next(&mut self) -> Result<Self::Piece, ExportError> {
         let reader = self.range.reader;
         let mut tally = Tally::default();
         let group = match reader.shared.rows.seen {
             None => self.of_columns(&mut tally)?,
             Some(_) => self.of_cells(&mut tally)?,
         };
-        Ok(Some((group, tally)))
+        Ok((group, tally))
     }
 }
 

@@ -30,15 +30,17 @@ pub(crate) trait Pieces: Send {
     /// A piece of the file.
     type Piece: Send;
 
-    /// The next piece; none at the end of the range.
-    fn next(&mut self) -> Result<Option<Self::Piece>, ExportError>;
+    /// The next piece.
+    fn next(&mut self) -> Result<Self::Piece, ExportError>;
+
+    /// Whether that was the last one. A range has one at least.
+    fn is_ended(&self) -> bool;
 }
 
 /// A range under way, and its pieces that wait for those before them.
 struct UnderWay<P: Pieces> {
     range: P,
-    ready: VecDeque<P::Piece>,
-    ended: bool,
+    ready: Option<P::Piece>,
 }
 
 /// Gives the pieces of all ranges to `append`, in order.
@@ -50,8 +52,9 @@ pub(crate) fn in_order<P: Pieces>(
     let Some((pool, threads)) = pool else {
         for range in ranges {
             let mut range = range?;
-            while let Some(piece) = range.next()? {
-                append(piece)?;
+            append(range.next()?)?;
+            while !range.is_ended() {
+                append(range.next()?)?;
             }
         }
         return Ok(());
@@ -64,11 +67,7 @@ pub(crate) fn in_order<P: Pieces>(
             let Some(range) = next.transpose()? else {
                 break;
             };
-            under_way.push_back(UnderWay {
-                range,
-                ready: VecDeque::new(),
-                ended: false,
-            });
+            under_way.push_back(UnderWay { range, ready: None });
         }
         if under_way.is_empty() && ready.is_empty() {
             return Ok(());
@@ -78,12 +77,9 @@ pub(crate) fn in_order<P: Pieces>(
             scope.spawn(|_| {
                 made = under_way.par_iter_mut().try_for_each(|under_way| {
                     // No range gets far ahead of those before it.
-                    if under_way.ended || !under_way.ready.is_empty() {
-                        return Ok(());
+                    if under_way.ready.is_none() {
+                        under_way.ready = Some(under_way.range.next()?);
                     }
-                    let piece = under_way.range.next()?;
-                    under_way.ended = piece.is_none();
-                    under_way.ready.extend(piece);
                     Ok(())
                 });
             });
@@ -97,8 +93,8 @@ pub(crate) fn in_order<P: Pieces>(
         })?;
         made?;
         while let Some(first) = under_way.front_mut() {
-            ready.extend(first.ready.drain(..));
-            if !first.ended {
+            ready.extend(first.ready.take());
+            if !first.range.is_ended() {
                 break;
             }
             under_way.pop_front();

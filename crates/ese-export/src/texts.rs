@@ -53,10 +53,11 @@ struct Texts<'t> {
 impl Pieces for Texts<'_> {
     type Piece = (Vec<u8>, Tally);
 
-    fn next(&mut self) -> Result<Option<Self::Piece>, ExportError> {
-        if self.range.is_ended() {
-            return Ok(None);
-        }
+    fn is_ended(&self) -> bool {
+        self.range.is_ended()
+    }
+
+    fn next(&mut self) -> Result<Self::Piece, ExportError> {
         let reader = self.range.reader;
         let converter = reader.converter();
         let (mut text, mut tally) = (self.rows.text(), Tally::default());
@@ -76,6 +77,6 @@ impl Pieces for Texts<'_> {
             Ok(text.length() + tally.problems.len() < PIECE_BYTES)
         })?;
         let text = text.finish().map_err(|error| reader.fail(error))?;
-        Ok(Some((text, tally)))
+        Ok((text, tally))
     }
 }
