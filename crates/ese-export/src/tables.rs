@@ -41,7 +41,7 @@ pub struct TableRows<'o> {
     /// Names that no column of a table gets, since they mean something to whoever reads the files.
     pub reserved: &'o [&'o str],
     /// Who knows which rows other states of the database have, too: these are written once, with their times in the given columns
-    /// [`FIRST_SEEN`] and [`LAST_SEEN`].
+    /// [`FIRST_SEEN`](crate::FIRST_SEEN) and [`LAST_SEEN`](crate::LAST_SEEN).
     pub seen: Option<&'o dyn SeenRows>,
 }
 
