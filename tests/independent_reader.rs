@@ -45,10 +45,10 @@ const EXPLAINED: [(&str, u64, &str); 5] = [
          many as the value's root says, while ours are",
     ),
     (
-        "LongText differs: null / value",
+        "text whose last character is cut",
         1,
-        "the text ends inside a surrogate pair: dissect escapes the half, we keep the bytes in problems.jsonl and \
-         count the value",
+        "the text ends inside a surrogate pair: dissect escapes the half, we give U+FFFD and keep the bytes in \
+         problems.jsonl",
     ),
 ];
 
