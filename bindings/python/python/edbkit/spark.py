@@ -53,7 +53,9 @@ COMPARISONS = {
 
 
 def register(spark: SparkSession) -> None:
-    """Makes ``format("ese")`` and ``format("ese-changes")`` known to a session."""
+    """Makes ``format("ese")`` and ``format("ese-changes")`` known to a session, and turns on the setting of Spark without which it
+    reads no source that takes conditions."""
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
     spark.dataSource.register(EseSource)
     spark.dataSource.register(ChangesSource)
 
