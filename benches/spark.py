@@ -18,6 +18,7 @@ os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executa
 
 import edbkit.spark
 from pyspark.sql import SparkSession
+from pyspark.sql.functions import count, count_distinct
 
 SRUM = Path(__file__).parents[2] / "shared/fixtures/real/museum/SRUM/Win10/APTSimulatorVM/Clean/SRUDB.dat"
 TABLE = "{D10CA2FE-6FCF-4F6D-848E-B2E99266FA89}"
@@ -48,10 +49,10 @@ def by_dissect(path: str, table: str) -> int:
 def main() -> None:
     database = Path(sys.argv[1]) if len(sys.argv) > 1 else SRUM
     table = sys.argv[2] if len(sys.argv) > 2 else TABLE
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
+    copies = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
     with tempfile.TemporaryDirectory() as folder:
         content = database.read_bytes()
-        for number in range(count):
+        for number in range(copies):
             place = Path(folder) / f"{number:05}"
             place.mkdir()
             (place / database.name).write_bytes(content)
@@ -66,20 +67,20 @@ def main() -> None:
             times = []
             for _ in range(4):
                 begun = time.monotonic()
-                answer = frame.groupBy("_source").count().agg({"count": "sum", "_source": "count"}).collect()[0]
+                [(rows, sources)] = frame.agg(count("*"), count_distinct("_source")).collect()
                 times.append(time.monotonic() - begun)
             parts = frame.rdd.getNumPartitions()
             seconds[threads] = statistics.median(times[1:])
             print(
-                f"edbkit, {threads} threads: {answer[0]} rows or sources, {answer[1]}; schema {listed:.2f} s, first query {times[0]:.2f} s, "
+                f"edbkit, threads: {threads}: {rows} rows of {sources} databases; schema {listed:.2f} s, first query {times[0]:.2f} s, "
                 f"then {seconds[threads]:.2f} s, {parts} partitions"
             )
             if threads == 2:
-                few = max(1, count // SHARE)
+                few = max(1, copies // SHARE)
                 names = [str(path) for path in sorted(Path(folder).glob(f"*/{database.name}"))[:few]]
                 begun = time.monotonic()
                 rows = spark.sparkContext.parallelize(names, few).map(lambda path: by_dissect(path, table)).sum()
-                other = (time.monotonic() - begun) * count / few
+                other = (time.monotonic() - begun) * copies / few
                 print(f"dissect, 2 threads, {few} copies with {rows} rows: {other:.0f} s for all, {other / seconds[2]:.0f} times edbkit")
             spark.stop()
         print(f"two threads are {seconds[1] / seconds[2]:.2f} times as fast as one")

@@ -7,35 +7,35 @@ use ese_format::Pgno;
 
 /// A row of some leaves: the number of the leaf among them, and of the node on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RowPlace {
+pub(crate) struct RowPlace {
     /// The leaf.
-    pub leaf: usize,
+    pub(crate) leaf: usize,
     /// The node.
-    pub node: usize,
+    pub(crate) node: usize,
 }
 
 /// Leaves of a table that follow each other, and how their rows are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct LeafRows<'l> {
+pub(crate) struct LeafRows<'l> {
     /// Reads the table.
-    pub reader: &'l TableReader,
+    pub(crate) reader: &'l TableReader,
     /// The leaves.
-    pub leaves: &'l [Page],
+    pub(crate) leaves: &'l [Page],
     /// The keys of the rows that are taken.
-    pub keys: &'l KeyRange,
+    pub(crate) keys: &'l KeyRange,
     /// Also rows that are deleted but still in their pages.
-    pub deleted: bool,
+    pub(crate) deleted: bool,
     /// Bytes of values after which a batch is full.
-    pub batch_bytes: usize,
+    pub(crate) batch_bytes: usize,
     /// Rows after which it is full.
-    pub batch_rows: usize,
+    pub(crate) batch_rows: usize,
 }
 
 impl LeafRows<'_> {
     /// Adds the rows from `from` on to `builder`, until that is full; `fetch` makes who brings the values of each. What there is to
     /// say of a row is given to `told`, with its page and its node. Gives where the rows begin that were not added, if there are
     /// any.
-    pub fn add_to<F: FetchValue>(
+    pub(crate) fn add_to<F: FetchValue>(
         &self,
         builder: &mut BatchBuilder<'_>,
         from: RowPlace,

@@ -32,5 +32,4 @@ mod scan;
 
 pub use builder::{BatchBuilder, CellBuilder, FetchValue, Remarks, schema_of};
 pub use condition::{Comparison, Condition, KeyValue};
-pub use leaves::{LeafRows, RowPlace};
 pub use scan::{Partition, ScanError, ScanOptions, ScanProblem, TableScan, Tables};

@@ -1,7 +1,8 @@
 //! A table as a stream of record batches.
 
 use crate::condition::{Condition, keys_of, leading_column};
-use crate::{BatchBuilder, FetchValue, LeafRows, RowPlace, schema_of};
+use crate::leaves::{LeafRows, RowPlace};
+use crate::{BatchBuilder, FetchValue, schema_of};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use ese_columns::{Before, Cell, CellProblem, ColumnViews, Fetched, KeptBytes, OutColumn, columns};

@@ -57,8 +57,9 @@ impl TableReader {
         self.0.table.tree().leaves(&self.0.db)
     }
 
-    /// How many leaves have about so many bytes, with their share of the long values.
-    pub fn leaves_of(&self, bytes: u64) -> usize {
+    /// How many leaves have about so many bytes, with their share of the long values; more where the table would come to more than
+    /// `most` times as many.
+    pub fn leaves_of(&self, bytes: u64, most: u64) -> usize {
         let OpenedTable { db, table, .. } = &*self.0;
         let long_values = table.long_values.as_ref();
         let long_values = long_values.map(|tree| Tree::new(tree.root, tree.objid).leaf_count(db));
@@ -66,7 +67,8 @@ impl TableReader {
         let all = leaves.saturating_add(long_values.unwrap_or(0));
         let pages = bytes / u64::from(db.page_size().bytes());
         let share = pages.saturating_mul(leaves) / all.max(1);
-        usize::try_from(share.max(1)).unwrap_or(usize::MAX)
+        let share = share.max(leaves.div_ceil(most.max(1))).max(1);
+        usize::try_from(share).unwrap_or(usize::MAX)
     }
 
     /// The leaves of a part of the table, one of those of [`TableReader::parts`], on which keys of a range may stand.

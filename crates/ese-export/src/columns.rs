@@ -11,6 +11,8 @@ use std::io;
 
 /// Bytes of the leaves and long values of a range, about: its rows are one row group, unless there is much more in them.
 const RANGE_BYTES: u64 = 4 << 20;
+/// Ranges of a table at most: a Parquet file has 32,767 row groups at most, and some ranges have more than one.
+const RANGES: u64 = 1 << 13;
 
 /// Writes all rows of a table.
 pub(crate) fn write_columns(
@@ -27,7 +29,7 @@ pub(crate) fn write_columns(
         path: job.path,
     };
     let encoder = table.encoder();
-    let mut ranges = Ranges::new(reader, RANGE_BYTES);
+    let mut ranges = Ranges::new(reader, RANGE_BYTES, RANGES);
     let groups = ranges.by_ref().map(|range| {
         Ok(Groups {
             range: range?,

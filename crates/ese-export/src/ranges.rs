@@ -195,12 +195,12 @@ pub(crate) struct Ranges<'r> {
 }
 
 impl<'r> Ranges<'r> {
-    /// Ranges that have about so many bytes each in leaves and long values.
-    pub(crate) fn new(reader: RangeReader<'r>, bytes: u64) -> Self {
+    /// Ranges that have about so many bytes each in leaves and long values, but no more than `most` of them.
+    pub(crate) fn new(reader: RangeReader<'r>, bytes: u64, most: u64) -> Self {
         Ranges {
             reader,
             leaves: reader.reader.leaves(),
-            count: reader.reader.leaves_of(bytes),
+            count: reader.reader.leaves_of(bytes, most),
         }
     }
 

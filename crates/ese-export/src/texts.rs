@@ -27,7 +27,7 @@ pub(crate) fn write_text_of(
         path: job.path,
     };
     let rows = table.rows();
-    let mut ranges = Ranges::new(reader, RANGE_BYTES);
+    let mut ranges = Ranges::new(reader, RANGE_BYTES, u64::MAX);
     let texts = ranges.by_ref().map(|range| {
         Ok(Texts {
             range: range?,
